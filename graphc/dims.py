@@ -1,0 +1,236 @@
+"""Sizes: integers, named dims, and polynomials of dims.
+
+A size is an ``int`` or a `Poly`. Every constructor folds, so a size that is known is an ``int``
+and two sizes that are equal as polynomials compare equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Union
+
+Size = Union[int, "Poly"]
+Atom = Union["Dim", "FloorDiv"]
+Monomial = tuple[Atom, ...]  # sorted by text; () is the constant term
+
+
+class Poly:
+    """An integer polynomial over dims, kept in one canonical form."""
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self.terms = terms
+        self._hash = hash(terms)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Poly):
+            return self._hash == other._hash and self.terms == other.terms
+        return False
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __add__(self, other: Size) -> Size:
+        return _add(self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Size) -> Size:
+        return _add(self, _mul(-1, other))
+
+    def __rsub__(self, other: Size) -> Size:
+        return _add(_mul(-1, self), other)
+
+    def __mul__(self, other: Size) -> Size:
+        return _mul(self, other)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Size:
+        return _mul(-1, self)
+
+    def __floordiv__(self, other: Size) -> Size:
+        return floordiv(self, other)
+
+    def __rfloordiv__(self, other: Size) -> Size:
+        return floordiv(other, self)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, coefficient in self.terms:
+            text += _term_text(monomial, coefficient, first=not text)
+        return text
+
+    __repr__ = __str__
+
+
+class Dim(Poly):
+    """A named size that is known when a function is called, at least `min` and at most `max`."""
+
+    __slots__ = ("max", "min", "name")
+
+    def __init__(self, name: str, max: int | None = None, min: int = 0) -> None:
+        self.name, self.max, self.min = name, max, min
+        self.terms = (((self,), 1),)
+        self._hash = hash(("dim", name))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dim) and other.name == self.name
+
+    __hash__ = Poly.__hash__
+
+    def __str__(self) -> str:
+        return self.name
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, eq=False)
+class FloorDiv:
+    """A quotient that is no polynomial; an atom of its own."""
+
+    numerator: Size
+    denominator: Size
+    _hash: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.numerator, self.denominator)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FloorDiv):
+            return False
+        mine, others = (self.numerator, self.denominator), (other.numerator, other.denominator)
+        return mine == others
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __str__(self) -> str:
+        return f"({self.numerator}//{self.denominator})"
+
+
+def _term_text(monomial: Monomial, coefficient: int, first: bool) -> str:
+    sign = "" if first and coefficient >= 0 else ("-" if coefficient < 0 else "+")
+    factors = [str(atom) for atom in monomial]
+    if abs(coefficient) != 1 or not factors:
+        factors.insert(0, str(abs(coefficient)))
+    return sign + "*".join(factors)
+
+
+def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
+    if isinstance(size, Poly):
+        return size.terms
+    return (((), int(size)),) if size else ()
+
+
+def _make(terms: dict[Monomial, int]) -> Size:
+    kept = {monomial: c for monomial, c in terms.items() if c}
+    if not kept:
+        return 0
+    if len(kept) == 1:
+        ((monomial, c),) = kept.items()
+        if not monomial:
+            return c
+        if c == 1 and len(monomial) == 1 and isinstance(monomial[0], Dim):
+            return monomial[0]
+    # the constant term last, the others by degree and name: one order, whatever built the sum
+    order = sorted(kept.items(), key=lambda t: (-len(t[0]), [str(atom) for atom in t[0]]))
+    return Poly(tuple(order))
+
+
+def _add(a: Size, b: Size) -> Size:
+    total = dict(_terms(a))
+    for monomial, c in _terms(b):
+        total[monomial] = total.get(monomial, 0) + c
+    return _make(total)
+
+
+def _mul(a: Size, b: Size) -> Size:
+    total: dict[Monomial, int] = {}
+    for left, c in _terms(a):
+        for right, d in _terms(b):
+            monomial = tuple(sorted(left + right, key=str))
+            total[monomial] = total.get(monomial, 0) + c * d
+    return _make(total)
+
+
+def divide_exactly(a: Size, b: Size) -> Size | None:
+    """Return q with q * b == a for every value of the dims, or None when there is none."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b if b and a % b == 0 else None
+    if a == b:
+        return 1
+    divisor = _terms(b)
+    if len(divisor) != 1:
+        return None
+    (monomial, c), quotient = divisor[0], {}
+    for term, d in _terms(a):
+        left = list(term)
+        for atom in monomial:
+            if atom not in left:
+                return None
+            left.remove(atom)
+        if d % c:
+            return None
+        quotient[tuple(left)] = d // c
+    return _make(quotient)
+
+
+def floordiv(a: Size, b: Size) -> Size:
+    """a // b, exact where it can be."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    exact = divide_exactly(a, b)
+    return exact if exact is not None else _make({(FloorDiv(a, b),): 1})
+
+
+def ceildiv(a: Size, b: int) -> Size:
+    """The number of blocks of b that cover a."""
+    exact = divide_exactly(a, b)
+    return exact if exact is not None else floordiv(a + (b - 1), b)
+
+
+def product(sizes: Iterable[Size]) -> Size:
+    """The product of all sizes; 1 for none."""
+    total: Size = 1
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def evaluate(size: Size, values: Mapping[str, int]) -> int:
+    """The number that a size is when the dims have these values."""
+    if isinstance(size, int):
+        return size
+    total = 0
+    for monomial, coefficient in size.terms:
+        for atom in monomial:
+            coefficient *= _atom_value(atom, values)
+        total += coefficient
+    return total
+
+
+def _atom_value(atom: Atom, values: Mapping[str, int]) -> int:
+    if isinstance(atom, Dim):
+        return values[atom.name]
+    return evaluate(atom.numerator, values) // evaluate(atom.denominator, values)
+
+
+def dims_of(size: Size) -> tuple[Dim, ...]:
+    """The dims that a size mentions, each once, in order of appearance."""
+    found: dict[str, Dim] = {}
+    for monomial, _ in _terms(size):
+        for atom in monomial:
+            inner = (atom,) if isinstance(atom, Dim) else _divided_dims(atom)
+            for d in inner:
+                found.setdefault(d.name, d)
+    return tuple(found.values())
+
+
+def _divided_dims(atom: FloorDiv) -> tuple[Dim, ...]:
+    return dims_of(atom.numerator) + dims_of(atom.denominator)
