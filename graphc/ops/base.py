@@ -1,0 +1,230 @@
+"""What an op is: one class per op, five families that share their machinery.
+
+An op class says everything about itself: the type rule (`infer`), the numpy meaning
+(`evaluate`), the gradient (`vjp`), the cost (`flops`), and how one element is computed at the
+loop level (`emit`, `source_index`, ...). Its dataclass fields are its static attributes, so
+equal ops compare equal and may be merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphc.dims import Size
+from graphc.errors import AxisError, DTypeError, ShapeError
+from graphc.types import DType, TensorType
+
+if TYPE_CHECKING:
+    from graphc.loops.ir import Combine, Expr
+    from graphc.loops.scalar import ScalarEmitter
+    from graphc.tensor import Tensor
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operation. `vjp` gets and returns tensors; None means no gradient for that input."""
+
+    name: ClassVar[str]
+    pure: ClassVar[bool] = True  # False: never merged, never folded (random, checks)
+
+    def infer(self, *types: Any) -> TensorType:
+        """The type of the result, or an error in the user's terms."""
+        raise NotImplementedError
+
+    def vjp(self, y: Tensor, dy: Tensor, *inputs: Any) -> tuple[Tensor | None, ...]:
+        """Cotangents of the inputs, given the result and its cotangent."""
+        raise NotImplementedError(f"{self.name} has no gradient")
+
+    def evaluate(self, *arrays: Any) -> Array:
+        """The numpy meaning; written independently of the lowering."""
+        raise NotImplementedError
+
+    def flops(self, out: TensorType, *types: TensorType) -> Size:
+        """Arithmetic operations of one application; 0 for data movement."""
+        return 0
+
+    @property
+    def differentiable(self) -> bool:
+        """False where the gradient is zero or undefined everywhere (comparisons, indices)."""
+        return True
+
+    def attributes(self) -> str:
+        """The static attributes as text for dumps, e.g. ``axes=(0,)``."""
+        fields = self.__dataclass_fields__
+        return ", ".join(f"{k}={getattr(self, k)!r}" for k in fields)
+
+
+@dataclass(frozen=True)
+class Leaf(Op):
+    """A value that comes from outside or from the sizes: input, parameter, literal, iota."""
+
+
+@dataclass(frozen=True)
+class Elementwise(Op):
+    """A scalar function of operands of equal shapes (the operators on Tensor broadcast).
+
+    The default type rule: all operands have one dtype out of `kinds`, and so has the result.
+    """
+
+    kinds: ClassVar[str] = "biuf"
+    cost: ClassVar[int] = 1
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """One shape, one dtype."""
+        self.check_shapes(types)
+        self.check_dtypes(types)
+        return types[0]
+
+    def check_shapes(self, types: tuple[TensorType, ...]) -> None:
+        """Raise unless all shapes are equal."""
+        for i, t in enumerate(types[1:], 1):
+            if t.shape != types[0].shape:
+                raise ShapeError(f"{self.name}: shapes differ: {types[0]} (input 0) vs {t} (input {i})")
+
+    def check_dtypes(self, types: tuple[TensorType, ...]) -> None:
+        """Raise unless all dtypes are one of `kinds`."""
+        for i, t in enumerate(types):
+            if t.dtype != types[0].dtype:
+                raise DTypeError(
+                    f"{self.name}: dtypes differ: {types[0].dtype.name} (input 0)"
+                    f" vs {t.dtype.name} (input {i})",
+                    hint="convert one with astype",
+                )
+            if t.dtype.kind not in self.kinds:
+                raise DTypeError(
+                    f"{self.name}: needs {kinds_text(self.kinds)}, got {t.dtype.name} (input {i})"
+                )
+
+    def flops(self, out: TensorType, *types: TensorType) -> Size:
+        """`cost` per element."""
+        return out.size * self.cost
+
+    def emit(self, e: ScalarEmitter[Any], *xs: Any) -> Any:
+        """The scalar function over the vocabulary every backend has."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Comparison(Elementwise):
+    """An elementwise op whose result is bool."""
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """One shape, one dtype; the result is bool."""
+        from graphc.types import bool_
+
+        return super().infer(*types).with_dtype(bool_)
+
+    @property
+    def differentiable(self) -> bool:
+        """Comparisons are flat."""
+        return False
+
+
+@dataclass(frozen=True)
+class Reduce(Op):
+    """Combine elements over `axes` (sorted, non-negative), which disappear from the shape."""
+
+    axes: tuple[int, ...]
+    kinds: ClassVar[str] = "biuf"
+    empty: ClassVar[bool] = True  # False: reducing nothing is an error (max, argmax)
+
+    def infer(self, x: TensorType) -> TensorType:
+        """The shape without the reduced axes."""
+        if x.dtype.kind not in self.kinds:
+            raise DTypeError(f"{self.name}: needs {kinds_text(self.kinds)}, got {x.dtype.name}")
+        for axis in self.axes:
+            check_axis(self.name, axis, x)
+            if not self.empty and x.shape[axis] == 0:
+                raise ShapeError(f"{self.name}: axis {axis} of {x} is empty: nothing to take it of")
+        shape = tuple(s for i, s in enumerate(x.shape) if i not in self.axes)
+        return TensorType(self.result_dtype(x.dtype), shape)
+
+    def result_dtype(self, dtype: DType) -> DType:
+        """The dtype of the result."""
+        return dtype
+
+    def flops(self, out: TensorType, *types: TensorType) -> Size:
+        """One per element read."""
+        return types[0].size
+
+    def combine(self) -> Combine:
+        """How values are merged (graphc.loops.combine)."""
+        raise NotImplementedError
+
+    def emit(self, e: ScalarEmitter[Any], x: Any, index: Any) -> tuple[Any, ...]:
+        """The values merged for one element; `index` is its position along the reduced axes."""
+        return (x,)
+
+    def finish(self, e: ScalarEmitter[Any], values: tuple[Any, ...]) -> Any:
+        """The result from the merged values."""
+        return values[0]
+
+
+@dataclass(frozen=True)
+class View(Op):
+    """The same elements under another index; moves no data."""
+
+    def source_index(
+        self, e: ScalarEmitter[Any], at: tuple[Expr, ...], source: TensorType, out: TensorType
+    ) -> tuple[tuple[Expr, ...], Expr | None]:
+        """Where element `at` of the result is in the source, and the condition under which it is
+        there at all (None: always; elsewhere the result is 0)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Contract(Op):
+    """A sum of products over shared labels (an einsum of two operands).
+
+    ``a``, ``b`` and ``out`` label the axes. Every label of `out` is in a or b; a label missing
+    from `out` is in both and is summed over, in ascending order of its position in `a`.
+    """
+
+
+@dataclass(frozen=True)
+class Gather(Op):
+    """Elements at indices that are data."""
+
+
+@dataclass(frozen=True)
+class Scatter(Op):
+    """Elements put or added at indices that are data, in ascending order of the updates."""
+
+
+# ------------------------------------------------------------------------ helpers
+
+
+def kinds_text(kinds: str) -> str:
+    """The dtype kinds of an error message."""
+    words = {"b": "bool", "i": "integers", "u": "unsigned integers", "f": "floats"}
+    if kinds == "iu" or kinds == "iuf":
+        words["u"] = ""
+    return " or ".join(words[k] for k in kinds if words[k])
+
+
+def check_axis(name: str, axis: int, x: TensorType) -> None:
+    """Raise unless 0 <= axis < x.ndim."""
+    if not 0 <= axis < x.ndim:
+        raise AxisError(f"{name}: axis {axis} is out of range for {x}, which has {x.ndim} axes")
+
+
+def known(sizes: tuple[Size, ...]) -> tuple[int, ...] | None:
+    """The sizes when all are integers, else None."""
+    return tuple(s for s in sizes if isinstance(s, int)) if all(isinstance(s, int) for s in sizes) else None
+
+
+def numpy_unary(function: Callable[..., Any]) -> Callable[..., Array]:
+    """A numpy function as `evaluate`, silent about NaN and infinities."""
+
+    def evaluate(self: Op, *arrays: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(*arrays))
+
+    return evaluate

@@ -1,0 +1,84 @@
+"""Sums of products: every matrix product, batched, transposed or of higher rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphc.dims import Size, product
+from graphc.errors import DTypeError, ShapeError
+from graphc.ops.base import Array, Contract
+from graphc.types import TensorType
+
+if TYPE_CHECKING:
+    from graphc.tensor import Tensor
+
+Labels = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Dot(Contract):
+    """out[...] = sum over the labels that `out` lacks of a[...] * b[...]."""
+
+    name = "dot"
+    a: Labels
+    b: Labels
+    out: Labels
+
+    def infer(self, x: TensorType, y: TensorType) -> TensorType:
+        """Labels that occur twice have one size; both operands have one dtype."""
+        if x.dtype != y.dtype:
+            raise DTypeError(
+                f"matmul: dtypes differ: {x.dtype.name} (input 0) vs {y.dtype.name} (input 1)",
+                hint="convert one with astype",
+            )
+        if x.dtype.kind == "b":
+            raise DTypeError("matmul: needs numbers, got bool")
+        sizes = self.sizes(x, y)
+        return TensorType(x.dtype, tuple(sizes[label] for label in self.out))
+
+    def sizes(self, x: TensorType, y: TensorType) -> dict[int, Size]:
+        """The size of every label."""
+        sizes = dict(zip(self.a, x.shape))
+        for axis, (label, size) in enumerate(zip(self.b, y.shape)):
+            if sizes.setdefault(label, size) != size:
+                other = self.a.index(label)
+                raise ShapeError(
+                    f"matmul: inner sizes differ: {sizes[label]} (axis {other} of input 0)"
+                    f" vs {size} (axis {axis} of input 1)"
+                )
+        return sizes
+
+    @property
+    def reduced(self) -> Labels:
+        """The labels summed over, in the order of their axes in `a`."""
+        return tuple(label for label in self.a if label not in self.out)
+
+    def vjp(self, y: Tensor, dy: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Contract the cotangent with the other operand."""
+        from graphc.tensor import lift_op
+
+        da = lift_op(Dot(self.out, self.b, self.a), dy, b)
+        db = lift_op(Dot(self.a, self.out, self.b), a, dy)
+        return da, db
+
+    def evaluate(self, a: Array, b: Array) -> Array:
+        """numpy's einsum."""
+        result = np.einsum(a, list(self.a), b, list(self.b), list(self.out))
+        return np.asarray(result, dtype=a.dtype)
+
+    def flops(self, out: TensorType, *types: TensorType) -> Size:
+        """Two per product."""
+        x, y = types
+        return 2 * product(self.sizes(x, y).values())
+
+    def attributes(self) -> str:
+        """As an einsum string."""
+        return f"{_letters(self.a)},{_letters(self.b)}->{_letters(self.out)}"
+
+
+def _letters(labels: Sequence[int]) -> str:
+    return "".join(chr(ord("a") + label) for label in labels)

@@ -1,0 +1,124 @@
+"""Rows at indices that are data, and their transposes; and checks of data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.errors import DTypeError, ShapeError
+from graphc.loops.scalar import ScalarEmitter
+from graphc.ops.base import Array, Elementwise, Gather, Scatter
+from graphc.types import TensorType, bool_
+
+if TYPE_CHECKING:
+    from graphc.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Take(Gather):
+    """Rows of x: result[i..., rest] = x[indices[i...], rest].
+
+    Negative indices count from the end. Out of range is a checked failure at run time: such a
+    row reads as 0 and the step is not committed.
+    """
+
+    name = "take"
+
+    def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        """indices.shape + x.shape[1:]."""
+        if not indices.dtype.is_integer:
+            raise DTypeError(f"take: indices must be integers, got {indices.dtype.name} (input 1)")
+        if not x.shape:
+            raise ShapeError("take: input 0 has no axis to take from")
+        return TensorType(x.dtype, indices.shape + x.shape[1:])
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor, None]:
+        """Add the cotangent's rows up where they came from."""
+        from graphc.tensor import lift_op, zeros_like
+
+        return lift_op(ScatterAdd(), zeros_like(x), indices, dy), None
+
+    def evaluate(self, x: Array, indices: Array) -> Array:
+        """numpy's take."""
+        return np.asarray(np.take(x, checked_rows(x, indices), axis=0))
+
+
+@dataclass(frozen=True)
+class ScatterAdd(Scatter):
+    """x with rows of `updates` added at `indices`, one after the other in ascending order.
+
+    updates.shape == indices.shape + x.shape[1:]; negative indices count from the end.
+    """
+
+    name = "scatter_add"
+
+    def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
+        """The type of x."""
+        if not indices.dtype.is_integer:
+            raise DTypeError(f"scatter_add: indices must be integers, got {indices.dtype.name} (input 1)")
+        if updates.dtype != x.dtype:
+            raise DTypeError(
+                f"scatter_add: dtypes differ: {x.dtype.name} (input 0) vs {updates.dtype.name} (input 2)"
+            )
+        expected = indices.shape + x.shape[1:]
+        if updates.shape != expected:
+            wanted = TensorType(x.dtype, expected)
+            raise ShapeError(f"scatter_add: updates must be {wanted}, got {updates} (input 2)")
+        return x
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
+        """The cotangent itself, nothing, and its rows."""
+        from graphc.tensor import lift_op
+
+        return dy, None, lift_op(Take(), dy, indices)
+
+    def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
+        """numpy's unbuffered add."""
+        result = np.array(x)
+        np.add.at(result, checked_rows(x, indices), updates)
+        return result
+
+
+@dataclass(frozen=True)
+class Guard(Elementwise):
+    """x, after recording a failure wherever the condition is false."""
+
+    name = "guard"
+    pure = False
+    message: str
+
+    def infer(self, x: TensorType, condition: TensorType) -> TensorType:
+        """The type of x; the condition is bool of the same shape."""
+        self.check_shapes((x, condition))
+        if condition.dtype != bool_:
+            raise DTypeError(f"check: the condition must be bool, got {condition.dtype.name} (input 1)")
+        return x
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, condition: Tensor) -> tuple[Tensor, None]:
+        """The identity's."""
+        return dy, None
+
+    def evaluate(self, x: Array, condition: Array) -> Array:
+        """x; raises where the condition is false."""
+        from graphc.errors import RuntimeCheckError
+
+        if not np.all(condition):
+            raise RuntimeCheckError(self.message)
+        return x
+
+    def emit(self, e: ScalarEmitter[Any], x: Any, condition: Any) -> Any:
+        """x; the lowering emits the check."""
+        return x
+
+
+def checked_rows(x: Array, indices: Array) -> Array:
+    """The indices as numpy wants them; raises where one is out of range."""
+    from graphc.errors import RuntimeCheckError
+
+    rows = np.asarray(indices, np.int64)
+    if rows.size and (rows.min() < -len(x) or rows.max() >= len(x)):
+        bad = rows[(rows < -len(x)) | (rows >= len(x))].flat[0]
+        raise RuntimeCheckError(f"index {bad} is out of range for an axis of size {len(x)}")
+    return rows

@@ -1,0 +1,85 @@
+"""Where in the user's program a node comes from, and which half of the step it belongs to."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A line of the user's program."""
+
+    filename: str
+    line: int
+
+    @property
+    def text(self) -> str:
+        """The source text of the line, stripped; empty when it cannot be read."""
+        return linecache.getline(self.filename, self.line).strip()
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.filename)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What new nodes inherit: an origin (None: look at the stack), a part, a name scope."""
+
+    origin: Origin | None = None
+    part: str = FORWARD
+    scope: str = ""
+
+
+_context: ContextVar[Context] = ContextVar("graphc_context", default=Context())
+
+
+def current() -> Context:
+    """The context that new nodes inherit now."""
+    return _context.get()
+
+
+def find_origin() -> Origin:
+    """The innermost line outside this package on the stack."""
+    frame = sys._getframe(1)
+    outermost = frame
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if not filename.startswith(_PACKAGE):
+            return Origin(filename, frame.f_lineno)
+        outermost = frame
+        frame = frame.f_back  # type: ignore[assignment]
+    return Origin(outermost.f_code.co_filename, outermost.f_lineno)
+
+
+@contextmanager
+def inherit(origin: Origin | None = None, part: str | None = None) -> Iterator[None]:
+    """Give nodes built inside the block this origin and part."""
+    old = _context.get()
+    new = Context(origin or old.origin, part or old.part, old.scope)
+    token = _context.set(new)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+@contextmanager
+def name_scope(name: str) -> Iterator[str]:
+    """Prefix the names made inside the block with `name/`; yields the whole prefix."""
+    old = _context.get()
+    scope = f"{old.scope}{name}/"
+    token = _context.set(Context(old.origin, old.part, scope))
+    try:
+        yield scope
+    finally:
+        _context.reset(token)
