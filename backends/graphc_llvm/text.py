@@ -1,0 +1,394 @@
+"""Textual LLVM IR: modules, functions, structured loops, and where an instruction is placed.
+
+An i64 operand is a Python ``int`` (folded as far as possible) or the name of an SSA value.
+Pure instructions are placed at the outermost level at which their operands exist and are never
+emitted twice there, so invariant code leaves loops without a pass that looks for it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+Operand = int | str  # an i64
+
+
+def vector(element: str, width: int) -> str:
+    """The type of `width` elements; a scalar type for width 1."""
+    return element if width == 1 else f"<{width} x {element}>"
+
+
+def float_literal(value: float) -> str:
+    """A float or double constant; round `value` to float before, where it is one."""
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+def elements(element: str, values: Sequence[object]) -> str:
+    """A constant vector, or the one scalar constant."""
+    if len(values) == 1:
+        return str(values[0])
+    return "<" + ", ".join(f"{element} {v}" for v in values) + ">"
+
+
+def identifier(name: str) -> str:
+    """A name that can stand in LLVM text without quotes."""
+    return re.sub(r"[^A-Za-z0-9_.]", "_", name) or "_"
+
+
+@dataclass
+class Module:
+    """Functions and the declarations they need, in order of first use."""
+
+    functions: list[str] = field(default_factory=list)
+    declarations: dict[str, str] = field(default_factory=dict)
+
+    def declare(self, name: str, result: str, parameters: Sequence[str]) -> None:
+        """Declare a function once."""
+        if name not in self.declarations:
+            self.declarations[name] = f"declare {result} {name}({', '.join(parameters)})"
+
+    def text(self) -> str:
+        """The whole module; declarations sorted by name."""
+        declared = [self.declarations[name] for name in sorted(self.declarations)]
+        return "\n".join([*self.functions, *declared, ""])
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a function: ``ptr noalias`` and a name without the percent sign."""
+
+    type: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A value that a loop carries, or that an if chooses: its type, start and readable name."""
+
+    type: str
+    initial: str
+    hint: str
+
+
+@dataclass
+class _Scope:
+    """A region: the lines in front of it that take invariant code, and what is known inside."""
+
+    before: list[str]
+    before_known: dict[object, str] = field(default_factory=dict)
+    known: dict[object, str] = field(default_factory=dict)
+
+
+class FunctionBuilder:
+    """Writes one function; `finish` adds it to the module."""
+
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        parameters: Sequence[Parameter],
+        attributes: str = "nounwind",
+    ) -> None:
+        self.module = module
+        self.name = name
+        listed = ", ".join(f"{p.type} %{p.name}" for p in parameters)
+        self._head = f"define void @{name}({listed}) {attributes} {{"
+        self._entry: list[str] = []
+        self._lines: list[str | list[str]] = ["entry:", self._entry]
+        self._used: dict[str, int] = {p.name: 1 for p in parameters} | {"entry": 1}
+        self._levels: dict[str, int] = {f"%{p.name}": 0 for p in parameters}
+        self._scopes = [_Scope(self._entry)]
+        self.label = "entry"
+
+    # ------------------------------------------------------------------ names and places
+
+    @property
+    def level(self) -> int:
+        """How many loops and ifs are open."""
+        return len(self._scopes) - 1
+
+    def level_of(self, operand: Operand) -> int:
+        """The level at which an operand exists; 0 for constants and parameters."""
+        return 0 if isinstance(operand, int) else self._levels.get(operand, 0)
+
+    def fresh(self, hint: str) -> str:
+        """An unused name without the percent sign."""
+        hint = identifier(hint)
+        count = self._used.get(hint, 0)
+        self._used[hint] = count + 1
+        if not count:
+            return hint
+        name = f"{hint}.{count}"
+        return self.fresh(name) if name in self._used else self._take(name)
+
+    def _take(self, name: str) -> str:
+        self._used[name] = 1
+        return name
+
+    def define(
+        self,
+        hint: str,
+        expression: str,
+        operands: Sequence[Operand],
+        key: object = None,
+        at_least: int = 0,
+    ) -> str:
+        """Name a pure expression; place it where all operands exist, not above `at_least`.
+
+        Two expressions with the same key (the text, unless given) are the same value.
+        """
+        level = max([at_least, *map(self.level_of, operands)])
+        assert level <= self.level, f"{expression}: an operand is not visible here"
+        key = expression if key is None else key
+        known = self._scopes[level].known
+        if key in known:
+            return known[key]
+        if level == self.level:
+            lines: list[str] | list[str | list[str]] = self._lines
+        else:
+            inner = self._scopes[level + 1]
+            lines, known = inner.before, inner.before_known
+            if key in known:
+                return known[key]
+        name = f"%{self.fresh(hint)}"
+        lines.append(f"  {name} = {expression}")
+        self._levels[name] = level
+        known[key] = name
+        return name
+
+    def effect(self, instruction: str) -> None:
+        """Write an instruction that has no result and stays where it is."""
+        self._lines.append(f"  {instruction}")
+
+    def effect_value(self, hint: str, expression: str) -> str:
+        """Name an expression that stays where it is and is evaluated once for each mention."""
+        name = f"%{self.fresh(hint)}"
+        self._lines.append(f"  {name} = {expression}")
+        self._levels[name] = self.level
+        return name
+
+    def stack(self, hint: str, element: str, count: int, align: int = 64) -> str:
+        """Reserve memory for the duration of the call."""
+        name = f"%{self.fresh(hint)}"
+        self._entry.append(f"  {name} = alloca {element}, i64 {count}, align {align}")
+        return name
+
+    def comment(self, text: str) -> None:
+        """Write a line for the reader."""
+        self._lines.append(f"  ; {text}")
+
+    def call(
+        self, hint: str, result: str, name: str, arguments: Sequence[tuple[str, Operand]]
+    ) -> str:
+        """Call a pure function, declaring it."""
+        self.module.declare(name, result, [t for t, _ in arguments])
+        listed = ", ".join(f"{t} {value}" for t, value in arguments)
+        return self.define(hint, f"call {result} {name}({listed})", [v for _, v in arguments])
+
+    def call_effect(self, name: str, arguments: Sequence[tuple[str, Operand]]) -> None:
+        """Call a function without result for its effect, declaring it."""
+        self.module.declare(name, "void", [t for t, _ in arguments])
+        listed = ", ".join(f"{t} {value}" for t, value in arguments)
+        self.effect(f"call void {name}({listed})")
+
+    # ------------------------------------------------------------------ i64 arithmetic
+
+    def add(self, x: Operand, y: Operand, hint: str = "sum") -> Operand:
+        """x + y"""
+        if isinstance(x, int) and isinstance(y, int):
+            return x + y
+        if isinstance(x, int):
+            x, y = y, x
+        return x if y == 0 else self.define(hint, f"add i64 {x}, {y}", (x, y))
+
+    def sub(self, x: Operand, y: Operand, hint: str = "difference") -> Operand:
+        """x - y"""
+        if isinstance(y, int):
+            return self.add(x, -y, hint)
+        return 0 if x == y else self.define(hint, f"sub i64 {x}, {y}", (x, y))
+
+    def mul(self, x: Operand, y: Operand, hint: str = "product") -> Operand:
+        """x * y"""
+        if isinstance(x, int) and isinstance(y, int):
+            return x * y
+        if isinstance(x, int):
+            x, y = y, x
+        if y == 0 or y == 1:
+            return 0 if y == 0 else x
+        return self.define(hint, f"mul i64 {x}, {y}", (x, y))
+
+    def div(self, x: Operand, y: Operand, hint: str = "quotient") -> Operand:
+        """x // y of non-negative numbers."""
+        if isinstance(x, int) and isinstance(y, int):
+            return x // y
+        return x if y == 1 else self.define(hint, f"udiv i64 {x}, {y}", (x, y))
+
+    def rem(self, x: Operand, y: Operand, hint: str = "remainder") -> Operand:
+        """x % y of non-negative numbers."""
+        if isinstance(x, int) and isinstance(y, int):
+            return x % y
+        return 0 if y == 1 else self.define(hint, f"urem i64 {x}, {y}", (x, y))
+
+    def round_down(self, x: Operand, unit: int, hint: str = "whole") -> Operand:
+        """The largest multiple of `unit`, a power of two, that is at most x."""
+        if isinstance(x, int):
+            return x // unit * unit
+        return x if unit == 1 else self.define(hint, f"and i64 {x}, {-unit}", (x,))
+
+    def minimum(self, x: Operand, y: Operand, hint: str = "least") -> Operand:
+        """The smaller of two signed numbers."""
+        if isinstance(x, int) and isinstance(y, int):
+            return min(x, y)
+        return x if x == y else self.call(hint, "i64", "@llvm.smin.i64", [("i64", x), ("i64", y)])
+
+    def maximum(self, x: Operand, y: Operand, hint: str = "greatest") -> Operand:
+        """The larger of two signed numbers."""
+        if isinstance(x, int) and isinstance(y, int):
+            return max(x, y)
+        return x if x == y else self.call(hint, "i64", "@llvm.smax.i64", [("i64", x), ("i64", y)])
+
+    def compare(self, how: str, x: Operand, y: Operand, hint: str = "test") -> str:
+        """An i1: ``icmp how`` of two i64."""
+        return self.define(hint, f"icmp {how} i64 {x}, {y}", (x, y))
+
+    # ------------------------------------------------------------------ memory
+
+    def gep(self, pointer: str, element: str, index: Operand, hint: str = "at") -> str:
+        """The address of element `index`."""
+        if index == 0:
+            return pointer
+        text = f"getelementptr {element}, ptr {pointer}, i64 {index}"
+        return self.define(hint, text, (pointer, index))
+
+    def load(self, type: str, pointer: str, align: int, hint: str = "x") -> str:
+        """Read memory here."""
+        return self.effect_value(hint, f"load {type}, ptr {pointer}, align {align}")
+
+    def store(self, type: str, value: Operand, pointer: str, align: int) -> None:
+        """Write memory here."""
+        self.effect(f"store {type} {value}, ptr {pointer}, align {align}")
+
+    # ------------------------------------------------------------------ control flow
+
+    def loop(
+        self,
+        hint: str,
+        begin: Operand,
+        end: Operand,
+        step: int,
+        carried: Sequence[Carried],
+        body: Callable[[Operand, list[str]], Sequence[str]],
+    ) -> list[str]:
+        """Emit ``for i in range(begin, end, step)``; return the carried values after it.
+
+        `body` gets i and the carried values and returns the next ones. Loops that are known to
+        run never or once become straight code.
+        """
+        initial = [c.initial for c in carried]
+        trips = _trips(begin, end, step)
+        if trips == 0:
+            return initial
+        if trips == 1:
+            return list(body(begin, initial))
+        head, after = self.fresh(hint), self.fresh(f"{hint}.done")
+        index, following = self.fresh(hint + ".i"), self.fresh(hint + ".next")
+        outside = self.label
+        if trips is None:
+            inside = self.fresh(f"{hint}.pre")
+            some = self.effect_value("some", f"icmp slt i64 {begin}, {end}")
+            self.effect(f"br i1 {some}, label %{inside}, label %{after}")
+            self._open(inside)
+        else:
+            self._scopes.append(_Scope([]))
+            self._lines.append(self._scopes[-1].before)
+        before = self.label
+        self.effect(f"br label %{head}")
+        self._start(head)
+        names = [f"%{self.fresh(c.hint)}" for c in carried]
+        place = len(self._lines)
+        self._lines.append("")
+        for name in (f"%{index}", *names):
+            self._levels[name] = self.level
+        results = list(body(f"%{index}", names))
+        self.effect(f"%{following} = add nsw i64 %{index}, {step}")
+        again = self.effect_value("again", f"icmp slt i64 %{following}, {end}")
+        latch = self.label
+        self.effect(f"br i1 {again}, label %{head}, label %{after}")
+        self._lines[place] = _phis(
+            [("i64", f"%{index}", str(begin), f"%{following}")]
+            + [(c.type, n, c.initial, r) for c, n, r in zip(carried, names, results)],
+            before,
+            latch,
+        )
+        self._close(after)
+        if trips is not None:
+            return [self._lift(r) for r in results]
+        return self._merge(carried, results, latch, outside)
+
+    def when(
+        self,
+        condition: str,
+        chosen: Sequence[Carried],
+        body: Callable[[], Sequence[str]],
+        hint: str = "if",
+    ) -> list[str]:
+        """Emit ``if condition``; the results of `body`, or the initial values of `chosen`."""
+        inside, after = self.fresh(hint), self.fresh(f"{hint}.done")
+        outside = self.label
+        self.effect(f"br i1 {condition}, label %{inside}, label %{after}")
+        self._open(inside)
+        results = list(body())
+        leaving = self.label
+        self.effect(f"br label %{after}")
+        self._close(after)
+        return self._merge(chosen, results, leaving, outside)
+
+    def _merge(
+        self, carried: Sequence[Carried], results: Sequence[str], inner: str, outer: str
+    ) -> list[str]:
+        return [
+            self.effect_value(c.hint, f"phi {c.type} [ {c.initial}, %{outer} ], [ {r}, %{inner} ]")
+            for c, r in zip(carried, results)
+        ]
+
+    def _start(self, label: str) -> None:
+        self._lines.append(f"{label}:")
+        self.label = label
+
+    def _open(self, label: str) -> None:
+        self._start(label)
+        self._scopes.append(_Scope([]))
+        self._lines.append(self._scopes[-1].before)
+
+    def _close(self, label: str) -> None:
+        self._scopes.pop()
+        self._start(label)
+
+    def _lift(self, value: str) -> str:
+        self._levels[value] = min(self._levels.get(value, 0), self.level)
+        return value
+
+    def finish(self) -> None:
+        """End the function and add it to the module."""
+        self.effect("ret void")
+        lines = [self._head]
+        for line in self._lines:
+            lines.extend(line if isinstance(line, list) else [line])
+        self.module.functions.append("\n".join([*lines, "}", ""]))
+
+
+def _trips(begin: Operand, end: Operand, step: int) -> int | None:
+    if begin == end:
+        return 0
+    if isinstance(begin, int) and isinstance(end, int):
+        return max(0, -(-(end - begin) // step))
+    return None
+
+
+def _phis(rows: Sequence[tuple[str, str, str, str]], before: str, latch: str) -> str:
+    return "\n".join(
+        f"  {name} = phi {type} [ {first}, %{before} ], [ {following}, %{latch} ]"
+        for type, name, first, following in rows
+    )
