@@ -1,0 +1,110 @@
+"""What runs, in order: kernels over storages, and where threads must meet.
+
+`fuse` (graphc.fusion) makes the calls; `order` here puts them in a legal order that keeps the
+arena small and says where barriers stand; `memory.plan` gives every temporary its bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from graphc.dims import Size
+from graphc.graph import Node
+from graphc.loops.ir import Kernel
+from graphc.types import TensorType
+
+# Where a storage's bytes are.
+INPUT, PARAMETER, CONSTANT, OUTPUT, TEMPORARY, PREPARED, RNG = (
+    "input", "parameter", "constant", "output", "temporary", "prepared", "rng",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """Bytes that hold a value: an argument of the step, or a place in the arena.
+
+    `node` is the value's node (None for partial results shared between kernels).
+    """
+
+    name: str
+    type: TensorType
+    role: str
+    node: Node | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One kernel applied to storages, one for each of `kernel.arguments`.
+
+    `nodes` are the graph nodes computed here; `in_place` pairs (written, read) arguments that
+    may share bytes because every element is read before, and by the same iteration that, it is
+    written; `commits` is true when it writes a parameter.
+    """
+
+    kernel: Kernel
+    arguments: tuple[Storage, ...]
+    nodes: tuple[Node, ...]
+    flops: Size = 0
+    bytes: Size = 0
+    in_place: tuple[tuple[Storage, Storage], ...] = ()
+    part: str = "forward"
+
+    @property
+    def reads(self) -> tuple[Storage, ...]:
+        """Storages read."""
+        return self.arguments[: len(self.kernel.reads)]
+
+    @property
+    def writes(self) -> tuple[Storage, ...]:
+        """Storages written."""
+        table = dict(zip(self.kernel.arguments, self.arguments))
+        return tuple(table[b] for b in self.kernel.writes)
+
+    @property
+    def commits(self) -> bool:
+        """Whether a persistent value is written."""
+        return any(s.role == PARAMETER for s in self.writes)
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Calls in order. `barriers` holds the positions i such that all threads meet before call i;
+    calls between two barriers are independent of each other and may overlap.
+
+    `prepare` are the calls that depend on parameters alone: run when a parameter has changed.
+    `checks` are the messages of failure codes.
+    """
+
+    name: str
+    calls: tuple[Call, ...]
+    barriers: frozenset[int] = frozenset()
+    prepare: tuple[Call, ...] = ()
+    checks: tuple[Check, ...] = ()
+    inputs: tuple[Storage, ...] = ()
+    outputs: tuple[Storage, ...] = ()
+    parameters: tuple[Storage, ...] = ()
+    constants: tuple[Storage, ...] = ()
+    rng: Storage | None = None
+
+    @property
+    def temporaries(self) -> tuple[Storage, ...]:
+        """Storages that need a place in the arena, in order of first use."""
+        found = {s: None for call in self.calls for s in call.arguments if s.role == TEMPORARY}
+        return tuple(found)
+
+    def phases(self) -> tuple[int, ...]:
+        """For every call, the number of barriers before it."""
+        result, phase = [], 0
+        for i in range(len(self.calls)):
+            phase += i in self.barriers
+            result.append(phase)
+        return tuple(result)
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What a failure code means: the node that checks, and the message."""
+
+    code: int
+    node: Node
+    message: str = field(default="")
