@@ -1,0 +1,182 @@
+"""The primitives of the loop level over LLVM scalars and vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.types import DType, bool_, float32
+from graphc_llvm import emit_convert as convert
+from graphc_llvm.target import Target
+from graphc_llvm.text import FunctionBuilder
+from graphc_llvm.values import LaneWriter, Value, literal_text
+
+
+class LaneEmitter(LaneWriter):
+    """`graphc.loops.scalar.ScalarEmitter` over LLVM values of any width.
+
+    `active` is the mask of lanes that exist in the last, partial vector of a loop; it keeps
+    integer division from dividing by what stands in the others.
+    """
+
+    def __init__(self, builder: FunctionBuilder, target: Target) -> None:
+        super().__init__(builder, target)
+        self.active: Value | None = None
+
+    def _half(self, method: Any, *arguments: Value) -> Value:
+        """Compute in float32 and round once: exact for + - * / and sqrt of 16-bit floats."""
+        wide = [self.cast(a, float32) for a in arguments]
+        return self.cast(method(*wide), arguments[0].dtype)
+
+    def _arithmetic(self, method: Any, name: str, x: Value, y: Value) -> Value:
+        if not x.dtype.is_float:
+            return self.op(name, (x, y))
+        return self._half(method, x, y) if x.dtype.bits == 16 else self.op(f"f{name}", (x, y))
+
+    # ------------------------------------------------------------------ arithmetic
+
+    def add(self, x: Value, y: Value) -> Value:
+        """x + y"""
+        return self._arithmetic(self.add, "add", x, y)
+
+    def sub(self, x: Value, y: Value) -> Value:
+        """x - y"""
+        return self._arithmetic(self.sub, "sub", x, y)
+
+    def mul(self, x: Value, y: Value) -> Value:
+        """x * y"""
+        return self._arithmetic(self.mul, "mul", x, y)
+
+    def div(self, x: Value, y: Value) -> Value:
+        """x / y; integers truncate."""
+        if x.dtype.is_float:
+            return self._arithmetic(self.div, "div", x, y)
+        return self.op("udiv" if x.dtype.kind == "u" else "sdiv", (x, self._divisor(y)))
+
+    def rem(self, x: Value, y: Value) -> Value:
+        """The remainder of integers, with the sign of x."""
+        return self.op("urem" if x.dtype.kind == "u" else "srem", (x, self._divisor(y)))
+
+    def _divisor(self, y: Value) -> Value:
+        if self.active is None or y.width == 1:
+            return y
+        return self.select(self.active, y, self.const(1, y.dtype))
+
+    def mulhi(self, x: Value, y: Value) -> Value:
+        """The upper half of the product of two uint32."""
+        return convert.high_product(self, x, y)
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """x * y + z, rounded once where the target can."""
+        if x.dtype.is_float and x.dtype.bits == 16:
+            return self._half(self.fma, x, y, z)
+        if x.dtype.is_float and self.target.has_fma:
+            return self.intrinsic("fma", (x, y, z))
+        return self.add(self.mul(x, y), z)
+
+    def neg(self, x: Value) -> Value:
+        """-x"""
+        if not x.dtype.is_float:
+            return self.sub(self.const(0, x.dtype), x)
+        if x.dtype.bits == 16:
+            return self.op("xor", (x, self._bits_of(-0.0, x)))
+        return self.op("fneg", (x,))
+
+    def abs(self, x: Value) -> Value:
+        """|x|"""
+        if x.dtype.kind == "u":
+            return x
+        if not x.dtype.is_float:
+            return self.select(self.lt(x, self.const(0, x.dtype)), self.neg(x), x)
+        if x.dtype.bits == 16:
+            return self.op("and", (x, Value(str(0x7FFF), x.dtype, literal=True)))
+        return self.intrinsic("fabs", (x,))
+
+    def _bits_of(self, value: float, like: Value) -> Value:
+        return Value(literal_text(value, like.dtype), like.dtype, literal=True)
+
+    def sqrt(self, x: Value) -> Value:
+        """The square root."""
+        if x.dtype.bits == 16:
+            return self._half(self.sqrt, x)
+        return self.intrinsic("sqrt", (x,))
+
+    def floor(self, x: Value) -> Value:
+        """Round down."""
+        return convert.round_to_integer(self, "floor", x)
+
+    def ceil(self, x: Value) -> Value:
+        """Round up."""
+        return convert.round_to_integer(self, "ceil", x)
+
+    def trunc(self, x: Value) -> Value:
+        """Round towards 0."""
+        return convert.round_to_integer(self, "trunc", x)
+
+    def rint(self, x: Value) -> Value:
+        """Round half to even."""
+        return convert.round_to_integer(self, "rint", x)
+
+    # ------------------------------------------------------------------ comparisons
+
+    def _compare(self, how: str, x: Value, y: Value) -> Value:
+        if x.dtype.is_float:
+            if x.dtype.bits == 16:
+                x, y = self.cast(x, float32), self.cast(y, float32)
+            return self.op(f"fcmp {'u' if how == 'ne' else 'o'}{how}", (x, y), bool_)
+        if how not in ("eq", "ne"):
+            how = ("s" if x.dtype.kind == "i" else "u") + how
+        return self.op(f"icmp {how}", (x, y), bool_)
+
+    def lt(self, x: Value, y: Value) -> Value:
+        """x < y"""
+        return self._compare("lt", x, y)
+
+    def le(self, x: Value, y: Value) -> Value:
+        """x <= y"""
+        return self._compare("le", x, y)
+
+    def eq(self, x: Value, y: Value) -> Value:
+        """x == y"""
+        return self._compare("eq", x, y)
+
+    def ne(self, x: Value, y: Value) -> Value:
+        """x != y; true for NaN."""
+        return self._compare("ne", x, y)
+
+    # ------------------------------------------------------------------ bits
+
+    def logical_and(self, x: Value, y: Value) -> Value:
+        """Both of two bools."""
+        return self.op("and", (x, y))
+
+    def logical_or(self, x: Value, y: Value) -> Value:
+        """Either of two bools."""
+        return self.op("or", (x, y))
+
+    def logical_not(self, x: Value) -> Value:
+        """The other bool."""
+        return self.op("xor", (x, self.const(True, bool_)))
+
+    def bit_and(self, x: Value, y: Value) -> Value:
+        """x & y"""
+        return self.op("and", (x, y))
+
+    def bit_or(self, x: Value, y: Value) -> Value:
+        """x | y"""
+        return self.op("or", (x, y))
+
+    def bit_xor(self, x: Value, y: Value) -> Value:
+        """x ^ y"""
+        return self.op("xor", (x, y))
+
+    def shl(self, x: Value, y: Value) -> Value:
+        """x << y"""
+        return self.op("shl", (x, y))
+
+    def shr(self, x: Value, y: Value) -> Value:
+        """x >> y"""
+        return self.op("lshr" if x.dtype.kind == "u" else "ashr", (x, y))
+
+    def cast(self, x: Value, dtype: DType) -> Value:
+        """Convert the value."""
+        return convert.cast(self, x, dtype)
