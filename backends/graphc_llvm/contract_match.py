@@ -1,0 +1,356 @@
+"""Recognise a contraction in a loop nest and bring its axes into order.
+
+A contraction's axes fall into four classes by the operands that depend on them: *rows* (only the
+first), *columns* (only the second), *batch* (both or none) and *reduction*. Axes of extent 1 are
+dropped, and neighbours that every access walks through as one are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from graphc.dims import Size, dims_of, evaluate, product
+from graphc.loops.ir import (
+    PARALLEL,
+    SEQUENTIAL,
+    Accumulate,
+    Accumulator,
+    Apply,
+    Axis,
+    Buffer,
+    Check,
+    Const,
+    Expr,
+    Extent,
+    Index,
+    Let,
+    Load,
+    Loop,
+    Stmt,
+    Store,
+    expressions,
+    extent,
+    index,
+    is_dot,
+    operands,
+)
+from graphc_llvm.contract_index import (
+    Affine,
+    Substitution,
+    axes_of,
+    flat_offset,
+    zero,
+)
+
+
+@dataclass(frozen=True)
+class Span:
+    """An axis and its extent."""
+
+    axis: Axis
+    size: Size
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """What a nest computes: the chain over `reduction` of left * right, then the epilogue.
+
+    `reduction` is in the order of the chain; the other axes are in the order of the nest. Buffers
+    that merging made one-dimensional are listed in `aliases` with the argument they stand for.
+    """
+
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+    batch: tuple[Span, ...]
+    reduction: tuple[Span, ...]
+    left: Expr
+    right: Expr
+    accumulator: Accumulator
+    epilogue: tuple[Stmt, ...]
+    lanes: Axis | None
+    aliases: Mapping[Buffer, Buffer]
+
+    def swapped(self) -> Contraction:
+        """The same contraction with its operands exchanged."""
+        return replace(self, rows=self.columns, columns=self.rows, left=self.right, right=self.left)
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """The stores of the epilogue."""
+        return tuple(s for s in self.epilogue if isinstance(s, Store))
+
+
+def recognise(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | None:
+    """Take a nest apart; None if it is not a contraction of floats."""
+    found = _unfold(nest, sizes)
+    if found is None:
+        return None
+    aliases: dict[Buffer, Buffer] = {}
+    found = _mapped(found, _Resolve(sizes, aliases))
+    found = _without_units(replace(found, aliases=aliases))
+    for group in ("rows", "columns", "batch", "reduction"):
+        found = _merge_all(found, group)
+    return found
+
+
+# ------------------------------------------------------------------ taking apart
+
+
+@dataclass
+class _Parts:
+    """What the walk down a nest has gathered."""
+
+    parallel: list[Span]
+    reduction: list[Span]
+    lets: Substitution
+    lanes: Axis | None = None
+
+
+def _unfold(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | None:
+    parts = _Parts([], [], Substitution())
+    body = _descend(nest, parts, sizes)
+    if body is None:
+        return None
+    first, epilogue = body[0], body[1:]
+    if not isinstance(first, Loop) or not is_dot(first) or first.kind != SEQUENTIAL:
+        return None
+    accumulator = first.accumulators[0]
+    if not accumulator.refs[0].dtype.is_float or accumulator.refs[0].dtype.bits < 32:
+        return None
+    fed = _reduction(first, parts, sizes)
+    if fed is None or not epilogue or not all(isinstance(s, Let | Store | Check) for s in epilogue):
+        return None
+    left, right = (parts.lets(x) for x in fed.values)
+    if fed.accumulator is not accumulator:
+        return None
+    rest = tuple(parts.lets.statement(s) for s in epilogue)
+    return _classify(parts, left, right, accumulator, rest)
+
+
+def _descend(
+    nest: Sequence[Stmt], parts: _Parts, sizes: Mapping[str, int]
+) -> tuple[Stmt, ...] | None:
+    """Walk through the parallel loops; the statements of the innermost one, lets left out."""
+    body = _take_lets(nest, parts)
+    while len(body) == 1 and isinstance(body[0], Loop) and body[0].kind == PARALLEL:
+        loop = body[0]
+        span = _span(loop, sizes)
+        if span is None or loop.accumulators:
+            return None
+        parts.parallel.append(span)
+        parts.lanes = loop.axis if loop.lanes else parts.lanes
+        body = _take_lets(loop.body, parts)
+    return body or None
+
+
+def _reduction(first: Loop, parts: _Parts, sizes: Mapping[str, int]) -> Accumulate | None:
+    body: tuple[Stmt, ...] = (first,)
+    while len(body) == 1 and isinstance(body[0], Loop):
+        loop = body[0]
+        span = _span(loop, sizes)
+        if span is None or loop.kind != SEQUENTIAL or (loop.accumulators and loop is not first):
+            return None
+        parts.reduction.append(span)
+        body = _take_lets(loop.body, parts)
+    return body[0] if len(body) == 1 and isinstance(body[0], Accumulate) else None
+
+
+def _take_lets(body: Sequence[Stmt], parts: _Parts) -> tuple[Stmt, ...]:
+    """Note the lets in front of a body and return what follows them."""
+    for position, stmt in enumerate(body):
+        if not isinstance(stmt, Let):
+            return tuple(body[position:])
+        parts.lets = Substitution({**parts.lets.refs, stmt.ref.name: parts.lets(stmt.value)})
+    return ()
+
+
+def _span(loop: Loop, sizes: Mapping[str, int]) -> Span | None:
+    match loop.extent:
+        case Const(value=value):
+            return Span(loop.axis, int(value))
+        case Extent(size=size):
+            return Span(loop.axis, resolve(size, sizes))
+    return None
+
+
+def resolve(size: Size, sizes: Mapping[str, int]) -> Size:
+    """The number that a size is, where all of its dims are known."""
+    known = all(dim.name in sizes for dim in dims_of(size))
+    return evaluate(size, sizes) if known else size
+
+
+def _classify(
+    parts: _Parts, left: Expr, right: Expr, accumulator: Accumulator, epilogue: tuple[Stmt, ...]
+) -> Contraction:
+    in_left, in_right = axes_of(left), axes_of(right)
+    groups: dict[tuple[bool, bool], list[Span]] = {}
+    for span in parts.parallel:
+        groups.setdefault((span.axis in in_left, span.axis in in_right), []).append(span)
+    rows, columns = groups.get((True, False), []), groups.get((False, True), [])
+    shared = (*groups.get((True, True), []), *groups.get((False, False), []))
+    return Contraction(
+        tuple(rows), tuple(columns), tuple(shared), tuple(parts.reduction),
+        left, right, accumulator, epilogue, parts.lanes, {},
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ rewriting
+
+
+def _mapped(found: Contraction, change: Substitution) -> Contraction:
+    epilogue = tuple(change.statement(s) for s in found.epilogue)
+    return replace(found, left=change(found.left), right=change(found.right), epilogue=epilogue)
+
+
+def _without_units(found: Contraction) -> Contraction:
+    """Put 0 for every axis of extent 1."""
+    groups = {g: getattr(found, g) for g in ("rows", "columns", "batch", "reduction")}
+    units = {span.axis: zero() for spans in groups.values() for span in spans if span.size == 1}
+    if not units:
+        return found
+    kept: dict[str, Any] = {
+        g: tuple(s for s in spans if s.axis not in units) for g, spans in groups.items()
+    }
+    return _mapped(replace(found, **kept), Substitution(axes=units))
+
+
+# ------------------------------------------------------------------ merging
+
+
+def _merge_all(found: Contraction, group: str) -> Contraction:
+    """Merge pairs of one class until no pair merges."""
+    while True:
+        merged = _merge_one(found, group)
+        if merged is None:
+            return found
+        found = merged
+
+
+def _merge_one(found: Contraction, group: str) -> Contraction | None:
+    spans: tuple[Span, ...] = getattr(found, group)
+    pairs = list(pairwise(spans))
+    if group != "reduction":  # only the order of the reduction matters
+        pairs = [(o, i) for o in spans for i in spans if o is not i]
+    for outer, inner in pairs:
+        if all(_walks_as_one(a, outer, inner) for a in _accesses(found)) and not (
+            {outer.axis, inner.axis} & _loose_axes(found).keys()
+        ):
+            return _merge(found, group, outer, inner)
+    return None
+
+
+def _walks_as_one(at: Affine, outer: Span, inner: Span) -> bool:
+    return at.coefficient(outer.axis) == at.coefficient(inner.axis) * inner.size
+
+
+def _everything(found: Contraction) -> tuple[Expr, ...]:
+    stored = [e for s in found.epilogue if not isinstance(s, Store) for e in expressions(s)]
+    for store in found.stores:
+        stored += [store.value] if store.where is None else [store.value, store.where]
+    return (found.left, found.right, *stored)
+
+
+def _accesses(found: Contraction) -> list[Affine]:
+    accesses = [flat_offset(s.buffer, s.index) for s in found.stores]
+    seen: dict[Expr, None] = {}
+    for expr in _everything(found):
+        _visit(expr, seen)
+    return accesses + [flat_offset(e.buffer, e.index) for e in seen if isinstance(e, Load)]
+
+
+def _visit(expr: Expr, seen: dict[Expr, None]) -> None:
+    if expr not in seen:
+        seen[expr] = None
+        for part in operands(expr):
+            _visit(part, seen)
+
+
+def _loose_axes(found: Contraction) -> dict[Axis, None]:
+    """Axes whose own value matters somewhere, not only where an access lands."""
+    loose: dict[Axis, None] = {}
+    for store in found.stores:
+        _loose_in_access(store.buffer, store.index, loose)
+    for expr in _everything(found):
+        _loose_in(expr, loose)
+    return loose
+
+
+def _loose_in(expr: Expr, loose: dict[Axis, None]) -> None:
+    match expr:
+        case Index(axis=axis):
+            loose[axis] = None
+        case Load(buffer=buffer, index=at, where=where):
+            _loose_in_access(buffer, at, loose)
+            if where is not None:
+                _loose_in(where, loose)
+        case Apply(args=args):
+            for part in args:
+                _loose_in(part, loose)
+
+
+def _loose_in_access(buffer: Buffer, at: tuple[Expr, ...], loose: dict[Axis, None]) -> None:
+    for _, rest in flat_offset(buffer, at).others:
+        loose.update(axes_of(rest))
+
+
+class _Flatten(Substitution):
+    """Write every access as one flat index in which `inner` walks through both axes."""
+
+    def __init__(self, outer: Span, inner: Span, merged: Axis, aliases: dict[Buffer, Buffer]):
+        super().__init__(axes={inner.axis: index(merged)})
+        self.outer, self.inner, self.aliases = outer, inner, aliases
+
+    def access(self, buffer: Buffer, at: tuple[Expr, ...]) -> tuple[Buffer, tuple[Expr, ...]]:
+        """The flat form of an access."""
+        offset = flat_offset(buffer, at)
+        if not {self.outer.axis, self.inner.axis} & offset.axes.keys():
+            return super().access(buffer, at)
+        kept = {a: c for a, c in offset.axes.items() if a is not self.outer.axis}
+        flat = Affine(offset.constant, kept, offset.others).expression()
+        alias = _alias(buffer, (product(buffer.shape),), self.aliases)
+        return alias, (self(flat),)
+
+
+class _Resolve(Substitution):
+    """Put numbers for the sizes that are known."""
+
+    def __init__(self, sizes: Mapping[str, int], aliases: dict[Buffer, Buffer]):
+        super().__init__()
+        self.sizes, self.aliases = sizes, aliases
+
+    def _rewrite(self, expr: Expr) -> Expr:
+        if isinstance(expr, Extent):
+            return extent(resolve(expr.size, self.sizes))
+        return super()._rewrite(expr)
+
+    def access(self, buffer: Buffer, at: tuple[Expr, ...]) -> tuple[Buffer, tuple[Expr, ...]]:
+        """The access of a buffer whose shape is resolved."""
+        _, moved = super().access(buffer, at)
+        shape = tuple(resolve(size, self.sizes) for size in buffer.shape)
+        return _alias(buffer, shape, self.aliases), moved
+
+
+def _alias(buffer: Buffer, shape: tuple[Size, ...], aliases: dict[Buffer, Buffer]) -> Buffer:
+    """A buffer of another shape that stands for the same memory."""
+    if buffer.shape == shape:
+        return buffer
+    original = aliases.get(buffer, buffer)
+    for alias, meant in aliases.items():
+        if meant is original and alias.shape == shape:
+            return alias
+    alias = Buffer(original.name, original.dtype, shape)
+    aliases[alias] = original
+    return alias
+
+
+def _merge(found: Contraction, group: str, outer: Span, inner: Span) -> Contraction:
+    merged = Span(Axis(f"{outer.axis.name}_{inner.axis.name}"), outer.size * inner.size)
+    aliases = dict(found.aliases)
+    change = _Flatten(outer, inner, merged.axis, aliases)
+    spans = [s for s in getattr(found, group) if s is not outer]
+    kept: dict[str, Any] = {group: tuple(merged if s is inner else s for s in spans)}
+    lanes = merged.axis if found.lanes in (outer.axis, inner.axis) else found.lanes
+    return replace(_mapped(found, change), lanes=lanes, aliases=aliases, **kept)
