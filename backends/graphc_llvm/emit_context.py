@@ -1,0 +1,139 @@
+"""Where code is being emitted: what axes, refs, sizes and buffers stand for at this place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from graphc.dims import Dim, Size, evaluate
+from graphc.loops.ir import Axis, Buffer, Expr, Loop, Store, walk
+from graphc.types import int64
+from graphc_llvm.emit_scalar import LaneEmitter
+from graphc_llvm.target import Target
+from graphc_llvm.text import FunctionBuilder, Operand
+from graphc_llvm.values import Value
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The axis that runs along vectors: lane l is at the axis' value + l.
+
+    `mask` tells which lanes exist (None: all). The axis' value is a multiple of `multiple`.
+    """
+
+    axis: Axis
+    width: int
+    mask: Value | None = None
+    multiple: int = 1
+
+
+@dataclass
+class Context:
+    """The state of an emission.
+
+    `memo` holds what expressions are worth here; `versions` and `pins` keep loads of buffers
+    that the kernel writes from being merged or moved across the writes.
+    """
+
+    builder: FunctionBuilder
+    target: Target
+    sizes: Mapping[str, int] | None
+    dims: tuple[str, ...]
+    written: frozenset[Buffer]
+    emit: LaneEmitter = field(init=False)
+    pointers: dict[Buffer, str] = field(default_factory=dict)
+    axes: dict[Axis, Operand] = field(default_factory=dict)
+    refs: dict[str, Value] = field(default_factory=dict)
+    lane: Lane | None = None
+    memo: dict[Expr, Value] = field(default_factory=dict)
+    passing: dict[Expr, Value] = field(default_factory=dict)
+    versions: dict[Buffer, int] = field(default_factory=dict)
+    pins: dict[Buffer, int] = field(default_factory=dict)
+    _nowhere: str | None = None
+
+    def __post_init__(self) -> None:
+        self.emit = LaneEmitter(self.builder, self.target)
+
+    # ------------------------------------------------------------------ sizes
+
+    def size(self, size: Size) -> Operand:
+        """A size as a number, or as an i64 computed from the dims."""
+        if isinstance(size, int):
+            return size
+        if self.sizes is not None:
+            return evaluate(size, self.sizes)
+        total: Operand = 0
+        for monomial, coefficient in size.terms:
+            term: Operand = coefficient
+            for atom in monomial:
+                term = self.builder.mul(term, self._atom(atom), "size")
+            total = self.builder.add(total, term, "size")
+        return total
+
+    def _atom(self, atom: object) -> Operand:
+        if isinstance(atom, Dim):
+            return self._dim(atom.name)
+        numerator: Size = atom.numerator  # type: ignore[attr-defined]
+        denominator: Size = atom.denominator  # type: ignore[attr-defined]
+        return self.builder.div(self.size(numerator), self.size(denominator))
+
+    def _dim(self, name: str) -> Operand:
+        f = self.builder
+        place = f.gep("%sizes", "i64", self.dims.index(name), f"size.{name}")
+        return f.define(name, f"load i64, ptr {place}, align 8", (place,))
+
+    # ------------------------------------------------------------------ i64 operands and values
+
+    def number(self, operand: Operand) -> Value:
+        """An i64 operand as a value."""
+        if isinstance(operand, int):
+            return Value(str(operand), int64, literal=True)
+        return Value(operand, int64)
+
+    def operand(self, value: Value) -> Operand:
+        """A single int64 as an i64 operand."""
+        assert (value.width, value.dtype) == (1, int64)
+        return int(value.text) if value.literal else value.text
+
+    def lane_numbers(self) -> Value:
+        """0, 1, 2, ... along the lanes."""
+        assert self.lane is not None
+        return self.emit.vector_of(range(self.lane.width), int64)
+
+    def nowhere(self) -> str:
+        """Memory that may be read instead of what must not be."""
+        if self._nowhere is None:
+            self._nowhere = self.builder.stack("nowhere", "i8", 16, 16)
+        return self._nowhere
+
+    # ------------------------------------------------------------------ places
+
+    @contextmanager
+    def inside(self, loop: Loop | None = None, lane: Lane | None = None) -> Iterator[None]:
+        """Enter the body of a loop: what becomes known in it is forgotten after it."""
+        memo, pins, outer = self.memo, self.pins, self.lane
+        self.memo, self.passing = dict(memo), {}
+        active = self.emit.active
+        if lane is not None:
+            self.lane = lane
+            self.emit.active = lane.mask
+        if loop is not None:
+            stored = stored_buffers(loop)
+            self.pins = pins | dict.fromkeys(stored, self.builder.level)
+            self.touch(stored)
+        yield
+        if loop is not None:
+            self.touch(stored_buffers(loop))
+        self.memo, self.pins, self.lane = memo, pins, outer
+        self.passing, self.emit.active = {}, active
+
+    def touch(self, buffers: tuple[Buffer, ...]) -> None:
+        """Note that buffers may hold something else from here on."""
+        for buffer in buffers:
+            self.versions[buffer] = self.versions.get(buffer, 0) + 1
+
+
+def stored_buffers(loop: Loop) -> tuple[Buffer, ...]:
+    """The buffers that a loop writes, each once."""
+    return tuple(dict.fromkeys(s.buffer for s in walk(loop.body) if isinstance(s, Store)))

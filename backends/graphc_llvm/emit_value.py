@@ -1,0 +1,177 @@
+"""Expressions of the loop level as LLVM values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.loops import elementary
+from graphc.loops.ir import Apply, Const, Expr, Extent, Index, Load, Ref, operands
+from graphc.loops.scalar import PRIMITIVES
+from graphc.types import bool_, int32, int64
+from graphc_llvm.contract_index import Affine, affine
+from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_memory import load
+from graphc_llvm.text import Operand
+from graphc_llvm.values import Value
+
+_COMPARISONS = ("lt", "le", "eq", "ne")
+_INDEX_ARITHMETIC = ("add", "sub", "mul", "neg")
+
+
+def evaluate(c: Context, expr: Expr) -> Value:
+    """What an expression is worth for all lanes; each is computed once at a place."""
+    waiting = [expr]
+    while waiting:
+        current = waiting[-1]
+        missing = [x for x in _needed(current) if not _known(c, x)]
+        if missing and not _known(c, current):
+            waiting.extend(reversed(missing))
+            continue
+        waiting.pop()
+        if not _known(c, current):
+            known = c.passing if _volatile(c, current) else c.memo
+            known[current] = _compute(c, current)
+    return c.memo[expr] if expr in c.memo else c.passing[expr]
+
+
+def single(c: Context, expr: Expr) -> Operand:
+    """The i64 operand that an int64 expression is, where it is the same in all lanes."""
+    form = affine(expr)
+    if form.is_constant:
+        return c.size(form.constant)
+    return c.operand(evaluate(c, expr))
+
+
+def _known(c: Context, expr: Expr) -> bool:
+    return expr in c.memo or expr in c.passing
+
+
+def _needed(expr: Expr) -> tuple[Expr, ...]:
+    if not isinstance(expr, Apply) or _is_index_arithmetic(expr):
+        return ()
+    return () if _compares_indices(expr) else expr.args
+
+
+def _volatile(c: Context, expr: Expr) -> bool:
+    """True for what a write of the kernel may change."""
+    waiting, seen = [expr], {expr}
+    if not c.written:
+        return False
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Load) and current.buffer in c.written:
+            return True
+        fresh = [x for x in operands(current) if x not in seen]
+        seen.update(fresh)
+        waiting.extend(fresh)
+    return False
+
+
+def _compute(c: Context, expr: Expr) -> Value:
+    match expr:
+        case Const(value=value, dtype=dtype):
+            return c.emit.const(value, dtype)
+        case Extent(size=size):
+            return c.number(c.size(size))
+        case Index():
+            return _index_value(c, affine(expr))
+        case Ref(name=name):
+            return c.refs[name]
+        case Load():
+            return load(c, expr, evaluate)
+        case Apply() if _compares_indices(expr):
+            return _compare_indices(c, expr)
+        case Apply() if _is_index_arithmetic(expr):
+            return _index_value(c, affine(expr))
+        case Apply():
+            return _apply(c, expr)
+    raise AssertionError(f"no such expression: {expr}")
+
+
+def _apply(c: Context, expr: Apply) -> Value:
+    arguments: list[Any] = [evaluate(c, x) for x in expr.args]
+    if expr.function in ("cast", "bitcast"):
+        arguments.append(expr.dtype)
+    if expr.function in PRIMITIVES:
+        result: Value = getattr(c.emit, expr.function)(*arguments)
+    else:
+        result = getattr(elementary, expr.function)(c.emit, *arguments)
+    return result
+
+
+# ------------------------------------------------------------------ index arithmetic
+
+
+def _is_index_arithmetic(expr: Apply) -> bool:
+    if expr.dtype != int64 or expr.function not in _INDEX_ARITHMETIC:
+        return False
+    form = affine(expr)
+    return bool(form.axes) and not form.others
+
+
+def _index_value(c: Context, form: Affine) -> Value:
+    """A sum of axes: one scalar, plus the numbers of the lanes."""
+    base, stride = _split(c, form)
+    if stride == 0:
+        return c.number(base)
+    return c.emit.add(c.number(base), c.emit.mul(c.lane_numbers(), c.number(stride)))
+
+
+def _split(c: Context, form: Affine) -> tuple[Operand, Operand]:
+    """The form's value in lane 0, and what each further lane adds."""
+    f = c.builder
+    total: Operand = c.size(form.constant)
+    terms = [f.mul(c.size(k), c.axes[axis], axis.name) for axis, k in form.axes.items()]
+    for term in sorted(terms, key=f.level_of):
+        total = f.add(total, term, "index")
+    stride = 0 if c.lane is None else c.size(form.coefficient(c.lane.axis))
+    return total, stride
+
+
+def _compares_indices(expr: Apply) -> bool:
+    if expr.function not in _COMPARISONS or expr.args[0].dtype != int64:
+        return False
+    left, right = affine(expr.args[0]), affine(expr.args[1])
+    return bool(left.axes or right.axes) and not (left.others or right.others)
+
+
+def _compare_indices(c: Context, expr: Apply) -> Value:
+    """Compare sums of axes with one scalar subtraction and 32-bit lane numbers."""
+    f = c.builder
+    distance = affine(expr.args[1]) + affine(expr.args[0]).scaled(-1)
+    base, stride = _split(c, distance)
+    if not isinstance(stride, int) or abs(stride) > 2**20:
+        wide = [_index_value(c, affine(x)) for x in expr.args]
+        compared: Value = getattr(c.emit, expr.function)(*wide)
+        return compared
+    if stride == 0:
+        return _compare_zero(c, expr.function, base)
+    # base + stride * lane against 0; the base only matters as far as the lanes reach
+    assert c.lane is not None
+    reach = abs(stride) * c.lane.width + 1
+    near = f.maximum(f.minimum(base, reach), -reach)
+    steps = c.emit.vector_of([stride * lane for lane in range(c.lane.width)], int32)
+    if isinstance(near, int):
+        values = [_holds(expr.function, near + stride * lane) for lane in range(c.lane.width)]
+        return c.emit.const(values[0], bool_) if len({*values}) == 1 else _mask(c, values)
+    position = c.emit.add(c.emit.cast(Value(near, int64), int32), steps)
+    compared = getattr(c.emit, expr.function)(c.emit.const(0, int32), position)
+    return compared
+
+
+def _compare_zero(c: Context, function: str, distance: Operand) -> Value:
+    if isinstance(distance, int):
+        return c.emit.const(_holds(function, distance), bool_)
+    how = {"lt": "sgt", "le": "sge", "eq": "eq", "ne": "ne"}[function]
+    return Value(c.builder.compare(how, distance, 0), bool_)
+
+
+def _holds(function: str, distance: int) -> bool:
+    """Whether x function y, where y - x is the distance."""
+    return {"lt": distance > 0, "le": distance >= 0, "eq": distance == 0, "ne": distance != 0}[
+        function
+    ]
+
+
+def _mask(c: Context, values: list[bool]) -> Value:
+    return c.emit.vector_of(values, bool_)
