@@ -81,6 +81,10 @@ class ScalarEmitter(Protocol[V]):
         """The same bits as another dtype of the same width."""
         ...
 
+    def apply(self, function: str, *xs: V) -> V:
+        """Any function of `FUNCTIONS` by its name, primitive or defined."""
+        ...
+
 
 PRIMITIVES = (
     "add", "sub", "mul", "div", "rem", "mulhi", "fma", "neg", "abs", "sqrt", "floor", "ceil",

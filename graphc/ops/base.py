@@ -34,15 +34,16 @@ class Op:
     name: ClassVar[str]
     pure: ClassVar[bool] = True  # False: never merged, never folded (random, checks)
 
-    def infer(self, *types: Any) -> TensorType:
+    # `**_` lets mypy accept each op's own arity
+    def infer(self, *types: Any, **_: Any) -> TensorType:
         """The type of the result, or an error in the user's terms."""
         raise NotImplementedError
 
-    def vjp(self, y: Tensor, dy: Tensor, *inputs: Any) -> tuple[Tensor | None, ...]:
+    def vjp(self, y: Tensor, dy: Tensor, /, *inputs: Any, **_: Any) -> tuple[Any, ...]:
         """Cotangents of the inputs, given the result and its cotangent."""
         raise NotImplementedError(f"{self.name} has no gradient")
 
-    def evaluate(self, *arrays: Any) -> Array:
+    def evaluate(self, *arrays: Any, **_: Any) -> Array:
         """The numpy meaning; written independently of the lowering."""
         raise NotImplementedError
 
@@ -54,6 +55,11 @@ class Op:
     def differentiable(self) -> bool:
         """False where the gradient is zero or undefined everywhere (comparisons, indices)."""
         return True
+
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """Instances with input types for the tests to try."""
+        return ()
 
     def attributes(self) -> str:
         """The static attributes as text for dumps, e.g. ``axes=(0,)``."""
@@ -75,12 +81,14 @@ class Elementwise(Op):
 
     kinds: ClassVar[str] = "biuf"
     cost: ClassVar[int] = 1
+    domain: ClassVar[tuple[tuple[float, float], ...]] = ()  # where tests draw the inputs from
 
-    def infer(self, *types: TensorType) -> TensorType:
+    def infer(self, *types: Any, **_: Any) -> TensorType:
         """One shape, one dtype."""
         self.check_shapes(types)
         self.check_dtypes(types)
-        return types[0]
+        result: TensorType = types[0]
+        return result
 
     def check_shapes(self, types: tuple[TensorType, ...]) -> None:
         """Raise unless all shapes are equal."""
@@ -106,7 +114,7 @@ class Elementwise(Op):
         """`cost` per element."""
         return out.size * self.cost
 
-    def emit(self, e: ScalarEmitter[Any], *xs: Any) -> Any:
+    def emit(self, e: ScalarEmitter[Any], /, *xs: Any, **_: Any) -> Any:
         """The scalar function over the vocabulary every backend has."""
         raise NotImplementedError
 
@@ -177,6 +185,13 @@ class View(Op):
         """Where element `at` of the result is in the source, and the condition under which it is
         there at all (None: always; elsewhere the result is 0)."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Join(Op):
+    """Several inputs, one after the other along `axis`."""
+
+    axis: int
 
 
 @dataclass(frozen=True)

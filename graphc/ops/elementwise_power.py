@@ -1,0 +1,131 @@
+"""Powers and rounding, element by element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.loops.scalar import ScalarEmitter
+from graphc.ops.base import Array, Elementwise
+from graphc.ops.elementwise import Flat
+from graphc.ops.elementwise_math import compute
+
+if TYPE_CHECKING:
+    from graphc.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Pow(Elementwise):
+    """x ** y; for integers y is not negative (the function checks it)"""
+
+    name = "pow"
+    kinds = "iuf"
+    cost = 30
+    domain = ((0.3, 3.0), (-2.0, 2.0))
+
+    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """y x^(y-1) and z log(x); 0 where y = 0 and where x = 0 < y, the limits there."""
+        from graphc.functions import log, where
+
+        flat = y == 0.0
+        dx = where(flat, 0.0, dz * y * lift_pow(x, where(flat, 1.0, y - 1.0)))
+        at_zero = x == 0.0
+        dy = where(at_zero, 0.0, dz * z * log(where(at_zero, 1.0, x)))
+        return dx, dy
+
+    def evaluate(self, x: Array, y: Array) -> Array:
+        """numpy's power."""
+        return compute(np.power, x, y) if x.dtype.kind not in "iu" else np.asarray(np.power(x, y))
+
+    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+        """As defined at the loop level; integers by squaring, bit by bit of y."""
+        dtype = e.dtype(x)
+        if dtype.is_float:
+            return e.apply("pow", x, y)
+        one, zero = e.const(1, dtype), e.const(0, dtype)
+        result, square = one, x
+        for bit in range(dtype.bits):
+            mask = e.const(1 << bit, dtype)
+            if bit == dtype.bits - 1 and dtype.kind == "i":
+                break  # y is not negative
+            chosen = e.ne(e.bit_and(y, mask), zero)
+            result = e.mul(result, e.select(chosen, square, one))
+            square = e.mul(square, square)
+        return result
+
+
+def lift_pow(x: Tensor, y: Tensor) -> Tensor:
+    """x ** y without a look at y."""
+    from graphc.tensor import lift_op
+
+    return lift_op(Pow(), x, y)
+
+
+@dataclass(frozen=True)
+class Floor(Flat):
+    """The largest whole number that is not above x"""
+
+    name = "floor"
+    kinds = "f"
+    domain = ((-4.0, 4.0),)
+
+    def evaluate(self, x: Array) -> Array:
+        """numpy's floor."""
+        return compute(np.floor, x)
+
+    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+        """One primitive."""
+        return e.floor(x)
+
+
+@dataclass(frozen=True)
+class Ceil(Flat):
+    """The smallest whole number that is not below x"""
+
+    name = "ceil"
+    kinds = "f"
+    domain = ((-4.0, 4.0),)
+
+    def evaluate(self, x: Array) -> Array:
+        """numpy's ceil."""
+        return compute(np.ceil, x)
+
+    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+        """One primitive."""
+        return e.ceil(x)
+
+
+@dataclass(frozen=True)
+class Trunc(Flat):
+    """x without its fraction"""
+
+    name = "trunc"
+    kinds = "f"
+    domain = ((-4.0, 4.0),)
+
+    def evaluate(self, x: Array) -> Array:
+        """numpy's trunc."""
+        return compute(np.trunc, x)
+
+    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+        """One primitive."""
+        return e.trunc(x)
+
+
+@dataclass(frozen=True)
+class Round(Flat):
+    """The nearest whole number, the even one of two"""
+
+    name = "round"
+    kinds = "f"
+    domain = ((-4.0, 4.0),)
+
+    def evaluate(self, x: Array) -> Array:
+        """numpy's rint."""
+        return compute(np.rint, x)
+
+    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+        """One primitive."""
+        return e.rint(x)
