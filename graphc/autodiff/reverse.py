@@ -1,0 +1,182 @@
+"""Reverse mode: gradients as ordinary tensors, so that they differentiate again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc import graph as graphs
+from graphc import origin as origins
+from graphc.errors import ArgumentError, GradientError, VerifyError
+from graphc.graph import Node, topological
+from graphc.ops.elementwise import Add
+from graphc.structure import flatten, flatten_like
+from graphc.tensor import Tensor, face, lift, literal, zeros_like
+
+UNREACHABLE = ("error", "zero")
+
+
+def grad(loss: Tensor, wrt: Any, unreachable: str = "error") -> Any:
+    """The gradient of a scalar with respect to tensors, structured like `wrt`.
+
+    Raises GradientError when the loss is no scalar float, when a tensor of `wrt` holds no
+    floats, and (unless `unreachable="zero"`) when the loss does not depend on one of them.
+    """
+    _check_loss(loss)
+    return vjp(loss, wrt, literal(1.0, loss.dtype), unreachable)
+
+
+def vjp(outputs: Any, wrt: Any, cotangents: Any, unreachable: str = "error") -> Any:
+    """The cotangents of `wrt` (structured like it), given those of `outputs` (like them)."""
+    if unreachable not in UNREACHABLE:
+        raise ArgumentError(
+            f'unreachable must be "error" or "zero", got {unreachable!r}',
+            origin=origins.find_origin(),
+        )
+    ys, structure = flatten(outputs)
+    dys = flatten_like(structure, cotangents, "cotangents")
+    xs, wanted = flatten(wrt)
+    for x in xs:
+        _check_wrt(x)
+    starts = [_check_cotangent(y, dy) for y, dy in zip(ys, dys)]
+    backward = Backward([y.node for y in ys], [x.node for x in xs])
+    backward.run(starts)
+    return wanted.build([backward.result(x, unreachable) for x in xs])
+
+
+class Backward:
+    """Cotangents of nodes, from the last to the first, along the paths that lead to `wrt`."""
+
+    def __init__(self, roots: Sequence[Node], wrt: Sequence[Node]) -> None:
+        self.roots = tuple(roots)
+        self.order = topological(roots)
+        self.wrt = frozenset(wrt)
+        self.cotangents: dict[Node, Tensor] = {}
+        self.carries = self._carrying()
+
+    def _carrying(self) -> set[Node]:
+        """The nodes that have a tensor of `wrt` among or beneath their inputs."""
+        carries: set[Node] = set()
+        for node in self.order:
+            if node.type.dtype.is_float and node.op.differentiable:
+                for i in node.inputs:
+                    if i in carries or i in self.wrt:
+                        carries.add(node)
+                        break
+        return carries
+
+    def run(self, starts: Sequence[Node]) -> None:
+        """Propagate the cotangents of the roots; what is built inherits origin, not name."""
+        for root, start in zip(self.roots, starts):
+            with origins.inherit(part=origins.BACKWARD):
+                self._add(root, face(start))
+        for node in reversed(self.order):
+            if node in self.carries and node in self.cotangents:
+                with origins.inherit(node.origin, origins.BACKWARD):
+                    self._visit(node)
+
+    def _visit(self, node: Node) -> None:
+        """Give every input of a node its share."""
+        inputs = [face(i) for i in node.inputs]
+        shares = node.op.vjp(face(node), self.cotangents[node], *inputs)
+        if len(shares) != len(inputs):
+            raise VerifyError(f"{node!r}: vjp gave {len(shares)} values for {len(inputs)} inputs")
+        for i, share in zip(node.inputs, shares):
+            if share is not None and (i in self.carries or i in self.wrt):
+                self._add(i, share)
+
+    def _add(self, node: Node, share: Tensor) -> None:
+        if share.type != node.type:
+            raise VerifyError(f"the cotangent of {node!r} is {share.type}")
+        old = self.cotangents.get(node)
+        total = share if old is None else face(graphs.apply(Add(), old.node, share.node))
+        self.cotangents[node] = total
+
+    def result(self, x: Tensor, unreachable: str) -> Tensor:
+        """The gradient of one tensor; zeros or an error when there is none."""
+        found = self.cotangents.get(x.node)
+        if found is not None:
+            return found
+        if unreachable == "zero":
+            with origins.inherit(part=origins.BACKWARD):
+                return zeros_like(x)
+        raise self._unreachable(x)
+
+    def _unreachable(self, x: Tensor) -> GradientError:
+        """Say where the path from x to the roots is lost, or that there is none."""
+        name = x.name or x.node.op.name
+        users, lost = {x.node}, None
+        for node in self.order:
+            if users.isdisjoint(node.inputs):
+                continue
+            users.add(node)
+            if lost is None and self._loses(node, users):
+                lost = node
+        if users.isdisjoint(self.roots):
+            text = f"the loss does not depend on {name}"
+        elif lost is None:
+            text = f"no gradient reaches {name}"
+        else:
+            text = f"the loss depends on {name} only through {lost.op.name}, which has no gradient"
+        operands = graphs.describe((x.node,))
+        if lost is not None:
+            operands += (("lost at", f"{lost.name or lost.op.name} {lost.type}", lost.origin),)
+        return GradientError(
+            text,
+            operands=operands,
+            origin=origins.find_origin(),
+            hint='unreachable="zero" gives zeros instead',
+        )
+
+    def _loses(self, node: Node, users: set[Node]) -> bool:
+        """Whether a node that depends on x passes no cotangent on to it."""
+        if not node.op.differentiable or not node.type.dtype.is_float:
+            return True
+        given = any(i in self.cotangents for i in node.inputs if i in users)
+        return node in self.cotangents and not given
+
+
+def _check_loss(loss: Any) -> None:
+    if not isinstance(loss, Tensor):
+        raise ArgumentError(
+            f"grad: the loss must be a tensor, got {type(loss).__name__}",
+            origin=origins.find_origin(),
+        )
+    if loss.ndim or not loss.dtype.is_float:
+        hint = "take its .mean() or .sum()" if loss.ndim else "a loss is a float"
+        raise GradientError(
+            f"grad: the loss must be a scalar float, got {loss.type}",
+            operands=graphs.describe((loss.node,)),
+            origin=origins.find_origin(),
+            hint=hint,
+        )
+
+
+def _check_wrt(x: Any) -> None:
+    if not isinstance(x, Tensor):
+        raise ArgumentError(
+            f"grad: needs tensors to differentiate with respect to, got {type(x).__name__}",
+            origin=origins.find_origin(),
+        )
+    if not x.dtype.is_float:
+        raise GradientError(
+            f"grad: {x.name or x.node.op.name} is {x.type}: only floats have gradients",
+            operands=graphs.describe((x.node,)),
+            origin=origins.find_origin(),
+        )
+
+
+def _check_cotangent(y: Any, dy: Any) -> Node:
+    if not isinstance(y, Tensor):
+        raise ArgumentError(
+            f"vjp: outputs must be tensors, got {type(y).__name__}", origin=origins.find_origin()
+        )
+    dy = lift(dy, y.dtype)
+    if dy.type != y.type:
+        raise GradientError(
+            f"vjp: the cotangent of {y.name or y.node.op.name} must be {y.type}, got {dy.type}",
+            operands=graphs.describe((y.node, dy.node)),
+            origin=origins.find_origin(),
+        )
+    node: Node = dy.node
+    return node

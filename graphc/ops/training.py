@@ -1,0 +1,76 @@
+"""Markers for what differs between training and inference; resolved when a function is compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphc.errors import DTypeError, ShapeError
+from graphc.ops.base import Array, Op
+from graphc.types import TensorType
+
+if TYPE_CHECKING:
+    from graphc.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class ModeSwitch(Op):
+    """The first input when training, the second one at inference.
+
+    Switch small values that need no gradient at inference (a mask, a statistic) rather than
+    whole activations: the backward half then holds nothing of the branch not taken.
+    """
+
+    name = "mode_switch"
+
+    def infer(self, training: TensorType, inference: TensorType) -> TensorType:
+        """The type of both."""
+        _same_type(self.name, training, inference)
+        return training
+
+    def vjp(
+        self, y: Tensor, dy: Tensor, training: Tensor, inference: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The cotangent for the branch taken, zeros for the other one."""
+        from graphc.tensor import lift_op, zeros_like
+
+        nothing = zeros_like(dy)
+        return lift_op(ModeSwitch(), dy, nothing), lift_op(ModeSwitch(), nothing, dy)
+
+    def evaluate(self, training: Array, inference: Array) -> Array:
+        """The value of training."""
+        return training
+
+
+@dataclass(frozen=True)
+class StateUpdate(Op):
+    """value, and in training also: parameter := new, if the value reaches an output.
+
+    `new` is computed from the parameter itself; several marks of one parameter are chained in
+    ascending `order` (the second one then reads what the first one computed).
+    """
+
+    name = "state_update"
+    order: int = 0
+
+    def infer(self, value: TensorType, parameter: TensorType, new: TensorType) -> TensorType:
+        """The type of the value."""
+        _same_type(self.name, parameter, new)
+        return value
+
+    def vjp(
+        self, y: Tensor, dy: Tensor, value: Tensor, parameter: Tensor, new: Tensor
+    ) -> tuple[Tensor, None, None]:
+        """The identity's."""
+        return dy, None, None
+
+    def evaluate(self, value: Array, parameter: Array, new: Array) -> Array:
+        """The value."""
+        return value
+
+
+def _same_type(name: str, x: TensorType, y: TensorType) -> None:
+    if x.dtype != y.dtype:
+        raise DTypeError(f"{name}: dtypes differ: {x.dtype.name} vs {y.dtype.name}")
+    if x.shape != y.shape:
+        raise ShapeError(f"{name}: shapes differ: {x} vs {y}")
