@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from graphc.dims import Dim, Size, evaluate
-from graphc.loops.ir import Axis, Buffer, Expr, Loop, Store, walk
+from graphc.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
 from graphc.types import int64
+from graphc_llvm.contract_index import affine
 from graphc_llvm.emit_scalar import LaneEmitter
 from graphc_llvm.target import Target
 from graphc_llvm.text import FunctionBuilder, Operand
@@ -26,6 +27,33 @@ class Lane:
     width: int
     mask: Value | None = None
     multiple: int = 1
+
+
+CURRENT, TOTAL, STEPS = "current", "total", "steps"
+
+
+@dataclass
+class Running:
+    """The running values of one accumulator.
+
+    `laned` says that they are the 16 virtual lanes of a loop inside; otherwise each has the
+    width of the place where the loop stands. Where long sums are cut into blocks, `total` holds
+    the finished blocks, and `counted` says that `steps` counts what is in the current one.
+    """
+
+    accumulator: Accumulator
+    width: int
+    laned: bool
+    blocked: bool
+    counted: bool
+    current: tuple[Value, ...] = ()
+    total: tuple[Value, ...] = ()
+    steps: tuple[Value, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What changes inside of the loop (inside of one block of it)."""
+        return (CURRENT, TOTAL, STEPS) if self.counted else (CURRENT,)
 
 
 @dataclass
@@ -50,6 +78,8 @@ class Context:
     passing: dict[Expr, Value] = field(default_factory=dict)
     versions: dict[Buffer, int] = field(default_factory=dict)
     pins: dict[Buffer, int] = field(default_factory=dict)
+    running: dict[Accumulator, Running] = field(default_factory=dict)
+    scratch: Size = 0
     _nowhere: str | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +112,12 @@ class Context:
         f = self.builder
         place = f.gep("%sizes", "i64", self.dims.index(name), f"size.{name}")
         return f.define(name, f"load i64, ptr {place}, align 8", (place,))
+
+    def trips(self, loop: Loop) -> int | None:
+        """How often a loop runs, where that is known."""
+        form = affine(loop.extent)
+        count = self.size(form.constant) if form.is_constant else None
+        return count if isinstance(count, int) else None
 
     # ------------------------------------------------------------------ i64 operands and values
 

@@ -8,7 +8,7 @@ from graphc.loops import elementary
 from graphc.loops.ir import Apply, Const, Expr, Extent, Index, Load, Ref, operands
 from graphc.loops.scalar import PRIMITIVES
 from graphc.types import bool_, int32, int64
-from graphc_llvm.contract_index import Affine, affine
+from graphc_llvm.contract_index import Affine, affine, loads_of
 from graphc_llvm.emit_context import Context
 from graphc_llvm.emit_memory import load
 from graphc_llvm.text import Operand
@@ -29,8 +29,9 @@ def evaluate(c: Context, expr: Expr) -> Value:
             continue
         waiting.pop()
         if not _known(c, current):
+            value = _compute(c, current)
             known = c.passing if _volatile(c, current) else c.memo
-            known[current] = _compute(c, current)
+            known[current] = value
     return c.memo[expr] if expr in c.memo else c.passing[expr]
 
 
@@ -53,18 +54,13 @@ def _needed(expr: Expr) -> tuple[Expr, ...]:
 
 
 def _volatile(c: Context, expr: Expr) -> bool:
-    """True for what a write of the kernel may change."""
-    waiting, seen = [expr], {expr}
+    """True for what a write of the kernel may change; the operands are known already."""
     if not c.written:
         return False
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, Load) and current.buffer in c.written:
-            return True
-        fresh = [x for x in operands(current) if x not in seen]
-        seen.update(fresh)
-        waiting.extend(fresh)
-    return False
+    if not isinstance(expr, Load):
+        return any(x in c.passing for x in operands(expr))
+    inner = [load for x in operands(expr) for load in loads_of(x)]
+    return any(load.buffer in c.written for load in (expr, *inner))
 
 
 def _compute(c: Context, expr: Expr) -> Value:
@@ -141,9 +137,7 @@ def _compare_indices(c: Context, expr: Apply) -> Value:
     distance = affine(expr.args[1]) + affine(expr.args[0]).scaled(-1)
     base, stride = _split(c, distance)
     if not isinstance(stride, int) or abs(stride) > 2**20:
-        wide = [_index_value(c, affine(x)) for x in expr.args]
-        compared: Value = getattr(c.emit, expr.function)(*wide)
-        return compared
+        return _compare(c, expr.function, *(_index_value(c, affine(x)) for x in expr.args))
     if stride == 0:
         return _compare_zero(c, expr.function, base)
     # base + stride * lane against 0; the base only matters as far as the lanes reach
@@ -155,8 +149,12 @@ def _compare_indices(c: Context, expr: Apply) -> Value:
         values = [_holds(expr.function, near + stride * lane) for lane in range(c.lane.width)]
         return c.emit.const(values[0], bool_) if len({*values}) == 1 else _mask(c, values)
     position = c.emit.add(c.emit.cast(Value(near, int64), int32), steps)
-    compared = getattr(c.emit, expr.function)(c.emit.const(0, int32), position)
-    return compared
+    return _compare(c, expr.function, c.emit.const(0, int32), position)
+
+
+def _compare(c: Context, function: str, x: Value, y: Value) -> Value:
+    result: Value = getattr(c.emit, function)(x, y)
+    return result
 
 
 def _compare_zero(c: Context, function: str, distance: Operand) -> Value:

@@ -1,0 +1,202 @@
+"""A kernel as one native function.
+
+    void NAME(ptr buffer..., ptr sizes, ptr scratch, ptr team, i64 thread, i64 threads)
+
+One pointer for each of `kernel.arguments`; `sizes` holds the kernel's dims as int64, sorted by
+name (read by the generic variant only); `scratch` is private to the thread and 64-byte aligned;
+`team` points to the status word (i32, lowered to a failed check's code), followed by what
+`graphc_barrier` needs. All threads of a team call the function together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from graphc.dims import Size, dims_of
+from graphc.loops.ir import (
+    PARALLEL,
+    Buffer,
+    Expr,
+    Extent,
+    Kernel,
+    Load,
+    Loop,
+    Ref,
+    Scratch,
+    Stmt,
+    Store,
+    expressions,
+    operands,
+    walk,
+)
+from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_loops import emit_block
+from graphc_llvm.emit_share import emit_share
+from graphc_llvm.target import Target
+from graphc_llvm.text import FunctionBuilder, Module, Parameter, identifier
+
+BARRIER = "@graphc_barrier"
+
+
+@dataclass(frozen=True)
+class EmittedKernel:
+    """The LLVM text of one kernel.
+
+    `declarations` maps the names of intrinsics (and of the barrier) to their declarations.
+    `scratch_bytes` is what each thread needs; `parallel` says whether more than one has work.
+    """
+
+    name: str
+    functions: tuple[str, ...]
+    declarations: Mapping[str, str]
+    dims: tuple[str, ...]
+    scratch_bytes: Size
+    parallel: bool
+
+    def module(self) -> str:
+        """The kernel as a module of its own."""
+        return Module(list(self.functions), dict(self.declarations)).text()
+
+
+def emit_kernel(
+    kernel: Kernel, target: Target, sizes: Mapping[str, int] | None, name: str | None = None
+) -> EmittedKernel:
+    """Emit a kernel for given sizes, or (None) for all sizes."""
+    module, symbol = Module(), name or identifier(kernel.name)
+    names = _parameter_names(kernel.arguments)
+    parameters = [Parameter("ptr", n) for n in names.values()]
+    parameters += [Parameter("ptr", n) for n in ("sizes", "scratch", "team")]
+    parameters += [Parameter("i64", n) for n in ("thread", "threads")]
+    builder = FunctionBuilder(module, symbol, parameters)
+    dims = kernel_dims(kernel)
+    stored = frozenset(s.buffer for s in walk(kernel.body) if isinstance(s, Store))
+    c = Context(builder, target, sizes, dims, stored)
+    c.pointers = {buffer: f"%{n}" for buffer, n in names.items()}
+    parallel = is_parallel(kernel)
+    if parallel:
+        _emit_together(c, kernel.body)
+    else:
+        _on_first_thread(c, kernel.body)
+    builder.finish()
+    functions, declarations = tuple(module.functions), module.declarations
+    return EmittedKernel(symbol, functions, declarations, dims, c.scratch, parallel)
+
+
+def kernel_dims(kernel: Kernel) -> tuple[str, ...]:
+    """The names of the dims that a kernel mentions, sorted."""
+    shapes = [b.shape for b in kernel.arguments]
+    shapes += [s.buffer.shape for s in walk(kernel.body) if isinstance(s, Scratch)]
+    sizes = [size for shape in shapes for size in shape]
+    sizes += [e.size for e in _all_expressions(kernel.body) if isinstance(e, Extent)]
+    return tuple(sorted({dim.name for size in sizes for dim in dims_of(size)}))
+
+
+def is_parallel(kernel: Kernel) -> bool:
+    """True if more than one thread has work: else the first one does all.
+
+    Scratch in front of the loops would have to be shared; a loop that both stores and yields
+    values for later statements would have to run once and everywhere.
+    """
+    loops = [s for s in kernel.body if isinstance(s, Loop)]
+    if any(isinstance(s, Scratch) for s in kernel.body):
+        return False
+    for loop in loops:
+        stores = any(isinstance(s, Store) for s in walk(loop.body))
+        if loop.kind != PARALLEL and stores and _is_used(loop, kernel.body):
+            return False
+    return any(loop.kind == PARALLEL for loop in loops)
+
+
+def _is_used(loop: Loop, body: tuple[Stmt, ...]) -> bool:
+    names = {ref.name for a in loop.accumulators for ref in a.refs}
+    return any(isinstance(e, Ref) and e.name in names for e in _all_expressions(body))
+
+
+def _parameter_names(buffers: tuple[Buffer, ...]) -> dict[Buffer, str]:
+    names: dict[Buffer, str] = {}
+    used = {"sizes", "scratch", "team", "thread", "threads", "entry"}
+    for buffer in buffers:
+        base = name = identifier(buffer.name)
+        count = 1
+        while name in used:
+            name, count = f"{base}.{count}", count + 1
+        used.add(name)
+        names[buffer] = name
+    return names
+
+
+def _all_expressions(body: tuple[Stmt, ...]) -> Iterator[Expr]:
+    seen: dict[Expr, None] = {}
+    for stmt in walk(body):
+        waiting = list(expressions(stmt))
+        while waiting:
+            expr = waiting.pop()
+            if expr not in seen:
+                seen[expr] = None
+                waiting.extend(operands(expr))
+                yield expr
+
+
+# ------------------------------------------------------------------ threads
+
+
+def _on_first_thread(c: Context, body: tuple[Stmt, ...]) -> None:
+    def work() -> list[str]:
+        with c.inside():
+            emit_block(c, body)
+        return []
+
+    first = c.builder.compare("eq", "%thread", 0, "first")
+    c.builder.when(first, [], work, "alone")
+
+
+def _emit_together(c: Context, body: tuple[Stmt, ...]) -> None:
+    """Give each thread its share; wait where one needs what another wrote."""
+    pending = _Pending()
+    for stmt in body:
+        shared = isinstance(stmt, Loop) and stmt.kind == PARALLEL
+        if pending.conflicts(stmt, shared):
+            c.builder.call_effect(BARRIER, [("ptr", "%team"), ("i64", "%threads")])
+            pending = _Pending()
+        pending.note(stmt, shared)
+        if isinstance(stmt, Loop) and shared:
+            with c.inside(stmt):
+                emit_share(c, stmt)
+        elif _writes(stmt):
+            _on_first_thread(c, (stmt,))
+        else:
+            emit_block(c, (stmt,))
+
+
+class _Pending:
+    """What has been read and written since the last barrier, by all threads or by the first."""
+
+    def __init__(self) -> None:
+        self.reads: set[Buffer] = set()
+        self.writes: set[Buffer] = set()
+        self.first_writes: set[Buffer] = set()
+
+    def conflicts(self, stmt: Stmt, shared: bool) -> bool:
+        """True if the statement must wait for other threads."""
+        reads, writes = _reads(stmt), _writes(stmt)
+        # what the first thread alone wrote, it may read and write again
+        alone = bool(writes) and not shared
+        written = self.writes if alone else self.writes | self.first_writes
+        return bool((reads | writes) & written or writes & self.reads)
+
+    def note(self, stmt: Stmt, shared: bool) -> None:
+        """Remember what a statement touches."""
+        alone = bool(_writes(stmt)) and not shared
+        (self.first_writes if alone else self.writes).update(_writes(stmt))
+        self.reads.update(set() if alone else _reads(stmt))
+        if alone:
+            self.reads.update(_reads(stmt))
+
+
+def _reads(stmt: Stmt) -> set[Buffer]:
+    return {e.buffer for e in _all_expressions((stmt,)) if isinstance(e, Load)}
+
+
+def _writes(stmt: Stmt) -> set[Buffer]:
+    return {s.buffer for s in walk((stmt,)) if isinstance(s, Store)}

@@ -1,0 +1,194 @@
+"""Statements: blocks, plain loops, and loops along lanes with their partial last vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from graphc.dims import Size, floordiv, product
+from graphc.loops.ir import (
+    BLOCK,
+    LANES,
+    Accumulate,
+    Check,
+    Let,
+    Loop,
+    Scratch,
+    Stmt,
+    Store,
+)
+from graphc.types import bool_, int32, int64
+from graphc_llvm.emit_context import TOTAL, Context, Lane
+from graphc_llvm.emit_memory import any_lane, store
+from graphc_llvm.emit_reduce import (
+    Slots,
+    accumulate,
+    begin_block,
+    carried,
+    end_block,
+    finish,
+    restore,
+    start,
+    texts,
+    updated,
+)
+from graphc_llvm.emit_value import evaluate, single
+from graphc_llvm.emit_width import lanes_at_once, narrow_width
+from graphc_llvm.text import Operand
+from graphc_llvm.values import Value
+
+CACHE_LINE = 64
+
+
+def emit_block(c: Context, body: Sequence[Stmt]) -> None:
+    """Emit statements, one after the other."""
+    for stmt in body:
+        c.passing = {}
+        match stmt:
+            case Let(ref=ref, value=value):
+                c.refs[ref.name] = evaluate(c, value)
+            case Accumulate():
+                accumulate(c, stmt)
+            case Store():
+                store(c, stmt, evaluate)
+            case Check():
+                _check(c, stmt)
+            case Scratch(buffer=buffer):
+                _scratch(c, buffer)
+            case Loop():
+                emit_loop(c, stmt)
+
+
+def emit_loop(c: Context, loop: Loop) -> None:
+    """Emit a whole loop and name what its accumulators hold after it."""
+    emit_range(c, loop, 0, single(c, loop.extent))
+
+
+def emit_range(c: Context, loop: Loop, begin: Operand, end: Operand, multiple: int = 1) -> None:
+    """Emit the iterations from begin (a multiple of `multiple`) to end."""
+    runnings = [start(c, accumulator, loop) for accumulator in loop.accumulators]
+    direct = [r for r in runnings if r.blocked and not r.counted]
+    if not direct:
+        _iterate(c, loop, begin, end, multiple)
+    else:
+        _iterate_in_blocks(c, loop, begin, end)
+    for running in runnings:
+        finish(c, running)
+
+
+def _iterate_in_blocks(c: Context, loop: Loop, begin: Operand, end: Operand) -> None:
+    """Sum each block of steps by itself, then add it to the total."""
+    f, size = c.builder, BLOCK * (LANES if loop.lanes else 1)
+    runnings = [c.running[a] for a in updated(loop)]
+    direct = [
+        r for r in runnings if r.blocked and not r.counted and r.accumulator in loop.accumulators
+    ]
+    slots: Slots = [(r, part) for r in runnings for part in ((TOTAL,) if r in direct else r.parts)]
+
+    def block(first: Operand, names: list[str]) -> list[str]:
+        restore(slots, names)
+        for running in direct:
+            begin_block(c, running)
+        with c.inside(loop):
+            last = f.minimum(f.add(first, size, "last"), end, "last")
+            _iterate(c, loop, first, last, size)
+        for running in direct:
+            end_block(c, running)
+        return texts(slots)
+
+    restore(slots, f.loop(f"{loop.axis.name}.block", begin, end, size, carried(slots), block))
+
+
+def _iterate(c: Context, loop: Loop, begin: Operand, end: Operand, multiple: int) -> None:
+    if loop.lanes:
+        _along_lanes(c, loop, begin, end, multiple)
+    else:
+        _repeat(c, loop, begin, end, 1, lambda _: None)
+
+
+def _repeat(
+    c: Context,
+    loop: Loop,
+    begin: Operand,
+    end: Operand,
+    step: int,
+    lane_at: Callable[[Operand], Lane | None],
+) -> None:
+    """Emit the body for begin, begin + step, ... with the running values carried along."""
+    slots: Slots = [(c.running[a], part) for a in updated(loop) for part in c.running[a].parts]
+
+    def body(index: Operand, names: list[str]) -> list[str]:
+        restore(slots, names)
+        c.axes[loop.axis] = index
+        with c.inside(loop, lane_at(index)):
+            emit_block(c, loop.body)
+        return texts(slots)
+
+    restore(slots, c.builder.loop(loop.axis.name, begin, end, step, carried(slots), body))
+
+
+# ------------------------------------------------------------------ lanes
+
+
+def _along_lanes(c: Context, loop: Loop, begin: Operand, end: Operand, multiple: int) -> None:
+    """Whole vectors first, then what is left over."""
+    f = c.builder
+    count = f.sub(end, begin, "count")
+    laned = any(c.running[a].laned for a in updated(loop))
+    trips = count if isinstance(count, int) else None
+    width = lanes_at_once(loop, c.target, trips)
+    if trips is not None and trips < LANES and not laned:
+        width = narrow_width(trips)
+        if not c.target.has_masked_memory and width > trips:
+            width //= 2
+    whole = f.add(begin, f.round_down(count, width, "whole"), "whole")
+    known = width if multiple % width == 0 or begin == 0 else 1
+    _repeat(c, loop, begin, whole, width, lambda _: _lane(loop, width, known))
+    if whole == end:
+        return
+    if not laned and not c.target.has_masked_memory:
+        _repeat(c, loop, whole, end, 1, lambda _: None)
+        return
+    _rest(c, loop, whole, end, min(width, LANES))
+
+
+def _lane(loop: Loop, width: int, multiple: int) -> Lane | None:
+    return Lane(loop.axis, width, None, multiple) if width > 1 else None
+
+
+def _rest(c: Context, loop: Loop, begin: Operand, end: Operand, width: int) -> None:
+    """Masked vectors of at most 16 lanes."""
+
+    def lane_at(index: Operand) -> Lane:
+        left = c.builder.sub(end, index, "left")
+        if isinstance(left, int):
+            mask = c.emit.vector_of([lane < left for lane in range(width)], bool_)
+        else:
+            numbers = c.emit.vector_of(range(width), int32)
+            mask = c.emit.lt(numbers, c.emit.cast(Value(left, int64), int32))
+        return Lane(loop.axis, width, mask)
+
+    _repeat(c, loop, begin, end, width, lane_at)
+
+
+# ------------------------------------------------------------------ other statements
+
+
+def _check(c: Context, stmt: Check) -> None:
+    """Lower the recorded code to this one where an existing lane fails."""
+    fails = any_lane(c, c.emit.logical_not(evaluate(c, stmt.condition)))
+
+    def record() -> list[str]:
+        c.builder.effect(f"atomicrmw umin ptr %team, i32 {stmt.code} monotonic")
+        return []
+
+    c.builder.when(fails.text, [], record, "fails")
+
+
+def _scratch(c: Context, buffer: object) -> None:
+    from graphc.loops.ir import Buffer
+
+    assert isinstance(buffer, Buffer)
+    size: Size = product(buffer.shape) * buffer.dtype.itemsize
+    c.pointers[buffer] = c.builder.gep("%scratch", "i8", c.size(c.scratch), buffer.name)
+    padded = floordiv(size + (CACHE_LINE - 1), CACHE_LINE) * CACHE_LINE
+    c.scratch = c.scratch + padded

@@ -1,0 +1,203 @@
+"""Running values of accumulators, in the order of summation that `ir.Combine` fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop, Stmt
+from graphc.types import int64
+from graphc_llvm.emit_context import CURRENT, Context, Running
+from graphc_llvm.emit_value import evaluate
+from graphc_llvm.text import Carried, vector
+from graphc_llvm.values import Value, element_type
+
+# merging these gives the same bits in whatever groups
+_ANY_GROUPING = ("max", "min", "any", "all", "argmax", "argmin")
+
+Slots = list[tuple[Running, str]]
+
+
+def start(c: Context, accumulator: Accumulator, loop: Loop) -> Running:
+    """Set an accumulator to its identity in front of its loop."""
+    laned = loop.lanes or any(_feeds(s, accumulator) and s.lanes for s in loops_in(loop.body))
+    width = LANES if laned else (1 if c.lane is None else c.lane.width)
+    steps = _steps(c, loop, accumulator)
+    blocked = _is_blocked(accumulator) and (steps is None or steps > BLOCK)
+    counted = blocked and not _is_direct(loop, accumulator)
+    running = Running(accumulator, width, laned, blocked, counted)
+    running.current = running.total = identity(c, running)
+    running.steps = (c.emit.const(0, int64),)
+    c.running[accumulator] = running
+    return running
+
+
+def identity(c: Context, running: Running) -> tuple[Value, ...]:
+    """The identities, in every lane."""
+    refs = running.accumulator.refs
+    values = running.accumulator.combine.identities(refs[0].dtype)
+    return tuple(
+        c.emit.spread(c.emit.const(v, r.dtype), running.width) for v, r in zip(values, refs)
+    )
+
+
+def accumulate(c: Context, stmt: Accumulate) -> None:
+    """Merge new values into an accumulator."""
+    running = c.running[stmt.accumulator]
+    values = tuple(evaluate(c, v) for v in stmt.values)
+    if not running.laned:
+        _step(c, running, values, None)
+        return
+    assert c.lane is not None, "an accumulator over lanes is fed outside of them"
+    for first in range(0, c.lane.width, LANES):
+        part = tuple(c.emit.lanes(v, first, LANES) for v in values)
+        mask = c.lane.mask
+        _step(c, running, part, mask and c.emit.lanes(mask, first, LANES))
+
+
+def _step(c: Context, running: Running, values: tuple[Value, ...], mask: Value | None) -> None:
+    merged = merge(c, running, running.current, values)
+    if mask is not None:
+        pairs = zip(merged, running.current)
+        merged = tuple(c.emit.select(mask, new, old) for new, old in pairs)
+    running.current = merged
+    if running.counted:
+        _count(c, running)
+
+
+def _count(c: Context, running: Running) -> None:
+    """Note one more step; move a full block to the total."""
+    f = c.builder
+    (steps,) = running.steps
+    running.steps = (c.emit.add(steps, c.emit.const(1, int64)),)
+    full = f.compare("eq", running.steps[0].text, BLOCK, "full")
+    slots: Slots = [(running, part) for part in running.parts]
+
+    def flush() -> list[str]:
+        end_block(c, running)
+        running.current, running.steps = identity(c, running), (c.emit.const(0, int64),)
+        return texts(slots)
+
+    restore(slots, f.when(full, carried(slots), flush, "block"))
+
+
+def merge(
+    c: Context, running: Running, old: tuple[Value, ...], new: tuple[Value, ...]
+) -> tuple[Value, ...]:
+    """Merge, all lanes."""
+    merged = running.accumulator.combine.merge(c.emit, old, new)
+    width = max(v.width for v in old)
+    return tuple(c.emit.spread(v, width) for v in merged)
+
+
+def begin_block(c: Context, running: Running) -> None:
+    """Start a block of summation."""
+    running.current = identity(c, running)
+
+
+def end_block(c: Context, running: Running) -> None:
+    """Add the current block to the total."""
+    running.total = merge(c, running, running.total, running.current)
+
+
+def finish(c: Context, running: Running) -> None:
+    """Name the final values."""
+    if running.counted:
+        end_block(c, running)
+    values = running.total if running.blocked else running.current
+    if running.laned:
+        values = _tree(c, running, values)
+    for ref, value in zip(running.accumulator.refs, values):
+        c.refs[ref.name] = value
+
+
+def _tree(c: Context, running: Running, values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """l + (l + 8), then + 4, + 2, + 1."""
+    width = LANES
+    while width > 1:
+        width //= 2
+        low = tuple(c.emit.lanes(v, 0, width) for v in values)
+        high = tuple(c.emit.lanes(v, width, width) for v in values)
+        values = merge(c, running, low, high)
+    return values
+
+
+# ------------------------------------------------------------------ carrying through loops
+
+
+def carried(slots: Slots) -> list[Carried]:
+    """The running values as phis of a loop."""
+    return [
+        Carried(vector(element_type(v.dtype), v.width), v.text, ref_name)
+        for running, part in slots
+        for v, ref_name in zip(getattr(running, part), _names(running, part))
+    ]
+
+
+def _names(running: Running, part: str) -> list[str]:
+    names = [ref.name for ref in running.accumulator.refs]
+    return names if part == CURRENT else [f"{name}.{part}" for name in names]
+
+
+def texts(slots: Slots) -> list[str]:
+    """What the slots hold now."""
+    return [v.text for running, part in slots for v in getattr(running, part)]
+
+
+def restore(slots: Slots, names: Sequence[str]) -> None:
+    """Let the slots hold these names."""
+    following = iter(names)
+    for running, part in slots:
+        old: tuple[Value, ...] = getattr(running, part)
+        new = tuple(Value(next(following), v.dtype, v.width) for v in old)
+        setattr(running, part, new)
+
+
+# ------------------------------------------------------------------ the shape of a reduction
+
+
+def loops_in(body: tuple[Stmt, ...]) -> list[Loop]:
+    """All loops below, outer before inner."""
+    found = []
+    for stmt in body:
+        if isinstance(stmt, Loop):
+            found += [stmt, *loops_in(stmt.body)]
+    return found
+
+
+def _feeds(loop: Loop, accumulator: Accumulator) -> bool:
+    return accumulator in updated(loop)
+
+
+def updated(loop: Loop) -> tuple[Accumulator, ...]:
+    """The accumulators that a loop's body merges into, each once."""
+    bodies = [loop, *loops_in(loop.body)]
+    fed = [s.accumulator for each in bodies for s in each.body if isinstance(s, Accumulate)]
+    return tuple(dict.fromkeys(fed))
+
+
+def _is_blocked(accumulator: Accumulator) -> bool:
+    name = accumulator.combine.name
+    floats = any(ref.dtype.is_float for ref in accumulator.refs)
+    return floats and name != "dot" and name not in _ANY_GROUPING
+
+
+def _is_direct(loop: Loop, accumulator: Accumulator) -> bool:
+    """True if each iteration is one step."""
+    fed = [s for s in loop.body if isinstance(s, Accumulate) and s.accumulator is accumulator]
+    return len(fed) == 1 and not any(_feeds(s, accumulator) for s in loops_in(loop.body))
+
+
+def _steps(c: Context, loop: Loop, accumulator: Accumulator) -> int | None:
+    """How many lane steps a loop takes; None where sizes decide."""
+    steps: int | None = 0
+    for stmt in loop.body:
+        more: int | None = 0
+        if isinstance(stmt, Accumulate) and stmt.accumulator is accumulator:
+            more = 1
+        elif isinstance(stmt, Loop) and _feeds(stmt, accumulator):
+            more = _steps(c, stmt, accumulator)
+        steps = None if steps is None or more is None else steps + more
+    trips = c.trips(loop)
+    if steps is None or trips is None:
+        return None
+    return steps * (-(-trips // LANES) if loop.lanes else trips)

@@ -1,0 +1,104 @@
+"""A thread's share of a parallel nest: a contiguous range that depends on sizes and threads only."""
+
+from __future__ import annotations
+
+from graphc.loops.ir import PARALLEL, Loop
+from graphc_llvm.contract_index import axes_of
+from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_loops import emit_block, emit_range
+from graphc_llvm.emit_value import single
+from graphc_llvm.text import Operand
+
+# lanes are shared in units of this many, so that every share starts at a multiple of it
+UNIT = 64
+# from this many iterations on, the outermost loop alone is divided
+_ENOUGH = 64
+
+
+def emit_share(c: Context, loop: Loop) -> None:
+    """Emit this thread's part of a parallel loop and of the loops right inside it."""
+    chain = _chain(c, loop)
+    lanes = chain.pop() if chain[-1].lanes else None
+    extents = [single(c, each.extent) for each in chain]
+    rows: Operand = 1
+    for size in extents:
+        rows = c.builder.mul(rows, size, "rows")
+    if lanes is not None:
+        _share_lanes(c, chain, extents, rows, lanes)
+        return
+    low, high = _range(c, rows)
+
+    def body(row: Operand, _: list[str]) -> list[str]:
+        with c.inside(chain[0]):
+            _place(c, chain, extents, row)
+            emit_block(c, chain[-1].body)
+        return []
+
+    c.builder.loop(chain[-1].axis.name, low, high, 1, [], body)
+
+
+def _chain(c: Context, loop: Loop) -> list[Loop]:
+    """The perfectly nested parallel loops that are divided as one."""
+    chain, count = [loop], c.trips(loop)
+    while count is None or count < _ENOUGH:
+        outer = chain[-1]
+        inner = outer.body[0] if len(outer.body) == 1 else None
+        if outer.lanes or not isinstance(inner, Loop) or inner.kind != PARALLEL:
+            break
+        if inner.accumulators or axes_of(inner.extent):
+            break
+        chain.append(inner)
+        trips = c.trips(inner)
+        count = None if count is None or trips is None else count * trips
+    return chain
+
+
+def _range(c: Context, units: Operand) -> tuple[Operand, Operand]:
+    """[units * thread / threads, units * (thread + 1) / threads)"""
+    f = c.builder
+    following = f.add("%thread", 1, "following")
+    low = f.div(f.mul(units, "%thread", "share"), "%threads", "low")
+    return low, f.div(f.mul(units, following, "share"), "%threads", "high")
+
+
+def _place(c: Context, chain: list[Loop], extents: list[Operand], row: Operand) -> None:
+    """Set the axes of collapsed loops from the number of the iteration."""
+    f = c.builder
+    for position in range(len(chain) - 1, 0, -1):
+        c.axes[chain[position].axis] = f.rem(row, extents[position], chain[position].axis.name)
+        row = f.div(row, extents[position], chain[position - 1].axis.name)
+    if chain:
+        c.axes[chain[0].axis] = row
+
+
+def _share_lanes(
+    c: Context, chain: list[Loop], extents: list[Operand], rows: Operand, lanes: Loop
+) -> None:
+    f, size = c.builder, single(c, lanes.extent)
+    units = f.div(f.add(size, UNIT - 1, "padded"), UNIT, "units")
+    low, high = _range(c, f.mul(rows, units, "all"))
+
+    def part(first: Operand, last: Operand) -> None:
+        begin, end = f.mul(first, UNIT, "begin"), f.mul(last, UNIT, "end")
+        emit_range(c, lanes, begin, f.minimum(end, size, "end"), UNIT)
+
+    if not chain:
+        part(low, high)
+        return
+
+    def row(number: Operand, _: list[str]) -> list[str]:
+        with c.inside(chain[0]):
+            _place(c, chain, extents, number)
+            passed = f.mul(number, units, "passed")
+            first = f.maximum(f.sub(low, passed), 0, "first")
+            last = f.minimum(f.sub(high, passed), units, "last")
+            part(first, last)
+        return []
+
+    def rows_of_share() -> list[str]:
+        end = f.div(f.add(high, f.sub(units, 1)), units, "end")
+        f.loop(chain[-1].axis.name, f.div(low, units, "begin"), end, 1, [], row)
+        return []
+
+    # without lanes there is nothing to divide by
+    f.when(f.compare("sgt", units, 0, "some"), [], rows_of_share)

@@ -1,0 +1,80 @@
+"""How many lanes a loop works on at once: a choice of speed, never of results."""
+
+from __future__ import annotations
+
+from graphc.loops.ir import (
+    LANES,
+    Apply,
+    Expr,
+    Load,
+    Loop,
+    Stmt,
+    Store,
+    expressions,
+    operands,
+    walk,
+)
+from graphc_llvm.target import Target
+
+# beyond this many primitive operations one vector already keeps the units busy
+_HEAVY = 40
+# registers that the lanes of one value may fill
+_REGISTERS = 4
+_COSTS = {"div": 4, "sqrt": 6, "rem": 8, "cast": 1, "philox": 16}
+_DEFINED_COST = 16
+_CHEAP_DEFINED = ("maximum", "minimum", "sign", "unit_float")
+
+
+def lanes_at_once(loop: Loop, target: Target, trips: int | None) -> int:
+    """A multiple of 16: more for light bodies, whose loop would cost as much as they do."""
+    weight, itemsize = _weigh(loop.body)
+    fitting = _REGISTERS * target.vector_bits // (8 * itemsize)
+    width = LANES
+    while width < 4 * LANES and 2 * width <= fitting and 2 * weight * width <= _HEAVY * LANES:
+        width *= 2
+    while trips is not None and width > max(trips, LANES):
+        width //= 2
+    return width
+
+
+def narrow_width(trips: int) -> int:
+    """The power of two that holds all of a short loop."""
+    width = 1
+    while width < trips:
+        width *= 2
+    return width
+
+
+def _weigh(body: tuple[Stmt, ...]) -> tuple[int, int]:
+    """The operations of one iteration, and the size of the widest element it touches."""
+    seen: dict[Expr, None] = {}
+    itemsize = 1
+    for stmt in walk(body):
+        for expr in expressions(stmt):
+            _visit(expr, seen)
+        if isinstance(stmt, Store):
+            itemsize = max(itemsize, stmt.buffer.dtype.itemsize)
+    weight = 0
+    for expr in seen:
+        if isinstance(expr, Apply):
+            weight += _cost(expr.function)
+        if isinstance(expr, Load | Apply) and expr.dtype.name != "int64":
+            itemsize = max(itemsize, expr.dtype.itemsize)
+    return weight, itemsize
+
+
+def _visit(expr: Expr, seen: dict[Expr, None]) -> None:
+    waiting = [expr]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen[current] = None
+            waiting.extend(() if isinstance(current, Load) else operands(current))
+
+
+def _cost(function: str) -> int:
+    from graphc.loops.scalar import PRIMITIVES
+
+    if function in PRIMITIVES or function in _CHEAP_DEFINED:
+        return _COSTS.get(function, 1)
+    return _COSTS.get(function, _DEFINED_COST)

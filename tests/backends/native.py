@@ -1,0 +1,118 @@
+"""Compile emitted kernels in process and call them with numpy arrays."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
+from graphc_llvm.target import Target, host_target
+
+from graphc.dims import dims_of, evaluate
+from graphc.loops.ir import Kernel
+
+NO_FAILURE = 0xFFFFFFFF
+BARRIER = "define void @graphc_barrier(ptr %team, i64 %threads) {\n  ret void\n}\n"
+
+
+@cache
+def setup() -> None:
+    """Register the code generators of all targets."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+def machine(target: Target) -> Any:
+    """The LLVM code generator for a target."""
+    setup()
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=3, reloc="pic", jit=True
+    )
+
+
+def object_code(text: str, target: Target) -> bytes:
+    """Compile LLVM text."""
+    setup()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    code: bytes = machine(target).emit_object(module)
+    return code
+
+
+class Native:
+    """One compiled kernel."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        sizes: Mapping[str, int] | None = None,
+        target: Target | None = None,
+        text: str | None = None,
+    ) -> None:
+        target = target or host_target()
+        self.kernel = kernel
+        self.emitted: EmittedKernel = emit_kernel(kernel, target, sizes)
+        self.text = text or self.emitted.module()
+        whole = self.text
+        if "@graphc_barrier" in whole:
+            lines = [x for x in whole.splitlines() if not x.startswith("declare void @graphc_b")]
+            whole = "\n".join([*lines, BARRIER])
+        code = object_code(whole, target)
+        self._jit = llvm.create_lljit_compiler(machine(target))
+        builder = llvm.JITLibraryBuilder().add_object_img(code)
+        builder.export_symbol(self.emitted.name)
+        self._library = builder.link(self._jit, "kernel")
+        count = len(kernel.arguments)
+        kinds = [ctypes.c_void_p] * (count + 3) + [ctypes.c_int64] * 2
+        self._call = ctypes.CFUNCTYPE(None, *kinds)(self._library[self.emitted.name])
+
+    def __call__(
+        self, arrays: Sequence[np.ndarray], sizes: Mapping[str, int], threads: int = 1
+    ) -> int | None:
+        """Run every thread's share, one after the other; return the code of a failed check."""
+        values = np.array([sizes[name] for name in self.emitted.dims] or [0], np.int64)
+        scratch = aligned(evaluate(self.emitted.scratch_bytes, sizes), np.uint8)
+        team = aligned(192, np.uint8)
+        team[:4] = 255
+        pointers = [a.ctypes.data for a in (*arrays, values, scratch, team)]
+        for thread in range(threads):
+            self._call(*pointers, thread, threads)
+        status = int(team[:4].view(np.uint32)[0])
+        return None if status == NO_FAILURE else status
+
+
+def aligned(count: int, dtype: Any) -> np.ndarray:
+    """Zeros that start at a multiple of 64 bytes."""
+    size = count * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype)
+
+
+def guarded(shape: Sequence[int], dtype: Any, fill: int = 0xA5) -> np.ndarray:
+    """An array whose memory is followed and preceded by 64 bytes that nobody may change."""
+    count = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    memory = aligned(count + 192, np.uint8)
+    memory[:] = fill
+    return memory[64 : 64 + count].view(dtype).reshape(shape)
+
+
+def fence_is_intact(array: np.ndarray, fill: int = 0xA5) -> bool:
+    """True if nothing was written next to a guarded array."""
+    memory = array
+    while isinstance(memory.base, np.ndarray):
+        memory = memory.base
+    whole = memory.view(np.uint8)
+    first = array.ctypes.data - whole.ctypes.data
+    last = first + array.nbytes
+    return bool((whole[first - 64 : first] == fill).all() and (whole[last : last + 64] == fill).all())
+
+
+def all_sizes(kernel: Kernel) -> tuple[str, ...]:
+    """The dims in the shapes of a kernel's arguments."""
+    found = {d.name for b in kernel.arguments for size in b.shape for d in dims_of(size)}
+    return tuple(sorted(found))
