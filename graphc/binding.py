@@ -37,11 +37,12 @@ class Binding:
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[list[Array], dict[str, int]]:
         """Arrays of the declared types in order, and the values of the dims."""
-        values = self._match(args, kwargs)
+        values = self.match(args, kwargs)
         arrays = [convert(self.function, n, v, self.cast) for n, v in zip(self.inputs, values)]
         return arrays, bind_dims(self.function, self.inputs, [a.shape for a in arrays])
 
-    def _match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    def match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """One value for every input, in order."""
         names = self.names
         if len(args) == len(names) and not kwargs:
             return list(args)

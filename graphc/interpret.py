@@ -56,11 +56,10 @@ class Executor:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
-    def __call__(
-        self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Random
-    ) -> list[Array]:
-        """Outputs in order, after every update was made; a failure leaves parameters alone."""
-        outputs, new = self.compute(arrays, dims, rng)
+    def __call__(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[Array]:
+        """Outputs in order, after every update was made; a failure leaves everything alone."""
+        outputs, new = self.compute(arrays, dims, (int(rng[0]), int(rng[1])))
+        rng[1] += np.uint64(1)
         for (node, _), value in zip(self.graph.updates, new):
             parameter = _parameter(node)
             parameter.memory[...] = value

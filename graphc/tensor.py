@@ -9,7 +9,7 @@ import numpy as np
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Size
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, ShapeError
 from graphc.graph import Node
 from graphc.ops import leaf
 from graphc.ops.base import Array, Op
@@ -270,7 +270,7 @@ class Tensor:
 class Parameter(Tensor):
     """A tensor with a persistent value, shared by all functions that use it."""
 
-    __slots__ = ("initial", "storage", "version")
+    __slots__ = ("initial", "lock", "storage", "version")
 
     def __init__(self, node: Node, initial: Any) -> None:
         super().__init__(node)
@@ -278,6 +278,7 @@ class Parameter(Tensor):
         self.storage: Array | None = None
         # One counter in memory that compiled code may raise; tells prepared values apart.
         self.version: Array = np.zeros(1, np.int64)
+        self.lock: Any = None  # held by the functions that update it, while they run
 
     @property
     def op(self) -> leaf.Parameter:
@@ -294,8 +295,16 @@ class Parameter(Tensor):
     def memory(self) -> Array:
         """The storage itself (64-byte aligned, C order); compiled functions write into it."""
         if self.storage is None:
-            self.storage = aligned_empty(self.type)
-            self.storage[...] = self.initial()
+            try:
+                storage = aligned_empty(self.type)
+                storage[...] = self.initial()
+            except MemoryError as error:
+                raise MemoryBudgetError(
+                    f"parameter {self.name}: {self.type} needs {self.type.nbytes} bytes,"
+                    " which this machine does not give",
+                    operands=graphs.describe((self.node,)),
+                ) from error
+            self.storage = storage
         return self.storage
 
     @property

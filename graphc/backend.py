@@ -1,0 +1,70 @@
+"""What a backend is, and how one is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
+
+from graphc.errors import BackendError
+from graphc.ops.base import Array
+
+if TYPE_CHECKING:
+    from graphc.pipeline import Program
+
+GROUP = "graphc.backends"
+FOR_TARGET = {"cpu": "llvm", "cuda": "cuda"}
+# In a checkout nothing is installed, so no entry point says where a backend is.
+_MODULES = {"llvm": "graphc_llvm", "cuda": "graphc_cuda"}
+
+
+class Runner(Protocol):
+    """One variant of a compiled function, ready to be called.
+
+    Takes C-ordered, aligned arrays of the declared types, the values of the dims and the random
+    state (uint64: seed, step). Returns the outputs in order, as arrays that own their memory.
+    Raises before it writes anything persistent; else it has updated the parameters and added 1
+    to the step of the random state.
+    """
+
+    def __call__(
+        self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array
+    ) -> list[Array]: ...
+
+
+class Backend(Protocol):
+    """What turns a planned program into something that runs."""
+
+    name: str
+
+    def build(self, program: Program, dims: Mapping[str, int] | None) -> Runner:
+        """Code for these sizes; for all sizes when `dims` is None."""
+        ...
+
+
+def load_backend(name: str) -> Backend:
+    """The backend of a name; raises BackendError when it is not installed or does not load.
+
+    The module that the entry point names has the attribute `backend`.
+    """
+    module = _find(name)
+    backend: Backend | None = getattr(module, "backend", None)
+    if backend is None:
+        raise BackendError(f"{module.__name__} has no attribute backend")
+    return backend
+
+
+def _find(name: str) -> ModuleType:
+    found = [e for e in entry_points(group=GROUP) if e.name == name]
+    target = found[0].value if found else _MODULES.get(name)
+    if target is None:
+        known = sorted({e.name for e in entry_points(group=GROUP)} | set(_MODULES))
+        raise BackendError(f"there is no backend {name!r}", hint=f"known: {', '.join(known)}")
+    try:
+        return import_module(target)
+    except ImportError as error:
+        raise BackendError(
+            f"the backend {name} does not load: {error}", hint=f"pip install graphc[{name}]"
+        ) from error

@@ -1,0 +1,214 @@
+"""`compile` and what it returns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc import origin as origins
+from graphc.backend import FOR_TARGET, Runner, load_backend
+from graphc.binding import Binding
+from graphc.definition import Definition, define
+from graphc.epoch import run_epoch
+from graphc.errors import ArgumentError, ShapeError
+from graphc.graph import Graph
+from graphc.inspection import Inspection
+from graphc.interpret import Executor
+from graphc.ops.base import Array
+from graphc.options import Options, check_options, parse_bytes
+from graphc.specialize import specialize
+from graphc.symbols import current_seed
+from graphc.tensor import Parameter
+from graphc.variants import Variant, Variants
+
+if TYPE_CHECKING:
+    from graphc.pipeline import Program
+
+
+def compile(
+    inputs: Any,
+    outputs: Any,
+    updates: Any = None,
+    mode: str | None = None,
+    target: str = "cpu",
+    threads: int | None = None,
+    memory: int | str | None = None,
+    precise: bool = False,
+    cast: str = "same_kind",
+    microbatches: int = 1,
+    name: str = "step",
+) -> CompiledFunction:
+    """A function of the inputs that returns the outputs and makes the updates.
+
+    `outputs` is a tensor or a nested structure of them; `updates` maps parameters to their next
+    values (a mapping, or a list of them). `mode` is "train" when there are updates, else
+    "inference". `memory` limits the arena.
+    """
+    chosen = mode if mode is not None else ("train" if updates else "inference")
+    options = Options(
+        chosen, target, threads, parse_bytes(memory), bool(precise), cast, microbatches
+    )
+    check_options(options)
+    return CompiledFunction(define(inputs, outputs, updates, chosen, name), options)
+
+
+class CompiledFunction(Inspection):
+    """A compiled graph: call it with arrays, look into it, or export it.
+
+    `graph` is the graph as defined, `parameters` its parameters by name, `rng` the random state
+    (uint64: seed, step). Calls are serialised, also with other functions that update the same
+    parameters.
+    """
+
+    def __init__(self, definition: Definition, options: Options) -> None:
+        self.graph: Graph = definition.graph
+        self.structure = definition.structure
+        self.options = options
+        self.rng: Array = np.array([current_seed(), 0], np.uint64)
+        self.epochs = 0
+        self.binding = Binding(self.graph.name, self.graph.inputs, options.cast)
+        self._definition = definition
+        self._locks = shared_locks([p.face for p, _ in self.graph.updates])
+        self._variants = Variants(self.graph, self._build)
+
+    # -- facts ---------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        return self.graph.name
+
+    @property
+    def mode(self) -> str:
+        """ "train" or "inference"."""
+        return self.options.mode
+
+    @property
+    def target(self) -> str:
+        """ "cpu", "cuda" or "interpret"."""
+        return self.options.target
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The parameters that it reads or updates, by name."""
+        return self._definition.parameters
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimiser behind the updates (a tuple of several); None if there is none."""
+        return self._definition.optimizer
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What has been compiled, for which sizes, and why."""
+        return self._variants.listed
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{n.name} {n.type}" for n in self.graph.inputs)
+        return f"<CompiledFunction {self.name}({inputs}) {self.mode} {self.target}>"
+
+    # -- calls -----------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs for these inputs (by position or by name), after the updates."""
+        arrays, dims = self.binding.bind(args, kwargs)
+        return self.structure.build([_scalar(a) for a in self.run(arrays, dims)])
+
+    def run(self, arrays: list[Array], dims: Mapping[str, int]) -> list[Array]:
+        """The outputs in order as arrays, for bound arrays."""
+        if 0 in dims.values():
+            self._check_empty(dims)
+        with self._locks:
+            return self._variants.find(dims)(arrays, dims, self.rng)
+
+    def specialize(self, **dims: int) -> None:
+        """Compile for these sizes now."""
+        known = {d.name: d for n in self.graph.inputs for d in n.type.dims()}
+        if set(dims) != set(known):
+            raise ArgumentError(
+                f"{self.name}: specialize needs {', '.join(known) or 'nothing'},"
+                f" got {', '.join(dims) or 'nothing'}",
+                origin=origins.find_origin(),
+            )
+        with self._locks:
+            self._variants.specialize(dims)
+
+    def run_epoch(
+        self,
+        arrays: Any,
+        batch_size: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        seed: int | None = None,
+    ) -> Any:
+        """Call it on every minibatch of the arrays; the outputs of all steps, stacked.
+
+        `arrays` is a list in the order of the inputs or a dict by name. Arrays of inputs without
+        a batch axis are passed whole. Outputs whose shapes differ from step to step (a smaller
+        last batch) come as a list. The order depends on `seed` (None: the function's seed and
+        the number of epochs that it has run).
+        """
+        return run_epoch(self, arrays, batch_size, shuffle, drop_last, seed)
+
+    # -- how -----------------------------------------------------------------------------
+
+    @cached_property
+    def program(self) -> Program:
+        """What the compiler made of the graph, before code generation."""
+        from graphc.pipeline import compile_graph
+
+        return compile_graph(self.graph, self.options)
+
+    def _build(self, dims: Mapping[str, int] | None) -> Runner:
+        if self.target == "interpret":
+            return Executor(self.graph)
+        return load_backend(FOR_TARGET[self.target]).build(self.program, dims)
+
+    def _check_empty(self, dims: Mapping[str, int]) -> None:
+        """Refuse to learn from nothing, and ops that have no value for nothing."""
+        empty = next(name for name, value in dims.items() if value == 0)
+        if self.graph.updates:
+            raise ShapeError(
+                f"{self.name}: dim {empty} is 0: an empty batch updates nothing",
+                operands=tuple(
+                    ("wanted", f"{n.name} {n.type}", n.origin)
+                    for n in self.graph.inputs
+                    if empty in {d.name for d in n.type.dims()}
+                ),
+                origin=origins.find_origin(),
+                hint=f"do not call it when {empty} is 0",
+            )
+        specialize(self.graph, dims)
+
+
+class Locks:
+    """Several locks taken together, always in one order."""
+
+    def __init__(self, locks: list[Any]) -> None:
+        self._locks = sorted(locks, key=id)
+
+    def __enter__(self) -> None:
+        for lock in self._locks:
+            lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        for lock in reversed(self._locks):
+            lock.release()
+
+
+def shared_locks(written: list[Parameter]) -> Locks:
+    """A function's lock: the one of what it writes, shared with others that write the same."""
+    found = {id(p.lock): p.lock for p in written if p.lock is not None}
+    locks = list(found.values()) or [threading.RLock()]
+    for parameter in written:
+        if parameter.lock is None:
+            parameter.lock = locks[0]
+    return Locks(locks)
+
+
+def _scalar(array: Array) -> Any:
+    return array if array.ndim else array[()]
