@@ -90,11 +90,12 @@ class FunctionBuilder:
         name: str,
         parameters: Sequence[Parameter],
         attributes: str = "nounwind",
+        linkage: str = "",
     ) -> None:
         self.module = module
         self.name = name
         listed = ", ".join(f"{p.type} %{p.name}" for p in parameters)
-        self._head = f"define void @{name}({listed}) {attributes} {{"
+        self._head = f"{f'define {linkage}'.strip()} void @{name}({listed}) {attributes} {{"
         self._entry: list[str] = []
         self._lines: list[str | list[str]] = ["entry:", self._entry]
         self._used: dict[str, int] = {p.name: 1 for p in parameters} | {"entry": 1}

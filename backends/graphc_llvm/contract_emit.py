@@ -1,0 +1,214 @@
+"""Emit a planned contraction: which tiles a thread does, in which order, and what it stages.
+
+The output is cut into units, one tile each, counted panel by panel. A thread does a contiguous
+share of the units and stages what they read by itself, so no thread waits for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from graphc.dims import product
+from graphc_llvm.contract_calls import (
+    Depth,
+    Memory,
+    Panel,
+    Part,
+    TileCalls,
+    decode,
+    first_row,
+    guarded,
+)
+from graphc_llvm.contract_plan import ContractPlan, aligned
+from graphc_llvm.contract_shape import panel_count
+from graphc_llvm.contract_stage import Range, Staging, reduction_ranges
+from graphc_llvm.contract_tile import TileFunctions
+from graphc_llvm.emit_context import Context
+from graphc_llvm.text import Operand
+
+
+def emit_contract(plan: ContractPlan, c: Context) -> None:
+    """Emit this thread's share of a contraction at the current place of a kernel.
+
+    The function has the parameters ``%sizes %scratch %team %thread %threads``; scratch memory is
+    taken from `c.scratch` on.
+    """
+    for alias, original in plan.aliases.items():
+        c.pointers[alias] = c.pointers[original]
+    _Driver(plan, c).emit()
+    c.scratch = c.scratch + plan.scratch_bytes
+
+
+class _Driver:
+    """Emits the loops around the tiles."""
+
+    def __init__(self, plan: ContractPlan, c: Context) -> None:
+        self.plan, self.c, self.builder = plan, c, c.builder
+        self.tiles = TileFunctions(plan, c)
+        places = [plan.left_elements, plan.right_elements, plan.kept_elements]
+        pointers, offset = [], c.scratch
+        for elements in places:
+            pointers.append(c.builder.gep("%scratch", "i8", c.size(offset), "staged"))
+            offset = offset + aligned(elements) * plan.dtype.itemsize
+        self.memory = Memory(*pointers)
+        self.panels, self.blocks = c.size(plan.all_panels), c.size(plan.block_count)
+        self.column_panels = c.size(panel_count(plan.tiling, plan.column.size))
+
+    def emit(self) -> None:
+        """Walk through the chunks of the output; all threads share each of them."""
+        plan = self.plan
+        if 0 in (self.panels, self.blocks, self.c.size(product(s.size for s in plan.batch))):
+            return
+
+        def rows(first_block: Operand, blocks: Operand) -> None:
+            def panels(first_panel: Operand, count: Operand) -> None:
+                self._chunk(first_block, blocks, first_panel, count)
+
+            self._chunks("panels", self.panels, plan.chunk_panels, panels)
+
+        self._chunks("blocks", self.blocks, plan.chunk_blocks, rows)
+
+    def _chunks(
+        self, hint: str, total: Operand, most: int | None, body: Callable[[Operand, Operand], None]
+    ) -> None:
+        if most is None:
+            body(0, total)
+            return
+        f = self.builder
+
+        def chunk(first: Operand, _: list[str]) -> list[str]:
+            with self.c.inside():
+                body(first, f.minimum(f.sub(total, first, "left"), most, hint))
+            return []
+
+        f.loop(hint, 0, total, most, [], chunk)
+
+    def _chunk(
+        self, first_block: Operand, blocks: Operand, first_panel: Operand, panels: Operand
+    ) -> None:
+        """This thread's units of a chunk, one batch element after the other."""
+        f = self.builder
+        each = f.mul(blocks, panels, "units")
+        total = f.mul(each, self.c.size(product(s.size for s in self.plan.batch)), "units")
+        begin = f.div(f.mul(total, "%thread"), "%threads", "begin")
+        end = f.div(f.mul(total, f.add("%thread", 1)), "%threads", "end")
+
+        def batch(index: Operand, low: Operand, high: Operand) -> None:
+            decode(self.c, index, self.plan.batch)
+            self._depths(Part(first_block, blocks, first_panel, low, high))
+
+        self._parts("batch", begin, end, each, batch)
+
+    def _parts(
+        self,
+        hint: str,
+        begin: Operand,
+        end: Operand,
+        size: Operand,
+        body: Callable[[Operand, Operand, Operand], None],
+    ) -> None:
+        """Cut units begin .. end - 1 at multiples of `size`: body(part, low, high) for each."""
+        f = self.builder
+        some = f.maximum(size, 1)
+        final = f.div(f.add(end, f.sub(some, 1)), some, "final")
+
+        def part(index: Operand, _: list[str]) -> list[str]:
+            base = f.mul(index, size, "base")
+            low = f.maximum(f.sub(begin, base), 0, "low")
+            high = f.minimum(f.sub(end, base), size, "high")
+            with self.c.inside():
+                body(index, low, high)
+            return []
+
+        f.loop(hint, f.div(begin, some, hint), final, 1, [], part)
+
+    # ------------------------------------------------------------------ the reduction
+
+    def _depths(self, part: Part) -> None:
+        """Blocks of the reduction, one after the other."""
+        plan, f = self.plan, self.builder
+        if plan.depth_block is None:
+            self._stage_rows(part, 0, None)
+            self._panels(part, Depth())
+            return
+        total, most = self.c.size(plan.reduction[0].size), plan.depth_block
+
+        def block(begin: Operand, _: list[str]) -> list[str]:
+            count = f.minimum(f.sub(total, begin, "left"), most, "steps")
+            with self.c.inside():
+                self._stage_rows(part, begin, count)
+                ends = f.add(begin, most)
+                self._panels(part, Depth(begin, count, begin, self._at_least(ends, total)))
+            return []
+
+        # a reduction over nothing still has an epilogue
+        f.loop("depth", 0, f.maximum(total, 1), most, [], block)
+
+    def _at_least(self, x: Operand, y: Operand) -> Operand:
+        """1 where x >= y, else 0."""
+        if isinstance(x, int) and isinstance(y, int):
+            return int(x >= y)
+        test = self.builder.compare("sge", x, y)
+        return self.builder.define("flag", f"zext i1 {test} to i64", (test,))
+
+    def _stage_rows(self, part: Part, begin: Operand, count: Operand | None) -> None:
+        plan, f = self.plan, self.builder
+        if plan.left.load is not None:
+            return
+        first = first_row(self.c, plan, part.first_block)
+        final = first_row(self.c, plan, f.add(part.first_block, part.blocks))
+        rows = Range(plan.row.axis, first, f.sub(final, first, "rows"))
+        steps = reduction_ranges(self.c, plan.reduction, begin, count)
+        Staging(plan, self.c, plan.left, self.memory.left).rows(rows, steps)
+
+    # ------------------------------------------------------------------ panels and tiles
+
+    def _panels(self, part: Part, depth: Depth) -> None:
+        plan, f = self.plan, self.builder
+
+        def panel(index: Operand, low: Operand, high: Operand) -> None:
+            number = f.add(part.first_panel, index, "panel")
+            place = number
+            if plan.outer_columns:
+                decode(self.c, f.div(number, self.column_panels), plan.outer_columns)
+                place = f.rem(number, self.column_panels, "panel")
+            column = f.mul(place, plan.tiling.width, "column")
+            self._panel_kinds(Panel(part, index, low, high, column), depth)
+
+        self._parts("panel", part.low, part.high, part.blocks, panel)
+
+    def _panel_kinds(self, panel: Panel, depth: Depth) -> None:
+        """A full panel, or the last one."""
+        tiling, size = self.plan.tiling, self.c.size(self.plan.column.size)
+        full = replace(panel, vectors=tiling.vectors, full=True)
+        last = replace(panel, vectors=tiling.last, full=False)
+        if isinstance(size, int) and size % tiling.width == 0:
+            self._panel(depth, full)
+            return
+        if isinstance(size, int) and size < tiling.width:
+            self._panel(depth, last)
+            return
+        left = self.builder.sub(size, panel.column, "left")
+        for how, kind in (("sge", full), ("slt", last)):
+            test = self.builder.compare(how, left, tiling.width)
+            guarded(self.c, test, partial(self._panel, depth, kind))
+
+    def _panel(self, depth: Depth, panel: Panel) -> None:
+        """Stage a panel and do its tiles."""
+        plan, f, c = self.plan, self.builder, self.c
+        if plan.right.load is None:
+            lanes = plan.tiling.lanes
+            left = f.sub(c.size(plan.column.size), panel.column, "left")
+            counts = [lanes if panel.full else f.sub(left, v * lanes) for v in range(panel.vectors)]
+            steps = reduction_ranges(c, plan.reduction, depth.begin, depth.count)
+            Staging(plan, c, plan.right, self.memory.right).panel(panel.column, steps, counts)
+        c.axes[plan.column.axis] = panel.column
+
+        def block(index: Operand, _: list[str]) -> list[str]:
+            with c.inside():
+                TileCalls(self.tiles, self.memory, panel, depth).block(index)
+            return []
+
+        f.loop("block", panel.low, panel.high, 1, [], block)

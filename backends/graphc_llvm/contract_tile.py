@@ -1,0 +1,297 @@
+"""The functions of a contraction's tiles: the chain, then the epilogue on its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphc.dims import Size, product
+from graphc.loops.ir import (
+    Apply,
+    Axis,
+    Buffer,
+    Check,
+    Expr,
+    Load,
+    expressions,
+    operands,
+)
+from graphc_llvm.contract_plan import ContractPlan
+from graphc_llvm.contract_shape import Shape
+from graphc_llvm.emit_context import Context, Lane
+from graphc_llvm.emit_loops import emit_block
+from graphc_llvm.text import Carried, FunctionBuilder, Operand, Parameter, identifier
+from graphc_llvm.tiles import Stream, Tile, lane_mask
+from graphc_llvm.values import Value
+
+INLINE_OPERATIONS = 200  # epilogue operations of a tile that are written out row by row
+
+
+@dataclass(frozen=True)
+class TileKind:
+    """What tells a plan's tile functions apart.
+
+    `full`: all lanes exist. `clamped`: only the first rows may exist.
+    """
+
+    shape: Shape
+    full: bool
+    clamped: bool
+
+    @property
+    def suffix(self) -> str:
+        """The end of the function's name."""
+        return ("" if self.full else "_last") + ("_rest" if self.clamped else "")
+
+
+class TileFunctions:
+    """The tile functions of one plan, each emitted when it is first asked for."""
+
+    def __init__(self, plan: ContractPlan, context: Context) -> None:
+        self.plan, self.context = plan, context
+        self.buffers = _epilogue_buffers(plan)
+        self._names: dict[TileKind, str] = {}
+
+    def call(self, kind: TileKind, values: Mapping[str, Operand]) -> None:
+        """Call a tile; `values` are the arguments besides buffers and axes, by name."""
+        if kind not in self._names:
+            self._names[kind] = self._emit(kind)
+        c = self.context
+        listed: list[tuple[str, Operand]] = [("ptr", c.pointers[b]) for b in self.buffers]
+        listed.append(("ptr", "%sizes"))
+        for type, name in _locals(self.plan, kind):
+            listed.append((type, values.get(name, f"%{name}")))
+        listed += [("i64", c.axes[axis]) for axis in tile_axes(self.plan)]
+        written = ", ".join(f"{type} {value}" for type, value in listed)
+        c.builder.effect(f"call void @{self._names[kind]}({written})")
+
+    def _emit(self, kind: TileKind) -> str:
+        plan, outer = self.plan, self.context
+        width = kind.shape.vectors * plan.tiling.lanes
+        name = _unused(outer, f"{outer.builder.name}_tile{kind.shape.rows}x{width}{kind.suffix}")
+        taken: dict[str, int] = {}
+        buffers = {b: _parameter(b.name, taken) for b in self.buffers}
+        axes = {axis: _parameter(axis.name, taken) for axis in tile_axes(plan)}
+        parameters = [Parameter("ptr", n) for n in (*buffers.values(), "sizes")]
+        parameters += [Parameter(type, n) for type, n in _locals(plan, kind)]
+        parameters += [Parameter("i64", n) for n in axes.values()]
+        builder = FunctionBuilder(
+            outer.builder.module, name, parameters, "noinline nounwind", "internal"
+        )
+        c = Context(builder, outer.target, outer.sizes, outer.dims, outer.written)
+        c.pointers.update({b: f"%{n}" for b, n in buffers.items()})
+        c.axes.update({axis: f"%{n}" for axis, n in axes.items()})
+        c.written = frozenset(s.buffer for s in plan.contraction.stores) | outer.written
+        _TileBody(plan, kind, c).emit()
+        builder.finish()
+        return name
+
+
+class _TileBody:
+    """Emits what one tile function does."""
+
+    def __init__(self, plan: ContractPlan, kind: TileKind, c: Context) -> None:
+        self.plan, self.kind, self.c, self.builder = plan, kind, c, c.builder
+        lanes = plan.tiling.lanes
+        self.masks = [lane_mask(c.emit, lanes, n) for n in self._counts()]
+        self.tile = Tile(c.emit, plan.dtype, kind.shape, lanes, self.masks)
+        self.first_row, self.first_column = c.axes[plan.row.axis], c.axes[plan.column.axis]
+
+    def _counts(self) -> list[Operand]:
+        """How many lanes of each vector exist."""
+        lanes, vectors = self.plan.tiling.lanes, range(self.kind.shape.vectors)
+        if self.kind.full:
+            return [lanes] * len(vectors)
+        columns = self.plan.column.size
+        if isinstance(columns, int):
+            rest = columns % self.plan.tiling.width
+            return [min(lanes, rest - v * lanes) for v in vectors]
+        return [self.builder.sub("%columns", v * lanes) for v in vectors]
+
+    def emit(self) -> None:
+        """Write the chain and the epilogue."""
+        start = self.tile.zeros()
+        kept = [Carried(self.tile.type, zero, "c") for zero in start]
+        if self.plan.depth_block is not None:
+            again = self.builder.compare("eq", "%first", 0)
+            start = self.builder.when(again, kept, lambda: self.tile.read_back("%kept"), "again")
+        extents: list[Operand] = [self.c.size(s.size) for s in self.plan.reduction]
+        if self.plan.depth_block is not None:
+            extents[0] = "%steps"
+        sums = self.tile.chain(extents, self._left(), self._right(), start)
+        if self.plan.depth_block is None:
+            self._finish(sums)
+            return
+
+        def keep() -> list[str]:
+            self.tile.keep("%kept", sums)
+            return []
+
+        def finish() -> list[str]:
+            self._finish(sums)
+            return []
+
+        self.builder.when(self.builder.compare("eq", "%last", 0), [], keep, "keep")
+        self.builder.when(self.builder.compare("ne", "%last", 0), [], finish, "finish")
+
+    # ------------------------------------------------------------------ operands
+
+    def _left(self) -> Stream:
+        f, rows = self.builder, range(self.kind.shape.rows)
+        stride = self.c.size(left_row_stride(self.plan))
+        numbers: list[Operand] = list(rows)
+        if self.kind.clamped:
+            final = f.sub("%valid", 1, "final")
+            numbers = [f.minimum(row, final, "row") if row else 0 for row in rows]
+        offsets = tuple(f.mul(number, stride, "row") for number in numbers)
+        return Stream("%left", self._steps(left_steps(self.plan)), offsets)
+
+    def _right(self) -> Stream:
+        width = self.kind.shape.vectors * self.plan.tiling.lanes
+        return Stream("%right", self._steps(right_steps(self.plan, width)))
+
+    def _steps(self, sizes: tuple[Size, ...]) -> tuple[Operand, ...]:
+        return tuple(self.c.size(size) for size in sizes)
+
+    # ------------------------------------------------------------------ epilogue
+
+    def _finish(self, sums: list[str]) -> None:
+        rows, vectors = self.kind.shape.rows, self.kind.shape.vectors
+        work = _operations(self.plan) * rows * vectors
+        if work <= INLINE_OPERATIONS and not self.kind.clamped:
+            for row in range(rows):
+                self._finish_row(row, sums[row * vectors : (row + 1) * vectors])
+            return
+        f, lanes = self.builder, self.plan.tiling.lanes
+        memory = f.stack("sums", self.tile.element, len(sums) * lanes)
+        self.tile.keep(memory, sums)
+
+        def body(row: Operand, _: list[str]) -> list[str]:
+            self._pin()
+            first = f.gep(memory, self.tile.element, f.mul(row, vectors * lanes))
+            places = [f.gep(first, self.tile.element, v * lanes) for v in range(vectors)]
+            loaded = [f.load(self.tile.type, p, self.plan.dtype.itemsize, "c") for p in places]
+            self._finish_row(row, loaded)
+            return []
+
+        f.loop("finish", 0, "%valid" if self.kind.clamped else rows, 1, [], body)
+
+    def _pin(self) -> None:
+        """Keep loads of what the epilogue writes inside the loop over rows."""
+        written = tuple(dict.fromkeys(s.buffer for s in self.plan.contraction.stores))
+        self.c.pins.update(dict.fromkeys(written, self.builder.level))
+        self.c.touch(written)
+
+    def _finish_row(self, row: Operand, sums: list[str]) -> None:
+        c, f, plan = self.c, self.builder, self.plan
+        c.axes[plan.row.axis] = f.add(self.first_row, row, "row")
+        for v, text in enumerate(sums):
+            lanes = plan.tiling.lanes
+            c.axes[plan.column.axis] = f.add(self.first_column, v * lanes, "column")
+            value = Value(text, plan.dtype, lanes)
+            lane = None
+            if plan.column in plan.contraction.columns:
+                lane = Lane(plan.column.axis, lanes, self.masks[v])
+            else:
+                value = c.emit.lanes(value, 0, 1)
+            with c.inside(lane=lane):
+                c.refs[plan.contraction.accumulator.refs[0].name] = value
+                emit_block(c, plan.epilogue)
+
+
+# ------------------------------------------------------------------ strides of what is read
+
+
+def left_row_stride(plan: ContractPlan) -> Size:
+    """Elements between neighbouring rows of the broadcast operand."""
+    if plan.left.load is not None:
+        return plan.left.coefficient(plan.row.axis)
+    return 1 if plan.left.along is plan.row.axis else plan.staged_row_elements
+
+
+def left_steps(plan: ContractPlan) -> tuple[Size, ...]:
+    """Elements between the steps of each reduction axis of the broadcast operand."""
+    if plan.left.load is not None:
+        return tuple(plan.left.coefficient(s.axis) for s in plan.reduction)
+    return staged_steps(plan, plan.left_step_elements)
+
+
+def right_steps(plan: ContractPlan, width: int) -> tuple[Size, ...]:
+    """The same for the operand in lanes; staged panels are `width` wide."""
+    if plan.right.load is not None:
+        return tuple(plan.right.coefficient(s.axis) for s in plan.reduction)
+    return staged_steps(plan, width)
+
+
+def staged_steps(plan: ContractPlan, unit: Size) -> tuple[Size, ...]:
+    """Staged operands are in the order of the chain, `unit` elements a step."""
+    sizes = [s.size for s in plan.reduction]
+    return tuple(product(sizes[i + 1 :]) * unit for i in range(len(sizes)))
+
+
+# ------------------------------------------------------------------ names and arguments
+
+
+def tile_axes(plan: ContractPlan) -> tuple[Axis, ...]:
+    """The axes whose values a tile is given."""
+    spans = (*plan.batch, *plan.outer_rows, plan.row, *plan.outer_columns, plan.column)
+    return tuple(span.axis for span in spans)
+
+
+def _locals(plan: ContractPlan, kind: TileKind) -> list[tuple[str, str]]:
+    listed = [("ptr", "left"), ("ptr", "right")]
+    if any(isinstance(stmt, Check) for stmt in plan.epilogue):
+        listed.append(("ptr", "team"))
+    if plan.depth_block is not None:
+        listed += [("ptr", "kept"), ("i64", "steps"), ("i64", "first"), ("i64", "last")]
+    if kind.clamped:
+        listed.append(("i64", "valid"))
+    if not kind.full and not isinstance(plan.column.size, int):
+        listed.append(("i64", "columns"))
+    return listed
+
+
+_RESERVED = (
+    "sizes", "left", "right", "kept", "steps", "first", "last", "valid", "columns", "team", "entry",
+)  # fmt: skip
+
+
+def _parameter(name: str, taken: dict[str, int]) -> str:
+    """A parameter name that is used once."""
+    name = identifier(name)
+    while name in taken or name in _RESERVED:
+        name += "_"
+    taken[name] = 1
+    return name
+
+
+def _unused(c: Context, name: str) -> str:
+    """A function name that the module does not define yet."""
+    defined, count, fresh = "\n".join(c.builder.module.functions), 0, name
+    while f"@{fresh}(" in defined:
+        count += 1
+        fresh = f"{name}_{count}"
+    return fresh
+
+
+def _walk_epilogue(plan: ContractPlan) -> dict[Expr, None]:
+    seen: dict[Expr, None] = {}
+    waiting = [e for stmt in plan.epilogue for e in expressions(stmt)]
+    while waiting:
+        current = waiting.pop(0)
+        if current not in seen:
+            seen[current] = None
+            waiting.extend(operands(current))
+    return seen
+
+
+def _epilogue_buffers(plan: ContractPlan) -> tuple[Buffer, ...]:
+    """The buffers that the epilogue touches, each once."""
+    found = {e.buffer: None for e in _walk_epilogue(plan) if isinstance(e, Load)}
+    found.update({s.buffer: None for s in plan.contraction.stores})
+    return tuple(found)
+
+
+def _operations(plan: ContractPlan) -> int:
+    """Operations of the epilogue for one element."""
+    return sum(isinstance(e, Apply | Load) for e in _walk_epilogue(plan)) + 1

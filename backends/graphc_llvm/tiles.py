@@ -1,0 +1,159 @@
+"""The register tile of a contraction: rows times vectors of accumulators over the reduction.
+
+Each accumulator is one ascending chain of multiply-adds, whatever the tile's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.types import DType, bool_, int32, int64
+from graphc_llvm.contract_shape import Shape
+from graphc_llvm.emit_scalar import LaneEmitter
+from graphc_llvm.text import Carried, Operand, elements, vector
+from graphc_llvm.values import Value, element_type
+
+
+@dataclass(frozen=True)
+class Stream:
+    """How a tile walks through one operand, in elements.
+
+    `pointer` is the operand's element at the tile's first row or lane and the first step; each
+    row is at an offset of `rows`, and the steps of each reduction axis are `steps` apart.
+    """
+
+    pointer: str
+    steps: tuple[Operand, ...]
+    rows: tuple[Operand, ...] = ()
+
+
+class Tile:
+    """Emits one register tile in a function."""
+
+    def __init__(
+        self,
+        emitter: LaneEmitter,
+        dtype: DType,
+        shape: Shape,
+        lanes: int,
+        masks: Sequence[Value | None],
+    ) -> None:
+        """`masks` tells for each vector which lanes exist; None for all."""
+        self.emitter, self.builder = emitter, emitter.builder
+        self.dtype, self.shape, self.lanes = dtype, shape, lanes
+        self.element = element_type(dtype)
+        self.type = vector(self.element, lanes)
+        self.masks = tuple(masks)
+
+    @property
+    def count(self) -> int:
+        """The number of accumulators."""
+        return self.shape.rows * self.shape.vectors
+
+    def zeros(self) -> list[str]:
+        """Accumulators at the start of the chain."""
+        literal = self.emitter.const(0.0, self.dtype)
+        return [self.emitter.operand(literal, self.lanes)] * self.count
+
+    def chain(
+        self, extents: Sequence[Operand], left: Stream, right: Stream, start: Sequence[str]
+    ) -> list[str]:
+        """Continue the chain over the reduction axes; `left` is broadcast, `right` in lanes."""
+        if not extents:
+            return self._step(left, right, start)
+        carried = [Carried(self.type, value, "c") for value in start]
+
+        def body(index: Operand, values: list[str]) -> list[str]:
+            inner = [self._advance(stream, index) for stream in (left, right)]
+            return self.chain(extents[1:], inner[0], inner[1], values)
+
+        return self.builder.loop("k", 0, extents[0], 1, carried, body)
+
+    def _advance(self, stream: Stream, index: Operand) -> Stream:
+        offset = self.builder.mul(index, stream.steps[0])
+        pointer = self.builder.gep(stream.pointer, self.element, offset)
+        return Stream(pointer, stream.steps[1:], stream.rows)
+
+    def _step(self, left: Stream, right: Stream, start: Sequence[str]) -> list[str]:
+        vectors = [self.load(right.pointer, v) for v in range(self.shape.vectors)]
+        result = list(start)
+        for row in range(self.shape.rows):
+            factor = self._broadcast(left, row)
+            for v, lanes in enumerate(vectors):
+                place = row * self.shape.vectors + v
+                running = Value(result[place], self.dtype, self.lanes)
+                result[place] = self.emitter.fma(factor, lanes, running).text
+        return result
+
+    def _broadcast(self, left: Stream, row: int) -> Value:
+        pointer = self.builder.gep(left.pointer, self.element, left.rows[row])
+        text = self.builder.load(self.element, pointer, self.dtype.itemsize, "a")
+        return Value(text, self.dtype)
+
+    def load(self, pointer: str, v: int) -> Value:
+        """Vector v of the row of lanes at `pointer`; 0 in lanes that do not exist."""
+        pointer = self.builder.gep(pointer, self.element, v * self.lanes)
+        mask = self.masks[v]
+        if mask is None:
+            text = self.builder.load(self.type, pointer, self.dtype.itemsize, "b")
+        else:
+            text = masked_load(self.emitter, self.dtype, self.lanes, pointer, mask)
+        return Value(text, self.dtype, self.lanes)
+
+    def read_back(self, pointer: str) -> list[str]:
+        """Accumulators that `keep` has stored."""
+        return [
+            self.builder.load(self.type, self._slot(pointer, i), self.dtype.itemsize, "c")
+            for i in range(self.count)
+        ]
+
+    def keep(self, pointer: str, values: Sequence[str]) -> None:
+        """Store the accumulators, one vector after the other."""
+        for i, value in enumerate(values):
+            self.builder.store(self.type, value, self._slot(pointer, i), self.dtype.itemsize)
+
+    def _slot(self, pointer: str, i: int) -> str:
+        return self.builder.gep(pointer, self.element, i * self.lanes)
+
+
+def masked_load(emitter: LaneEmitter, dtype: DType, lanes: int, pointer: str, mask: Value) -> str:
+    """Load the lanes of a mask; 0 in the others."""
+    kind, bits = vector(element_type(dtype), lanes), vector("i1", lanes)
+    name = f"@llvm.masked.load.v{lanes}f{dtype.bits}.p0"
+    emitter.builder.module.declare(name, kind, ["ptr", bits, kind])
+    place = f"ptr align {dtype.itemsize} {pointer}"
+    text = f"call {kind} {name}({place}, {bits} {mask.text}, {kind} zeroinitializer)"
+    return emitter.builder.effect_value("b", text)
+
+
+def lane_mask(emitter: LaneEmitter, lanes: int, count: Operand) -> Value | None:
+    """The mask of the first `count` lanes; None if those are certainly all."""
+    if isinstance(count, int):
+        bits = [i < count for i in range(lanes)]
+        return None if all(bits) else emitter.vector_of(bits, bool_)
+    few = emitter.builder.minimum(count, lanes)
+    limit = emitter.cast(Value(str(few), int64), int32)
+    return emitter.lt(emitter.vector_of(range(lanes), int32), limit)
+
+
+def transpose(emitter: LaneEmitter, rows: Sequence[Value]) -> list[Value]:
+    """Exchange vectors and lanes of as many vectors as each has lanes, a power of two."""
+    result, size, stride = list(rows), len(rows), 1
+    while stride < size:
+        low = [c if not c & stride else size + (c ^ stride) for c in range(size)]
+        high = [c | stride if not c & stride else size + c for c in range(size)]
+        for i in range(size):
+            if not i & stride:
+                pair = result[i], result[i | stride]
+                result[i] = _shuffle(emitter, pair, low)
+                result[i | stride] = _shuffle(emitter, pair, high)
+        stride *= 2
+    return result
+
+
+def _shuffle(emitter: LaneEmitter, pair: tuple[Value, Value], lanes: Sequence[int]) -> Value:
+    mask = f"<{len(lanes)} x i32> {elements('i32', lanes)}"
+    text = f"shufflevector {emitter.typed(pair[0])}, {emitter.typed(pair[1])}, {mask}"
+    name = emitter.builder.define("turned", text, [value.text for value in pair])
+    return Value(name, pair[0].dtype, pair[0].width)
