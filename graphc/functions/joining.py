@@ -1,0 +1,124 @@
+"""Several tensors made into one, and one into several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc.dims import Size, divide_exactly
+from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.operands import fail, one_axis, same_dtype
+from graphc.functions.shapes import broadcast_to, expand_dims, flatten, part, reshape
+from graphc.ops.join import Concat
+from graphc.tensor import Tensor, lift, lift_op
+
+
+def concat(xs: Sequence[Any], axis: int | None = 0) -> Tensor:
+    """Tensors one after the other along an axis; None joins all elements into one axis."""
+    tensors = same_dtype("concat", list(xs)) if xs else []
+    if not tensors:
+        fail(ArgumentError, "concat: needs one tensor or more, got none")
+    if axis is None:
+        tensors, axis = [flatten(t) for t in tensors], 0
+    axis = one_axis("concat", axis, tensors[0].ndim, tensors)
+    if len({t.ndim for t in tensors}) == 1 and len(tensors) > 1:
+        nonempty = [t for t in tensors if t.shape[axis] != 0]
+        tensors = nonempty if nonempty and same_elsewhere(tensors, axis) else tensors
+    return tensors[0] if len(tensors) == 1 else lift_op(Concat(axis), *tensors)
+
+
+def same_elsewhere(tensors: Sequence[Tensor], axis: int) -> bool:
+    """Whether all sizes but those of one axis agree."""
+    others = [t.shape[:axis] + t.shape[axis + 1 :] for t in tensors]
+    return all(o == others[0] for o in others)
+
+
+def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
+    """Tensors of one shape along a new axis."""
+    tensors = same_dtype("stack", list(xs)) if xs else []
+    if not tensors:
+        fail(ArgumentError, "stack: needs one tensor or more, got none")
+    for i, t in enumerate(tensors):
+        if t.shape != tensors[0].shape:
+            fail(
+                ShapeError,
+                f"stack: shapes differ: {tensors[0].type} (input 0) vs {t.type} (input {i})",
+                tensors,
+            )
+    axis = one_axis("stack", axis, tensors[0].ndim + 1, tensors)
+    return concat([expand_dims(t, axis) for t in tensors], axis)
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices along an axis of known size, without that axis."""
+    x = lift(x)
+    axis = one_axis("unstack", axis, x.ndim, (x,))
+    size = x.shape[axis]
+    if not isinstance(size, int):
+        fail(ShapeError, f"unstack: axis {axis} of {x.type} has the unknown size {size}", (x,))
+    shape = x.shape[:axis] + x.shape[axis + 1 :]
+    return tuple(reshape(part(x, axis, i, 1), shape) for i in range(size))
+
+
+def split(x: Any, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
+    """Equal parts along an axis, or parts of the given sizes, which add up to the whole."""
+    x = lift(x)
+    axis = one_axis("split", axis, x.ndim, (x,))
+    whole = x.shape[axis]
+    sizes: list[Size]
+    if isinstance(parts, int):
+        each = divide_exactly(whole, parts) if parts > 0 else None
+        if each is None:
+            fail(ShapeError, f"split: {whole} (axis {axis}) is no multiple of {parts}", (x,))
+        sizes = [each] * parts
+    else:
+        sizes = list(parts)
+    total: Size = 0
+    result = []
+    for size in sizes:
+        result.append((total, size))
+        total = total + size
+    if total != whole:
+        fail(ShapeError, f"split: the sizes add up to {total}, axis {axis} has {whole}", (x,))
+    return [part(x, axis, start, size) for start, size in result]
+
+
+def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
+    """Elements moved along axes; what leaves at the end comes in at the front."""
+    x = lift(x)
+    if axis is None:
+        return reshape(roll(flatten(x), shift, 0), x.shape)
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
+    for a, by in zip(axes, shifts):
+        a = one_axis("roll", a, x.ndim, (x,))
+        size = x.shape[a]
+        if not isinstance(size, int):
+            fail(ShapeError, f"roll: axis {a} of {x.type} has the unknown size {size}", (x,))
+        cut = -by % size if size else 0
+        if cut:
+            x = concat([part(x, a, cut, size - cut), part(x, a, 0, cut)], a)
+    return x
+
+
+def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
+    """Every element several times in a row along an axis (None: of all elements in one axis)."""
+    x = lift(x)
+    if axis is None:
+        x, axis = flatten(x), 0
+    axis = one_axis("repeat", axis, x.ndim, (x,))
+    apart = expand_dims(x, axis + 1)
+    shape = (*apart.shape[: axis + 1], repeats, *apart.shape[axis + 2 :])
+    merged = (*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1 :])
+    return reshape(broadcast_to(apart, shape), merged)
+
+
+def tile(x: Any, repetitions: Sequence[int]) -> Tensor:
+    """The whole tensor several times along every axis."""
+    x = lift(x)
+    counts = (1,) * (x.ndim - len(repetitions)) + tuple(repetitions)
+    x = reshape(x, (1,) * (len(counts) - x.ndim) + x.shape)
+    apart = reshape(x, tuple(s for size in x.shape for s in (1, size)))
+    shape = tuple(s for pair in zip(counts, x.shape) for s in pair)
+    merged = tuple(count * size for count, size in zip(counts, x.shape))
+    return reshape(broadcast_to(apart, shape), merged)

@@ -1,0 +1,249 @@
+"""What functions do with their arguments: lift, promote, broadcast; and how they complain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from graphc import graph as graphs
+from graphc import origin as origins
+from graphc.dims import Poly, Size
+from graphc.errors import ArgumentError, AxisError, DTypeError, GraphcError, ShapeError
+from graphc.ops.base import Op
+from graphc.ops.elementwise_logic import Cast
+from graphc.ops.view import BroadcastTo, shape_text
+from graphc.tensor import Tensor, lift, lift_op, weak_dtype
+from graphc.types import DType, find_dtype, float32, promote
+
+Sizes = tuple[Size, ...]
+
+
+def fail(
+    error: type[GraphcError], message: str, tensors: Sequence[Tensor] = (), hint: str | None = None
+) -> NoReturn:
+    """Raise with the operands and the user's line."""
+    raise error(
+        message,
+        operands=graphs.describe(t.node for t in tensors),
+        origin=origins.current().origin or origins.find_origin(),
+        hint=hint,
+    )
+
+
+# ------------------------------------------------------------------------------- dtypes
+
+
+def is_weak(value: Any) -> bool:
+    """Whether a value is a Python number, which takes the dtype of what it stands beside.
+
+    A np.float64 is a Python float too; np.bool_, np.float32 and the others have dtypes.
+    """
+    return isinstance(value, (bool, int, float))
+
+
+def to_dtype(name: str, dtype: Any) -> DType:
+    """The DType of a name; raises with the choices."""
+    found = None if dtype is None else find_dtype(dtype)
+    if found is None:
+        fail(
+            DTypeError,
+            f"{name}: no dtype is called {dtype!r}",
+            hint="bool, int8-64, uint8-64, float16, bfloat16, float32, float64",
+        )
+    return found
+
+
+def cast(x: Tensor, dtype: DType) -> Tensor:
+    """x as another dtype; x itself when it has it."""
+    return x if x.dtype == dtype else lift_op(Cast(dtype), x)
+
+
+def weak(value: Any, like: DType | None) -> Tensor:
+    """The tensor of a Python number beside a dtype; raises where an integer does not fit."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    dtype = weak_dtype(value, like)
+    if dtype.is_integer:
+        bits = dtype.bits - (dtype.kind == "i")
+        low = -(2**bits) if dtype.kind == "i" else 0
+        if not low <= value < 2**bits:
+            fail(DTypeError, f"{value} does not fit into {dtype.name}", hint="convert with astype")
+    return lift(value, dtype)
+
+
+def same_dtype(name: str, values: Sequence[Any]) -> list[Tensor]:
+    """Tensors of one dtype: the array API's promotion, Python numbers being weak.
+
+    A Python float beside integers makes them float32, a Python number beside bool makes a number.
+    """
+    strong = [v if isinstance(v, Tensor) else lift(v) for v in values if not is_weak(v)]
+    dtype = strong[0].dtype if strong else None
+    for other in strong[1:]:
+        assert dtype is not None
+        if other.dtype != dtype:
+            found = promote(dtype, other.dtype)
+            if found is None:
+                mixed(name, strong, dtype, other.dtype)
+            dtype = found
+    kinds = {type(v) for v in values if is_weak(v)}
+    for value in (v for v in values if is_weak(v)) if kinds else ():
+        like = weak_dtype(value.item() if isinstance(value, np.generic) else value, dtype)
+        if dtype is None or "biuf".index(like.kind) > "biuf".index(dtype.kind):
+            dtype = like
+    assert dtype is not None
+    remaining = iter(strong)
+    return [weak(v, dtype) if is_weak(v) else cast(next(remaining), dtype) for v in values]
+
+
+def mixed(name: str, tensors: Sequence[Tensor], a: DType, b: DType) -> NoReturn:
+    """Complain about dtypes that have no common one."""
+    i = next(i for i, t in enumerate(tensors) if t.dtype == b)
+    wanted = a if a.is_float else b if b.is_float else None
+    if wanted is None:
+        wanted = b if a.kind == "b" else a
+    fail(
+        DTypeError,
+        f"{name}: no dtype holds both {a.name} and {b.name} (input {i})",
+        tensors,
+        hint=f'convert one: x.astype("{wanted.name}")',
+    )
+
+
+def floating(name: str, x: Any) -> Tensor:
+    """A float tensor; Python ints become float32, integer tensors are refused."""
+    tensor = lift(x, float32) if is_weak(x) else lift(x)
+    if is_weak(x):
+        return cast(tensor, float32)
+    if not tensor.dtype.is_float:
+        fail(
+            DTypeError,
+            f"{name}: needs floats, got {tensor.dtype.name} (input 0)",
+            (tensor,),
+            hint='convert it: x.astype("float32")',
+        )
+    return tensor
+
+
+# ------------------------------------------------------------------------------- shapes
+
+
+def expand(x: Tensor, shape: Sizes) -> Tensor:
+    """x broadcast to a shape; x itself when it has it."""
+    return x if x.type.shape == shape else lift_op(BroadcastTo(shape), x)
+
+
+def common_shape(name: str, tensors: Sequence[Tensor]) -> Sizes:
+    """The shape that all broadcast to; sizes are equal as polynomials, or 1."""
+    first = tensors[0].type.shape
+    if all(t.type.shape == first for t in tensors):
+        return first
+    ndim = max(t.ndim for t in tensors)
+    shape: list[Size] = [1] * ndim
+    source = [0] * ndim
+    for i, t in enumerate(tensors):
+        for axis, size in enumerate(t.shape, ndim - t.ndim):
+            if size == 1 or size == shape[axis]:
+                continue
+            if shape[axis] != 1:
+                clash(name, tensors, (source[axis], i), axis - ndim)
+            shape[axis], source[axis] = size, i
+    return tuple(shape)
+
+
+def clash(name: str, tensors: Sequence[Tensor], pair: tuple[int, int], axis: int) -> NoReturn:
+    """Complain about two sizes on one axis (counted from the last, -1)."""
+    i, j = pair
+    x, y = tensors[i], tensors[j]
+    fail(
+        ShapeError,
+        f"{name}: shapes do not broadcast: {x.type} vs {y.type}: "
+        f"{x.shape[axis]} (axis {x.ndim + axis} of input {i}) vs"
+        f" {y.shape[axis]} (axis {y.ndim + axis} of input {j})",
+        tensors,
+        hint=broadcast_hint(pair, x.shape, y.shape),
+    )
+
+
+def broadcast_hint(pair: tuple[int, int], x: Sizes, y: Sizes) -> str | None:
+    """What would make two shapes fit, if it is something usual."""
+    for i, a, b in ((pair[1], y, x), (pair[0], x, y)):
+        if len(a) >= 2 and fits((*a[:-2], a[-1], a[-2]), b):
+            return f"input {i} fits transposed: .mT"
+        for axis in range(len(a), 0, -1):
+            if len(a) < len(b) and fits((*a[:axis], 1, *a[axis:]), b):
+                return (
+                    f"input {i} fits with an axis of size 1 at {axis}: keepdims=True where it was"
+                    f" reduced, or gx.expand_dims(x, {axis})"
+                )
+    if any(isinstance(s, Poly) for s in (*x, *y)):
+        return "symbolic sizes are equal when they are the same polynomial of the same dims"
+    return None
+
+
+def fits(a: Sizes, b: Sizes) -> bool:
+    """Whether two shapes broadcast."""
+    pairs = zip(reversed(a), reversed(b))
+    return all(p == q or 1 in (p, q) for p, q in pairs if not (p != q and 0 in (p, q)))
+
+
+def together(op: Op, *values: Any) -> Tensor:
+    """Apply an op to operands brought to one dtype and one shape."""
+    tensors = same_dtype(op.name, values)
+    shape = common_shape(op.name, tensors)
+    return lift_op(op, *(expand(t, shape) for t in tensors))
+
+
+# --------------------------------------------------------------------------------- axes
+
+
+def one_axis(name: str, axis: Any, ndim: int, x: Sequence[Tensor] = ()) -> int:
+    """An axis counted from the front; raises where there is none."""
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        fail(ArgumentError, f"{name}: an axis is an int, got {axis!r}", x)
+    if not -ndim <= axis < ndim:
+        text = f" of {x[0].type}" if x else ""
+        fail(
+            AxisError,
+            f"{name}: axis {axis} is out of range{text}: there are {ndim} axes",
+            x,
+            hint=f"axes are {-ndim} to {ndim - 1}" if ndim else "it has rank 0",
+        )
+    return int(axis) % ndim
+
+
+def all_axes(name: str, axis: Any, ndim: int, x: Sequence[Tensor] = ()) -> tuple[int, ...]:
+    """Axes from None (all), an int or a sequence, in the order given; raises on duplicates."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(one_axis(name, a, ndim, x) for a in given)
+    for i, a in enumerate(axes):
+        if a in axes[:i]:
+            fail(AxisError, f"{name}: axis {a} is given twice in {axis}", x)
+    return axes
+
+
+def to_shape(name: str, shape: Any) -> Sizes:
+    """The sizes of a shape argument: an int, a dim or a sequence of them (a str names a dim)."""
+    from graphc.dims import Dim
+
+    given = (shape,) if isinstance(shape, (int, np.integer, Poly, str)) else shape
+    if not isinstance(given, (tuple, list)):
+        fail(ShapeError, f"{name}: a shape is a tuple of sizes, got {shape!r}")
+    sizes: list[Size] = []
+    for axis, size in enumerate(given):
+        if isinstance(size, (str, Poly)):
+            sizes.append(Dim(size) if isinstance(size, str) else size)
+        elif isinstance(size, (int, np.integer)) and not isinstance(size, bool):
+            sizes.append(int(size))
+        else:
+            fail(ShapeError, f"{name}: sizes are ints or dims, got {size!r} (axis {axis})")
+    return tuple(sizes)
+
+
+__all__ = [
+    "all_axes", "cast", "common_shape", "expand", "fail", "floating", "is_weak", "mixed",
+    "one_axis", "same_dtype", "shape_text", "to_dtype", "to_shape", "together", "weak",
+]  # fmt: skip

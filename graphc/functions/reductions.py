@@ -1,0 +1,147 @@
+"""Many elements made into one: over any axes (None: all; an int; a tuple), kept or dropped.
+
+Every function takes `axis` and `keepdims` and raises AxisError for an axis that is not there or
+is named twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc import ops
+from graphc.dims import Size, product
+from graphc.errors import DTypeError
+from graphc.functions.creation import full, size_as
+from graphc.functions.logic import isfinite, stop_gradient, truth, where
+from graphc.functions.mathematics import exp, log, sqrt
+from graphc.functions.operands import all_axes, cast, fail, floating, to_dtype
+from graphc.functions.shapes import reshape
+from graphc.ops.base import Reduce
+from graphc.tensor import Tensor, lift, lift_op
+from graphc.types import float32, int64, uint64
+
+
+def reduced(op: type[Reduce], x: Tensor, axis: Any, keepdims: bool) -> Tensor:
+    """Apply a reduction over axes given in any form."""
+    axes = tuple(sorted(all_axes(op.name, axis, x.ndim, (x,))))
+    result = lift_op(op(axes), x)
+    return reshape(result, kept_shape(x, axes)) if keepdims else result
+
+
+def kept_shape(x: Tensor, axes: tuple[int, ...]) -> tuple[Size, ...]:
+    """The shape with 1 for the reduced axes."""
+    return tuple(1 if i in axes else size for i, size in enumerate(x.shape))
+
+
+def counted(name: str, axis: Any, x: Tensor) -> Size:
+    """How many elements are reduced into one."""
+    return product(x.shape[i] for i in all_axes(name, axis, x.ndim, (x,)))
+
+
+def accumulated(name: str, x: Tensor, dtype: Any) -> Tensor:
+    """x in the dtype that sums and products have: small integers and bool become 64 bits wide."""
+    if dtype is not None:
+        return cast(x, to_dtype(name, dtype))
+    if x.dtype.kind == "u":
+        return cast(x, uint64)
+    return x if x.dtype.is_float else cast(x, int64)
+
+
+def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """The sum; of integers and bool an int64 (uint64 of unsigned ones), or of `dtype`."""
+    return reduced(ops.Sum, accumulated("sum", lift(x), dtype), axis, keepdims)
+
+
+def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """The product, dtypes as for `sum`; its gradient is exact at zeros."""
+    return reduced(ops.Prod, accumulated("prod", lift(x), dtype), axis, keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean; NaN of nothing; integers and bool give float32."""
+    x = lift(x)
+    wide = x if x.dtype.is_float and x.dtype.bits >= 32 else cast(x, float32)
+    count = size_as(counted("mean", axis, x), wide.dtype)
+    result = reduced(ops.Sum, wide, axis, keepdims) / count
+    return cast(result, x.dtype) if x.dtype.is_float else result
+
+
+def var(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The variance: squared distances from the mean over (count - correction)."""
+    x = lift(x)
+    wide = x if x.dtype.is_float and x.dtype.bits >= 32 else cast(x, float32)
+    away = wide - mean(wide, axis, keepdims=True)
+    count = size_as(counted("var", axis, x), wide.dtype)
+    if correction:
+        count = count - float(correction)
+    result = reduced(ops.Sum, away * away, axis, keepdims) / count
+    return cast(result, x.dtype) if x.dtype.is_float else result
+
+
+def std(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The standard deviation: the root of `var`, with gradient 0 where that is 0."""
+    return safe_sqrt(var(x, axis, correction, keepdims))
+
+
+def safe_sqrt(x: Tensor) -> Tensor:
+    """The square root with gradient 0 at 0."""
+    zero = x == 0.0
+    return where(zero, 0.0, sqrt(where(zero, 1.0, x)))
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The largest, NaN if there is one; of nothing a ShapeError; ties share the gradient."""
+    return reduced(ops.Max, lift(x), axis, keepdims)
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The smallest, NaN if there is one; of nothing a ShapeError; ties share the gradient."""
+    return reduced(ops.Min, lift(x), axis, keepdims)
+
+
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether one is true; numbers are true when they are not 0."""
+    return reduced(ops.Any_, truth(x), axis, keepdims)
+
+
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether every one is true; numbers are true when they are not 0."""
+    return reduced(ops.All, truth(x), axis, keepdims)
+
+
+def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """How many are not 0, as int64."""
+    return sum(truth(x), axis=axis, keepdims=keepdims)
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Where the largest is, the first of several, as int64; of all axes the row-major position."""
+    return position(ops.ArgMax, x, axis, keepdims)
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Where the smallest is, the first of several, as int64."""
+    return position(ops.ArgMin, x, axis, keepdims)
+
+
+def position(op: type[Reduce], x: Any, axis: int | None, keepdims: bool) -> Tensor:
+    """An argmax or argmin over one axis or all."""
+    x = lift(x)
+    if axis is not None and isinstance(axis, (tuple, list)):
+        fail(DTypeError, f"{op.name}: the axis is one int or None, got {axis!r}", (x,))
+    return reduced(op, x, axis, keepdims)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))), stable for large values; -inf (with gradient 0) where all are -inf."""
+    x = floating("logsumexp", x)
+    count = counted("logsumexp", axis, x)
+    if count == 0:
+        empty = reduced(ops.Sum, x, axis, keepdims)
+        return full(empty.shape, float("-inf"), x.dtype)
+    top = reduced(ops.Max, x, axis, keepdims=True)
+    top = stop_gradient(where(isfinite(top), top, 0.0))
+    total = reduced(ops.Sum, exp(x - top), axis, keepdims)
+    nothing = total == 0.0
+    logarithm = where(nothing, float("-inf"), log(where(nothing, 1.0, total)))
+    return logarithm + reshape(top, total.shape)
