@@ -83,3 +83,14 @@ def name_scope(name: str) -> Iterator[str]:
         yield scope
     finally:
         _context.reset(token)
+
+
+@contextmanager
+def root_scope() -> Iterator[None]:
+    """Take the names made inside the block as they are, without the scope around it."""
+    old = _context.get()
+    token = _context.set(Context(old.origin, old.part))
+    try:
+        yield
+    finally:
+        _context.reset(token)

@@ -1,0 +1,51 @@
+"""Names that the library gives: layers, optimisers and random draws that the user did not name.
+
+A name is the scope, the kind and a running number: dense, dense_1, ...; model/dropout, ....
+Each pair of scope and kind counts by itself, so an edit in one scope renames nothing in another.
+`restart` begins again; seeding calls it, so a notebook cell that starts with a seed builds the
+same model, names and streams included, each time it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from graphc import origin as origins
+
+_given: dict[str, int] = {}
+_counts: ContextVar[dict[str, int]] = ContextVar("graphc_names", default=_given)
+
+
+def automatic(kind: str) -> str:
+    """The next name of a kind in the present scope, scope included."""
+    return numbered(_counts.get(), scoped(kind))
+
+
+def scoped(name: str) -> str:
+    """A name that the user gave, with the present scope."""
+    return origins.current().scope + name
+
+
+def numbered(given: dict[str, int], name: str) -> str:
+    """The name itself when it is new, else with the next number."""
+    count = given.get(name, 0)
+    given[name] = count + 1
+    return f"{name}_{count}" if count else name
+
+
+@contextmanager
+def inside(scope: str, given: dict[str, int]) -> Iterator[None]:
+    """Make names in this whole scope, counted in a table of its own."""
+    token = _counts.set(given)
+    try:
+        with origins.root_scope(), origins.name_scope(scope):
+            yield
+    finally:
+        _counts.reset(token)
+
+
+def restart() -> None:
+    """Begin counting again."""
+    _given.clear()

@@ -1,0 +1,157 @@
+"""The digits that ship, the IDX reader, the stratified split."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphc import data
+from graphc.errors import ArgumentError, FormatError, GraphcError
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    sklearn = pytest.importorskip("sklearn.datasets")
+    truth = sklearn.load_digits()
+    (x, y), (x_test, y_test) = data.digits()
+    rows = np.concatenate([x, x_test]) * 16
+    labels = np.concatenate([y, y_test])
+    order = np.lexsort((*rows.T, labels))
+    other = np.lexsort((*truth.data.T, truth.target))
+    np.testing.assert_array_equal(rows[order], truth.data[other])
+    np.testing.assert_array_equal(labels[order], truth.target[other])
+
+
+def test_digits_have_the_documented_types_and_ship_with_a_licence() -> None:
+    (x, y), (x_test, y_test) = data.digits(flatten=False)
+    assert x.shape == (1438, 8, 8, 1)
+    assert x_test.shape == (359, 8, 8, 1)
+    assert (x.dtype, y.dtype) == (np.float32, np.int32)
+    assert 0.0 <= x.min() < x.max() <= 1.0
+    assert set(y_test) == set(range(10))
+    package = resources.files("graphc.data")
+    assert "BSD 3-Clause" in package.joinpath("DIGITS_LICENSE.txt").read_text()
+    assert len(package.joinpath("digits.npz").read_bytes()) < 60_000
+
+
+def test_digits_split_depends_on_the_seed_alone() -> None:
+    again = data.digits()[0][0]
+    np.testing.assert_array_equal(data.digits()[0][0], again)
+    assert not np.array_equal(data.digits(seed=1)[0][0], again)
+
+
+def test_split_keeps_every_row_once_and_every_class_in_proportion() -> None:
+    y = np.repeat(np.arange(3), [10, 50, 101])
+    x = np.arange(161)
+    (first, first_y), (second, second_y) = data.split(x, y, share=0.3, seed=5)
+    assert sorted([*first, *second]) == list(range(161))
+    assert np.bincount(second_y).tolist() == [3, 15, 30]
+    np.testing.assert_array_equal(y[first], first_y)
+    np.testing.assert_array_equal(y[second], second_y)
+
+
+def test_split_of_nothing() -> None:
+    (x, y), (x2, y2) = data.split(np.zeros((0, 3)), np.zeros(0, np.int32))
+    assert x.shape == x2.shape == (0, 3)
+    assert len(y) == len(y2) == 0
+
+
+def test_split_refuses_nonsense() -> None:
+    with pytest.raises(ArgumentError, match="between 0 and 1, got 1.5"):
+        data.split(np.zeros(3), np.zeros(3), share=1.5)
+    with pytest.raises(ArgumentError, match="3 examples but 4 labels"):
+        data.split(np.zeros(3), np.zeros(4))
+
+
+# ------------------------------------------------------------------------------------ idx
+
+CODES = {"u1": 8, "i1": 9, ">i2": 11, ">i4": 12, ">f4": 13, ">f8": 14}
+
+
+def encode(array: np.ndarray, code: int) -> bytes:
+    header = bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.tobytes()
+
+
+@pytest.mark.parametrize("dtype", CODES)
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (0, 7)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_reads_what_was_written(
+    tmp_path: Path, dtype: str, shape: tuple[int, ...], packed: bool
+) -> None:
+    array = np.arange(int(np.prod(shape))).astype(dtype).reshape(shape)
+    content = encode(array, CODES[dtype])
+    path = tmp_path / "a.idx"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    read = data.idx(path)
+    assert read.dtype == np.dtype(dtype).newbyteorder("=")
+    np.testing.assert_array_equal(read, array)
+    assert read.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an IDX file: it starts with nothing"),
+        (b"\x00\x00\x08", "it starts with 00 00 08"),
+        (b"PK\x03\x04 a zip", "it starts with 50 4b 03 04"),
+        (b"\x00\x00\x07\x01" + b"\x00" * 8, "it starts with 00 00 07 01"),
+        (b"\x00\x00\x08\x00", "it starts with 00 00 08 00"),
+        (b"\x00\x00\x08\x02\x00\x00\x00\x01", "8 bytes, the header alone has 12"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x05abc", r"11 bytes, uint8\[5\] needs 13"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x01abc", r"too long: 11 bytes, uint8\[1\] needs 9"),
+        (b"\x00\x00\x08\x03" + b"\xff" * 12, "truncated: 16 bytes"),
+        (b"\x1f\x8b\x08broken", "broken gzip data"),
+        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x02ab")[:-6], "broken gzip data"),
+    ],
+)
+def test_idx_names_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.idx"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=message) as caught:
+        data.idx(path)
+    assert "bad.idx" in str(caught.value)
+
+
+@given(st.binary(max_size=40))
+def test_idx_survives_any_bytes(content: bytes) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "x")
+        path.write_bytes(b"\x00\x00\x08" + content)
+        try:
+            assert data.idx(path).dtype == np.uint8
+        except FormatError:
+            pass
+
+
+def test_fashion_mnist_reads_four_files(tmp_path: Path) -> None:
+    images = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
+    labels = np.array([3, 9], np.uint8)
+    for part in ("train", "t10k"):
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(encode(images, 8))
+        (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(encode(labels, 8)))
+    (x, y), (x_test, _) = data.fashion_mnist(tmp_path)
+    np.testing.assert_array_equal(x, images)
+    np.testing.assert_array_equal(x_test, images)
+    assert y.tolist() == [3, 9]
+    assert y.dtype == np.int32
+
+
+def test_fashion_mnist_says_which_file_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte"):
+        data.fashion_mnist(tmp_path)
+
+
+def test_fashion_mnist_refuses_files_that_do_not_match(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(encode(np.zeros((2, 4, 4), np.uint8), 8))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(encode(np.zeros(3, np.uint8), 8))
+    with pytest.raises(GraphcError, match="do not belong together"):
+        data.fashion_mnist(tmp_path)
