@@ -30,6 +30,8 @@ from graphc.loops.ir import (
     operands,
     walk,
 )
+from graphc_llvm.contract_emit import emit_contract
+from graphc_llvm.contract_plan import match
 from graphc_llvm.emit_context import Context
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_share import emit_share
@@ -162,7 +164,11 @@ def _emit_together(c: Context, body: tuple[Stmt, ...]) -> None:
         pending.note(stmt, shared)
         if isinstance(stmt, Loop) and shared:
             with c.inside(stmt):
-                emit_share(c, stmt)
+                plan = match((stmt,), c.target, c.sizes)
+                if plan is None:
+                    emit_share(c, stmt)
+                else:
+                    emit_contract(plan, c)
         elif _writes(stmt):
             _on_first_thread(c, (stmt,))
         else:

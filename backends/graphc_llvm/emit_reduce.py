@@ -169,10 +169,11 @@ def _feeds(loop: Loop, accumulator: Accumulator) -> bool:
 
 
 def updated(loop: Loop) -> tuple[Accumulator, ...]:
-    """The accumulators that a loop's body merges into, each once."""
-    bodies = [loop, *loops_in(loop.body)]
-    fed = [s.accumulator for each in bodies for s in each.body if isinstance(s, Accumulate)]
-    return tuple(dict.fromkeys(fed))
+    """The accumulators of this loop and of those around it that its body merges into, each once."""
+    inner = loops_in(loop.body)
+    fed = [s.accumulator for each in (loop, *inner) for s in each.body if isinstance(s, Accumulate)]
+    own = {a for each in inner for a in each.accumulators}
+    return tuple(a for a in dict.fromkeys(fed) if a not in own)
 
 
 def _is_blocked(accumulator: Accumulator) -> bool:

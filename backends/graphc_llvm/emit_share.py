@@ -1,4 +1,4 @@
-"""A thread's share of a parallel nest: a contiguous range that depends on sizes and threads only."""
+"""A thread's share of a parallel nest: a range that sizes and threads alone decide."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
-from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
-from graphc_llvm.target import Target, host_target
 
 from graphc.dims import dims_of, evaluate
 from graphc.loops.ir import Kernel
+from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
+from graphc_llvm.target import Target, host_target
 
 NO_FAILURE = 0xFFFFFFFF
 BARRIER = "define void @graphc_barrier(ptr %team, i64 %threads) {\n  ret void\n}\n"
@@ -109,7 +109,9 @@ def fence_is_intact(array: np.ndarray, fill: int = 0xA5) -> bool:
     whole = memory.view(np.uint8)
     first = array.ctypes.data - whole.ctypes.data
     last = first + array.nbytes
-    return bool((whole[first - 64 : first] == fill).all() and (whole[last : last + 64] == fill).all())
+    return bool(
+        (whole[first - 64 : first] == fill).all() and (whole[last : last + 64] == fill).all()
+    )
 
 
 def all_sizes(kernel: Kernel) -> tuple[str, ...]:
