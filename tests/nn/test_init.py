@@ -62,7 +62,7 @@ def test_constants() -> None:
     value = init.constant([1.5, 2.5])((3, 2), "float32", generator())
     np.testing.assert_array_equal(value, [[1.5, 2.5]] * 3)
     assert value.flags.writeable
-    with pytest.raises(ShapeError, match="init.constant"):
+    with pytest.raises(ShapeError, match=r"init\.constant"):
         init.constant([1.0, 2.0])((3,), "float32", generator())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import struct
 from importlib import resources
@@ -63,7 +64,7 @@ def test_split_of_nothing() -> None:
 
 
 def test_split_refuses_nonsense() -> None:
-    with pytest.raises(ArgumentError, match="between 0 and 1, got 1.5"):
+    with pytest.raises(ArgumentError, match=r"between 0 and 1, got 1\.5"):
         data.split(np.zeros(3), np.zeros(3), share=1.5)
     with pytest.raises(ArgumentError, match="3 examples but 4 labels"):
         data.split(np.zeros(3), np.zeros(4))
@@ -126,10 +127,8 @@ def test_idx_survives_any_bytes(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "x")
         path.write_bytes(b"\x00\x00\x08" + content)
-        try:
+        with contextlib.suppress(FormatError):
             assert data.idx(path).dtype == np.uint8
-        except FormatError:
-            pass
 
 
 def test_fashion_mnist_reads_four_files(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""graphc: a graph compiler for training steps.
+
+    import graphc as gx
+
+Everything public is an attribute of this package and is imported when first used, so that
+`import graphc` costs nothing. The array functions (`gx.exp`, `gx.sum`, ...) are those of
+`graphc.functions`; `_HOMES` says where the other names live.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    # define
+    "dim": "symbols",
+    "input": "symbols",
+    "parameter": "symbols",
+    "constant": "symbols",
+    "seed": "symbols",
+    "name_scope": "origin",
+    "Tensor": "tensor",
+    "Parameter": "tensor",
+    "Dim": "dims",
+    # differentiate
+    "grad": "autodiff",
+    "vjp": "autodiff",
+    "jvp": "autodiff",
+    "hvp": "autodiff",
+    "jacobian": "autodiff",
+    "hessian": "autodiff",
+    "check_gradients": "autodiff",
+    "custom_gradient": "autodiff",
+    "substitute": "rebuild",
+    # compile and run
+    "compile": "function",
+    "CompiledFunction": "function",
+    # inspect
+    "dot": "inspect",
+    "summary": "inspect",
+    # train
+    "fit": "train",
+    "History": "train",
+    "save": "train.files",
+    "load": "train.files",
+}
+
+_MODULES = (
+    "autodiff", "callbacks", "data", "errors", "init", "inspect", "nn", "optim", "random",
+    "regularizers", "schedules",
+)  # fmt: skip
+
+_DTYPES = (
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "bfloat16", "float32", "float64",
+)  # fmt: skip
+
+_NUMBERS = ("e", "inf", "nan", "newaxis", "pi")
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+    value = _find(name)
+    globals()[name] = value
+    return value
+
+
+def _find(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"graphc.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(
+            "graphc.train.callbacks" if name == "callbacks" else f"graphc.{name}"
+        )
+    if name in _DTYPES or name == "bool":
+        return getattr(importlib.import_module("graphc.types"), "bool_" if name == "bool" else name)
+    if name in _NUMBERS:
+        return getattr(importlib.import_module("numpy"), name)
+    if importlib.util.find_spec(f"graphc.{name}") is not None:
+        # `from graphc import graph` asks here first; functions need these modules themselves
+        return importlib.import_module(f"graphc.{name}")
+    functions = importlib.import_module("graphc.functions")
+    if name in functions.__all__:
+        return getattr(functions, name)
+    raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    functions = importlib.import_module("graphc.functions")
+    names = {*_HOMES, *_MODULES, *_DTYPES, *_NUMBERS, "bool", *functions.__all__}
+    return sorted(
+        names | {name for name in globals() if not name.startswith("_")} | {"__version__"}
+    )
+
+
+if TYPE_CHECKING:
+    from numpy import e as e
+    from numpy import inf as inf
+    from numpy import nan as nan
+    from numpy import newaxis as newaxis
+    from numpy import pi as pi
+
+    from graphc import autodiff as autodiff
+    from graphc import data as data
+    from graphc import errors as errors
+    from graphc import init as init
+    from graphc import nn as nn
+    from graphc import optim as optim
+    from graphc import random as random
+    from graphc import regularizers as regularizers
+    from graphc import schedules as schedules
+    from graphc.autodiff import *  # noqa: F403
+    from graphc.dims import Dim as Dim
+    from graphc.function import CompiledFunction as CompiledFunction
+    from graphc.function import compile as compile
+    from graphc.functions import *  # noqa: F403
+    from graphc.origin import name_scope as name_scope
+    from graphc.rebuild import substitute as substitute
+    from graphc.symbols import constant as constant
+    from graphc.symbols import dim as dim
+    from graphc.symbols import input as input
+    from graphc.symbols import parameter as parameter
+    from graphc.symbols import seed as seed
+    from graphc.tensor import Parameter as Parameter
+    from graphc.tensor import Tensor as Tensor
+    from graphc.train import History as History
+    from graphc.train import callbacks as callbacks
+    from graphc.train import fit as fit
+    from graphc.train.files import load as load
+    from graphc.train.files import save as save
+    from graphc.types import bfloat16 as bfloat16
+    from graphc.types import bool_ as bool  # noqa: F401
+    from graphc.types import float16 as float16
+    from graphc.types import float32 as float32
+    from graphc.types import float64 as float64
+    from graphc.types import int8 as int8
+    from graphc.types import int16 as int16
+    from graphc.types import int32 as int32
+    from graphc.types import int64 as int64
+    from graphc.types import uint8 as uint8
+    from graphc.types import uint16 as uint16
+    from graphc.types import uint32 as uint32
+    from graphc.types import uint64 as uint64

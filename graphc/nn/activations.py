@@ -1,0 +1,122 @@
+"""Activation functions, element by element or along one axis."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc import functions as fn
+from graphc.ops.activation import Relu
+from graphc.ops.elementwise_logic import StopGradient
+from graphc.ops.elementwise_math import Erf, Sigmoid, Softplus
+from graphc.tensor import Tensor, lift, lift_op
+
+
+def identity(x: Tensor) -> Tensor:
+    """Return x itself."""
+    return lift(x)
+
+
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0); the gradient at 0 is 0."""
+    return lift_op(Relu(), lift(x))
+
+
+def leaky_relu(x: Tensor, slope: float = 0.01) -> Tensor:
+    """x where positive, slope * x elsewhere; the gradient at 0 is the slope."""
+    return fn.where(x > 0, x, x * slope)
+
+
+def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where positive, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
+    negative = fn.where(x > 0, 0.0, x)  # keeps the branch not taken, and its gradient, finite
+    return fn.where(x > 0, x, alpha * fn.expm1(negative))
+
+
+def selu(x: Tensor) -> Tensor:
+    """The self-normalising elu (Klambauer et al. 2017)."""
+    return 1.0507009873554805 * elu(x, 1.6732632423543772)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x))"""
+    return lift_op(Sigmoid(), lift(x))
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """clip(x / 6 + 1/2, 0, 1)"""
+    return fn.clip(x * (1.0 / 6.0) + 0.5, 0.0, 1.0)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return fn.tanh(x)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)), without overflow."""
+    return lift_op(Softplus(), lift(x))
+
+
+def softsign(x: Tensor) -> Tensor:
+    """x / (1 + |x|)"""
+    return x / (1.0 + fn.abs(x))
+
+
+def silu(x: Tensor) -> Tensor:
+    """x * sigmoid(x), also called swish."""
+    return x * sigmoid(x)
+
+
+def mish(x: Tensor) -> Tensor:
+    """x * tanh(softplus(x)) (Misra 2019)."""
+    return x * fn.tanh(softplus(x))
+
+
+def gelu(x: Tensor, approximate: bool = False) -> Tensor:
+    """x times the normal distribution function (Hendrycks and Gimpel 2016), or its tanh form."""
+    if approximate:
+        inner = x + 0.044715 * (x * x * x)
+        return 0.5 * x * (1.0 + fn.tanh(inner * math.sqrt(2.0 / math.pi)))
+    return 0.5 * x * (1.0 + lift_op(Erf(), x * math.sqrt(0.5)))
+
+
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along an axis, without overflow."""
+    powers = fn.exp(shifted(x, axis))
+    return powers / fn.sum(powers, axis=axis, keepdims=True)
+
+
+def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """log(softmax(x)), without cancellation."""
+    moved = shifted(x, axis)
+    return moved - fn.log(fn.sum(fn.exp(moved), axis=axis, keepdims=True))
+
+
+def shifted(x: Tensor, axis: int) -> Tensor:
+    """x minus its maximum along an axis; no function built on it here depends on the shift, so
+    the maximum counts as a constant to derivatives."""
+    return x - lift_op(StopGradient(), fn.max(lift(x), axis=axis, keepdims=True))
+
+
+def find(activation: Any) -> Any:
+    """The function that a name, a function or None stands for."""
+    from graphc.errors import ArgumentError
+
+    if activation is None:
+        return identity
+    if callable(activation):
+        return activation
+    if activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    raise ArgumentError(
+        f"no activation is called {activation!r}", hint="one of " + ", ".join(ACTIVATIONS)
+    )
+
+
+_ALL = (
+    identity, relu, leaky_relu, elu, selu, sigmoid, hard_sigmoid, tanh, softplus, softsign,
+    silu, mish, gelu, softmax, log_softmax,
+)  # fmt: skip
+
+ACTIVATIONS = {f.__name__: f for f in _ALL}

@@ -1,0 +1,237 @@
+"""Layers: functions on tensors that own parameters.
+
+A layer makes its parameters when it is first called, from the shape it is called on; calling it
+again shares them. Its name is the one given, or its kind with a running number (dense, dense_1),
+and leads the names of its parameters: dense/kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from graphc import functions as fn
+from graphc import graph as graphs
+from graphc import init, naming, symbols
+from graphc import origin as origins
+from graphc.dims import Size, product
+from graphc.errors import DTypeError, ShapeError
+from graphc.nn import activations
+from graphc.nn.masking import masked
+from graphc.nn.normalize import layer_norm
+from graphc.tensor import Parameter, Tensor, lift
+
+Function = Callable[[Tensor], Tensor] | str | None
+
+
+class Layer:
+    """Base of the layers: a name, parameters, and `call`, which a subclass provides."""
+
+    kind = "layer"
+
+    def __init__(self, name: str | None = None) -> None:
+        self._given = name
+        self._name: str | None = None
+        self._parameters: dict[str, Parameter] = {}
+
+    @property
+    def name(self) -> str:
+        """The whole name, settled when first asked for or when the layer is first called."""
+        if self._name is None:
+            given = self._given
+            self._name = naming.scoped(given) if given else naming.automatic(self.kind)
+        return self._name
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The parameters made so far, in the order they were made."""
+        return list(self._parameters.values())
+
+    def __call__(self, x: Any) -> Tensor:
+        """Apply the layer to a tensor."""
+        assert self.name
+        return self.call(lift(x))
+
+    def call(self, x: Tensor) -> Tensor:
+        """What the layer computes."""
+        raise NotImplementedError
+
+    def parameter(
+        self,
+        role: str,
+        shape: tuple[int, ...],
+        initializer: Any,
+        dtype: Any = "float32",
+        trainable: bool = True,
+    ) -> Parameter:
+        """The parameter NAME/ROLE; made at the first call."""
+        if role not in self._parameters:
+            with origins.root_scope():
+                self._parameters[role] = symbols.parameter(
+                    f"{self.name}/{role}", shape, initializer, dtype, trainable
+                )
+        return self._parameters[role]
+
+    def check_float(self, x: Tensor) -> None:
+        """Raise unless x holds floats."""
+        if not x.dtype.is_float:
+            raise DTypeError(
+                f"{self.name}: needs floats, got {x.type}",
+                operands=graphs.describe((x.node,)),
+                origin=origins.find_origin(),
+                hint="convert with astype('float32')",
+            )
+
+    def features(self, x: Tensor) -> int:
+        """The size of the last axis, which must be known."""
+        if not x.shape or not isinstance(x.shape[-1], int):
+            raise ShapeError(
+                f"{self.name}: the last axis must have a known size, got {x.type}",
+                operands=graphs.describe((x.node,)),
+                origin=origins.find_origin(),
+            )
+        return x.shape[-1]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name or self._given or '(not called yet)'}>"
+
+
+class Dense(Layer):
+    """activation(x @ kernel + bias) over the last axis of x."""
+
+    kind = "dense"
+
+    def __init__(
+        self,
+        units: int,
+        activation: Function = None,
+        use_bias: bool = True,
+        kernel_init: init.Initializer | None = None,
+        bias_init: init.Initializer | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.units, self.use_bias = units, use_bias
+        self.activation = activations.find(activation)
+        self.kernel_init = kernel_init or init.glorot_uniform()
+        self.bias_init = bias_init or init.zeros()
+
+    def call(self, x: Tensor) -> Tensor:
+        """(..., in) -> (..., units)."""
+        self.check_float(x)
+        shape = (self.features(x), self.units)
+        y = x @ self.parameter("kernel", shape, self.kernel_init, x.dtype)
+        if self.use_bias:
+            y = y + self.parameter("bias", (self.units,), self.bias_init, x.dtype)
+        result: Tensor = self.activation(y)
+        return result
+
+
+class Dropout(Layer):
+    """Dropout; every call draws a mask of its own. See nn.dropout."""
+
+    kind = "dropout"
+
+    def __init__(self, rate: float, always: bool = False, name: str | None = None) -> None:
+        super().__init__(name)
+        self.rate, self.always = rate, always
+        self._streams: dict[str, int] = {}
+
+    def call(self, x: Tensor) -> Tensor:
+        """The shape of x."""
+        stream = naming.numbered(self._streams, self.name)
+        return masked(x, self.rate, self.always, stream)
+
+
+class Flatten(Layer):
+    """All axes but the first into one."""
+
+    kind = "flatten"
+
+    def call(self, x: Tensor) -> Tensor:
+        """(batch, ...) -> (batch, product of the others)."""
+        if not x.shape:
+            raise ShapeError(f"{self.name}: needs at least one axis, got {x.type}")
+        return fn.reshape(x, (x.shape[0], product(x.shape[1:])))
+
+
+class Reshape(Layer):
+    """All axes but the first into the given ones, of which one may be -1."""
+
+    kind = "reshape"
+
+    def __init__(self, shape: tuple[Size, ...], name: str | None = None) -> None:
+        super().__init__(name)
+        self.shape = tuple(shape)
+
+    def call(self, x: Tensor) -> Tensor:
+        """(batch, ...) -> (batch, *shape)."""
+        return fn.reshape(x, (x.shape[0], *self.shape))
+
+
+class Activation(Layer):
+    """An activation as a layer."""
+
+    kind = "activation"
+
+    def __init__(self, activation: Function, name: str | None = None) -> None:
+        super().__init__(name)
+        self.activation = activations.find(activation)
+
+    def call(self, x: Tensor) -> Tensor:
+        """The shape of x."""
+        result: Tensor = self.activation(x)
+        return result
+
+
+class LayerNorm(Layer):
+    """Layer normalisation over the last axis with learned scale and bias."""
+
+    kind = "layer_norm"
+
+    def __init__(
+        self,
+        epsilon: float = 1e-5,
+        use_scale: bool = True,
+        use_bias: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.epsilon, self.use_scale, self.use_bias = epsilon, use_scale, use_bias
+
+    def call(self, x: Tensor) -> Tensor:
+        """The shape of x."""
+        self.check_float(x)
+        shape = (self.features(x),)
+        scale = self.parameter("scale", shape, init.ones(), x.dtype) if self.use_scale else None
+        bias = self.parameter("bias", shape, init.zeros(), x.dtype) if self.use_bias else None
+        return layer_norm(x, scale, bias, epsilon=self.epsilon)
+
+
+class Embedding(Layer):
+    """Rows of a learned table, one for every integer of the input."""
+
+    kind = "embedding"
+
+    def __init__(
+        self,
+        count: int,
+        units: int,
+        table_init: init.Initializer | None = None,
+        dtype: Any = "float32",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.count, self.units, self.dtype = count, units, dtype
+        self.table_init = table_init or init.uniform()
+
+    def call(self, x: Tensor) -> Tensor:
+        """(...) integers -> (..., units)."""
+        table = self.parameter("table", (self.count, self.units), self.table_init, self.dtype)
+        return fn.take(table, x, axis=0)
+
+
+def unique_parameters(layers: Iterable[Any]) -> list[Parameter]:
+    """The parameters of all layers, each once, in order."""
+    found = [p for layer in layers for p in getattr(layer, "parameters", [])]
+    return list(dict.fromkeys(found))

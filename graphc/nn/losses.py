@@ -1,0 +1,156 @@
+"""Losses per example, and metrics.
+
+A loss reduces nothing but the axis it is defined over: take `.mean()` for a number to minimise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc import functions as fn
+from graphc import graph as graphs
+from graphc import origin as origins
+from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.nn.activations import relu, shifted, softplus
+from graphc.ops import leaf
+from graphc.ops.gather import Guard
+from graphc.tensor import Tensor, lift, lift_op
+from graphc.types import float32, int32, int64
+
+
+def softmax_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """-log softmax(logits)[label] along the last axis; the shape of the integer labels.
+
+    A label outside 0..C-1 is a RuntimeCheckError when the function runs. Labels may also be
+    floats of the shape of the logits: a distribution over the classes for every example.
+    `label_smoothing` s takes s of the weight from the label and spreads it over all classes.
+    """
+    logits, labels = lift(logits), lift(labels)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ArgumentError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
+    if not logits.shape or not logits.dtype.is_float:
+        _fail(DTypeError, f"logits must be floats with a class axis, got {logits.type}", logits)
+    if labels.dtype.is_float:
+        return _soft_cross_entropy(logits, labels, label_smoothing)
+    moved = shifted(_wide(logits), -1)
+    total = fn.log(fn.sum(fn.exp(moved), axis=-1))
+    hot = class_mask(logits, labels)
+    loss = total - fn.sum(fn.where(hot, moved, 0.0), axis=-1)
+    if label_smoothing:
+        even = total - fn.mean(moved, axis=-1)
+        loss = (1.0 - label_smoothing) * loss + label_smoothing * even
+    return fn.astype(loss, logits.dtype)
+
+
+def _soft_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    if labels.shape != logits.shape:
+        _fail(
+            ShapeError,
+            f"float labels must have the logits' shape {logits.type}, got {labels.type}",
+            logits,
+            labels,
+            hint="integer labels have the shape without the class axis: astype('int32')",
+        )
+    moved = shifted(_wide(logits), -1)
+    total = fn.log(fn.sum(fn.exp(moved), axis=-1, keepdims=True))
+    weights = fn.astype(labels, moved.dtype)
+    if smoothing:
+        share = fn.mean(weights, axis=-1, keepdims=True)
+        weights = (1.0 - smoothing) * weights + smoothing * share
+    terms = fn.where(weights == 0, 0.0, weights * (total - moved))
+    return fn.astype(fn.sum(terms, axis=-1), logits.dtype)
+
+
+def class_mask(logits: Tensor, labels: Tensor) -> Tensor:
+    """Bools of the shape of the logits: where the class is the label; checks the labels."""
+    if not labels.dtype.is_integer:
+        _fail(DTypeError, f"labels must be integers, got {labels.type}", logits, labels)
+    if labels.shape != logits.shape[:-1]:
+        _fail(
+            ShapeError,
+            f"labels must have the logits' shape without the last axis, {logits.type}[:-1],"
+            f" got {labels.type}",
+            logits,
+            labels,
+        )
+    index = fn.astype(labels, int32 if labels.dtype.bits < 32 or labels.dtype == int32 else int64)
+    count = fn.astype(lift_op(leaf.SizeOf(logits.shape[-1])), index.dtype)
+    valid = (index >= 0) & (index < count)
+    message = f"softmax_cross_entropy: a label is outside 0..{logits.shape[-1]}-1"
+    index = lift_op(Guard(message), index, valid)
+    classes = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, index.dtype))
+    return classes == fn.expand_dims(index, axis=-1)
+
+
+def sigmoid_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-labels log sigmoid(x) - (1 - labels) log(1 - sigmoid(x)), element by element."""
+    logits, labels = lift(logits), lift(labels)
+    return softplus(logits) - logits * _like(labels, logits)
+
+
+def mse(prediction: Tensor, target: Tensor) -> Tensor:
+    """(prediction - target)^2, element by element."""
+    difference = lift(prediction) - _like(target, prediction)
+    return difference * difference
+
+
+def mae(prediction: Tensor, target: Tensor) -> Tensor:
+    """|prediction - target|, element by element; the gradient at 0 is 0."""
+    return fn.abs(lift(prediction) - _like(target, prediction))
+
+
+def huber(prediction: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
+    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), element by element."""
+    if not delta > 0:
+        raise ArgumentError(f"huber: delta must be positive, got {delta}")
+    difference = lift(prediction) - _like(target, prediction)
+    size = fn.abs(difference)
+    near = 0.5 * (difference * difference)
+    return fn.where(size <= delta, near, delta * (size - 0.5 * delta))
+
+
+def hinge(scores: Tensor, labels: Tensor) -> Tensor:
+    """max(0, 1 - labels * scores) for labels -1 and 1, element by element."""
+    return relu(1.0 - lift(scores) * _like(labels, scores))
+
+
+def kl_divergence(p: Tensor, q: Tensor, axis: int = -1) -> Tensor:
+    """sum of p log(p / q) along an axis, for distributions; 0 log 0 is 0."""
+    some = p > 0
+    ratio = fn.log(fn.where(some, p, 1.0)) - fn.log(fn.where(some, q, 1.0))
+    return fn.sum(fn.where(some, p * ratio, 0.0), axis=axis)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The share of examples whose largest logit is the label's, a float32 of rank 0.
+
+    Of equal logits the first counts. With logits of the labels' shape, a positive logit says 1.
+    """
+    logits, labels = lift(logits), lift(labels)
+    if logits.shape == labels.shape:
+        right = (logits > 0) == (labels != 0)
+    else:
+        chosen = fn.argmax(logits, axis=-1)
+        right = chosen == fn.astype(labels, chosen.dtype)
+    return fn.mean(fn.astype(right, float32))
+
+
+def _wide(x: Tensor) -> Tensor:
+    return fn.astype(x, float32) if x.dtype.bits == 16 else x
+
+
+def _like(target: Any, prediction: Tensor) -> Tensor:
+    """The target in the dtype of the prediction; bools and integers convert."""
+    target = lift(target, prediction.dtype)
+    return target if target.dtype.is_float else fn.astype(target, prediction.dtype)
+
+
+def _fail(
+    kind: type[DTypeError] | type[ShapeError], text: str, *tensors: Tensor, hint: str | None = None
+) -> None:
+    raise kind(
+        f"softmax_cross_entropy: {text}",
+        operands=graphs.describe([t.node for t in tensors]),
+        origin=origins.find_origin(),
+        hint=hint,
+    )

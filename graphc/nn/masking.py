@@ -1,0 +1,33 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from graphc import functions as fn
+from graphc import naming
+from graphc.errors import ArgumentError
+from graphc.ops.training import ModeSwitch
+from graphc.random import draw
+from graphc.tensor import Tensor, lift, lift_op, literal
+
+
+def dropout(x: Tensor, rate: float, always: bool = False, name: str | None = None) -> Tensor:
+    """Zero a share `rate` of the elements and scale the others by 1 / (1 - rate), in training.
+
+    Inference keeps x as it is, unless `always` (Monte-Carlo dropout).
+    """
+    full = naming.scoped(name) if name else naming.automatic("dropout")
+    return masked(lift(x), rate, always, full)
+
+
+def masked(x: Tensor, rate: float, always: bool, full: str) -> Tensor:
+    """Dropout whose mask is the stream with this whole name."""
+    if not 0.0 <= rate <= 1.0:
+        raise ArgumentError(f"dropout: rate must be between 0 and 1, got {rate}")
+    if rate == 0.0:
+        return x
+    keep = draw.choose(draw.stream(x.shape, full), 1.0 - rate)
+    scale = literal(1.0 / (1.0 - rate) if rate < 1.0 else 0.0, x.dtype)
+    factor = fn.where(keep, scale, literal(0.0, x.dtype))
+    if not always:
+        factor = lift_op(ModeSwitch(), factor, fn.broadcast_to(literal(1.0, x.dtype), x.shape))
+    return x * factor

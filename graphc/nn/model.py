@@ -1,0 +1,125 @@
+"""Layers in a row, and training them without writing the graph down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc import naming
+from graphc import origin as origins
+from graphc.errors import ArgumentError
+from graphc.nn.layers import Layer, unique_parameters
+from graphc.nn.training import Trainer
+from graphc.ops.base import Array
+from graphc.tensor import Parameter, Tensor
+from graphc.train.history import History
+
+
+class Sequential(Layer):
+    """Layers (or functions of a tensor) one after the other.
+
+    Named, it is the scope of its layers' names: NAME/dense/kernel. `compile` and `fit` train it
+    as Keras does; as a layer it can be used in any graph.
+    """
+
+    kind = "sequential"
+
+    def __init__(
+        self, layers: Sequence[Callable[[Tensor], Tensor]] = (), name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        self.layers: list[Callable[[Tensor], Tensor]] = []
+        self._taken: dict[str, int] = {}
+        self._trainer: Trainer | None = None
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: Callable[[Tensor], Tensor]) -> None:
+        """Append a layer."""
+        if not callable(layer):
+            raise ArgumentError(
+                f"Sequential: a layer must be callable, got {layer!r}",
+                origin=origins.find_origin(),
+            )
+        self.layers.append(layer)
+
+    @property
+    def name(self) -> str:
+        """The name given, scope included; empty without."""
+        if self._name is None:
+            self._name = naming.scoped(self._given) if self._given else ""
+        return self._name
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The parameters of the layers made so far, each once."""
+        return unique_parameters(self.layers)
+
+    def __call__(self, x: Any) -> Tensor:
+        """Apply all layers."""
+        if not self.name:
+            return self.call(x)
+        with naming.inside(self.name, self._taken):
+            return self.call(x)
+
+    def call(self, x: Any) -> Tensor:
+        """One layer after the other."""
+        for layer in self.layers:
+            x = layer(x)
+        result: Tensor = x
+        return result
+
+    # -- training -----------------------------------------------------------------------
+
+    def compile(
+        self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] = (), **options: Any
+    ) -> None:
+        """Choose optimiser, loss and metrics, by name or as functions.
+
+        A loss or metric is a function (outputs, targets); means over the batch are taken.
+        `options` go to gx.compile (target, threads, ...).
+        """
+        self._trainer = Trainer(self, optimizer, loss, tuple(metrics), options)
+
+    @property
+    def trainer(self) -> Trainer:
+        """What `compile` chose; raises ArgumentError before that."""
+        if self._trainer is None:
+            raise ArgumentError("Sequential: call compile first", origin=origins.find_origin())
+        return self._trainer
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int = 32,
+        epochs: int = 1,
+        validation_data: tuple[Any, Any] | None = None,
+        validation_split: float = 0.0,
+        callbacks: Sequence[Any] = (),
+        shuffle: bool = True,
+        seed: int | None = None,
+        verbose: bool | None = None,
+    ) -> History:
+        """Train; `validation_split` holds that share of the samples back, from the end."""
+        x, y = np.asarray(x), np.asarray(y)
+        if not 0.0 <= validation_split < 1.0:
+            raise ArgumentError(f"validation_split must be in [0, 1), got {validation_split}")
+        if validation_split and validation_data is None:
+            kept = len(x) - round(validation_split * len(x))
+            validation_data, x, y = (x[kept:], y[kept:]), x[:kept], y[:kept]
+        return self.trainer.fit(
+            x, y, validation_data,
+            epochs=epochs, batch_size=batch_size, callbacks=callbacks, shuffle=shuffle,
+            seed=seed, verbose=verbose,
+        )  # fmt: skip
+
+    def evaluate(self, x: Any, y: Any, batch_size: int = 32) -> dict[str, float]:
+        """The loss and the metrics on data, at inference."""
+        return self.trainer.evaluate(np.asarray(x), np.asarray(y), batch_size)
+
+    def predict(self, x: Any, batch_size: int = 32) -> Array:
+        """The outputs for data, at inference."""
+        return self.trainer.predict(np.asarray(x), batch_size)

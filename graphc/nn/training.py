@@ -1,0 +1,134 @@
+"""What `Sequential.compile` and `.fit` do: build the graph from the data's shapes, and train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc import functions as fn
+from graphc import optim, symbols
+from graphc import origin as origins
+from graphc.errors import ArgumentError
+from graphc.function import CompiledFunction, compile
+from graphc.nn import losses
+from graphc.ops.base import Array
+from graphc.tensor import Tensor
+from graphc.train.batches import Batches
+from graphc.train.fit import fit
+from graphc.train.history import History
+from graphc.types import find_dtype
+
+if TYPE_CHECKING:
+    from graphc.nn.model import Sequential
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "softmax_cross_entropy": losses.softmax_cross_entropy,
+    "sigmoid_cross_entropy": losses.sigmoid_cross_entropy,
+    "mse": losses.mse,
+    "mae": losses.mae,
+    "huber": losses.huber,
+    "hinge": losses.hinge,
+}
+
+METRICS: dict[str, Callable[..., Tensor]] = {
+    "accuracy": losses.accuracy,
+    "mse": losses.mse,
+    "mae": losses.mae,
+}
+
+OPTIMIZERS: dict[str, Callable[[], optim.Optimizer]] = {
+    "sgd": optim.SGD,
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+    "adagrad": optim.Adagrad,
+    "rmsprop": optim.RMSprop,
+    "adadelta": optim.Adadelta,
+    "adamax": optim.Adamax,
+    "nadam": optim.Nadam,
+}
+
+
+class Trainer:
+    """A model with its optimiser, loss and metrics; functions are built for the first data."""
+
+    def __init__(
+        self,
+        model: Sequential,
+        optimizer: Any,
+        loss: Any,
+        metrics: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> None:
+        if loss is None:
+            raise ArgumentError("compile: needs a loss", hint="one of " + ", ".join(LOSSES))
+        chosen = _choose("optimizer", optimizer, OPTIMIZERS)
+        self.model = model
+        self.optimizer = chosen() if isinstance(optimizer, str) else chosen
+        self.loss = _choose("loss", loss, LOSSES)
+        self.metrics = [_choose("metric", metric, METRICS) for metric in metrics]
+        self.options = options
+        self._step: CompiledFunction | None = None
+        self._check: CompiledFunction | None = None
+        self._predict: CompiledFunction | None = None
+
+    def fit(self, x: Array, y: Array, validation: Any, **options: Any) -> History:
+        """Train on arrays."""
+        step, check = self._build(x, y)
+        checked = None if validation is None else (check, [np.asarray(a) for a in validation])
+        return fit(step, [x, y], validation=checked, **options)
+
+    def evaluate(self, x: Array, y: Array, batch_size: int) -> dict[str, float]:
+        """The mean loss and metrics at inference."""
+        batches = Batches(self._build(x, y)[1], [x, y], batch_size)
+        return batches.run(None, 0, batches.steps)[0]
+
+    def predict(self, x: Array, batch_size: int) -> Array:
+        """The outputs at inference."""
+        if self._predict is None:
+            inputs = _input("x", x)
+            outputs = self.model(inputs)
+            self._predict = compile([inputs], outputs, name="predict", **self.options)
+        parts = [
+            np.asarray(self._predict(x[start : start + batch_size]))
+            for start in range(0, len(x), batch_size)
+        ]
+        return np.concatenate(parts) if parts else np.asarray(self._predict(x))
+
+    def _build(self, x: Array, y: Array) -> tuple[CompiledFunction, CompiledFunction]:
+        if self._step is None or self._check is None:
+            inputs, targets = _input("x", x), _input("y", y)
+            outputs = self.model(inputs)
+            named = {"loss": fn.mean(self.loss(outputs, targets))}
+            named |= {_name(m): fn.mean(m(outputs, targets)) for m in self.metrics}
+            updates = self.optimizer.minimize(named["loss"])
+            both = [inputs, targets]
+            self._step = compile(both, named, updates, name="step", **self.options)
+            self._check = compile(both, named, mode="inference", name="evaluate", **self.options)
+        return self._step, self._check
+
+
+def _input(name: str, array: Array) -> Tensor:
+    dtype = find_dtype(array.dtype)
+    if dtype is None or not array.ndim:
+        raise ArgumentError(
+            f"fit: {name} must be an array of samples, got {array.dtype}{list(array.shape)}",
+            origin=origins.find_origin(),
+        )
+    narrow = {"float64": "float32", "int64": "int32"}.get(dtype.name, dtype.name)
+    return symbols.input(name, ("batch", *array.shape[1:]), narrow)
+
+
+def _name(metric: Callable[..., Tensor]) -> str:
+    return getattr(metric, "__name__", type(metric).__name__)
+
+
+def _choose(what: str, given: Any, choices: dict[str, Any]) -> Any:
+    if not isinstance(given, str):
+        return given
+    if given not in choices:
+        raise ArgumentError(
+            f"compile: no {what} is called {given!r}", hint="one of " + ", ".join(choices)
+        )
+    return choices[given]

@@ -1,0 +1,244 @@
+"""What every optimiser shares: gradients, clipping, state, the learning rate, the step count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphc import functions as fn
+from graphc import naming, symbols
+from graphc import origin as origins
+from graphc.errors import ArgumentError, NameError, UnsupportedError
+from graphc.graph import topological
+from graphc.ops import leaf
+from graphc.optim.clip import clip_by_global_norm, clip_by_value
+from graphc.tensor import Parameter, Tensor, literal
+from graphc.types import DType, float32, float64, int64
+
+Schedule = Callable[[Tensor], Tensor]
+
+
+class Updates(Mapping[Parameter, Tensor]):
+    """New values of parameters; `|` merges two that update different parameters."""
+
+    def __init__(
+        self, values: Mapping[Parameter, Tensor], optimizers: tuple[Optimizer, ...] = ()
+    ) -> None:
+        self._values = dict(values)
+        self.optimizers = optimizers
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimiser behind the updates; a tuple of several, None when there is none."""
+        return self.optimizers[0] if len(self.optimizers) == 1 else (self.optimizers or None)
+
+    def __getitem__(self, parameter: Parameter) -> Tensor:
+        return self._values[parameter]
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, parameter: object) -> bool:
+        return parameter in self._values
+
+    def __or__(self, other: Mapping[Parameter, Tensor]) -> Updates:
+        merged = dict(self._values)
+        for parameter, value in other.items():
+            if merged.get(parameter, value) is not value:
+                raise NameError(
+                    f"updates: parameter {parameter.name} is updated twice",
+                    hint="sum the gradients, or give the optimisers disjoint parameters",
+                )
+            merged[parameter] = value
+        added = other.optimizers if isinstance(other, Updates) else ()
+        return Updates(merged, tuple(dict.fromkeys(self.optimizers + added)))
+
+    def __ror__(self, other: Mapping[Parameter, Tensor]) -> Updates:
+        return Updates(other) | self
+
+    def __repr__(self) -> str:
+        return f"<Updates of {', '.join(p.name for p in self._values)}>"
+
+
+class Optimizer:
+    """Base of the optimisers; a subclass provides `update` for one parameter.
+
+    State is made when first needed and belongs to the optimiser, so two functions built with one
+    optimiser share it. Rates and bias corrections are rank-0 float64; state and arithmetic have
+    the parameter's dtype, float32 for 16-bit ones.
+    """
+
+    kind = "optimizer"
+
+    def __init__(self, learning_rate: float | Schedule, name: str | None = None) -> None:
+        self.name = naming.scoped(name) if name else naming.automatic(self.kind)
+        self._schedule = learning_rate if callable(learning_rate) else None
+        self._initial_rate = learning_rate
+        self._scalars: dict[str, Parameter] = {}
+        self._slots: dict[tuple[Parameter, str], Parameter] = {}
+        self._next_count: Tensor | None = None
+
+    # -- what the user calls -----------------------------------------------------------
+
+    def minimize(
+        self,
+        loss: Tensor,
+        parameters: Iterable[Parameter] | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        sparse: str = "exact",
+    ) -> Updates:
+        """Return the updates of one step down the gradient of a scalar loss.
+
+        `parameters` defaults to the trainable ones that the loss reaches. `clip_value` bounds
+        every element of the gradients, `clip_norm` (after it) their global norm.
+        """
+        from graphc.autodiff import grad
+
+        if sparse not in ("exact", "lazy"):
+            raise ArgumentError(f'minimize: sparse must be "exact" or "lazy", got {sparse!r}')
+        if sparse == "lazy":
+            raise UnsupportedError("minimize: lazy row-wise updates are not available yet")
+        chosen = reachable(loss) if parameters is None else list(parameters)
+        if not chosen:
+            raise ArgumentError(
+                "minimize: the loss reaches no trainable parameter",
+                origin=origins.find_origin(),
+                hint="make weights with gx.parameter or layers, not with gx.constant",
+            )
+        gradients = grad(loss, chosen)
+        return self.apply(dict(zip(chosen, gradients)), clip_norm, clip_value)
+
+    def apply(
+        self,
+        gradients: Mapping[Parameter, Tensor] | Iterable[tuple[Tensor, Parameter]],
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> Updates:
+        """Return the updates for gradients, a mapping or (gradient, parameter) pairs."""
+        pairs = _pairs(gradients)
+        with origins.inherit(origins.find_origin(), origins.UPDATE):
+            values = [g for _, g in pairs]
+            if clip_value is not None:
+                values = clip_by_value(values, clip_value)
+            if clip_norm is not None:
+                values = clip_by_global_norm(values, clip_norm)
+            new: dict[Parameter, Tensor] = {}
+            for (parameter, _), gradient in zip(pairs, values):
+                self._step(parameter, gradient, new)
+            if self._next_count is not None:
+                new[self._scalars["step"]] = self._next_count
+        return Updates(new, (self,))
+
+    @property
+    def learning_rate(self) -> Parameter:
+        """The rate as a rank-0 float64 parameter; set `.value` to change it while training."""
+        if self._schedule is not None:
+            raise ArgumentError(
+                f"{self.name}: the learning rate is a schedule, not a parameter",
+                hint="pass a number as learning_rate to set it by hand",
+            )
+        return self._scalar("learning_rate", np.float64(self._initial_rate))  # type: ignore[arg-type]
+
+    @property
+    def step(self) -> Parameter:
+        """The number of steps taken, a rank-0 int64 parameter."""
+        return self._scalar("step", np.int64(0))
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The state made so far: scalars, then the slots of each parameter."""
+        return [*self._scalars.values(), *self._slots.values()]
+
+    # -- what subclasses use and provide ---------------------------------------------------
+
+    def update(
+        self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
+    ) -> Tensor:
+        """The parameter's next value; next values of its slots go into `new`."""
+        raise NotImplementedError
+
+    def rate(self, dtype: DType | None = None) -> Tensor:
+        """The learning rate of this step, rank 0; float64 without a dtype."""
+        if self._schedule is None:
+            value: Tensor = self.learning_rate
+        else:
+            value = fn.astype(self._schedule(self.step), float64)
+            self.next_count()
+        return value if dtype is None else fn.astype(value, dtype)
+
+    def next_count(self) -> Tensor:
+        """The number of this step, counted from 1, rank-0 int64; asking makes it be kept."""
+        if self._next_count is None:
+            self._next_count = self.step + literal(1, int64)
+        return self._next_count
+
+    def slot(self, parameter: Parameter, role: str, initial: float = 0.0) -> Parameter:
+        """State of the parameter's shape, named OPTIMIZER/PARAMETER/ROLE."""
+        if (parameter, role) not in self._slots:
+            dtype = compute_dtype(parameter.dtype)
+
+            def fill(shape: tuple[int, ...], *_: Any) -> Any:
+                return np.full(shape, initial, dtype.numpy)
+
+            label = f"{self.name}/{parameter.name}/{role}"
+            with origins.root_scope():
+                self._slots[parameter, role] = symbols.parameter(
+                    label, parameter.shape, fill, dtype, trainable=False
+                )
+        return self._slots[parameter, role]
+
+    def _scalar(self, role: str, initial: Any) -> Parameter:
+        if role not in self._scalars:
+            with origins.root_scope():
+                self._scalars[role] = symbols.parameter(
+                    f"{self.name}/{role}", value=np.asarray(initial), trainable=False
+                )
+        return self._scalars[role]
+
+    def _step(self, parameter: Parameter, gradient: Tensor, new: dict[Parameter, Tensor]) -> None:
+        if parameter in new:
+            raise NameError(f"{self.name}: parameter {parameter.name} has two gradients")
+        dtype = compute_dtype(parameter.dtype)
+        value, wide = fn.astype(parameter, dtype), fn.astype(gradient, dtype)
+        new[parameter] = fn.astype(self.update(parameter, value, wide, new), parameter.dtype)
+
+
+def compute_dtype(dtype: DType) -> DType:
+    """The dtype that updates are computed in."""
+    return float32 if dtype.bits == 16 else dtype
+
+
+def reachable(loss: Tensor) -> list[Parameter]:
+    """The trainable parameters that the loss is computed from, in order of first use."""
+    return [
+        node.face
+        for node in topological([loss.node])
+        if isinstance(node.op, leaf.Parameter) and node.op.trainable
+    ]
+
+
+def _pairs(gradients: Any) -> list[tuple[Parameter, Tensor]]:
+    if isinstance(gradients, Mapping):
+        pairs = list(gradients.items())
+    else:
+        pairs = [(parameter, gradient) for gradient, parameter in gradients]
+    for parameter, gradient in pairs:
+        if not isinstance(parameter, Parameter) or not isinstance(gradient, Tensor):
+            raise ArgumentError(
+                "apply: needs {parameter: gradient} or (gradient, parameter) pairs, got"
+                f" {type(parameter).__name__} and {type(gradient).__name__}",
+                origin=origins.find_origin(),
+            )
+        if gradient.shape != parameter.shape:
+            raise ArgumentError(
+                f"apply: parameter {parameter.name} is {parameter.type},"
+                f" its gradient {gradient.type}",
+                origin=origins.find_origin(),
+            )
+    return pairs

@@ -1,0 +1,99 @@
+"""Draws from distributions, as functions over random bits."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from graphc import functions as fn
+from graphc import naming, symbols
+from graphc.dims import Size
+from graphc.errors import ArgumentError, DTypeError
+from graphc.ops import leaf
+from graphc.ops.elementwise_random import NormalFloat, UnitFloat
+from graphc.tensor import Tensor, lift_op
+from graphc.types import DType, bool_, find_dtype, float32
+
+Shape = int | str | Size | tuple[int | str | Size, ...]
+
+
+def stream_of(name: str) -> int:
+    """The 64-bit stream number of a draw: the first 8 bytes of the name's SHA-256, little end
+    first."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+
+
+def bits(shape: Shape, name: str | None = None, kind: str = "bits") -> Tensor:
+    """Draw uint32 numbers of 32 random bits each."""
+    return stream(shape, naming.automatic(kind) if name is None else naming.scoped(name))
+
+
+def stream(shape: Shape, full: str) -> Tensor:
+    """The bits of the stream with this whole name, uint32."""
+    sizes = symbols.check_shape(f"random {full}", shape, dims=True)
+    return lift_op(leaf.RandomBits(sizes, stream_of(full)), name=full)
+
+
+def uniform(
+    shape: Shape,
+    low: Any = 0.0,
+    high: Any = 1.0,
+    name: str | None = None,
+    dtype: Any = "float32",
+) -> Tensor:
+    """Draw uniformly from [low, high), which may be tensors that broadcast to the shape."""
+    unit = _unit(bits(shape, name, "uniform"), _float("uniform", dtype))
+    if _is(low, 0) and _is(high, 1):
+        return unit
+    return unit * (high - low) + low
+
+
+def normal(
+    shape: Shape,
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    name: str | None = None,
+    dtype: Any = "float32",
+) -> Tensor:
+    """Draw normal variates; mean and std may be tensors that broadcast to the shape."""
+    wanted = _float("normal", dtype)
+    first = bits(shape, name, "normal")
+    second = stream(shape, first.name + "/second")
+    unit = fn.astype(lift_op(NormalFloat(), first, second), wanted)
+    scaled = unit if _is(std, 1) else unit * std
+    return scaled if _is(mean, 0) else scaled + mean
+
+
+def bernoulli(shape: Shape, p: Any = 0.5, name: str | None = None) -> Tensor:
+    """Draw bools that are true with probability p, a number or a tensor."""
+    return choose(bits(shape, name, "bernoulli"), p)
+
+
+def choose(drawn: Tensor, p: Any) -> Tensor:
+    """Bools that are true with probability p, from random bits."""
+    if isinstance(p, Tensor):
+        return _unit(drawn, p.dtype if p.dtype.is_float else float32) < p
+    if not 0.0 <= p <= 1.0:
+        raise ArgumentError(f"bernoulli: p must be between 0 and 1, got {p}")
+    threshold = round(p * 2**32)
+    if threshold == 2**32:  # does not fit the comparison below
+        return fn.full(drawn.shape, True, dtype=bool_)
+    return drawn < threshold
+
+
+# ------------------------------------------------------------------------------- machinery
+
+
+def _unit(drawn: Tensor, dtype: DType) -> Tensor:
+    return fn.astype(lift_op(UnitFloat(), drawn), dtype)
+
+
+def _is(value: Any, number: int) -> bool:
+    return isinstance(value, (int, float)) and value == number
+
+
+def _float(kind: str, dtype: Any) -> DType:
+    found = find_dtype(dtype)
+    if found is None or not found.is_float:
+        raise DTypeError(f"random.{kind}: needs a float dtype, got {dtype}")
+    return found

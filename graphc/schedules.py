@@ -1,0 +1,96 @@
+"""Learning rates as functions of the step: pass one as `learning_rate` of an optimiser.
+
+Each function here returns a schedule: from the number of steps taken (rank-0 int64, 0 at first)
+to the rate (rank-0 float64), compiled into the step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from graphc import functions as fn
+from graphc.errors import ArgumentError
+from graphc.tensor import Tensor, literal
+from graphc.types import float64
+
+Schedule = Callable[[Tensor], Tensor]
+
+
+def constant(rate: float) -> Schedule:
+    """The same rate always."""
+    return lambda step: literal(rate, float64)
+
+
+def exponential(rate: float, decay: float, steps: int = 1) -> Schedule:
+    """rate * decay^(step / steps)."""
+    _positive("exponential", steps=steps, decay=decay)
+    return lambda step: rate * fn.exp(_float(step) * (math.log(decay) / steps))
+
+
+def staircase(rate: float, decay: float, steps: int) -> Schedule:
+    """rate * decay^floor(step / steps)."""
+    _positive("staircase", steps=steps, decay=decay)
+    return lambda step: rate * fn.exp(fn.floor(_float(step) / steps) * math.log(decay))
+
+
+def inverse_time(rate: float, decay: float, steps: int = 1) -> Schedule:
+    """rate / (1 + decay * step / steps)."""
+    _positive("inverse_time", steps=steps)
+    return lambda step: rate / (1.0 + _float(step) * (decay / steps))
+
+
+def linear(start: float, end: float, steps: int) -> Schedule:
+    """From start to end in equal moves over `steps`, then end."""
+    _positive("linear", steps=steps)
+    return lambda step: start + (end - start) * _share(step, steps)
+
+
+def cosine(rate: float, steps: int, end: float = 0.0, warmup: int = 0) -> Schedule:
+    """Half a cosine from rate to end over `steps` (Loshchilov and Hutter 2017).
+
+    The first `warmup` of them rise linearly from rate / warmup to the rate.
+    """
+    _positive("cosine", steps=steps)
+    if not 0 <= warmup < steps:
+        raise ArgumentError(f"schedules.cosine: warmup must be in [0, {steps}), got {warmup}")
+
+    def schedule(step: Tensor) -> Tensor:
+        share = fn.clip((_float(step) - warmup) / (steps - warmup), 0.0, 1.0)
+        down = end + (rate - end) * 0.5 * (1.0 + fn.cos(math.pi * share))
+        if not warmup:
+            return down
+        return fn.where(step < warmup, rate * (_float(step) + 1.0) / warmup, down)
+
+    return schedule
+
+
+def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
+    """rates[i] until step boundaries[i], the last rate after the last boundary."""
+    if len(rates) != len(boundaries) + 1 or list(boundaries) != sorted(boundaries):
+        raise ArgumentError(
+            "schedules.piecewise: needs ascending boundaries and one rate more than boundaries,"
+            f" got {list(boundaries)} and {list(rates)}"
+        )
+
+    def schedule(step: Tensor) -> Tensor:
+        result = literal(rates[-1], float64)
+        for boundary, rate in zip(reversed(boundaries), reversed(rates[:-1])):
+            result = fn.where(step < boundary, literal(rate, float64), result)
+        return result
+
+    return schedule
+
+
+def _float(step: Tensor) -> Tensor:
+    return fn.astype(step, float64)
+
+
+def _share(step: Tensor, steps: int) -> Tensor:
+    return fn.clip(_float(step) / steps, 0.0, 1.0)
+
+
+def _positive(name: str, **values: float) -> None:
+    for label, value in values.items():
+        if not value > 0:
+            raise ArgumentError(f"schedules.{name}: {label} must be positive, got {value}")

@@ -1,0 +1,120 @@
+"""Parameters in safetensors files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphc.errors import ArgumentError, DTypeError, FormatError, NameError, ShapeError
+from graphc.tensor import Parameter
+from graphc.types import find_dtype
+
+Array = NDArray[Any]
+
+_DTYPES = {
+    "BOOL": "bool", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8",
+    "U16": "uint16", "U32": "uint32", "U64": "uint64", "F16": "float16", "BF16": "bfloat16",
+    "F32": "float32", "F64": "float64",
+}  # fmt: skip
+
+
+def save(path: str | os.PathLike[str], what: Any) -> None:
+    """Write parameters to a safetensors file, atomically: the old file or the whole new one.
+
+    `what` is a collection of parameters, a mapping from names to parameters or arrays, or
+    anything with `.parameters` (a compiled function, a layer).
+    """
+    from safetensors.numpy import save as serialize
+
+    arrays = {
+        name: np.ascontiguousarray(value.value if isinstance(value, Parameter) else value)
+        for name, value in named(what).items()
+    }
+    content = serialize(arrays, {"format": "graphc"})
+    _replace(Path(path), content)
+
+
+def load(path: str | os.PathLike[str], into: Any = None) -> dict[str, Array]:
+    """Read a safetensors file as a dict of arrays, and set parameters `into` from it.
+
+    `into` is what `save` takes. Every name must be in the file with the right shape and dtype;
+    otherwise NameError, ShapeError or DTypeError, and nothing is set. More in the file is fine.
+    """
+    arrays = _read(os.fspath(path))
+    if into is None:
+        return arrays
+    parameters = named(into)
+    for name, parameter in parameters.items():
+        _check(os.fspath(path), name, parameter, arrays)
+    for name, parameter in parameters.items():
+        parameter.value = arrays[name]
+    return arrays
+
+
+def named(what: Any) -> dict[str, Any]:
+    """Parameters by name; raises NameError where two have one name."""
+    if isinstance(what, Mapping):
+        return dict(what)
+    found = getattr(what, "parameters", what)
+    if isinstance(found, Mapping):
+        return dict(found)
+    if isinstance(found, Parameter):
+        found = [found]
+    if not isinstance(found, Iterable):
+        raise ArgumentError(f"save and load take parameters or what has them, got {what!r}")
+    result: dict[str, Parameter] = {}
+    for parameter in found:
+        if not isinstance(parameter, Parameter):
+            raise ArgumentError(f"save and load take parameters, got {parameter!r}")
+        if result.setdefault(parameter.name, parameter) is not parameter:
+            raise NameError(f"two parameters are called {parameter.name}")
+    return result
+
+
+def _check(path: str, name: str, parameter: Any, arrays: Mapping[str, Array]) -> None:
+    if not isinstance(parameter, Parameter):
+        raise ArgumentError(f"load: {name} is no parameter but {parameter!r}")
+    if name not in arrays:
+        listing = ", ".join(list(arrays)[:8]) or "nothing"
+        raise NameError(f"{path}: no {name} in the file", hint=f"it has {listing}")
+    array = arrays[name]
+    if array.shape != parameter.shape:
+        raise ShapeError(f"{path}: {name} has shape {array.shape}, not {parameter.shape}")
+    if find_dtype(array.dtype) != parameter.dtype:
+        raise DTypeError(f"{path}: {name} is {array.dtype}, not {parameter.dtype.name}")
+
+
+def _read(path: str) -> dict[str, Array]:
+    import safetensors
+
+    content = Path(path).read_bytes()
+    try:
+        entries = safetensors.deserialize(content)
+    except safetensors.SafetensorError as error:
+        raise FormatError(f"{path}: not a safetensors file: {error}") from error
+    return {name: _array(path, name, entry) for name, entry in entries}
+
+
+def _array(path: str, name: str, entry: Mapping[str, Any]) -> Array:
+    dtype = find_dtype(_DTYPES.get(entry["dtype"], ""))
+    if dtype is None:
+        raise FormatError(f"{path}: {name} has dtype {entry['dtype']}, which graphc does not have")
+    flat: Array = np.frombuffer(bytes(entry["data"]), dtype.numpy)
+    return flat.reshape(entry["shape"]).copy()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
