@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,8 @@ class CompiledFunction(Inspection):
         self.rng: Array = np.array([current_seed(), 0], np.uint64)
         self.epochs = 0
         self.binding = Binding(self.graph.name, self.graph.inputs, options.cast)
+        # What a call goes through. A backend may put a faster one here, which falls back on `call`.
+        self.entry: Callable[..., Any] = self.call
         self._definition = definition
         self._locks = shared_locks([p.face for p, _ in self.graph.updates])
         self._variants = Variants(self.graph, self._build)
@@ -115,6 +117,10 @@ class CompiledFunction(Inspection):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs for these inputs (by position or by name), after the updates."""
+        return self.entry(*args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The call with every check and conversion, in Python."""
         arrays, dims = self.binding.bind(args, kwargs)
         return self.structure.build([_scalar(a) for a in self.run(arrays, dims)])
 
