@@ -1,0 +1,21 @@
+"""The Python callable in front of a compiled function: an emitted C-level function."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from graphc_llvm.runtime import layout
+
+_FASTCALL_WITH_KEYWORDS = 0x80 | 0x02
+
+
+def make_entry(code: int, name: str, table: layout.Function, *alive: Any) -> Any:
+    """A built-in function that runs the entry at `code` on a table; it keeps `alive` alive."""
+    method = layout.MethodDef(name.encode(), code, _FASTCALL_WITH_KEYWORDS, None)
+    # CPython asks that the method definition outlive the function: its `self` holds it.
+    owner = (layout.address(table), table, method, *alive)
+    create = ctypes.pythonapi.PyCFunction_NewEx
+    create.restype = ctypes.py_object
+    create.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    return create(ctypes.addressof(method), owner, None)

@@ -1,0 +1,67 @@
+"""Bytes for compiled code: aligned, backed by large pages where that helps."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphc.errors import MemoryBudgetError
+
+LINE_BYTES = 64
+PAGE_BYTES = 4096
+HUGE_PAGE_BYTES = 2 << 20
+
+
+def aligned_bytes(count: int, *, zero: bool = False) -> NDArray[Any]:
+    """`count` bytes at a multiple of 64; of 2 MiB from that size on.
+
+    What they hold is undefined unless `zero`. Pages come into being when they are first touched.
+    """
+    alignment = HUGE_PAGE_BYTES if count >= HUGE_PAGE_BYTES else LINE_BYTES
+    whole = (np.zeros if zero else np.empty)(count + alignment, np.uint8)
+    start = -whole.ctypes.data % alignment
+    return whole[start : start + count]
+
+
+class Workspace:
+    """The arena and the threads' scratch of one function, shared by its variants.
+
+    Grows when a larger variant is bound; contents are undefined between calls.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.arena = aligned_bytes(0)
+        self.scratch = aligned_bytes(0)
+
+    def reserve(self, arena_bytes: int, scratch_bytes: int) -> bool:
+        """Make room; true if something has moved. Raises MemoryBudgetError naming the size."""
+        moved = False
+        if arena_bytes > self.arena.size:
+            self.arena = self._allocate("arena", arena_bytes)
+            moved = True
+        if scratch_bytes > self.scratch.size:
+            self.scratch = self._allocate("threads' scratch", scratch_bytes)
+            moved = True
+        return moved
+
+    def _allocate(self, what: str, count: int) -> NDArray[Any]:
+        total = physical_bytes()
+        if total is None or count <= total:
+            try:
+                return aligned_bytes(count)
+            except MemoryError:
+                pass
+        has = "" if total is None else f"; this machine has {total / 1e9:.3f} GB"
+        raise MemoryBudgetError(f"{self._name}: the {what} needs {count / 1e9:.3f} GB{has}")
+
+
+def physical_bytes() -> int | None:
+    """The machine's memory; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

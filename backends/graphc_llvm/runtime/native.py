@@ -1,0 +1,260 @@
+"""A compiled function that Python can call."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphc.errors import ArgumentError, DTypeError, GraphcError, RuntimeCheckError, ShapeError
+from graphc_llvm.runtime import layout
+from graphc_llvm.runtime.barrier import NO_FAILURE
+from graphc_llvm.runtime.description import InputSlot
+from graphc_llvm.runtime.entry import make_entry
+from graphc_llvm.runtime.guard import Guard, hold_all
+from graphc_llvm.runtime.memory import Workspace
+from graphc_llvm.runtime.pool import PART, ThreadPool, thread_pool
+from graphc_llvm.runtime.support import support
+from graphc_llvm.runtime.variant import Variant
+
+Array = NDArray[Any]
+
+
+class NativeFunction:
+    """Variants of one compiled function, one workspace, and the guards of what they write.
+
+    `entry` is what to call: a built-in function that takes arrays as they are when they fit a
+    bound variant exactly and hands every other call to `slow`, with the same arguments. `slow`
+    defaults to `run_slow`; a bound method is not kept alive. `failure` turns the number of a
+    failed check into an exception. Calls exclude each other, and calls of functions that have a
+    guard in common. With ``native=False`` everything happens in Python, on one thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        slow: Callable[..., Any] | None = None,
+        guards: Sequence[Guard] = (),
+        failure: Callable[[int], Exception] | None = None,
+        pool: ThreadPool | None = None,
+        native: bool = True,
+    ) -> None:
+        self.name = name
+        self.guards = tuple(guards) or (Guard(),)
+        self.failure = failure or self._failed_check
+        self._pool = pool or thread_pool()
+        self._native = support() if native else None
+        self._workspace = Workspace(name)
+        self._variants: list[Variant] = []
+        # A call may be reading the tables of variants that a finaliser unbinds: keep them a while.
+        self._retired: deque[tuple[Variant, ...]] = deque(maxlen=4)
+        self._names: deque[list[str]] = deque(maxlen=4)
+        self._name_tables: deque[Any] = deque(maxlen=4)
+        self._slow = _weakly(slow or self.run_slow)
+        self._table = self._make_table()
+        self.entry: Any = self._make_entry()
+
+    # ------------------------------------------------------------------ variants
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The bound variants; calls try them in this order."""
+        return tuple(self._variants)
+
+    def bind(self, variant: Variant) -> None:
+        """Make a variant the first one that calls try. Raises MemoryBudgetError."""
+        self.rebind([variant, *(v for v in self._variants if v is not variant)])
+
+    def rebind(self, variants: Sequence[Variant]) -> None:
+        """Make these the variants; memory is taken at their first use."""
+        with hold_all(self.guards):
+            self._retired.append(tuple(self._variants))
+            self._variants[:] = variants
+            self._name_arguments()
+            self._table.first = None  # the next call goes to the slow path, which activates
+
+    def activate(self) -> None:
+        """Take memory for the bound variants and let the entry find them."""
+        with hold_all(self.guards):
+            bodies = [v.description for v in self._variants]
+            self._workspace.reserve(
+                max((d.arena_bytes for d in bodies), default=0),
+                max((d.scratch_bytes * d.threads for d in bodies), default=0),
+            )
+            following = None
+            for variant in reversed(self._variants):
+                variant.place(self._workspace)
+                variant.table.next = following
+                following = variant.address
+            self._table.version += 1
+            self._table.first = following
+        for body in bodies:
+            self._pool.ensure(body.threads)
+
+    # --------------------------------------------------------------------- calls
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Call the entry; calling `entry` itself is faster."""
+        return self.entry(*args, **named)
+
+    def run_slow(self, *args: Any, **named: Any) -> Any:
+        """The same as `entry`, in Python; takes keywords and any strides.
+
+        Raises ArgumentError, DTypeError, ShapeError, RuntimeCheckError.
+        """
+        if not self._variants:
+            raise ArgumentError(f"{self.name}: nothing is bound")
+        arrays = [np.asarray(v) for v in self._by_position(args, named)]
+        for variant in self._variants:
+            if all(_misfit(i, a) is None for i, a in zip(variant.description.inputs, arrays)):
+                return self.run(variant, arrays)
+        given = self._variants[0].description.inputs
+        raise next(e for e in map(_misfit, given, arrays) if e is not None)
+
+    def run(self, variant: Variant, arrays: Sequence[Array]) -> Any:
+        """Run a bound variant on arrays of exactly its types; returns the user's structure."""
+        d = variant.description
+        kept = [np.ascontiguousarray(a).reshape(a.shape) for a in arrays]
+        for given, array in zip(d.inputs, kept, strict=True):
+            if (error := _misfit(given, array)) is not None:
+                raise error
+        results: list[Array] = [np.empty(o.shape, o.dtype.numpy) for o in d.outputs]
+        status = self.execute(variant, kept, results)
+        if status != NO_FAILURE:
+            raise self.failure(status)
+        return d.structure.assemble([r[()] if r.ndim == 0 else r for r in results])
+
+    def execute(self, variant: Variant, inputs: Sequence[Array], outputs: Sequence[Array]) -> int:
+        """Run a bound variant between arrays that the caller has checked; returns the failure."""
+        sources = layout.pointers([a.ctypes.data for a in inputs])
+        targets = layout.pointers([a.ctypes.data for a in outputs])
+        self._get_ready(variant)
+        if self._native is None:
+            return self._execute_in_python(variant, sources, targets)
+        tables = layout.address(sources), layout.address(targets)
+        call, function = self._native.call, layout.address(self._table)
+        return self._when_free(lambda: call(function, variant.address, *tables))
+
+    def execute_steps(self, variant: Variant, epoch: layout.Epoch) -> int:
+        """Run the steps of an epoch's table (see epoch.py); returns the failure."""
+        assert self._native is not None
+        self._get_ready(variant)
+        call, table = self._native.epoch, layout.address(self._table)
+        return self._when_free(lambda: call(table, layout.address(epoch)))
+
+    @property
+    def is_native(self) -> bool:
+        """False where everything happens in Python."""
+        return self._native is not None
+
+    def _get_ready(self, variant: Variant) -> None:
+        assert variant in self._variants
+        if not self._table.first:
+            self.activate()
+        self._pool.ensure(variant.description.threads)  # again after a fork
+
+    def _when_free(self, call: Callable[[], int]) -> int:
+        """Repeat a native call until no guard was taken."""
+        while (status := call()) < 0:
+            self.guards[-1 - status].wait()
+        return status
+
+    # ----------------------------------------------------------------- in Python
+
+    def _execute_in_python(self, variant: Variant, sources: Any, targets: Any) -> int:
+        d = variant.description
+        with hold_all(self.guards):
+            for given, pointer in zip(d.inputs, sources):
+                variant.ctx[given.slot] = pointer or 0
+            for result, pointer in zip(d.outputs, targets):
+                variant.ctx[result.slot] = pointer or 0
+            variant.team[:4].view(np.uint32)[0] = NO_FAILURE
+            PART(variant.part)(variant.ctx.ctypes.data, 0, 1)
+            if variant.status == NO_FAILURE:
+                _count_step(variant)
+            return variant.status
+
+    def _by_position(self, args: Sequence[Any], named: dict[str, Any]) -> list[Any]:
+        names = [i.name for i in self._variants[0].description.inputs]
+        if len(args) > len(names):
+            raise ArgumentError(f"{self.name}: takes {len(names)} arrays, got {len(args)}")
+        values = dict(zip(names, args))
+        for name, value in named.items():
+            if name in values or name not in names:
+                known = "is given twice" if name in values else f"is not one of {names}"
+                raise ArgumentError(f"{self.name}: the argument {name!r} {known}")
+            values[name] = value
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise ArgumentError(f"{self.name}: missing {', '.join(missing)}")
+        return [values[name] for name in names]
+
+    def _failed_check(self, code: int) -> Exception:
+        return RuntimeCheckError(f"{self.name}: check {code} failed; nothing was updated")
+
+    # -------------------------------------------------------------------- tables
+
+    def _name_arguments(self) -> None:
+        names = [i.name for v in self._variants[:1] for i in v.description.inputs]
+        # The tables keep what they point at: a call may be looking at the ones before.
+        self._names.append([sys.intern(name) for name in names])
+        self._name_tables.append(layout.pointers([id(name) for name in self._names[-1]]))
+        self._table.names = layout.address(self._name_tables[-1])
+        self._table.arguments = len(names)
+
+    def _make_table(self) -> layout.Function:
+        table = layout.Function()
+        self._guard_table = layout.pointers([g.address for g in self.guards])
+        self._empty: tuple[()] = ()
+        table.slow, table.pool = id(self._slow), self._pool.address
+        table.guards, table.guard_table = len(self.guards), layout.address(self._guard_table)
+        table.empty, table.none = id(self._empty), id(None)
+        return table
+
+    def _make_entry(self) -> Any:
+        if self._native is None:
+            return self._slow
+        alive = (
+            self._slow, self._guard_table, self.guards, self._pool, self._variants, self._retired,
+            self._workspace, self._names, self._name_tables, self._empty,
+        )  # fmt: skip
+        return make_entry(self._native.entry, self.name, self._table, *alive)
+
+
+def _misfit(given: InputSlot, array: Array) -> GraphcError | None:
+    """What is wrong with an array, if anything."""
+    if array.dtype != given.dtype.numpy:
+        return DTypeError(f"{given.name}: is {array.dtype.str}, has to be {given.dtype.name}")
+    if array.shape != given.shape:
+        return ShapeError(f"{given.name}: has shape {array.shape}, has to be {given.shape}")
+    return None
+
+
+def _count_step(variant: Variant) -> None:
+    """What native code does after a step that went well."""
+    if variant.random is not None:
+        step = (int(variant.random[2]) | int(variant.random[3]) << 32) + 1
+        variant.random[2], variant.random[3] = step & 0xFFFFFFFF, step >> 32 & 0xFFFFFFFF
+    for bump in variant.bumps:
+        bump += 1
+
+
+def _weakly(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A callable that does not keep a bound method's object alive."""
+    if not hasattr(call, "__self__") or not hasattr(call, "__func__"):
+        return call
+    method = weakref.WeakMethod(call)
+
+    def slow(*args: Any, **named: Any) -> Any:
+        found = method()
+        if found is None:
+            raise ReferenceError("the function that this entry belongs to is gone")
+        return found(*args, **named)
+
+    return slow

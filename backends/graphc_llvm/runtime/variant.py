@@ -1,0 +1,154 @@
+"""One compiled body bound to this process's memory."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphc.types import DType, bfloat16
+from graphc_llvm.runtime import layout
+from graphc_llvm.runtime.barrier import TEAM_BYTES
+from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM, Description, OutputSlot
+from graphc_llvm.runtime.forked import forget_after_fork
+from graphc_llvm.runtime.memory import Workspace, aligned_bytes
+from graphc_llvm.runtime.session import Library
+
+Array = NDArray[Any]
+RELEASE_SECONDS = 20e-6  # longer steps let other Python threads run
+WAIT_SECONDS = 100e-6  # longer steps wait for workers that are asleep
+
+
+class Variant:
+    """The tables that native code reads to run one compiled body.
+
+    `storages` are the arrays behind parameters, constants and prepared values, by slot; they are
+    used in place. `random` is (slot, u32[4]: seed low, high, step low, high); the step counts
+    successful calls. `watches` are int64 arrays of one element: when one changes, calls go to
+    the slow path until `mark_fresh`. `bumps` are such arrays, incremented by every step.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        description: Description,
+        storages: Mapping[int, Array] | None = None,
+        *,
+        random: tuple[int, Array] | None = None,
+        watches: Sequence[Array] = (),
+        bumps: Sequence[Array] = (),
+    ) -> None:
+        self.description = description
+        self.part = library[description.symbol]
+        self._library = library
+        self._storages: dict[int, Array] = {}
+        self.table = layout.Variant()
+        self.ctx = np.zeros(description.slots, np.uintp)
+        self.team = aligned_bytes(TEAM_BYTES, zero=True)
+        self.sizes = np.array(description.sizes, np.int64)
+        self.random = None if random is None else random[1]
+        self.watches, self.bumps = tuple(watches), tuple(bumps)
+        self.ctx[SIZES], self.ctx[TEAM] = self.sizes.ctypes.data, self.team.ctypes.data
+        for slot, array in (storages or {}).items():
+            self.set_storage(slot, array)
+        if random is not None:
+            assert random[1].dtype == np.uint32
+            assert random[1].shape == (4,)
+            self.set_storage(*random)
+        self._fill_table()
+        forget_after_fork(self)
+
+    @property
+    def address(self) -> int:
+        """Where the native table lies."""
+        return layout.address(self.table)
+
+    @property
+    def status(self) -> int:
+        """The failure of the last call; NO_FAILURE for none."""
+        return int(self.team[:4].view(np.uint32)[0])
+
+    @property
+    def stale(self) -> bool:
+        """Whether something watched has changed since `mark_fresh`."""
+        return any(row.seen != int(w[0]) for row, w in zip(self._watch_table, self.watches))
+
+    def mark_fresh(self) -> None:
+        """What is watched is as the prepared values want it, now."""
+        for row, watched in zip(self._watch_table, self.watches):
+            row.seen = int(watched[0])
+
+    def set_storage(self, slot: int, array: Array) -> None:
+        """Use an array's memory for a slot; nobody may be running this."""
+        assert array.flags.c_contiguous
+        self._storages[slot] = array
+        self.ctx[slot] = array.ctypes.data
+
+    def place(self, workspace: Workspace) -> None:
+        """Use a workspace; nobody may be running this."""
+        self.ctx[ARENA] = workspace.arena.ctypes.data
+        self.ctx[SCRATCH] = workspace.scratch.ctypes.data
+
+    def forget(self) -> None:
+        """Be as if no thread had ever waited at a barrier of this."""
+        self.team[:] = 0
+
+    def _fill_table(self) -> None:
+        d, table = self.description, self.table
+        table.part, table.ctx, table.team = self.part, self.ctx.ctypes.data, self.team.ctypes.data
+        table.threads, table.flags = d.threads, _flags(d.seconds)
+        self._input_table = (layout.Input * len(d.inputs))()
+        self._shapes = [np.array(i.shape, np.int64) for i in d.inputs]
+        for row, given, shape in zip(self._input_table, d.inputs, self._shapes):
+            row.slot, row.kind = given.slot, _kind(given.dtype)
+            row.itemsize, row.axes, row.shape = given.dtype.itemsize, shape.size, shape.ctypes.data
+        self._output_table = (layout.Output * len(d.outputs))()
+        self._makers = [_scalar(o) if o.shape == () else _maker(o) for o in d.outputs]
+        for out, result, make in zip(self._output_table, d.outputs, self._makers):
+            out.slot = result.slot
+            if isinstance(make, np.ndarray):
+                out.scalar, out.storage = id(make), make.ctypes.data
+            else:
+                out.make = id(make)
+        table.arguments, table.inputs = len(d.inputs), layout.address(self._input_table)
+        table.outputs, table.output_table = len(d.outputs), layout.address(self._output_table)
+        self._fill_structure()
+        table.random = None if self.random is None else self.random.ctypes.data
+        self._watch_table = (layout.Watch * len(self.watches))()
+        for row, watched in zip(self._watch_table, self.watches):
+            row.where = watched.ctypes.data
+        self.mark_fresh()
+        table.watches, table.watch_table = len(self.watches), layout.address(self._watch_table)
+        self._bump_table = layout.pointers([b.ctypes.data for b in self.bumps])
+        table.bumps, table.bump_table = len(self.bumps), layout.address(self._bump_table)
+
+    def _fill_structure(self) -> None:
+        structure = self.description.structure
+        self.table.structure = layout.STRUCTURES[structure.kind]
+        if structure.kind == "custom":
+            self.table.extra = id(structure.build)
+        elif structure.kind == "dict":
+            self._keys = layout.pointers([id(key) for key in structure.keys])
+            self.table.extra = layout.address(self._keys)
+
+
+def _kind(dtype: DType) -> int:
+    # No buffer says that it holds bfloat16: those arrays take the slow path.
+    return -1 if dtype == bfloat16 else layout.KINDS[dtype.kind]
+
+
+def _flags(seconds: float) -> int:
+    return (layout.RELEASE_GIL if seconds > RELEASE_SECONDS else 0) | (
+        layout.WAIT_FOR_SLEEPERS if seconds > WAIT_SECONDS else 0
+    )
+
+
+def _scalar(output: OutputSlot) -> Array:
+    return np.zeros((), output.dtype.numpy)
+
+
+def _maker(output: OutputSlot) -> functools.partial[Array]:
+    return functools.partial(np.empty, output.shape, output.dtype.numpy)
