@@ -1,0 +1,378 @@
+"""The search for an order of calls that keeps few bytes alive.
+
+A storage is alive from the first to the last call that touches it, which reads the same from
+either end: the search from the back is the search from the front of the reversed problem.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+EFFORT = 3_000  # about how many steps one search tries
+WIDEST = 96  # how many sets of done calls are kept side by side, at most
+BRANCHES = 16  # how many of the ready calls are tried after one of them
+IMPROVING = 40_000  # about how many steps moves around the peak may replay
+IMPROVED = 3  # how many orders are improved
+NEAR = 24  # how many calls further on one is looked for that needs no barrier
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Calls and storages as numbers; sets of calls are masks.
+
+    `swaps` are the pairs (written, read) of a call whose bytes may be the same if the call is
+    the first to touch the one and the last to touch the other.
+    """
+
+    before: tuple[int, ...]  # call -> the calls it waits for
+    after: tuple[tuple[int, ...], ...]  # call -> the calls that wait for it
+    touched: tuple[tuple[int, ...], ...]  # call -> storages
+    touchers: tuple[int, ...]  # storage -> calls
+    sizes: tuple[int, ...]  # storage -> bytes
+    swaps: tuple[tuple[tuple[int, int], ...], ...]
+
+    def reversed(self) -> Problem:
+        """The same problem seen from its end."""
+        before = tuple(sum(1 << j for j in mine) for mine in self.after)
+        after = tuple(map(members, self.before))
+        swaps = tuple(tuple((r, w) for w, r in pairs) for pairs in self.swaps)
+        return replace(self, before=before, after=after, swaps=swaps)
+
+    def step(self, done: int, call: int, phase: int = 0) -> tuple[int, int]:
+        """Bytes that a call adds while it runs, and that remain once it is complete.
+
+        Calls in `phase` have started but need not be complete.
+        """
+        started, left = done | phase, ~(done | phase | 1 << call)
+        born = freed = 0
+        for s in self.touched[call]:
+            mask = self.touchers[s]
+            if not mask & started:
+                born += self.sizes[s]
+            if not mask & left:
+                freed += self.sizes[s]
+        saved = self._shared(done, call, phase) if self.swaps[call] else 0
+        return born - saved, born - freed
+
+    def _shared(self, done: int, call: int, phase: int) -> int:
+        """Bytes saved by results that take the place of operands."""
+        saved = 0
+        used: list[int] = []
+        for written, read in self.swaps[call]:
+            mask = self.touchers[read]
+            last = mask & done and not mask & ~(done | 1 << call)
+            first = not self.touchers[written] & (done | phase)
+            if last and first and written not in used and read not in used:
+                saved += self.sizes[written]
+                used += [written, read]
+        return saved
+
+
+class Phased(NamedTuple):
+    """An order, where its barriers are, and the most bytes alive in a phase."""
+
+    order: list[int]
+    barriers: list[int]
+    peak: int
+
+
+def members(mask: int) -> tuple[int, ...]:
+    """The numbers of the bits that are set, ascending."""
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return tuple(found)
+
+
+def first_order(problem: Problem) -> list[int]:
+    """The legal order closest to the given one; shorter than the problem if there is a circle."""
+    waits = [mask.bit_count() for mask in problem.before]
+    ready = [i for i, count in enumerate(waits) if not count]
+    found = []
+    while ready:
+        call = heapq.heappop(ready)
+        found.append(call)
+        for i in problem.after[call]:
+            waits[i] -= 1
+            if not waits[i]:
+                heapq.heappush(ready, i)
+    return found
+
+
+def candidates(problem: Problem, given: list[int]) -> list[list[int]]:
+    """Legal orders worth comparing."""
+    forward, sure = search(problem)
+    if sure:
+        return [given, forward]
+    back = problem.reversed()
+    found = [given, forward, search(back)[0][::-1]]
+    found += [depth_first(problem, True), depth_first(problem, False)]
+    found += [depth_first(back, True)[::-1], depth_first(back, False)[::-1]]
+    found.sort(key=lambda o: peak(problem, o))
+    better = [improve(problem, o, IMPROVING // IMPROVED) for o in found[:IMPROVED]]
+    return [given, *better]
+
+
+def depth_first(problem: Problem, sooner: bool) -> list[int]:
+    """Finish what a call needs before anything else: shallow ends first, deep needs first.
+
+    `sooner` looks at the longest way to a call, else at the number of calls on all its ways.
+    """
+    weight = _depths(problem) if sooner else _ancestors(problem)
+    ends = [i for i, later in enumerate(problem.after) if not later]
+    order: list[int] = []
+    done = 0
+    stack = sorted(ends, key=lambda i: (-weight[i], -i))
+    while stack:
+        call = stack[-1]
+        missing = problem.before[call] & ~done
+        if missing:
+            stack += sorted(members(missing), key=lambda i: (weight[i], -i))
+            continue
+        stack.pop()
+        if not done >> call & 1:
+            done |= 1 << call
+            order.append(call)
+    return order
+
+
+def _depths(problem: Problem) -> list[int]:
+    """The number of calls on the longest way to each call."""
+    depth = [0] * len(problem.before)
+    for call in first_order(problem):
+        for i in problem.after[call]:
+            depth[i] = max(depth[i], depth[call] + 1)
+    return depth
+
+
+def _ancestors(problem: Problem) -> list[int]:
+    """The number of calls that each call needs."""
+    needs = list(problem.before)
+    for call in first_order(problem):
+        for i in problem.after[call]:
+            needs[i] |= needs[call]
+    return [mask.bit_count() for mask in needs]
+
+
+# ------------------------------------------------------------------------ beam search
+
+
+class _State(NamedTuple):
+    """Calls done, how good that is, and how it was reached."""
+
+    peak: int
+    live: int
+    done: int
+    ready: tuple[int, ...]
+    path: tuple[int, object] | None  # last call, path before it
+
+
+def search(problem: Problem) -> tuple[list[int], bool]:
+    """The best order that a beam search finds, and whether no better one exists."""
+    size = len(problem.before)
+    width = max(1, min(WIDEST, EFFORT // (2 * size + 1)))
+    ready = tuple(i for i, mask in enumerate(problem.before) if not mask)
+    beam, sure = [_State(0, 0, 0, ready, None)], True
+    for _ in range(size):
+        found: dict[int, _State] = {}
+        for state in beam:
+            sure &= len(state.ready) <= BRANCHES
+            for new in _extend(problem, state):
+                old = found.get(new.done)
+                if old is None or new.peak < old.peak:
+                    found[new.done] = new
+        sure &= len(found) <= width
+        beam = heapq.nsmallest(width, found.values(), key=lambda s: s[:2])
+    return _unwind(beam[0]), sure
+
+
+def _extend(problem: Problem, state: _State) -> Iterator[_State]:
+    """The states one call further; only one if some call costs nothing.
+
+    A call that raises neither the peak nor what stays alive may always come at once: it frees
+    no less now than it would add later.
+    """
+    options = []
+    for call in state.ready[:BRANCHES]:
+        during, remains = problem.step(state.done, call)
+        options.append((call, max(state.peak, state.live + during), state.live + remains))
+        if remains <= 0 and state.live + during <= state.peak:
+            options = options[-1:]
+            break
+    for call, peak, live in options:
+        done = state.done | 1 << call
+        new = [i for i in problem.after[call] if not problem.before[i] & ~done]
+        at = state.ready.index(call)
+        ready = (*new, *state.ready[:at], *state.ready[at + 1 :])
+        yield _State(peak, live, done, ready, (call, state.path))
+
+
+def _unwind(state: _State) -> list[int]:
+    order, path = [], state.path
+    while path is not None:
+        order.append(path[0])
+        path = path[1]  # type: ignore[assignment]
+    return order[::-1]
+
+
+# ------------------------------------------------------------------------ around the peak
+
+
+def profile(problem: Problem, order: Sequence[int], done: int = 0, live: int = 0) -> list[int]:
+    """The bytes alive during every call, one after the other."""
+    result = []
+    for call in order:
+        during, remains = problem.step(done, call)
+        result.append(live + during)
+        live += remains
+        done |= 1 << call
+    return result
+
+
+def peak(problem: Problem, order: Sequence[int]) -> int:
+    """The most bytes alive at once, calls running one after the other."""
+    return max(profile(problem, order), default=0)
+
+
+def improve(problem: Problem, order: list[int], effort: int = IMPROVING) -> list[int]:
+    """Move calls across the peak as long as that lowers it."""
+    order, live = list(order), profile(problem, order)
+    while effort > 0:
+        top = max(live, default=0)
+        for start, window in _moves(problem, order, live.index(top) if live else 0):
+            effort -= len(window) + len(order) // 8
+            old = live[start : start + len(window)]
+            new = _window(problem, order, start, window)
+            if (max(new), new.count(top)) < (top, old.count(top)):
+                order[start : start + len(window)] = window
+                live[start : start + len(window)] = new
+                break
+            if effort <= 0:
+                return order
+        else:
+            break
+    return order
+
+
+def _window(problem: Problem, order: list[int], start: int, window: list[int]) -> list[int]:
+    """The profile of calls that would stand in the order from a position on."""
+    done = sum(1 << c for c in order[:start])
+    live = sum(
+        size for mask, size in zip(problem.touchers, problem.sizes) if mask & done and mask & ~done
+    )
+    return profile(problem, window, done, live)
+
+
+def _moves(problem: Problem, order: list[int], at: int) -> Iterator[tuple[int, list[int]]]:
+    """Ways to begin a storage that lives across a position later, or to be done with it earlier:
+    where the order changes, and the calls that stand there instead."""
+    if not order:
+        return
+    early = sum(1 << c for c in order[:at])
+    late = sum(1 << c for c in order[at + 1 :])
+    across = [
+        s for s, mask in enumerate(problem.touchers)
+        if mask & early and mask & late and not mask >> order[at] & 1
+    ]  # fmt: skip
+    for s in sorted(across, key=lambda s: -problem.sizes[s]):
+        moved = problem.touchers[s] & early
+        start = next(i for i, call in enumerate(order) if moved >> call & 1)
+        window = order[start : at + 1]
+        moved = _closure(problem, window, moved)
+        if not moved >> order[at] & 1:
+            yield start, _split(window, moved)
+        needed = problem.touchers[s] & late
+        stop = next(i for i in range(len(order), 0, -1) if needed >> order[i - 1] & 1)
+        window = order[at:stop]
+        for call in reversed(window):
+            if needed >> call & 1:
+                needed |= problem.before[call] & ~early
+        if not needed >> order[at] & 1:
+            yield at, _split(window, ~needed)
+
+
+def _closure(problem: Problem, calls: list[int], mask: int) -> int:
+    """A set of calls with those among `calls` that come after one of them."""
+    for call in calls:
+        if problem.before[call] & mask:
+            mask |= 1 << call
+    return mask
+
+
+def _split(calls: list[int], last: int) -> list[int]:
+    """The calls with those of a set at the end."""
+    return [c for c in calls if not last >> c & 1] + [c for c in calls if last >> c & 1]
+
+
+# ------------------------------------------------------------------------ phases
+
+
+def slack(peak: int) -> int:
+    """The bytes that calls side by side may take, where one at a time needs `peak`."""
+    return peak + peak // 32
+
+
+def phases(problem: Problem, order: list[int], limit: int | None = None) -> Phased:
+    """Put barriers where dependences, or more live bytes than `limit`, ask for one.
+
+    The limit is the peak without overlap and a little more unless one is given.
+    """
+    limit = slack(peak(problem, order)) if limit is None else limit
+    barriers: list[int] = []
+    done = phase = live = during = after = most = 0
+    for i, call in enumerate(order):
+        added, remains = problem.step(done, call, phase)
+        crowded = live + during + added > limit
+        if phase and (crowded or problem.before[call] & phase):
+            barriers.append(i)
+            live += after
+            done, phase, during, after = done | phase, 0, 0, 0
+            added, remains = problem.step(done, call)
+        during += added
+        after += remains
+        most = max(most, live + during)
+        phase |= 1 << call
+    return Phased(order, barriers, most)
+
+
+def gather(problem: Problem, order: list[int], limit: int, any_size: bool) -> list[int]:
+    """Fill each phase with calls from further on that are ready, as far as bytes allow.
+
+    Without `any_size` only those that leave no more bytes alive than there were.
+    """
+    rest, result = list(order), []
+    done = live = 0
+    while rest:
+        phase = during = after = 0
+        kept: list[int] = []
+        for k, call in enumerate(rest):
+            if k - len(kept) > 0 and len(kept) >= NEAR:
+                kept += rest[k:]
+                break
+            added, remains = problem.step(done, call, phase)
+            fits = live + during + added <= limit and (any_size or remains <= 0 or not kept)
+            if problem.before[call] & ~done or (phase and not fits):
+                kept.append(call)
+                continue
+            phase |= 1 << call
+            during, after = during + added, after + remains
+            result.append(call)
+        done, live, rest = done | phase, live + after, kept
+    return result
+
+
+def best(problem: Problem, given: list[int]) -> Phased:
+    """Of the orders with the smallest peak, call by call, the one with the fewest barriers."""
+    orders = candidates(problem, given)
+    low = min(peak(problem, order) for order in orders)
+    orders = [order for order in orders if peak(problem, order) == low]
+    limit = slack(low)
+    for any_size in (False, True):
+        orders += [gather(problem, order, limit, any_size) for order in orders]
+    found = [phases(problem, order, limit) for order in orders]
+    return min((f for f in found if f.peak <= limit), key=lambda f: (len(f.barriers), f.peak))
