@@ -24,7 +24,7 @@ from graphc.ops import leaf
 from graphc.ops.base import Array, Op
 from graphc.symbols import current_seed
 from graphc.tensor import Parameter, Tensor
-from graphc.types import find_dtype
+from graphc.types import TensorType, find_dtype
 
 Random = tuple[int, int]  # (seed, step)
 
@@ -169,6 +169,9 @@ def _concrete(value: Any, dims: Mapping[str, int]) -> Any:
         if missing:
             raise NameError(f"the size of dim {missing[0]} is not known: no input given has it")
         return evaluate_size(value, dims)
+    if isinstance(value, TensorType):
+        shape = _concrete(value.shape, dims)
+        return value if shape is value.shape else value.with_shape(shape)
     if not isinstance(value, tuple):
         return value
     new = tuple(_concrete(item, dims) for item in value)
