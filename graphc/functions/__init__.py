@@ -19,6 +19,7 @@ from graphc.functions.arithmetic import (
 )
 from graphc.functions.creation import (
     arange,
+    asarray,
     eye,
     full,
     full_like,
@@ -30,6 +31,7 @@ from graphc.functions.creation import (
     zeros,
     zeros_like,
 )
+from graphc.functions.einstein import einsum
 from graphc.functions.indexing import getitem, one_hot, scatter_add, take
 from graphc.functions.joining import concat, repeat, roll, split, stack, tile, unstack
 from graphc.functions.logic import (
@@ -120,6 +122,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "asarray",
     "astype",
     "bitwise_and",
     "bitwise_invert",
@@ -137,6 +140,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "divide",
+    "einsum",
     "equal",
     "erf",
     "exp",

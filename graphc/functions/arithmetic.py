@@ -20,6 +20,7 @@ from graphc.functions.operands import (
     together,
 )
 from graphc.ops import elementwise as ops
+from graphc.ops.base import Op
 from graphc.ops.elementwise_power import Pow
 from graphc.ops.gather import Guard
 from graphc.ops.leaf import Constant, Literal
@@ -61,7 +62,7 @@ def remainder(x: Any, y: Any) -> Tensor:
     return guarded_division(ops.Remainder(), x, y)
 
 
-def guarded_division(op: ops.Elementwise, x: Any, y: Any) -> Tensor:
+def guarded_division(op: Op, x: Any, y: Any) -> Tensor:
     """Apply a division with a check that an integer divisor is not 0."""
     a, b = same_dtype(op.name, (x, y))
     if b.dtype.is_integer and not known_nonzero(b):
@@ -165,17 +166,17 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     """
     from graphc.functions.logic import where
 
-    x = lift(x)
+    t = lift(x)
     for bound in (min, max):
-        if isinstance(bound, float) and not x.dtype.is_float:
-            fail(DTypeError, f"clip: the bound {bound} is no {x.dtype.name}", (x,))
+        if isinstance(bound, float) and not t.dtype.is_float:
+            fail(DTypeError, f"clip: the bound {bound} is no {t.dtype.name}", (t,))
     if min is not None:
-        x, low = broadcast_pair("clip", x, min)
-        x = where(x < low, low, x)
+        t, low = broadcast_pair("clip", t, min)
+        t = where(t < low, low, t)
     if max is not None:
-        x, high = broadcast_pair("clip", x, max)
-        x = where(x > high, high, x)
-    return x
+        t, high = broadcast_pair("clip", t, max)
+        t = where(t > high, high, t)
+    return t
 
 
 def broadcast_pair(name: str, x: Any, y: Any) -> tuple[Tensor, Tensor]:

@@ -9,11 +9,19 @@ import numpy as np
 
 from graphc.dims import Poly, Size, ceildiv
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import Sizes, cast, expand, fail, to_dtype, to_shape
+from graphc.functions.operands import Sizes, cast, expand, fail, is_weak, to_dtype, to_shape
 from graphc.ops.elementwise_logic import Equal
 from graphc.ops.leaf import Iota, SizeOf
 from graphc.tensor import Tensor, lift, lift_op, literal, weak_dtype
 from graphc.types import DType, float32, int32, int64
+
+
+def asarray(value: Any, dtype: Any = None) -> Tensor:
+    """A tensor from a number, an array or a tensor, converted to `dtype` if one is given."""
+    if dtype is None:
+        return lift(value)
+    kind = to_dtype("asarray", dtype)
+    return literal(value, kind) if is_weak(value) else cast(lift(value), kind)
 
 
 def full(shape: Any, value: Any, dtype: Any = None) -> Tensor:

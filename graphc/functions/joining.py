@@ -85,20 +85,20 @@ def split(x: Any, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
 
 def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
     """Elements moved along axes; what leaves at the end comes in at the front."""
-    x = lift(x)
+    t = lift(x)
     if axis is None:
-        return reshape(roll(flatten(x), shift, 0), x.shape)
+        return reshape(roll(flatten(t), shift, 0), t.shape)
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
     for a, by in zip(axes, shifts):
-        a = one_axis("roll", a, x.ndim, (x,))
-        size = x.shape[a]
+        a = one_axis("roll", a, t.ndim, (t,))
+        size = t.shape[a]
         if not isinstance(size, int):
-            fail(ShapeError, f"roll: axis {a} of {x.type} has the unknown size {size}", (x,))
+            fail(ShapeError, f"roll: axis {a} of {t.type} has the unknown size {size}", (t,))
         cut = -by % size if size else 0
         if cut:
-            x = concat([part(x, a, cut, size - cut), part(x, a, 0, cut)], a)
-    return x
+            t = concat([part(t, a, cut, size - cut), part(t, a, 0, cut)], a)
+    return t
 
 
 def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:

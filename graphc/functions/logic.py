@@ -163,14 +163,10 @@ def isfinite(x: Any) -> Tensor:
 
 def signbit(x: Any) -> Tensor:
     """Whether each element's sign is negative; true for -0.0."""
-    x = lift(x)
-    if x.dtype.is_float:
-        from graphc.types import find_dtype
-
-        integer = find_dtype(f"int{x.dtype.bits}")
-        assert integer is not None
-        x = lift_op(ops.Bitcast(integer), x)
-    return x < 0
+    t = lift(x)
+    if t.dtype.is_float:
+        t = lift_op(ops.Bitcast(to_dtype("signbit", f"int{t.dtype.bits}")), t)
+    return t < 0
 
 
 def stop_gradient(x: Any) -> Tensor:

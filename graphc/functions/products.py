@@ -24,7 +24,9 @@ def contract(a: Tensor, la: Labels, b: Tensor, lb: Labels, out: Labels) -> Tenso
     if not reduced or not own:
         return elementwise_contract(a, la, b, lb, out)
     (a, la), (b, lb) = through_permutation(a, la), through_permutation(b, lb)
-    return lift_op(Dot(la, lb, out), a, b)
+    number = {label: i for i, label in enumerate(dict.fromkeys(la + lb))}
+    numbered = (tuple(number[label] for label in labels) for labels in (la, lb, out))
+    return lift_op(Dot(*numbered), a, b)
 
 
 def through_permutation(x: Tensor, labels: Labels) -> tuple[Tensor, Labels]:
@@ -189,5 +191,5 @@ def trace(x: Any) -> Tensor:
     x = lift(x)
     if x.ndim < 2:
         fail(ShapeError, f"trace: needs 2 axes or more, got {x.type}", (x,))
-    diagonal = where(eye(*x.shape[-2:], dtype="bool"), x, 0)
+    diagonal = where(eye(x.shape[-2], x.shape[-1], dtype="bool"), x, 0)
     return lift_op(Sum((x.ndim - 2, x.ndim - 1)), diagonal)

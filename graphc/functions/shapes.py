@@ -146,13 +146,13 @@ def flatten(x: Any, start: int = 0) -> Tensor:
 
 def flip(x: Any, axis: Any = None) -> Tensor:
     """The elements in reverse order along axes (default: all)."""
-    x = lift(x)
-    axes = [a for a in all_axes("flip", axis, x.ndim, (x,)) if x.shape[a] not in (0, 1)]
+    t = lift(x)
+    axes = [a for a in all_axes("flip", axis, t.ndim, (t,)) if t.shape[a] not in (0, 1)]
     if not axes:
-        return x
-    starts = tuple(s - 1 if i in axes else 0 for i, s in enumerate(x.shape))
-    steps = tuple(-1 if i in axes else 1 for i in range(x.ndim))
-    return lift_op(Slice(starts, x.shape, steps), x)
+        return t
+    starts = tuple(s - 1 if i in axes else 0 for i, s in enumerate(t.shape))
+    steps = tuple(-1 if i in axes else 1 for i in range(t.ndim))
+    return lift_op(Slice(starts, t.shape, steps), t)
 
 
 def part(x: Tensor, axis: int, start: Size, size: Size) -> Tensor:

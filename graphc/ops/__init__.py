@@ -1,5 +1,6 @@
 """The primitives, one file per family, one class per op."""
 
+from graphc.ops.activation import Relu
 from graphc.ops.base import Op
 from graphc.ops.contract import Dot
 from graphc.ops.elementwise import (
@@ -50,6 +51,7 @@ from graphc.ops.elementwise_math import (
     Tanh,
 )
 from graphc.ops.elementwise_power import Ceil, Floor, Pow, Round, Trunc
+from graphc.ops.elementwise_random import NormalFloat, UnitFloat
 from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.join import Concat
 from graphc.ops.leaf import Constant, Input, Iota, Literal, Parameter, RandomBits, SizeOf
@@ -61,11 +63,11 @@ ALL_OPS: tuple[type[Op], ...] = (
     Input, Parameter, Constant, Literal, SizeOf, Iota, RandomBits,
     # -- elementwise --
     Add, Sub, Mul, Div, FloorDivide, Remainder, Pow, Neg, Abs, Sign, Maximum, Minimum,
-    Exp, Exp2, Expm1, Log, Log2, Log1p, Sqrt, Tanh, Sigmoid, Softplus, Sin, Cos, Erf,
+    Exp, Exp2, Expm1, Log, Log2, Log1p, Sqrt, Tanh, Sigmoid, Softplus, Relu, Sin, Cos, Erf,
     Floor, Ceil, Trunc, Round,
     Less, LessEqual, Equal, NotEqual, LogicalAnd, LogicalOr, LogicalNot,
     BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight, Where, Cast, Bitcast,
-    StopGradient, Guard,
+    StopGradient, Guard, UnitFloat, NormalFloat,
     # -- reductions --
     Sum, Prod, Max, Min, Any_, All, ArgMax, ArgMin,
     # -- views and joins --
@@ -73,3 +75,82 @@ ALL_OPS: tuple[type[Op], ...] = (
     # -- contractions, gather and scatter --
     Dot, Take, ScatterAdd,
 )  # fmt: skip
+
+__all__ = [
+    "ALL_OPS",
+    "Abs",
+    "Add",
+    "All",
+    "Any_",
+    "ArgMax",
+    "ArgMin",
+    "BitAnd",
+    "BitNot",
+    "BitOr",
+    "BitXor",
+    "Bitcast",
+    "BroadcastTo",
+    "Cast",
+    "Ceil",
+    "Concat",
+    "Constant",
+    "Cos",
+    "Div",
+    "Dot",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Exp2",
+    "Expm1",
+    "Floor",
+    "FloorDivide",
+    "Guard",
+    "Input",
+    "Iota",
+    "Less",
+    "LessEqual",
+    "Literal",
+    "Log",
+    "Log1p",
+    "Log2",
+    "LogicalAnd",
+    "LogicalNot",
+    "LogicalOr",
+    "Max",
+    "Maximum",
+    "Min",
+    "Minimum",
+    "Mul",
+    "Neg",
+    "NormalFloat",
+    "NotEqual",
+    "Op",
+    "Pad",
+    "Parameter",
+    "Permute",
+    "Pow",
+    "Prod",
+    "RandomBits",
+    "Relu",
+    "Remainder",
+    "Reshape",
+    "Round",
+    "ScatterAdd",
+    "ShiftLeft",
+    "ShiftRight",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "SizeOf",
+    "Slice",
+    "Softplus",
+    "Sqrt",
+    "StopGradient",
+    "Sub",
+    "Sum",
+    "Take",
+    "Tanh",
+    "Trunc",
+    "UnitFloat",
+    "Where",
+]  # fmt: skip

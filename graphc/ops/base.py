@@ -20,6 +20,7 @@ from graphc.errors import AxisError, DTypeError, ShapeError
 from graphc.types import DType, TensorType
 
 if TYPE_CHECKING:
+    from graphc.loops.expression import ExprEmitter
     from graphc.loops.ir import Combine, Expr
     from graphc.loops.scalar import ScalarEmitter
     from graphc.tensor import Tensor
@@ -180,7 +181,7 @@ class View(Op):
     """The same elements under another index; moves no data."""
 
     def source_index(
-        self, e: ScalarEmitter[Any], at: tuple[Expr, ...], source: TensorType, out: TensorType
+        self, e: ExprEmitter, at: tuple[Expr, ...], source: TensorType, out: TensorType
     ) -> tuple[tuple[Expr, ...], Expr | None]:
         """Where element `at` of the result is in the source, and the condition under which it is
         there at all (None: always; elsewhere the result is 0)."""

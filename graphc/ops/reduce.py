@@ -148,7 +148,6 @@ def by_halves(x: Tensor) -> Tensor:
 def by_pairs(x: Tensor) -> Tensor:
     """The products of the others along a last axis of unknown size n: O(n^2)."""
     from graphc.functions import broadcast_to, expand_dims, eye, where
-
     from graphc.tensor import lift_op
 
     n = x.shape[-1]
@@ -160,7 +159,6 @@ def by_pairs(x: Tensor) -> Tensor:
 def extremes_share(y: Tensor, dy: Tensor, op: Reduce, x: Tensor) -> Tensor:
     """The cotangent divided evenly among the elements that equal the extreme."""
     from graphc.functions import astype, where
-
     from graphc.tensor import lift_op
 
     chosen = x == spread(y, op, x)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphc.dims import Size, divide_exactly, product
 from graphc.errors import ShapeError
-from graphc.loops.ir import Expr, all_of, const, extent
-from graphc.loops.scalar import ScalarEmitter
+from graphc.loops.ir import Expr, all_of
 from graphc.ops.base import Array, Op, View
-from graphc.types import TensorType, float32
+from graphc.types import TensorType, float32, int64
 
 if TYPE_CHECKING:
+    from graphc.loops.expression import ExprEmitter
     from graphc.tensor import Tensor
 
 Indices = tuple[Expr, ...]
@@ -55,7 +55,6 @@ class BroadcastTo(View):
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """Sum over the repeated axes."""
         from graphc.functions import reshape
-
         from graphc.ops.reduce import Sum
         from graphc.tensor import lift_op
 
@@ -66,11 +65,12 @@ class BroadcastTo(View):
         return np.broadcast_to(x, self.shape)  # type: ignore[arg-type]
 
     def source_index(
-        self, e: ScalarEmitter[Any], at: Indices, source: TensorType, out: TensorType
+        self, e: ExprEmitter, at: Indices, source: TensorType, out: TensorType
     ) -> tuple[Indices, Expr | None]:
         """0 along repeated axes."""
+        zero = e.const(0, int64)
         own = at[len(at) - source.ndim :]
-        return tuple(const(0) if s == 1 else i for i, s in zip(own, source.shape)), None
+        return tuple(zero if s == 1 else i for i, s in zip(own, source.shape)), None
 
     @classmethod
     def samples(cls) -> Samples:
@@ -114,16 +114,15 @@ class Reshape(View):
         return np.reshape(x, self.shape)  # type: ignore[arg-type]
 
     def source_index(
-        self, e: ScalarEmitter[Any], at: Indices, source: TensorType, out: TensorType
+        self, e: ExprEmitter, at: Indices, source: TensorType, out: TensorType
     ) -> tuple[Indices, Expr | None]:
         """Group by group of axes with equal products; divisions only inside a group."""
-        index: list[Expr] = [const(0)] * source.ndim
+        index: list[Expr] = [e.const(0, int64)] * source.ndim
         for old, new in axis_groups(source.shape, out.shape):
             position = flat_index(e, [at[i] for i in new], [out.shape[i] for i in new])
             for axis in reversed(old[1:]):
-                size = extent(source.shape[axis])
-                index[axis] = e.rem(position, size)
-                position = e.div(position, size)
+                index[axis] = e.modulo(position, source.shape[axis])
+                position = e.over(position, source.shape[axis])
             if old:
                 index[old[0]] = position
         return tuple(index), None
@@ -174,12 +173,12 @@ def grows_second(left: Size, right: Size) -> bool:
     return divide_exactly(left, right) is not None or divide_exactly(right, left) is None
 
 
-def flat_index(e: ScalarEmitter[Any], at: list[Expr], shape: list[Size]) -> Expr:
+def flat_index(e: ExprEmitter, at: list[Expr], shape: list[Size]) -> Expr:
     """The row-major position of an index."""
     position: Expr | None = None
     for i, size in zip(at, shape):
-        position = i if position is None else e.add(e.mul(position, extent(size)), i)
-    return const(0) if position is None else position
+        position = i if position is None else e.add(e.times(position, size), i)
+    return e.const(0, int64) if position is None else position
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ class Permute(View):
         return np.transpose(x, self.axes)
 
     def source_index(
-        self, e: ScalarEmitter[Any], at: Indices, source: TensorType, out: TensorType
+        self, e: ExprEmitter, at: Indices, source: TensorType, out: TensorType
     ) -> tuple[Indices, Expr | None]:
         """The same indices in the other order."""
         return tuple(at[i] for i in self.inverse), None
@@ -241,12 +240,14 @@ class Slice(View):
     def infer(self, x: TensorType) -> TensorType:
         """The sizes; they must lie inside x."""
         for axis, (start, size, step) in enumerate(zip(self.starts, self.sizes, self.steps)):
+            if isinstance(size, int) and size < 0:
+                raise ShapeError(f"slice: {size} elements (axis {axis}) of {x} (input 0)")
             if size == 0:
                 continue
             first, last = start, start + (size - 1) * step
             for end in (first, last):
                 if isinstance(end, int) and end < 0:
-                    raise ShapeError(f"slice: index {end} (axis {axis}) of {x} is negative")
+                    raise ShapeError(f"slice: index {end} (axis {axis}) is before {x} (input 0)")
                 beyond = x.shape[axis] - end
                 if isinstance(beyond, int) and beyond <= 0:
                     raise ShapeError(f"slice: index {end} (axis {axis}) is beyond {x} (input 0)")
@@ -255,7 +256,6 @@ class Slice(View):
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """Zeros elsewhere."""
         from graphc.functions import flip
-
         from graphc.tensor import lift_op
 
         backwards = tuple(axis for axis, step in enumerate(self.steps) if step < 0)
@@ -268,16 +268,18 @@ class Slice(View):
 
     def evaluate(self, x: Array) -> Array:
         """numpy's indexing with explicit positions."""
+        self.infer(TensorType(float32, x.shape))
         for axis, (start, size, step) in enumerate(zip(self.starts, self.sizes, self.steps)):
             positions = int(start) + np.arange(int(size)) * step  # type: ignore[arg-type]
             x = np.take(x, positions, axis=axis)
         return x
 
     def source_index(
-        self, e: ScalarEmitter[Any], at: Indices, source: TensorType, out: TensorType
+        self, e: ExprEmitter, at: Indices, source: TensorType, out: TensorType
     ) -> tuple[Indices, Expr | None]:
         """start + i * step."""
-        return tuple(map(lambda *a: affine(e, *a), at, self.starts, self.steps)), None
+        parts = zip(at, self.starts, self.steps)
+        return tuple(e.add(e.times(i, k), e.extent(start)) for i, start, k in parts), None
 
     @classmethod
     def samples(cls) -> Samples:
@@ -290,13 +292,6 @@ class Slice(View):
             (cls((2, 1), (0, 1), (1, 2)), (type,)),
             (cls((), (), ()), (TensorType(float32, ()),)),
         )
-
-
-def affine(e: ScalarEmitter[Any], i: Expr, start: Size, step: int) -> Expr:
-    """start + i * step, without what is not needed."""
-    scaled = i if step == 1 else e.mul(i, const(step))
-    result: Expr = scaled if start == 0 else e.add(extent(start), scaled)
-    return result
 
 
 @dataclass(frozen=True)
@@ -334,7 +329,7 @@ class Pad(View):
     def evaluate(self, x: Array) -> Array:
         """Assignment into zeros."""
         shape = self.infer(TensorType(float32, x.shape)).shape
-        result = np.zeros(shape, x.dtype)  # type: ignore[arg-type]
+        result = np.zeros(tuple(map(int, shape)), x.dtype)  # type: ignore[arg-type]
         if x.size:
             places = [
                 int(b) + np.arange(n) * k  # type: ignore[arg-type]
@@ -344,21 +339,23 @@ class Pad(View):
         return result
 
     def source_index(
-        self, e: ScalarEmitter[Any], at: Indices, source: TensorType, out: TensorType
+        self, e: ExprEmitter, at: Indices, source: TensorType, out: TensorType
     ) -> tuple[Indices, Expr | None]:
         """(i - before) / step, where that is whole and inside."""
+        zero = e.const(0, int64)
         index: list[Expr] = []
         inside: list[Expr] = []
         for axis, (i, start, step) in enumerate(zip(at, self.before, self.steps)):
             if source.shape[axis] == out.shape[axis] and start == 0 and step == 1:
                 index.append(i)
                 continue
-            moved = i if start == 0 else e.sub(i, extent(start))
-            inside.append(e.le(const(0), moved))
+            moved = e.sub(i, e.extent(start))
+            if start != 0:
+                inside.append(e.le(zero, moved))
             if step != 1:
-                inside.append(e.eq(e.rem(moved, const(step)), const(0)))
-                moved = e.div(moved, const(step))
-            inside.append(e.lt(moved, extent(source.shape[axis])))
+                inside.append(e.eq(e.modulo(moved, step), zero))
+                moved = e.over(moved, step)
+            inside.append(e.lt(moved, e.extent(source.shape[axis])))
             index.append(moved)
         return tuple(index), all_of(inside)
 
