@@ -32,6 +32,8 @@ from graphc.loops.ir import (
 )
 from graphc_llvm.contract_emit import emit_contract
 from graphc_llvm.contract_plan import match
+from graphc_llvm.contract_emit import emit_contract
+from graphc_llvm.contract_plan import match
 from graphc_llvm.emit_context import Context
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_share import emit_share
@@ -62,9 +64,16 @@ class EmittedKernel:
 
 
 def emit_kernel(
-    kernel: Kernel, target: Target, sizes: Mapping[str, int] | None, name: str | None = None
+    kernel: Kernel,
+    target: Target,
+    sizes: Mapping[str, int] | None,
+    name: str | None = None,
+    tiles: bool = True,
 ) -> EmittedKernel:
-    """Emit a kernel for given sizes, or (None) for all sizes."""
+    """Emit a kernel for given sizes, or (None) for all sizes.
+
+    Contractions become register tiles unless `tiles` is false: the bits are the same.
+    """
     module, symbol = Module(), name or identifier(kernel.name)
     names = _parameter_names(kernel.arguments)
     parameters = [Parameter("ptr", n) for n in names.values()]
@@ -77,7 +86,7 @@ def emit_kernel(
     c.pointers = {buffer: f"%{n}" for buffer, n in names.items()}
     parallel = is_parallel(kernel)
     if parallel:
-        _emit_together(c, kernel.body)
+        _emit_together(c, kernel.body, tiles)
     else:
         _on_first_thread(c, kernel.body)
     builder.finish()
@@ -153,7 +162,7 @@ def _on_first_thread(c: Context, body: tuple[Stmt, ...]) -> None:
     c.builder.when(first, [], work, "alone")
 
 
-def _emit_together(c: Context, body: tuple[Stmt, ...]) -> None:
+def _emit_together(c: Context, body: tuple[Stmt, ...], tiles: bool) -> None:
     """Give each thread its share; wait where one needs what another wrote."""
     pending = _Pending()
     for stmt in body:

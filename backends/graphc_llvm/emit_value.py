@@ -98,8 +98,8 @@ def _apply(c: Context, expr: Apply) -> Value:
 # ------------------------------------------------------------------ index arithmetic
 
 
-def _is_index_arithmetic(expr: Apply) -> bool:
-    if expr.dtype != int64 or expr.function not in _INDEX_ARITHMETIC:
+def _is_index_arithmetic(expr: Expr) -> bool:
+    if not isinstance(expr, Apply) or expr.dtype != int64 or expr.function not in _INDEX_ARITHMETIC:
         return False
     form = affine(expr)
     return bool(form.axes) and not form.others
@@ -110,14 +110,19 @@ def _index_value(c: Context, form: Affine) -> Value:
     base, stride = _split(c, form)
     if stride == 0:
         return c.number(base)
-    return c.emit.add(c.number(base), c.emit.mul(c.lane_numbers(), c.number(stride)))
+    steps = c.lane_numbers()
+    if stride != 1:
+        steps = c.emit.mul(steps, c.number(stride))
+    return steps if base == 0 else c.emit.add(c.number(base), steps)
 
 
 def _split(c: Context, form: Affine) -> tuple[Operand, Operand]:
-    """The form's value in lane 0, and what each further lane adds."""
+    """The form's value in lane 0, and what each further lane adds; the others are single."""
     f = c.builder
     total: Operand = c.size(form.constant)
     terms = [f.mul(c.size(k), c.axes[axis], axis.name) for axis, k in form.axes.items()]
+    singles = ((k, evaluate(c, x)) for k, x in form.others)
+    terms += [f.mul(c.size(k), c.operand(x)) for k, x in singles if x.width == 1]
     for term in sorted(terms, key=f.level_of):
         total = f.add(total, term, "index")
     stride = 0 if c.lane is None else c.size(form.coefficient(c.lane.axis))
@@ -127,17 +132,17 @@ def _split(c: Context, form: Affine) -> tuple[Operand, Operand]:
 def _compares_indices(expr: Apply) -> bool:
     if expr.function not in _COMPARISONS or expr.args[0].dtype != int64:
         return False
-    left, right = affine(expr.args[0]), affine(expr.args[1])
-    return bool(left.axes or right.axes) and not (left.others or right.others)
+    return any(_is_index_arithmetic(x) or isinstance(x, Index) for x in expr.args)
 
 
 def _compare_indices(c: Context, expr: Apply) -> Value:
     """Compare sums of axes with one scalar subtraction and 32-bit lane numbers."""
     f = c.builder
     distance = affine(expr.args[1]) + affine(expr.args[0]).scaled(-1)
+    others = [evaluate(c, x) for _, x in distance.others]
     base, stride = _split(c, distance)
-    if not isinstance(stride, int) or abs(stride) > 2**20:
-        return _compare(c, expr.function, *(_index_value(c, affine(x)) for x in expr.args))
+    if not isinstance(stride, int) or abs(stride) > 2**20 or any(x.width > 1 for x in others):
+        return _compare(c, expr.function, *(evaluate(c, x) for x in expr.args))
     if stride == 0:
         return _compare_zero(c, expr.function, base)
     # base + stride * lane against 0; the base only matters as far as the lanes reach
