@@ -270,7 +270,7 @@ class Tensor:
 class Parameter(Tensor):
     """A tensor with a persistent value, shared by all functions that use it."""
 
-    __slots__ = ("initial", "lock", "storage", "version")
+    __slots__ = ("guard", "initial", "lock", "storage", "version")
 
     def __init__(self, node: Node, initial: Any) -> None:
         super().__init__(node)
@@ -278,6 +278,7 @@ class Parameter(Tensor):
         self.storage: Array | None = None
         # One counter in memory that compiled code may raise; tells prepared values apart.
         self.version: Array = np.zeros(1, np.int64)
+        self.guard: Any = None  # the same for a backend's own calls
         self.lock: Any = None  # held by the functions that update it, while they run
 
     @property

@@ -1,0 +1,235 @@
+"""A compiled function on this CPU: code and memory for each of its variants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.dims import evaluate
+from graphc.errors import GraphcError, RuntimeCheckError
+from graphc.graph import Graph
+from graphc.ops.base import Array
+from graphc.ops.leaf import Constant
+from graphc.ops.leaf import Parameter as ParameterOp
+from graphc.options import Options
+from graphc.pipeline import Program
+from graphc.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
+from graphc.structure import Structure as UserStructure
+from graphc.tensor import Parameter
+from graphc_llvm.artifact import FOLDED, Artifact, artifact, describe, generic_image
+from graphc_llvm.cost import choose_threads
+from graphc_llvm.program import Module, emit_program
+from graphc_llvm.runtime.barrier import NO_FAILURE
+from graphc_llvm.runtime.description import BUFFERS, Description, InputSlot, OutputSlot, Structure
+from graphc_llvm.runtime.guard import Guard
+from graphc_llvm.runtime.memory import aligned_bytes
+from graphc_llvm.runtime.native import NativeFunction
+from graphc_llvm.runtime.pool import PART
+from graphc_llvm.runtime.session import Library, session
+from graphc_llvm.runtime.variant import Variant
+from graphc_llvm.target import Target, host_target
+
+KEPT = 8  # sizes of the generic variant that stay bound
+
+
+class CpuFunction:
+    """Builds variants of one function and runs them; `entry` is the fast way in.
+
+    `program` compiles the graph when first called; a variant found in the cache never calls it.
+    `rng` is the random state (uint64: seed, step); `slow` takes every call that does not fit a
+    bound variant exactly.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        options: Options,
+        program: Callable[[], Program],
+        structure: UserStructure,
+        rng: Array,
+        slow: Callable[..., Any],
+    ) -> None:
+        self.graph, self.options, self.program = graph, options, program
+        self.structure = native_structure(structure)
+        self.random = rng.view(np.uint32)
+        self.target: Target = host_target()
+        self.parameters = [n.face for n in graph.leaves(ParameterOp)]
+        self.updated = [p.face for p, _ in graph.updates]
+        self.checks: dict[int, tuple[int, str]] = {}
+        self._generic: tuple[Module, Library] | None = None
+        self._sized: dict[tuple[tuple[str, int], ...], Runner] = {}
+        guards = list(dict.fromkeys(_guard(p) for p in self.updated))
+        self.native = NativeFunction(
+            graph.name, slow=slow, guards=guards, failure=self.failure
+        )
+
+    @property
+    def entry(self) -> Any:
+        """Call this with arrays."""
+        return self.native.entry
+
+    def build(self, dims: Mapping[str, int]) -> Runner:
+        """A variant for given sizes."""
+        made = artifact(self.graph, self.program, self.target, dims)
+        return self._bind(made, dims, self._load(made.image, made.symbol))
+
+    def build_generic(self) -> Callable[..., list[Array]]:
+        """A variant for all sizes; its tables for the latest sizes stay bound."""
+        if self._generic is None:
+            module = emit_program(self.program(), self.target, None)
+            image = generic_image(self.graph, module, self.target)
+            self._generic = module, self._load(image, module.symbol)
+        return self._run_generic
+
+    def failure(self, code: int) -> GraphcError:
+        """The error of a failed check, with the user's line."""
+        number, message = self.checks.get(code, (-1, f"check {code}"))
+        node = self.graph.nodes[number] if number >= 0 else None
+        text = f"{self.graph.name}: {message}; nothing was updated"
+        return RuntimeCheckError(text, origin=None if node is None else node.origin)
+
+    # -- variants -------------------------------------------------------------------
+
+    def _run_generic(
+        self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array
+    ) -> list[Array]:
+        key = tuple(dims.items())
+        runner = self._sized.pop(key, None)
+        if runner is None:
+            runner = self._size(dims)
+        self._sized[key] = runner  # the latest last
+        while len(self._sized) > KEPT:
+            self._forget(self._sized.pop(next(iter(self._sized))))
+        return runner(arrays, dims, rng)
+
+    def _size(self, dims: Mapping[str, int]) -> Runner:
+        assert self._generic is not None
+        module, library = self._generic
+        made = describe(self.graph, self.program(), module, dims, b"")
+        return self._bind(made, dims, library)
+
+    def _forget(self, runner: Runner) -> None:
+        self.native.rebind([v for v in self.native.variants if v is not runner.variant])
+
+    def _load(self, image: bytes, symbol: str) -> Library:
+        return session().load_object(image, [f"{symbol}_part", f"{symbol}_prepare"])
+
+    def _bind(self, made: Artifact, dims: Mapping[str, int], library: Library) -> Runner:
+        self.checks |= {code: (node, text) for code, node, text in made.checks}
+        slots = {what: BUFFERS + i for i, what in enumerate(made.slots)}
+        prepared = [aligned_bytes(n) for n in made.prepared]
+        variant = Variant(
+            library,
+            self._description(made, dims, slots),
+            self._storages(made, slots, prepared),
+            random=(slots[RNG, 0], self.random) if (RNG, 0) in slots else None,
+            watches=[p.version for p in self._watched()] if prepared else (),
+            bumps=[p.version for p in self.updated],
+        )
+        self.native.bind(variant)
+        prepare = library[f"{made.symbol}_prepare"] if prepared else None
+        return Runner(self.native, variant, prepare)
+
+    def _watched(self) -> list[Parameter]:
+        updated = {id(p) for p in self.updated}
+        return [p for p in self.parameters if id(p) not in updated]
+
+    def _storages(
+        self, made: Artifact, slots: Mapping[tuple[str, int], int], prepared: list[Array]
+    ) -> dict[int, Array]:
+        constants = self.graph.leaves(Constant)
+        found: dict[int, Array] = {}
+        for (role, number), slot in slots.items():
+            if role == PARAMETER:
+                found[slot] = self.parameters[number].memory
+            elif role == CONSTANT:
+                found[slot] = np.ascontiguousarray(constants[number].op.value)  # type: ignore[attr-defined]
+            elif role == FOLDED:
+                found[slot] = np.ascontiguousarray(made.folded[number])
+            elif role == PREPARED:
+                found[slot] = prepared[number]
+        return found
+
+    def _description(
+        self, made: Artifact, dims: Mapping[str, int], slots: Mapping[tuple[str, int], int]
+    ) -> Description:
+        def shape(type: Any) -> tuple[int, ...]:
+            return tuple(evaluate(s, dims) for s in type.shape)
+
+        return Description(
+            self.graph.name,
+            f"{made.symbol}_part",
+            BUFFERS + len(made.slots),
+            tuple(
+                InputSlot(n.name, slots[INPUT, i], n.type.dtype, shape(n.type))
+                for i, n in enumerate(self.graph.inputs)
+            ),
+            tuple(
+                OutputSlot(slots[OUTPUT, i], n.type.dtype, shape(n.type))
+                for i, (_, n) in enumerate(self.graph.outputs)
+            ),
+            self.structure,
+            made.sizes,
+            made.arena_bytes,
+            made.scratch_bytes,
+            choose_threads(made.seconds, self.options.threads or available_threads()),
+            made.seconds,
+        )
+
+
+class Runner:
+    """One bound variant."""
+
+    def __init__(self, native: NativeFunction, variant: Variant, prepare: int | None) -> None:
+        self.native, self.variant, self.prepare = native, variant, prepare
+        if prepare is not None:
+            self._prepare()
+
+    def __call__(
+        self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array
+    ) -> list[Array]:
+        """The outputs in order; raises before anything persistent is written."""
+        if self.prepare is not None and self.variant.stale:
+            self._prepare()
+        outputs = self.variant.description.outputs
+        results: list[Array] = [np.empty(o.shape, o.dtype.numpy) for o in outputs]
+        status = self.native.execute(self.variant, arrays, results)
+        if status != NO_FAILURE:
+            raise self.native.failure(status)
+        return results
+
+    def _prepare(self) -> None:
+        """Compute what depends on parameters alone."""
+        assert self.prepare is not None
+        self.native.activate()
+        PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
+        self.variant.mark_fresh()
+
+
+def native_structure(structure: UserStructure) -> Structure:
+    """The structure of the results as native code builds it."""
+    if structure.kind is None:
+        return Structure("single")
+    flat = all(child.kind is None for child in structure.children)
+    if flat and structure.kind in (tuple, list):
+        return Structure("tuple" if structure.kind is tuple else "list")
+    if flat and structure.kind is dict:
+        return Structure("dict", structure.keys)
+    return Structure("custom", build=structure.build)
+
+
+def _guard(parameter: Parameter) -> Guard:
+    if parameter.guard is None:
+        parameter.guard = Guard()
+    return parameter.guard  # type: ignore[no-any-return]
+
+
+def available_threads() -> int:
+    """The processors that this process may use."""
+    import os
+
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

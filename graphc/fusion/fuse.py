@@ -1,0 +1,389 @@
+"""Graph -> kernels: group, decide what is stored, lower every group, collect the calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.dims import Size, product
+from graphc.fusion.axes import base_of, through_views
+from graphc.fusion.contraction import lower_contraction
+from graphc.fusion.grouping import CONTRACTION, SPECIAL, Group, Grouping, is_computed
+from graphc.fusion.materialise import materialise, readers
+from graphc.fusion.rows import Lowering, RowKernel
+from graphc.fusion.special import lower_copy, lower_special
+from graphc.fusion.values import Checks, Values
+from graphc.fusion.whole import WholeReduction, is_whole
+from graphc.graph import Graph, Node
+from graphc.loops.ir import Buffer, Expr, Load, Store, expressions, operands, walk
+from graphc.ops.base import Elementwise, Reduce, View
+from graphc.ops.leaf import Constant, Iota, Parameter, RandomBits
+from graphc.schedule import (
+    CONSTANT,
+    INPUT,
+    OUTPUT,
+    PARAMETER,
+    RNG,
+    TEMPORARY,
+    Call,
+    Check,
+    Storage,
+)  # fmt: skip
+from graphc.types import TensorType, uint32
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """The kernels of a graph, in no particular order, and every storage they name."""
+
+    calls: tuple[Call, ...]
+    inputs: tuple[Storage, ...]
+    outputs: tuple[Storage, ...]
+    parameters: tuple[Storage, ...]
+    constants: tuple[Storage, ...]
+    rng: Storage
+    checks: tuple[Check, ...]
+
+
+def fuse(graph: Graph) -> Fused:
+    """Compile a graph to loop-level kernels."""
+    return _Fusion(graph).run()
+
+
+class _Fusion:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.grouping = Grouping(graph)
+        self.stored, self.inlined = materialise(graph, self.grouping)
+        self.checks = Checks()
+        self.rng = Storage("rng", TensorType(uint32, (4,)), RNG)
+        self.storage: dict[Node, Storage] = {}
+        self.targets: dict[Node, tuple[Storage, ...]] = {}
+        self.copies: list[tuple[Node, Storage]] = []
+        self.calls: list[Call] = []
+        self._names: dict[str, int] = {}
+        self._readers = readers(graph)
+        self._reading_groups = self._groups_by_leaf()
+
+    def run(self) -> Fused:
+        """All kernels of the graph."""
+        inputs = tuple(self._leaf(n, INPUT) for n in self.graph.inputs)
+        parameters = tuple(self._leaf(n, PARAMETER) for n in self.graph.leaves(Parameter))
+        constants = tuple(self._leaf(n, CONSTANT) for n in self.graph.leaves(Constant))
+        outputs = self._place_outputs()
+        self._place_updates()
+        self._place_temporaries()
+        for group in dict.fromkeys(self.grouping.group_of.values()):
+            if any(n in self.targets for n in group.nodes):
+                self._lower(group)
+        for node, storage in self.copies:
+            self._copy(node, storage)
+        checks = tuple(Check(code, n, _message(n)) for n, code in self.checks.codes.items())
+        return Fused(
+            tuple(self.calls), inputs, outputs, parameters, constants, self.rng, checks
+        )
+
+    # -- storages -------------------------------------------------------------------
+
+    def _leaf(self, node: Node, role: str) -> Storage:
+        name = self._unique(identifier(node.name or node.op.name))
+        self.storage[node] = Storage(name, node.type, role, node)
+        return self.storage[node]
+
+    def _unique(self, name: str) -> str:
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return f"{name}_{count}" if count else name
+
+    def _place_outputs(self) -> tuple[Storage, ...]:
+        outputs = []
+        for name, node in self.graph.outputs:
+            storage = Storage(self._unique(identifier(f"out_{name}")), node.type, OUTPUT, node)
+            outputs.append(storage)
+            if is_computed(node):
+                self.targets[node] = (*self.targets.get(node, ()), storage)
+                self.storage.setdefault(node, storage)
+            else:
+                self.copies.append((node, storage))
+        return tuple(outputs)
+
+    def _place_updates(self) -> None:
+        """New parameter values go straight into the parameter where that is safe."""
+        for parameter, value in self.graph.updates:
+            place = self.storage[parameter]
+            if value is parameter:
+                continue
+            if is_computed(value) and self._may_update(parameter, value):
+                self.targets[value] = (*self.targets.get(value, ()), place)
+            else:
+                self.copies.append((value, place))
+
+    def _may_update(self, parameter: Node, value: Node) -> bool:
+        """Whether the kernel of `value` may write the parameter in place.
+
+        Inside the kernel, the parameter is read at the index that is written, and nowhere else;
+        no other reader of the parameter needs what the kernel makes.
+        """
+        group = self.grouping.group_of[value]
+        if group.kind == SPECIAL or is_whole(group, self._lowering()):
+            return False
+        own = self.grouping.result_axes(value)
+        seen: set[Node] = set()
+        for node in group.nodes:
+            if not self._reads_at(node, parameter, own, self.grouping.axes(node), seen):
+                return False
+        for reader in self._reading_groups.get(parameter, ()):
+            if reader is not group and self.grouping.depends(reader, group):
+                return False
+        return not any(parameter is base_of(root) for _, root in self.graph.outputs)
+
+    def _reads_at(
+        self,
+        node: Node,
+        parameter: Node,
+        own: tuple[int | None, ...],
+        axes: tuple[int | None, ...],
+        seen: set[Node],
+    ) -> bool:
+        """Whether a node (and what is inlined into it) reads the parameter at index `own` only."""
+        for i in node.inputs:
+            base = base_of(i)
+            if base is parameter:
+                shown = through_views(i, own)
+                if not isinstance(node.op, (Elementwise, Reduce)) or shown is None:
+                    return False
+                if any(v is not None and v != w for v, w in zip(shown, axes)):
+                    return False
+                if any(v is not None and v not in shown for v in own):
+                    return False
+            elif base in self.inlined and base not in seen:
+                seen.add(base)
+                if parameter in _leaves_of(base, self.inlined):
+                    return False
+        return True
+
+    def _groups_by_leaf(self) -> dict[Node, dict[Group, None]]:
+        """For every leaf or stored node, the groups that read it, through what is inlined."""
+        found: dict[Node, dict[Group, None]] = {}
+        for node, group in self.grouping.group_of.items():
+            for i in node.inputs:
+                for leaf in _leaves_of(base_of(i), self.inlined):
+                    found.setdefault(leaf, {})[group] = None
+        return found
+
+    def _place_temporaries(self) -> None:
+        for node in self.graph.nodes:
+            if node not in self.stored or not is_computed(node):
+                continue
+            placed = self.targets.get(node, ())
+            if node in self.storage:
+                continue  # an output is readable where it is
+            if not placed or self._read_outside(node):
+                name = self._unique(identifier(node.name or node.op.name))
+                self.storage[node] = Storage(name, node.type, TEMPORARY, node)
+                self.targets[node] = (self.storage[node], *placed)
+
+    def _read_outside(self, node: Node) -> bool:
+        group = self.grouping.group_of[node]
+        if any(base_of(n) is node for n, _ in self.copies):
+            return True
+        return any(self.grouping.group_of[r] is not group for r in self._readers[node])
+
+    # -- lowering -------------------------------------------------------------------
+
+    def _lowering(self) -> Lowering:
+        return Lowering(self.grouping, frozenset(self.targets), self.targets)
+
+    def _values(self, group: Iterable[Node], flat: Size | None = None) -> Values:
+        return Values(self.storage.get, self.rng, self.checks, frozenset(group), flat)
+
+    def _lower(self, group: Group) -> None:
+        lowering = self._lowering()
+        if group.kind == SPECIAL:
+            values = self._values(group.nodes)
+            lower_special(group.nodes[0], self.targets[group.nodes[0]], values)
+        elif group.kind == CONTRACTION:
+            values = self._values(group.nodes)
+            values.shared = self._shared(group)
+            lower_contraction(group, lowering, values)
+        elif is_whole(group, lowering):
+            self._lower_whole(group, lowering)
+            return
+        else:
+            values = self._lower_rows(group, lowering)
+        self._finish(values, group.nodes)
+
+    def _lower_rows(self, group: Group, lowering: Lowering) -> Values:
+        rows = self.grouping.rows(group)
+        flat = None
+        total = product(self.grouping.sizes[v] for v in rows)
+        if len(rows) > 1 and self._is_flat(group, rows):
+            flat = self.grouping.variable(total)
+        values = self._values(group.nodes, total if flat is not None else None)
+        values.shared = self._shared(group)
+        RowKernel(group, lowering, values, flat).build()
+        return values
+
+    def _lower_whole(self, group: Group, lowering: Lowering) -> None:
+        axes = next(self.grouping.axes(n) for n in group.nodes if isinstance(n.op, Reduce))
+        variables = tuple(v for v in axes if v is not None)
+        flat = len(variables) > 1 and self._is_flat(group, variables)
+        total = product(self.grouping.sizes[v] for v in variables)
+        values = self._values(group.nodes, total if flat else None)
+        values.shared = self._shared(group)
+        whole = WholeReduction(group, lowering, values, flat)
+        whole.build_chunks()
+        inside = [n for n in group.nodes if isinstance(n.op, Reduce) or n.type.ndim]
+        self._finish(values, inside)
+        after = [n for n in group.nodes if n not in inside]
+        values = self._values(group.nodes)
+        whole.build_total(values)
+        self._finish(values, after)
+
+    def _shared(self, group: Group) -> frozenset[Node]:
+        """Nodes that several nodes of the group read: computed once and named."""
+        counts: dict[Node, int] = {}
+        for node in group.nodes:
+            for i in node.inputs:
+                counts[base_of(i)] = counts.get(base_of(i), 0) + 1
+        return frozenset(
+            n for n in group.nodes if isinstance(n.op, Elementwise) and counts.get(n, 0) > 1
+        )
+
+    def _is_flat(self, group: Group, rows: tuple[int, ...]) -> bool:
+        """Whether every value read or written runs over all rows in order, or is a number."""
+        inner = self.grouping.inner(group)
+        for node in group.nodes:
+            axes = self.grouping.axes(node)
+            own = tuple(v for v in axes if v is not None)
+            if own and own != rows:
+                return False
+            if isinstance(node.op, (Reduce, Elementwise, RandomBits)) is False:
+                return False
+            if isinstance(node.op, Reduce) and not inner:
+                return False
+            if not all(self._reads_flat(i, axes) for i in node.inputs):
+                return False
+        return True
+
+    def _reads_flat(self, i: Node, axes: tuple[int | None, ...]) -> bool:
+        base = base_of(i)
+        if base.type.size == 1:
+            return True
+        if isinstance(base.op, Iota) or base in self.inlined:
+            return False
+        chain = i
+        while isinstance(chain.op, View):
+            if product(chain.type.shape) != base.type.size:
+                return False
+            chain = chain.inputs[0]
+        ids = tuple(k if s != 1 else None for k, s in enumerate(base.type.shape))
+        shown = through_views(i, ids)
+        return shown is not None and [k for k in shown if k is not None] == [
+            k for k in ids if k is not None
+        ]
+
+    # -- calls ----------------------------------------------------------------------
+
+    def _copy(self, node: Node, storage: Storage) -> None:
+        values = self._values(())
+        lower_copy(node, storage, values)
+        self._finish(values, [], name="copy", part=node.part)
+
+    def _finish(
+        self, values: Values, nodes: list[Node], name: str = "", part: str = ""
+    ) -> None:
+        kernel, arguments = values.kernel(self._unique(name or kernel_name(nodes)))
+        flops: Size = 0
+        for n in nodes:
+            flops = flops + n.op.flops(n.type, *(i.type for i in n.inputs))
+        moved: Size = 0
+        for b, s in zip(kernel.arguments, arguments):
+            moved = moved + s.type.nbytes * ((b in kernel.reads) + (b in kernel.writes))
+        parts = [n.part for n in nodes] or [part]
+        self.calls.append(
+            Call(kernel, arguments, tuple(nodes), flops, moved, _in_place(values), parts[-1])
+        )
+
+
+def _in_place(values: Values) -> tuple[tuple[Storage, Storage], ...]:
+    """Pairs (written, read) whose elements are read only where they are written."""
+    body = values.body()
+    stores = [s for s in walk(body) if isinstance(s, Store)]
+    loads: dict[Buffer, set[tuple[Expr, ...]]] = {}
+    for statement in walk(body):
+        for x in _every(expressions(statement)):
+            if isinstance(x, Load):
+                loads.setdefault(x.buffer, set()).add(x.index)
+    storage = {b: s for s, b in values.buffers.items()}
+    written = {s.buffer for s in stores}
+    pairs = []
+    for s in stores:
+        for b, indices in loads.items():
+            if b in written or b not in storage or s.buffer not in storage:
+                continue
+            if indices == {s.index} and _alike(storage[b], storage[s.buffer]):
+                pairs.append((storage[s.buffer], storage[b]))
+    return tuple(pairs) if len(_nests(body)) == 1 else ()
+
+
+def _alike(a: Storage, b: Storage) -> bool:
+    return a.role == TEMPORARY and b.role == TEMPORARY and a.type.nbytes == b.type.nbytes
+
+
+def _nests(body: tuple[object, ...]) -> list[object]:
+    """The innermost loops: with one, a store follows every load of its iteration."""
+    from graphc.loops.ir import Loop
+
+    return [
+        s for s in walk(body)  # type: ignore[arg-type]
+        if isinstance(s, Loop) and not any(isinstance(t, Loop) for t in s.body)
+    ]  # fmt: skip
+
+
+def _every(roots: tuple[Expr, ...]) -> list[Expr]:
+    seen: dict[Expr, None] = {}
+    stack = list(roots)
+    while stack:
+        x = stack.pop()
+        if x not in seen:
+            seen[x] = None
+            stack.extend(operands(x))
+    return list(seen)
+
+
+def _leaves_of(node: Node, inlined: set[Node]) -> set[Node]:
+    """The stored nodes that reading a node reads, going through what is inlined."""
+    found: set[Node] = set()
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if n in inlined:
+            stack.extend(base_of(i) for i in n.inputs)
+        else:
+            found.add(n)
+    return found
+
+
+def kernel_name(nodes: list[Node]) -> str:
+    """A name after the first few ops."""
+    from graphc.ops.base import Contract
+
+    names = dict.fromkeys("matmul" if isinstance(n.op, Contract) else n.op.name for n in nodes)
+    return "_".join(list(names)[:4])
+
+
+def identifier(text: str) -> str:
+    """A name usable in generated code."""
+    return re.sub(r"\W", "_", text.replace("/", "_"))
+
+
+def _message(node: Node) -> str:
+    if hasattr(node.op, "message"):
+        return str(node.op.message)
+    size = node.inputs[0].type.shape[0]
+    return f"{node.op.name}: an index is out of range for an axis of size {size}"
+
+
+__all__ = ["Fused", "fuse"]

@@ -1,0 +1,282 @@
+"""Compute one element of a node as an expression: the pull half of lowering.
+
+`Values.at(node, index)` is the value of an element as an expression of a kernel under
+construction. Stored values become loads, views become index arithmetic, elementwise nodes
+become applications; what a group binds beforehand (a reduction's result) is found by its index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graphc.dims import Size, product
+from graphc.errors import VerifyError
+from graphc.graph import Node
+from graphc.loops.expression import ExprEmitter
+from graphc.loops.ir import (
+    Apply,
+    Buffer,
+    Check,
+    Const,
+    Expr,
+    Kernel,
+    Let,
+    Load,
+    Ref,
+    Stmt,
+    Store,
+    operands,
+)  # fmt: skip
+from graphc.ops.base import Elementwise, Leaf, Reduce, View
+from graphc.ops.gather import Guard, Take
+from graphc.ops.leaf import Iota, Literal, RandomBits, SizeOf
+from graphc.schedule import Storage
+from graphc.types import bool_, int64, uint32, uint64
+
+At = tuple[Expr, ...]
+
+
+class Checks:
+    """Failure codes of nodes: equal nodes share one."""
+
+    def __init__(self) -> None:
+        self.codes: dict[Node, int] = {}
+
+    def code(self, node: Node) -> int:
+        """The failure code of a checking node; codes count from 0 in order of first use."""
+        return self.codes.setdefault(node, len(self.codes))
+
+
+class Values:
+    """A kernel under construction: buffers, statements of the open block, known values."""
+
+    def __init__(
+        self,
+        storage_of: Callable[[Node], Storage | None],
+        rng: Storage,
+        checks: Checks,
+        computed: frozenset[Node] = frozenset(),
+        flat: Size | None = None,
+    ) -> None:
+        self.e = ExprEmitter()
+        self._storage_of = storage_of
+        self._rng = rng
+        self._checks = checks
+        self._computed = computed  # nodes of this kernel: computed here even if stored
+        self._flat = flat  # set: one loop runs over all elements, indices are linear
+        self._frames: list[dict[Any, Expr]] = [{}]
+        self._blocks: list[list[Stmt]] = [[]]
+        self._names: dict[str, int] = {}
+        self.buffers: dict[Storage, Buffer] = {}
+        self.shared: frozenset[Node] = frozenset()  # worth a name when computed
+
+    # -- statements -----------------------------------------------------------------
+
+    def emit(self, statement: Stmt) -> None:
+        """Append to the open block."""
+        self._blocks[-1].append(statement)
+
+    def open(self) -> None:
+        """Begin a nested block."""
+        self._blocks.append([])
+        self._frames.append({})
+
+    def close(self) -> tuple[Stmt, ...]:
+        """End the nested block and return its statements."""
+        self._frames.pop()
+        return tuple(self._blocks.pop())
+
+    @property
+    def open_block(self) -> list[Stmt]:
+        """The statements of the open block."""
+        return self._blocks[-1]
+
+    def body(self) -> tuple[Stmt, ...]:
+        """The statements of the outermost block."""
+        return tuple(self._blocks[0])
+
+    def name(self, wanted: str) -> str:
+        """A name that no other value of the kernel has."""
+        count = self._names.get(wanted, 0)
+        self._names[wanted] = count + 1
+        return f"{wanted}_{count}" if count else wanted
+
+    # -- buffers --------------------------------------------------------------------
+
+    def buffer(self, storage: Storage) -> Buffer:
+        """The kernel's argument for a storage."""
+        found = self.buffers.get(storage)
+        if found is None:
+            shape = storage.type.shape
+            if self._flat is not None and product(shape) == self._flat:
+                shape = (self._flat,)
+            name = self.name(storage.name)
+            found = self.buffers[storage] = Buffer(name, storage.type.dtype, shape)
+        return found
+
+    def bind(self, node: Node, at: At, value: Expr) -> None:
+        """Make a value known in the open block and below."""
+        self._frames[-1][node, at] = value
+
+    def store(self, storage: Storage, at: At, value: Expr) -> None:
+        """Store an element."""
+        self.emit(Store(self.buffer(storage), at, value))
+
+    def named(self, node: Node, value: Expr) -> Expr:
+        """Give a value that is used more than once a name."""
+        if not isinstance(value, Apply):
+            return value
+        ref = Ref(value.dtype, self.name(node.name.rpartition("/")[2] or node.op.name))
+        self.emit(Let(ref, value))
+        return ref
+
+    # -- elements -------------------------------------------------------------------
+
+    def at(self, node: Node, at: At, where: Expr | None = None) -> Expr:
+        """The element of a node at an index; 0, and nothing is read, where `where` is false."""
+        key = (node, at) if where is None else (node, at, where)
+        for frame in reversed(self._frames):
+            if key in frame:
+                return frame[key]
+        value = self._compute(node, at, where)
+        if node in self.shared and where is None:
+            value = self.named(node, value)
+        self._frames[-1][key] = value
+        return value
+
+    def _compute(self, node: Node, at: At, where: Expr | None) -> Expr:
+        op = node.op
+        if node not in self._computed:
+            storage = self._storage_of(node)
+            if storage is not None:
+                return self._load(storage, at, where)
+        match op:
+            case Literal(value=value, dtype=dtype):
+                return self.e.const(value, dtype)
+            case SizeOf(size=size):
+                return self.e.extent(size)
+            case Iota(axis=axis, dtype=dtype):
+                return self.e.cast(at[axis], dtype)
+            case RandomBits():
+                return self._random(op, node, at)
+            case View():
+                return self._view(node, at, where)
+            case Take():
+                return self._take(node, at, where)
+            case Guard():
+                condition = self.at(node.inputs[1], at, where)
+                self.check(node, condition, where)
+                return self.at(node.inputs[0], at, where)
+            case Elementwise():
+                return op.emit(self.e, *(self.at(i, at, where) for i in node.inputs))  # type: ignore[no-any-return]
+            case Reduce():
+                return self._single(node, op, at, where)
+            case Leaf():
+                raise VerifyError(f"{node} has no storage")
+        raise VerifyError(f"{node} is not computed element by element")
+
+    def _load(self, storage: Storage, at: At, where: Expr | None) -> Expr:
+        buffer = self.buffer(storage)
+        if self._flat is not None and len(at) != len(buffer.shape):
+            at = tuple(self.e.const(0, int64) for _ in buffer.shape)
+        key = ("load", buffer, at, where)
+        return self.e.unique(key, lambda: Load(buffer.dtype, buffer, at, where))  # type: ignore[no-any-return]
+
+    def _view(self, node: Node, at: At, where: Expr | None) -> Expr:
+        (source,) = node.inputs
+        if self._flat is not None:
+            return self.at(source, at if product(source.type.shape) == self._flat else (), where)
+        index, inside = node.op.source_index(self.e, at, source.type, node.type)  # type: ignore[attr-defined]
+        index = tuple(self.e.const(i.value, i.dtype) if isinstance(i, Const) else i for i in index)
+        if inside is None:
+            return self.at(source, index, where)
+        both = inside if where is None else self.e.apply("logical_and", where, inside)
+        value = self.at(source, index, both)
+        zero = self.e.const(False if value.dtype == bool_ else 0, value.dtype)
+        if isinstance(value, Load):
+            return value  # a guarded load is 0 outside by itself
+        return self.e.apply("select", inside, value, zero)
+
+    def _take(self, node: Node, at: At, where: Expr | None) -> Expr:
+        table, rows = node.inputs
+        e = self.e
+        count = e.extent(table.type.shape[0])
+        row = e.cast(self.at(rows, at[: rows.type.ndim], where), int64)
+        zero = e.const(0, int64)
+        row = e.apply("select", e.apply("lt", row, zero), e.apply("add", row, count), row)
+        inside = e.apply("logical_and", e.apply("le", zero, row), e.apply("lt", row, count))
+        self.check(node, inside, where)
+        both = inside if where is None else e.apply("logical_and", where, inside)
+        return self.at(table, (row, *at[rows.type.ndim :]), both)
+
+    def check(self, node: Node, condition: Expr, where: Expr | None) -> None:
+        """Record the node's failure where the condition is false."""
+        if where is not None:
+            outside = self.e.apply("logical_not", where)
+            condition = self.e.apply("logical_or", outside, condition)
+        self.emit(Check(condition, self._checks.code(node)))
+
+    def _random(self, op: RandomBits, node: Node, at: At) -> Expr:
+        e = self.e
+        words = [self._load(self._rng, (e.const(i, int64),), None) for i in range(3)]
+        low, high = op.stream & 0xFFFFFFFF, op.stream >> 32
+        key_low = e.apply("bit_xor", words[0], e.const(low, uint32))
+        key_high = e.apply("bit_xor", words[1], e.const(high, uint32))
+        position = at[0] if self._flat is not None else linear(e, at, node.type.shape)
+        return e.apply("philox", key_low, key_high, words[2], e.cast(position, uint64))
+
+    def _single(self, node: Node, op: Reduce, at: At, where: Expr | None) -> Expr:
+        """A reduction over axes of size 1."""
+        (source,) = node.inputs
+        zero, kept = self.e.const(0, int64), iter(at)
+        index = tuple(zero if a in op.axes else next(kept) for a in range(source.type.ndim))
+        return op.finish(self.e, op.emit(self.e, self.at(source, index, where), zero))  # type: ignore[no-any-return]
+
+    # -- result ---------------------------------------------------------------------
+
+    def kernel(self, name: str) -> tuple[Kernel, tuple[Storage, ...]]:
+        """The kernel of all statements, and the storages of its arguments."""
+        body = self.body()
+        loaded, written = touched(body)
+        reads = tuple(b for b in self.buffers.values() if b in loaded)
+        writes = tuple(b for b in self.buffers.values() if b in written)
+        kernel = Kernel(name, reads, writes, body)
+        storage = {b: s for s, b in self.buffers.items()}
+        return kernel, tuple(storage[b] for b in kernel.arguments)
+
+
+def linear(e: ExprEmitter, at: At, shape: tuple[Size, ...]) -> Expr:
+    """The row-major position of an element."""
+    position: Expr = e.const(0, int64)
+    for i, size in zip(at, shape):
+        position = e.add(e.times(position, size), i)
+    return position
+
+
+def touched(body: tuple[Stmt, ...]) -> tuple[set[Buffer], set[Buffer]]:
+    """The argument buffers that statements load, and those they store."""
+    from graphc.loops.ir import Scratch, expressions, walk
+
+    loaded: set[Buffer] = set()
+    written: set[Buffer] = set()
+    local: set[Buffer] = set()
+    seen: set[Expr] = set()
+    for statement in walk(body):
+        if isinstance(statement, Store):
+            written.add(statement.buffer)
+        if isinstance(statement, Scratch):
+            local.add(statement.buffer)
+        stack = list(expressions(statement))
+        while stack:
+            x = stack.pop()
+            if x in seen:
+                continue
+            seen.add(x)
+            if isinstance(x, Load):
+                loaded.add(x.buffer)
+            stack.extend(operands(x))
+    return loaded - local, written - local
+
+
+__all__ = ["At", "Checks", "Values", "linear", "touched"]
