@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from graphc.errors import BackendError
 from graphc.ops.base import Array
-
-if TYPE_CHECKING:
-    from graphc.pipeline import Program
 
 GROUP = "graphc.backends"
 FOR_TARGET = {"cpu": "llvm", "cuda": "cuda"}
@@ -39,8 +36,13 @@ class Backend(Protocol):
 
     name: str
 
-    def build(self, program: Program, dims: Mapping[str, int] | None) -> Runner:
-        """Code for these sizes; for all sizes when `dims` is None."""
+    def function(self, *args: Any) -> Any:
+        """One function and its variants, from (graph, options, program, structure, rng, slow).
+
+        `program()` compiles the graph when it is needed, `slow` is the call with every check.
+        The result has `entry` (what to call from now on), `build(dims)` and `build_generic()`,
+        which return a `Runner`.
+        """
         ...
 
 

@@ -73,6 +73,7 @@ class CompiledFunction(Inspection):
         self.binding = Binding(self.graph.name, self.graph.inputs, options.cast)
         # What a call goes through. A backend may put a faster one here, which falls back on `call`.
         self.entry: Callable[..., Any] = self.call
+        self._native: Any = None  # the function as its backend keeps it
         self._definition = definition
         self._locks = shared_locks([p.face for p, _ in self.graph.updates])
         self._variants = Variants(self.graph, self._build)
@@ -172,7 +173,14 @@ class CompiledFunction(Inspection):
     def _build(self, dims: Mapping[str, int] | None) -> Runner:
         if self.target == "interpret":
             return Executor(self.graph)
-        return load_backend(FOR_TARGET[self.target]).build(self.program, dims)
+        if self._native is None:
+            backend = load_backend(FOR_TARGET[self.target])
+            self._native = backend.function(
+                self.graph, self.options, lambda: self.program, self.structure, self.rng, self.call
+            )
+        runner = self._native.build(dims) if dims is not None else self._native.build_generic()
+        self.entry = self._native.entry
+        return runner  # type: ignore[no-any-return]
 
     def _check_empty(self, dims: Mapping[str, int]) -> None:
         """Refuse to learn from nothing, and ops that have no value for nothing."""
