@@ -10,8 +10,8 @@ import numpy as np
 
 from graphc.dims import Size, product
 from graphc.errors import DTypeError, ShapeError
-from graphc.ops.base import Array, Contract
-from graphc.types import TensorType
+from graphc.ops.base import Array, Contract, Op
+from graphc.types import TensorType, float32, int32
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -74,6 +74,26 @@ class Dot(Contract):
         """Two per product."""
         x, y = types
         return 2 * product(self.sizes(x, y).values())
+
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """Plain, transposed, batched, by vectors, over several labels and over none of size 0."""
+        forms: tuple[tuple[Labels, Labels, Labels, tuple[Size, ...]], ...] = (
+            ((0, 1), (1, 2), (0, 2), (3, 5, 7)),
+            ((1, 0), (2, 1), (2, 0), (3, 5, 7)),
+            ((0, 1), (1,), (0,), (17, 33)),
+            ((0, 1), (0, 2), (1, 2), (4, 3, 2)),
+            ((3, 0, 1), (3, 1, 2), (3, 0, 2), (2, 3, 4, 2)),
+            ((0, 1, 2), (2, 1, 3), (3, 0), (2, 3, 4, 5)),
+            ((0, 1), (1, 2), (0, 2), (2, 0, 3)),
+            ((0, 1), (1, 2), (0, 2), (0, 3, 2)),
+            ((0, 1), (1, 2), (0, 2), (1, 1, 1)),
+        )  # fmt: skip
+        return tuple(
+            (cls(a, b, out), tuple(TensorType(t, tuple(n[i] for i in x)) for x in (a, b)))
+            for a, b, out, n in forms
+            for t in (float32, int32)
+        )
 
     def attributes(self) -> str:
         """As an einsum string."""

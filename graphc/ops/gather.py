@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from graphc.dims import Size
 from graphc.errors import DTypeError, ShapeError
 from graphc.loops.scalar import ScalarEmitter
-from graphc.ops.base import Array, Elementwise, Gather, Scatter
-from graphc.types import TensorType, bool_
+from graphc.ops.base import Array, Elementwise, Gather, Op, Scatter
+from graphc.types import TensorType, bool_, float32, int32, int64
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
+
+Domain = tuple[tuple[float, float], ...]
+Sizes = tuple[Size, ...]
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Take(Gather):
     """
 
     name = "take"
+    domain: ClassVar[Domain] = ((-4.0, 4.0), (-3.0, 2.0))
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         """indices.shape + x.shape[1:]."""
@@ -44,6 +49,18 @@ class Take(Gather):
         """numpy's take."""
         return np.asarray(np.take(x, checked_rows(x, indices), axis=0))
 
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """Rows of 3 at indices of several ranks."""
+        shapes: tuple[tuple[Sizes, Sizes], ...] = (
+            ((3,), ()), ((3, 5), (7,)), ((3, 2, 4), (2, 2)), ((3, 5), (0,)), ((3, 0), (2,)),
+        )  # fmt: skip
+        return tuple(
+            (cls(), (TensorType(float32, x), TensorType(kind, i)))
+            for x, i in shapes
+            for kind in (int32, int64)
+        )
+
 
 @dataclass(frozen=True)
 class ScatterAdd(Scatter):
@@ -53,6 +70,7 @@ class ScatterAdd(Scatter):
     """
 
     name = "scatter_add"
+    domain: ClassVar[Domain] = ((-4.0, 4.0), (-3.0, 2.0), (-4.0, 4.0))
 
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
         """The type of x."""
@@ -79,6 +97,14 @@ class ScatterAdd(Scatter):
         result = np.array(x)
         np.add.at(result, checked_rows(x, indices), updates)
         return result
+
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """Rows of 3, most of them added to several times."""
+        return tuple(
+            (cls(), (x, indices, x.with_shape(indices.shape + x.shape[1:])))
+            for _, (x, indices) in Take.samples()
+        )
 
 
 @dataclass(frozen=True)
@@ -111,6 +137,14 @@ class Guard(Elementwise):
     def emit(self, e: ScalarEmitter[Any], x: Any, condition: Any) -> Any:
         """x; the lowering emits the check."""
         return x
+
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """A condition beside every kind of dtype."""
+        return tuple(
+            (cls("failed"), (TensorType(dtype, (3, 5)), TensorType(bool_, (3, 5))))
+            for dtype in (float32, int32, bool_)
+        )
 
 
 def checked_rows(x: Array, indices: Array) -> Array:
