@@ -99,7 +99,10 @@ class _Driver:
             decode(self.c, index, self.plan.batch)
             self._depths(Part(first_block, blocks, first_panel, low, high))
 
-        self._parts("batch", begin, end, each, batch)
+        if self.plan.batch:
+            self._parts("batch", begin, end, each, batch)
+        else:
+            batch(0, begin, end)
 
     def _parts(
         self,

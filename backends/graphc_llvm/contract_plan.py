@@ -14,9 +14,11 @@ from graphc.types import DType
 from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of
 from graphc_llvm.contract_match import Contraction, Span, recognise
 from graphc_llvm.contract_shape import (
+    PAGE,
     Tiling,
     choose_tiling,
     known,
+    most_rows,
     panel_count,
     row_block_count,
     tiling_cost,
@@ -28,6 +30,12 @@ LONGEST_CHAIN = 4096  # steps that a tile does at once
 KEPT_BYTES = 512 * 1024  # what the partial sums of one chunk may take
 STAGED_BYTES = 512 * 1024  # what the staged rows of one chunk may take
 CHUNK = 64  # row blocks of a chunk where the number of rows is not known
+# a panel is copied before use if it lies on so many pages and serves so many rows
+NARROW_PAGES, NARROW_ROWS = 48, 64
+WIDE_PAGES, WIDE_ROWS = 512, 512
+CACHE_LINE = 64
+TURN_CYCLES = 6.0  # for one vector of a transposed tile
+SCATTER_CYCLES = 4.0  # for one element that is stored by itself
 PADDING = 16  # elements between staged rows, so that they do not meet in the same cache sets
 
 
@@ -53,7 +61,8 @@ class Access:
 class ContractPlan:
     """A contraction with all decisions made.
 
-    `depth_block` steps of the first reduction axis are done by a tile at once (None: all). A
+    `turned`: the output's neighbours lie along the rows, so tiles are transposed before the
+    epilogue. A tile does `depth_block` steps of the first reduction axis at once (None: all). A
     thread needs `scratch_bytes` of scratch memory, aligned to 64.
     """
 
@@ -67,6 +76,7 @@ class ContractPlan:
     batch: tuple[Span, ...]
     left: Access
     right: Access
+    turned: bool
     tiling: Tiling
     depth_block: int | None
     chunk_blocks: int | None
@@ -197,14 +207,38 @@ def _arrange(found: Contraction, target: Target, row: Span, column: Span) -> Con
     batch = found.batch
     if left.load is None:  # rows are staged for one value of the outer rows at a time
         outer_rows, batch = (), (*batch, *outer_rows)
-    stride = 1 if left.load is None else _offset(left.load).coefficient(row.axis)
+    stride = 1 if left.load is None else left.coefficient(row.axis)
+    turned = _is_turned(found, row.axis, column.axis)
+    most = min(most_rows(stride, dtype), lanes if turned else target.vector_registers)
     depth = product(s.size for s in found.reduction)
     outer = product(s.size for s in (*outer_rows, *batch, *outer_columns))
-    tiling = choose_tiling(target, dtype, row.size, outer, column.size, depth, stride)
-    return ContractPlan(
+    tiling = choose_tiling(target, dtype, row.size, outer, column.size, depth, most)
+    plan = ContractPlan(
         found, target, dtype, row, outer_rows, column, outer_columns, batch,
-        left, right, tiling, None, None, None,
+        left, right, turned, tiling, None, None, None,
     )  # fmt: skip
+    return replace(plan, right=replace(right, load=None)) if _is_scattered(plan) else plan
+
+
+def _is_turned(found: Contraction, row: Axis, column: Axis) -> bool:
+    """True if the first store finds neighbours along the rows, not along the columns."""
+    if not found.stores:
+        return False
+    offset = flat_offset(found.stores[0].buffer, found.stores[0].index)
+    return offset.coefficient(column) not in (0, 1) and offset.coefficient(row) == 1
+
+
+def _is_scattered(plan: ContractPlan) -> bool:
+    """True if a panel read in place touches so many pages that copying it first is cheaper."""
+    if plan.right.load is None or not plan.reduction:
+        return False
+    itemsize = plan.dtype.itemsize
+    step = known(plan.right.coefficient(plan.reduction[-1].axis)) * itemsize
+    pages = known(plan.depth) * step // PAGE
+    rows = known(plan.row.size) * known(product(s.size for s in plan.outer_rows))
+    if plan.tiling.width * itemsize <= CACHE_LINE:
+        return pages >= NARROW_PAGES and rows >= NARROW_ROWS
+    return pages >= WIDE_PAGES and rows >= WIDE_ROWS
 
 
 def _access(value: Expr, dtype: DType, axis: Axis, steps: list[Axis], unit: int) -> Access:
@@ -293,10 +327,12 @@ def _estimate(plan: ContractPlan) -> float:
     if plan.right.load is None:
         price = 2.0 if plan.right.along is plan.column.axis else 4.0
         cost += price * columns * outer_columns * batch * depth / lanes
-    store = plan.contraction.stores[0] if plan.contraction.stores else None
-    if store is not None:
-        offset = flat_offset(store.buffer, store.index)
-        if offset.coefficient(plan.column.axis) != 1 and columns > 1:
-            cost += 2.0 * rows * columns * outer
+    if plan.turned:
+        blocks = -(-rows // max(1, plan.tiling.rows))
+        cost += TURN_CYCLES * blocks * columns * outer
+    elif plan.contraction.stores and columns > 1:
+        offset = flat_offset(plan.contraction.stores[0].buffer, plan.contraction.stores[0].index)
+        if offset.coefficient(plan.column.axis) != 1:
+            cost += SCATTER_CYCLES * rows * columns * outer
     preferred = plan.contraction.lanes is plan.column.axis
     return cost * (1.0 if preferred else 1.02)

@@ -36,7 +36,8 @@ class Shape:
     def step_cycles(self) -> float:
         """Cycles for one step of the reduction."""
         multiply = self.rows * self.vectors / FMA_PER_CYCLE
-        load = (self.rows + self.vectors) / LOADS_PER_CYCLE
+        # a vector that crosses a cache line is loaded twice
+        load = (self.rows + 2 * self.vectors) / LOADS_PER_CYCLE
         return max(multiply, load, FMA_LATENCY) + STEP_CYCLES
 
 
@@ -74,14 +75,13 @@ def choose_tiling(
     outer: Size,
     columns: Size,
     depth: Size,
-    row_stride: Size,
+    most: int,
 ) -> Tiling:
     """The cheapest tiling of `outer` times `rows` rows, `columns` columns, `depth` steps.
 
-    `row_stride` is the distance in elements between neighbouring rows of the broadcast operand.
+    A tile has at most `most` rows.
     """
     lanes = target.lanes(dtype)
-    most = _most_rows(row_stride, dtype)
     shapes = [s for s in candidate_shapes(target) if s.rows <= most]
     if isinstance(rows, int):
         shapes = [s for s in shapes if s.rows <= max(1, rows)]
@@ -111,7 +111,7 @@ def known(size: Size) -> int:
     return size if isinstance(size, int) else USUAL
 
 
-def _most_rows(row_stride: Size, dtype: DType) -> int:
+def most_rows(row_stride: Size, dtype: DType) -> int:
     """How many rows stay in the first cache at once, by the sets that they share."""
     if not isinstance(row_stride, int) or row_stride == 0:
         return 4 * WAYS

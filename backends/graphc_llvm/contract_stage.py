@@ -153,21 +153,29 @@ class Staging:
         f, lanes, width = self.builder, self.lanes, len(counts) * self.lanes
         start = f.mul(flat, last.count, "step")
         whole = f.round_down(last.count, lanes, "whole")
+        full = counts[-1] == lanes
 
-        def square(index: Operand, mask: Value | None) -> None:
+        def squares(index: Operand, mask: Value | None) -> None:
             first = f.mul(f.add(start, index, "step"), width, "place")
-            for v, count in enumerate(counts):
-                at = f.add(column, v * lanes, "column")
-                turned = self._square(last, f.add(last.begin, index), at, count, mask)
+
+            def square(v: Operand, _: list[str]) -> list[str]:
+                shift = f.mul(v, lanes, "shift")
+                count = lanes if full else f.sub(counts[0], shift, "count")
+                at = f.add(column, shift, "column")
+                with self.c.inside():
+                    turned = self._square(last, f.add(last.begin, index), at, count, mask)
                 for step, value in enumerate(turned):
-                    self._store(value, f.add(first, step * width + v * lanes))
+                    self._store(value, f.add(f.add(first, shift), step * width))
+                return []
+
+            f.loop("stage_vector", 0, len(counts), 1, [], square)
 
         def body(index: Operand, _: list[str]) -> list[str]:
-            square(index, None)
+            squares(index, None)
             return []
 
         def rest(index: Operand, _: list[str]) -> list[str]:
-            square(index, lane_mask(self.c.emit, lanes, f.sub(last.count, index, "left")))
+            squares(index, lane_mask(self.c.emit, lanes, f.sub(last.count, index, "left")))
             return []
 
         f.loop("stage", 0, whole, lanes, [], body)
@@ -182,7 +190,7 @@ class Staging:
         rows = []
         for lane in range(self.lanes):
             # columns that do not exist repeat the last one
-            self.c.axes[axis] = f.add(column, f.maximum(f.minimum(lane, final), 0), "column")
+            self.c.axes[axis] = f.add(column, f.minimum(lane, final), "column")
             rows.append(self._lanes(last.axis, step, mask))
         return transpose(self.c.emit, rows)
 

@@ -16,14 +16,19 @@ from graphc.loops.ir import (
     expressions,
     operands,
 )
+from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.contract_plan import ContractPlan
-from graphc_llvm.contract_shape import Shape
+from graphc_llvm.contract_shape import Shape, known
+from graphc_llvm.emit_address import address
 from graphc_llvm.emit_context import Context, Lane
 from graphc_llvm.emit_loops import emit_block
+from graphc_llvm.emit_value import evaluate
 from graphc_llvm.text import Carried, FunctionBuilder, Operand, Parameter, identifier
-from graphc_llvm.tiles import Stream, Tile, lane_mask
-from graphc_llvm.values import Value
+from graphc_llvm.tiles import Stream, Tile, lane_mask, transpose
+from graphc_llvm.values import Value, memory_type
 
+CACHE_LINE = 64
+FETCH_DEPTH = 128  # shorter chains do not hide the fetching of what they update
 INLINE_OPERATIONS = 200  # epilogue operations of a tile that are written out row by row
 
 
@@ -110,6 +115,8 @@ class _TileBody:
 
     def emit(self) -> None:
         """Write the chain and the epilogue."""
+        if not (self.kind.clamped or self.plan.turned) and known(self.plan.depth) >= FETCH_DEPTH:
+            self._fetch_ahead()
         start = self.tile.zeros()
         kept = [Carried(self.tile.type, zero, "c") for zero in start]
         if self.plan.depth_block is not None:
@@ -134,6 +141,25 @@ class _TileBody:
         self.builder.when(self.builder.compare("eq", "%last", 0), [], keep, "keep")
         self.builder.when(self.builder.compare("ne", "%last", 0), [], finish, "finish")
 
+    def _fetch_ahead(self) -> None:
+        """Ask for the cache lines that the epilogue will write, while the chain runs."""
+        c, f, plan = self.c, self.builder, self.plan
+        for place in plan.contraction.stores:
+            if flat_offset(place.buffer, place.index).coefficient(plan.column.axis) != 1:
+                continue
+            line = max(plan.tiling.lanes, CACHE_LINE // place.buffer.dtype.itemsize)
+            for row in range(self.kind.shape.rows):
+                c.axes[plan.row.axis] = f.add(self.first_row, row, "row")
+                with c.inside():
+                    first = address(c, place.buffer, place.index, evaluate).pointer
+                for column in range(0, self.kind.shape.vectors * plan.tiling.lanes, line):
+                    self._prefetch(f.gep(first, memory_type(place.buffer.dtype), column))
+        c.axes[plan.row.axis] = self.first_row
+
+    def _prefetch(self, pointer: str) -> None:
+        numbers: list[tuple[str, Operand]] = [("i32", 1), ("i32", 3), ("i32", 1)]
+        self.builder.call_effect("@llvm.prefetch.p0", [("ptr", pointer), *numbers])
+
     # ------------------------------------------------------------------ operands
 
     def _left(self) -> Stream:
@@ -156,6 +182,9 @@ class _TileBody:
     # ------------------------------------------------------------------ epilogue
 
     def _finish(self, sums: list[str]) -> None:
+        if self.plan.turned:
+            self._finish_turned(sums)
+            return
         rows, vectors = self.kind.shape.rows, self.kind.shape.vectors
         work = _operations(self.plan) * rows * vectors
         if work <= INLINE_OPERATIONS and not self.kind.clamped:
@@ -175,6 +204,34 @@ class _TileBody:
             return []
 
         f.loop("finish", 0, "%valid" if self.kind.clamped else rows, 1, [], body)
+
+    def _finish_turned(self, sums: list[str]) -> None:
+        """Exchange rows and lanes, then finish column by column with the rows in lanes."""
+        c, f, plan, shape = self.c, self.builder, self.plan, self.kind.shape
+        lanes, element, size = plan.tiling.lanes, self.tile.element, plan.dtype.itemsize
+        memory = f.stack("sums", element, shape.vectors * lanes * lanes)
+        nothing = [c.emit.spread(c.emit.const(0.0, plan.dtype), lanes)] * (lanes - shape.rows)
+        for v in range(shape.vectors):
+            column = [Value(text, plan.dtype, lanes) for text in sums[v :: shape.vectors]]
+            for lane, value in enumerate(transpose(c.emit, [*column, *nothing])):
+                place = f.gep(memory, element, (v * lanes + lane) * lanes)
+                f.store(self.tile.type, value.text, place, size)
+        rows: Operand = "%valid" if self.kind.clamped else shape.rows
+        mask = lane_mask(c.emit, lanes, rows)
+
+        def body(index: Operand, _: list[str]) -> list[str]:
+            self._pin()
+            place = f.gep(memory, element, f.mul(index, lanes))
+            text = f.load(self.tile.type, place, size, "c")
+            c.axes[plan.column.axis] = f.add(self.first_column, index, "column")
+            with c.inside(lane=Lane(plan.row.axis, lanes, mask)):
+                c.refs[plan.contraction.accumulator.refs[0].name] = Value(text, plan.dtype, lanes)
+                emit_block(c, plan.epilogue)
+            return []
+
+        counts = self._counts()
+        whole = (shape.vectors - 1) * lanes
+        f.loop("finish", 0, f.add(counts[-1], whole), 1, [], body)
 
     def _pin(self) -> None:
         """Keep loads of what the epilogue writes inside the loop over rows."""
