@@ -8,11 +8,12 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Protocol
 
+from graphc.config import environment
 from graphc.errors import BackendError
 from graphc.ops.base import Array
 
 GROUP = "graphc.backends"
-FOR_TARGET = {"cpu": "llvm", "cuda": "cuda"}
+FOR_TARGET = {"cpu": "llvm", "cuda": "cuda", "interpret": "interpret"}
 # In a checkout nothing is installed, so no entry point says where a backend is.
 _MODULES = {"llvm": "graphc_llvm", "cuda": "graphc_cuda"}
 
@@ -44,6 +45,13 @@ class Backend(Protocol):
         which return a `Runner`.
         """
         ...
+
+
+def backend_name(target: str) -> str:
+    """The backend for a target; for "cpu" the environment may name another one."""
+    if target == "cpu":
+        return environment().backend or FOR_TARGET[target]
+    return FOR_TARGET[target]
 
 
 def load_backend(name: str) -> Backend:

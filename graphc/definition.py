@@ -10,6 +10,7 @@ from typing import Any
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.binding import label, unbindable
+from graphc.dims import Dim
 from graphc.errors import ArgumentError, DTypeError, GraphcError, NameError, ShapeError
 from graphc.graph import Graph, Node
 from graphc.modes import resolve_mode
@@ -23,11 +24,12 @@ Updates = Mapping[Parameter, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Definition:
-    """A checked graph, the structure of its outputs, its parameters by name, its optimiser."""
+    """A checked graph, the structure of its outputs, and by name its parameters and its dims."""
 
     graph: Graph
     structure: Structure
     parameters: Mapping[str, Parameter]
+    dims: Mapping[str, Dim]
     optimizer: Any = None
 
 
@@ -44,7 +46,8 @@ def define(inputs: Any, outputs: Any, updates: Any, mode: str, name: str) -> Def
     pairs = tuple((p.node, value.node) for p, value in merged.items())
     graph = resolve_mode(Graph(nodes, named, pairs, name), mode)
     check_fed(graph)
-    return Definition(graph, structure, find_parameters(graph), optimizer)
+    dims = merge_dims(nodes)
+    return Definition(graph, structure, find_parameters(graph), dims, optimizer)
 
 
 def check_inputs(inputs: Any) -> tuple[Node, ...]:
@@ -142,6 +145,21 @@ def find_parameters(graph: Graph) -> Mapping[str, Parameter]:
                 node,
                 hint="build them under different scopes, or share one",
             )
+    return MappingProxyType(found)
+
+
+def merge_dims(inputs: Iterable[Node]) -> Mapping[str, Dim]:
+    """The dims of the inputs by name, with the tightest bounds that any of them has."""
+    found: dict[str, Dim] = {}
+    for node in inputs:
+        for dim in node.type.dims():
+            old = found.get(dim.name, dim)
+            bounds = [d.max for d in (old, dim) if d.max is not None]
+            low, high = max(old.min, dim.min), min(bounds, default=None)
+            if high is not None and high < low:
+                text = f"dim {dim.name} is at least {low} and at most {high}"
+                raise _error(ShapeError, text, node)
+            found[dim.name] = Dim(dim.name, high, low)
     return MappingProxyType(found)
 
 

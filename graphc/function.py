@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc import origin as origins
-from graphc.backend import FOR_TARGET, Runner, load_backend
+from graphc.backend import Runner, backend_name, load_backend
 from graphc.binding import Binding
 from graphc.definition import Definition, define
+from graphc.dims import Dim
 from graphc.epoch import run_epoch
 from graphc.errors import ArgumentError, ShapeError
 from graphc.graph import Graph
@@ -101,6 +102,11 @@ class CompiledFunction(Inspection):
         return self._definition.parameters
 
     @property
+    def dims(self) -> Mapping[str, Dim]:
+        """The dims of the inputs by name, with the tightest bounds that any input gives."""
+        return self._definition.dims
+
+    @property
     def optimizer(self) -> Any:
         """The optimiser behind the updates (a tuple of several); None if there is none."""
         return self._definition.optimizer
@@ -134,13 +140,7 @@ class CompiledFunction(Inspection):
 
     def specialize(self, **dims: int) -> None:
         """Compile for these sizes now."""
-        known = {d.name: d for n in self.graph.inputs for d in n.type.dims()}
-        if set(dims) != set(known):
-            raise ArgumentError(
-                f"{self.name}: specialize needs {', '.join(known) or 'nothing'},"
-                f" got {', '.join(dims) or 'nothing'}",
-                origin=origins.find_origin(),
-            )
+        check_dims(self.name, self.dims, dims)
         with self._locks:
             self._variants.specialize(dims)
 
@@ -171,10 +171,11 @@ class CompiledFunction(Inspection):
         return compile_graph(self.graph, self.options)
 
     def _build(self, dims: Mapping[str, int] | None) -> Runner:
-        if self.target == "interpret":
+        name = backend_name(self.target)
+        if name == "interpret":
             return Executor(self.graph)
         if self._native is None:
-            backend = load_backend(FOR_TARGET[self.target])
+            backend = load_backend(name)
             self._native = backend.function(
                 self.graph, self.options, lambda: self.program, self.structure, self.rng, self.call
             )
@@ -197,6 +198,25 @@ class CompiledFunction(Inspection):
                 hint=f"do not call it when {empty} is 0",
             )
         specialize(self.graph, dims)
+
+
+def check_dims(name: str, known: Mapping[str, Dim], given: Mapping[str, Any]) -> None:
+    """Raise unless there is one value within its bounds for every dim."""
+    if set(given) != set(known):
+        raise ArgumentError(
+            f"{name}: specialize needs {', '.join(known) or 'nothing'},"
+            f" got {', '.join(given) or 'nothing'}",
+            origin=origins.find_origin(),
+        )
+    for word, value in given.items():
+        dim = known[word]
+        integral = isinstance(value, int) and not isinstance(value, bool)
+        if not integral or value < dim.min or (dim.max is not None and value > dim.max):
+            most = "" if dim.max is None else f" and at most {dim.max}"
+            raise ArgumentError(
+                f"{name}: dim {word} must be an int of at least {dim.min}{most}, got {value!r}",
+                origin=origins.find_origin(),
+            )
 
 
 class Locks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.graph import Graph, Node
-from graphc.ops.training import ModeSwitch, StateUpdate
+from graphc.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.rebuild import rebuild, replace_nodes
 
 
@@ -15,7 +15,7 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
     In training the updates that marks stand for are added, except of parameters that the user
     updates. Several marks of one parameter are chained in their order.
     """
-    marks = [n for n in graph.nodes if isinstance(n.op, (ModeSwitch, StateUpdate))]
+    marks = [n for n in graph.nodes if isinstance(n.op, (ModeSwitch, StateUpdate, CustomGradient))]
     if not marks:
         return graph
     branch = 0 if mode == "train" else 1
@@ -23,7 +23,8 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
     def choose(node: Node) -> Node | None:
         if isinstance(node.op, ModeSwitch):
             return node.inputs[branch]
-        return node.inputs[0] if isinstance(node.op, StateUpdate) else None
+        kept = isinstance(node.op, (StateUpdate, CustomGradient))
+        return node.inputs[0] if kept else None
 
     new = rebuild(graph.roots, choose)
     resolved = graph.substitute(new)

@@ -8,6 +8,7 @@ import pytest
 
 import graphc as gx
 from graphc import errors
+from graphc.backend import load_backend
 from graphc.ops.leaf import RandomBits
 from graphc.ops.training import ModeSwitch, StateUpdate
 from graphc.tensor import lift_op
@@ -363,3 +364,21 @@ def test_substitute():
     np.testing.assert_allclose(got, np.exp([1, 2]), rtol=1e-6)
     with pytest.raises(errors.ShapeError, match=r"w is f32\[2\], its replacement is f32\[3\]"):
         gx.substitute(y, {w: gx.constant([1.0, 2.0, 3.0])})
+
+
+def test_dims_have_the_tightest_bounds():
+    x, t = gx.input("x", (gx.dim("batch", max=8), 2)), gx.input("t", (gx.dim("batch", min=2),))
+    f = interpret([x, t, gx.input("u", ("batch",))], x.sum())
+    assert (f.dims["batch"].min, f.dims["batch"].max) == (2, 8)
+    for bad in (1, 9, 2.5, True):
+        with pytest.raises(errors.ArgumentError, match="at least 2 and at most 8, got"):
+            f.specialize(batch=bad)
+    few = gx.input("few", (gx.dim("batch", max=1),))
+    with pytest.raises(errors.ShapeError, match="dim batch is at least 2 and at most 1"):
+        interpret([t, few], [])
+
+
+def test_backends_are_found_by_name():
+    with pytest.raises(errors.BackendError, match="there is no backend 'abacus'") as caught:
+        load_backend("abacus")
+    assert "llvm" in caught.value.hint

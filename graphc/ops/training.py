@@ -1,9 +1,12 @@
-"""Markers for what differs between training and inference; resolved when a function is compiled."""
+"""Markers, which are gone when a function is compiled: for what differs between training and
+inference, and for gradients that the user wrote.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ops.base import Array, Op
@@ -67,6 +70,26 @@ class StateUpdate(Op):
     def evaluate(self, value: Array, parameter: Array, new: Array) -> Array:
         """The value."""
         return value
+
+
+@dataclass(frozen=True, eq=False)
+class CustomGradient(Op):
+    """The first input; its cotangent goes to the other inputs, through `pull`."""
+
+    name = "custom_gradient"
+    pull: Callable[[Any], tuple[Any, ...]] = field(repr=False)
+
+    def infer(self, y: TensorType, *xs: TensorType) -> TensorType:
+        """The type of the first input."""
+        return y
+
+    def vjp(self, y: Tensor, dy: Tensor, *inputs: Tensor) -> tuple[Tensor | None, ...]:
+        """What the user's function makes of the cotangent."""
+        return (None, *self.pull(dy))
+
+    def evaluate(self, y: Array, *xs: Array) -> Array:
+        """The first input."""
+        return y
 
 
 def _same_type(name: str, x: TensorType, y: TensorType) -> None:

@@ -1,0 +1,103 @@
+"""Forward mode and whole matrices of derivatives, made of reverse mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc import functions as fn
+from graphc import graph as graphs
+from graphc import origin as origins
+from graphc.autodiff.reverse import grad, vjp
+from graphc.errors import ArgumentError, GradientError, UnsupportedError
+from graphc.ops import leaf
+from graphc.rebuild import substitute
+from graphc.structure import flatten, flatten_like, map_structure
+from graphc.tensor import Tensor, lift, lift_op, zeros_like
+
+
+def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
+    """The tangents of `outputs` (structured like it), given those of `wrt` (like it).
+
+    A vjp is linear in its cotangents, so its own vjp with respect to them is the jvp. Outputs
+    that do not depend on `wrt` have zeros.
+    """
+    ys, structure = flatten(outputs)
+    xs, of_wrt = flatten(wrt)
+    given = flatten_like(of_wrt, tangents, "tangents")
+    dxs = [_like(x, dx, "tangent") for x, dx in zip(xs, given)]
+    seeds = [lift_op(leaf.Input(f"cotangent {i}", y.type)) for i, y in enumerate(ys)]
+    pulled = vjp(ys, xs, seeds, unreachable="zero")
+    pushed = vjp(pulled, seeds, dxs, unreachable="zero")
+    found = substitute(pushed, {seed: zeros_like(seed) for seed in seeds})
+    return structure.build(found)
+
+
+def hvp(loss: Tensor, wrt: Any, vectors: Any) -> Any:
+    """The product of the Hessian of a scalar with vectors structured like `wrt`."""
+    xs, structure = flatten(wrt)
+    vs = [_like(x, v, "vector") for x, v in zip(xs, flatten_like(structure, vectors, "vectors"))]
+    gradients = grad(loss, xs, unreachable="zero")
+    return structure.build(vjp(gradients, xs, vs, unreachable="zero"))
+
+
+def jacobian(outputs: Any, wrt: Any) -> Any:
+    """All derivatives of `outputs` by `wrt`: for every output a structure like `wrt`, of tensors
+    with shape output.shape + x.shape. Needs sizes that are known.
+    """
+    return map_structure(
+        lambda y: map_structure(lambda x: _jacobian(lift(y), x), wrt),
+        outputs,
+    )
+
+
+def hessian(loss: Tensor, wrt: Any) -> Any:
+    """The second derivatives of a scalar: for every x of `wrt` a structure like `wrt`."""
+    return jacobian(grad(loss, wrt, unreachable="zero"), wrt)
+
+
+def _jacobian(y: Tensor, x: Tensor) -> Tensor:
+    """By rows or by columns, whichever are fewer."""
+    rows, columns = _count(y), _count(x)
+    if not rows or not columns:
+        return fn.zeros((*y.shape, *x.shape), dtype=x.dtype)
+    if rows <= columns:
+        lines = [vjp(y, x, basis, unreachable="zero") for basis in _basis(y, rows)]
+        return fn.reshape(fn.stack(lines, axis=0), (*y.shape, *x.shape))
+    lines = [jvp(y, x, basis) for basis in _basis(x, columns)]
+    return fn.reshape(fn.stack(lines, axis=-1), (*y.shape, *x.shape))
+
+
+def _count(x: Tensor) -> int:
+    if not isinstance(x, Tensor):
+        raise ArgumentError(
+            f"jacobian: needs tensors, got {type(x).__name__}", origin=origins.find_origin()
+        )
+    if not isinstance(x.size, int):
+        raise UnsupportedError(
+            f"jacobian: needs known sizes, got {x.type}",
+            operands=graphs.describe((x.node,)),
+            origin=origins.find_origin(),
+        )
+    return x.size
+
+
+def _basis(x: Tensor, count: int) -> list[Tensor]:
+    """One tensor like x for each element, 1 there and 0 elsewhere."""
+    index = fn.arange(count)
+    return [fn.reshape(fn.astype(index == i, x.dtype), x.shape) for i in range(count)]
+
+
+def _like(x: Any, value: Any, what: str) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise ArgumentError(
+            f"needs tensors to differentiate with respect to, got {type(x).__name__}",
+            origin=origins.find_origin(),
+        )
+    tensor = lift(value, x.dtype)
+    if tensor.type != x.type:
+        raise GradientError(
+            f"the {what} of {x.name or x.node.op.name} must be {x.type}, got {tensor.type}",
+            operands=graphs.describe((x.node, tensor.node)),
+            origin=origins.find_origin(),
+        )
+    return tensor

@@ -1,0 +1,128 @@
+"""Forward mode, Hessians and Jacobians, and gradients of one's own."""
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc import errors
+from graphc.interpret import evaluate
+from graphc.ops.training import CustomGradient
+
+RNG = np.random.default_rng(0)
+W = RNG.normal(size=(3, 2))
+
+
+def test_jvp_against_numpy():
+    x, w = gx.input("x", ("n", 3), "float64"), gx.input("w", (3, 2), "float64")
+    dx, dw = gx.input("dx", ("n", 3), "float64"), gx.input("dw", (3, 2), "float64")
+    outputs = {"y": gx.tanh(x @ w), "same": dx}
+    found = gx.jvp(outputs, [x, w], [dx, dw])
+    for n in (0, 1, 4):
+        a, da, db = RNG.normal(size=(n, 3)), RNG.normal(size=(n, 3)), RNG.normal(size=(3, 2))
+        feeds = {x: a, w: W, dx: da, dw: db}
+        got, none = evaluate([found["y"], found["same"]], feeds)
+        np.testing.assert_allclose(got, (1 - np.tanh(a @ W) ** 2) * (da @ W + a @ db), rtol=1e-12)
+        assert not none.any()
+
+
+def test_jvp_needs_only_the_inputs():
+    x = gx.input("x", (2,))
+    out = gx.jvp(x / (1.0 + x * x), x, gx.constant([1.0, 0.0]))
+    f = gx.compile([x], out, target="interpret")  # no cotangent is left over
+    np.testing.assert_allclose(f([0.5, 3.0]), [(1 - 0.25) / 1.25**2, 0], rtol=1e-6)
+
+
+def test_jvp_refuses_other_types():
+    x = gx.input("x", (2,))
+    with pytest.raises(errors.GradientError, match=r"tangent of x must be f32\[2\], got f32\[\]"):
+        gx.jvp(x * x, x, 1.0)
+
+
+def test_hvp_and_hessian():
+    x, y = gx.input("x", (3,), "float64"), gx.input("y", (2,), "float64")
+    loss = gx.exp(x).sum() * (y * y).sum() + (x**3).sum()
+    a, b = RNG.normal(size=3), RNG.normal(size=2)
+    h = gx.hessian(loss, {"x": x, "y": y})
+    blocks = [h["x"]["x"], h["x"]["y"], h["y"]["x"], h["y"]["y"]]
+    xx, xy, yx, yy = evaluate(blocks, {x: a, y: b})
+    e = np.exp(a)
+    np.testing.assert_allclose(xx, np.diag(e * (b @ b) + 6 * a), atol=1e-12)
+    np.testing.assert_allclose(xy, np.outer(e, 2 * b), atol=1e-12)
+    np.testing.assert_allclose(yx, xy.T, atol=1e-12)
+    np.testing.assert_allclose(yy, 2 * e.sum() * np.eye(2), atol=1e-12)
+    u, v = RNG.normal(size=3), RNG.normal(size=2)
+    found = gx.hvp(loss, [x, y], [gx.constant(u), gx.constant(v)])
+    hu, hv = evaluate(found, {x: a, y: b})
+    np.testing.assert_allclose(hu, xx @ u + xy @ v, atol=1e-12)
+    np.testing.assert_allclose(hv, yx @ u + yy @ v, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 3), (0, 3)])
+def test_jacobian_by_rows_and_by_columns(shape):
+    x = gx.input("x", shape, "float64")
+    y = gx.tanh(x @ gx.constant(W))
+    a = RNG.normal(size=shape)
+    (got,) = evaluate([gx.jacobian(y, x)], {x: a})
+    want = np.zeros((*shape[:1], 2, *shape))
+    slope = 1 - np.tanh(a @ W) ** 2
+    for i in range(shape[0]):
+        want[i, :, i] = slope[i][:, None] * W.T
+    np.testing.assert_allclose(got, want, atol=1e-12)
+    (wide,) = evaluate([gx.jacobian(y.sum(axis=0), x)], {x: a})
+    np.testing.assert_allclose(wide, want.sum(axis=0), atol=1e-12)
+
+
+def test_jacobian_needs_known_sizes():
+    x = gx.input("x", ("n",))
+    with pytest.raises(errors.UnsupportedError, match=r"needs known sizes, got f32\[n\]"):
+        gx.jacobian(x, x)
+
+
+# ------------------------------------------------------------------ custom gradients
+
+
+def test_straight_through():
+    @gx.custom_gradient
+    def rounded(x):
+        return gx.round(x), lambda dy: dy
+
+    x = gx.input("x", (3,))
+    y = rounded(x * 2.0)
+    f = gx.compile([x], [y, gx.grad((y * y).sum(), x)], target="interpret")
+    value, slope = f([0.3, 0.8, -1.4])
+    assert value.tolist() == [1, 2, -3]
+    assert slope.tolist() == [4, 8, -12]
+    assert not [n for n in f.graph.nodes if isinstance(n.op, CustomGradient)]
+
+
+def test_several_outputs_and_arguments():
+    @gx.custom_gradient
+    def both(x, y):
+        return {"sum": x + y, "product": x * y}, lambda ds, dp: (ds * 10.0 + dp * y, None)
+
+    x, y = gx.input("x", ()), gx.input("y", ())
+    out = both(x, y)
+    dx, dy = gx.grad(out["sum"] + 2.0 * out["product"], [x, y], unreachable="zero")
+    assert evaluate([dx, dy], {x: 3.0, y: 5.0}) == [20, 0]
+
+
+def test_custom_gradients_differentiate_again():
+    @gx.custom_gradient
+    def cube(x):
+        return x * x * x, lambda dy: dy * 3.0 * x * x
+
+    x = gx.input("x", ())
+    second = gx.grad(gx.grad(cube(x), x), x)
+    assert second.eval({x: 2.0}) == 12
+
+
+def test_bad_custom_gradients():
+    x = gx.input("x", (2,))
+    with pytest.raises(errors.ArgumentError, match="backward must be a function"):
+        gx.custom_gradient(lambda x: (x, x))(x)
+    with pytest.raises(errors.ArgumentError, match=r"must return \(outputs, backward\)"):
+        gx.custom_gradient(lambda x: 3)(x)
+    with pytest.raises(errors.GradientError, match=r"argument 0 must be f32\[2\], got f32\[\]"):
+        gx.grad(gx.custom_gradient(lambda x: (x, lambda dy: dy.sum()))(x).sum(), x)
+    with pytest.raises(errors.ArgumentError, match="2 cotangents for 1 arguments"):
+        gx.grad(gx.custom_gradient(lambda x: (x, lambda dy: (dy, dy)))(x).sum(), x)
