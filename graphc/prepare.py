@@ -20,7 +20,7 @@ def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...]
     A temporary that a prepare call makes and another call reads becomes PREPARED.
     """
     updated = {p for p, _ in graph.updates}
-    makers = {s: c for c in calls for s in c.writes}
+    makers = {s: c for c in calls for s in c.writes if s.role != PARAMETER}
     fixed: dict[Call, bool] = {}
     for call in topological_calls(calls, makers):
         fixed[call] = all(_is_fixed(s, updated, makers, fixed) for s in call.reads) and all(

@@ -14,7 +14,7 @@ from graphc.types import int64
 
 def lower_contraction(group: Group, lowering: Lowering, values: Values) -> None:
     """Emit loops over the result, the reduction inside, and the epilogue after it."""
-    node = group.nodes[0]
+    node = next(n for n in group.nodes if isinstance(n.op, Dot))
     op = node.op
     assert isinstance(op, Dot)
     e = values.e

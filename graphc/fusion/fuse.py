@@ -10,7 +10,7 @@ from graphc.dims import Size, product
 from graphc.fusion.axes import base_of, through_views
 from graphc.fusion.contraction import lower_contraction
 from graphc.fusion.grouping import CONTRACTION, SPECIAL, Group, Grouping, is_computed
-from graphc.fusion.materialise import materialise, readers
+from graphc.fusion.materialise import materialise
 from graphc.fusion.rows import Lowering, RowKernel
 from graphc.fusion.special import lower_copy, lower_special
 from graphc.fusion.values import Checks, Values
@@ -63,7 +63,6 @@ class _Fusion:
         self.copies: list[tuple[Node, Storage]] = []
         self.calls: list[Call] = []
         self._names: dict[str, int] = {}
-        self._readers = readers(graph)
         self._reading_groups = self._groups_by_leaf()
 
     def run(self) -> Fused:
@@ -159,7 +158,7 @@ class _Fusion:
                     return False
             elif base in self.inlined and base not in seen:
                 seen.add(base)
-                if parameter in _leaves_of(base, self.inlined):
+                if parameter in _leaves_of(base, self.inlined | self.grouping.uniform):
                     return False
         return True
 
@@ -168,13 +167,13 @@ class _Fusion:
         found: dict[Node, dict[Group, None]] = {}
         for node, group in self.grouping.group_of.items():
             for i in node.inputs:
-                for leaf in _leaves_of(base_of(i), self.inlined):
+                for leaf in _leaves_of(base_of(i), self.inlined | self.grouping.uniform):
                     found.setdefault(leaf, {})[group] = None
         return found
 
     def _place_temporaries(self) -> None:
         for node in self.graph.nodes:
-            if node not in self.stored or not is_computed(node):
+            if node not in self.stored:
                 continue
             placed = self.targets.get(node, ())
             if node in self.storage:
@@ -188,7 +187,7 @@ class _Fusion:
         group = self.grouping.group_of[node]
         if any(base_of(n) is node for n, _ in self.copies):
             return True
-        return any(self.grouping.group_of[r] is not group for r in self._readers[node])
+        return any(self.grouping.group_of.get(r) is not group for r in self.grouping.readers[node])
 
     # -- lowering -------------------------------------------------------------------
 

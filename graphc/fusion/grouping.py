@@ -21,6 +21,8 @@ from graphc.ops.base import Contract, Elementwise, Gather, Join, Leaf, Reduce, S
 from graphc.ops.leaf import RandomBits
 
 ROWS, CONTRACTION, SPECIAL = "rows", "contraction", "special"
+UNIFORM_COST = 12  # flops of a number that is not worth a kernel and a barrier
+CHEAP = 4  # flops per element that are not worth a round trip through memory
 
 
 @dataclass(eq=False)
@@ -44,11 +46,17 @@ class Grouping:
         self.graph = graph
         self.position = {n: i for i, n in enumerate(graph.nodes)}
         self.group_of: dict[Node, Group] = {}
+        self.readers = readers(graph)
+        self._roots = {base_of(r) for r in graph.roots}
         self.sizes: list[Size] = []
         self._same: list[int] = []
-        for node in graph.nodes:
-            if is_computed(node):
-                self._place(node)
+        self.uniform = find_uniform(graph, self._roots)
+        placed = [n for n in graph.nodes if is_computed(n) and n not in self.uniform]
+        for node in placed:
+            self._place(node)
+        for node in placed:  # what only now has inner variables may take in more
+            if self.group_of[node].kind == ROWS:
+                self._merge_others(node, self.group_of[node])
 
     # -- variables ------------------------------------------------------------------
 
@@ -210,11 +218,24 @@ class Grouping:
     # -- merging ----------------------------------------------------------------------
 
     def _merge_others(self, node: Node, group: Group) -> None:
-        if group.kind != ROWS:
-            return
         for other in self._input_groups(node):
-            if other is not group and other.kind == ROWS and self._may_merge(node, group, other):
+            if other is group or other.kind != ROWS:
+                continue
+            if group.kind == CONTRACTION and not self._is_for(other, node):
+                continue
+            if self._may_merge(node, group, other):
                 self._merge(group, other)
+
+    def _is_for(self, group: Group, reader: Node) -> bool:
+        """Whether a group is a few cheap elementwise nodes that one node alone reads."""
+        for n in group.nodes:
+            if not isinstance(n.op, Elementwise) or n.op.cost > CHEAP or not n.op.pure:
+                return False
+            if n in self._roots or any(
+                r is not reader and self.group_of.get(r) is not group for r in self.readers[n]
+            ):
+                return False
+        return True
 
     def _may_merge(self, node: Node, group: Group, other: Group) -> bool:
         """Unify the rows through the node's axes, when every condition holds."""
@@ -318,6 +339,34 @@ class Grouping:
             seen.add(g)
             stack.extend(g.before)
         return False
+
+
+def find_uniform(graph: Graph, roots: set[Node]) -> set[Node]:
+    """Numbers made of leaves by a few operations: every kernel computes them again.
+
+    So 1 / batch, which the gradient of a mean needs, does not wait for the mean.
+    """
+    cost: dict[Node, int] = {}
+    for node in graph.nodes:
+        if node.type.ndim or node in roots or not isinstance(node.op, Elementwise):
+            continue
+        total = node.op.cost if node.op.pure else UNIFORM_COST + 1
+        for base in map(base_of, node.inputs):
+            known = isinstance(base.op, Leaf) and not base.type.ndim
+            total += 0 if known else cost.get(base, UNIFORM_COST + 1)
+        if total <= UNIFORM_COST:
+            cost[node] = total
+    return set(cost)
+
+
+def readers(graph: Graph) -> dict[Node, list[Node]]:
+    """For every computed node or leaf, the computed nodes that read it, directly or as a view."""
+    result: dict[Node, list[Node]] = {n: [] for n in graph.nodes}
+    for node in graph.nodes:
+        if is_computed(node):
+            for base in dict.fromkeys(base_of(i) for i in node.inputs):
+                result[base].append(node)
+    return result
 
 
 def is_small(sizes: Iterable[Size]) -> bool:

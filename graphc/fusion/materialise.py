@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from graphc.dims import Poly, Size, evaluate
+from graphc.dims import Poly, Size, dims_of, evaluate
 from graphc.fusion.axes import base_of
-from graphc.fusion.grouping import Grouping, is_computed
+from graphc.fusion.grouping import CHEAP, Grouping
 from graphc.graph import Graph, Node
 from graphc.ops.base import Contract, Elementwise, Gather, Join, Scatter
 from graphc.ops.gather import Guard
 
 NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
-CHEAP = 4  # flops per element that are not worth a round trip through memory
 
 
 def nominal(size: Size) -> int:
     """A number for a size: dims count as their maximum, or `NOMINAL`."""
     if not isinstance(size, Poly):
         return size
-    dims = {atom.name: atom.max or NOMINAL for atom in _dims(size)}
+    dims = {atom.name: atom.max or NOMINAL for atom in dims_of(size)}
     return evaluate(size, dims)
-
-
-def _dims(size: Size) -> tuple[object, ...]:
-    from graphc.dims import dims_of
-
-    return dims_of(size)
-
-
-def readers(graph: Graph) -> dict[Node, list[Node]]:
-    """For every computed node or leaf, the computed nodes that read it, directly or as a view."""
-    result: dict[Node, list[Node]] = {n: [] for n in graph.nodes}
-    for node in graph.nodes:
-        if is_computed(node):
-            for base in dict.fromkeys(base_of(i) for i in node.inputs):
-                result[base].append(node)
-    return result
 
 
 def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]:
@@ -42,19 +25,19 @@ def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]
 
     A value is stored when it leaves its group and is no cheap function of one stored value.
     """
-    reading = readers(graph)
+    reading = grouping.readers
     roots = {base_of(r) for r in graph.roots}
     stored: set[Node] = set()
     inlined: set[Node] = set()
     for node in graph.nodes:
-        if not is_computed(node):
+        if node not in grouping.group_of:
             continue
         group = grouping.group_of[node]
-        outside = [r for r in reading[node] if grouping.group_of[r] is not group]
+        outside = [r for r in reading[node] if grouping.group_of.get(r) is not group]
         if node in roots:
             stored.add(node)
         elif outside:
-            cheap = _is_cheap(node, stored, inlined) and not any(map(_needs_bytes(node), outside))
+            cheap = _is_cheap(node, stored, grouping) and not any(map(_needs_bytes(node), outside))
             (inlined if cheap else stored).add(node)
     return stored, inlined
 
@@ -70,14 +53,22 @@ def _needs_bytes(node: Node):  # type: ignore[no-untyped-def]
     return check
 
 
-def _is_cheap(node: Node, stored: set[Node], inlined: set[Node]) -> bool:
-    """An elementwise function of one stored value of its own size, and of nothing larger."""
-    if not isinstance(node.op, Elementwise) or isinstance(node.op, Guard) or node.op.cost > CHEAP:
-        return False
-    large = 0
-    for base in dict.fromkeys(base_of(i) for i in node.inputs):
-        if is_computed(base) and base not in stored:
+def _is_cheap(node: Node, stored: set[Node], grouping: Grouping) -> bool:
+    """A few flops on one stored value of its own size, and on nothing else of that size."""
+    flops, large = 0, set()
+    stack, seen = [node], {node}
+    while stack:
+        n = stack.pop()
+        if not isinstance(n.op, Elementwise) or not n.op.pure:
             return False
-        if nominal(base.type.size) * 8 > nominal(node.type.size):
-            large += 1
-    return large <= 1
+        flops += n.op.cost
+        if flops > CHEAP:
+            return False
+        for base in dict.fromkeys(base_of(i) for i in n.inputs):
+            if base in grouping.group_of and base not in stored:
+                if base not in seen:
+                    seen.add(base)
+                    stack.append(base)
+            elif nominal(base.type.size) * 8 > nominal(node.type.size):
+                large.add(base)
+    return len(large) <= 1

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from graphc.dims import Size, product
 from graphc.fusion.axes import Axes, base_of, through_views
-from graphc.fusion.grouping import Group, Grouping
-from graphc.fusion.materialise import CHEAP, nominal
+from graphc.fusion.grouping import CHEAP, Group, Grouping
+from graphc.fusion.materialise import nominal
 from graphc.fusion.values import Values
 from graphc.graph import Node
 from graphc.loops.ir import (
