@@ -382,3 +382,14 @@ def test_backends_are_found_by_name():
     with pytest.raises(errors.BackendError, match="there is no backend 'abacus'") as caught:
         load_backend("abacus")
     assert "llvm" in caught.value.hint
+
+
+def test_a_label_out_of_range_is_a_failed_check():
+    x, t = gx.input("x", ("n", 4)), gx.input("t", ("n",), "int32")
+    w = gx.parameter("w", (4, 3))
+    loss = gx.nn.softmax_cross_entropy(x @ w, t).mean()
+    step = interpret([x, t], loss, updates={w: w - gx.grad(loss, w)})
+    with pytest.raises(errors.RuntimeCheckError, match=r"label is outside 0\.\.3-1") as caught:
+        step(np.ones((2, 4)), [0, 3])
+    assert caught.value.origin.filename == __file__
+    assert not w.value.any()
