@@ -84,7 +84,7 @@ def known_nonzero(x: Tensor) -> bool:
 
 
 def pow(x: Any, y: Any) -> Tensor:
-    """x ** y; a negative integer power of integers is a RuntimeCheckError.
+    """x ** y; negative powers of integers are truncated towards 0.
 
     The powers 2, 1, 0.5 and -1 of floats are x * x, x, sqrt(x) and 1 / x.
     """
@@ -92,11 +92,7 @@ def pow(x: Any, y: Any) -> Tensor:
         special = special_power(x, float(y))
         if special is not None:
             return special
-    a, b = same_dtype("pow", (x, y))
-    if b.dtype.kind == "i" and not known_nonnegative(b):
-        check = "pow: integers have no negative integer powers"
-        b = lift_op(Guard(check), b, b >= 0)
-    return together(Pow(), a, b)
+    return together(Pow(), x, y)
 
 
 def special_power(x: Tensor, y: float) -> Tensor | None:
@@ -114,11 +110,6 @@ def special_power(x: Tensor, y: float) -> Tensor | None:
 
         return sqrt(x)
     return None
-
-
-def known_nonnegative(x: Tensor) -> bool:
-    """Whether x is a number that is not negative."""
-    return isinstance(x.node.op, Literal) and x.node.op.value >= 0
 
 
 def negative(x: Any) -> Tensor:

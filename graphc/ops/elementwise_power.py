@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pow(Elementwise):
-    """x ** y; for integers y is not negative (the function checks it)"""
+    """x ** y; negative powers of integers are truncated towards 0"""
 
     name = "pow"
     kinds = "iuf"
@@ -36,24 +36,16 @@ class Pow(Elementwise):
         return dx, dy
 
     def evaluate(self, x: Array, y: Array) -> Array:
-        """numpy's power."""
-        return compute(np.power, x, y) if x.dtype.kind not in "iu" else np.asarray(np.power(x, y))
+        """numpy's power; negative powers of integers are truncated: 0 but for x = 1 and -1."""
+        if x.dtype.kind not in "iu":
+            return compute(np.power, x, y)
+        powers = np.power(x, np.maximum(y, 0))
+        units = np.where(np.abs(x) == 1, np.where(y % 2 == 0, 1, x), 0)
+        return np.where(y < 0, units, powers).astype(x.dtype)
 
     def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
-        """As defined at the loop level; integers by squaring, bit by bit of y."""
-        dtype = e.dtype(x)
-        if dtype.is_float:
-            return e.apply("pow", x, y)
-        one, zero = e.const(1, dtype), e.const(0, dtype)
-        result, square = one, x
-        for bit in range(dtype.bits):
-            mask = e.const(1 << bit, dtype)
-            if bit == dtype.bits - 1 and dtype.kind == "i":
-                break  # y is not negative
-            chosen = e.ne(e.bit_and(y, mask), zero)
-            result = e.mul(result, e.select(chosen, square, one))
-            square = e.mul(square, square)
-        return result
+        """As defined at the loop level."""
+        return e.apply("pow", x, y)
 
 
 def lift_pow(x: Tensor, y: Tensor) -> Tensor:

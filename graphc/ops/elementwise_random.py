@@ -56,9 +56,9 @@ class NormalFloat(Flat):
         return types[0].with_dtype(float32)
 
     def evaluate(self, first: Array, second: Array) -> Array:
-        """In float64, rounded once."""
-        u = ((first >> np.uint32(8)).astype(np.float64) + 1.0) * 2.0**-24
-        v = (second >> np.uint32(8)).astype(np.float64) * 2.0**-24
+        """u = (first + 1/2) / 2**32 in float32, all else in float64 and rounded once."""
+        u = (first.astype(np.float32) + np.float32(0.5)).astype(np.float64) * 2.0**-32
+        v = second.astype(np.float64) * 2.0**-32
         return np.asarray(np.sqrt(-2.0 * np.log(u)) * np.cos(2.0 * np.pi * v), np.float32)
 
     def emit(self, e: ScalarEmitter[Any], first: Any, second: Any) -> Any:
