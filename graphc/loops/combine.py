@@ -113,13 +113,13 @@ def _mean_m2(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
 
 def _logsumexp(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
     """Keep (m, l) with log(sum) = m + log(l); the smaller m is rescaled to the larger."""
-    (m, l), (other, more) = running, new
+    (m, weight), (other, more) = running, new
     top, low = maximum(e, m, other), minimum(e, m, other)
     one = e.const(1.0, e.dtype(m))
     # equal infinities have no difference
     factor = e.select(e.eq(low, top), one, exp(e, e.sub(low, top)))
     rises = e.lt(m, other)
-    kept, scaled = e.select(rises, more, l), e.select(rises, l, more)
+    kept, scaled = e.select(rises, more, weight), e.select(rises, weight, more)
     return top, e.add(kept, e.mul(scaled, factor))
 
 

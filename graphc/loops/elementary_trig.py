@@ -1,0 +1,133 @@
+"""Sine, cosine and the error function, for float32 and float64.
+
+The argument is reduced by multiples of pi/2 given in parts of 27 bits (Cody and Waite): exact to
+the last place for |x| below `TRIGONOMETRIC_LIMIT`; beyond, the result is only kept in [-1, 1].
+The polynomials are minimax fits computed for this file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.loops.elementary_exp import exp
+from graphc.loops.formats import (
+    FORMATS,
+    Emitter,
+    clamp,
+    polynomial,
+    round_product,
+    widened,
+    with_sign,
+)
+from graphc.types import float32, float64
+
+TRIGONOMETRIC_LIMIT = 1e8
+TWO_OVER_PI = 0.6366197723675814
+# pi / 2; times an integer of 26 bits, all parts but the last are exact
+HALF_PI = (1.570796325802803, 9.920935739593517e-10, 5.721188709663575e-18, 1.6446256936324258e-26)
+
+# sin x = x + x**3 * P(x**2), cos x = 1 - x**2 / 2 + x**4 * P(x**2), |x| <= pi / 4
+SIN = {
+    float32: (-0.16666655242443085, 0.008332183584570885, -0.00019517019973136485),
+    float64: (-0.1666666666666664, 0.00833333333332465, -0.00019841269831479932,
+              2.755731424164029e-06, -2.5050840422805676e-08, 1.590138647455504e-10),
+}  # fmt: skip
+COS = {
+    float32: (0.04166664555668831, -0.0013887343229725957, 2.4438108084723353e-05),
+    float64: (0.04166666666666663, -0.0013888888888878399, 2.4801587291503276e-05,
+              -2.7557314794757963e-07, 2.0875768864833412e-09, -1.1361431188365991e-11),
+}  # fmt: skip
+
+# erf x = x * P(x**2) / Q(x**2), |x| <= ERF_END, rounded to float32
+ERF_END = 3.88
+ERF_ABOVE = (
+    1.1283791693482583, 0.1921323590735378, 0.05546252719870092, 0.004171103523061299,
+    0.0004019003608182746, 6.447487481188883e-06,
+)  # fmt: skip
+ERF_BELOW = (
+    1.0, 0.5036062834457624, 0.11702061876439207, 0.01615367448447726, 0.0013978127331966616,
+    7.01063637340182e-05, 2.409294162398362e-07,
+)  # fmt: skip
+# erf x = x + x * P(x**2), |x| <= 1, and erf x = 1 - exp(-P(x - ERF_CENTRE)), 1 <= x <= ERF_LAST
+ERF_SMALL = (
+    0.1283791670955126, -0.3761263890318375, 0.11283791670954882, -0.02686617064507777,
+    0.005223977624829659, -0.0008548326981727513, 0.00012055331155848396, -1.492559665788034e-05,
+    1.6461028449527009e-06, -1.6350670108799604e-07, 1.466258365467372e-08,
+    -1.1385217895320503e-09, 5.980548789491044e-11,
+)  # fmt: skip
+ERF_CENTRE, ERF_LAST = 1.75, 5.95
+ERF_LARGE = (
+    4.317863525433222, 3.959610900813415, 0.9099401664967349, 0.02053884038164268,
+    -0.0046249304988303834, 0.0009640986491057258, -0.0001745230648837837, 2.37414616180401e-05,
+    -8.275181598348782e-07, -8.908508942038503e-07, 4.0192565565140557e-07,
+    -1.131395373321377e-07, 2.3082614240159905e-08, -2.79883739422489e-09,
+    -2.478971654149102e-10, 2.803318253848984e-10, -1.0234130599090366e-10,
+    2.532947621863806e-11, -4.501606816300563e-12, 5.501723570721654e-13,
+    -4.125152568131256e-14, 1.4235822809288677e-15,
+)  # fmt: skip
+
+
+def _reduce(e: Emitter, x: Any) -> tuple[Any, Any]:
+    """Return r = |x| - n * pi / 2 in x's dtype and n in the low bits of an integer of its width."""
+    dtype, wide = e.dtype(x), FORMATS[float64]
+    magnitude = e.cast(e.abs(x), float64)
+    n, bits = round_product(e, wide, magnitude, TWO_OVER_PI)
+    r = magnitude
+    for part in HALF_PI:
+        r = e.fma(n, e.const(-part, float64), r)
+    r = clamp(e, r, -0.8, 0.8)
+    return e.cast(r, dtype), e.cast(bits, FORMATS[dtype].integer)
+
+
+def _quarter_turns(e: Emitter, x: Any, r: Any, quarter: Any) -> Any:
+    """Return sin(r + quarter * pi / 2)."""
+    f = FORMATS[e.dtype(x)]
+    z = e.mul(r, r)
+    sine = e.fma(e.mul(z, polynomial(e, z, SIN[f.dtype])), r, r)
+    half, one = e.const(0.5, f.dtype), e.const(1.0, f.dtype)
+    drop = e.mul(z, half)
+    cosine = e.sub(one, drop)
+    # what was lost in 1 - z/2, then the rest
+    lost = e.sub(e.sub(one, cosine), drop)
+    cosine = e.add(cosine, e.fma(e.mul(z, z), polynomial(e, z, COS[f.dtype]), lost))
+    one_bit, two_bit = e.const(1, f.integer), e.const(2, f.integer)
+    odd = e.ne(e.bit_and(quarter, one_bit), e.const(0, f.integer))
+    value = e.bitcast(e.select(odd, cosine, sine), f.integer)
+    sign = e.shl(e.bit_and(quarter, two_bit), e.const(f.integer.bits - 2, f.integer))
+    return e.bitcast(e.bit_xor(value, sign), f.dtype)
+
+
+@widened
+def sin(e: Emitter, x: Any) -> Any:
+    """The sine of an angle in radians."""
+    f = FORMATS[e.dtype(x)]
+    r, quarter = _reduce(e, x)
+    value = e.bitcast(_quarter_turns(e, x, r, quarter), f.integer)
+    sign = e.bit_and(e.bitcast(x, f.integer), e.const(f.sign_bit, f.integer))
+    return e.bitcast(e.bit_xor(value, sign), f.dtype)
+
+
+@widened
+def cos(e: Emitter, x: Any) -> Any:
+    """The cosine of an angle in radians."""
+    f = FORMATS[e.dtype(x)]
+    r, quarter = _reduce(e, x)
+    return _quarter_turns(e, x, r, e.add(quarter, e.const(1, f.integer)))
+
+
+@widened
+def erf(e: Emitter, x: Any) -> Any:
+    """The error function."""
+    if e.dtype(x) == float32:
+        x = clamp(e, x, -ERF_END, ERF_END)
+        z = e.mul(x, x)
+        above = e.mul(x, polynomial(e, z, ERF_ABOVE))
+        return e.div(above, polynomial(e, z, ERF_BELOW))
+    f = FORMATS[float64]
+    one = e.const(1.0, f.dtype)
+    magnitude = e.abs(x)
+    small = e.fma(x, polynomial(e, e.mul(x, x), ERF_SMALL), x)
+    limited = clamp(e, magnitude, 1.0, ERF_LAST)
+    shifted = e.sub(limited, e.const(ERF_CENTRE, f.dtype))
+    large = e.sub(one, exp(e, e.neg(polynomial(e, shifted, ERF_LARGE))))
+    return e.select(e.lt(magnitude, one), small, with_sign(e, f, large, x))
