@@ -33,8 +33,7 @@ def lower_contraction(group: Group, lowering: Lowering, values: Values) -> None:
             axes = lowering.grouping.result_axes(member)
             own = _index_of(member, axes, lowering, node, at, values)
             value = values.at(member, own)
-            for storage in lowering.targets[member]:
-                values.store(storage, own, value)
+            values.store_later(member, lowering.targets[member], own, value)
     for label in reversed(looped):
         body = values.close()
         lanes = label == looped[-1]

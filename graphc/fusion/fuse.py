@@ -11,7 +11,7 @@ from graphc.fusion.axes import base_of, through_views
 from graphc.fusion.contraction import lower_contraction
 from graphc.fusion.grouping import CONTRACTION, SPECIAL, Group, Grouping, is_computed
 from graphc.fusion.materialise import materialise
-from graphc.fusion.rows import Lowering, RowKernel
+from graphc.fusion.rows import Lowering, RowKernel, stage_levels
 from graphc.fusion.special import lower_copy, lower_special
 from graphc.fusion.values import Checks, Values
 from graphc.fusion.whole import WholeReduction, is_whole
@@ -127,6 +127,9 @@ class _Fusion:
         group = self.grouping.group_of[value]
         if group.kind == SPECIAL or is_whole(group, self._lowering()):
             return False
+        levels = stage_levels(group, self.grouping)
+        if levels[value] < max(levels.values()):
+            return False  # a later stage may read the parameter again
         own = self.grouping.result_axes(value)
         seen: set[Node] = set()
         for node in group.nodes:
@@ -247,7 +250,9 @@ class _Fusion:
             for i in node.inputs:
                 counts[base_of(i)] = counts.get(base_of(i), 0) + 1
         return frozenset(
-            n for n in group.nodes if isinstance(n.op, Elementwise) and counts.get(n, 0) > 1
+            n
+            for n in group.nodes
+            if isinstance(n.op, Elementwise) and counts.get(n, 0) + (n in self.targets) > 1
         )
 
     def _is_flat(self, group: Group, rows: tuple[int, ...]) -> bool:

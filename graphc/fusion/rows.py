@@ -134,8 +134,7 @@ class RowKernel:
 
     def _store(self, node: Node, at: tuple[Expr, ...], value: Expr) -> None:
         if node in self.lowering.stored:
-            for storage in self.lowering.targets[node]:
-                self.values.store(storage, at, value)
+            self.values.store_later(node, self.lowering.targets[node], at, value)
 
     # -- one stage --------------------------------------------------------------------
 

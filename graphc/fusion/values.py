@@ -67,6 +67,7 @@ class Values:
         self._flat = flat  # set: one loop runs over all elements, indices are linear
         self._frames: list[dict[Any, Expr]] = [{}]
         self._blocks: list[list[Stmt]] = [[]]
+        self._later: list[list[Stmt]] = [[]]  # stores at the end of each open block
         self._names: dict[str, int] = {}
         self.buffers: dict[Storage, Buffer] = {}
         self.shared: frozenset[Node] = frozenset()  # worth a name when computed
@@ -81,11 +82,12 @@ class Values:
         """Begin a nested block."""
         self._blocks.append([])
         self._frames.append({})
+        self._later.append([])
 
     def close(self) -> tuple[Stmt, ...]:
         """End the nested block and return its statements."""
         self._frames.pop()
-        return tuple(self._blocks.pop())
+        return (*self._blocks.pop(), *self._later.pop())
 
     @property
     def open_block(self) -> list[Stmt]:
@@ -94,7 +96,7 @@ class Values:
 
     def body(self) -> tuple[Stmt, ...]:
         """The statements of the outermost block."""
-        return tuple(self._blocks[0])
+        return (*self._blocks[0], *self._later[0])
 
     def name(self, wanted: str) -> str:
         """A name that no other value of the kernel has."""
@@ -122,6 +124,12 @@ class Values:
     def store(self, storage: Storage, at: At, value: Expr) -> None:
         """Store an element."""
         self.emit(Store(self.buffer(storage), at, value))
+
+    def store_later(self, node: Node, targets: tuple[Storage, ...], at: At, value: Expr) -> None:
+        """Store an element when the block is closed, after all its loads: a parameter that is
+        updated is read before it is written."""
+        value = self.named(node, value)
+        self._later[-1] += [Store(self.buffer(s), at, value) for s in targets]
 
     def named(self, node: Node, value: Expr) -> Expr:
         """Give a value that is used more than once a name."""
