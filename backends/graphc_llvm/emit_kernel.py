@@ -32,8 +32,6 @@ from graphc.loops.ir import (
 )
 from graphc_llvm.contract_emit import emit_contract
 from graphc_llvm.contract_plan import match
-from graphc_llvm.contract_emit import emit_contract
-from graphc_llvm.contract_plan import match
 from graphc_llvm.emit_context import Context
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_share import emit_share

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.loops import elementary
+from graphc.loops.scalar import PRIMITIVES
 from graphc.types import DType, bool_, float32
 from graphc_llvm import emit_convert as convert
 from graphc_llvm.target import Target
@@ -180,3 +182,11 @@ class LaneEmitter(LaneWriter):
     def cast(self, x: Value, dtype: DType) -> Value:
         """Convert the value."""
         return convert.cast(self, x, dtype)
+
+    def apply(self, function: str, *xs: Any) -> Value:
+        """Any function of `graphc.loops.scalar.FUNCTIONS` by its name."""
+        if function in PRIMITIVES:
+            result: Value = getattr(self, function)(*xs)
+        else:
+            result = getattr(elementary, function)(self, *xs)
+        return result

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.loops import elementary
-from graphc.loops.ir import Apply, Const, Expr, Extent, Index, Load, Ref, operands
-from graphc.loops.scalar import PRIMITIVES
-from graphc.types import bool_, int32, int64
+from graphc.loops.ir import LANES, Apply, Const, Expr, Extent, Index, Load, Ref, operands
+from graphc.loops.random_bits import philox_block
+from graphc.types import bool_, int32, int64, uint64
 from graphc_llvm.contract_index import Affine, affine, loads_of
 from graphc_llvm.emit_context import Context
 from graphc_llvm.emit_memory import load
@@ -86,13 +85,40 @@ def _compute(c: Context, expr: Expr) -> Value:
 
 def _apply(c: Context, expr: Apply) -> Value:
     arguments: list[Any] = [evaluate(c, x) for x in expr.args]
+    if expr.function == "philox" and all(x.width == 1 for x in arguments[:3]):
+        start = _block_start(c, expr.args[3])
+        if start is not None:
+            return _philox(c, arguments[:3], start)
     if expr.function in ("cast", "bitcast"):
         arguments.append(expr.dtype)
-    if expr.function in PRIMITIVES:
-        result: Value = getattr(c.emit, expr.function)(*arguments)
-    else:
-        result = getattr(elementary, expr.function)(c.emit, *arguments)
-    return result
+    return c.emit.apply(expr.function, *arguments)
+
+
+# ------------------------------------------------------------------ random bits
+
+
+def _block_start(c: Context, number: Expr) -> Operand | None:
+    """The first element's number if the lanes are the 64 elements of sixteen Philox counters."""
+    if c.lane is None or c.lane.width != 64 or c.lane.multiple % 64:
+        return None
+    if not isinstance(number, Apply) or number.function != "cast":
+        return None
+    form = affine(number.args[0])
+    rest = [k for axis, k in form.axes.items() if axis is not c.lane.axis]
+    sizes = [c.size(k) for k in (*rest, form.constant)]
+    aligned = all(isinstance(k, int) and k % 64 == 0 for k in sizes)
+    base, stride = _split(c, form)
+    return base if aligned and not form.others and stride == 1 else None
+
+
+def _philox(c: Context, stream: list[Value], start: Operand) -> Value:
+    """Each counter makes four elements, sixteen apart."""
+    f, (low, high, step) = c.builder, stream
+    first = f.mul(f.div(start, 64), LANES, "counter")
+    counter = c.emit.add(
+        c.emit.cast(c.number(first), uint64), c.emit.vector_of(range(LANES), uint64)
+    )
+    return c.emit.join(philox_block(c.emit, low, high, step, counter))
 
 
 # ------------------------------------------------------------------ index arithmetic
@@ -142,7 +168,7 @@ def _compare_indices(c: Context, expr: Apply) -> Value:
     others = [evaluate(c, x) for _, x in distance.others]
     base, stride = _split(c, distance)
     if not isinstance(stride, int) or abs(stride) > 2**20 or any(x.width > 1 for x in others):
-        return _compare(c, expr.function, *(evaluate(c, x) for x in expr.args))
+        return c.emit.apply(expr.function, *(evaluate(c, x) for x in expr.args))
     if stride == 0:
         return _compare_zero(c, expr.function, base)
     # base + stride * lane against 0; the base only matters as far as the lanes reach
@@ -154,12 +180,7 @@ def _compare_indices(c: Context, expr: Apply) -> Value:
         values = [_holds(expr.function, near + stride * lane) for lane in range(c.lane.width)]
         return c.emit.const(values[0], bool_) if len({*values}) == 1 else _mask(c, values)
     position = c.emit.add(c.emit.cast(Value(near, int64), int32), steps)
-    return _compare(c, expr.function, c.emit.const(0, int32), position)
-
-
-def _compare(c: Context, function: str, x: Value, y: Value) -> Value:
-    result: Value = getattr(c.emit, function)(x, y)
-    return result
+    return c.emit.apply(expr.function, c.emit.const(0, int32), position)
 
 
 def _compare_zero(c: Context, function: str, distance: Operand) -> Value:

@@ -20,6 +20,8 @@ from graphc_llvm.target import Target
 _HEAVY = 40
 # registers that the lanes of one value may fill
 _REGISTERS = 4
+# so many elements come from one vector of Philox counters
+RANDOM_WIDTH = 64
 _COSTS = {"div": 4, "sqrt": 6, "rem": 8, "cast": 1, "philox": 16}
 _DEFINED_COST = 16
 _CHEAP_DEFINED = ("maximum", "minimum", "sign", "unit_float")
@@ -27,7 +29,9 @@ _CHEAP_DEFINED = ("maximum", "minimum", "sign", "unit_float")
 
 def lanes_at_once(loop: Loop, target: Target, trips: int | None) -> int:
     """A multiple of 16: more for light bodies, whose loop would cost as much as they do."""
-    weight, itemsize = _weigh(loop.body)
+    weight, itemsize, wide = _weigh(loop.body)
+    if wide and (trips is None or trips >= RANDOM_WIDTH):
+        return RANDOM_WIDTH
     fitting = _REGISTERS * target.vector_bits // (8 * itemsize)
     width = LANES
     while width < 4 * LANES and 2 * width <= fitting and 2 * weight * width <= _HEAVY * LANES:
@@ -45,8 +49,8 @@ def narrow_width(trips: int) -> int:
     return width
 
 
-def _weigh(body: tuple[Stmt, ...]) -> tuple[int, int]:
-    """The operations of one iteration, and the size of the widest element it touches."""
+def _weigh(body: tuple[Stmt, ...]) -> tuple[int, int, bool]:
+    """The operations of one iteration, the widest element's size, whether it draws bits."""
     seen: dict[Expr, None] = {}
     itemsize = 1
     for stmt in walk(body):
@@ -54,13 +58,14 @@ def _weigh(body: tuple[Stmt, ...]) -> tuple[int, int]:
             _visit(expr, seen)
         if isinstance(stmt, Store):
             itemsize = max(itemsize, stmt.buffer.dtype.itemsize)
-    weight = 0
+    weight, draws = 0, False
     for expr in seen:
         if isinstance(expr, Apply):
             weight += _cost(expr.function)
+            draws = draws or expr.function == "philox"
         if isinstance(expr, Load | Apply) and expr.dtype.name != "int64":
             itemsize = max(itemsize, expr.dtype.itemsize)
-    return weight, itemsize
+    return weight, itemsize, draws
 
 
 def _visit(expr: Expr, seen: dict[Expr, None]) -> None:

@@ -26,20 +26,25 @@ def setup() -> None:
     llvm.initialize_all_asmprinters()
 
 
-def machine(target: Target) -> Any:
+def machine(target: Target, jit: bool = True) -> Any:
     """The LLVM code generator for a target."""
     setup()
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=3, reloc="pic", jit=True
+        cpu=target.cpu,
+        features=target.features,
+        opt=3,
+        reloc="pic",
+        codemodel="jitdefault" if jit else "default",
+        jit=jit,
     )
 
 
-def object_code(text: str, target: Target) -> bytes:
+def object_code(text: str, target: Target, jit: bool = True) -> bytes:
     """Compile LLVM text."""
     setup()
     module = llvm.parse_assembly(text)
     module.verify()
-    code: bytes = machine(target).emit_object(module)
+    code: bytes = machine(target, jit).emit_object(module)
     return code
 
 
