@@ -32,7 +32,7 @@ def save(path: str | os.PathLike[str], what: Any) -> None:
     from safetensors.numpy import save as serialize
 
     arrays = {
-        name: np.ascontiguousarray(value.value if isinstance(value, Parameter) else value)
+        name: np.array(value.value if isinstance(value, Parameter) else value, order="C")
         for name, value in named(what).items()
     }
     content = serialize(arrays, {"format": "graphc"})

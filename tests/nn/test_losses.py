@@ -1,0 +1,221 @@
+"""Losses and metrics against numpy, their gradients, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+
+import graphc as gx
+from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
+
+nn = gx.nn
+
+
+def draw(shape: tuple[int, ...], classes: int, seed: int = 0) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(*shape, classes)) * 4, rng.integers(0, classes, shape)
+
+
+@pytest.mark.parametrize("labels_dtype", ["uint8", "int8", "int32", "int64", "uint32"])
+@pytest.mark.parametrize(
+    ("shape", "classes"), [((), 3), ((5,), 10), ((2, 3), 7), ((0,), 4), ((6,), 1)]
+)
+def test_cross_entropy_values(shape: tuple[int, ...], classes: int, labels_dtype: str) -> None:
+    array, index = draw(shape, classes)
+    x = gx.input("x", array.shape, dtype="float64")
+    t = gx.input("t", shape, dtype=labels_dtype)
+    loss = nn.softmax_cross_entropy(x, t)
+    assert loss.shape == shape
+    logs = special.log_softmax(array, axis=-1)
+    expected = -np.take_along_axis(logs, index[..., None], axis=-1)[..., 0]
+    values = loss.eval({x: array, t: index.astype(labels_dtype)})
+    np.testing.assert_allclose(values, expected, rtol=1e-13, atol=1e-14)
+
+
+def test_cross_entropy_gradient_is_softmax_minus_one_hot() -> None:
+    array, index = draw((9,), 11)
+    x = gx.input("x", ("batch", 11), dtype="float64")
+    t = gx.input("t", ("batch",), dtype="int32")
+    gradient = gx.grad(nn.softmax_cross_entropy(x, t).sum(), x)
+    expected = special.softmax(array, axis=-1) - np.eye(11)[index]
+    values = gradient.eval({x: array, t: index.astype("int32")})
+    np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_cross_entropy_second_derivative() -> None:
+    array, index = draw((3,), 4)
+    x = gx.input("x", (3, 4), dtype="float64")
+    t = gx.constant(index.astype("int32"))
+    first = gx.grad(nn.softmax_cross_entropy(x, t).sum(), x)
+    weights = np.random.default_rng(1).normal(size=(3, 4))
+    report = gx.check_gradients((first * weights).sum(), [x], {x: array})
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_cross_entropy_is_stable(dtype: str) -> None:
+    array = np.array([[1e4, -1e4], [-1e4, 1e4], [3e4, 3e4]], np.float32)
+    x = gx.input("x", (3, 2))
+    t = gx.constant(np.zeros(3, np.int32))
+    logits = x.astype(dtype)
+    loss = nn.softmax_cross_entropy(logits, t)
+    assert loss.dtype.name == dtype
+    values = loss.eval({x: array}).astype(np.float64)
+    np.testing.assert_allclose(values, [0, 2e4, np.log(2)], rtol=2**-8)
+    gradient = gx.grad(loss.astype("float32").sum(), x).eval({x: array})
+    np.testing.assert_allclose(gradient, [[0, 0], [-1, 1], [-0.5, 0.5]], atol=1e-3)
+
+
+def test_cross_entropy_with_a_class_ruled_out() -> None:
+    array = np.array([[0.0, -np.inf, 0.0]], "float32")
+    x = gx.input("x", (1, 3))
+    t = gx.constant(np.array([2], np.int32))
+    loss = nn.softmax_cross_entropy(x, t)
+    np.testing.assert_allclose(loss.eval({x: array}), [np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(gx.grad(loss.sum(), x).eval({x: array}), [[0.5, 0, -0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", [-1, 4, 127, -128])
+@pytest.mark.parametrize("dtype", ["int8", "int64"])
+def test_a_label_out_of_range_fails_and_updates_nothing(label: int, dtype: str) -> None:
+    w = gx.parameter("w", value=np.ones((2, 4), "float32"))
+    t = gx.input("t", (3,), dtype=dtype)
+    loss = nn.softmax_cross_entropy(np.ones((3, 2), "float32") @ w, t).mean()
+    step = gx.compile([t], loss, updates=gx.optim.SGD(0.1).minimize(loss), target="interpret")
+    with pytest.raises(RuntimeCheckError, match=r"a label is outside 0\.\.4-1"):
+        step(np.array([0, label, 1], dtype))
+    np.testing.assert_array_equal(w.value, 1.0)
+    step(np.array([0, 3, 1], dtype))
+    assert not (w.value == 1.0).all()
+
+
+def test_cross_entropy_with_distributions() -> None:
+    array, _ = draw((5,), 6)
+    weights = np.random.default_rng(2).dirichlet(np.ones(6), 5)
+    weights[0, 2] = 0.0
+    weights[0] /= weights[0].sum()
+    x = gx.input("x", (5, 6), dtype="float64")
+    loss = nn.softmax_cross_entropy(x, weights)
+    expected = -(weights * special.log_softmax(array, axis=-1)).sum(-1)
+    np.testing.assert_allclose(loss.eval({x: array}), expected, rtol=1e-13)
+    gradient = gx.grad(loss.sum(), x).eval({x: array})
+    np.testing.assert_allclose(gradient, special.softmax(array, axis=-1) - weights, atol=1e-14)
+
+
+def test_label_smoothing_agrees_between_labels_and_distributions() -> None:
+    array, index = draw((5,), 6)
+    x = gx.input("x", (5, 6), dtype="float64")
+    smooth = np.eye(6)[index] * 0.9 + 0.1 / 6
+    expected = -(smooth * special.log_softmax(array, axis=-1)).sum(-1)
+    hard = nn.softmax_cross_entropy(x, index, label_smoothing=0.1)
+    soft = nn.softmax_cross_entropy(x, np.eye(6)[index], label_smoothing=0.1)
+    np.testing.assert_allclose(hard.eval({x: array}), expected, rtol=1e-13)
+    np.testing.assert_allclose(soft.eval({x: array}), expected, rtol=1e-13)
+
+
+def test_cross_entropy_refuses_what_does_not_fit() -> None:
+    x = gx.input("x", ("batch", 10))
+    with pytest.raises(
+        ShapeError, match=r"without the last axis, f32\[batch,10\]\[:-1\]"
+    ) as caught:
+        nn.softmax_cross_entropy(x, gx.input("t", ("batch", 1), dtype="int32"))
+    assert "test_losses.py" in str(caught.value)
+    with pytest.raises(ShapeError, match="float labels must have the logits' shape"):
+        nn.softmax_cross_entropy(x, gx.input("t", ("batch",)))
+    with pytest.raises(DTypeError, match="labels must be integers, got bool"):
+        nn.softmax_cross_entropy(x, gx.input("t", ("batch",), dtype="bool"))
+    with pytest.raises(DTypeError, match="logits must be floats"):
+        nn.softmax_cross_entropy(gx.input("i", (3, 4), dtype="int32"), gx.input("t", (3,), "int32"))
+    with pytest.raises(ArgumentError, match="label_smoothing"):
+        nn.softmax_cross_entropy(x, x, label_smoothing=2.0)
+
+
+# -------------------------------------------------------------------------- elementwise losses
+
+PAIRS: dict[str, tuple[Callable[..., Any], Callable[[Any, Any], Any]]] = {
+    "mse": (nn.mse, lambda p, t: (p - t) ** 2),
+    "mae": (nn.mae, lambda p, t: np.abs(p - t)),
+    "huber": (
+        nn.huber,
+        lambda p, t: np.where(abs(p - t) <= 1, 0.5 * (p - t) ** 2, abs(p - t) - 0.5),
+    ),
+    "huber 0.3": (
+        lambda p, t: nn.huber(p, t, delta=0.3),
+        lambda p, t: np.where(abs(p - t) <= 0.3, 0.5 * (p - t) ** 2, 0.3 * (abs(p - t) - 0.15)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_elementwise_losses(name: str) -> None:
+    function, oracle = PAIRS[name]
+    rng = np.random.default_rng(7)
+    a, b = rng.normal(size=(4, 5)) * 2, rng.normal(size=(4, 5))
+    x, t = gx.input("x", (4, 5), dtype="float64"), gx.input("t", (4, 5), dtype="float64")
+    loss = function(x, t)
+    assert loss.shape == (4, 5)
+    np.testing.assert_allclose(loss.eval({x: a, t: b}), oracle(a, b), rtol=1e-14)
+    report = gx.check_gradients(loss.sum(), [x, t], {x: a, t: b})
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+def test_targets_may_be_integers(dtype: str) -> None:
+    x = gx.input("x", (3,))
+    t = gx.input("t", (3,), dtype=dtype)
+    feeds = {x: np.array([0.5, 2, -1], "float32"), t: np.array([0, 1, 1], dtype)}
+    np.testing.assert_allclose(nn.mse(x, t).eval(feeds), [0.25, 1, 4])
+
+
+def test_sigmoid_cross_entropy() -> None:
+    a = np.array([-1000.0, -5, -0.1, 0, 0.1, 5, 1000])
+    x = gx.input("x", (7,), dtype="float64")
+    for label in (0.0, 1.0, 0.3):
+        loss = nn.sigmoid_cross_entropy(x, np.full(7, label))
+        expected = label * np.logaddexp(0, -a) + (1 - label) * np.logaddexp(0, a)
+        np.testing.assert_allclose(loss.eval({x: a}), expected, rtol=1e-12, atol=1e-300)
+        gradient = gx.grad(loss.sum(), x).eval({x: a})
+        np.testing.assert_allclose(gradient, special.expit(a) - label, rtol=1e-12, atol=1e-300)
+
+
+def test_hinge() -> None:
+    x = gx.input("x", (5,), dtype="float64")
+    scores, labels = np.array([2.0, 0.5, 1.0, -3, 0]), np.array([1.0, 1, 1, 1, -1])
+    loss = nn.hinge(x, labels)
+    np.testing.assert_allclose(loss.eval({x: scores}), [0, 0.5, 0, 4, 1])
+    np.testing.assert_allclose(gx.grad(loss.sum(), x).eval({x: scores}), [0, -1, 0, -1, 1])
+
+
+def test_kl_divergence() -> None:
+    rng = np.random.default_rng(8)
+    p, q = rng.dirichlet(np.ones(6), 3), rng.dirichlet(np.ones(6), 3)
+    p[0, 1] = 0.0
+    a, b = gx.input("p", (3, 6), dtype="float64"), gx.input("q", (3, 6), dtype="float64")
+    loss = nn.kl_divergence(a, b)
+    expected = special.rel_entr(p, q).sum(-1)
+    np.testing.assert_allclose(loss.eval({a: p, b: q}), expected, rtol=1e-12)
+    assert np.isfinite(gx.grad(loss.sum(), [a, b])[0].eval({a: p, b: q})).all()
+
+
+# ------------------------------------------------------------------------------------ metrics
+
+
+def test_accuracy_counts_the_first_of_equal_logits() -> None:
+    x = gx.input("x", (4, 3))
+    t = gx.input("t", (4,), dtype="int32")
+    logits = np.array([[1, 2, 0], [5, 5, 1], [0, 7, 7], [1, 0, 0]], "float32")
+    for labels, share in (([1, 0, 1, 0], 1.0), ([1, 1, 2, 0], 0.5), ([0, 2, 0, 1], 0.0)):
+        value = nn.accuracy(x, t).eval({x: logits, t: np.array(labels, "int32")})
+        assert value.dtype == np.float32
+        assert value == share
+
+
+def test_accuracy_of_two_classes() -> None:
+    x = gx.input("x", (4,))
+    t = gx.input("t", (4,), dtype="float32")
+    feeds = {x: np.array([1, -1, 3, -2], "float32"), t: np.array([1, 1, 1, 0], "float32")}
+    assert nn.accuracy(x, t).eval(feeds) == 0.75
