@@ -148,6 +148,9 @@ no:
   ret i1 false
 }
 
+; Its first byte is the mark of this machine's byte order: < or >.
+@graphc_order = private constant i16 15932
+
 ; What a one-letter format of native byte order stands for (the sizes are compared elsewhere).
 define internal i64 @graphc_kind(ptr %format) nounwind {
 entry:
@@ -157,7 +160,10 @@ prefix:
   %mark = load i8, ptr %format
   %native = icmp eq i8 %mark, 64
   %standard = icmp eq i8 %mark, 61
-  %marked = or i1 %native, %standard
+  %order = load i8, ptr @graphc_order
+  %ordered = icmp eq i8 %mark, %order
+  %either = or i1 %native, %standard
+  %marked = or i1 %either, %ordered
   %skip = zext i1 %marked to i64
   %letter.p = getelementptr i8, ptr %format, i64 %skip
   %letter = load i8, ptr %letter.p

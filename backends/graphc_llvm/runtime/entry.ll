@@ -54,13 +54,13 @@ measure:
   %wanted.p = getelementptr %Function, ptr %function, i64 0, i32 2
   %wanted = load i64, ptr %wanted.p
   %fits = icmp eq i64 %all, %wanted
-  br i1 %fits, label %table, label %odd
-table:
+  br i1 %fits, label %compare, label %odd
+compare:
   %table.p = getelementptr %Function, ptr %function, i64 0, i32 9
   %table = load ptr, ptr %table.p
   br label %head
 head:
-  %i = phi i64 [ 0, %table ], [ %next, %body ]
+  %i = phi i64 [ 0, %compare ], [ %next, %body ]
   %go = icmp ult i64 %i, %named
   br i1 %go, label %body, label %done
 body:

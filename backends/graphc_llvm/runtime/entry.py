@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from ctypes import c_void_p
 from typing import Any
 
 from graphc_llvm.runtime import layout
@@ -15,7 +16,6 @@ def make_entry(code: int, name: str, table: layout.Function, *alive: Any) -> Any
     method = layout.MethodDef(name.encode(), code, _FASTCALL_WITH_KEYWORDS, None)
     # CPython asks that the method definition outlive the function: its `self` holds it.
     owner = (layout.address(table), table, method, *alive)
-    create = ctypes.pythonapi.PyCFunction_NewEx
-    create.restype = ctypes.py_object
-    create.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    kind = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, ctypes.py_object, c_void_p)
+    create = kind(("PyCFunction_NewEx", ctypes.pythonapi))
     return create(ctypes.addressof(method), owner, None)

@@ -47,7 +47,7 @@ class NativeFunction:
     ) -> None:
         self.name = name
         self.guards = tuple(guards) or (Guard(),)
-        self.failure = failure or self._failed_check
+        self._failure = failure
         self._pool = pool or thread_pool()
         self._native = support() if native else None
         self._workspace = Workspace(name)
@@ -195,7 +195,10 @@ class NativeFunction:
             raise ArgumentError(f"{self.name}: missing {', '.join(missing)}")
         return [values[name] for name in names]
 
-    def _failed_check(self, code: int) -> Exception:
+    def failure(self, code: int) -> Exception:
+        """The exception for the number of a failed check."""
+        if self._failure is not None:
+            return self._failure(code)
         return RuntimeCheckError(f"{self.name}: check {code} failed; nothing was updated")
 
     # -------------------------------------------------------------------- tables
