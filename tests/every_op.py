@@ -64,10 +64,11 @@ class Case:
         rng = np.random.default_rng(self.seed)
         return [draw(self, i, rng) for i in range(len(self.types))]
 
-    def tensors(self, arrays: list[Array]) -> tuple[list[Tensor], Tensor]:
+    def tensors(self, arrays: list[Array], number: int = 0) -> tuple[list[Tensor], Tensor]:
         """Inputs of the arrays' types and the op applied to them."""
         inputs = [
-            make_input(f"x{i}", a.shape, dtype=dtype_of(a).name) for i, a in enumerate(arrays)
+            make_input(f"x{number}_{i}", a.shape, dtype=dtype_of(a).name)
+            for i, a in enumerate(arrays)
         ]
         return inputs, lift_op(self.op, *inputs)
 

@@ -19,11 +19,11 @@ from graphc.loops.expression import ExprEmitter
 from graphc.loops.ir import Apply, Axis, Const, Expr, Index
 from graphc.loops.numpy_emitter import NumpyEmitter
 from graphc.loops.scalar import PRIMITIVES
-from graphc.ops.base import Elementwise, Leaf, Reduce, View
+from graphc.ops.base import Elementwise, Leaf, Op, Reduce, View
 from graphc.tensor import Tensor, lift_op
 from graphc.types import TensorType, float32, float64
 
-BACKENDS = ("interpret",)
+BACKENDS = ("interpret", "cpu")
 
 ELEMENTWISE = [c for c in CASES if isinstance(c.op, Elementwise)]
 SMOOTH = [
@@ -36,11 +36,6 @@ SMOOTH = [c for c in SMOOTH if not isinstance(c.op, ops.Cast) or c.op.dtype == f
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_smooth = pytest.mark.parametrize("case", SMOOTH, ids=str)
-
-
-def run_compiled(inputs: list[Tensor], output: Tensor, arrays: list[Array], target: str) -> Array:
-    """The output from a function compiled for a target."""
-    return np.asarray(gx.compile(inputs, output, target=target)(*arrays))
 
 
 def close(found: Array, expected: Array, dtype: str) -> None:
@@ -110,10 +105,13 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in ELEMENTWISE if c.types[0].shape in ((17,), (7,))], ids=str
-)
-def test_special_values(case: Case) -> None:
+SPECIAL_CASES = [c for c in ELEMENTWISE if c.types[0].shape in ((17,), (7,))] + [
+    c for c in ELEMENTWISE if isinstance(c.op, (ops.Where, ops.UnitFloat, ops.NormalFloat))
+]
+
+
+def special_arrays(case: Case) -> list[Array]:
+    """All combinations of special values of the inputs' dtypes."""
     columns = []
     for t in case.types:
         values = list(SPECIAL[t.dtype.kind])
@@ -126,16 +124,14 @@ def test_special_values(case: Case) -> None:
         rows = [r for r in rows if r[1] != 0]  # a failure by definition
     if isinstance(case.op, (ops.Sin, ops.Cos)):
         rows = [r for r in rows if not TRIGONOMETRIC_LIMIT < abs(r[0]) < np.inf]
+    if isinstance(case.op, ops.Guard):
+        rows = [r for r in rows if r[1]]
     with np.errstate(all="ignore"):
-        arrays = [
-            np.array([r[i] for r in rows]).astype(t.dtype.numpy) for i, t in enumerate(case.types)
-        ]
-        expected = np.asarray(case.op.evaluate(*arrays))
-        found = np.asarray(case.op.emit(Oracle(), *arrays))  # type: ignore[attr-defined]
-    compare_special(found, expected, arrays)
+        columns = [np.array([r[i] for r in rows]) for i in range(len(case.types))]
+        return [a.astype(t.dtype.numpy) for a, t in zip(columns, case.types)]
 
 
-def compare_special(found: Array, expected: Array, arrays: list[Array]) -> None:
+def compare_special(found: Array, expected: Array) -> None:
     """Assert equal NaNs and infinities, and values close in relative terms."""
     if expected.dtype.kind in "biu":
         np.testing.assert_array_equal(found, expected)
@@ -145,6 +141,14 @@ def compare_special(found: Array, expected: Array, arrays: list[Array]) -> None:
     np.testing.assert_allclose(
         found.astype(np.float64), expected.astype(np.float64), rtol=rtol, atol=tiny
     )
+
+
+@pytest.mark.parametrize("case", SPECIAL_CASES, ids=str)
+def test_special_values(case: Case) -> None:
+    arrays = special_arrays(case)
+    found = case.op.emit(Oracle(), *arrays)  # type: ignore[attr-defined]
+    with np.errstate(all="ignore"):
+        compare_special(np.asarray(found), np.asarray(case.op.evaluate(*arrays)))
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.op, Reduce)], ids=str)
@@ -263,13 +267,38 @@ def test_flat_ops_have_no_gradient() -> None:
 
 # ---------------------------------------------------------------------------------- backends
 
+KINDS_OF_OP = tuple(dict.fromkeys(type(c.op) for c in CASES))
+
 
 @pytest.mark.parametrize("target", BACKENDS)
-@each_case
-def test_backend(case: Case, target: str) -> None:
-    arrays = case.arrays()
-    inputs, y = case.tensors(arrays)
-    found = run_compiled(inputs, y, arrays, target)
-    expected = case.op.evaluate(*arrays)
-    assert found.dtype == expected.dtype
-    close(found, expected, dtype_of(expected).name)
+@pytest.mark.parametrize("kind", KINDS_OF_OP, ids=lambda kind: kind.__name__)
+def test_backend(kind: type[Op], target: str) -> None:
+    # one function for all cases of an op: compiling is what takes time
+    cases = [c for c in CASES if type(c.op) is kind]
+    arrays = [c.arrays() for c in cases]
+    for case, found, given in zip(cases, run_together(cases, arrays, target), arrays):
+        expected = case.op.evaluate(*given)
+        assert found.dtype == expected.dtype, case
+        close(found, expected, dtype_of(expected).name)
+
+
+@pytest.mark.parametrize("target", BACKENDS)
+@pytest.mark.parametrize(
+    "kind", [k for k in KINDS_OF_OP if issubclass(k, Elementwise)], ids=lambda k: k.__name__
+)
+def test_backend_on_special_values(kind: type[Op], target: str) -> None:
+    cases = [c for c in SPECIAL_CASES if type(c.op) is kind]
+    arrays = [special_arrays(c) for c in cases]
+    for case, found, given in zip(cases, run_together(cases, arrays, target), arrays):
+        compare_special(found, np.asarray(case.op.evaluate(*given)))
+
+
+def run_together(cases: list[Case], arrays: list[list[Array]], target: str) -> list[Array]:
+    """The results of several cases from one compiled function."""
+    inputs, outputs = [], []
+    for number, (case, given) in enumerate(zip(cases, arrays)):
+        xs, y = case.tensors(given, number)
+        inputs += xs
+        outputs.append(y)
+    step = gx.compile(inputs, outputs, target=target)
+    return [np.asarray(found) for found in step(*(a for given in arrays for a in given))]

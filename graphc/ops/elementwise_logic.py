@@ -28,7 +28,8 @@ class Less(Comparison):
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's less."""
-        return np.asarray(np.less(x, y))
+        with np.errstate(all="ignore"):
+            return np.asarray(np.less(x, y))
 
     def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
         """One comparison."""
@@ -45,7 +46,8 @@ class LessEqual(Comparison):
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's less_equal."""
-        return np.asarray(np.less_equal(x, y))
+        with np.errstate(all="ignore"):
+            return np.asarray(np.less_equal(x, y))
 
     def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
         """One comparison."""
@@ -61,7 +63,8 @@ class Equal(Comparison):
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's equal."""
-        return np.asarray(np.equal(x, y))
+        with np.errstate(all="ignore"):
+            return np.asarray(np.equal(x, y))
 
     def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
         """One comparison."""
@@ -77,7 +80,8 @@ class NotEqual(Comparison):
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's not_equal."""
-        return np.asarray(np.not_equal(x, y))
+        with np.errstate(all="ignore"):
+            return np.asarray(np.not_equal(x, y))
 
     def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
         """One comparison."""
