@@ -57,7 +57,17 @@ def compile(
     return CompiledFunction(define(inputs, outputs, updates, chosen, name), options)
 
 
-class CompiledFunction(Inspection):
+class Direct:
+    """Calling an instance calls what its slot `__call__` holds, with nothing in between.
+
+    Python finds `__call__` in the class, sees a slot, and takes the instance's content: a
+    function in Python around the native entry would cost as much as a small step.
+    """
+
+    __slots__ = ("__call__",)
+
+
+class CompiledFunction(Direct, Inspection):
     """A compiled graph: call it with arrays, look into it, or export it.
 
     `graph` is the graph as defined, `parameters` its parameters by name, `rng` the random state
@@ -72,8 +82,8 @@ class CompiledFunction(Inspection):
         self.rng: Array = np.array([current_seed(), 0], np.uint64)
         self.epochs = 0
         self.binding = Binding(self.graph.name, self.graph.inputs, options.cast)
-        # What a call goes through. A backend may put a faster one here, which falls back on `call`.
-        self.entry: Callable[..., Any] = self.call
+        # What a call goes through; a backend puts a faster entry here, which falls back on `call`.
+        self.entry = self.call
         self._native: Any = None  # the function as its backend keeps it
         self._definition = definition
         self._locks = shared_locks([p.face for p, _ in self.graph.updates])
@@ -122,12 +132,20 @@ class CompiledFunction(Inspection):
 
     # -- calls -----------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The outputs for these inputs (by position or by name), after the updates."""
-        return self.entry(*args, **kwargs)
+    @property
+    def entry(self) -> Callable[..., Any]:
+        """What a call of this function calls."""
+        return self.__call__  # type: ignore[no-any-return]
+
+    @entry.setter
+    def entry(self, target: Callable[..., Any]) -> None:
+        self.__call__ = target
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The call with every check and conversion, in Python."""
+        """The outputs for these inputs (by position or by name), after the updates.
+
+        This is the call with every check and conversion, in Python.
+        """
         arrays, dims = self.binding.bind(args, kwargs)
         return self.structure.build([_scalar(a) for a in self.run(arrays, dims)])
 

@@ -40,7 +40,8 @@ class Context:
     scope: str = ""
 
 
-_context: ContextVar[Context] = ContextVar("graphc_context", default=Context())
+_START = Context()
+_context: ContextVar[Context] = ContextVar("graphc_context", default=_START)
 
 
 def current() -> Context:

@@ -1,6 +1,6 @@
 """The compiler, top to bottom: read this first.
 
-    Graph -> passes -> Graph -> fuse -> kernels -> order -> Schedule -> plan -> MemoryPlan -> backend
+    Graph -> passes -> Graph -> fuse -> kernels -> order -> Schedule -> plan -> bytes -> backend
 
 Everything here works on symbolic sizes and knows no machine. A backend turns a `Program` into
 code, once for given sizes (constants in the code) and once for all sizes; both compute the same

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from graphc.graph import Graph
+from graphc.graph import Graph, Node
 from graphc.ordering import order
 from graphc.schedule import CONSTANT, PARAMETER, PREPARED, TEMPORARY, Call, Storage
 
@@ -37,10 +37,10 @@ def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...]
 
 
 def _is_fixed(
-    storage: Storage, updated: set[object], makers: dict[Storage, Call], fixed: dict[Call, bool]
+    storage: Storage, updated: set[Node], makers: dict[Storage, Call], fixed: dict[Call, bool]
 ) -> bool:
     if storage.role == PARAMETER:
-        return storage.node not in updated
+        return storage.node is not None and storage.node not in updated
     if storage.role == CONSTANT:
         return True
     return storage.role == TEMPORARY and storage in makers and fixed[makers[storage]]

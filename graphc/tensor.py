@@ -65,11 +65,12 @@ class Tensor:
     # -- what a symbol cannot do ----------------------------------------------------
 
     def _no_value(self, wanted: str) -> NoReturn:
+        name = self.node.name or self.node.op.name
         raise ArgumentError(
-            f"{self.node.name or self.node.op.name} {self.type} is symbolic: it has no {wanted} yet",
+            f"{name} {self.type} is symbolic: it has no {wanted} yet",
             operands=graphs.describe((self.node,)),
             origin=origins.find_origin(),
-            hint="use gx.where for a choice inside the graph, tensor.eval({...}) to look at a value",
+            hint="gx.where chooses inside the graph, tensor.eval({...}) looks at a value",
         )
 
     def __bool__(self) -> bool:
@@ -85,14 +86,14 @@ class Tensor:
         self._no_value("value as an index")
 
     def __len__(self) -> int:
-        if self.shape and isinstance(self.shape[0], int):
-            return self.shape[0]
-        self._no_value("length")
+        if not self.shape or not isinstance(self.shape[0], int):
+            self._no_value("length")
+        return self.shape[0]
 
     def __iter__(self) -> Any:
-        if self.shape and isinstance(self.shape[0], int):
-            return (self[i] for i in range(self.shape[0]))
-        self._no_value("known number of rows to iterate over")
+        if not self.shape or not isinstance(self.shape[0], int):
+            self._no_value("known number of rows to iterate over")
+        return (self[i] for i in range(self.shape[0]))
 
     def __array__(self, *_: Any, **__: Any) -> Array:
         self._no_value("value as a numpy array")

@@ -79,9 +79,7 @@ class _Fusion:
         for node, storage in self.copies:
             self._copy(node, storage)
         checks = tuple(Check(code, n, _message(n)) for n, code in self.checks.codes.items())
-        return Fused(
-            tuple(self.calls), inputs, outputs, parameters, constants, self.rng, checks
-        )
+        return Fused(tuple(self.calls), inputs, outputs, parameters, constants, self.rng, checks)
 
     # -- storages -------------------------------------------------------------------
 
@@ -295,9 +293,7 @@ class _Fusion:
         lower_copy(node, storage, values)
         self._finish(values, [], name="copy", part=node.part)
 
-    def _finish(
-        self, values: Values, nodes: list[Node], name: str = "", part: str = ""
-    ) -> None:
+    def _finish(self, values: Values, nodes: list[Node], name: str = "", part: str = "") -> None:
         kernel, arguments = values.kernel(self._unique(name or kernel_name(nodes)))
         flops: Size = 0
         for n in nodes:

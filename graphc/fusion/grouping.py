@@ -238,26 +238,25 @@ class Grouping:
         return True
 
     def _may_merge(self, node: Node, group: Group, other: Group) -> bool:
-        """Unify the rows through the node's axes, when every condition holds."""
-        pairs = self._pairs(node, group, other)
+        """Unify the variables through the node's axes, when every condition holds."""
+        pairs = self._pairs(node, other)
         if pairs is None or (not pairs and group.inner and other.inner):
             return False  # two sums over everything have nothing in common
-        if set(pairs) != set(self.rows(other)) or set(pairs.values()) != set(self.rows(group)):
+        pairs |= self._inner_pairs(group, other, pairs)
+        if not self._rows_remain(group, other, pairs):
             return False
         if self._path_outside(group, other) or self._path_outside(other, group):
             return False
-        pairs |= self._inner_pairs(group, other, pairs)
         if not self._edges_agree(group, other, pairs):
             return False
         for v, w in pairs.items():
             self._same[v] = w
         return True
 
-    def _pairs(self, node: Node, group: Group, other: Group) -> dict[int, int] | None:
-        """Rows of `other` and the rows of `group` on the same axes of the node."""
+    def _pairs(self, node: Node, other: Group) -> dict[int, int] | None:
+        """The variables of `other` that the node sees, and those on the same axes of the node."""
         mine = self.axes(node)
         pairs: dict[int, int] = {}
-        rows = set(self.rows(other))
         for i in node.inputs:
             base = base_of(i)
             if self.group_of.get(base) is not other:
@@ -266,20 +265,37 @@ class Grouping:
             if axes is None:
                 return None
             for v, w in zip(axes, mine):
-                if v in rows and (w is None or pairs.setdefault(v, w) != w):
+                if v is not None and (w is None or pairs.setdefault(v, w) != w):
                     return None
-        return pairs
+        return pairs if len(set(pairs.values())) == len(pairs) else None
 
-    def _inner_pairs(self, group: Group, other: Group, rows: dict[int, int]) -> dict[int, int]:
-        """Inner variables of equal size run together, each of `group` taken once."""
-        free = sorted(self.inner(group))
+    def _inner_pairs(self, group: Group, other: Group, seen: dict[int, int]) -> dict[int, int]:
+        """Other inner variables of equal size run together, each of `group` taken once."""
+        free = sorted(self.inner(group) - set(seen.values()))
         pairs: dict[int, int] = {}
-        for v in sorted(self.inner(other)):
+        for v in sorted(self.inner(other) - set(seen)):
             same = [w for w in free if self.sizes[w] == self.sizes[v]]
             if same:
                 pairs[v] = same[0]
                 free.remove(same[0])
         return pairs
+
+    def _rows_remain(self, group: Group, other: Group, pairs: dict[int, int]) -> bool:
+        """Whether what stays a row after the merge is an axis of every node and result."""
+        inner = self.inner(group) | {pairs.get(v, v) for v in self.inner(other)}
+        rows = set(self.rows(group)) | {pairs.get(v, v) for v in self.rows(other)}
+        kept = rows - inner
+        if rows and not kept:
+            return False
+        for node in group.nodes + other.nodes:
+            axes = {pairs.get(v, v) for v in self.axes(node) if v is not None}
+            if not kept <= axes:
+                return False
+            if isinstance(node.op, Reduce):
+                result = {pairs.get(v, v) for v in self.result_axes(node) if v is not None}
+                if result & inner:
+                    return False
+        return True
 
     def _edges_agree(self, group: Group, other: Group, pairs: dict[int, int]) -> bool:
         """Values that pass between the two groups are read at the index they are made at."""

@@ -7,7 +7,6 @@ from graphc.fusion.axes import base_of
 from graphc.fusion.grouping import CHEAP, Grouping
 from graphc.graph import Graph, Node
 from graphc.ops.base import Contract, Elementwise, Gather, Join, Scatter
-from graphc.ops.gather import Guard
 
 NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
 

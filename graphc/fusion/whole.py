@@ -59,7 +59,7 @@ class WholeReduction(RowKernel):
         assert v is not None
         self.variables, self.flat = (v,), v
 
-    def size(self, v: int) -> int:  # type: ignore[override]
+    def size(self, v: int) -> int:
         """How far a variable runs."""
         return self.grouping.sizes[v]  # type: ignore[return-value]
 
@@ -140,5 +140,3 @@ def load(values: Values, storage: Storage, at: tuple[Expr, ...]) -> Expr:
 
     buffer = values.buffer(storage)
     return Load(buffer.dtype, buffer, at)
-
-

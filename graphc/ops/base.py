@@ -9,7 +9,7 @@ equal ops compare equal and may be merged.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -64,8 +64,7 @@ class Op:
 
     def attributes(self) -> str:
         """The static attributes as text for dumps, e.g. ``axes=(0,)``."""
-        fields = self.__dataclass_fields__
-        return ", ".join(f"{k}={getattr(self, k)!r}" for k in fields)
+        return ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,116 @@
+"""Contractions against numpy, and bit for bit against the ascending chain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from contractions import contraction, exact, operands, run
+from graphc_llvm.contract_plan import match
+from graphc_llvm.target import host_target, make_target
+
+from graphc.types import float32, float64
+
+EXTENTS = (0, 1, 2, 3, 5, 7, 10, 13, 16, 17, 31, 33, 64, 100, 127, 130)
+TRANSPOSITIONS = ("mk,kn->mn", "km,kn->mn", "mk,nk->mn", "km,nk->mn", "mk,kn->nm", "km,nk->nm")
+
+
+def check(spec, sizes, dtype=float32, target=None, dynamic="", threads=(1,), **options):
+    """Compare with the chain bit for bit, with numpy in float64 within its error bound."""
+    kernel = contraction(spec, sizes, dtype, dynamic, **options)
+    assert match(kernel.body, target or host_target(), None) is not None
+    arrays = operands(kernel, sizes)
+    fused = (target or host_target()).has_fma
+    order = options.get("order") or ""
+    expected = exact(spec, arrays["a"], arrays["b"], order, fused)
+    wide = [arrays[x].astype(np.float64) for x in "ab"]
+    depth = arrays["a"].size / max(1, expected.shape[0] if expected.ndim else 1) + 2
+    bound = np.finfo(dtype.numpy).eps * depth * np.einsum(spec, *map(abs, wide))
+    for count in threads:
+        found = run(kernel, arrays, sizes, target, None if dynamic else sizes, count)["out"]
+        assert (abs(found - np.einsum(spec, *wide)) <= bound).all()
+        assert found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("size", EXTENTS)
+@pytest.mark.parametrize("letter", "mnk")
+def test_every_extent(size, letter):
+    sizes = {"m": 9, "n": 21, "k": 11} | {letter: size}
+    check("mk,kn->mn", sizes, threads=(1, 2, 3))
+
+
+@pytest.mark.parametrize("spec", TRANSPOSITIONS)
+@pytest.mark.parametrize("size", [(17, 33, 10), (64, 10, 31), (1, 100, 16), (130, 1, 7), (5, 5, 0)])
+def test_transpositions(spec, size):
+    check(spec, dict(zip("mnk", size)), threads=(1, 3))
+
+
+@pytest.mark.parametrize("spec", TRANSPOSITIONS)
+@pytest.mark.parametrize("dynamic", ["m", "n", "k", "mnk"])
+def test_unknown_sizes_give_the_same_bits(spec, dynamic):
+    for size in [(0, 3, 4), (3, 0, 4), (2, 3, 0), (1, 1, 1), (7, 40, 5), (29, 17, 33)]:
+        check(spec, dict(zip("mnk", size)), dynamic=dynamic, threads=(1, 2))
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "baseline"])
+@pytest.mark.parametrize("dtype", [float32, float64])
+def test_instruction_sets(isa, dtype):
+    if isa == "avx512" and host_target().isa != "avx512":
+        pytest.skip("no AVX-512 here")
+    target = make_target(isa)
+    for spec in ("mk,kn->mn", "km,nk->mn", "km,kn->nm"):
+        for size in [(3, 5, 4), (33, 37, 19), (17, 10, 24)]:
+            check(spec, dict(zip("mnk", size)), dtype, target, threads=(1, 2))
+            check(spec, dict(zip("mnk", size)), dtype, target, dynamic="mnk")
+
+
+@pytest.mark.parametrize(
+    ("spec", "order"),
+    [
+        ("bmk,bkn->bmn", None),
+        ("bmk,bkn->mbn", None),
+        ("bmk,kn->bmn", None),
+        ("bmk,bnk->bnm", None),
+        ("mkl,kln->mn", None),
+        ("mkl,kln->mn", "mnlk"),
+        ("mlk,kln->mn", None),
+        ("kmp,kn->mpn", None),
+        ("kpm,kn->mpn", None),
+        ("mk,kpn->mpn", None),
+        ("mk,kpn->mnp", None),
+        ("bmk,bkn->bn", None),
+        ("bmpk,bnkq->pbmqn", None),
+        ("k,kn->n", None),
+        ("mk,k->m", None),
+        ("bmk,bk->bm", None),
+    ],
+)
+@pytest.mark.parametrize("dynamic", ["", "b", "mk", "bmnkplq"])
+def test_many_axes(spec, order, dynamic):
+    sizes = {"b": 3, "m": 7, "n": 18, "k": 5, "p": 4, "l": 6, "q": 2}
+    letters = {x for x in spec if x.isalpha()}
+    check(spec, sizes, dynamic="".join(x for x in dynamic if x in letters), order=order)
+    check(spec, sizes | {"b": 1, "l": 1}, order=order, threads=(2,))
+
+
+@pytest.mark.parametrize("dtype", [float32, float64])
+def test_long_chains_are_continued_through_memory(dtype):
+    for spec in ("mk,kn->mn", "km,kn->mn", "mk,nk->mn"):
+        check(spec, {"m": 19, "n": 37, "k": 4500}, dtype, threads=(1, 3))
+        check(spec, {"m": 19, "n": 37, "k": 1100}, dtype, dynamic="k", threads=(1, 3))
+    check("mlk,kln->mn", {"m": 9, "n": 20, "k": 70, "l": 70}, dtype)
+
+
+def test_chunks_of_the_output():
+    """Outputs so large that partial sums are kept chunk by chunk."""
+    check("mk,kn->mn", {"m": 300, "n": 600, "k": 530}, dynamic="mnk", threads=(1, 2))
+    check("bkm,bkn->bmn", {"b": 2, "m": 530, "n": 400, "k": 530}, dynamic="k", threads=(2,))
+
+
+def test_infinities_and_nans_follow_the_chain():
+    kernel = contraction("mk,kn->mn", {"m": 4, "n": 20, "k": 6})
+    arrays = operands(kernel, {})
+    arrays["a"][1, 2], arrays["a"][2, 3], arrays["b"][4, 5] = np.inf, np.nan, -np.inf
+    with np.errstate(invalid="ignore"):
+        found, expected = run(kernel, arrays, {}, known={})["out"], arrays["a"] @ arrays["b"]
+    assert (np.isnan(found) == np.isnan(expected)).all()
+    assert (np.isinf(found) == np.isinf(expected)).all()
