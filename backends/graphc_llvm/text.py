@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 Operand = int | str  # an i64
 
@@ -32,6 +33,7 @@ def elements(element: str, values: Sequence[object]) -> str:
     return "<" + ", ".join(f"{element} {v}" for v in values) + ">"
 
 
+@cache
 def identifier(name: str) -> str:
     """A name that can stand in LLVM text without quotes."""
     return re.sub(r"[^A-Za-z0-9_.]", "_", name) or "_"

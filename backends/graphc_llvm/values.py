@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ctypes import c_float
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ class Value:
     literal: bool = False
 
 
+@cache
 def element_type(dtype: DType) -> str:
     """The LLVM type of one value in a register."""
     if dtype.is_float and dtype.bits >= 32:
@@ -48,8 +51,7 @@ def literal_text(value: Any, dtype: DType) -> str:
         return str(wrapped - 2**dtype.bits if wrapped >> (dtype.bits - 1) else wrapped)
     if dtype.bits == 16:
         return str(int(np.array(value, dtype.numpy).view(np.int16)))
-    with np.errstate(over="ignore"):
-        return float_literal(float(np.array(value).astype(dtype.numpy)))
+    return float_literal(c_float(value).value if dtype.bits == 32 else float(value))
 
 
 class LaneWriter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -123,3 +124,21 @@ def all_sizes(kernel: Kernel) -> tuple[str, ...]:
     """The dims in the shapes of a kernel's arguments."""
     found = {d.name for b in kernel.arguments for size in b.shape for d in dims_of(size)}
     return tuple(sorted(found))
+
+
+def undefined_symbols(code: bytes) -> set[str]:
+    """The symbols that an ELF object of a 64-bit little-endian machine wants from others."""
+    table = struct.unpack_from("<Q", code, 40)[0]
+    size, count = struct.unpack_from("<HH", code, 58)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, table + i * size) for i in range(count)]
+    found = set()
+    for kind, offset, length, link in ((s[1], s[4], s[5], s[6]) for s in sections):
+        if kind != 2:  # SHT_SYMTAB
+            continue
+        names = sections[link][4]
+        for at in range(offset, offset + length, 24):
+            name, _, _, section = struct.unpack_from("<IBBH", code, at)
+            if name and section == 0:
+                start = names + name
+                found.add(code[start : code.index(b"\0", start)].decode())
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -29,7 +28,7 @@ from tests.backends.kernels import (
     row_sum,
     store,
 )
-from tests.backends.native import Native, fence_is_intact, guarded, object_code
+from tests.backends.native import Native, fence_is_intact, guarded, object_code, undefined_symbols
 
 SHAPES = (
     (3, 5), (1, 1), (0, 4), (4, 0), (2, 16), (5, 17), (7, 15), (2, 63), (3, 64), (2, 65), (16, 10),
@@ -216,24 +215,6 @@ def test_checks_report_the_smallest_code(lanes: bool, n: int) -> None:
 
 
 # ------------------------------------------------------------------ other targets
-
-
-def undefined_symbols(code: bytes) -> set[str]:
-    """The symbols that an ELF object of a 64-bit little-endian machine wants from others."""
-    table = struct.unpack_from("<Q", code, 40)[0]
-    size, count = struct.unpack_from("<HH", code, 58)
-    sections = [struct.unpack_from("<IIQQQQIIQQ", code, table + i * size) for i in range(count)]
-    found = set()
-    for kind, offset, length, link in ((s[1], s[4], s[5], s[6]) for s in sections):
-        if kind != 2:  # SHT_SYMTAB
-            continue
-        names = sections[link][4]
-        for at in range(offset, offset + length, 24):
-            name, _, _, section = struct.unpack_from("<IBBH", code, at)
-            if name and section == 0:
-                start = names + name
-                found.add(code[start : code.index(b"\0", start)].decode())
-    return found
 
 
 @pytest.mark.parametrize("name", ["avx512", "avx2", "baseline", "neon"])
