@@ -153,7 +153,7 @@ class TileCalls:
             place = f.add(start, f.mul(offset, width), "kept")
             values["kept"] = f.gep(self.memory.kept, self.element, place)
             values["steps"] = self.depth.count or 0
-            values["first"] = self.depth.later
+            values["later"] = self.depth.later
             values["last"] = self.depth.last
         if valid is not None:
             values["valid"] = valid

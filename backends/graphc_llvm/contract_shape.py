@@ -65,7 +65,7 @@ class Tiling:
     @property
     def rows(self) -> int:
         """Rows of the largest block."""
-        return self.blocks[0][0] if self.blocks else 0
+        return self.blocks[0][0]
 
 
 def choose_tiling(
@@ -122,7 +122,7 @@ def most_rows(row_stride: Size, dtype: DType) -> int:
 def split_evenly(total: int, most: int) -> tuple[tuple[int, int], ...]:
     """Cut into as few parts of at most `most` as possible, as (part, count), larger first."""
     if total == 0:
-        return ()
+        return ((1, 0),)
     parts = -(-total // most)
     small, more = divmod(total, parts)
     listed = ((small + 1, more), (small, parts - more))

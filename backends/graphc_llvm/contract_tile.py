@@ -120,7 +120,7 @@ class _TileBody:
         start = self.tile.zeros()
         kept = [Carried(self.tile.type, zero, "c") for zero in start]
         if self.plan.depth_block is not None:
-            again = self.builder.compare("eq", "%first", 0)
+            again = self.builder.compare("ne", "%later", 0)
             start = self.builder.when(again, kept, lambda: self.tile.read_back("%kept"), "again")
         extents: list[Operand] = [self.c.size(s.size) for s in self.plan.reduction]
         if self.plan.depth_block is not None:
@@ -300,7 +300,7 @@ def _locals(plan: ContractPlan, kind: TileKind) -> list[tuple[str, str]]:
     if any(isinstance(stmt, Check) for stmt in plan.epilogue):
         listed.append(("ptr", "team"))
     if plan.depth_block is not None:
-        listed += [("ptr", "kept"), ("i64", "steps"), ("i64", "first"), ("i64", "last")]
+        listed += [("ptr", "kept"), ("i64", "steps"), ("i64", "later"), ("i64", "last")]
     if kind.clamped:
         listed.append(("i64", "valid"))
     if not kind.full and not isinstance(plan.column.size, int):
@@ -309,7 +309,7 @@ def _locals(plan: ContractPlan, kind: TileKind) -> list[tuple[str, str]]:
 
 
 _RESERVED = (
-    "sizes", "left", "right", "kept", "steps", "first", "last", "valid", "columns", "team", "entry",
+    "sizes", "left", "right", "kept", "steps", "later", "last", "valid", "columns", "team", "entry",
 )  # fmt: skip
 
 

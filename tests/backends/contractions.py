@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from chains import chain
-from graphc_llvm.target import Target, host_target
 from native import Native, fence_is_intact, guarded
 
 from graphc.dims import Dim, Size
@@ -30,6 +29,7 @@ from graphc.loops.ir import (
     index,
 )
 from graphc.types import DType, float32
+from graphc_llvm.target import Target, host_target
 
 
 @dataclass
@@ -104,7 +104,9 @@ def contraction(
         body = (Loop(letters[x], extent(extents[x]), SEQUENTIAL, body, owned),)
     body = (*body, *epilogue(nest, out))
     for x in reversed([x for x in order if x in out]):
-        body = (Loop(letters[x], extent(extents[x]), PARALLEL, body, lanes=x == order[len(out) - 1]),)
+        body = (
+            Loop(letters[x], extent(extents[x]), PARALLEL, body, lanes=x == order[len(out) - 1]),
+        )
     return Kernel("contract", tuple(nest.reads), tuple(nest.writes), body)
 
 
@@ -139,21 +141,21 @@ def run(
     return {b.name: fresh[b.name].copy() for b in kernel.writes}
 
 
-def exact(spec: str, left: np.ndarray, right: np.ndarray, order: str = "", fused: bool = True):
-    """The chain of a contraction by numpy alone."""
+def exact(
+    spec: str, left: np.ndarray, right: np.ndarray, order: str = "", fused: bool = True
+) -> np.ndarray:
+    """The chain of a contraction by numpy alone; reduced letters ascend in `order`."""
     inputs, out = spec.split("->")
     first, second = inputs.split(",")
     reduced = [x for x in dict.fromkeys(order + first + second) if x not in out and x in inputs]
-    return chain(
-        _arranged(left, first, out, reduced), _arranged(right, second, out, reduced), fused
-    )
-
-
-def _arranged(array: np.ndarray, letters: str, out: str, reduced: list[str]) -> np.ndarray:
-    """Axes in the order of `out` (1 where missing), then all reduced ones as one."""
-    every = [x for x in (*out, *reduced)]
-    present = [x for x in every if x in letters]
-    array = np.transpose(array, [letters.index(x) for x in present])
-    full = [array.shape[present.index(x)] if x in present else 1 for x in every]
-    array = array.reshape(full)
-    return array.reshape(*full[: len(out)], int(np.prod(full[len(out) :], dtype=np.int64)))
+    extents = dict(zip(first, left.shape)) | dict(zip(second, right.shape))
+    every = [*out, *reduced]
+    parts = []
+    for array, letters in ((left, first), (right, second)):
+        present = [x for x in every if x in letters]
+        array = np.transpose(array, [letters.index(x) for x in present])
+        array = array.reshape([extents[x] if x in present else 1 for x in every])
+        full = [*array.shape[: len(out)], *(extents[x] for x in reduced)]
+        depth = int(np.prod([extents[x] for x in reduced], dtype=np.int64))
+        parts.append(np.broadcast_to(array, full).reshape(*array.shape[: len(out)], depth))
+    return chain(parts[0], parts[1], fused)
