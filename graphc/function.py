@@ -12,6 +12,7 @@ import numpy as np
 from graphc import origin as origins
 from graphc.backend import Runner, backend_name, load_backend
 from graphc.binding import Binding
+from graphc.config import environment
 from graphc.definition import Definition, define
 from graphc.dims import Dim
 from graphc.epoch import run_epoch
@@ -198,7 +199,8 @@ class CompiledFunction(Direct, Inspection):
                 self.graph, self.options, lambda: self.program, self.structure, self.rng, self.call
             )
         runner = self._native.build(dims) if dims is not None else self._native.build_generic()
-        self.entry = self._native.entry
+        if not environment().check:
+            self.entry = self._native.entry
         return runner  # type: ignore[no-any-return]
 
     def _check_empty(self, dims: Mapping[str, int]) -> None:

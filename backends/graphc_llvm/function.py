@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.config import environment
 from graphc.dims import evaluate
 from graphc.errors import GraphcError, RuntimeCheckError
 from graphc.graph import Graph
@@ -29,6 +30,7 @@ from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.pool import PART
 from graphc_llvm.runtime.session import Library, session
 from graphc_llvm.runtime.variant import Variant
+from graphc_llvm.stepwise import Stepwise, check_step, profile_step
 from graphc_llvm.target import Target, host_target
 
 KEPT = 8  # sizes of the generic variant that stay bound
@@ -61,9 +63,7 @@ class CpuFunction:
         self._generic: tuple[Module, Library] | None = None
         self._sized: dict[tuple[tuple[str, int], ...], Runner] = {}
         guards = list(dict.fromkeys(_guard(p) for p in self.updated))
-        self.native = NativeFunction(
-            graph.name, slow=slow, guards=guards, failure=self.failure
-        )
+        self.native = NativeFunction(graph.name, slow=slow, guards=guards, failure=self.failure)
 
     @property
     def entry(self) -> Any:
@@ -72,6 +72,8 @@ class CpuFunction:
 
     def build(self, dims: Mapping[str, int]) -> Runner:
         """A variant for given sizes."""
+        if environment().check:
+            return self._checked(dims)
         made = artifact(self.graph, self.program, self.target, dims)
         return self._bind(made, dims, self._load(made.image, made.symbol))
 
@@ -82,6 +84,27 @@ class CpuFunction:
             image = generic_image(self.graph, module, self.target)
             self._generic = module, self._load(image, module.symbol)
         return self._run_generic
+
+    def _checked(self, dims: Mapping[str, int]) -> Any:
+        """A runner that compares every kernel with the interpreter before the real step."""
+        program = self.program()
+        steps = Stepwise(program, self.target, dims)
+        made = artifact(self.graph, self.program, self.target, dims)
+        runner = self._bind(made, dims, self._load(made.image, made.symbol))
+        updates = dict(program.optimized.updates)
+
+        def run(arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[Array]:
+            saved = [np.array(p.memory) for p in self.updated]
+            check_step(steps, arrays, rng.copy(), updates)
+            for parameter, value in zip(self.updated, saved):
+                parameter.memory[...] = value
+            return runner(arrays, dims, rng)
+
+        return run
+
+    def profile(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> Any:
+        """(call, seconds on one thread) of every kernel for these inputs."""
+        return profile_step(Stepwise(self.program(), self.target, dims), arrays, rng)
 
     def failure(self, code: int) -> GraphcError:
         """The error of a failed check, with the user's line."""
@@ -187,9 +210,7 @@ class Runner:
         if prepare is not None:
             self._prepare()
 
-    def __call__(
-        self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array
-    ) -> list[Array]:
+    def __call__(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[Array]:
         """The outputs in order; raises before anything persistent is written."""
         if self.prepare is not None and self.variant.stale:
             self._prepare()

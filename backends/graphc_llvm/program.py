@@ -6,7 +6,7 @@
 `ctx` is a table of pointers: sizes, arena, scratch, team, then one for each storage that is not
 in the arena (`Layout.slots`). In the generic variant `sizes` holds, as int64, the dims of the
 kernels (one run of values for each combination that some kernel uses), the arena offset of every
-temporary and the bytes of a thread's scratch; in a specialised variant all of these are constants of the code.
+temporary and the bytes of a thread's scratch; in a specialised variant they are constants.
 """
 
 from __future__ import annotations
@@ -65,9 +65,19 @@ class Module:
     layout: Layout
 
 
-def emit_program(program: Program, target: Target, dims: Mapping[str, int] | None) -> Module:
-    """Emit a program for given sizes, or (None) for all sizes."""
-    return _Emission(program, target, dims).run()
+def emit_program(
+    program: Program, target: Target, dims: Mapping[str, int] | None, stepwise: bool = False
+) -> Module:
+    """Emit a program for given sizes, or (None) for all sizes.
+
+    `stepwise` adds a function for every call, prepare part first (`call_symbol`).
+    """
+    return _Emission(program, target, dims).run(stepwise)
+
+
+def call_symbol(symbol: str, number: int) -> str:
+    """The function that makes one call only."""
+    return f"{symbol}_call{number}"
 
 
 class _Emission:
@@ -78,7 +88,7 @@ class _Emission:
         self.kernels: dict[Call, EmittedKernel] = {}
         self.lines: list[str] = []
 
-    def run(self) -> Module:
+    def run(self, stepwise: bool) -> Module:
         """All kernels, then the schedules."""
         for call in (*self.schedule.prepare, *self.schedule.calls):
             name = f"{self.symbol}.{identifier(call.kernel.name)}"
@@ -88,6 +98,9 @@ class _Emission:
             self._part("prepare", self.schedule.prepare, frozenset(range(1, 10**6))),
             self._part("part", self.schedule.calls, self._barriers()),
         ]
+        if stepwise:
+            for i, call in enumerate(self.kernels):
+                parts.append(self._part(f"call{i}", (call,), frozenset()))
         return Module(self.symbol, self._text(parts), self.layout)
 
     # -- layout ---------------------------------------------------------------------

@@ -199,6 +199,7 @@ class _Fusion:
         return Values(self.storage.get, self.rng, self.checks, frozenset(group), flat)
 
     def _lower(self, group: Group) -> None:
+        self._prune(group)
         lowering = self._lowering()
         if group.kind == SPECIAL:
             values = self._values(group.nodes)
@@ -213,6 +214,15 @@ class _Fusion:
         else:
             values = self._lower_rows(group, lowering)
         self._finish(values, group.nodes)
+
+    def _prune(self, group: Group) -> None:
+        """Leave out what other kernels compute again and nothing here needs."""
+        needed: set[Node] = set()
+        for node in reversed(group.nodes):
+            if node in self.targets or node in needed:
+                needed.add(node)
+                needed |= {base_of(i) for i in node.inputs}
+        group.nodes = [n for n in group.nodes if n in needed]
 
     def _lower_rows(self, group: Group, lowering: Lowering) -> Values:
         rows = self.grouping.rows(group)
@@ -239,7 +249,7 @@ class _Fusion:
         after = [n for n in group.nodes if n not in inside]
         values = self._values(group.nodes)
         whole.build_total(values)
-        self._finish(values, after)
+        self._finish(values, after, name=f"{kernel_name(inside)}_total", part=inside[-1].part)
 
     def _shared(self, group: Group) -> frozenset[Node]:
         """Nodes that several nodes of the group read: computed once and named."""
@@ -370,7 +380,8 @@ def kernel_name(nodes: list[Node]) -> str:
     """A name after the first few ops."""
     from graphc.ops.base import Contract
 
-    names = dict.fromkeys("matmul" if isinstance(n.op, Contract) else n.op.name for n in nodes)
+    first = sorted(nodes, key=lambda n: not isinstance(n.op, Contract))
+    names = dict.fromkeys("matmul" if isinstance(n.op, Contract) else n.op.name for n in first)
     return "_".join(list(names)[:4])
 
 
