@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -31,24 +30,21 @@ def test_imports_nothing_heavy(code: str) -> None:
     assert loaded == ""
 
 
-def test_import_takes_less_than_150_milliseconds() -> None:
-    code = "import time; t = time.perf_counter(); import numpy, graphc as gx; gx.Tensor; gx.nn"
-    code += "; print(time.perf_counter() - t)"
-    run(code)  # warms the file cache and writes bytecode
-    assert min(float(run(code)) for _ in range(7)) < 0.150
+def cpu_seconds(code: str) -> float:
+    """The least processor time of several runs, in fresh processes."""
+    timed = f"import time; t = time.process_time(); {code}; print(time.process_time() - t)"
+    run(timed)  # warms the file cache and writes bytecode
+    return min(float(run(timed)) for _ in range(7))
+
+
+def test_import_with_numpy_takes_less_than_150_milliseconds() -> None:
+    assert cpu_seconds("import numpy, graphc") < 0.150
 
 
 def test_a_bare_import_takes_less_than_20_milliseconds() -> None:
-    code = "import time; t = time.perf_counter(); import graphc; print(time.perf_counter() - t)"
-    run(code)
-    assert min(float(run(code)) for _ in range(5)) < 0.020
+    assert cpu_seconds("import graphc") < 0.020
 
 
-def test_starting_python_with_graphc_is_quick() -> None:
-    def seconds(code: str) -> float:
-        start = time.perf_counter()
-        run(code)
-        return time.perf_counter() - start
-
-    bare = min(seconds("import numpy") for _ in range(5))
-    assert min(seconds("import numpy, graphc") for _ in range(5)) < bare + 0.150
+def test_layers_and_optimisers_do_not_bring_the_compiler_in() -> None:
+    loaded = run("import graphc as gx, sys; gx.nn; gx.optim.Adam; print(*sys.modules)").split()
+    assert "graphc.function" not in loaded

@@ -16,5 +16,11 @@ class LlvmBackend:
 
         return CpuFunction(*args)
 
+    def target(self) -> Any:
+        """Facts about this machine, a `graphc_llvm.target.Target`."""
+        from graphc_llvm.target import host_target
+
+        return host_target()
+
 
 backend = LlvmBackend()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,10 +11,12 @@ from graphc import naming
 from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.nn.layers import Layer, unique_parameters
-from graphc.nn.training import Trainer
 from graphc.ops.base import Array
 from graphc.tensor import Parameter, Tensor
-from graphc.train.history import History
+
+if TYPE_CHECKING:
+    from graphc.nn.training import Trainer
+    from graphc.train.history import History
 
 
 class Sequential(Layer):
@@ -81,6 +83,8 @@ class Sequential(Layer):
         A loss or metric is a function (outputs, targets); means over the batch are taken.
         `options` go to gx.compile (target, threads, ...).
         """
+        from graphc.nn.training import Trainer  # brings the compiler in: only when it is used
+
         self._trainer = Trainer(self, optimizer, loss, tuple(metrics), options)
 
     @property

@@ -41,11 +41,16 @@ def uniform(
     name: str | None = None,
     dtype: Any = "float32",
 ) -> Tensor:
-    """Draw uniformly from [low, high), which may be tensors that broadcast to the shape."""
+    """Draw uniformly from [low, high), which may be tensors that broadcast to the shape.
+
+    The numbers are multiples of 2**-24 (2**-11 for float16, 2**-8 for bfloat16) of the interval;
+    rounding may give `high` itself unless the interval is [0, 1).
+    """
     unit = _unit(bits(shape, name, "uniform"), _float("uniform", dtype))
     if _is(low, 0) and _is(high, 1):
         return unit
-    return unit * (high - low) + low
+    result: Tensor = unit * (high - low) + low
+    return result
 
 
 def normal(
@@ -60,7 +65,7 @@ def normal(
     first = bits(shape, name, "normal")
     second = stream(shape, first.name + "/second")
     unit = fn.astype(lift_op(NormalFloat(), first, second), wanted)
-    scaled = unit if _is(std, 1) else unit * std
+    scaled: Tensor = unit if _is(std, 1) else unit * std
     return scaled if _is(mean, 0) else scaled + mean
 
 
@@ -72,19 +77,27 @@ def bernoulli(shape: Shape, p: Any = 0.5, name: str | None = None) -> Tensor:
 def choose(drawn: Tensor, p: Any) -> Tensor:
     """Bools that are true with probability p, from random bits."""
     if isinstance(p, Tensor):
-        return _unit(drawn, p.dtype if p.dtype.is_float else float32) < p
+        below: Tensor = _unit(drawn, float32) < fn.astype(p, float32)
+        return below
     if not 0.0 <= p <= 1.0:
         raise ArgumentError(f"bernoulli: p must be between 0 and 1, got {p}")
     threshold = round(p * 2**32)
     if threshold == 2**32:  # does not fit the comparison below
         return fn.full(drawn.shape, True, dtype=bool_)
-    return drawn < threshold
+    chosen: Tensor = drawn < threshold
+    return chosen
 
 
 # ------------------------------------------------------------------------------- machinery
 
 
+_FEW_BITS = {"float16": 11, "bfloat16": 8}  # more would round up to 1
+
+
 def _unit(drawn: Tensor, dtype: DType) -> Tensor:
+    if dtype.name in _FEW_BITS:
+        unused = 32 - _FEW_BITS[dtype.name]
+        drawn = (drawn >> unused) << unused
     return fn.astype(lift_op(UnitFloat(), drawn), dtype)
 
 

@@ -94,7 +94,7 @@ def _read(path: str) -> dict[str, Array]:
 
     content = Path(path).read_bytes()
     try:
-        entries = safetensors.deserialize(content)
+        entries = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise FormatError(f"{path}: not a safetensors file: {error}") from error
     return {name: _array(path, name, entry) for name, entry in entries}

@@ -51,10 +51,11 @@ def fit(
     """Run a compiled step over the data for some epochs.
 
     `data` is what `step.run_epoch` takes; `validation` is (function, data), whose outputs are
-    logged as val_NAME after every epoch. Without a seed the order of the samples is that of
-    `epochs` calls of `step.run_epoch`. `verbose` None shows progress unless the callbacks do;
-    False is quiet. Ctrl-C ends the run between two steps: the parameters are usable and the
-    history so far comes back with `interrupted` set.
+    logged as val_NAME after every epoch; so are `seconds` (all of it) and `steps_per_second`.
+    Without a seed the order of the samples is that of `epochs` calls of `step.run_epoch`.
+    `verbose` None shows progress unless the callbacks do; False is quiet. Ctrl-C ends the run
+    between two steps: the parameters are usable and the history so far comes back with
+    `interrupted` set.
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of 0 or more, got {epochs!r}")
@@ -105,14 +106,15 @@ class Loop:
     def _epoch(self) -> None:
         history, batches = self._run.history, self._run.batches
         start = time.perf_counter()
-        running = RunningMeans()
-        order = self._order()
-        done = 0
+        running, order = RunningMeans(), self._order()
+        done, training = 0, 0.0
         while done < batches.steps and not self._run.stopped:
             stop = min(done + self._slice, batches.steps)
             before = time.perf_counter()
             running.add(*batches.run(order, done, stop))
-            self._resize(stop - done, time.perf_counter() - before)
+            seconds = time.perf_counter() - before
+            training += seconds
+            self._resize(stop - done, seconds)
             history.steps += stop - done
             done = stop
             self._tell("slice_end", running.values)
@@ -120,6 +122,7 @@ class Loop:
         if self._checks is not None:
             logs |= self._validate(self._checks)
         logs["seconds"] = time.perf_counter() - start
+        logs["steps_per_second"] = done / max(training, 1e-9)
         history.add(logs)
         self._tell("epoch_end", logs)
 

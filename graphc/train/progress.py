@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from graphc.train.fit import Run
 
 
+_TIMES = ("seconds", "steps_per_second")
+
+
 class ProgressBar:
     """A bar with epoch, steps per second, loss and time left; plain lines when not a terminal."""
 
@@ -78,6 +81,5 @@ class ProgressBar:
 
 
 def _text(logs: dict[str, float]) -> str:
-    shown = {name: value for name, value in logs.items() if name != "seconds"}
-    words = [f"{name} {value:.4f}" for name, value in shown.items()]
+    words = [f"{name} {value:.4f}" for name, value in logs.items() if name not in _TIMES]
     return "  ".join(words + ([f"{logs['seconds']:.2f} s"] if "seconds" in logs else []))

@@ -259,7 +259,14 @@ def test_compile_and_fit() -> None:
     model = nn.Sequential([nn.Dense(16, "relu"), nn.Dropout(0.1), nn.Dense(3)])
     model.compile("adam", "softmax_cross_entropy", ["accuracy"], target="interpret")
     history = model.fit(x, y, epochs=15, batch_size=16, validation_split=0.2, verbose=False)
-    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert list(history) == [
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "seconds",
+        "steps_per_second",
+    ]
     assert history["loss"][-1] < history["loss"][0]
     scores = model.evaluate(x, y)
     assert scores["accuracy"] > 0.95

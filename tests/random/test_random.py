@@ -28,6 +28,14 @@ def test_uniform_is_uniform() -> None:
     assert stats.kstest(values, "uniform").pvalue > 1e-3
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_uniform_stays_below_one_in_every_dtype(dtype: str) -> None:
+    values = gx.random.uniform((N,), dtype=dtype).eval().astype(np.float64)
+    assert 0.0 <= values.min() < 0.01
+    assert 0.99 < values.max() < 1.0
+    assert abs(values.mean() - 0.5) < 0.01
+
+
 def test_uniform_between_bounds() -> None:
     values = gx.random.uniform((N,), -3.0, 5.0).eval()
     assert -3.0 <= values.min() < values.max() <= 5.0
