@@ -62,12 +62,14 @@ _DTYPES = (
 _NUMBERS = ("e", "inf", "nan", "newaxis", "pi")
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module 'graphc' has no attribute {name!r}")
-    value = _find(name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # so that type checkers know which names there are
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+        value = _find(name)
+        globals()[name] = value
+        return value
 
 
 def _find(name: str) -> Any:
@@ -119,6 +121,8 @@ if TYPE_CHECKING:
     from graphc.function import CompiledFunction as CompiledFunction
     from graphc.function import compile as compile
     from graphc.functions import *  # noqa: F403
+    from graphc.inspect import dot as dot
+    from graphc.inspect import summary as summary
     from graphc.origin import name_scope as name_scope
     from graphc.rebuild import substitute as substitute
     from graphc.symbols import constant as constant

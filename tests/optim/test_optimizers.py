@@ -55,12 +55,13 @@ def quadratic(dtype: str, shape: tuple[int, ...] = (3, 5)) -> tuple[Any, Any, An
     return p, x, (x * p * p + x * p).sum() * 0.5
 
 
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", CASES)
-def test_twenty_steps_follow_the_paper(case: str, dtype: str) -> None:
+def test_twenty_steps_follow_the_paper(case: str, dtype: str, target: str) -> None:
     make, rule = CASES[case]
     p, x, loss = quadratic(dtype)
-    step = gx.compile([x], loss, updates=make().minimize(loss), target="interpret")
+    step = gx.compile([x], loss, updates=make().minimize(loss), target=target)
     rng = np.random.default_rng(2)
     expected, state = p.value.astype(np.float64), {}
     for t in range(1, STEPS + 1):
@@ -136,12 +137,13 @@ SCHEDULES: dict[str, tuple[Any, Callable[[int], float]]] = {
 }
 
 
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_schedules(name: str) -> None:
+def test_schedules(name: str, target: str) -> None:
     schedule, rate = SCHEDULES[name]
     p = gx.parameter("p", value=np.zeros(()))
     updates = gx.optim.SGD(schedule).minimize(p * 1.0)
-    step = gx.compile([], p, updates=updates, target="interpret")
+    step = gx.compile([], p, updates=updates, target=target)
     moves = -np.diff([float(step()) for _ in range(12)])
     np.testing.assert_allclose(moves, [rate(t) for t in range(11)], rtol=1e-12)
     with pytest.raises(ArgumentError, match="is a schedule, not a parameter"):
