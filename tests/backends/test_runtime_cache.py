@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from graphc_llvm.runtime import cache as module
 from graphc_llvm.runtime.cache import DiskCache, Entry, content_key, decode, encode
 from graphc_llvm.runtime.support import support_text
 
@@ -153,7 +152,7 @@ def test_full_disk_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             self.file.write(data[: len(data) // 2])
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fdopen", Full)
+    monkeypatch.setattr(os, "fdopen", Full)
     store = DiskCache(tmp_path)
     assert not store.put("k", ENTRY)
     monkeypatch.undo()

@@ -301,6 +301,42 @@ def test_memory_that_cannot_be_had() -> None:
         function.entry(numbers(4))
 
 
+def test_rebinding_while_others_call() -> None:
+    """Growing the workspace moves it; calls on other threads never see the old one."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        rebind_while_others_call()
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def rebind_while_others_call() -> None:
+    function, _ = mirror(3)
+    stop = threading.Event()
+    wrong: list[Any] = []
+    x = numbers(3)
+
+    def work() -> None:
+        while not stop.is_set():
+            if not np.array_equal(function.entry(x)[0], expected(x)[0]):
+                wrong.append(x)
+
+    users = [threading.Thread(target=work) for _ in range(2)]
+    for user in users:
+        user.start()
+    first = function.variants[0]
+    for n in range(4, 60):
+        function.rebind([mirror_variant(n * 50, np.zeros(n * 50, np.float32)), first])
+        y = numbers(n * 50)
+        assert np.array_equal(function.entry(y)[0], expected(y)[0])
+    stop.set()
+    for user in users:
+        user.join(20)
+        assert not user.is_alive()
+    assert not wrong
+
+
 def test_layouts_agree() -> None:
     names = ("Pool", "Slot", "Guard", "Function", "Variant", "Input", "Output", "Watch", "Epoch",
              "Source", "Sink")  # fmt: skip

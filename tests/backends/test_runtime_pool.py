@@ -221,7 +221,7 @@ def test_fork(pool: ThreadPool) -> None:
     assert part.run(pool, 2) == 2
 
 
-def run_script(text: str, **options: float) -> subprocess.CompletedProcess[str]:
+def run_script(text: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join((str(ROOT), str(ROOT / "backends")))
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(text)],
@@ -229,7 +229,6 @@ def run_script(text: str, **options: float) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=60,
-        **options,
         check=False,
     )
 

@@ -1,10 +1,11 @@
 ; One step: take the guards, fill ctx, run, count.
 
 ; Run a variant on given arrays: the slow path's call, and it waits for nobody.
-; Returns the failure (u32, all ones for none), or -1 - i where guard i was taken.
+; Returns the failure (u32, all ones for none), or -1 - i where guard i was taken, i being the
+; number of guards where the variants have no memory.
 define i64 @graphc_call(ptr %function, ptr %variant, ptr %inputs, ptr %outputs) nounwind {
 entry:
-  %busy = call i64 @graphc_lock(ptr %function)
+  %busy = call i64 @graphc_enter(ptr %function)
   %free = icmp eq i64 %busy, 0
   br i1 %free, label %run, label %leave
 run:
@@ -14,6 +15,26 @@ run:
   call void @graphc_unlock(ptr %function)
   %wide = zext i32 %status to i64
   ret i64 %wide
+leave:
+  ret i64 %busy
+}
+
+; Take the guards of a function that can run: 0, or what @graphc_call returns.
+define internal i64 @graphc_enter(ptr %function) nounwind {
+entry:
+  %busy = call i64 @graphc_lock(ptr %function)
+  %mine = icmp eq i64 %busy, 0
+  br i1 %mine, label %look, label %leave
+look:
+  %first = load ptr, ptr %function
+  %unready = icmp eq ptr %first, null
+  br i1 %unready, label %undo, label %leave
+undo:
+  call void @graphc_unlock(ptr %function)
+  %guards.p = getelementptr %Function, ptr %function, i64 0, i32 5
+  %guards = load i64, ptr %guards.p
+  %which = xor i64 %guards, -1
+  ret i64 %which
 leave:
   ret i64 %busy
 }

@@ -6,7 +6,7 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 ; Do steps [next, end) of an epoch; `next` tells how far it came. Returns as @graphc_call does.
 define i64 @graphc_epoch(ptr %function, ptr %epoch) nounwind {
 entry:
-  %busy = call i64 @graphc_lock(ptr %function)
+  %busy = call i64 @graphc_enter(ptr %function)
   %mine = icmp eq i64 %busy, 0
   br i1 %mine, label %run, label %leave
 run:

@@ -29,7 +29,7 @@ def aligned_bytes(count: int, *, zero: bool = False) -> NDArray[Any]:
 class Workspace:
     """The arena and the threads' scratch of one function, shared by its variants.
 
-    Grows when a larger variant is bound; contents are undefined between calls.
+    Contents are undefined between calls.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,16 +37,14 @@ class Workspace:
         self.arena = aligned_bytes(0)
         self.scratch = aligned_bytes(0)
 
-    def reserve(self, arena_bytes: int, scratch_bytes: int) -> bool:
-        """Make room; true if something has moved. Raises MemoryBudgetError naming the size."""
-        moved = False
+    def reserve(self, arena_bytes: int, scratch_bytes: int) -> None:
+        """Make room; contents are lost. Raises MemoryBudgetError naming the size."""
         if arena_bytes > self.arena.size:
+            self.arena = aligned_bytes(0)  # first give back what is too small
             self.arena = self._allocate("arena", arena_bytes)
-            moved = True
         if scratch_bytes > self.scratch.size:
+            self.scratch = aligned_bytes(0)
             self.scratch = self._allocate("threads' scratch", scratch_bytes)
-            moved = True
-        return moved
 
     def _allocate(self, what: str, count: int) -> NDArray[Any]:
         total = physical_bytes()

@@ -83,6 +83,9 @@ class NativeFunction:
         """Take memory for the bound variants and let the entry find them."""
         with hold_all(self.guards):
             bodies = [v.description for v in self._variants]
+            self._table.first = None
+            for variant in self._variants:
+                variant.place(None)
             self._workspace.reserve(
                 max((d.arena_bytes for d in bodies), default=0),
                 max((d.scratch_bytes * d.threads for d in bodies), default=0),
@@ -162,7 +165,10 @@ class NativeFunction:
     def _when_free(self, call: Callable[[], int]) -> int:
         """Repeat a native call until no guard was taken."""
         while (status := call()) < 0:
-            self.guards[-1 - status].wait()
+            if -status <= len(self.guards):
+                self.guards[-1 - status].wait()
+            else:  # rebound in between
+                self.activate()
         return status
 
     # ----------------------------------------------------------------- in Python

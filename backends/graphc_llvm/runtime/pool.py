@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from ctypes import c_int64, c_void_p
 from functools import cache
-from typing import Any
 
 from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.forked import forget_after_fork
@@ -48,10 +47,9 @@ class ThreadPool:
         self._table = layout.Pool.from_buffer(self._table_bytes.data)
         self._slots = (layout.Slot * MAXIMUM_THREADS).from_buffer(self._slot_bytes.data)
         self._table.slots = layout.address(self._slots)
-        self._lock = threading.Lock()
+        self._lock, self._joining = threading.Lock(), threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._locks: list[Any] = []
-        self._rousers: list[Any] = []  # bound methods that the slots point at
+        self._rousers: list[Callable[[], None]] = []  # bound methods that the slots point at
         forget_after_fork(self)
         atexit.register(self.stop)
 
@@ -73,9 +71,8 @@ class ThreadPool:
         with self._lock:
             if not self._table.patience:
                 self._table.patience = _measure_patience(self._native)
-            while len(self._threads) < wanted and not self._table.stop:
-                if not self._start(len(self._threads) + 1):
-                    break
+            while self.workers < wanted and not self._table.stop and self._start():
+                pass
             # Also when some did not start: entries must not ask again at every call.
             self._table.wanted = max(self._table.wanted, threads - 1)
 
@@ -99,35 +96,45 @@ class ThreadPool:
         self._table.workers = 0
         self._table.stop = 1
         self._native.swap(self.address, 0)
-        for lock in self._locks:
+        for rouse in self._rousers:
             with contextlib.suppress(RuntimeError):
-                lock.release()
+                rouse()
         for thread in self._threads:
             thread.join(timeout=1.0)
 
-    def _start(self, index: int) -> bool:
-        assert self._native is not None
-        lock = threading.Lock()
-        lock.acquire()  # closed: the worker sleeps on it
-        rouse = lock.release
-        slot = self._slots[index]
-        slot.word, slot.rouse = 2, id(rouse)
-        arguments = (self._native.worker, self.address, index, lock)
-        thread = threading.Thread(target=_work, args=arguments, name=f"graphc-{index}", daemon=True)
+    def _start(self) -> bool:
+        arrived = threading.Event()
+        thread = threading.Thread(target=self._work, args=(arrived,), name="graphc", daemon=True)
         try:
             thread.start()
         except RuntimeError:
             return False
-        self._threads.append(thread)
-        self._locks.append(lock)
-        self._rousers.append(rouse)
-        self._table.workers = len(self._threads)
-        return True
+        return arrived.wait(timeout=10.0)
+
+    def _work(self, arrived: threading.Event) -> None:
+        """The life of a worker."""
+        assert self._native is not None
+        # The worker takes its slot itself: Ctrl-C may strike whoever started it at any moment.
+        lock = threading.Lock()
+        lock.acquire()  # closed: the worker sleeps on it
+        rouse = lock.release
+        with self._joining:
+            index = self.workers + 1
+            if index >= MAXIMUM_THREADS:
+                return
+            slot = self._slots[index]
+            slot.word, slot.rouse = 2, id(rouse)
+            self._threads.append(threading.current_thread())
+            self._rousers.append(rouse)
+            self._table.workers = index
+        arrived.set()
+        while self._native.worker(self.address, index) == 0:
+            lock.acquire()
 
     def forget(self) -> None:
         """In a forked child: the workers are not there."""
-        self._lock = threading.Lock()
-        self._threads, self._locks, self._rousers = [], [], []
+        self._lock, self._joining = threading.Lock(), threading.Lock()
+        self._threads, self._rousers = [], []
         self._table.busy = self._table.stop = 0
         self._table.workers = self._table.wanted = 0
 
@@ -135,18 +142,17 @@ class ThreadPool:
 PART = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_int64)
 
 
-def _work(worker: Callable[[int, int], int], pool: int, index: int, lock: Any) -> None:
-    while worker(pool, index) == 0:
-        lock.acquire()
-
-
 def _measure_patience(code: Support) -> int:
-    """How many looks at an idle slot take PATIENCE_SECONDS on this machine."""
-    looks = 1000
-    begin = time.perf_counter()
-    code.idle_for(_SPINS + looks)
-    seconds = max(time.perf_counter() - begin, 1e-6)
-    return _SPINS + int(PATIENCE_SECONDS / seconds * looks)
+    """How many looks at an idle slot take PATIENCE_SECONDS when nobody else wants the processor."""
+    looks, begin, best = 25, time.perf_counter(), 1.0
+    for _ in range(8):
+        before = time.perf_counter()
+        code.idle_for(_SPINS + looks)
+        after = time.perf_counter()
+        best = min(best, after - before)
+        if after - begin > 1e-3:
+            break
+    return _SPINS + min(100_000, max(2_000, int(PATIENCE_SECONDS / best * looks)))
 
 
 @cache

@@ -45,6 +45,7 @@ class Variant:
         self.part = library[description.symbol]
         self._library = library
         self._storages: dict[int, Array] = {}
+        self._memory: tuple[Array, Array] | None = None
         self.table = layout.Variant()
         self.ctx = np.zeros(description.slots, np.uintp)
         self.team = aligned_bytes(TEAM_BYTES, zero=True)
@@ -87,10 +88,12 @@ class Variant:
         self._storages[slot] = array
         self.ctx[slot] = array.ctypes.data
 
-    def place(self, workspace: Workspace) -> None:
-        """Use a workspace; nobody may be running this."""
-        self.ctx[ARENA] = workspace.arena.ctypes.data
-        self.ctx[SCRATCH] = workspace.scratch.ctypes.data
+    def place(self, workspace: Workspace | None) -> None:
+        """Use a workspace, or none for now; nobody may be running this."""
+        # Kept alive from here: the function may get another arena while this is not bound.
+        self._memory = None if workspace is None else (workspace.arena, workspace.scratch)
+        for slot, memory in zip((ARENA, SCRATCH), self._memory or (None, None)):
+            self.ctx[slot] = 0 if memory is None else memory.ctypes.data
 
     def forget(self) -> None:
         """Be as if no thread had ever waited at a barrier of this."""
