@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc import origin as origins
-from graphc.binding import Binding, as_array, label
+from graphc.binding import Binding, as_array, convert, label
 from graphc.errors import ArgumentError, GraphcError, ShapeError
 from graphc.graph import Node
 from graphc.ops.base import Array
@@ -27,17 +27,31 @@ def run_epoch(
     seed: int | None = None,
 ) -> Any:
     """Call a function on minibatches (see `CompiledFunction.run_epoch`)."""
-    whole = match_arrays(function.binding, arrays)
+    given = match_arrays(function.binding, arrays)
+    cast = function.binding.cast
+    whole = [convert(function.name, n, a, cast) for n, a in zip(function.graph.inputs, given)]
     batched = batched_inputs(function, whole, batch_size)
     count = sample_count(function, whole, batched)
     order = epoch_order(function, count, shuffle, seed)
-    steps: list[list[Array]] = []
-    for chosen in batches(order, batch_size, drop_last, function.name):
-        parts = [a[chosen] if taken else a for a, taken in zip(whole, batched)]
-        bound, dims = function.binding.bind(parts, {})
-        steps.append(function.run(bound, dims))
+    chosen = list(batches(order, batch_size, drop_last, function.name))
+    full = sum(len(rows) == batch_size for rows in chosen)
+    columns: list[list[Array]] = [[] for _ in function.graph.outputs]
+    done = 0
+    if full:
+        bound, dims = function.binding.bind(_rows(whole, batched, chosen[0]), {})
+        together = function.run_batches(dims, whole, batched, order[: full * batch_size])
+        if together is not None:
+            done, columns = full, [list(stacked) for stacked in together]
+    for rows in chosen[done:]:
+        bound, dims = function.binding.bind(_rows(whole, batched, rows), {})
+        for column, value in zip(columns, function.run(bound, dims)):
+            column.append(value)
     function.epochs += 1
-    return function.structure.build([stack(column) for column in zip(*steps)])
+    return function.structure.build([stack(column) for column in columns])
+
+
+def _rows(whole: Sequence[Array], batched: Sequence[bool], rows: Array) -> list[Array]:
+    return [a[rows] if taken else a for a, taken in zip(whole, batched)]
 
 
 def match_arrays(binding: Binding, arrays: Any) -> list[Array]:
@@ -86,20 +100,16 @@ def sample_count(
     return count
 
 
-def epoch_order(
-    function: CompiledFunction, count: int, shuffle: bool, seed: int | None
-) -> Array | range:
+def epoch_order(function: CompiledFunction, count: int, shuffle: bool, seed: int | None) -> Array:
     """The samples in the order of the epoch."""
     if not shuffle:
-        return range(count)
+        return np.arange(count)
     chosen = f"epoch {function.epochs}" if seed is None else "epoch"
     rng = generator(int(function.rng[0]) if seed is None else int(seed), chosen)
     return rng.permutation(count)
 
 
-def batches(
-    order: Array | range, batch_size: int, drop_last: bool, name: str
-) -> Iterator[Array | slice]:
+def batches(order: Array, batch_size: int, drop_last: bool, name: str) -> Iterator[Array]:
     """The indices of every minibatch."""
     stop = len(order) - len(order) % batch_size if drop_last else len(order)
     if not stop:
@@ -109,8 +119,7 @@ def batches(
             hint="drop_last=False uses the rest",
         )
     for start in range(0, stop, batch_size):
-        end = min(start + batch_size, stop)
-        yield slice(start, end) if isinstance(order, range) else order[start:end]
+        yield order[start : min(start + batch_size, stop)]
 
 
 def stack(values: Sequence[Array]) -> Any:

@@ -136,7 +136,7 @@ class CompiledFunction(Direct, Inspection):
     @property
     def entry(self) -> Callable[..., Any]:
         """What a call of this function calls."""
-        return self.__call__  # type: ignore[no-any-return]
+        return self.__call__
 
     @entry.setter
     def entry(self, target: Callable[..., Any]) -> None:
@@ -156,6 +156,20 @@ class CompiledFunction(Direct, Inspection):
             self._check_empty(dims)
         with self._locks:
             return self._variants.find(dims)(arrays, dims, self.rng)
+
+    def run_batches(
+        self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array
+    ) -> list[Array] | None:
+        """Step after step over the rows that `order` names, in native code; None without it.
+
+        `arrays` have the inputs' dtypes; those that are `batched` give each step its rows.
+        Returns one array an output, with an axis for the steps.
+        """
+        with self._locks:
+            self._variants.find(dims)
+            if self._native is None or environment().check:
+                return None
+            return self._native.epoch(dims, arrays, batched, order)  # type: ignore[no-any-return]
 
     def specialize(self, **dims: int) -> None:
         """Compile for these sizes now."""

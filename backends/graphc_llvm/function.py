@@ -24,6 +24,7 @@ from graphc_llvm.cost import choose_threads
 from graphc_llvm.program import Module, emit_program
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.description import BUFFERS, Description, InputSlot, OutputSlot, Structure
+from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
 from graphc_llvm.runtime.guard import Guard
 from graphc_llvm.runtime.memory import aligned_bytes
 from graphc_llvm.runtime.native import NativeFunction
@@ -61,6 +62,7 @@ class CpuFunction:
         self.updated = [p.face for p, _ in graph.updates]
         self.checks: dict[int, tuple[int, str]] = {}
         self._generic: tuple[Module, Library] | None = None
+        self._special: dict[tuple[tuple[str, int], ...], Runner] = {}
         self._sized: dict[tuple[tuple[str, int], ...], Runner] = {}
         guards = list(dict.fromkeys(_guard(p) for p in self.updated))
         self.native = NativeFunction(graph.name, slow=slow, guards=guards, failure=self.failure)
@@ -75,7 +77,9 @@ class CpuFunction:
         if environment().check:
             return self._checked(dims)
         made = artifact(self.graph, self.program, self.target, dims)
-        return self._bind(made, dims, self._load(made.image, made.symbol))
+        runner = self._bind(made, dims, self._load(made.image, made.symbol))
+        self._special[tuple(sorted(dims.items()))] = runner
+        return runner
 
     def build_generic(self) -> Callable[..., list[Array]]:
         """A variant for all sizes; its tables for the latest sizes stay bound."""
@@ -115,17 +119,28 @@ class CpuFunction:
 
     # -- variants -------------------------------------------------------------------
 
+    def epoch(
+        self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array
+    ) -> list[Array]:
+        """Step after step over the rows that `order` names; the outputs of all steps, stacked."""
+        runner = self._special.get(tuple(sorted(dims.items()))) or self._sized_runner(dims)
+        return runner.epoch(arrays, batched, order)
+
     def _run_generic(
         self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array
     ) -> list[Array]:
-        key = tuple(dims.items())
+        return self._sized_runner(dims)(arrays, dims, rng)
+
+    def _sized_runner(self, dims: Mapping[str, int]) -> Runner:
+        """The generic code with the tables for these sizes; the latest few are kept."""
+        key = tuple(sorted(dims.items()))
         runner = self._sized.pop(key, None)
         if runner is None:
             runner = self._size(dims)
         self._sized[key] = runner  # the latest last
         while len(self._sized) > KEPT:
             self._forget(self._sized.pop(next(iter(self._sized))))
-        return runner(arrays, dims, rng)
+        return runner
 
     def _size(self, dims: Mapping[str, int]) -> Runner:
         assert self._generic is not None
@@ -212,14 +227,38 @@ class Runner:
 
     def __call__(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[Array]:
         """The outputs in order; raises before anything persistent is written."""
-        if self.prepare is not None and self.variant.stale:
-            self._prepare()
+        self.refresh()
         outputs = self.variant.description.outputs
         results: list[Array] = [np.empty(o.shape, o.dtype.numpy) for o in outputs]
         status = self.native.execute(self.variant, arrays, results)
         if status != NO_FAILURE:
             raise self.native.failure(status)
         return results
+
+    def epoch(self, arrays: list[Array], batched: list[bool], order: Array) -> list[Array]:
+        """Step after step over rows of the arrays; the outputs of all steps, stacked."""
+        self.refresh()
+        described = self.variant.description
+        batch = next(i.shape[0] for i, taken in zip(described.inputs, batched) if taken)
+        steps = len(order) // batch
+        results = [np.empty((steps, *o.shape), o.dtype.numpy) for o in described.outputs]
+        kept = [np.ascontiguousarray(a) for a in arrays]
+        plan = EpochPlan(
+            order,
+            batch,
+            steps,
+            tuple(a if taken else None for a, taken in zip(kept, batched)),
+            tuple(None if taken else a for a, taken in zip(kept, batched)),
+            tuple(results),
+        )
+        for _ in run_epoch(self.native, self.variant, plan):
+            pass  # between two chunks Python looks for Ctrl-C
+        return results
+
+    def refresh(self) -> None:
+        """Compute what depends on parameters alone again if one has changed."""
+        if self.prepare is not None and self.variant.stale:
+            self._prepare()
 
     def _prepare(self) -> None:
         """Compute what depends on parameters alone."""
