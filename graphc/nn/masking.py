@@ -8,6 +8,7 @@ from graphc.errors import ArgumentError
 from graphc.ops.training import ModeSwitch
 from graphc.random import draw
 from graphc.tensor import Tensor, lift, lift_op, literal
+from graphc.types import bool_
 
 
 def dropout(x: Tensor, rate: float, always: bool = False, name: str | None = None) -> Tensor:
@@ -27,7 +28,7 @@ def masked(x: Tensor, rate: float, always: bool, full: str) -> Tensor:
         return x
     keep = draw.choose(draw.stream(x.shape, full), 1.0 - rate)
     scale = literal(1.0 / (1.0 - rate) if rate < 1.0 else 0.0, x.dtype)
-    factor = fn.where(keep, scale, literal(0.0, x.dtype))
     if not always:
-        factor = lift_op(ModeSwitch(), factor, fn.broadcast_to(literal(1.0, x.dtype), x.shape))
-    return x * factor
+        scale = lift_op(ModeSwitch(), scale, literal(1.0, x.dtype))
+        keep = lift_op(ModeSwitch(), keep, fn.full(x.shape, True, dtype=bool_))
+    return fn.where(keep, x * scale, literal(0.0, x.dtype))
