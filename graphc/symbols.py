@@ -173,16 +173,16 @@ def python_array(value: Any) -> Array:
     array = np.asarray(value)
     if not isinstance(value, (bool, int, float, list, tuple)) or isinstance(value, np.generic):
         return array
-    if array.dtype == np.float64 and not _holds_numpy(value):
+    if array.dtype == np.float64 and not holds_numpy(value):
         return array.astype(np.float32)
     fits = array.dtype == np.int64 and (not array.size or abs(array).max() < 2**31)
-    return array.astype(np.int32) if fits and not _holds_numpy(value) else array
+    return array.astype(np.int32) if fits and not holds_numpy(value) else array
 
 
-def _holds_numpy(value: Any) -> bool:
+def holds_numpy(value: Any) -> bool:
     """Whether nested sequences hold numpy values, whose dtype was chosen by someone."""
     if isinstance(value, (list, tuple)):
-        return any(_holds_numpy(v) for v in value)
+        return any(holds_numpy(v) for v in value)
     return isinstance(value, (np.ndarray, np.generic))
 
 

@@ -376,6 +376,10 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
         return literal(value, weak_dtype(value, like))
     array = np.asarray(value)
+    if isinstance(value, (list, tuple)):
+        from graphc.symbols import python_array
+
+        array = python_array(value)
     dtype = find_dtype(array.dtype)
     if dtype is None:
         raise DTypeError(

@@ -160,7 +160,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     t = lift(x)
     for bound in (min, max):
         if isinstance(bound, float) and not t.dtype.is_float:
-            fail(DTypeError, f"clip: the bound {bound} is no {t.dtype.name}", (t,))
+            fail(DTypeError, f"clip: the bound {bound} is no {t.dtype.name}", (t,), "use an int")
     if min is not None:
         t, low = broadcast_pair("clip", t, min)
         t = where(t < low, low, t)

@@ -105,6 +105,8 @@ def number(value: Any, dtype: DType) -> Any:
 
 def linspace(start: float, stop: float, num: int, dtype: Any = "float32") -> Tensor:
     """`num` values evenly spaced from start to stop, both included."""
+    if num < 0:
+        fail(ArgumentError, f"linspace: the number of values is 0 or more, got {num}")
     values = np.linspace(float(start), float(stop), num)
     return lift(values.astype(to_dtype("linspace", dtype).numpy))
 
@@ -117,6 +119,7 @@ def iota(shape: Sizes, axis: int, dtype: DType) -> Tensor:
 def eye(n: Size, m: Size | None = None, k: int = 0, dtype: Any = "float32") -> Tensor:
     """Ones on the diagonal of an n x m matrix, or on the k-th one above it; zeros elsewhere."""
     shape = (n, n if m is None else m)
+    check_sizes("eye", shape)
     rows = iota(shape, 0, int32)
     chosen = lift_op(Equal(), rows if k == 0 else rows + k, iota(shape, 1, int32))
     return cast(chosen, to_dtype("eye", dtype))

@@ -50,7 +50,7 @@ def parsed(subscripts: str, tensors: list[Tensor]) -> tuple[list[Labels], Labels
     if len(parts) != len(tensors):
         fail(
             ArgumentError,
-            f"einsum: {subscripts!r} names {len(parts)} operands, got {len(tensors)}",
+            f"einsum: {subscripts!r} has labels for {len(parts)}, got {len(tensors)} operands",
             tensors,
         )
     inputs = [labelled(subscripts, part, tensors, i) for i, part in enumerate(parts)]

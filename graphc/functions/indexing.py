@@ -13,7 +13,7 @@ from graphc.functions.operands import Sizes, cast, expand, fail, is_weak, one_ax
 from graphc.functions.shapes import expand_dims, permute_dims, reshape
 from graphc.ops.elementwise_logic import Equal
 from graphc.ops.gather import Guard, ScatterAdd, Take
-from graphc.ops.view import Slice
+from graphc.ops.view import Slice, shape_text
 from graphc.tensor import Tensor, lift, lift_op
 from graphc.types import int32, int64
 
@@ -56,13 +56,26 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     """
     x, indices = lift(x), integers("scatter_add", indices)
     axis = one_axis("scatter_add", axis, x.ndim, (x, indices))
-    updates = weak(updates, x.dtype) if is_weak(updates) else lift(updates)
+    updates = weak("scatter_add", updates, x.dtype) if is_weak(updates) else lift(updates)
     order = (axis, *(i for i in range(x.ndim) if i != axis))
     shape = x.shape[:axis] + indices.shape + x.shape[axis + 1 :]
+    if not can_expand(updates.shape, shape):
+        fail(
+            ShapeError,
+            f"scatter_add: updates must broadcast to {shape_text(shape)}, got {updates.type}"
+            " (input 2)",
+            (x, indices, updates),
+        )
     back = placed(indices.ndim, axis, len(shape))
     rows = permute_dims(expand(updates, shape), inverse(back))
     added = lift_op(ScatterAdd(), permute_dims(x, order), indices, rows)
     return permute_dims(added, inverse(order))
+
+
+def can_expand(source: Sizes, shape: Sizes) -> bool:
+    """Whether a shape broadcasts to another one."""
+    own = shape[len(shape) - len(source) :]
+    return len(source) <= len(shape) and all(a in (1, b) for a, b in zip(source, own))
 
 
 def inverse(order: tuple[int, ...]) -> tuple[int, ...]:

@@ -104,6 +104,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
 def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
     """Every element several times in a row along an axis (None: of all elements in one axis)."""
     x = lift(x)
+    check_counts("repeat", (repeats,), x)
     if axis is None:
         x, axis = flatten(x), 0
     axis = one_axis("repeat", axis, x.ndim, (x,))
@@ -113,10 +114,19 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
     return reshape(broadcast_to(apart, shape), merged)
 
 
-def tile(x: Any, repetitions: Sequence[int]) -> Tensor:
+def check_counts(name: str, counts: Sequence[Any], x: Tensor) -> None:
+    """Raise unless all are ints that are not negative."""
+    for count in counts:
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            fail(ArgumentError, f"{name}: counts are ints, 0 or more, got {count!r}", (x,))
+
+
+def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
     """The whole tensor several times along every axis."""
     x = lift(x)
-    counts = (1,) * (x.ndim - len(repetitions)) + tuple(repetitions)
+    given = tuple(repetitions) if isinstance(repetitions, (tuple, list)) else (repetitions,)
+    check_counts("tile", given, x)
+    counts = (1,) * (x.ndim - len(given)) + given
     x = reshape(x, (1,) * (len(counts) - x.ndim) + x.shape)
     apart = reshape(x, tuple(s for size in x.shape for s in (1, size)))
     shape = tuple(s for pair in zip(counts, x.shape) for s in pair)

@@ -129,7 +129,7 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     The gradient of the one not chosen is 0, whatever its value.
     """
     c = literal(condition, bool_) if is_weak(condition) else lift(condition)
-    a, b = same_dtype("where", (x, y))
+    a, b = same_dtype("where", (x, y), before=(c,))
     shape = common_shape("where", (c, a, b))
     return lift_op(ops.Where(), expand(c, shape), expand(a, shape), expand(b, shape))
 

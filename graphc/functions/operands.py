@@ -14,6 +14,7 @@ from graphc.errors import ArgumentError, AxisError, DTypeError, GraphcError, Sha
 from graphc.ops.base import Op
 from graphc.ops.elementwise_logic import Cast
 from graphc.ops.view import BroadcastTo, shape_text
+from graphc.symbols import holds_numpy, python_array
 from graphc.tensor import Tensor, lift, lift_op, weak_dtype
 from graphc.types import DType, find_dtype, float32, promote
 
@@ -43,6 +44,17 @@ def is_weak(value: Any) -> bool:
     return isinstance(value, (bool, int, float))
 
 
+def plain(value: Any) -> Any:
+    """What a list or tuple of Python numbers is represented by where dtypes are chosen: one of
+    them; any other value as it is."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    array = python_array(value)
+    by_kind = {"b": False, "i": 0, "f": 0.0}
+    weak_array = array.dtype.name in ("bool", "int32", "int64", "float32")
+    return by_kind[array.dtype.kind] if weak_array and not holds_numpy(value) else array
+
+
 def to_dtype(name: str, dtype: Any) -> DType:
     """The DType of a name; raises with the choices."""
     found = None if dtype is None else find_dtype(dtype)
@@ -60,68 +72,79 @@ def cast(x: Tensor, dtype: DType) -> Tensor:
     return x if x.dtype == dtype else lift_op(Cast(dtype), x)
 
 
-def weak(value: Any, like: DType | None) -> Tensor:
-    """The tensor of a Python number beside a dtype; raises where an integer does not fit."""
+def weak(name: str, value: Any, like: DType | None) -> Tensor:
+    """The tensor of a Python number (or a list of them) beside a dtype; raises where an integer
+    does not fit."""
+    if isinstance(value, (list, tuple)):
+        dtype = weak_dtype(plain(value), like)
+        return lift(np.asarray(value).astype(dtype.numpy))
     if isinstance(value, np.generic):
         value = value.item()
     dtype = weak_dtype(value, like)
     if dtype.is_integer:
-        bits = dtype.bits - (dtype.kind == "i")
-        low = -(2**bits) if dtype.kind == "i" else 0
-        if not low <= value < 2**bits:
-            fail(DTypeError, f"{value} does not fit into {dtype.name}", hint="convert with astype")
+        bounds = np.iinfo(dtype.numpy)
+        if not bounds.min <= value <= bounds.max:
+            fail(
+                DTypeError,
+                f"{name}: {value} does not fit into {dtype.name}",
+                hint="convert the tensor beside it to a wider dtype with astype",
+            )
     return lift(value, dtype)
 
 
-def same_dtype(name: str, values: Sequence[Any]) -> list[Tensor]:
+def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) -> list[Tensor]:
     """Tensors of one dtype: the array API's promotion, Python numbers being weak.
 
     A Python float beside integers makes them float32, a Python number beside bool makes a number.
+    `before` are operands that stand before these, for messages.
     """
-    strong = [v if isinstance(v, Tensor) else lift(v) for v in values if not is_weak(v)]
+    kinds = [plain(v) for v in values]
+    strong = [lift(v) for v, k in zip(values, kinds) if not is_weak(k)]
     dtype = strong[0].dtype if strong else None
-    for other in strong[1:]:
+    for i, other in enumerate(strong):
         assert dtype is not None
         if other.dtype != dtype:
             found = promote(dtype, other.dtype)
             if found is None:
-                mixed(name, strong, dtype, other.dtype)
+                mixed(name, (*before, *strong), dtype, i + len(before))
             dtype = found
-    kinds = {type(v) for v in values if is_weak(v)}
-    for value in (v for v in values if is_weak(v)) if kinds else ():
-        like = weak_dtype(value.item() if isinstance(value, np.generic) else value, dtype)
-        if dtype is None or "biuf".index(like.kind) > "biuf".index(dtype.kind):
-            dtype = like
+    for k in kinds:
+        if is_weak(k):
+            like = weak_dtype(k.item() if isinstance(k, np.generic) else k, dtype)
+            if dtype is None or "biuf".index(like.kind) > "biuf".index(dtype.kind):
+                dtype = like
     assert dtype is not None
-    remaining = iter(strong)
-    return [weak(v, dtype) if is_weak(v) else cast(next(remaining), dtype) for v in values]
+    left = iter(strong)
+    return [
+        weak(name, v, dtype) if is_weak(k) else cast(next(left), dtype)
+        for v, k in zip(values, kinds)
+    ]
 
 
-def mixed(name: str, tensors: Sequence[Tensor], a: DType, b: DType) -> NoReturn:
+def mixed(name: str, tensors: Sequence[Tensor], dtype: DType, i: int) -> NoReturn:
     """Complain about dtypes that have no common one."""
-    i = next(i for i, t in enumerate(tensors) if t.dtype == b)
-    wanted = a if a.is_float else b if b.is_float else None
-    if wanted is None:
-        wanted = b if a.kind == "b" else a
+    other = tensors[i].dtype
+    wanted = max(dtype, other, key=lambda d: ("biuf".index(d.kind), d.bits))
+    converted = next(t for t in tensors if t.dtype == (other if wanted == dtype else dtype))
     fail(
         DTypeError,
-        f"{name}: no dtype holds both {a.name} and {b.name} (input {i})",
+        f"{name}: no dtype holds both {dtype.name} and {other.name} (input {i})",
         tensors,
-        hint=f'convert one: x.astype("{wanted.name}")',
+        hint=f'convert one: {converted.name or "x"}.astype("{wanted.name}")',
     )
 
 
 def floating(name: str, x: Any) -> Tensor:
     """A float tensor; Python ints become float32, integer tensors are refused."""
-    tensor = lift(x, float32) if is_weak(x) else lift(x)
     if is_weak(x):
-        return cast(tensor, float32)
+        return lift(float(x), float32)
+    tensor = lift(x)
     if not tensor.dtype.is_float:
         fail(
             DTypeError,
             f"{name}: needs floats, got {tensor.dtype.name} (input 0)",
             (tensor,),
-            hint='convert it: x.astype("float32")',
+            hint=f'convert it: {tensor.name or "x"}.astype("float32")',
         )
     return tensor
 
@@ -203,7 +226,7 @@ def one_axis(name: str, axis: Any, ndim: int, x: Sequence[Tensor] = ()) -> int:
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
         fail(ArgumentError, f"{name}: an axis is an int, got {axis!r}", x)
     if not -ndim <= axis < ndim:
-        text = f" of {x[0].type}" if x else ""
+        text = f" of {x[0].type}" if x and x[0].ndim == ndim else ""
         fail(
             AxisError,
             f"{name}: axis {axis} is out of range{text}: there are {ndim} axes",

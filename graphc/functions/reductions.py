@@ -10,7 +10,7 @@ from typing import Any
 
 from graphc import ops
 from graphc.dims import Size, product
-from graphc.errors import DTypeError
+from graphc.errors import ArgumentError
 from graphc.functions.creation import full, size_as
 from graphc.functions.logic import isfinite, stop_gradient, truth, where
 from graphc.functions.mathematics import exp, log, sqrt
@@ -128,7 +128,7 @@ def position(op: type[Reduce], x: Any, axis: int | None, keepdims: bool) -> Tens
     """An argmax or argmin over one axis or all."""
     x = lift(x)
     if axis is not None and isinstance(axis, (tuple, list)):
-        fail(DTypeError, f"{op.name}: the axis is one int or None, got {axis!r}", (x,))
+        fail(ArgumentError, f"{op.name}: the axis is one int or None, got {axis!r}", (x,))
     return reduced(op, x, axis, keepdims)
 
 

@@ -146,11 +146,11 @@ class Reduce(Op):
     def infer(self, x: TensorType) -> TensorType:
         """The shape without the reduced axes."""
         if x.dtype.kind not in self.kinds:
-            raise DTypeError(f"{self.name}: needs {kinds_text(self.kinds)}, got {x.dtype.name}")
+            raise DTypeError(f"{self.name}: needs {kinds_text(self.kinds)}, got {x.dtype.name} (input 0)")
         for axis in self.axes:
             check_axis(self.name, axis, x)
             if not self.empty and x.shape[axis] == 0:
-                raise ShapeError(f"{self.name}: axis {axis} of {x} is empty: nothing to take it of")
+                raise ShapeError(f"{self.name}: axis {axis} of {x} (input 0) has no elements")
         shape = tuple(s for i, s in enumerate(x.shape) if i not in self.axes)
         return TensorType(self.result_dtype(x.dtype), shape)
 

@@ -1,0 +1,61 @@
+"""Values out of range: found while running, with the user's line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc import errors
+from graphc import functions as fn
+
+K = np.array([1, 0, -3], np.int32)
+ROWS = np.ones((3, 2), np.float32)
+
+CASES: list[tuple[Any, Any, str]] = [
+    (lambda x, k: 7 // k, K, "floor_divide: integer division by zero"),
+    (lambda x, k: k % k, K, "remainder: integer division by zero"),
+    (lambda x, k: x[k], np.array([0, 3]), "out of range"),
+    (lambda x, k: fn.take(x, k, axis=1), np.array([-3]), "out of range"),
+    (lambda x, k: x[k, k], np.array([0, 2]), "index: out of range for axis 1 of size 2"),
+    (lambda x, k: fn.scatter_add(x, k, 1.0), np.array([5]), "out of range"),
+    (lambda x, k: fn.one_hot(k, 3), np.array([3]), "one_hot: an index is not from 0 to 2"),
+    (lambda x, k: fn.one_hot(k, 3), np.array([-1]), "one_hot: an index is not from 0 to 2"),
+]
+
+
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[2])
+def test_value_out_of_range(case: Any, target: str) -> None:
+    function, values, text = case
+    x = gx.input("x", ROWS.shape)
+    k = gx.input("k", values.shape, dtype=values.dtype.name)
+    step = gx.compile([x, k], function(x, k), target=target)
+    with pytest.raises(errors.RuntimeCheckError) as caught:
+        step(ROWS, values)
+    assert text in caught.value.message
+    assert caught.value.origin is not None
+    assert caught.value.origin.filename == __file__
+    # the next call with good values is as if nothing had happened
+    good = np.ones_like(values)
+    expected = gx.compile([x, k], function(x, k), target="interpret")(ROWS, good)
+    np.testing.assert_array_equal(step(ROWS, good), expected)
+
+
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
+def test_division_by_known_numbers_is_not_checked(target: str) -> None:
+    k = gx.input("k", (3,), dtype="int32")
+    y = k // np.array([2, -1, 7], np.int32) + k % 5
+    assert not any(n.op.name == "guard" for n in gx.compile([k], y, target="interpret").graph)
+    found = gx.compile([k], y, target=target)(K)
+    np.testing.assert_array_equal(found, K // np.array([2, -1, 7]) + K % 5)
+
+
+def test_symbolic_slices_must_lie_inside() -> None:
+    x = gx.input("x", ("n", 2))
+    step = gx.compile([x], x[2:5], target="interpret")
+    np.testing.assert_array_equal(step(np.ones((5, 2))), np.ones((3, 2)))
+    with pytest.raises(errors.ShapeError, match=r"slice: index 4 \(axis 0\) is beyond f32\[4,2\]"):
+        step(np.ones((4, 2)))
