@@ -1,0 +1,69 @@
+"""Write pictures to files, through Graphviz where pixels or curves are wanted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from graphc import origin as origins
+from graphc.errors import ArgumentError, UnsupportedError, VerifyError
+
+TEXT = (".dot", ".gv")
+DRAWN = (".svg", ".png", ".pdf")
+
+
+def write_picture(text: str, path: str | os.PathLike[str]) -> None:
+    """Write DOT text to a .dot or .gv file, or draw it to a .svg, .png or .pdf file.
+
+    Raises ArgumentError for other endings, UnsupportedError where drawing needs Graphviz and
+    there is none, OSError where the file cannot be written.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix in TEXT:
+        write_whole(target, text.encode())
+    elif suffix in DRAWN:
+        write_whole(target, draw(text, suffix[1:]))
+    else:
+        raise ArgumentError(
+            f"dot: {target.name} must end in one of {', '.join((*TEXT, *DRAWN))}",
+            origin=origins.find_origin(),
+        )
+
+
+def draw(text: str, format: str) -> bytes:
+    """The picture that Graphviz makes of DOT text; raises UnsupportedError without Graphviz."""
+    program = find_program()
+    if program is None:
+        raise UnsupportedError(
+            f"dot: a .{format} picture needs the program `dot` of Graphviz, which is not installed",
+            origin=origins.find_origin(),
+            hint="install graphviz (apt, brew, winget, conda), or write a .dot file",
+        )
+    found = subprocess.run([program, f"-T{format}"], input=text.encode(), capture_output=True)
+    if found.returncode:
+        raise VerifyError(f"Graphviz did not take the picture: {found.stderr.decode()[:500]}")
+    return found.stdout
+
+
+def find_program() -> str | None:
+    """Graphviz's `dot`, or None."""
+    return shutil.which("dot")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

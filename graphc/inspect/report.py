@@ -1,0 +1,167 @@
+"""What runs when a compiled function is called, kernel by kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphc import origin as origins
+from graphc.errors import UnsupportedError
+from graphc.inspect.cost import TYPICAL, Cost, Machine, call_cost, total
+from graphc.inspect.memory import measure
+from graphc.inspect.names import bytes_text, count_text
+from graphc.inspect.subject import Subject, program_of, sizes_of, threads_of
+from graphc.inspect.text import call_name, lines_text
+from graphc.loops import ir
+from graphc.memory import MemoryPlan
+from graphc.origin import BACKWARD, FORWARD, UPDATE
+from graphc.schedule import Call, Schedule
+
+HEADINGS = (
+    "kernel", "phase", "part", "FLOP", "bytes", "least us", "bound by", "threads", "ops", "lines",
+)  # fmt: skip
+WIDEST = 40  # columns for the names of kernels and for their ops
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """One kernel of a function: the ops in it, what it costs, when it runs.
+
+    `part` is what it stores: values of the forward or backward half, or parameters (update).
+    `seconds` is the least time that the machine allows. `threads` None: not settled yet.
+    """
+
+    name: str
+    ops: tuple[str, ...]
+    part: str
+    phase: int
+    cost: Cost
+    seconds: float
+    threads: int | None
+    lines: str
+
+    @property
+    def bound(self) -> str:
+        """What it waits for at best: "compute" or "memory"."""
+        return "memory" if self.cost.seconds() > Cost(self.cost.flops, 0).seconds() else "compute"
+
+
+def kernels(subject: Subject) -> tuple[KernelFacts, ...]:
+    """The kernels of a compiled function in order, at its first sizes."""
+    schedule, dims = program_of(subject).schedule, sizes_of(subject)
+    return list_kernels(schedule, dims, threads_of(subject))
+
+
+def list_kernels(
+    schedule: Schedule,
+    dims: Mapping[str, int],
+    threads: int | None = None,
+    machine: Machine = TYPICAL,
+) -> tuple[KernelFacts, ...]:
+    """The facts about every call of a schedule."""
+    found = []
+    for i, (phase, call) in enumerate(zip(schedule.phases(), schedule.calls)):
+        cost = call_cost(call, dims)
+        ops = tuple(node.op.name for node in call.nodes)
+        mine = threads if is_parallel(call) else 1
+        found.append(
+            KernelFacts(
+                call_name(i, call),
+                ops,
+                main_part(call),
+                phase,
+                cost,
+                cost.seconds(machine, mine or 1),
+                mine,
+                lines_text(call),
+            )
+        )
+    return tuple(found)
+
+
+def is_parallel(call: Call) -> bool:
+    """Whether a kernel has work that threads can share."""
+    loops = (s for s in ir.walk(call.kernel.body) if isinstance(s, ir.Loop))
+    return any(loop.kind == ir.PARALLEL for loop in loops)
+
+
+def main_part(call: Call) -> str:
+    """The part of what a kernel stores: update if it writes a parameter."""
+    if call.commits:
+        return UPDATE
+    parts = {s.node.part for s in call.writes if s.node} or {call.part}
+    return max(parts, key=(FORWARD, BACKWARD, UPDATE).index)
+
+
+def report(subject: Subject) -> str:
+    """Kernels with ops, cost, time bound, threads and source lines; totals; memory."""
+    program, dims = program_of(subject), sizes_of(subject)
+    return report_text(program.schedule, program.plan(dims), dims, threads_of(subject))
+
+
+def report_text(
+    schedule: Schedule,
+    plan: MemoryPlan,
+    dims: Mapping[str, int],
+    threads: int | None = None,
+    machine: Machine = TYPICAL,
+) -> str:
+    """The report on a planned schedule; `threads` None: not settled yet."""
+    listed = list_kernels(schedule, dims, threads, machine)
+    cost = total(schedule, dims)
+    sizes = "".join(f", {name}={value}" for name, value in dims.items())
+    running = f"{threads} thread{'s' * (threads != 1)}" if threads else "threads not settled"
+    lines = [
+        f"{schedule.name}: {len(listed)} kernels in {len(plan.timeline)} phases, {running}{sizes}",
+        "",
+        *_table(listed, cost, sum(k.seconds for k in listed)),
+        "",
+        f"least time at {machine.flops_per_second / 1e9:.0f} GFLOP/s a thread"
+        f" and {machine.bytes_per_second / 1e9:.0f} GB/s",
+        *(f"before, when a parameter has changed: {c.kernel.name}" for c in schedule.prepare),
+        "",
+        str(measure(schedule, plan, dims)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(listed: Sequence[KernelFacts], cost: Cost, seconds: float) -> list[str]:
+    """Rows under headings."""
+    rows = [HEADINGS]
+    for k in listed:
+        numbers = count_text(k.cost.flops, ""), bytes_text(k.cost.bytes), f"{k.seconds * 1e6:.2f}"
+        threads = "?" if k.threads is None else str(k.threads)
+        ops = _short(" ".join(k.ops))
+        rows.append(
+            (_short(k.name), str(k.phase), k.part, *numbers, k.bound, threads, ops, k.lines)
+        )
+    sums = count_text(cost.flops, ""), bytes_text(cost.bytes), f"{seconds * 1e6:.2f}"
+    rows.append(("total", "", "", *sums, "", "", "", ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(_cell(i, c, w) for i, (c, w) in enumerate(zip(row, widths))).rstrip()
+        for row in rows
+    ]
+
+
+def _cell(column: int, words: str, width: int) -> str:
+    """Numbers stand right, words left."""
+    return words.rjust(width) if column in (1, 3, 4, 5, 7) else words.ljust(width)
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= WIDEST else f"{words[: WIDEST - 1]}…"
+
+
+def source(subject: Any, language: str) -> str:
+    """The code generated for the first variant that has some in this language."""
+    for variant in subject.variants:
+        made = getattr(variant.run, "source", None)
+        if made is not None:
+            return str(made(language))
+    raise UnsupportedError(
+        f"{subject.name}: there is no generated code to show",
+        origin=origins.find_origin(),
+        hint="call it or use specialize first; the interpreter makes none",
+    )

@@ -1,0 +1,52 @@
+"""What can be inspected: compiled functions and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Union
+
+from graphc.ordering import nominal
+
+if TYPE_CHECKING:
+    from graphc.pipeline import Program
+    from graphc.variants import Variant
+
+
+class Function(Protocol):
+    """A compiled function, as far as it is looked at here."""
+
+    @property
+    def program(self) -> Program:
+        """Every stage of the compiler."""
+
+    @property
+    def variants(self) -> Sequence[Variant]:
+        """What has been compiled for which sizes."""
+
+
+Subject = Union[Function, "Program"]
+
+
+def program_of(subject: Subject) -> Program:
+    """The program of a function, or the program itself."""
+    found: Any = getattr(subject, "program", subject)
+    program: Program = found
+    return program
+
+
+def sizes_of(subject: Subject) -> dict[str, int]:
+    """The sizes that figures are given for: the first compiled, else the largest or typical."""
+    for variant in getattr(subject, "variants", ()):
+        if variant.dims is not None:
+            return dict(variant.dims)
+    program = program_of(subject)
+    return {d.name: nominal(d) for s in program.schedule.inputs for d in s.type.dims()}
+
+
+def threads_of(subject: Subject) -> int | None:
+    """How many threads run it: what a variant was made for, else what was asked for."""
+    for variant in getattr(subject, "variants", ()):
+        threads: int | None = getattr(variant.run, "threads", None)
+        if threads is not None:
+            return threads
+    return program_of(subject).options.threads

@@ -1,0 +1,146 @@
+"""A table of the parameters of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphc import origin as origins
+from graphc.errors import ArgumentError
+from graphc.graph import topological
+from graphc.inspect.names import bytes_text
+from graphc.ops import leaf
+from graphc.structure import flatten
+from graphc.tensor import Parameter, Tensor
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer: its name, what it is, and its parameters."""
+
+    name: str
+    kind: str
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def count(self) -> int:
+        """Numbers in its parameters."""
+        return sum(size_of(p) for p in self.parameters)
+
+
+class Summary(str):
+    """A table as text, and the figures in it."""
+
+    __slots__ = ("rows", "total", "trainable")
+
+    rows: tuple[Row, ...]
+    total: int
+    trainable: int
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def summary(what: Any) -> Summary:
+    """The parameters of a model, a layer, a compiled function or of what outputs depend on.
+
+    The result is text; it also has `rows`, `total` and `trainable`. Raises ArgumentError for
+    other things.
+    """
+    rows = tuple(find_rows(what))
+    parameters = list(dict.fromkeys(p for row in rows for p in row.parameters))
+    made = Summary(_table(rows, parameters))
+    made.rows = rows
+    made.total = sum(size_of(p) for p in parameters)
+    made.trainable = sum(size_of(p) for p in parameters if p.trainable)
+    return made
+
+
+def find_rows(what: Any) -> list[Row]:
+    """The layers of a model, or the parameters of tensors by the scope in their names."""
+    layers = getattr(what, "layers", None)
+    if layers is not None:
+        return [row for layer in layers for row in _layer_rows(layer)]
+    given = getattr(what, "parameters", None)
+    if given is not None:
+        listed = given.values() if isinstance(given, Mapping) else given
+        return _by_scope(listed, _kind(what) if hasattr(what, "call") else "")
+    return _by_scope(_reached(what), "")
+
+
+def size_of(parameter: Parameter) -> int:
+    """How many numbers a parameter has."""
+    size = parameter.size
+    assert isinstance(size, int)
+    return size
+
+
+def _layer_rows(layer: Any) -> list[Row]:
+    if getattr(layer, "layers", None) is not None:
+        return find_rows(layer)
+    rows = _by_scope(getattr(layer, "parameters", ()), _kind(layer))
+    name = getattr(layer, "name", None) or getattr(layer, "__name__", "") or _kind(layer)
+    return rows or [Row(str(name), _kind(layer), ())]
+
+
+def _kind(layer: Any) -> str:
+    return "function" if hasattr(layer, "__name__") else type(layer).__name__
+
+
+def _by_scope(parameters: Iterable[Parameter], kind: str) -> list[Row]:
+    """Rows by what comes before the last slash of the names, in order of first appearance."""
+    groups: dict[str, list[Parameter]] = {}
+    for p in dict.fromkeys(parameters):
+        groups.setdefault(p.name.rpartition("/")[0], []).append(p)
+    return [Row(scope, kind, tuple(mine)) for scope, mine in groups.items()]
+
+
+def _reached(what: Any) -> list[Parameter]:
+    leaves, _ = flatten(what)
+    for tensor in leaves:
+        if not isinstance(tensor, Tensor):
+            raise ArgumentError(
+                f"summary: needs a model or tensors, got {type(tensor).__name__}",
+                origin=origins.find_origin(),
+            )
+    nodes = topological(t.node for t in leaves)
+    return [n.face for n in nodes if isinstance(n.op, leaf.Parameter)]
+
+
+# ------------------------------------------------------------------------ the table
+
+
+def _table(rows: Iterable[Row], parameters: list[Parameter]) -> str:
+    """Layers with their parameters below, then the totals."""
+    cells = [("layer", "type", "numbers", "bytes")]
+    for row in rows:
+        title = row.name or "(no layer)"
+        kind = f" ({row.kind})" if row.kind and row.kind != row.name else ""
+        cells.append((title + kind, "", f"{row.count:,}", bytes_text(_bytes(row.parameters))))
+        for p in row.parameters:
+            own = p.name.rpartition("/")[2]
+            fixed = "" if p.trainable else ", not trained"
+            cells.append((f"  {own}", f"{p.type}{fixed}", f"{size_of(p):,}", ""))
+    total = sum(map(size_of, parameters))
+    fixed_count = sum(size_of(p) for p in parameters if not p.trainable)
+    ends = [("total", "", f"{total:,}", bytes_text(_bytes(parameters)))]
+    if fixed_count:
+        ends += [
+            ("trained", "", f"{total - fixed_count:,}", ""),
+            ("not trained", "", f"{fixed_count:,}", ""),
+        ]
+    widths = [max(len(c[i]) for c in cells + ends) for i in range(4)]
+    rule = "-" * (sum(widths) + 6)
+    lines = [_line(cells[0], widths), rule, *(_line(c, widths) for c in cells[1:]), rule]
+    return "\n".join([*lines, *(_line(c, widths) for c in ends)])
+
+
+def _line(cells: tuple[str, str, str, str], widths: list[int]) -> str:
+    layer, kind, numbers, size = cells
+    left = f"{layer:<{widths[0]}}  {kind:<{widths[1]}}"
+    return f"{left}  {numbers:>{widths[2]}}  {size:>{widths[3]}}".rstrip()
+
+
+def _bytes(parameters: Iterable[Parameter]) -> int:
+    return sum(size_of(p) * p.dtype.itemsize for p in parameters)
