@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import gcd
 
 from graphc.dims import Dim, Size, evaluate
 from graphc.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
@@ -118,6 +119,14 @@ class Context:
         form = affine(loop.extent)
         count = self.size(form.constant) if form.is_constant else None
         return count if isinstance(count, int) else None
+
+    def divisor(self, loop: Loop) -> int:
+        """A number that divides how often a loop runs, whatever the dims are."""
+        form = affine(loop.extent)
+        size = form.constant if form.is_constant else 1
+        if self.sizes is not None:
+            return evaluate(size, self.sizes)
+        return size if isinstance(size, int) else gcd(*(c for _, c in size.terms))
 
     # ------------------------------------------------------------------ i64 operands and values
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import gcd
 
 from graphc.dims import Size, floordiv, product
 from graphc.loops.ir import (
@@ -37,6 +39,7 @@ from graphc_llvm.text import Operand
 from graphc_llvm.values import Value
 
 CACHE_LINE = 64
+_ZERO_MULTIPLE = 1 << 30  # 0 is a multiple of everything
 
 
 def emit_block(c: Context, body: Sequence[Stmt]) -> None:
@@ -58,51 +61,65 @@ def emit_block(c: Context, body: Sequence[Stmt]) -> None:
                 emit_loop(c, stmt)
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Iterations begin .. end - 1 of a loop.
+
+    `begin` is a multiple of `multiple`, and the number of iterations is a multiple of `grain`.
+    """
+
+    begin: Operand
+    end: Operand
+    multiple: int = 1
+    grain: int = 1
+
+
 def emit_loop(c: Context, loop: Loop) -> None:
     """Emit a whole loop and name what its accumulators hold after it."""
-    emit_range(c, loop, 0, single(c, loop.extent))
+    emit_stretch(c, loop, Stretch(0, single(c, loop.extent), _ZERO_MULTIPLE, c.divisor(loop)))
 
 
-def emit_range(c: Context, loop: Loop, begin: Operand, end: Operand, multiple: int = 1) -> None:
-    """Emit the iterations from begin (a multiple of `multiple`) to end."""
+def emit_stretch(c: Context, loop: Loop, part: Stretch) -> None:
+    """Emit some iterations of a loop as if they were all."""
     runnings = [start(c, accumulator, loop) for accumulator in loop.accumulators]
     direct = [r for r in runnings if r.blocked and not r.counted]
     if not direct:
-        _iterate(c, loop, begin, end, multiple)
+        _iterate(c, loop, part)
     else:
-        _iterate_in_blocks(c, loop, begin, end)
+        _iterate_in_blocks(c, loop, part)
     for running in runnings:
         finish(c, running)
 
 
-def _iterate_in_blocks(c: Context, loop: Loop, begin: Operand, end: Operand) -> None:
+def _iterate_in_blocks(c: Context, loop: Loop, part: Stretch) -> None:
     """Sum each block of steps by itself, then add it to the total."""
     f, size = c.builder, BLOCK * (LANES if loop.lanes else 1)
     runnings = [c.running[a] for a in updated(loop)]
     direct = [
         r for r in runnings if r.blocked and not r.counted and r.accumulator in loop.accumulators
     ]
-    slots: Slots = [(r, part) for r in runnings for part in ((TOTAL,) if r in direct else r.parts)]
+    slots: Slots = [(r, name) for r in runnings for name in ((TOTAL,) if r in direct else r.parts)]
+    hint = f"{loop.axis.name}.block"
 
     def block(first: Operand, names: list[str]) -> list[str]:
         restore(slots, names)
         for running in direct:
             begin_block(c, running)
         with c.inside(loop):
-            last = f.minimum(f.add(first, size, "last"), end, "last")
-            _iterate(c, loop, first, last, size)
+            last = f.minimum(f.add(first, size, "last"), part.end, "last")
+            _iterate(c, loop, Stretch(first, last, size, gcd(part.grain, size)))
         for running in direct:
             end_block(c, running)
         return texts(slots)
 
-    restore(slots, f.loop(f"{loop.axis.name}.block", begin, end, size, carried(slots), block))
+    restore(slots, f.loop(hint, part.begin, part.end, size, carried(slots), block))
 
 
-def _iterate(c: Context, loop: Loop, begin: Operand, end: Operand, multiple: int) -> None:
+def _iterate(c: Context, loop: Loop, part: Stretch) -> None:
     if loop.lanes:
-        _along_lanes(c, loop, begin, end, multiple)
+        _along_lanes(c, loop, part)
     else:
-        _repeat(c, loop, begin, end, 1, lambda _: None)
+        _repeat(c, loop, part.begin, part.end, 1, lambda _: None)
 
 
 def _repeat(
@@ -129,9 +146,9 @@ def _repeat(
 # ------------------------------------------------------------------ lanes
 
 
-def _along_lanes(c: Context, loop: Loop, begin: Operand, end: Operand, multiple: int) -> None:
+def _along_lanes(c: Context, loop: Loop, part: Stretch) -> None:
     """Whole vectors first, then what is left over."""
-    f = c.builder
+    f, begin, end = c.builder, part.begin, part.end
     count = f.sub(end, begin, "count")
     laned = any(c.running[a].laned for a in updated(loop))
     trips = count if isinstance(count, int) else None
@@ -140,15 +157,19 @@ def _along_lanes(c: Context, loop: Loop, begin: Operand, end: Operand, multiple:
         width = narrow_width(trips)
         if not c.target.has_masked_memory and width > trips:
             width //= 2
-    whole = f.add(begin, f.round_down(count, width, "whole"), "whole")
-    known = width if multiple % width == 0 or begin == 0 else 1
-    _repeat(c, loop, begin, whole, width, lambda _: _lane(loop, width, known))
+    whole = end
+    if part.grain % width:
+        whole = f.add(begin, f.round_down(count, width, "whole"), "whole")
+    multiple = gcd(part.multiple, width)
+    _repeat(c, loop, begin, whole, width, lambda _: _lane(loop, width, multiple))
     if whole == end:
         return
-    if not laned and not c.target.has_masked_memory:
+    if part.grain % LANES == 0:
+        _repeat(c, loop, whole, end, LANES, lambda _: Lane(loop.axis, LANES, None, LANES))
+    elif laned or c.target.has_masked_memory:
+        _rest(c, loop, whole, end, min(width, LANES))
+    else:
         _repeat(c, loop, whole, end, 1, lambda _: None)
-        return
-    _rest(c, loop, whole, end, min(width, LANES))
 
 
 def _lane(loop: Loop, width: int, multiple: int) -> Lane | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 from graphc.loops.ir import PARALLEL, Loop
 from graphc_llvm.contract_index import axes_of
 from graphc_llvm.emit_context import Context
-from graphc_llvm.emit_loops import emit_block, emit_range
+from graphc_llvm.emit_loops import Stretch, emit_block, emit_stretch
 from graphc_llvm.emit_value import single
 from graphc_llvm.text import Operand
 
@@ -80,7 +82,10 @@ def _share_lanes(
 
     def part(first: Operand, last: Operand) -> None:
         begin, end = f.mul(first, UNIT, "begin"), f.mul(last, UNIT, "end")
-        emit_range(c, lanes, begin, f.minimum(end, size, "end"), UNIT)
+        grain = gcd(c.divisor(lanes), UNIT)
+        if grain < UNIT:
+            end = f.minimum(end, size, "end")
+        emit_stretch(c, lanes, Stretch(begin, end, UNIT, grain))
 
     if not chain:
         part(low, high)
