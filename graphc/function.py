@@ -204,18 +204,23 @@ class CompiledFunction(Direct, Inspection):
         return compile_graph(self.graph, self.options)
 
     def _build(self, dims: Mapping[str, int] | None) -> Runner:
-        name = backend_name(self.target)
-        if name == "interpret":
+        native = self.native
+        if native is None:
             return Executor(self.graph)
-        if self._native is None:
-            backend = load_backend(name)
-            self._native = backend.function(
+        runner = native.build(dims) if dims is not None else native.build_generic()
+        if not environment().check:
+            self.entry = native.entry
+        return runner  # type: ignore[no-any-return]
+
+    @property
+    def native(self) -> Any:
+        """The function as its backend keeps it; None for the interpreter."""
+        name = backend_name(self.target)
+        if self._native is None and name != "interpret":
+            self._native = load_backend(name).function(
                 self.graph, self.options, lambda: self.program, self.structure, self.rng, self.call
             )
-        runner = self._native.build(dims) if dims is not None else self._native.build_generic()
-        if not environment().check:
-            self.entry = self._native.entry
-        return runner  # type: ignore[no-any-return]
+        return self._native
 
     def _check_empty(self, dims: Mapping[str, int]) -> None:
         """Refuse to learn from nothing, and ops that have no value for nothing."""

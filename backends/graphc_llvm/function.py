@@ -29,7 +29,7 @@ from graphc_llvm.runtime.guard import Guard
 from graphc_llvm.runtime.memory import aligned_bytes
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.pool import PART
-from graphc_llvm.runtime.session import Library, session
+from graphc_llvm.runtime.session import Library, emit_assembly, session
 from graphc_llvm.runtime.variant import Variant
 from graphc_llvm.stepwise import Stepwise, check_step, profile_step
 from graphc_llvm.target import Target, host_target
@@ -168,7 +168,7 @@ class CpuFunction:
         )
         self.native.bind(variant)
         prepare = library[f"{made.symbol}_prepare"] if prepared else None
-        return Runner(self.native, variant, prepare)
+        return Runner(self, dims, variant, prepare)
 
     def _watched(self) -> list[Parameter]:
         updated = {id(p) for p in self.updated}
@@ -220,8 +220,11 @@ class CpuFunction:
 class Runner:
     """One bound variant."""
 
-    def __init__(self, native: NativeFunction, variant: Variant, prepare: int | None) -> None:
-        self.native, self.variant, self.prepare = native, variant, prepare
+    def __init__(
+        self, owner: CpuFunction, dims: Mapping[str, int], variant: Variant, prepare: int | None
+    ) -> None:
+        self.owner, self.dims = owner, dict(dims)
+        self.native, self.variant, self.prepare = owner.native, variant, prepare
         if prepare is not None:
             self._prepare()
 
@@ -254,6 +257,16 @@ class Runner:
         for _ in run_epoch(self.native, self.variant, plan):
             pass  # between two chunks Python looks for Ctrl-C
         return results
+
+    @property
+    def threads(self) -> int:
+        """How many threads run it."""
+        return self.variant.description.threads
+
+    def source(self, language: str) -> str:
+        """The generated code: "llvm" text, or the "asm" that it becomes."""
+        text = emit_program(self.owner.program(), self.owner.target, self.dims).text
+        return text if language == "llvm" else emit_assembly(text, self.owner.target)
 
     def refresh(self) -> None:
         """Compute what depends on parameters alone again if one has changed."""
