@@ -234,3 +234,30 @@ def dims_of(size: Size) -> tuple[Dim, ...]:
 
 def _divided_dims(atom: FloorDiv) -> tuple[Dim, ...]:
     return dims_of(atom.numerator) + dims_of(atom.denominator)
+
+
+def bound(size: Size, low: bool = True) -> int | None:
+    """The least (or the largest) number that a size can be, as far as the bounds of its dims tell.
+
+    None where they tell nothing. The bound may not be attained.
+    """
+    if isinstance(size, int):
+        return size
+    total = 0
+    for monomial, coefficient in size.terms:
+        for atom in monomial:
+            end = _atom_bound(atom, low == (coefficient > 0))
+            if end is None or end < 0:  # of factors of both signs nothing is known
+                return None
+            coefficient *= end
+        total += coefficient
+    return total
+
+
+def _atom_bound(atom: Atom, low: bool) -> int | None:
+    if isinstance(atom, Dim):
+        return atom.min if low else atom.max
+    if not isinstance(atom.denominator, int) or atom.denominator < 1:
+        return None
+    end = bound(atom.numerator, low)
+    return None if end is None else end // atom.denominator

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from graphc.errors import GraphcError
+from graphc.binding import concrete
+from graphc.dims import Size, bound, evaluate
+from graphc.errors import GraphcError, ShapeError
 from graphc.graph import Graph, Node, describe
 from graphc.interpret import concretise
+from graphc.ops.base import Reduce
+from graphc.ops.view import Slice
 
 
 def specialize(graph: Graph, dims: Mapping[str, int]) -> Graph:
@@ -40,3 +44,57 @@ def _specialized(node: Node, inputs: tuple[Node, ...], dims: Mapping[str, int]) 
         error.origin = error.origin or node.origin
         raise
     return Node(op, inputs, type, node.origin, node.part, node.name)
+
+
+def fragile(graph: Graph) -> tuple[Node, ...]:
+    """The nodes that may not exist for some sizes within the bounds of the dims: slices that
+    could reach outside, the maximum of nothing, shapes that could be negative."""
+    return tuple(n for n in graph.nodes if _may_be_outside(n) or _may_be_empty(n))
+
+
+def _may_be_outside(node: Node) -> bool:
+    if any(not _at_least(size, 0) for size in node.type.shape):
+        return True
+    if not isinstance(node.op, Slice):
+        return False
+    op, whole = node.op, node.inputs[0].type.shape
+    if op.sizes == whole and all(start == 0 for start in op.starts):
+        return False
+    lasts = [s + (n - 1) * k for s, n, k in zip(op.starts, op.sizes, op.steps)]
+    ends = zip(op.starts, lasts, whole)
+    return not all(_inside(a, n) and _inside(b, n) for a, b, n in ends)
+
+
+def _may_be_empty(node: Node) -> bool:
+    if not isinstance(node.op, Reduce) or node.op.empty:
+        return False
+    shape = node.inputs[0].type.shape
+    return any(not _at_least(shape[axis], 1) for axis in node.op.axes)
+
+
+def _inside(index: Size, size: Size) -> bool:
+    return _at_least(index, 0) and _at_least(size - index, 1)
+
+
+def _at_least(size: Size, least: int) -> bool:
+    known = bound(size)
+    return known is not None and known >= least
+
+
+def check_sizes(nodes: tuple[Node, ...], dims: Mapping[str, int]) -> None:
+    """Raise, with the user's line, where a node does not exist for these sizes."""
+    for node in nodes:
+        try:
+            concretise(node.op, dims).infer(*(concrete(n.type, dims) for n in node.inputs))
+            _check_negative(node, dims)
+        except GraphcError as error:
+            error.operands = error.operands or describe(node.inputs)
+            error.origin = error.origin or node.origin
+            raise
+
+
+def _check_negative(node: Node, dims: Mapping[str, int]) -> None:
+    for axis, size in enumerate(node.type.shape):
+        if evaluate(size, dims) < 0:
+            text = f"{size} (axis {axis}) is {evaluate(size, dims)}"
+            raise ShapeError(f"{node.op.name}: the size {text} for {dict(dims)}")

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from graphc.backend import Runner
 from graphc.graph import Graph
+from graphc.specialize import check_sizes, fragile
+
+CHECKED = 4096  # sizes that need no further look
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Variants:
         self._build = build  # for given sizes, or None for a generic one
         self._special: dict[tuple[tuple[str, int], ...], Variant] = {}
         self._generic: Variant | None = None
+        self._fragile = fragile(graph)
+        self._checked: set[tuple[tuple[str, int], ...]] = set()
 
     @property
     def listed(self) -> tuple[Variant, ...]:
@@ -45,6 +50,7 @@ class Variants:
         found = self._special.get(key)
         if found is not None:
             return found.run
+        self._check(key)
         if not self._special:
             return self._specialize(key, "the first sizes seen").run
         if self._generic is None:
@@ -53,10 +59,19 @@ class Variants:
             self._generic = Variant(None, f"made for {sizes} and all further sizes", run)
         return self._generic.run
 
+    def _check(self, key: tuple[tuple[str, int], ...]) -> None:
+        """Raise where the graph does not exist for these sizes; compiled code would not notice."""
+        if self._fragile and key not in self._checked:
+            check_sizes(self._fragile, dict(key))
+            if len(self._checked) == CHECKED:
+                self._checked.clear()
+            self._checked.add(key)
+
     def specialize(self, dims: Mapping[str, int]) -> None:
         """Make code for these sizes unless there is some."""
         key = tuple((name, dims[name]) for name in self._names)
         if key not in self._special:
+            self._check(key)
             self._specialize(key, "asked for")
 
     def _specialize(self, key: tuple[tuple[str, int], ...], reason: str) -> Variant:

@@ -12,6 +12,7 @@ from graphc import errors
 from graphc import functions as fn
 
 K = np.array([1, 0, -3], np.int32)
+RNG = np.random.default_rng(0)
 ROWS = np.ones((3, 2), np.float32)
 
 CASES: list[tuple[Any, Any, str]] = [
@@ -53,9 +54,27 @@ def test_division_by_known_numbers_is_not_checked(target: str) -> None:
     np.testing.assert_array_equal(found, K // np.array([2, -1, 7]) + K % 5)
 
 
-def test_symbolic_slices_must_lie_inside() -> None:
+SIZES: list[tuple[Any, int, str]] = [
+    (lambda x: x[2:5], 5, "slice: index 4 (axis 0) is beyond f32[4,2] (input 0)"),
+    (lambda x: x[:-5], 5, "slice: -1 elements (axis 0) of f32[4,2] (input 0)"),
+    (lambda x: x[-5], 5, "slice: index -1 (axis 0) is before f32[4,2] (input 0)"),
+    (lambda x: fn.max(x[4:], axis=0), 5, "max: axis 0 of f32[0,2] (input 0) has no elements"),
+    (lambda x: fn.sum(x) + fn.arange(x.shape[0] - 5), 5, "iota: the size n-5 (axis 0) is -1"),
+]
+
+
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
+@pytest.mark.parametrize("case", SIZES, ids=lambda case: case[2])
+def test_size_that_does_not_do(case: Any, target: str) -> None:
+    function, good, text = case
     x = gx.input("x", ("n", 2))
-    step = gx.compile([x], x[2:5], target="interpret")
-    np.testing.assert_array_equal(step(np.ones((5, 2))), np.ones((3, 2)))
-    with pytest.raises(errors.ShapeError, match=r"slice: index 4 \(axis 0\) is beyond f32\[4,2\]"):
-        step(np.ones((4, 2)))
+    step = gx.compile([x], function(x), target=target)
+    for n in (good, good + 1, good + 2, good):  # specialised, generic, bound again
+        array = RNG.standard_normal((n, 2)).astype(np.float32)
+        expected = gx.compile([x], function(x), target="interpret")(array)
+        np.testing.assert_allclose(step(array), expected, rtol=1e-6)
+        with pytest.raises(errors.ShapeError) as caught:
+            step(np.ones((4, 2), np.float32))
+        assert text in caught.value.message
+        assert caught.value.origin is not None
+        assert caught.value.origin.filename == __file__
