@@ -150,7 +150,7 @@ class Reduce(Op):
         for axis in self.axes:
             check_axis(self.name, axis, x)
             if not self.empty and x.shape[axis] == 0:
-                raise ShapeError(f"{self.name}: axis {axis} of {x} (input 0) has no elements")
+                raise ShapeError(f"{self.name}: axis {axis} of {x} (input 0) is empty")
         shape = tuple(s for i, s in enumerate(x.shape) if i not in self.axes)
         return TensorType(self.result_dtype(x.dtype), shape)
 
