@@ -6,7 +6,6 @@ import array
 import ctypes
 import gc
 import sys
-import threading
 import time
 import weakref
 from typing import Any
@@ -16,13 +15,11 @@ import pytest
 
 from graphc import types as t
 from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
-from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.barrier import BARRIER_IR
 from graphc_llvm.runtime.description import Structure
-from graphc_llvm.runtime.guard import Guard
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.session import compile_text, host, session
-from graphc_llvm.runtime.support import support, support_text
+from graphc_llvm.runtime.support import support
 from graphc_llvm.runtime.variant import Variant
 from tests.backends.runtime_parts import (
     copy_function,
@@ -30,7 +27,6 @@ from tests.backends.runtime_parts import (
     library,
     mirror,
     mirror_variant,
-    stay_function,
 )
 
 
@@ -301,67 +297,6 @@ def test_memory_that_cannot_be_had() -> None:
         function.entry(numbers(4))
 
 
-def test_rebinding_while_others_call() -> None:
-    """Growing the workspace moves it; calls on other threads never see the old one."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        rebind_while_others_call()
-    finally:
-        sys.setswitchinterval(usual)
-
-
-def rebind_while_others_call() -> None:
-    function, _ = mirror(3)
-    stop = threading.Event()
-    wrong: list[Any] = []
-    x = numbers(3)
-
-    def work() -> None:
-        while not stop.is_set():
-            if not np.array_equal(function.entry(x)[0], expected(x)[0]):
-                wrong.append(x)
-
-    users = [threading.Thread(target=work) for _ in range(2)]
-    for user in users:
-        user.start()
-    first = function.variants[0]
-    for n in range(4, 60):
-        function.rebind([mirror_variant(n * 50, np.zeros(n * 50, np.float32)), first])
-        y = numbers(n * 50)
-        assert np.array_equal(function.entry(y)[0], expected(y)[0])
-    stop.set()
-    for user in users:
-        user.join(20)
-        assert not user.is_alive()
-    assert not wrong
-
-
-def test_layouts_agree() -> None:
-    names = ("Pool", "Slot", "Guard", "Function", "Variant", "Input", "Output", "Watch", "Epoch",
-             "Source", "Sink")  # fmt: skip
-    text = support_text(host().triple) + "".join(
-        f"define i64 @size_{n}() {{\n"
-        f"  ret i64 ptrtoint (ptr getelementptr (%{n}, ptr null, i32 1) to i64)\n}}\n"
-        for n in names
-    )
-    imports = {**(layout.python_addresses() or {}), "sched_yield": layout.yield_address()}
-    loaded = session().load_object(
-        compile_text(text, host()), [f"size_{n}" for n in names], imports
-    )
-    for n in names:
-        size = ctypes.CFUNCTYPE(ctypes.c_int64)(loaded[f"size_{n}"])()
-        assert size == ctypes.sizeof(getattr(layout, n)), n
-
-
-def test_no_address_in_the_object_code() -> None:
-    addresses = layout.python_addresses()
-    assert addresses is not None
-    image = compile_text(support_text(host().triple), host())
-    for address in addresses.values():
-        assert address.to_bytes(8, "little") not in image
-
-
 def test_references_are_exact() -> None:
     function, _ = mirror(64, structure=Structure("dict", ("y", "total")))
     function.activate()
@@ -441,85 +376,6 @@ def test_functions_are_freed_without_the_collector() -> None:
         assert variant() is None
     finally:
         gc.enable()
-
-
-def test_busy_function_waits_its_turn() -> None:
-    function, cells = stay_function()
-    function.activate()
-    threads = [threading.Thread(target=function.entry) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    while cells["seen"][0] == 0:
-        time.sleep(0.001)
-    time.sleep(0.02)
-    assert cells["seen"][0] == 1  # the others are outside
-    cells["gate"][0] = 1
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
-    assert cells["seen"][0] == 3
-
-
-def test_shared_guard_excludes_other_functions() -> None:
-    guard = Guard()
-    first, cells = stay_function()
-    held = NativeFunction("stay", guards=(Guard(), guard))
-    held.bind(first.variants[0])
-    weights = np.zeros(3, np.float32)
-    other = NativeFunction("mirror", guards=(guard,))
-    other.bind(mirror_variant(3, weights))
-    other.activate()
-    holder = threading.Thread(target=held.entry)
-    holder.start()
-    while cells["seen"][0] == 0:
-        time.sleep(0.001)
-    user = threading.Thread(target=other.entry, args=(numbers(3),))
-    user.start()
-    time.sleep(0.02)
-    assert not weights.any()
-    cells["gate"][0] = 1
-    for thread in (holder, user):
-        thread.join(10)
-        assert not thread.is_alive()
-    assert weights.any()
-    with guard.hold():
-        pass
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("seconds", [1e-6, 1e-3])
-def test_many_python_threads(threads: int, seconds: float) -> None:
-    """The same function from four threads, and one of its own for each of two more."""
-    shared, weights = mirror(33, threads, seconds=seconds)
-    own = [mirror(33, threads, seconds=seconds) for _ in range(2)]
-    x = numbers(33)
-    want, want_sum = expected(x)
-    wrong: list[Any] = []
-    rounds = 400
-
-    def work(function: NativeFunction) -> None:
-        for _ in range(rounds):
-            y, s = function.entry(x)
-            if not np.array_equal(y, want) or s != want_sum:
-                wrong.append((y, s))
-
-    workers = [threading.Thread(target=work, args=(shared,)) for _ in range(4)]
-    workers += [threading.Thread(target=work, args=(f,)) for f, _ in own]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-        assert not worker.is_alive()
-    assert not wrong
-
-    def summed(count: int) -> np.ndarray[Any, Any]:
-        total = np.zeros(33, np.float32)
-        for _ in range(count):
-            total += want
-        return total
-
-    assert np.array_equal(weights, summed(4 * rounds))
-    assert all(np.array_equal(w, summed(rounds)) for _, w in own)
 
 
 def test_python_path_is_selectable() -> None:

@@ -126,7 +126,7 @@ def test_other_targets(name: str) -> None:
 
 def test_code_lives_as_long_as_its_library() -> None:
     image = compile_text(ADD, host())
-    for _ in range(50):
+    for _ in range(5):
         loaded = session().load_object(image, ["add"])
         function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(loaded["add"])
         gc.collect()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 
 from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.forked import forget_after_fork
@@ -18,6 +20,7 @@ class Guard:
     """
 
     def __init__(self) -> None:
+        self.number = next(_numbers())  # the order in which several are taken
         self._table = layout.Guard()
         self._native = support()
         self.forget()
@@ -56,6 +59,11 @@ class Guard:
         with self._turn:
             while self._native is not None and self._native.wait_for(self.address):
                 self._bell.acquire()
+
+
+@cache
+def _numbers() -> Iterator[int]:
+    return itertools.count()
 
 
 @contextmanager

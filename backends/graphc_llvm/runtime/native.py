@@ -46,7 +46,8 @@ class NativeFunction:
         native: bool = True,
     ) -> None:
         self.name = name
-        self.guards = tuple(guards) or (Guard(),)
+        # In one order for all functions: two that wait for each other's guards would never end.
+        self.guards = tuple(sorted(dict.fromkeys(guards or (Guard(),)), key=lambda g: g.number))
         self._failure = failure
         self._pool = pool or thread_pool()
         self._native = support() if native else None
@@ -68,7 +69,7 @@ class NativeFunction:
         return tuple(self._variants)
 
     def bind(self, variant: Variant) -> None:
-        """Make a variant the first one that calls try. Raises MemoryBudgetError."""
+        """Make a variant the first one that calls try."""
         self.rebind([variant, *(v for v in self._variants if v is not variant)])
 
     def rebind(self, variants: Sequence[Variant]) -> None:
@@ -80,7 +81,10 @@ class NativeFunction:
             self._table.first = None  # the next call goes to the slow path, which activates
 
     def activate(self) -> None:
-        """Take memory for the bound variants and let the entry find them."""
+        """Take memory for the bound variants and let the entry find them.
+
+        Raises MemoryBudgetError.
+        """
         with hold_all(self.guards):
             bodies = [v.description for v in self._variants]
             self._table.first = None
