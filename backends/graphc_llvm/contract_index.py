@@ -130,6 +130,29 @@ def loads_of(expr: Expr) -> tuple[Load, ...]:
     return (expr, *inner) if isinstance(expr, Load) else inner
 
 
+def packed_panels(offset: Affine, axis: Axis) -> int | None:
+    """The width w of an offset that moves by a * (axis // w) + axis % w along an axis, or None."""
+    if offset.coefficient(axis) != 0:
+        return None
+    width, inside = None, 0
+    for coefficient, rest in offset.others:
+        match rest:
+            case Apply(function="floor_div" | "div", args=(Index(axis=along), Const(value=size))):
+                divided = True
+            case Apply(function="remainder" | "rem", args=(Index(axis=along), Const(value=size))):
+                divided = False
+            case _:
+                if axis in axes_of(rest):
+                    return None
+                continue
+        if along is not axis:
+            continue
+        if width not in (None, size) or not (divided or coefficient == 1):
+            return None
+        width, inside = size, inside + (not divided)
+    return width if inside == 1 else None
+
+
 class Substitution:
     """Rewrite expressions: refs by what they name, axes and accesses by what replaces them.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from graphc.dims import Size, product
 from graphc.loops.ir import Axis, Buffer, Expr, Load, Stmt
 from graphc.types import DType
-from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of
+from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of, packed_panels
 from graphc_llvm.contract_match import Contraction, Span, recognise
 from graphc_llvm.contract_shape import (
     PAGE,
@@ -25,9 +25,10 @@ from graphc_llvm.contract_shape import (
 )
 from graphc_llvm.target import Target
 
-DEPTH_BLOCK = 512  # steps of a reduction that is cut because it is long, or of unknown length
+DEPTH_BLOCK = 256  # steps of a reduction that is cut because it is long, or of unknown length
+GENERIC_ROWS = 8  # of a tile where a size is not known: what remains of it is done by more tiles
 LONGEST_CHAIN = 4096  # steps that a tile does at once
-KEPT_BYTES = 512 * 1024  # what the partial sums of one chunk may take
+KEPT_BYTES = 1024 * 1024  # what the partial sums of one chunk may take
 STAGED_BYTES = 512 * 1024  # what the staged rows of one chunk may take
 CHUNK = 64  # row blocks of a chunk where the number of rows is not known
 # a panel is copied before use if it lies on so many pages and serves so many rows
@@ -36,6 +37,7 @@ WIDE_PAGES, WIDE_ROWS = 512, 512
 CACHE_LINE = 64
 TURN_CYCLES = 6.0  # for one vector of a transposed tile
 SCATTER_CYCLES = 4.0  # for one element that is stored by itself
+PACKED_VECTORS = 4
 PADDING = 16  # elements between staged rows, so that they do not meet in the same cache sets
 
 
@@ -45,16 +47,28 @@ class Access:
 
     A staged operand is evaluated into scratch memory before the tiles that read it; `along` is the
     axis whose neighbours its loads find next to each other, and along which it is evaluated.
+    `packed` is the width of the panels of an operand that is already packed.
     """
 
     value: Expr
     load: Load | None
     along: Axis
 
+    packed: int | None = None
+
     def coefficient(self, axis: Axis) -> Size:
         """Elements between neighbours along an axis, where the operand is read in place."""
         assert self.load is not None
         return _offset(self.load).coefficient(axis)
+
+
+def packed_width(target: Target, dtype: DType) -> int:
+    """Columns of a panel of an operand that is packed ahead of time.
+
+    Such an operand is a buffer of shape (ceil(columns / width), steps..., width), loaded at
+    (column // width, step..., column % width); it is read in place.
+    """
+    return PACKED_VECTORS * target.lanes(dtype)
 
 
 @dataclass(frozen=True)
@@ -200,7 +214,7 @@ def _arrange(found: Contraction, target: Target, row: Span, column: Span) -> Con
     right = _access(found.right, dtype, column.axis, steps, 1)
     lanes = target.lanes(dtype)
     whole = isinstance(column.size, int) and column.size % lanes == 0
-    if not (whole or target.has_masked_memory):
+    if not (whole or right.packed or target.has_masked_memory):
         right = replace(right, load=None)
     outer_rows = tuple(s for s in found.rows if s is not row)
     outer_columns = tuple(s for s in found.columns if s is not column)
@@ -212,12 +226,22 @@ def _arrange(found: Contraction, target: Target, row: Span, column: Span) -> Con
     most = min(most_rows(stride, dtype), lanes if turned else target.vector_registers)
     depth = product(s.size for s in found.reduction)
     outer = product(s.size for s in (*outer_rows, *batch, *outer_columns))
-    tiling = choose_tiling(target, dtype, row.size, outer, column.size, depth, most)
+    if not all(isinstance(size, int) for size in (row.size, column.size, depth)):
+        most = min(most, GENERIC_ROWS)
+    packed = () if right.packed is None else _dividing(right.packed, lanes)
+    if right.packed is not None and not packed:
+        right, packed = replace(right, load=None, packed=None), ()
+    tiling = choose_tiling(target, dtype, row.size, outer, column.size, depth, most, packed)
     plan = ContractPlan(
         found, target, dtype, row, outer_rows, column, outer_columns, batch,
         left, right, turned, tiling, None, None, None,
     )  # fmt: skip
     return replace(plan, right=replace(right, load=None)) if _is_scattered(plan) else plan
+
+
+def _dividing(width: int, lanes: int) -> tuple[int, ...]:
+    """The numbers of vectors whose panels do not straddle packed ones."""
+    return tuple(v for v in range(1, width // lanes + 1) if width % (v * lanes) == 0)
 
 
 def _is_turned(found: Contraction, row: Axis, column: Axis) -> bool:
@@ -230,7 +254,7 @@ def _is_turned(found: Contraction, row: Axis, column: Axis) -> bool:
 
 def _is_scattered(plan: ContractPlan) -> bool:
     """True if a panel read in place touches so many pages that copying it first is cheaper."""
-    if plan.right.load is None or not plan.reduction:
+    if plan.right.load is None or plan.right.packed is not None or not plan.reduction:
         return False
     itemsize = plan.dtype.itemsize
     step = known(plan.right.coefficient(plan.reduction[-1].axis)) * itemsize
@@ -248,6 +272,9 @@ def _access(value: Expr, dtype: DType, axis: Axis, steps: list[Axis], unit: int)
         return Access(value, None, along)
     offset = _offset(value)
     tangled = {a for _, rest in offset.others for a in axes_of(rest)} & {axis, *steps}
+    packed = packed_panels(offset, axis) if unit else None
+    if packed is not None and tangled == {axis}:
+        return Access(value, value, along, packed)
     if tangled or (unit and offset.coefficient(axis) != 1):
         return Access(value, None, along)
     return Access(value, value, along)

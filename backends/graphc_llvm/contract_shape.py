@@ -6,6 +6,7 @@ ranks tiles; no choice changes a bit of the result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -15,11 +16,12 @@ from graphc_llvm.target import Target
 
 FMA_PER_CYCLE = 2
 LOADS_PER_CYCLE = 2
-FMA_LATENCY = 4
+FMA_LATENCY = 4.6  # with what it takes to keep all chains going
 STEP_CYCLES = 0.2  # the loop's own instructions, for one step of the reduction
 TILE_CYCLES = 40.0  # call and addresses, for one tile
 STORE_CYCLES = 1.5  # epilogue, for one vector
-FUNCTION_SHARE = 0.015  # what a further tile function must save to be worth compiling
+FUNCTION_SHARE = 0.02  # what a further tile function must save to be worth compiling
+UNEVEN_SHARE = 0.1  # of a tile, where two threads cannot have equally many
 USUAL = 128  # stands for an extent that is not known
 PAGE = 4096  # rows this far apart meet in the same cache sets
 WAYS = 8
@@ -76,13 +78,15 @@ def choose_tiling(
     columns: Size,
     depth: Size,
     most: int,
+    vectors: Sequence[int] = (),
 ) -> Tiling:
     """The cheapest tiling of `outer` times `rows` rows, `columns` columns, `depth` steps.
 
-    A tile has at most `most` rows.
+    A tile has at most `most` rows, and one of these numbers of `vectors` if any are given.
     """
     lanes = target.lanes(dtype)
     shapes = [s for s in candidate_shapes(target) if s.rows <= most]
+    shapes = [s for s in shapes if not vectors or s.vectors in vectors]
     if isinstance(rows, int):
         shapes = [s for s in shapes if s.rows <= max(1, rows)]
     if isinstance(columns, int):
@@ -139,7 +143,7 @@ def _tiling(shape: Shape, lanes: int, rows: Size, columns: Size) -> Tiling:
 
 
 def tiling_cost(tiling: Tiling, rows: Size, columns: Size, outer: int, depth: int) -> float:
-    """Cycles, with a share added for each further function."""
+    """Cycles, with a share added for each function, and for an uneven number of tiles."""
     blocks = [(r, count or max(1, known(rows) // r)) for r, count in tiling.blocks]
     panels = [(tiling.vectors, known(columns) // tiling.width), (tiling.last, 1)]
     panels = [(v, count) for v, count in panels if v and count]
@@ -149,7 +153,9 @@ def tiling_cost(tiling: Tiling, rows: Size, columns: Size, outer: int, depth: in
             shape = Shape(height, vectors)
             one = shape.step_cycles() * depth + TILE_CYCLES + STORE_CYCLES * height * vectors
             cycles += one * many * count * outer
-    return cycles * (1 + FUNCTION_SHARE * len(blocks) * len(panels))
+    tiles = outer * sum(many for _, many in blocks) * sum(count for _, count in panels)
+    uneven = UNEVEN_SHARE / tiles if tiles % 2 else 0.0
+    return cycles * (1 + FUNCTION_SHARE * len(blocks) * len(panels) + uneven)
 
 
 def _ranked(

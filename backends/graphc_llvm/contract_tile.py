@@ -99,7 +99,10 @@ class _TileBody:
         self.plan, self.kind, self.c, self.builder = plan, kind, c, c.builder
         lanes = plan.tiling.lanes
         self.masks = [lane_mask(c.emit, lanes, n) for n in self._counts()]
-        self.tile = Tile(c.emit, plan.dtype, kind.shape, lanes, self.masks)
+        # panels in scratch memory, and packed ones, have all lanes
+        padded = plan.right.load is None or plan.right.packed is not None
+        read: list[Value | None] = [None] * len(self.masks) if padded else self.masks
+        self.tile = Tile(c.emit, plan.dtype, kind.shape, lanes, read)
         self.first_row, self.first_column = c.axes[plan.row.axis], c.axes[plan.column.axis]
 
     def _counts(self) -> list[Operand]:

@@ -6,10 +6,23 @@ import numpy as np
 import pytest
 from contractions import Nest, contraction, exact, operands, run
 
-from graphc.loops.ir import Apply, Check, Const, Expr, Let, Load, Ref, Store, const, extent, index
-from graphc.types import bfloat16, bool_, float16, float32, float64, int64
+from graphc.loops.ir import (
+    Apply,
+    Buffer,
+    Check,
+    Const,
+    Expr,
+    Let,
+    Load,
+    Ref,
+    Store,
+    const,
+    extent,
+    index,
+)
+from graphc.types import bfloat16, bool_, float16, float32, float64
 from graphc_llvm import contract_tile
-from graphc_llvm.contract_plan import match
+from graphc_llvm.contract_plan import match, packed_width
 from graphc_llvm.target import host_target, make_target
 
 SIZES = ((4, 16, 5), (13, 10, 7), (33, 70, 12), (1, 130, 3), (30, 1, 4), (16, 16, 0))
@@ -231,4 +244,35 @@ def test_offsets_and_divided_indices():
     left = np.ascontiguousarray(arrays["picked"][np.arange(11) // 2][:, ::-1])
     found = run(kernel, arrays, sizes, None, sizes, 2)["out"]
     assert np.array_equal(found, exact("mk,kn->mn", left, arrays["b"]))
-    assert int64.bits == 64
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "baseline"])
+def test_operands_packed_ahead_are_read_in_place(isa):
+    if isa == "avx512" and host_target().isa != "avx512":
+        pytest.skip("no AVX-512 here")
+    target = make_target(isa)
+    width = packed_width(target, float32)
+    sizes = {"m": 5, "n": 2 * width + 7, "k": 6}
+
+    def packed(nest: Nest, load: Load) -> Expr:
+        n, k = (index(nest.letters[x]) for x in "nk")
+        nest.extents = {**nest.extents, "panels": 3, "width": width}
+        buffer = Buffer("packed", float32, (3, 6, width))
+        if "packed" not in nest.made:
+            nest.made["packed"] = buffer
+            nest.reads.append(buffer)
+        panel = apply("floor_div", n, const(width))
+        return Load(float32, buffer, (panel, k, apply("remainder", n, const(width))))
+
+    for spec in ("mk,kn->mn", "mk,kn->nm"):
+        for dynamic in ("", "m", "mn"):
+            kernel = contraction(spec, sizes, dynamic=dynamic, right=packed)
+            plan = match(kernel.body, target, None)
+            assert plan is not None
+            if spec == "mk,kn->mn":
+                assert plan.right.packed == width
+            arrays = operands(kernel, sizes)
+            right = arrays["packed"].transpose(1, 0, 2).reshape(6, -1)[:, : sizes["n"]]
+            expected = exact(spec, arrays["a"], np.ascontiguousarray(right), fused=target.has_fma)
+            found = run(kernel, arrays, sizes, target, None if dynamic else sizes, 2)["out"]
+            assert np.array_equal(found, expected)
