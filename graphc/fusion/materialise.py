@@ -8,6 +8,7 @@ from graphc.fusion.grouping import CHEAP, Grouping
 from graphc.graph import Graph, Node
 from graphc.ops.base import Contract, Elementwise, Gather, Join, Scatter
 
+STAGED = 2  # flops per element of an operand that a contraction computes while it is packed
 NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
 
 
@@ -36,23 +37,21 @@ def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]
         if node in roots:
             stored.add(node)
         elif outside:
-            cheap = _is_cheap(node, stored, grouping) and not any(map(_needs_bytes(node), outside))
-            (inlined if cheap else stored).add(node)
+            limit = STAGED if any(isinstance(r.op, Contract) for r in outside) else CHEAP
+            again = _is_cheap(node, stored, grouping, limit)
+            again = again and not any(_needs_bytes(r, node) for r in outside)
+            (inlined if again else stored).add(node)
     return stored, inlined
 
 
-def _needs_bytes(node: Node):  # type: ignore[no-untyped-def]
-    """Readers that address memory: contractions, tables, scatters, joins."""
-
-    def check(reader: Node) -> bool:
-        if isinstance(reader.op, (Contract, Scatter, Join)):
-            return True
-        return isinstance(reader.op, Gather) and base_of(reader.inputs[0]) is node
-
-    return check
+def _needs_bytes(reader: Node, node: Node) -> bool:
+    """Readers that address memory: tables, scatters, joins."""
+    if isinstance(reader.op, (Scatter, Join)):
+        return True
+    return isinstance(reader.op, Gather) and base_of(reader.inputs[0]) is node
 
 
-def _is_cheap(node: Node, stored: set[Node], grouping: Grouping) -> bool:
+def _is_cheap(node: Node, stored: set[Node], grouping: Grouping, limit: int) -> bool:
     """A few flops on one stored value of its own size, and on nothing else of that size."""
     flops, large = 0, set()
     stack, seen = [node], {node}
@@ -61,7 +60,7 @@ def _is_cheap(node: Node, stored: set[Node], grouping: Grouping) -> bool:
         if not isinstance(n.op, Elementwise) or not n.op.pure:
             return False
         flops += n.op.cost
-        if flops > CHEAP:
+        if flops > limit:
             return False
         for base in dict.fromkeys(base_of(i) for i in n.inputs):
             if base in grouping.group_of and base not in stored:
