@@ -15,16 +15,12 @@ import pytest
 
 from graphc import types as t
 from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
-from graphc_llvm.runtime.barrier import BARRIER_IR
 from graphc_llvm.runtime.description import Structure
 from graphc_llvm.runtime.native import NativeFunction
-from graphc_llvm.runtime.session import compile_text, host, session
 from graphc_llvm.runtime.support import support
-from graphc_llvm.runtime.variant import Variant
 from tests.backends.runtime_parts import (
     copy_function,
     expected,
-    library,
     mirror,
     mirror_variant,
 )
@@ -397,17 +393,3 @@ def test_overhead() -> None:
             entry(x)
         best = min(best, (time.perf_counter() - begin) / 1000)
     assert best < 1e-6
-
-
-def test_variant_keeps_its_library() -> None:
-    image = compile_text(BARRIER_IR + "define void @f(ptr %c, i64 %t, i64 %n) { ret void }", host())
-    loaded = session().load_object(image, ["f"])
-    body = mirror(1)[0].variants[0].description
-    object.__setattr__(body, "symbol", "f")
-    variant = Variant(loaded, body)
-    del loaded
-    gc.collect()
-    function = NativeFunction("f")
-    function.bind(variant)
-    function.entry(np.zeros(1, np.float32))
-    assert library()["mirror"]

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+
+import numpy as np
 
 from graphc_llvm.runtime import layout
+from graphc_llvm.runtime.barrier import BARRIER_IR
+from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.session import compile_text, host, session
 from graphc_llvm.runtime.support import support_text
+from graphc_llvm.runtime.variant import Variant
+from tests.backends.runtime_parts import library, mirror
 
 
 def test_layouts_agree() -> None:
@@ -32,3 +39,17 @@ def test_no_address_in_the_object_code() -> None:
     image = compile_text(support_text(host().triple), host())
     for address in addresses.values():
         assert address.to_bytes(8, "little") not in image
+
+
+def test_variant_keeps_its_library() -> None:
+    image = compile_text(BARRIER_IR + "define void @f(ptr %c, i64 %t, i64 %n) { ret void }", host())
+    loaded = session().load_object(image, ["f"])
+    body = mirror(1)[0].variants[0].description
+    object.__setattr__(body, "symbol", "f")
+    variant = Variant(loaded, body)
+    del loaded
+    gc.collect()
+    function = NativeFunction("f")
+    function.bind(variant)
+    function.entry(np.zeros(1, np.float32))
+    assert library()["mirror"]
