@@ -36,6 +36,7 @@ from graphc.nn.losses import (
     mse,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
+    top_k_accuracy,
 )  # fmt: skip
 from graphc.nn.masking import dropout
 from graphc.nn.model import Sequential
@@ -46,5 +47,5 @@ __all__ = [
     "Sequential", "accuracy", "dropout", "elu", "gelu", "hard_sigmoid", "hinge", "huber",
     "identity", "kl_divergence", "layer_norm", "leaky_relu", "log_softmax", "mae", "mish", "mse",
     "relu", "rms_norm", "selu", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax",
-    "softmax_cross_entropy", "softplus", "softsign", "tanh",
+    "softmax_cross_entropy", "softplus", "softsign", "tanh", "top_k_accuracy",
 ]  # fmt: skip

@@ -135,6 +135,23 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     return fn.mean(fn.astype(right, float32))
 
 
+def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
+    """The share of examples whose label is among the k largest logits, a float32 of rank 0.
+
+    Of equal logits the first counts as larger.
+    """
+    logits, labels = lift(logits), lift(labels)
+    if k < 1:
+        raise ArgumentError(f"top_k_accuracy: k must be at least 1, got {k}")
+    hot = class_mask(logits, labels)
+    mine = fn.sum(fn.where(hot, logits, 0.0), axis=-1, keepdims=True)
+    classes = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, int64))
+    earlier = classes < fn.expand_dims(fn.astype(labels, int64), axis=-1)
+    before = (logits > mine) | ((logits == mine) & earlier)
+    rank = fn.sum(fn.astype(before, int32), axis=-1)
+    return fn.mean(fn.astype(rank < k, float32))
+
+
 def _wide(x: Tensor) -> Tensor:
     return fn.astype(x, float32) if x.dtype.bits == 16 else x
 

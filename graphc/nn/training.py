@@ -82,7 +82,7 @@ class Trainer:
     def evaluate(self, x: Array, y: Array, batch_size: int) -> dict[str, float]:
         """The mean loss and metrics at inference."""
         batches = Batches(self._build(x, y)[1], [x, y], batch_size)
-        return batches.run(None, 0, batches.steps)[0]
+        return batches.run(None, 0, batches.steps).means()
 
     def predict(self, x: Array, batch_size: int) -> Array:
         """The outputs at inference."""

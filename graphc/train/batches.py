@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,26 +42,26 @@ class Batches:
         """The samples in the order of an epoch; None for their own order."""
         return generator(seed, name).permutation(self.count) if shuffle else None
 
-    def run(self, order: Array | None, start: int, stop: int) -> tuple[dict[str, float], int]:
-        """Call the function on batches start..stop-1; the outputs' means and the sample count."""
+    def run(self, order: Array | None, start: int, stop: int) -> Steps:
+        """Call the function on batches start..stop-1; what every step gave."""
         first = start * self.batch_size
         last = min(stop * self.batch_size, self.used)
         chosen: Any = slice(first, last) if order is None else order[first:last]
         parts = [a[chosen] if taken else a for a, taken in zip(self.arrays, self.batched)]
         outputs = self.function.run_epoch(parts, self.batch_size, shuffle=False)
         edges = np.minimum(np.arange(start, stop + 1) * self.batch_size, self.used)
-        return means(self.function, outputs, np.diff(edges)), last - first
+        return Steps(scalars(self.function, outputs), np.diff(edges))
 
 
-def means(function: CompiledFunction, outputs: Any, sizes: Array) -> dict[str, float]:
-    """For every output of rank 0, its mean over the steps, weighted by their numbers of samples."""
-    result: dict[str, float] = {}
+def scalars(function: CompiledFunction, outputs: Any) -> dict[str, Array]:
+    """For every output of rank 0, its values step by step."""
+    result: dict[str, Array] = {}
     for path in function.structure.paths():
         values = outputs
         for key in path:
             values = values[key]
         if isinstance(values, np.ndarray) and values.ndim == 1:
-            result[log_name(path)] = float(np.average(values.astype(np.float64), weights=sizes))
+            result[log_name(path)] = values.astype(np.float64)
     return result
 
 
@@ -69,16 +70,38 @@ def log_name(path: tuple[Any, ...]) -> str:
     return "/".join(map(str, path)) if path else "loss"
 
 
-class RunningMeans:
-    """Means of means, weighted by sample counts."""
+@dataclass(frozen=True)
+class Steps:
+    """The outputs of rank 0 of some steps, and the number of samples in each step."""
+
+    values: dict[str, Array]
+    sizes: Array
+
+    def means(self) -> dict[str, float]:
+        """The mean of every output, weighted by the numbers of samples."""
+        return {k: float(np.average(v, weights=self.sizes)) for k, v in self.values.items()}
+
+
+class Running:
+    """Slices of steps, one after the other; how they were cut does not change the final means."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.values: dict[str, float] = {}
+        self._slices: list[Steps] = []
+        self._count = 0
+        self.so_far: dict[str, float] = {}
 
-    def add(self, values: dict[str, float], count: int) -> None:
-        """Take the means over some more samples in."""
-        self.count += count
-        for name, value in values.items():
-            old = self.values.get(name, 0.0)
-            self.values[name] = old + (value - old) * (count / self.count)
+    def add(self, steps: Steps) -> None:
+        """Take some more steps in; brings the means so far, to be looked at, up to date."""
+        self._slices.append(steps)
+        count = int(steps.sizes.sum())
+        self._count += count
+        for name, value in steps.means().items():
+            old = self.so_far.get(name, 0.0)
+            self.so_far[name] = old + (value - old) * (count / self._count)
+
+    def means(self) -> dict[str, float]:
+        """The means over all steps."""
+        sizes = np.concatenate([s.sizes for s in self._slices])
+        names = self._slices[0].values
+        joined = {k: np.concatenate([s.values[k] for s in self._slices]) for k in names}
+        return Steps(joined, sizes).means()

@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, FormatError
+from graphc.train import files
 from graphc.train.progress import ProgressBar
 
 if TYPE_CHECKING:
+    from graphc.function import CompiledFunction
     from graphc.train.fit import Run
 
 __all__ = [
@@ -136,7 +138,11 @@ class CSVLogger(Callback):
 
 
 class Checkpoint(Callback):
-    """Save the parameters, optimiser state included, after every epoch or every best one."""
+    """Save the parameters, optimiser state included, after every epoch or every best one.
+
+    The file also holds the random state and the number of epochs: after `restore` into a step
+    that was built the same way, training goes on bit for bit as if it had never stopped.
+    """
 
     def __init__(
         self, path: str | os.PathLike[str], monitor: str | None = None, mode: str = "min"
@@ -146,7 +152,16 @@ class Checkpoint(Callback):
 
     def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         """Write the file, atomically."""
-        from graphc.train.files import save
-
         if self.monitor is None or self.monitor.improved(logs):
-            save(self.path, run.parameters)
+            seed, count = (int(word) for word in run.step.rng)
+            notes = {"seed": str(seed), "step": str(count), "epochs": str(run.step.epochs)}
+            files.write(self.path, run.parameters, notes)
+
+    def restore(self, step: CompiledFunction) -> None:
+        """Set everything that the step updates, its random state and its number of epochs."""
+        notes = files.read_notes(self.path)
+        if not {"seed", "step", "epochs"} <= set(notes):
+            raise FormatError(f"{self.path}: parameters, but no checkpoint of a training run")
+        files.load(self.path, into=[node.face for node, _ in step.graph.updates])
+        step.rng[:] = int(notes["seed"]), int(notes["step"])
+        step.epochs = int(notes["epochs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,14 +30,26 @@ def save(path: str | os.PathLike[str], what: Any) -> None:
     `what` is a collection of parameters, a mapping from names to parameters or arrays, or
     anything with `.parameters` (a compiled function, a layer).
     """
+    write(path, what, {})
+
+
+def write(path: str | os.PathLike[str], what: Any, notes: Mapping[str, str]) -> None:
+    """`save` with notes in the file's metadata."""
     from safetensors.numpy import save as serialize
 
     arrays = {
         name: np.array(value.value if isinstance(value, Parameter) else value, order="C")
         for name, value in named(what).items()
     }
-    content = serialize(arrays, {"format": "graphc"})
-    _replace(Path(path), content)
+    _replace(Path(path), serialize(arrays, {"format": "graphc", **notes}))
+
+
+def read_notes(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The notes that `write` left; raises FormatError when the file is no safetensors file."""
+    _read(os.fspath(path))  # checks the whole file
+    content = Path(path).read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return dict(header.get("__metadata__", {}))
 
 
 def load(path: str | os.PathLike[str], into: Any = None) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from typing import Any
 from graphc.errors import ArgumentError
 from graphc.function import CompiledFunction
 from graphc.tensor import Parameter
-from graphc.train.batches import Batches, RunningMeans
+from graphc.train.batches import Batches, Running
 from graphc.train.history import History
 from graphc.train.progress import ProgressBar
 
@@ -106,24 +106,25 @@ class Loop:
     def _epoch(self) -> None:
         history, batches = self._run.history, self._run.batches
         start = time.perf_counter()
-        running, order = RunningMeans(), self._order()
+        running, order = Running(), self._order()
         done, training = 0, 0.0
         while done < batches.steps and not self._run.stopped:
             stop = min(done + self._slice, batches.steps)
             before = time.perf_counter()
-            running.add(*batches.run(order, done, stop))
+            running.add(batches.run(order, done, stop))
             seconds = time.perf_counter() - before
             training += seconds
             self._resize(stop - done, seconds)
             history.steps += stop - done
             done = stop
-            self._tell("slice_end", running.values)
-        logs = dict(running.values)
+            self._tell("slice_end", running.so_far)
+        logs = running.means()
         if self._checks is not None:
             logs |= self._validate(self._checks)
         logs["seconds"] = time.perf_counter() - start
         logs["steps_per_second"] = done / max(training, 1e-9)
         history.add(logs)
+        self._run.step.epochs = self._first + history.epochs
         self._tell("epoch_end", logs)
 
     def _order(self) -> Any:
@@ -134,7 +135,7 @@ class Loop:
         return self._run.batches.order(seed, name, self._shuffle)
 
     def _validate(self, checks: Batches) -> dict[str, float]:
-        values, _ = checks.run(None, 0, checks.steps)
+        values = checks.run(None, 0, checks.steps).means()
         return {f"val_{name}": value for name, value in values.items()}
 
     def _resize(self, steps: int, seconds: float) -> None:

@@ -219,3 +219,15 @@ def test_accuracy_of_two_classes() -> None:
     t = gx.input("t", (4,), dtype="float32")
     feeds = {x: np.array([1, -1, 3, -2], "float32"), t: np.array([1, 1, 1, 0], "float32")}
     assert nn.accuracy(x, t).eval(feeds) == 0.75
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7])
+def test_top_k_accuracy(k: int) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.integers(0, 4, (50, 7)).astype("float32")  # many ties
+    labels = rng.integers(0, 7, 50).astype("int32")
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    expected = (order[:, :k] == labels[:, None]).any(-1).mean()
+    x, t = gx.input("x", ("batch", 7)), gx.input("t", ("batch",), dtype="int32")
+    value = nn.top_k_accuracy(x, t, k).eval({x: logits, t: labels})
+    np.testing.assert_allclose(value, expected, rtol=1e-6)

@@ -113,3 +113,38 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: Any) ->
         gx.save(path, {"x": np.arange(5)})
     np.testing.assert_array_equal(gx.load(path)["x"], [0, 1, 2])
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+# ---------------------------------------------------------------------------------- checkpoints
+
+
+def training(target: str) -> tuple[Any, Any]:
+    gx.seed(4)
+    x, t = gx.input("x", ("batch", 64)), gx.input("t", ("batch",), dtype="int32")
+    logits = gx.nn.Dense(10)(gx.nn.Dropout(0.5)(gx.nn.Dense(16, "relu")(x)))
+    loss = gx.nn.softmax_cross_entropy(logits, t).mean()
+    step = gx.compile([x, t], loss, updates=gx.optim.Adam(1e-2).minimize(loss), target=target)
+    return step, gx.data.digits()[0]
+
+
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
+def test_training_goes_on_bit_for_bit_after_a_restore(tmp_path: Path, target: str) -> None:
+    whole, data = training(target)
+    wanted = gx.fit(whole, data, 5, 100, verbose=False)
+    checkpoint = gx.callbacks.Checkpoint(tmp_path / "run.safetensors")
+    first, _ = training(target)
+    gx.fit(first, data, 2, 100, callbacks=[checkpoint], verbose=False)
+    second, _ = training(target)
+    gx.seed(99)
+    checkpoint.restore(second)
+    history = gx.fit(second, data, 3, 100, verbose=False)
+    assert history["loss"] == wanted["loss"][2:]
+    for name, parameter in whole.parameters.items():
+        np.testing.assert_array_equal(second.parameters[name].value, parameter.value)
+
+
+def test_a_file_without_a_run_is_no_checkpoint(tmp_path: Path) -> None:
+    step, _ = training("interpret")
+    gx.save(tmp_path / "f", step)
+    with pytest.raises(FormatError, match="no checkpoint of a training run"):
+        gx.callbacks.Checkpoint(tmp_path / "f").restore(step)

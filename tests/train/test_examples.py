@@ -1,0 +1,62 @@
+"""The example programs run as a user would run them."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "backends")])
+    environment = {k: v for k, v in os.environ.items() if k != "FASHION_MNIST"}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "examples" / name), *arguments],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={**environment, "PYTHONPATH": path},
+    )  # fmt: skip
+
+
+def accuracy(result: subprocess.CompletedProcess[str]) -> float:
+    assert result.returncode == 0, result.stderr
+    return float(result.stdout.splitlines()[-1].removeprefix("test accuracy "))
+
+
+@pytest.mark.slow
+def test_digits_mlp_reaches_97_percent() -> None:
+    assert accuracy(run("digits_mlp.py")) >= 0.97
+
+
+def write_clothes(directory: Path) -> None:
+    """Four IDX files of pictures in which the row of the bright stripe is the class."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 512), ("t10k", 100)):
+        labels = rng.integers(0, 10, count).astype(np.uint8)
+        images = rng.integers(0, 60, (count, 28, 28)).astype(np.uint8)
+        images[np.arange(count), 2 * labels] = 250
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            path = directory / f"{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + array.tobytes()))
+
+
+@pytest.mark.slow
+def test_fashion_mnist_runs_on_idx_files(tmp_path: Path) -> None:
+    write_clothes(tmp_path)
+    result = run("fashion_mnist.py", str(tmp_path), "--epochs", "20", "--batch-size", "32")
+    assert accuracy(result) > 0.95
+
+
+def test_fashion_mnist_says_where_to_get_the_data(tmp_path: Path) -> None:
+    result = run("fashion_mnist.py", str(tmp_path / "nowhere"))
+    assert result.returncode == 2
+    assert "dataset-fashion-mnist" in result.stderr
+    assert "FASHION_MNIST" in result.stderr
