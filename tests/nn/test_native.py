@@ -137,3 +137,13 @@ def test_training_with_dropout_follows_the_interpreter(threads: int) -> None:
     expected, reference = train("interpret")
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     np.testing.assert_allclose(weights, reference, atol=2e-4)
+
+
+def test_nothing_of_dropout_is_left_at_inference() -> None:
+    x = gx.input("x", ("batch", 8))
+    predict = gx.compile([x], nn.Dense(3)(nn.Dropout(0.5)(x)))
+    predict(np.ones((2, 8), "float32"))
+    text = predict.text("optimized")
+    assert "dot(x" in text
+    for word in ("random_bits", "where", "multiply", "mode_switch"):
+        assert word not in text
