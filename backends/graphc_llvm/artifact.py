@@ -109,11 +109,14 @@ class _Numbering:
         made = {s: None for c in schedule.prepare for s in c.writes if s.role == PREPARED}
         self.prepared = tuple(made)
         self.nodes = {n: i for i, n in enumerate(graph.nodes)}
+        self.lines = {n.origin: i for n, i in self.nodes.items()}
         self.folded: list[Array] = []
 
     def node(self, node: Any) -> int:
-        """The number of a node of the defined graph; -1 for one that a pass made."""
-        return self.nodes.get(node, -1)
+        """The number of a node of the defined graph, or of one from the same line for a node
+        that a pass made; -1 for none."""
+        number = self.nodes.get(node)
+        return self.lines.get(node.origin, -1) if number is None else number
 
     def slot(self, storage: Storage) -> tuple[str, int]:
         """What an entry of ctx points at."""
