@@ -62,7 +62,7 @@ def bound_label(node: Node, names: Names, first: bool) -> str:
 
 def arguments(node: Node) -> str:
     """Attributes and numbers, in parentheses; a dot stands for an operand that has an edge."""
-    given = [number_text(i) if folds(i) else "·" for i in node.inputs]
+    given = [shown_number(number_text(i)) if folds(i) else "·" for i in node.inputs]
     attributes = node.op.attributes()
     if isinstance(node.op, View):
         # its shape is the type
@@ -70,6 +70,14 @@ def arguments(node: Node) -> str:
     shown = given if any(folds(i) for i in node.inputs) else []
     inside = ", ".join([*shown, *([attributes] if attributes else [])])
     return f" ({shorten(inside)})" if inside else ""
+
+
+def shown_number(words: str) -> str:
+    """A number with six digits at most: pictures are no listings."""
+    try:
+        return words if len(words) <= 8 else f"{float(words):.6g}"
+    except ValueError:
+        return words
 
 
 def shorten(words: str, longest: int = 44) -> str:

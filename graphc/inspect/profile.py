@@ -1,48 +1,48 @@
-"""How long every kernel takes, measured."""
+"""How long each kernel really takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.dims import evaluate
+from graphc import origin as origins
 from graphc.errors import UnsupportedError
-from graphc.schedule import Call
+from graphc.inspect.report import KernelFacts, kernels
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Median seconds of every call of one step on one thread, in order; `str` is a table."""
+    """Measured seconds of every kernel of one call, beside what is known about it."""
 
-    name: str
-    dims: Mapping[str, int]
-    rows: tuple[tuple[Call, float], ...]
-
-    @property
-    def seconds(self) -> float:
-        """All calls together."""
-        return sum(seconds for _, seconds in self.rows)
+    kernels: tuple[KernelFacts, ...]
+    seconds: tuple[float, ...]
 
     def __str__(self) -> str:
-        width = max((len(call.kernel.name) for call, _ in self.rows), default=6)
-        lines = [f"{'kernel':<{width}}  {'us':>9}  {'share':>6}  {'GFLOP/s':>8}  {'GB/s':>7}"]
-        for call, seconds in self.rows:
-            flops, moved = (evaluate(s, self.dims) / 1e9 for s in (call.flops, call.bytes))
-            share, least = seconds / max(self.seconds, 1e-12), max(seconds, 1e-12)
-            lines.append(
-                f"{call.kernel.name:<{width}}  {seconds * 1e6:9.2f}  {share:6.1%}"
-                f"  {flops / least:8.1f}  {moved / least:7.1f}"
-            )
-        return "\n".join([*lines, f"{self.name}: {self.seconds * 1e6:.2f} us on one thread"])
+        total = sum(self.seconds) or 1.0
+        width = max((len(k.name) for k in self.kernels), default=6)
+        lines = [f"{'kernel':<{width}}{'us':>12}{'share':>8}{'GFLOP/s':>10}{'least us':>12}"]
+        for k, seconds in zip(self.kernels, self.seconds):
+            rate = k.cost.flops / seconds / 1e9 if seconds else 0.0
+            figures = f"{seconds * 1e6:>12.2f}{seconds / total:>8.1%}{rate:>10.1f}"
+            lines.append(f"{k.name:<{width}}{figures}{k.seconds * 1e6:>12.2f}")
+        lines.append(f"{'total':<{width}}{sum(self.seconds) * 1e6:>12.2f}")
+        return "\n".join(lines)
 
 
-def profile(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
-    """Run one step many times for these inputs; parameters are put back afterwards."""
-    timed = getattr(function.native, "profile", None)
-    if timed is None:
-        raise UnsupportedError(
-            f"{function.name}: target {function.target!r} has no kernels to time"
-        )
+def profile(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Profile:
+    """Call a function once and time its kernels; raises UnsupportedError where that cannot be.
+
+    The code that runs must have a method `profile(arrays, dims, rng)` that makes the call and
+    returns the seconds of every kernel in order.
+    """
     arrays, dims = function.binding.bind(args, kwargs)
-    return Profile(function.name, dims, tuple(timed(arrays, dims, function.rng)))
+    function.specialize(**dims)
+    for variant in function.variants:
+        measure = getattr(variant.run, "profile", None)
+        if measure is not None and variant.dims == tuple(dims.items()):
+            return Profile(kernels(function), tuple(measure(arrays, dims, function.rng)))
+    raise UnsupportedError(
+        f"{function.name}: kernels on target {function.target} cannot be timed one by one",
+        origin=origins.find_origin(),
+    )

@@ -15,6 +15,7 @@ from graphc.inspect.subject import Subject, program_of, sizes_of, threads_of
 from graphc.inspect.text import call_name, lines_text
 from graphc.loops import ir
 from graphc.memory import MemoryPlan
+from graphc.ordering import nominal
 from graphc.origin import BACKWARD, FORWARD, UPDATE
 from graphc.schedule import Call, Schedule
 
@@ -87,11 +88,14 @@ def is_parallel(call: Call) -> bool:
 
 
 def main_part(call: Call) -> str:
-    """The part of what a kernel stores: update if it writes a parameter."""
+    """The part of most of the bytes that a kernel stores: update if it writes a parameter."""
     if call.commits:
         return UPDATE
-    parts = {s.node.part for s in call.writes if s.node} or {call.part}
-    return max(parts, key=(FORWARD, BACKWARD, UPDATE).index)
+    stored = dict.fromkeys((FORWARD, BACKWARD, UPDATE), 0)
+    for storage in call.writes:
+        part = storage.node.part if storage.node else call.part
+        stored[part] += 1 + nominal(storage.type.nbytes)
+    return max(stored, key=lambda part: stored[part])
 
 
 def report(subject: Subject) -> str:
