@@ -1,5 +1,24 @@
 """The graph passes, in the order in which they run."""
 
 from graphc.passes.driver import GraphPass
+from graphc.passes.fold_constants import fold_constants
+from graphc.passes.merge_common import merge_common
+from graphc.passes.simplify import simplify
 
-GRAPH_PASSES: tuple[GraphPass, ...] = ()
+GRAPH_PASSES: tuple[GraphPass, ...] = (
+    # -- say the same thing with fewer nodes --
+    merge_common,
+    simplify,
+    fold_constants,
+    merge_common,
+)
+
+
+def table() -> list[tuple[str, str]]:
+    """Name and first line of every pass, in order."""
+    return [(p.__name__, first_line(p)) for p in GRAPH_PASSES]
+
+
+def first_line(function: object) -> str:
+    """What a function does, in one line."""
+    return (function.__doc__ or "").strip().partition("\n")[0]

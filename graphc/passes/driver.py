@@ -22,11 +22,7 @@ class Step:
     nodes_before: int
     nodes_after: int
     graph: Graph
-
-    @property
-    def changed(self) -> bool:
-        """Whether the pass returned another graph."""
-        return self.nodes_before != self.nodes_after or self.seconds < 0
+    changed: bool  # whether the graph is another one
 
 
 Trace = tuple[Step, ...]
@@ -41,7 +37,9 @@ def run_passes(graph: Graph, passes: Sequence[GraphPass]) -> tuple[Graph, Trace]
         seconds = time.perf_counter() - start
         name = apply_pass.__name__
         verify_graph(after, graph, name)
-        steps.append(Step(name, seconds, len(graph.nodes), len(after.nodes), after))
+        # nodes never change, so the same roots are the same graph
+        changed = after.roots != graph.roots
+        steps.append(Step(name, seconds, len(graph.nodes), len(after.nodes), after, changed))
         graph = after
     return graph, tuple(steps)
 
