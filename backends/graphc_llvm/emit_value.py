@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.loops.ir import LANES, Apply, Const, Expr, Extent, Index, Load, Ref, operands
 from graphc.loops.random_bits import philox_block
-from graphc.types import bool_, int32, int64, uint64
+from graphc.types import DType, bool_, int32, int64, uint64
 from graphc_llvm.contract_index import Affine, affine, loads_of
 from graphc_llvm.emit_context import Context
 from graphc_llvm.emit_memory import load
@@ -49,6 +49,8 @@ def _known(c: Context, expr: Expr) -> bool:
 def _needed(expr: Expr) -> tuple[Expr, ...]:
     if not isinstance(expr, Apply) or _is_index_arithmetic(expr):
         return ()
+    if expr.function == "cast" and expr.dtype.is_integer and _is_index(expr.args[0]):
+        return ()
     return () if _compares_indices(expr) else expr.args
 
 
@@ -78,6 +80,8 @@ def _compute(c: Context, expr: Expr) -> Value:
             return _compare_indices(c, expr)
         case Apply() if _is_index_arithmetic(expr):
             return _index_value(c, affine(expr))
+        case Apply(function="cast", dtype=dtype, args=(x,)) if dtype.is_integer and _is_index(x):
+            return _index_value(c, affine(x), dtype)
         case Apply():
             return _apply(c, expr)
     raise AssertionError(f"no such expression: {expr}")
@@ -131,15 +135,17 @@ def _is_index_arithmetic(expr: Expr) -> bool:
     return bool(form.axes) and not form.others
 
 
-def _index_value(c: Context, form: Affine) -> Value:
-    """A sum of axes: one scalar, plus the numbers of the lanes."""
+def _index_value(c: Context, form: Affine, dtype: DType = int64) -> Value:
+    """A sum of axes, wrapped to an integer dtype: one scalar, plus the numbers of the lanes."""
     base, stride = _split(c, form)
+    first = c.emit.cast(c.number(base), dtype)
     if stride == 0:
-        return c.number(base)
-    steps = c.lane_numbers()
+        return first
+    assert c.lane is not None
+    steps = c.emit.vector_of(range(c.lane.width), dtype)
     if stride != 1:
-        steps = c.emit.mul(steps, c.number(stride))
-    return steps if base == 0 else c.emit.add(c.number(base), steps)
+        steps = c.emit.mul(steps, c.emit.cast(c.number(stride), dtype))
+    return steps if base == 0 else c.emit.add(first, steps)
 
 
 def _split(c: Context, form: Affine) -> tuple[Operand, Operand]:
@@ -155,10 +161,14 @@ def _split(c: Context, form: Affine) -> tuple[Operand, Operand]:
     return total, stride
 
 
+def _is_index(expr: Expr) -> bool:
+    return isinstance(expr, Index) or _is_index_arithmetic(expr)
+
+
 def _compares_indices(expr: Apply) -> bool:
     if expr.function not in _COMPARISONS or expr.args[0].dtype != int64:
         return False
-    return any(_is_index_arithmetic(x) or isinstance(x, Index) for x in expr.args)
+    return any(_is_index(x) for x in expr.args)
 
 
 def _compare_indices(c: Context, expr: Apply) -> Value:
