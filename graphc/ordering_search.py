@@ -16,6 +16,8 @@ WIDEST = 96  # how many sets of done calls are kept side by side, at most
 BRANCHES = 16  # how many of the ready calls are tried after one of them
 IMPROVING = 40_000  # about how many steps moves around the peak may replay
 IMPROVED = 3  # how many orders are improved
+FEW = 24  # up to this many calls every search is worth its time
+AGREEING = 4  # how many simple orders must agree for less to be searched
 NEAR = 24  # how many calls further on one is looked for that needs no barrier
 
 
@@ -110,9 +112,13 @@ def candidates(problem: Problem, given: list[int]) -> list[list[int]]:
     if sure:
         return [given, forward]
     back = problem.reversed()
-    found = [given, forward, search(back)[0][::-1]]
-    found += [depth_first(problem, True), depth_first(problem, False)]
+    found = [given, forward, depth_first(problem, True), depth_first(problem, False)]
     found += [depth_first(back, True)[::-1], depth_first(back, False)[::-1]]
+    found.sort(key=lambda o: peak(problem, o))
+    if len(given) > FEW and peak(problem, found[AGREEING - 1]) == peak(problem, found[0]):
+        # several ways lead to the same peak: hardly by chance, so a short look around will do
+        return [given, improve(problem, found[0], IMPROVING // IMPROVED)]
+    found.append(search(back)[0][::-1])
     found.sort(key=lambda o: peak(problem, o))
     better = [improve(problem, o, IMPROVING // IMPROVED) for o in found[:IMPROVED]]
     return [given, *better]
