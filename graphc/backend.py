@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -14,7 +14,6 @@ from graphc.ops.base import Array
 
 GROUP = "graphc.backends"
 FOR_TARGET = {"cpu": "llvm", "cuda": "cuda", "interpret": "interpret"}
-# In a checkout nothing is installed, so no entry point says where a backend is.
 _MODULES = {"llvm": "graphc_llvm", "cuda": "graphc_cuda"}
 
 
@@ -67,8 +66,12 @@ def load_backend(name: str) -> Backend:
 
 
 def _find(name: str) -> ModuleType:
-    found = [e for e in entry_points(group=GROUP) if e.name == name]
-    target = found[0].value if found else _MODULES.get(name)
+    # Our own need no look at everything that is installed, and a checkout has no entry points.
+    target = _MODULES.get(name)
+    if target is None or find_spec(target) is None:
+        from importlib.metadata import entry_points
+
+        target = next((e.value for e in entry_points(group=GROUP) if e.name == name), target)
     if target is None:
         known = sorted({e.name for e in entry_points(group=GROUP)} | set(_MODULES))
         raise BackendError(f"there is no backend {name!r}", hint=f"known: {', '.join(known)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -207,7 +209,8 @@ class CompiledFunction(Direct, Inspection):
         native = self.native
         if native is None:
             return Executor(self.graph)
-        runner = native.build(dims) if dims is not None else native.build_generic()
+        with paused_collection():
+            runner = native.build(dims) if dims is not None else native.build_generic()
         if not environment().check:
             self.entry = native.entry
         return runner  # type: ignore[no-any-return]
@@ -256,6 +259,18 @@ def check_dims(name: str, known: Mapping[str, Dim], given: Mapping[str, Any]) ->
                 f"{name}: dim {word} must be an int of at least {dim.min}{most}, got {value!r}",
                 origin=origins.find_origin(),
             )
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Compile without garbage collection: graphs are large, and nearly all of them stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Locks:

@@ -1,9 +1,13 @@
-"""A compiled function on this CPU: code and memory for each of its variants."""
+"""A compiled function on this CPU: code and memory for each of its variants.
+
+The compiler (`compile.py`, `stepwise.py`) is imported where it is used: a function whose code is
+in the cache starts without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,13 +19,11 @@ from graphc.ops.base import Array
 from graphc.ops.leaf import Constant
 from graphc.ops.leaf import Parameter as ParameterOp
 from graphc.options import Options
-from graphc.pipeline import Program
 from graphc.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
 from graphc.structure import Structure as UserStructure
 from graphc.tensor import Parameter
-from graphc_llvm.artifact import FOLDED, Artifact, artifact, describe, generic_image
+from graphc_llvm.artifact import FOLDED, Artifact, artifact
 from graphc_llvm.cost import choose_threads
-from graphc_llvm.program import Module, emit_program
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.description import BUFFERS, Description, InputSlot, OutputSlot, Structure
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
@@ -31,8 +33,11 @@ from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.pool import PART
 from graphc_llvm.runtime.session import Library, emit_assembly, session
 from graphc_llvm.runtime.variant import Variant
-from graphc_llvm.stepwise import Stepwise, check_step, profile_step
 from graphc_llvm.target import Target, host_target
+
+if TYPE_CHECKING:
+    from graphc.pipeline import Program
+    from graphc_llvm.program import Module
 
 KEPT = 8  # sizes of the generic variant that stay bound
 
@@ -72,7 +77,7 @@ class CpuFunction:
         """Call this with arrays."""
         return self.native.entry
 
-    def build(self, dims: Mapping[str, int]) -> Runner:
+    def build(self, dims: Mapping[str, int]) -> Any:
         """A variant for given sizes."""
         if environment().check:
             return self._checked(dims)
@@ -83,6 +88,8 @@ class CpuFunction:
 
     def build_generic(self) -> Callable[..., list[Array]]:
         """A variant for all sizes; its tables for the latest sizes stay bound."""
+        from graphc_llvm.compile import emit_program, generic_image
+
         if self._generic is None:
             module = emit_program(self.program(), self.target, None)
             image = generic_image(self.graph, module, self.target)
@@ -91,6 +98,8 @@ class CpuFunction:
 
     def _checked(self, dims: Mapping[str, int]) -> Any:
         """A runner that compares every kernel with the interpreter before the real step."""
+        from graphc_llvm.stepwise import Stepwise, check_step
+
         program = self.program()
         steps = Stepwise(program, self.target, dims)
         made = artifact(self.graph, self.program, self.target, dims)
@@ -108,6 +117,8 @@ class CpuFunction:
 
     def profile(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> Any:
         """(call, seconds on one thread) of every kernel for these inputs."""
+        from graphc_llvm.stepwise import Stepwise, profile_step
+
         return profile_step(Stepwise(self.program(), self.target, dims), arrays, rng)
 
     def failure(self, code: int) -> GraphcError:
@@ -143,6 +154,8 @@ class CpuFunction:
         return runner
 
     def _size(self, dims: Mapping[str, int]) -> Runner:
+        from graphc_llvm.compile import describe
+
         assert self._generic is not None
         module, library = self._generic
         made = describe(self.graph, self.program(), module, dims, b"")
@@ -265,6 +278,8 @@ class Runner:
 
     def source(self, language: str) -> str:
         """The generated code: "llvm" text, or the "asm" that it becomes."""
+        from graphc_llvm.compile import emit_program
+
         text = emit_program(self.owner.program(), self.owner.target, self.dims).text
         return text if language == "llvm" else emit_assembly(text, self.owner.target)
 
