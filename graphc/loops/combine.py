@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from graphc.loops.elementary import exp, maximum, minimum
+from graphc.loops.elementary import maximum, minimum
+from graphc.loops.elementary_exp import exp
 from graphc.loops.ir import Combine
 from graphc.loops.scalar import ScalarEmitter
 from graphc.types import DType

@@ -113,18 +113,23 @@ def exp2(e: Emitter, x: Any) -> Any:
     return times_power(e, f, y, bits, e.lt(x, e.const(0.0, f.dtype)))
 
 
-@widened
-def expm1(e: Emitter, x: Any) -> Any:
-    """e**x - 1."""
-    f = FORMATS[e.dtype(x)]
-    y = clamp(e, x, *EXPM1_RANGE[f.dtype])
-    r, bits = _reduce(e, f, y)
+def reduced_expm1(e: Emitter, f: Format, x: Any) -> Any:
+    """e**x - 1 where that is finite and not -1."""
+    r, bits = _reduce(e, f, x)
     p = e.fma(polynomial(e, r, EXPM1[f.dtype]), e.mul(r, r), r)
     # half of 2**n, which is finite where the result is
     half = power_of_two(e, f, bits, exponent_field(e, f, -1))
     y = e.fma(half, p, e.sub(half, e.const(0.5, f.dtype)))
+    return e.add(y, y)
+
+
+@widened
+def expm1(e: Emitter, x: Any) -> Any:
+    """e**x - 1."""
+    f = FORMATS[e.dtype(x)]
+    y = reduced_expm1(e, f, clamp(e, x, *EXPM1_RANGE[f.dtype]))
     tiny = e.lt(e.abs(x), e.const(2.0 ** (-f.mantissa - 2), f.dtype))
-    return e.select(tiny, x, e.add(y, y))
+    return e.select(tiny, x, y)
 
 
 @widened

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.loops.formats import FORMATS, Emitter, Format, chosen, polynomial, widened
-from graphc.types import float32, float64
+from graphc.types import float32
 
 LOG2_E_MINUS_1 = 0.4426950408889634
 # 1 / ln(2) in two parts, the first of 21 bits

@@ -45,7 +45,7 @@ TWO_THIRDS_HIGH, TWO_THIRDS_LOW = 0.6666666666666666, 3.700743415417188e-17
 Pair = tuple[Any, Any]
 
 
-def pow(e: Emitter, x: Any, y: Any) -> Any:  # noqa: A001
+def pow(e: Emitter, x: Any, y: Any) -> Any:
     """x**y."""
     dtype = e.dtype(x)
     if not dtype.is_float:
@@ -171,8 +171,8 @@ def _long_pow(e: Emitter, x: Any, y: Any) -> Any:
     p, p_low = _product(e, y, _outside(e, x, high))
     p_low = e.add(p_low, e.mul(y, low))
     unit = e.logical_and(e.eq(x, e.const(1.0, float64)), e.eq(y, y))
-    p = e.select(unit, zero, p)
     near = e.lt(e.abs(p), e.const(-EXP_RANGE[float64][0], float64))
+    p = e.select(unit, zero, p)
     p_low = e.select(e.logical_and(plain, near), p_low, zero)
     p = clamp(e, p, *EXP_RANGE[float64])
     n, bits = round_product(e, f, p, LOG2_E)
@@ -180,6 +180,8 @@ def _long_pow(e: Emitter, x: Any, y: Any) -> Any:
     away = e.mul(n, e.const(LN2_LOW, float64))
     r = e.sub(exact, away)
     lost = e.add(e.sub(e.sub(exact, r), away), p_low)
-    tail = e.add(e.mul(e.mul(r, r), polynomial(e, r, EXP[float64])), lost)
-    power = e.add(e.const(1.0, float64), e.add(r, tail))
+    one = e.const(1.0, float64)
+    tail = e.mul(e.mul(r, r), polynomial(e, r, EXP[float64]))
+    tail = e.add(tail, e.mul(lost, e.add(one, e.add(r, tail))))
+    power = e.add(one, e.add(r, tail))
     return times_power(e, f, power, bits, e.lt(p, zero))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.loops.elementary_exp import exp
+from graphc.loops.elementary_exp import exp, reduced_expm1
 from graphc.loops.formats import (
     FORMATS,
     Emitter,
@@ -38,15 +38,12 @@ COS = {
               -2.7557314794757963e-07, 2.0875768864833412e-09, -1.1361431188365991e-11),
 }  # fmt: skip
 
-# erf x = x * P(x**2) / Q(x**2), |x| <= ERF_END, rounded to float32
-ERF_END = 3.88
-ERF_ABOVE = (
-    1.1283791693482583, 0.1921323590735378, 0.05546252719870092, 0.004171103523061299,
-    0.0004019003608182746, 6.447487481188883e-06,
-)  # fmt: skip
-ERF_BELOW = (
-    1.0, 0.5036062834457624, 0.11702061876439207, 0.01615367448447726, 0.0013978127331966616,
-    7.01063637340182e-05, 2.409294162398362e-07,
+# erf x = 1 - exp(-x - x P(x)), 0 <= x <= ERF_END, where float32's erf is 1
+ERF_END = 3.93
+ERF = (
+    0.12837916612625122, 0.6366193890571594, 0.10277783125638962, -0.019153064116835594,
+    -0.00016039468755479902, 0.001667026081122458, -0.0006328360759653151,
+    0.00011764105875045061, -9.256241355615202e-06,
 )  # fmt: skip
 # erf x = x + x * P(x**2), |x| <= 1, and erf x = 1 - exp(-P(x - ERF_CENTRE)), 1 <= x <= ERF_LAST
 ERF_SMALL = (
@@ -67,29 +64,46 @@ ERF_LARGE = (
 )  # fmt: skip
 
 
-def _reduce(e: Emitter, x: Any) -> tuple[Any, Any]:
-    """Return r = |x| - n * pi / 2 in x's dtype and n in the low bits of an integer of its width."""
+def _reduce(e: Emitter, x: Any) -> tuple[Any, Any, Any]:
+    """Return r = |x| - n * pi / 2, what its rounding lost, and n in the low bits of an integer."""
     dtype, wide = e.dtype(x), FORMATS[float64]
     magnitude = e.cast(e.abs(x), float64)
     n, bits = round_product(e, wide, magnitude, TWO_OVER_PI)
-    r = magnitude
-    for part in HALF_PI:
-        r = e.fma(n, e.const(-part, float64), r)
-    r = clamp(e, r, -0.8, 0.8)
-    return e.cast(r, dtype), e.cast(bits, FORMATS[dtype].integer)
+    first, second, third, fourth = (e.mul(n, e.const(part, float64)) for part in HALF_PI)
+    r = e.sub(magnitude, first)
+    if dtype == float32:
+        r = clamp(e, e.sub(e.sub(r, second), third), -0.8, 0.8)
+        return e.cast(r, float32), None, e.cast(bits, FORMATS[float32].integer)
+    r, error = _difference(e, r, second)
+    r, another = _difference(e, r, third)
+    error = e.sub(e.add(error, another), fourth)
+    total = e.add(r, error)
+    lost = e.add(e.sub(r, total), error)
+    return clamp(e, total, -0.8, 0.8), clamp(e, lost, -1e-16, 1e-16), bits
 
 
-def _quarter_turns(e: Emitter, x: Any, r: Any, quarter: Any) -> Any:
-    """Return sin(r + quarter * pi / 2)."""
+def _difference(e: Emitter, x: Any, y: Any) -> tuple[Any, Any]:
+    """Return x - y rounded and the error (Knuth)."""
+    total = e.sub(x, y)
+    part = e.sub(total, x)
+    return total, e.sub(e.sub(x, e.sub(total, part)), e.add(y, part))
+
+
+def _quarter_turns(e: Emitter, x: Any, r: Any, lost: Any, quarter: Any) -> Any:
+    """Return sin(r + lost + quarter * pi / 2)."""
     f = FORMATS[e.dtype(x)]
     z = e.mul(r, r)
-    sine = e.fma(e.mul(z, polynomial(e, z, SIN[f.dtype])), r, r)
+    sine = e.mul(e.mul(z, r), polynomial(e, z, SIN[f.dtype]))
     half, one = e.const(0.5, f.dtype), e.const(1.0, f.dtype)
     drop = e.mul(z, half)
     cosine = e.sub(one, drop)
     # what was lost in 1 - z/2, then the rest
-    lost = e.sub(e.sub(one, cosine), drop)
-    cosine = e.add(cosine, e.fma(e.mul(z, z), polynomial(e, z, COS[f.dtype]), lost))
+    rest = e.sub(e.sub(one, cosine), drop)
+    if lost is not None:
+        sine = e.fma(lost, cosine, sine)
+        rest = e.sub(rest, e.mul(r, lost))
+    sine = e.add(sine, r)
+    cosine = e.add(cosine, e.fma(e.mul(z, z), polynomial(e, z, COS[f.dtype]), rest))
     one_bit, two_bit = e.const(1, f.integer), e.const(2, f.integer)
     odd = e.ne(e.bit_and(quarter, one_bit), e.const(0, f.integer))
     value = e.bitcast(e.select(odd, cosine, sine), f.integer)
@@ -101,8 +115,8 @@ def _quarter_turns(e: Emitter, x: Any, r: Any, quarter: Any) -> Any:
 def sin(e: Emitter, x: Any) -> Any:
     """The sine of an angle in radians."""
     f = FORMATS[e.dtype(x)]
-    r, quarter = _reduce(e, x)
-    value = e.bitcast(_quarter_turns(e, x, r, quarter), f.integer)
+    r, lost, quarter = _reduce(e, x)
+    value = e.bitcast(_quarter_turns(e, x, r, lost, quarter), f.integer)
     sign = e.bit_and(e.bitcast(x, f.integer), e.const(f.sign_bit, f.integer))
     return e.bitcast(e.bit_xor(value, sign), f.dtype)
 
@@ -111,18 +125,21 @@ def sin(e: Emitter, x: Any) -> Any:
 def cos(e: Emitter, x: Any) -> Any:
     """The cosine of an angle in radians."""
     f = FORMATS[e.dtype(x)]
-    r, quarter = _reduce(e, x)
-    return _quarter_turns(e, x, r, e.add(quarter, e.const(1, f.integer)))
+    r, lost, quarter = _reduce(e, x)
+    return _quarter_turns(e, x, r, lost, e.add(quarter, e.const(1, f.integer)))
 
 
 @widened
 def erf(e: Emitter, x: Any) -> Any:
     """The error function."""
     if e.dtype(x) == float32:
-        x = clamp(e, x, -ERF_END, ERF_END)
-        z = e.mul(x, x)
-        above = e.mul(x, polynomial(e, z, ERF_ABOVE))
-        return e.div(above, polynomial(e, z, ERF_BELOW))
+        f = FORMATS[float32]
+        end = e.const(ERF_END, float32)
+        magnitude = e.abs(x)
+        magnitude = e.select(e.lt(end, magnitude), end, magnitude)
+        exponent = e.fma(magnitude, polynomial(e, magnitude, ERF), magnitude)
+        below = reduced_expm1(e, f, e.neg(exponent))
+        return with_sign(e, f, e.sub(e.const(0.0, float32), below), x)
     f = FORMATS[float64]
     one = e.const(1.0, f.dtype)
     magnitude = e.abs(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,12 +33,12 @@ class Format:
     @property
     def least_normal(self) -> float:
         """The smallest normal number."""
-        return float(2.0 ** (1 - self.bias))
+        return math.ldexp(1.0, 1 - self.bias)
 
     @property
     def sign_bit(self) -> int:
         """The integer with only the sign bit set."""
-        return -(2 ** (self.integer.bits - 1))
+        return -1 << (self.integer.bits - 1)
 
 
 FORMATS = {

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphc.loops.elementary import DEFINITIONS
 from graphc.types import DType, bfloat16, bool_, find_dtype, float32, float64
 
 Array = NDArray[Any]
@@ -43,6 +44,12 @@ class NumpyEmitter:
             found = bfloat16 if x.dtype.name == "bfloat16" else None
         assert found is not None, f"no dtype for {x.dtype}"
         return found
+
+    def apply(self, function: str, *xs: Any) -> Any:
+        """Apply a primitive or defined function by its name."""
+        if function in DEFINITIONS:
+            return DEFINITIONS[function](self, *xs)
+        return getattr(self, function)(*xs)
 
     @_quiet
     def add(self, x: Any, y: Any) -> Any:
