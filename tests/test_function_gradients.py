@@ -146,6 +146,7 @@ SMOOTH: list[tuple[str, Any, list[tuple[int, ...]]]] = [
     ("trigonometry", lambda x: fn.tan(x / 3) + fn.sinh(x) * fn.cosh(x), [(5,)]),
     ("logarithms", lambda x: fn.log10(1 + x * x) * fn.log2(2 + x * x), [(5,)]),
     ("powers", lambda x: (x * x + 1) ** 0.5 * (x * x + 1) ** -1 * (x * x) ** 1.5, [(5,)]),
+    ("known powers", lambda x: x**3 + x**5 + (x * x + 1) ** -2.5 + (x * x + 1) ** 0, [(5,)]),
     ("remainder", lambda x: (x % 2.3) ** 2, [(5,)]),
     ("stopped", lambda x: fn.square(x) + fn.stop_gradient(x) * 0, [(5,)]),
 ]  # fmt: skip
@@ -166,3 +167,19 @@ def test_differences(case: Any) -> None:
     norm = sum((fn.sum(g * g) for g in grads), start=0.0 * loss)
     report = gx.check_gradients(norm, inputs, dict(zip(inputs, arrays)))
     assert report, str(report)
+
+
+@pytest.mark.parametrize("case", SMOOTH, ids=lambda case: case[0])
+def test_native_gradients(case: Any) -> None:
+    _, function, shapes = case
+    rng = np.random.default_rng(3)
+    inputs = [gx.input(f"x{i}", s, dtype="float64") for i, s in enumerate(shapes)]
+    arrays = [rng.standard_normal(s) for s in shapes]
+    y = function(*inputs)
+    firsts = grad(fn.sum(y * rng.standard_normal(y.shape)), inputs)
+    norm = sum((fn.sum(g * g) for g in firsts), start=0.0 * fn.sum(y))
+    outputs = [y, *firsts, *grad(norm, inputs)]
+    found = gx.compile(inputs, outputs)(*arrays)
+    expected = gx.compile(inputs, outputs, target="interpret")(*arrays)
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)

@@ -55,6 +55,8 @@ SAME_IN_NUMPY: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("remainder of floats", lambda xp, x: x % 0.75, (A,)),
     ("pow", lambda xp, x: abs(x) ** 1.5, (A,)),
     ("pow of ints", lambda xp, x: x**3, (K,)),
+    ("whole powers", lambda xp, x: x**3 + x**4 - x**5 + (x + 5) ** -2 + x**0, (A,)),
+    ("powers of ints", lambda xp, x: x**7 + x**1 + x**0 - x**30, (K,)),
     ("pow of two", lambda xp, x: 2.0**x, (A,)),
     ("square", lambda xp, x: xp.square(x), (A,)),
     ("halves", lambda xp, x: (x * x) ** 0.5 + (x * x + 1) ** -1, (A,)),
@@ -210,6 +212,7 @@ DTYPES = [
     (np.int8, np.int32, "int32"), (np.uint8, np.int8, "int16"), (np.uint32, np.int32, "int64"),
     (np.float32, np.float64, "float64"), (np.float16, np.float32, "float32"),
     (np.uint8, np.uint16, "uint16"), (np.float32, 2, "float32"), (np.float16, 0.5, "float16"),
+    (np.int32, 2.0, "float32"),
     (np.int8, 2, "int8"), (np.int64, 2.5, "float32"), (np.bool_, 1, "int32"),
     (np.bool_, 2.0, "float32"), (np.float32, np.float64(2), "float32"),
 ]  # fmt: skip
@@ -220,6 +223,7 @@ def test_promotion(a: Any, b: Any, wanted: str) -> None:
     x = gx.input("x", (2,), dtype=np.dtype(a).name)
     y = b if isinstance(b, (int, float)) else gx.input("y", (2,), dtype=np.dtype(b).name)
     assert (x * y).dtype.name == wanted
+    assert x.dtype.name == "bool" or (x**y).dtype.name == wanted
     assert (y * x).dtype.name == wanted
 
 

@@ -86,9 +86,10 @@ def known_nonzero(x: Tensor) -> bool:
 def pow(x: Any, y: Any) -> Tensor:
     """x ** y; negative powers of integers are truncated towards 0.
 
-    The powers 2, 1, 0.5 and -1 of floats are x * x, x, sqrt(x) and 1 / x.
+    Small whole powers are products; 0.5 of floats is the square root, -1 the reciprocal.
     """
-    if is_weak(y) and isinstance(x, Tensor) and not isinstance(y, bool):
+    exact = isinstance(x, Tensor) and (x.dtype.is_float or isinstance(y, int))
+    if is_weak(y) and exact and not isinstance(y, bool):
         special = special_power(x, float(y))
         if special is not None:
             return special
@@ -97,12 +98,11 @@ def pow(x: Any, y: Any) -> Tensor:
 
 def special_power(x: Tensor, y: float) -> Tensor | None:
     """The powers that need no power function."""
-    if y == 2.0 and x.dtype.kind != "b":
-        return lift_op(ops.Mul(), x, x)
+    largest = 4 if x.dtype.is_float else 64  # rounding errors grow with the power
+    if x.dtype.kind != "b" and y.is_integer() and 1 <= y <= largest:
+        return product_of_squares(x, int(y))
     if not x.dtype.is_float:
         return None
-    if y == 1.0:
-        return x
     if y == -1.0:
         return 1.0 / x
     if y == 0.5:
@@ -110,6 +110,15 @@ def special_power(x: Tensor, y: float) -> Tensor | None:
 
         return sqrt(x)
     return None
+
+
+def product_of_squares(x: Tensor, n: int) -> Tensor:
+    """x ** n for n above 0."""
+    if n == 1:
+        return x
+    half = product_of_squares(x, n // 2)
+    square = lift_op(ops.Mul(), half, half)
+    return lift_op(ops.Mul(), square, x) if n % 2 else square
 
 
 def negative(x: Any) -> Tensor:

@@ -11,6 +11,8 @@ from graphc.loops.scalar import ScalarEmitter
 from graphc.ops.base import Array, Elementwise
 from graphc.ops.elementwise import Flat
 from graphc.ops.elementwise_math import compute
+from graphc.ops.leaf import Literal
+from graphc.ops.view import BroadcastTo
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -25,9 +27,13 @@ class Pow(Elementwise):
     cost = 30
     domain = ((0.3, 3.0), (-2.0, 2.0))
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any]:
         """y x^(y-1) and z log(x); 0 where y = 0 and where x = 0 < y, the limits there."""
         from graphc.functions import log, where
+
+        exponent = known_number(y)
+        if exponent is not None:
+            return (dz * (exponent * x ** (exponent - 1.0)) if exponent else None), None
 
         flat = y == 0.0
         dx = where(flat, 0.0, dz * y * lift_pow(x, where(flat, 1.0, y - 1.0)))
@@ -46,6 +52,14 @@ class Pow(Elementwise):
     def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
         """As defined at the loop level."""
         return e.apply("pow", x, y)
+
+
+def known_number(x: Tensor) -> float | None:
+    """The number that stands everywhere in x, if the program says which."""
+    op = x.node.op
+    if isinstance(op, BroadcastTo):
+        op = x.node.inputs[0].op
+    return float(op.value) if isinstance(op, Literal) else None
 
 
 def lift_pow(x: Tensor, y: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from graphc.dims import product
+from graphc.loops import combine as combines
 from graphc.loops.ir import Combine
 from graphc.loops.scalar import ScalarEmitter
 from graphc.ops.base import Array, Op, Reduce
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 R = TypeVar("R", bound=Reduce)
-
-
-def standard(name: str) -> Combine:
-    """A standard combine by its name."""
-    from graphc.loops.combine import COMBINES
-
-    return COMBINES[name]
 
 
 def sampled(cls: type[Reduce], dtypes: tuple[DType, ...]) -> tuple[tuple[Op, Any], ...]:
@@ -75,7 +69,7 @@ class Sum(Reduce):
 
     def combine(self) -> Combine:
         """Addition."""
-        return standard("sum")
+        return combines.SUM
 
     def emit(self, e: ScalarEmitter[Any], x: Any, index: Any) -> tuple[Any, ...]:
         """The element."""
@@ -105,7 +99,7 @@ class Prod(Reduce):
 
     def combine(self) -> Combine:
         """Multiplication."""
-        return standard("prod")
+        return combines.PROD
 
     def emit(self, e: ScalarEmitter[Any], x: Any, index: Any) -> tuple[Any, ...]:
         """The element."""
@@ -185,7 +179,7 @@ class Max(Reduce):
 
     def combine(self) -> Combine:
         """Maximum."""
-        return standard("max")
+        return combines.MAX
 
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
@@ -212,7 +206,7 @@ class Min(Reduce):
 
     def combine(self) -> Combine:
         """Minimum."""
-        return standard("min")
+        return combines.MIN
 
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
@@ -243,7 +237,7 @@ class Any_(FlatReduce):  # noqa: N801
 
     def combine(self) -> Combine:
         """Logical or."""
-        return standard("any")
+        return combines.ANY
 
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
@@ -264,7 +258,7 @@ class All(FlatReduce):
 
     def combine(self) -> Combine:
         """Logical and."""
-        return standard("all")
+        return combines.ALL
 
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
@@ -311,7 +305,7 @@ class ArgMax(ArgReduce):
 
     def combine(self) -> Combine:
         """Value and index."""
-        return standard("argmax")
+        return combines.ARGMAX
 
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
@@ -331,7 +325,7 @@ class ArgMin(ArgReduce):
 
     def combine(self) -> Combine:
         """Value and index."""
-        return standard("argmin")
+        return combines.ARGMIN
 
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
