@@ -14,7 +14,8 @@ from graphc.inspect.dot import graph_dot
 from graphc.inspect.memory import measure
 from graphc.inspect.render import write_whole
 from graphc.inspect.report import report_text
-from graphc.inspect.text import call_name, graph_text, kernel_text, schedule_text
+from graphc.inspect.text import call_name, graph_text, schedule_text
+from graphc.loops.text import kernel_text
 from graphc.memory import MemoryPlan
 from graphc.schedule import Schedule
 

@@ -9,7 +9,7 @@ from graphc.inspect.cost import cost_text
 from graphc.inspect.names import Names, all_nodes, is_number, name_nodes, quote
 from graphc.inspect.stages import check_stage, defined_part
 from graphc.inspect.subject import Subject, program_of, sizes_of
-from graphc.loops.ir import Kernel
+from graphc.loops.text import kernel_text
 from graphc.memory import MemoryPlan
 from graphc.ops import leaf
 from graphc.origin import BACKWARD, FORWARD, UPDATE
@@ -54,13 +54,6 @@ def text(subject: Subject, stage: str = "optimized") -> str:
         return "\n".join([schedule_text(program.schedule), *loops])
     dims = sizes_of(subject)
     return schedule_text(program.schedule, program.plan(dims), dims)
-
-
-def kernel_text(kernel: Kernel) -> str:
-    """The loops of a kernel."""
-    from graphc.loops.text import kernel_text as loops_text
-
-    return loops_text(kernel)
 
 
 def expression(node: Node, names: Names) -> str:

@@ -9,11 +9,7 @@ from models import classifier, program, scaled_sum
 from graphc.inspect import dump
 from graphc.inspect.dump import Dump, safe
 from graphc.inspect.text import graph_text
-
-
-@pytest.fixture(autouse=True)
-def _loops(monkeypatch):
-    monkeypatch.setattr(dump, "kernel_text", lambda kernel: f"kernel {kernel.name}\n")
+from graphc.loops.text import kernel_text
 
 
 def names(directory):
@@ -29,7 +25,7 @@ def test_every_stage_is_a_numbered_file(tmp_path):
     assert {f"{last:02}_schedule.txt", f"{last + 1:02}_memory.txt"} <= set(found)
     for i, call in enumerate(made.schedule.calls):
         path = tmp_path / "new" / f"kernels/k{i:02}_{call.kernel.name}.txt"
-        assert path.read_text() == f"kernel {call.kernel.name}\n"
+        assert path.read_text() == kernel_text(call.kernel)
     assert (tmp_path / "new/00_defined.txt").read_text() == graph_text(made.defined)
     rows = (tmp_path / f"new/{last + 1:02}_memory.txt").read_text().splitlines()
     for storage, at in made.plan({"batch": 4}).offsets.items():

@@ -105,11 +105,12 @@ def test_schedule_without_and_with_a_plan():
     assert "*batch" not in planned
 
 
-@pytest.mark.parametrize("stage", [s for s in STAGES if s != "fused"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_has_a_text(stage):
     made = program(scaled_sum())
     shown = text(made, stage)
-    assert shown.startswith("schedule step" if stage == "planned" else "graph step")
+    assert shown.startswith("schedule step" if stage in ("fused", "planned") else "graph step")
+    assert ("\nkernel multiply_sum" in shown) == (stage == "fused")
     assert ("backward" in shown) == (stage in ("differentiated", "optimized"))
 
 

@@ -19,11 +19,6 @@ from graphc.inspect.report import kernels
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture(autouse=True)
-def _loops(monkeypatch):
-    monkeypatch.setattr("graphc.inspect.text.kernel_text", lambda kernel: f"kernel {kernel.name}\n")
-
-
 def test_timeline_has_a_bar_a_phase_in_proportion():
     found = memory(program(classifier()))
     bars = list(ElementTree.fromstring(timeline_svg(found)).iter(f"{SVG}rect"))
