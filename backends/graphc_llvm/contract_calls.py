@@ -146,6 +146,7 @@ class TileCalls:
         """Call one tile, `offset` rows into its block."""
         c, f, plan = self.c, self.builder, self.plan
         c.axes[plan.row.axis] = row
+        c.axes.update({span.axis: 0 for span in plan.combined})
         values: dict[str, Operand] = {"left": self._left(row), "right": self._right()}
         if plan.depth_block is not None:
             width = plan.tiling.width

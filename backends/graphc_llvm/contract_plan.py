@@ -76,8 +76,9 @@ class ContractPlan:
     """A contraction with all decisions made.
 
     `turned`: the output's neighbours lie along the rows, so tiles are transposed before the
-    epilogue. A tile does `depth_block` steps of the first reduction axis at once (None: all). A
-    thread needs `scratch_bytes` of scratch memory, aligned to 64.
+    epilogue. `combined`: axes of which each tile has all values; `row` counts them. A tile does
+    `depth_block` steps of the first reduction axis at once (None: all). A thread needs
+    `scratch_bytes` of scratch memory, aligned to 64.
     """
 
     contraction: Contraction
@@ -92,9 +93,10 @@ class ContractPlan:
     right: Access
     turned: bool
     tiling: Tiling
-    depth_block: int | None
-    chunk_blocks: int | None
-    chunk_panels: int | None
+    depth_block: int | None = None
+    chunk_blocks: int | None = None
+    chunk_panels: int | None = None
+    combined: tuple[Span, ...] = ()
 
     @property
     def reduction(self) -> tuple[Span, ...]:
@@ -205,13 +207,34 @@ def _arrangements(found: Contraction, target: Target) -> Iterator[ContractPlan]:
         for column in columns:
             for row in rows:
                 yield _arrange(oriented, target, row, column)
+            combined = _combine(oriented, target, column)
+            if combined is not None:
+                yield combined
+
+
+def _combine(found: Contraction, target: Target, column: Span) -> ContractPlan | None:
+    """Few rows along several axes: one tile has them all, each at its own address."""
+    dtype = found.accumulator.refs[0].dtype
+    row = Span(Axis("rows"), product(s.size for s in found.rows))
+    few = isinstance(row.size, int) and 0 < row.size <= target.tile_registers - 3
+    axes = [s.axis for s in found.rows]
+    if len(axes) < 2 or not few:
+        return None
+    left = _access(found.left, dtype, axes, [s.axis for s in found.reduction], 0)
+    if left.load is None:
+        return None
+    whole = replace(found, rows=(row,))
+    plan = _arrange(whole, target, row, column)
+    if plan.turned or plan.tiling.blocks != ((row.size, 1),):
+        return None
+    return replace(plan, contraction=found, left=left, combined=found.rows)
 
 
 def _arrange(found: Contraction, target: Target, row: Span, column: Span) -> ContractPlan:
     dtype = found.accumulator.refs[0].dtype
     steps = [s.axis for s in found.reduction]
-    left = _access(found.left, dtype, row.axis, steps, 0)
-    right = _access(found.right, dtype, column.axis, steps, 1)
+    left = _access(found.left, dtype, [row.axis], steps, 0)
+    right = _access(found.right, dtype, [column.axis], steps, 1)
     lanes = target.lanes(dtype)
     whole = isinstance(column.size, int) and column.size % lanes == 0
     if not (whole or right.packed or target.has_masked_memory):
@@ -234,7 +257,7 @@ def _arrange(found: Contraction, target: Target, row: Span, column: Span) -> Con
     tiling = choose_tiling(target, dtype, row.size, outer, column.size, depth, most, packed)
     plan = ContractPlan(
         found, target, dtype, row, outer_rows, column, outer_columns, batch,
-        left, right, turned, tiling, None, None, None,
+        left, right, turned, tiling,
     )  # fmt: skip
     return replace(plan, right=replace(right, load=None)) if _is_scattered(plan) else plan
 
@@ -265,13 +288,14 @@ def _is_scattered(plan: ContractPlan) -> bool:
     return pages >= WIDE_PAGES and rows >= WIDE_ROWS
 
 
-def _access(value: Expr, dtype: DType, axis: Axis, steps: list[Axis], unit: int) -> Access:
+def _access(value: Expr, dtype: DType, axes: list[Axis], steps: list[Axis], unit: int) -> Access:
     """Read in place if the value is one load whose address splits; lanes must be neighbours."""
+    axis = axes[-1]
     along = _neighbours(value, axis, steps, bool(unit))
     if not isinstance(value, Load) or value.where is not None or value.buffer.dtype != dtype:
         return Access(value, None, along)
     offset = _offset(value)
-    tangled = {a for _, rest in offset.others for a in axes_of(rest)} & {axis, *steps}
+    tangled = {a for _, rest in offset.others for a in axes_of(rest)} & {*axes, *steps}
     packed = packed_panels(offset, axis) if unit else None
     if packed is not None and tangled == {axis}:
         return Access(value, value, along, packed)

@@ -152,7 +152,7 @@ class _TileBody:
                 continue
             line = max(plan.tiling.lanes, CACHE_LINE // place.buffer.dtype.itemsize)
             for row in range(self.kind.shape.rows):
-                c.axes[plan.row.axis] = f.add(self.first_row, row, "row")
+                c.axes.update(self._row_values(row))
                 with c.inside():
                     first = address(c, place.buffer, place.index, evaluate).pointer
                 for column in range(0, self.kind.shape.vectors * plan.tiling.lanes, line):
@@ -167,6 +167,8 @@ class _TileBody:
 
     def _left(self) -> Stream:
         f, rows = self.builder, range(self.kind.shape.rows)
+        if self.plan.combined:
+            return Stream("%left", self._steps(left_steps(self.plan)), self._combined_rows())
         stride = self.c.size(left_row_stride(self.plan))
         numbers: list[Operand] = list(rows)
         if self.kind.clamped:
@@ -174,6 +176,28 @@ class _TileBody:
             numbers = [f.minimum(row, final, "row") if row else 0 for row in rows]
         offsets = tuple(f.mul(number, stride, "row") for number in numbers)
         return Stream("%left", self._steps(left_steps(self.plan)), offsets)
+
+    def _combined_rows(self) -> tuple[Operand, ...]:
+        """The offset of each row from the first, where rows run along several axes."""
+        f, offsets = self.builder, []
+        for row in range(self.kind.shape.rows):
+            total: Operand = 0
+            for axis, value in self._row_values(row):
+                total = f.add(total, f.mul(self.c.size(self.plan.left.coefficient(axis)), value))
+            offsets.append(total)
+        return tuple(offsets)
+
+    def _row_values(self, row: Operand) -> list[tuple[Axis, Operand]]:
+        """The axes that a row sets, and their values."""
+        f = self.builder
+        if not self.plan.combined:
+            return [(self.plan.row.axis, f.add(self.first_row, row, "row"))]
+        values: list[tuple[Axis, Operand]] = []
+        for span in reversed(self.plan.combined):
+            size = self.c.size(span.size)
+            values.append((span.axis, f.rem(row, size, span.axis.name)))
+            row = f.div(row, size)
+        return values
 
     def _right(self) -> Stream:
         width = self.kind.shape.vectors * self.plan.tiling.lanes
@@ -244,7 +268,7 @@ class _TileBody:
 
     def _finish_row(self, row: Operand, sums: list[str]) -> None:
         c, f, plan = self.c, self.builder, self.plan
-        c.axes[plan.row.axis] = f.add(self.first_row, row, "row")
+        c.axes.update(self._row_values(row))
         for v, text in enumerate(sums):
             lanes = plan.tiling.lanes
             c.axes[plan.column.axis] = f.add(self.first_column, v * lanes, "column")

@@ -133,6 +133,20 @@ def test_shapes_of_tiles_change_no_bit(rows, vectors, monkeypatch):
         check(spec, {"m": 29, "n": 41, "k": 23}, dynamic="mn", threads=(2,))
 
 
+@pytest.mark.parametrize("isa", ["host", "avx2", "baseline"])
+def test_few_rows_along_several_axes(isa):
+    target = host_target() if isa == "host" else make_target(isa)
+    sizes = {"m": 3, "p": 3, "q": 2, "n": 37, "k": 11}
+    plan = match(contraction("kpm,kn->mpn", sizes).body, target, {})
+    assert plan is not None
+    if target.has_masked_memory:
+        assert [span.size for span in plan.combined] == [3, 3]
+    for spec in ("kpm,kn->mpn", "mkp,kn->pmn", "kpm,kn->mnp", "mpk,kn->pmn"):
+        for dynamic in ("", "k", "n", "kn"):
+            check(spec, sizes, target=target, dynamic=dynamic, threads=(1, 2))
+    check("qkpm,kn->mpqn", sizes | {"m": 2}, target=target)
+
+
 def test_infinities_and_nans_follow_the_chain():
     kernel = contraction("mk,kn->mn", {"m": 4, "n": 20, "k": 6})
     arrays = operands(kernel, {})
