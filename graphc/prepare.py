@@ -23,7 +23,9 @@ def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...]
     makers = {s: c for c in calls for s in c.writes if s.role != PARAMETER}
     fixed: dict[Call, bool] = {}
     for call in topological_calls(calls, makers):
-        fixed[call] = all(_is_fixed(s, updated, makers, fixed) for s in call.reads) and all(
+        # what a call adds to in place it both reads and makes
+        given = [s for s in call.reads if makers.get(s) is not call]
+        fixed[call] = all(_is_fixed(s, updated, makers, fixed) for s in given) and all(
             s.role == TEMPORARY for s in call.writes
         )
     early = [c for c in calls if fixed[c]]
