@@ -32,8 +32,19 @@ from graphc.functions.creation import (
     zeros_like,
 )
 from graphc.functions.einstein import einsum
-from graphc.functions.indexing import getitem, one_hot, scatter_add, take
-from graphc.functions.joining import concat, repeat, roll, split, stack, tile, unstack
+from graphc.functions.indexing import getitem, one_hot, scatter_add, take, take_along_axis
+from graphc.functions.joining import (
+    concat,
+    diff,
+    meshgrid,
+    pad,
+    repeat,
+    roll,
+    split,
+    stack,
+    tile,
+    unstack,
+)
 from graphc.functions.logic import (
     astype,
     bitwise_and,
@@ -90,6 +101,7 @@ from graphc.functions.reductions import (
     argmax,
     argmin,
     count_nonzero,
+    logaddexp,
     logsumexp,
     max,
     mean,
@@ -139,6 +151,7 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "diff",
     "divide",
     "einsum",
     "equal",
@@ -167,6 +180,7 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "logaddexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -177,6 +191,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "meshgrid",
     "min",
     "minimum",
     "moveaxis",
@@ -187,6 +202,7 @@ __all__ = [
     "ones",
     "ones_like",
     "outer",
+    "pad",
     "permute_dims",
     "positive",
     "pow",
@@ -215,6 +231,7 @@ __all__ = [
     "sum",
     "swapaxes",
     "take",
+    "take_along_axis",
     "tan",
     "tanh",
     "tensordot",

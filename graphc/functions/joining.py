@@ -7,9 +7,12 @@ from typing import Any
 
 from graphc.dims import Size, divide_exactly
 from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.creation import ones_like
+from graphc.functions.logic import where
 from graphc.functions.operands import fail, one_axis, same_dtype
 from graphc.functions.shapes import broadcast_to, expand_dims, flatten, part, reshape
 from graphc.ops.join import Concat
+from graphc.ops.view import Pad
 from graphc.tensor import Tensor, lift, lift_op
 
 
@@ -132,3 +135,63 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
     shape = tuple(s for pair in zip(counts, x.shape) for s in pair)
     merged = tuple(count * size for count, size in zip(counts, x.shape))
     return reshape(broadcast_to(apart, shape), merged)
+
+
+def pad(x: Any, widths: Any, value: Any = 0) -> Tensor:
+    """x with `value` around it: widths is an int, a (before, after), or one such pair an axis."""
+    x = lift(x)
+    pairs = pad_widths(widths, x)
+    before, after = tuple(b for b, _ in pairs), tuple(a for _, a in pairs)
+    if not any(before) and not any(after):
+        return reshape(x, x.shape)
+    op = Pad(before, after, (1,) * x.ndim)
+    padded = lift_op(op, x)
+    if not isinstance(value, Tensor) and value == 0:
+        return padded
+    return where(lift_op(op, ones_like(x, dtype="bool")), padded, value)
+
+
+def pad_widths(widths: Any, x: Tensor) -> list[tuple[int, int]]:
+    """One (before, after) for every axis."""
+    if isinstance(widths, int):
+        widths = (widths, widths)
+    given = list(widths)
+    if len(given) == 2 and all(isinstance(w, int) for w in given):
+        given = [tuple(given)] * x.ndim
+    flat = [w for pair in given if isinstance(pair, (tuple, list)) for w in pair]
+    if len(given) != x.ndim or len(flat) != 2 * x.ndim:
+        fail(
+            ArgumentError, f"pad: needs one (before, after) an axis of {x.type}, got {widths}", (x,)
+        )
+    check_counts("pad", flat, x)
+    return [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
+
+
+def diff(x: Any, axis: int = -1, n: int = 1) -> Tensor:
+    """The differences of neighbours along an axis, taken n times."""
+    x = lift(x)
+    axis = one_axis("diff", axis, x.ndim, (x,))
+    check_counts("diff", (n,), x)
+    for _ in range(n):
+        rest = x.shape[axis] - 1
+        x = part(x, axis, 1, rest) - part(x, axis, 0, rest)
+    return reshape(x, x.shape)
+
+
+def meshgrid(*xs: Any, indexing: str = "xy") -> list[Tensor]:
+    """The coordinates of a grid: each vector broadcast over the axes of the others.
+
+    With "xy" the first two axes of the results are swapped, with "ij" they are not.
+    """
+    if indexing not in ("xy", "ij"):
+        fail(ArgumentError, f'meshgrid: indexing is "xy" or "ij", got {indexing!r}')
+    tensors = [lift(x) for x in xs]
+    for i, t in enumerate(tensors):
+        if t.ndim != 1:
+            fail(ShapeError, f"meshgrid: needs vectors, got {t.type} (input {i})", tensors)
+    order = list(range(len(tensors)))
+    if indexing == "xy" and len(order) > 1:
+        order[:2] = 1, 0
+    shape = tuple(tensors[i].shape[0] for i in order)
+    places = [tuple(s if i == k else 1 for i, s in zip(order, shape)) for k in range(len(order))]
+    return [broadcast_to(reshape(t, place), shape) for t, place in zip(tensors, places)]

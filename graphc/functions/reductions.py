@@ -11,6 +11,7 @@ from typing import Any
 from graphc import ops
 from graphc.dims import Size, product
 from graphc.errors import ArgumentError
+from graphc.functions.arithmetic import broadcast_pair, maximum
 from graphc.functions.creation import full, size_as
 from graphc.functions.logic import isfinite, stop_gradient, truth, where
 from graphc.functions.mathematics import exp, log, sqrt
@@ -145,3 +146,14 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     nothing = total == 0.0
     logarithm = where(nothing, float("-inf"), log(where(nothing, 1.0, total)))
     return logarithm + reshape(top, total.shape)
+
+
+def logaddexp(x: Any, y: Any) -> Tensor:
+    """log(exp(x) + exp(y)), stable for large values."""
+    a, b = broadcast_pair("logaddexp", x, y)
+    a, b = floating("logaddexp", a), floating("logaddexp", b)
+    top = maximum(a, b)
+    top = stop_gradient(where(isfinite(top), top, 0.0))
+    total = exp(a - top) + exp(b - top)
+    nothing = total == 0.0
+    return where(nothing, float("-inf"), log(where(nothing, 1.0, total))) + top
