@@ -123,7 +123,7 @@ def operands(kernel: Kernel, sizes: Mapping[str, int], seed: int = 0) -> dict[st
 
 
 def run(
-    kernel: Kernel,
+    kernel: Kernel | Native,
     arrays: Mapping[str, np.ndarray],
     sizes: Mapping[str, int],
     target: Target | None = None,
@@ -131,14 +131,16 @@ def run(
     threads: int = 1,
 ) -> dict[str, np.ndarray]:
     """Compile (for `known` sizes, or for all) and run; copies of what was written."""
-    native = Native(kernel, known, target or host_target())
+    native = kernel
+    if isinstance(native, Kernel):
+        native = Native(native, known, target or host_target())
     fresh = {}
     for name, array in arrays.items():
         fresh[name] = guarded(array.shape, array.dtype)
         fresh[name][...] = array
-    native([fresh[b.name] for b in kernel.arguments], sizes, threads)
+    native([fresh[b.name] for b in native.kernel.arguments], sizes, threads)
     assert all(fence_is_intact(array) for array in fresh.values())
-    return {b.name: fresh[b.name].copy() for b in kernel.writes}
+    return {b.name: fresh[b.name].copy() for b in native.kernel.writes}
 
 
 def exact(

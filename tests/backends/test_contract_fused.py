@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from contractions import Nest, contraction, exact, operands, run
+from native import Native
 
 from graphc.loops.ir import (
     Apply,
@@ -47,20 +48,20 @@ def relu(x: Expr) -> Apply:
 
 
 def cases(**options):
-    """Every spec and size, specialised and generic, over one and more threads."""
+    """Every spec and size, one generic variant for all sizes, over one and more threads."""
     for spec in SPECS:
-        for size in SIZES:
+        kernel = contraction(spec, {}, dynamic="mnk", **options)
+        assert match(kernel.body, host_target(), None) is not None
+        generic = Native(kernel)
+        for place, size in enumerate(SIZES):
             sizes = dict(zip("mnk", size))
-            for dynamic in ("", "m", "mnk"):
-                kernel = contraction(spec, sizes, dynamic=dynamic, **options)
-                if min(size[:2]) > 1:
-                    assert match(kernel.body, host_target(), None) is not None
-                arrays = operands(kernel, sizes)
-                total = exact(spec, arrays["a"], arrays["b"])
-                out = spec.split("->")[1]
-                known = None if dynamic else sizes
-                found = run(kernel, arrays, sizes, None, known, 1 + len(dynamic))
-                yield out, arrays, total, found
+            arrays = operands(kernel, sizes)
+            total = exact(spec, arrays["a"], arrays["b"])
+            out = spec.split("->")[1]
+            yield out, arrays, total, run(generic, arrays, sizes, threads=1 + place % 3)
+            if spec == SPECS[place % len(SPECS)]:
+                special = contraction(spec, sizes, **options)
+                yield out, arrays, total, run(special, arrays, sizes, None, sizes, 2)
 
 
 def along(array: np.ndarray, letter: str, out: str) -> np.ndarray:
@@ -143,8 +144,6 @@ def test_positions_and_conditions():
 
 
 def test_checks():
-    from native import Native
-
     def epilogue(nest: Nest, out: str):
         fine = apply("lt", nest.total, number(1000.0), dtype=bool_)
         return Check(fine, 7), nest.store("out", out, nest.total)
@@ -172,16 +171,16 @@ def test_gated_operands():
         return apply("select", positive(other), load, number(0.0))
 
     for spec in SPECS:
+        generic = Native(contraction(spec, {}, dynamic="mnk", left=gated, right=gated))
         for size in SIZES:
             sizes = dict(zip("mnk", size))
-            for dynamic in ("", "mnk"):
-                kernel = contraction(spec, sizes, dynamic=dynamic, left=gated, right=gated)
-                arrays = operands(kernel, sizes)
-                left = np.where(arrays["a_gate"] > 0, arrays["a"], np.float32(0))
-                right = np.where(arrays["b_gate"] > 0, arrays["b"], np.float32(0))
-                for threads in (1, 3):
-                    found = run(kernel, arrays, sizes, None, None if dynamic else sizes, threads)
-                    assert np.array_equal(found["out"], exact(spec, left, right))
+            kernel = contraction(spec, sizes, left=gated, right=gated)
+            arrays = operands(kernel, sizes)
+            left = np.where(arrays["a_gate"] > 0, arrays["a"], np.float32(0))
+            right = np.where(arrays["b_gate"] > 0, arrays["b"], np.float32(0))
+            expected = exact(spec, left, right)
+            assert np.array_equal(run(generic, arrays, sizes, threads=3)["out"], expected)
+            assert np.array_equal(run(kernel, arrays, sizes, None, sizes)["out"], expected)
 
 
 def _uses(load: Load, axis: object) -> bool:
