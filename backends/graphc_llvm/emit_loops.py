@@ -33,8 +33,9 @@ from graphc_llvm.emit_reduce import (
     texts,
     updated,
 )
+from graphc_llvm.emit_transpose import Squares, emit_squares, find_squares
 from graphc_llvm.emit_value import evaluate, single
-from graphc_llvm.emit_width import lanes_at_once, narrow_width
+from graphc_llvm.emit_width import holds_loops, lanes_at_once, narrow_width
 from graphc_llvm.text import Operand
 from graphc_llvm.values import Value
 
@@ -76,7 +77,20 @@ class Stretch:
 
 def emit_loop(c: Context, loop: Loop) -> None:
     """Emit a whole loop and name what its accumulators hold after it."""
+    squares = find_squares(c, loop)
+    if squares is not None:
+        emit_rows_of_squares(c, squares, 0, single(c, squares.outer.extent))
+        return
     emit_stretch(c, loop, Stretch(0, single(c, loop.extent), _ZERO_MULTIPLE, c.divisor(loop)))
+
+
+def emit_rows_of_squares(c: Context, squares: Squares, begin: Operand, end: Operand) -> None:
+    """Emit rows begin (a multiple of 16) to end of a nest that reads across its lanes."""
+
+    def columns(c: Context, loop: Loop, first: Operand, last: Operand) -> None:
+        emit_stretch(c, loop, Stretch(first, last, LANES))
+
+    emit_squares(c, squares, begin, end, emit_block, columns)
 
 
 def emit_stretch(c: Context, loop: Loop, part: Stretch) -> None:
@@ -164,10 +178,10 @@ def _along_lanes(c: Context, loop: Loop, part: Stretch) -> None:
     _repeat(c, loop, begin, whole, width, lambda _: _lane(loop, width, multiple))
     if whole == end:
         return
-    if part.grain % LANES == 0:
+    if part.grain % LANES == 0 and not holds_loops(loop):
         _repeat(c, loop, whole, end, LANES, lambda _: Lane(loop.axis, LANES, None, LANES))
     elif laned or c.target.has_masked_memory:
-        _rest(c, loop, whole, end, min(width, LANES))
+        _rest(c, loop, whole, end, width if holds_loops(loop) else min(width, LANES))
     else:
         _repeat(c, loop, whole, end, 1, lambda _: None)
 
@@ -177,7 +191,7 @@ def _lane(loop: Loop, width: int, multiple: int) -> Lane | None:
 
 
 def _rest(c: Context, loop: Loop, begin: Operand, end: Operand, width: int) -> None:
-    """Masked vectors of at most 16 lanes."""
+    """Masked vectors."""
 
     def lane_at(index: Operand) -> Lane:
         left = c.builder.sub(end, index, "left")

@@ -7,7 +7,8 @@ from math import gcd
 from graphc.loops.ir import PARALLEL, Loop
 from graphc_llvm.contract_index import axes_of
 from graphc_llvm.emit_context import Context
-from graphc_llvm.emit_loops import Stretch, emit_block, emit_stretch
+from graphc_llvm.emit_loops import Stretch, emit_block, emit_rows_of_squares, emit_stretch
+from graphc_llvm.emit_transpose import SIDE, Squares, find_squares
 from graphc_llvm.emit_value import single
 from graphc_llvm.text import Operand
 
@@ -20,6 +21,10 @@ _ENOUGH = 64
 def emit_share(c: Context, loop: Loop) -> None:
     """Emit this thread's part of a parallel loop and of the loops right inside it."""
     chain = _chain(c, loop)
+    squares = find_squares(c, chain[-1])
+    if squares is not None:
+        _share_squares(c, chain[:-1], squares)
+        return
     lanes = chain.pop() if chain[-1].lanes else None
     extents = [single(c, each.extent) for each in chain]
     rows: Operand = 1
@@ -39,11 +44,31 @@ def emit_share(c: Context, loop: Loop) -> None:
     c.builder.loop(chain[-1].axis.name, low, high, 1, [], body)
 
 
+def _share_squares(c: Context, chain: list[Loop], squares: Squares) -> None:
+    f, size = c.builder, single(c, squares.outer.extent)
+    extents = [single(c, each.extent) for each in chain]
+    blocks = f.div(f.add(size, SIDE - 1), SIDE, "blocks")
+    units = blocks
+    for extent in extents:
+        units = f.mul(units, extent, "units")
+
+    def unit(number: Operand, _: list[str]) -> list[str]:
+        with c.inside(squares.outer):
+            _place(c, chain, extents, f.div(number, blocks))
+            first = f.mul(f.rem(number, blocks), SIDE, "first")
+            emit_rows_of_squares(c, squares, first, f.minimum(f.add(first, SIDE), size))
+        return []
+
+    f.loop("square", *_range(c, units), 1, [], unit)
+
+
 def _chain(c: Context, loop: Loop) -> list[Loop]:
     """The perfectly nested parallel loops that are divided as one."""
     chain, count = [loop], c.trips(loop)
     while count is None or count < _ENOUGH:
         outer = chain[-1]
+        if find_squares(c, outer) is not None:
+            break
         inner = outer.body[0] if len(outer.body) == 1 else None
         if outer.lanes or not isinstance(inner, Loop) or inner.kind != PARALLEL:
             break

@@ -29,16 +29,25 @@ _CHEAP_DEFINED = ("maximum", "minimum", "sign", "unit_float")
 
 def lanes_at_once(loop: Loop, target: Target, trips: int | None) -> int:
     """A multiple of 16: more for light bodies, whose loop would cost as much as they do."""
-    weight, itemsize, wide = _weigh(loop.body)
+    weight, itemsize, wide = weigh(loop.body)
     if wide and (trips is None or trips >= RANDOM_WIDTH):
         return RANDOM_WIDTH
-    fitting = _REGISTERS * target.vector_bits // (8 * itemsize)
+    registers, most = _REGISTERS, 4 * LANES
+    if holds_loops(loop):
+        # each pass over the inner loops reads whole cache lines side by side
+        registers, most = target.vector_registers // 4, 8 * LANES
+    fitting = min(most, registers * target.vector_bits // (8 * itemsize))
     width = LANES
-    while width < 4 * LANES and 2 * width <= fitting and 2 * weight * width <= _HEAVY * LANES:
+    while 2 * width <= fitting and 2 * weight * width <= _HEAVY * LANES:
         width *= 2
     while trips is not None and width > max(trips, LANES):
         width //= 2
     return width
+
+
+def holds_loops(loop: Loop) -> bool:
+    """True if every vector of a loop walks through loops of its own."""
+    return any(isinstance(stmt, Loop) for stmt in loop.body)
 
 
 def narrow_width(trips: int) -> int:
@@ -49,7 +58,7 @@ def narrow_width(trips: int) -> int:
     return width
 
 
-def _weigh(body: tuple[Stmt, ...]) -> tuple[int, int, bool]:
+def weigh(body: tuple[Stmt, ...]) -> tuple[int, int, bool]:
     """The operations of one iteration, the widest element's size, whether it draws bits."""
     seen: dict[Expr, None] = {}
     itemsize = 1

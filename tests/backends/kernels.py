@@ -143,6 +143,17 @@ def transpose() -> Sample:
     return Sample(kernel, lambda x: [x.T, x.T])
 
 
+def transposed_sum() -> Sample:
+    """out[i, j, k] = a[i, j, k] + b[k, i, j] c[j]: strided in k, with a loop around"""
+    a, out = ir.Buffer("a", float32, (K, M, N)), ir.Buffer("out", float32, (K, M, N))
+    b, c = ir.Buffer("b", float32, (N, K, M)), ir.Buffer("c", float32, (M,))
+    i, j, k = axes("i j k")
+    value = e.add(load(a, i, j, k), e.mul(load(b, k, i, j), load(c, j)))
+    nest = parallel(i, K, parallel(j, M, lanes(k, N, store(out, (i, j, k), value))))
+    kernel = ir.Kernel("transposed_sum", (a, b, c), (out,), (nest,))
+    return Sample(kernel, lambda a, b, c: [a + b.transpose(1, 2, 0) * c[:, None]])
+
+
 def row_sum(lanes: bool = True) -> Sample:
     """out[i] = sum_j x[i, j]"""
     x, out = ir.Buffer("x", float32, (M, N)), ir.Buffer("out", float32, (M,))
@@ -361,6 +372,6 @@ def masks() -> Sample:
 
 
 SAMPLES: tuple[Callable[[], Sample], ...] = (
-    axpy, bias, transpose, row_sum, column_sum, argmax, softmax, layer_norm, gather, padded,
+    axpy, bias, transpose, transposed_sum, row_sum, column_sum, argmax, softmax, layer_norm, gather, padded,
     matmul, nested_sum, two_stages, in_place, masks,
 )  # fmt: skip
