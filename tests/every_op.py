@@ -76,7 +76,7 @@ class Case:
 def draw(case: Case, i: int, rng: np.random.Generator) -> Array:
     """One input."""
     t = case.types[i]
-    shape = tuple(int(s) for s in t.shape)  # type: ignore[arg-type]
+    shape = tuple(int(s) for s in t.shape)
     domain = getattr(case.op, "domain", ())
     low, high = domain[i] if i < len(domain) else (-3.0, 3.0)
     if t.dtype == bool_:
@@ -84,7 +84,7 @@ def draw(case: Case, i: int, rng: np.random.Generator) -> Array:
         return rng.random(shape) < 0.5 if case.op.name != "guard" else np.ones(shape, bool)
     if t.dtype.is_float:
         return rng.uniform(low, high, shape).astype(t.dtype.numpy)
-    low, high = INTEGERS.get(type(case.op), {i: (low, high)})[i]  # type: ignore[call-overload]
+    low, high = INTEGERS.get(type(case.op), {i: (low, high)})[i]
     bounds = np.iinfo(t.dtype.numpy)
     if not domain:
         low, high = (0, bounds.max) if case.op.name.endswith("float") else (low, high)
@@ -106,7 +106,7 @@ def arity(op: Op) -> int:
 
 def len_of_emit(op: Op) -> int:
     """The operands that `emit` takes beside the emitter."""
-    return type(op).emit.__code__.co_argcount - 2  # type: ignore[attr-defined]
+    return type(op).emit.__code__.co_argcount - 2
 
 
 def cases_of(cls: type[Op]) -> list[Case]:
@@ -155,7 +155,7 @@ def scattered(x: Array, indices: Array, updates: Array) -> Array:
 def padded(op: ops.Pad, x: Array) -> Array:
     """Zeros, with x written into a strided slice."""
     sizes = zip(op.before, x.shape, op.steps, op.after)
-    result = np.zeros([b + (n - 1) * k + 1 + a for b, n, k, a in sizes], x.dtype)  # type: ignore[misc]
+    result = np.zeros([b + (n - 1) * k + 1 + a for b, n, k, a in sizes], x.dtype)
     if x.size:
         stops = [b + (n - 1) * k + 1 for b, n, k in zip(op.before, x.shape, op.steps)]
         result[tuple(map(slice, op.before, stops, op.steps))] = x
@@ -167,7 +167,7 @@ def sliced(op: ops.Slice, x: Array) -> Array:
     key = []
     for start, size, step in zip(op.starts, op.sizes, op.steps):
         stop = start + size * step
-        key.append(slice(start, None if stop < 0 else stop, step))  # type: ignore[operator]
+        key.append(slice(start, None if stop < 0 else stop, step))
     return x[tuple(key)]
 
 

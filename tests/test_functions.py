@@ -43,6 +43,7 @@ def agree(found: Any, expected: Any) -> None:
     )
 
 
+ONE = {"value": 1}
 SAME_IN_NUMPY: list[tuple[str, Any, tuple[Any, ...]]] = [
     # a function of (library, arrays): the same text means the same in both
     ("add", lambda xp, x, y: xp.add(x, y), (A, B)),
@@ -156,7 +157,7 @@ SAME_IN_NUMPY: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("unstack", lambda xp, x: xp.unstack(x, axis=1)[2], (A,)),
     ("split", lambda xp, x: xp.split(x, 2, axis=-1)[1], (C,)),
     ("pad", lambda xp, x: xp.pad(x, ((1, 0), (0, 2))), (A,)),
-    ("pad with ones", lambda xp, x: xp.pad(x, 1, constant_values=1) if xp is np else xp.pad(x, 1, 1),
+    ("pad with ones", lambda xp, x: xp.pad(x, 1, **({"constant_values": 1} if xp is np else ONE)),
      (A,)),
     ("diff", lambda xp, x: xp.diff(x, axis=0), (A,)),
     ("second diff", lambda xp, x: xp.diff(x, n=2), (A,)),

@@ -94,7 +94,9 @@ class Elementwise(Op):
         """Raise unless all shapes are equal."""
         for i, t in enumerate(types[1:], 1):
             if t.shape != types[0].shape:
-                raise ShapeError(f"{self.name}: shapes differ: {types[0]} (input 0) vs {t} (input {i})")
+                raise ShapeError(
+                    f"{self.name}: shapes differ: {types[0]} (input 0) vs {t} (input {i})"
+                )
 
     def check_dtypes(self, types: tuple[TensorType, ...]) -> None:
         """Raise unless all dtypes are one of `kinds`."""
@@ -146,7 +148,8 @@ class Reduce(Op):
     def infer(self, x: TensorType) -> TensorType:
         """The shape without the reduced axes."""
         if x.dtype.kind not in self.kinds:
-            raise DTypeError(f"{self.name}: needs {kinds_text(self.kinds)}, got {x.dtype.name} (input 0)")
+            wanted = kinds_text(self.kinds)
+            raise DTypeError(f"{self.name}: needs {wanted}, got {x.dtype.name} (input 0)")
         for axis in self.axes:
             check_axis(self.name, axis, x)
             if not self.empty and x.shape[axis] == 0:
@@ -232,7 +235,8 @@ def check_axis(name: str, axis: int, x: TensorType) -> None:
 
 def known(sizes: tuple[Size, ...]) -> tuple[int, ...] | None:
     """The sizes when all are integers, else None."""
-    return tuple(s for s in sizes if isinstance(s, int)) if all(isinstance(s, int) for s in sizes) else None
+    integers = tuple(s for s in sizes if isinstance(s, int))
+    return integers if len(integers) == len(sizes) else None
 
 
 def numpy_unary(function: Callable[..., Any]) -> Callable[..., Array]:

@@ -75,10 +75,13 @@ class ScatterAdd(Scatter):
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
         """The type of x."""
         if not indices.dtype.is_integer:
-            raise DTypeError(f"scatter_add: indices must be integers, got {indices.dtype.name} (input 1)")
+            raise DTypeError(
+                f"scatter_add: indices must be integers, got {indices.dtype.name} (input 1)"
+            )
         if updates.dtype != x.dtype:
             raise DTypeError(
-                f"scatter_add: dtypes differ: {x.dtype.name} (input 0) vs {updates.dtype.name} (input 2)"
+                f"scatter_add: dtypes differ: {x.dtype.name} (input 0)"
+                f" vs {updates.dtype.name} (input 2)"
             )
         expected = indices.shape + x.shape[1:]
         if updates.shape != expected:
@@ -119,7 +122,9 @@ class Guard(Elementwise):
         """The type of x; the condition is bool of the same shape."""
         self.check_shapes((x, condition))
         if condition.dtype != bool_:
-            raise DTypeError(f"check: the condition must be bool, got {condition.dtype.name} (input 1)")
+            raise DTypeError(
+                f"check: the condition must be bool, got {condition.dtype.name} (input 1)"
+            )
         return x
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor, condition: Tensor) -> tuple[Tensor, None]:

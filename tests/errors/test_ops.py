@@ -212,7 +212,13 @@ CASES += [
      "repeat: counts are ints, 0 or more, got -1", ("x",), None),
     (lambda: fn.tile(X, (2, 1.5)), errors.ArgumentError,
      "tile: counts are ints, 0 or more, got 1.5", ("x",), None),
+    (lambda: fn.pad(X, (1, 2, 3)), errors.ArgumentError,
+     "pad: needs one (before, after) an axis of f32[64,784], got (1, 2, 3)", ("x",), None),
+    (lambda: fn.meshgrid(K, X), errors.ShapeError,
+     "meshgrid: needs vectors, got f32[64,784] (input 1)", ("k", "x"), None),
     # -- indices --
+    (lambda: fn.take_along_axis(X, K), errors.ShapeError,
+     "take_along_axis: ranks differ: f32[64,784] (input 0) vs i32[64] (input 1)", ("x", "k"), None),
     (lambda: X[64], errors.AxisError,
      "index: 64 is out of range for axis 0 of f32[64,784], which has size 64", ("x",), None),
     (lambda: X[0, -785], errors.AxisError,
