@@ -17,6 +17,7 @@ from graphc.functions.operands import (
 )
 from graphc.ops import elementwise_logic as ops
 from graphc.ops.base import Op
+from graphc.ops.gather import Guard
 from graphc.tensor import Tensor, lift, lift_op, literal
 from graphc.types import bool_
 
@@ -172,3 +173,20 @@ def signbit(x: Any) -> Tensor:
 def stop_gradient(x: Any) -> Tensor:
     """x, as a constant to every derivative."""
     return lift_op(ops.StopGradient(), lift(x))
+
+
+def check(x: Any, condition: Any, message: str) -> Tensor:
+    """x, after a check that the condition (which broadcasts to x) is true everywhere.
+
+    Where it is not, running raises RuntimeCheckError with the message and nothing is updated.
+    The check is made if the result is used.
+    """
+    x, c = lift(x), lift(condition)
+    if c.dtype != bool_:
+        fail(
+            DTypeError,
+            f"check: the condition must be bool, got {c.dtype.name} (input 1)",
+            (x, c),
+            hint="compare it with something",
+        )
+    return lift_op(Guard(message), x, expand(c, x.shape))

@@ -243,6 +243,8 @@ CASES += [
     (lambda: fn.scatter_add(X, K, H), errors.ShapeError,
      "scatter_add: updates must broadcast to [64,784], got f32[64,10] (input 2)",
      ("x", "k", "h"), None),
+    (lambda: fn.check(X, K, "never"), errors.DTypeError,
+     "check: the condition must be bool, got int32 (input 1)", ("x", "k"), "compare"),
     # -- creation --
     (lambda: fn.full((-3,), 0.0), errors.ShapeError,
      "full: sizes are 0 or more, got -3 (axis 0)", (), None),

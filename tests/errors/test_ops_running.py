@@ -16,6 +16,7 @@ RNG = np.random.default_rng(0)
 ROWS = np.ones((3, 2), np.float32)
 
 CASES: list[tuple[Any, Any, str]] = [
+    (lambda x, k: fn.check(x, k[0] == 1, "k must begin with 1"), 2 * K, "k must begin with 1"),
     (lambda x, k: 7 // k, K, "floor_divide: integer division by zero"),
     (lambda x, k: k % k, K, "remainder: integer division by zero"),
     (lambda x, k: x[k], np.array([0, 3]), "out of range"),
