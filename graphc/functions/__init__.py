@@ -134,7 +134,7 @@ __all__ = [
     "cos", "cosh", "count_nonzero", "diff", "divide", "einsum", "equal", "erf", "exp", "exp2",
     "expand_dims", "expm1", "eye", "flatten", "flip", "floor", "floor_divide", "full",
     "full_like", "getitem", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less",
-    "less_equal", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and",
+    "less_equal", "linspace", "log", "log1p", "log2", "log10", "logaddexp", "logical_and",
     "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "matrix_transpose", "max",
     "maximum", "mean", "meshgrid", "min", "minimum", "moveaxis", "multiply", "negative",
     "not_equal", "one_hot", "ones", "ones_like", "outer", "pad", "permute_dims", "positive",
