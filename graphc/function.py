@@ -157,7 +157,11 @@ class CompiledFunction(Direct, Inspection):
         if 0 in dims.values():
             self._check_empty(dims)
         with self._locks:
-            return self._variants.find(dims)(arrays, dims, self.rng)
+            known = len(self._variants.listed)
+            runner = self._variants.find(dims)
+            if len(self._variants.listed) > known:
+                self._show(arrays, dims, runner)
+            return runner(arrays, dims, self.rng)
 
     def run_batches(
         self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array
@@ -214,6 +218,16 @@ class CompiledFunction(Direct, Inspection):
         if not environment().check:
             self.entry = native.entry
         return runner  # type: ignore[no-any-return]
+
+    def _show(self, arrays: list[Array], dims: Mapping[str, int], runner: Runner) -> None:
+        """What the environment asks to see of a new variant."""
+        if environment().dump is None and not environment().time:
+            return
+        from graphc.inspect.watch import dump_variant, print_times
+
+        dump_variant(self, dims, runner)
+        if environment().time:
+            print_times(self, arrays, dims, runner)
 
     @property
     def native(self) -> Any:

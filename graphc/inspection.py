@@ -55,6 +55,9 @@ class Inspection:
         """Write one self-contained page."""
         _inspect("html").html(self, path)
 
+    def _repr_svg_(self) -> str | None:
+        return _inspect("notebook").function_svg(self)  # type: ignore[no-any-return]
+
 
 def _inspect(module: str) -> Any:
     return import_module(f"graphc.inspect.{module}")

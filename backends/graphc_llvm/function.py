@@ -115,12 +115,6 @@ class CpuFunction:
 
         return run
 
-    def profile(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> Any:
-        """(call, seconds on one thread) of every kernel for these inputs."""
-        from graphc_llvm.stepwise import Stepwise, profile_step
-
-        return profile_step(Stepwise(self.program(), self.target, dims), arrays, rng)
-
     def failure(self, code: int) -> GraphcError:
         """The error of a failed check, with the user's line."""
         number, message = self.checks.get(code, (-1, f"check {code}"))
@@ -275,6 +269,13 @@ class Runner:
     def threads(self) -> int:
         """How many threads run it."""
         return self.variant.description.threads
+
+    def profile(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[float]:
+        """Median seconds of every kernel on one thread; parameters are put back afterwards."""
+        from graphc_llvm.stepwise import Stepwise, profile_step
+
+        steps = Stepwise(self.owner.program(), self.owner.target, dims)
+        return profile_step(steps, arrays, rng)
 
     def source(self, language: str) -> str:
         """The generated code: "llvm" text, or the "asm" that it becomes."""

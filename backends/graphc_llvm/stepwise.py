@@ -150,8 +150,8 @@ def _agree(number: int, call: Call, node: Node, found: Disagreement | None) -> N
 
 def profile_step(
     steps: Stepwise, inputs: Sequence[Array], rng: Array, seconds: float = 0.3
-) -> list[tuple[Call, float]]:
-    """The median seconds of every call on one thread; parameters are put back afterwards."""
+) -> list[float]:
+    """The median seconds of every call of the step on one thread; parameters are put back."""
     steps.bind(inputs, rng.copy())
     saved = {s: np.array(a) for s, a in steps.arrays.items() if s.role == PARAMETER}
     rounds: list[list[float]] = []
@@ -161,4 +161,5 @@ def profile_step(
     for storage, value in saved.items():
         steps.arrays[storage][...] = value
     medians: Any = np.median(np.array(rounds), axis=0)
-    return list(zip(steps.calls, medians.tolist()))
+    seconds: list[float] = medians.tolist()
+    return seconds[len(steps.schedule.prepare) :]

@@ -62,6 +62,8 @@ class _Fusion:
         self.targets: dict[Node, tuple[Storage, ...]] = {}
         self.copies: list[tuple[Node, Storage]] = []
         self.calls: list[Call] = []
+        self._aside: dict[Node, Storage] = {}  # old values of parameters that are copied
+        self._copied_from_aside: set[Storage] = set()
         self._names: dict[str, int] = {}
         self._reading_groups = self._groups_by_leaf()
 
@@ -76,7 +78,7 @@ class _Fusion:
         for group in dict.fromkeys(self.grouping.group_of.values()):
             if any(n in self.targets for n in group.nodes):
                 self._lower(group)
-        for node, storage in self.copies:
+        for node, storage in self._safe_copies():
             self._copy(node, storage)
         checks = tuple(Check(code, n, _message(n)) for n, code in self.checks.codes.items())
         return Fused(tuple(self.calls), inputs, outputs, parameters, constants, self.rng, checks)
@@ -113,8 +115,14 @@ class _Fusion:
                 continue
             if is_computed(value) and self._may_update(parameter, value):
                 self.targets[value] = (*self.targets.get(value, ()), place)
+                self._come_after_readers(parameter, self.grouping.group_of[value])
             else:
                 self.copies.append((value, place))
+
+    def _come_after_readers(self, parameter: Node, group: Group) -> None:
+        """Let the kernel that overwrites a parameter wait for all that read the old value."""
+        for reader in self._reading_groups.get(parameter, ()):
+            self.grouping.put_before(reader, group)
 
     def _may_update(self, parameter: Node, value: Node) -> bool:
         """Whether the kernel of `value` may write the parameter in place.
@@ -189,6 +197,22 @@ class _Fusion:
         if any(base_of(n) is node for n, _ in self.copies):
             return True
         return any(self.grouping.group_of.get(r) is not group for r in self.grouping.readers[node])
+
+    def _safe_copies(self) -> list[tuple[Node, Storage]]:
+        """The copies; a parameter that is itself updated is put aside first (a swap)."""
+        updated = {p for p, value in self.graph.updates if value is not p}
+        result: list[tuple[Node, Storage]] = []
+        for node, place in self.copies:
+            base = base_of(node)
+            if place.role == PARAMETER and base in updated:
+                if base not in self._aside:
+                    name = self._unique(f"old_{self.storage[base].name}")
+                    aside = Storage(name, base.type, TEMPORARY, base)
+                    self._aside[base] = aside
+                    result.append((base, aside))
+                self._copied_from_aside.add(place)
+            result.append((node, place))
+        return result
 
     # -- lowering -------------------------------------------------------------------
 
@@ -300,6 +324,10 @@ class _Fusion:
 
     def _copy(self, node: Node, storage: Storage) -> None:
         values = self._values(())
+        if storage in self._copied_from_aside:
+            values = Values(
+                lambda n: self._aside.get(n, self.storage.get(n)), self.rng, self.checks
+            )
         lower_copy(node, storage, values)
         self._finish(values, [], name="copy", part=node.part)
 

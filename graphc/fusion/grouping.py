@@ -50,6 +50,7 @@ class Grouping:
         self._roots = {base_of(r) for r in graph.roots}
         self.sizes: list[Size] = []
         self._same: list[int] = []
+        self._reordered = False  # whether a group may wait for a later one
         self.uniform = find_uniform(graph, self._roots)
         placed = [n for n in graph.nodes if is_computed(n) and n not in self.uniform]
         for node in placed:
@@ -339,6 +340,13 @@ class Grouping:
         """Whether `group` needs `on`, directly or through others."""
         return group is on or self._path(list(group.before), on, skip=None)
 
+    def put_before(self, first: Group, second: Group) -> None:
+        """Let one group wait for another although it reads nothing of it."""
+        if first is not second:
+            second.before.add(first)
+            first.after.add(second)
+            self._reordered = True
+
     def _path_outside(self, group: Group, on: Group) -> bool:
         """Whether `group` needs `on` through a third group."""
         return self._path([g for g in group.before if g is not on], on, skip=group)
@@ -350,7 +358,7 @@ class Grouping:
             if g is on:
                 return True
             # a group whose nodes all come before the first node of `on` cannot need it
-            if g in seen or g is skip or g.last < on.first:
+            if g in seen or g is skip or (not self._reordered and g.last < on.first):
                 continue
             seen.add(g)
             stack.extend(g.before)

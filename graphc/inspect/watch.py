@@ -1,0 +1,64 @@
+"""What GRAPHC_DUMP and GRAPHC_TIME show while a function is built and first called."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphc.config import environment
+from graphc.inspect.dump import Dump
+from graphc.inspect.text import call_name
+from graphc.loops.ir import Kernel
+
+_FUNCTION = re.compile(r"^define [^\n]*@([^\s(]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
+
+
+def dump_variant(function: Any, dims: Mapping[str, int], runner: Any) -> None:
+    """Write every stage, and the code of every kernel, where GRAPHC_DUMP says."""
+    directory = environment().dump
+    if directory is None:
+        return
+    program = function.program
+    dump = Dump(directory, function.name)
+    dump.program(program, dims)
+    source = getattr(runner, "source", None)
+    if source is None:
+        return
+    text = source("llvm")
+    dump.write("code.ll", text)
+    dump.write("code.s", source("asm"))
+    kernels = {call_name(i, c): c.kernel for i, c in enumerate(program.schedule.calls)}
+    for name, parts in split_kernels(text, kernels).items():
+        dump.kernel(name, "ll", "\n\n".join(parts) + "\n")
+
+
+def split_kernels(text: str, kernels: Mapping[str, Kernel]) -> dict[str, list[str]]:
+    """The functions of a module by kernel: those named after it, and after tiles of it."""
+    found: dict[str, list[str]] = {name: [] for name in kernels}
+    by_length = sorted(kernels, key=lambda name: -len(kernels[name].name))
+    for match in _FUNCTION.finditer(text):
+        symbol = match[1].partition(".")[2]
+        for name in by_length:
+            wanted = kernels[name].name
+            if symbol == wanted or symbol.startswith(wanted + "."):
+                found[name].append(match[0])
+                break
+    return found
+
+
+def print_times(function: Any, arrays: Sequence[Any], dims: Mapping[str, int], runner: Any) -> None:
+    """Milliseconds of every pass and microseconds of every kernel, to the error stream."""
+    lines = [f"{function.name}: passes"]
+    for step in function.program.trace:
+        counts = f"{step.nodes_before:6d} -> {step.nodes_after:<6d}"
+        lines.append(f"  {step.name:<24}{step.seconds * 1e3:9.3f} ms  {counts} nodes")
+    measure = getattr(runner, "profile", None)
+    if measure is not None:
+        from graphc.inspect.profile import Profile
+        from graphc.inspect.report import kernels
+
+        seconds = tuple(measure(arrays, dims, function.rng))
+        lines += [f"{function.name}: kernels", str(Profile(kernels(function), seconds))]
+    sys.stderr.write("\n".join(lines) + "\n")

@@ -1,0 +1,71 @@
+"""Updates of parameters: every new value is made of old values, whatever is done in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+
+SHAPE = (3, 5)
+
+
+def parameters(count: int) -> list[Any]:
+    rng = np.random.default_rng(1)
+    return [
+        gx.parameter(f"p{i}", value=rng.normal(size=SHAPE).astype(np.float32)) for i in range(count)
+    ]
+
+
+def swap(p: Any, q: Any, x: Any) -> Any:
+    return {p: q, q: p}
+
+
+def rotate_through_functions(p: Any, q: Any, x: Any) -> Any:
+    return {p: q * 2.0 + x, q: p - x}
+
+
+def both_from_both(p: Any, q: Any, x: Any) -> Any:
+    return {p: p + q, q: p - q}
+
+
+def through_a_sum(p: Any, q: Any, x: Any) -> Any:
+    return {p: p - q.sum(), q: q * p.mean()}
+
+
+def through_a_product(p: Any, q: Any, x: Any) -> Any:
+    return {p: p - 0.1 * (p @ q.T) @ x, q: q - 0.1 * (q @ p.T) @ x}
+
+
+def old_and_new(p: Any, q: Any, x: Any) -> Any:
+    new = p * 0.5 + x
+    return {p: new, q: q + new.sum(axis=0) + p}
+
+
+def transposed_copy(p: Any, q: Any, x: Any) -> Any:
+    return {p: gx.flip(q, axis=0), q: gx.flip(p, axis=1)}
+
+
+def copy_of_an_updated_one(p: Any, q: Any, x: Any) -> Any:
+    return {p: p + x, q: p}
+
+
+CASES = (
+    swap, rotate_through_functions, both_from_both, through_a_sum, through_a_product, old_and_new,
+    transposed_copy, copy_of_an_updated_one,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_new_values_are_made_of_old_ones(case: Any) -> None:
+    found = {}
+    for target in ("cpu", "interpret"):
+        p, q = parameters(2)
+        x = gx.input("x", SHAPE)
+        step = gx.compile([x], (p * 1.0, q + x), case(p, q, x), target=target)
+        rng = np.random.default_rng(2)
+        outputs = [step(rng.normal(size=SHAPE).astype(np.float32)) for _ in range(3)]
+        found[target] = [*np.ravel(outputs), *p.value.ravel(), *q.value.ravel()]
+    np.testing.assert_allclose(found["cpu"], found["interpret"], rtol=1e-5, atol=1e-6)
