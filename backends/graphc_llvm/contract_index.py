@@ -114,20 +114,26 @@ def flat_offset(buffer: Buffer, at: tuple[Expr, ...]) -> Affine:
     return total
 
 
+def parts_of(*roots: Expr) -> tuple[Expr, ...]:
+    """Every expression that occurs in some, each once, outer before inner."""
+    seen: dict[Expr, None] = {}
+    waiting = list(reversed(roots))
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen[current] = None
+            waiting.extend(reversed(operands(current)))
+    return tuple(seen)
+
+
 def axes_of(expr: Expr) -> dict[Axis, None]:
     """The axes that an expression depends on, in order of appearance."""
-    if isinstance(expr, Index):
-        return {expr.axis: None}
-    found: dict[Axis, None] = {}
-    for part in operands(expr):
-        found.update(axes_of(part))
-    return found
+    return {part.axis: None for part in parts_of(expr) if isinstance(part, Index)}
 
 
 def loads_of(expr: Expr) -> tuple[Load, ...]:
     """Every load in an expression, in order of appearance."""
-    inner = tuple(load for part in operands(expr) for load in loads_of(part))
-    return (expr, *inner) if isinstance(expr, Load) else inner
+    return tuple(part for part in parts_of(expr) if isinstance(part, Load))
 
 
 def packed_panels(offset: Affine, axis: Axis) -> int | None:
@@ -170,8 +176,16 @@ class Substitution:
 
     def __call__(self, expr: Expr) -> Expr:
         """The expression with everything replaced."""
-        if expr not in self._done:
-            self._done[expr] = self._rewrite(expr)
+        waiting = [expr]
+        while waiting:
+            current = waiting[-1]
+            missing = [x for x in operands(current) if x not in self._done]
+            if missing and current not in self._done:
+                waiting.extend(missing)
+                continue
+            waiting.pop()
+            if current not in self._done:
+                self._done[current] = self._rewrite(current)
         return self._done[expr]
 
     def _rewrite(self, expr: Expr) -> Expr:

@@ -18,7 +18,6 @@ from graphc.loops.ir import (
     SEQUENTIAL,
     Accumulate,
     Accumulator,
-    Apply,
     Axis,
     Buffer,
     Check,
@@ -42,6 +41,7 @@ from graphc_llvm.contract_index import (
     Substitution,
     axes_of,
     flat_offset,
+    parts_of,
     zero,
 )
 
@@ -124,7 +124,8 @@ def _unfold(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | Non
     if fed is None or not epilogue or not all(isinstance(s, Let | Store | Check) for s in epilogue):
         return None
     left, right = (parts.lets(x) for x in fed.values)
-    if fed.accumulator is not accumulator:
+    fed_dtype = accumulator.refs[0].dtype
+    if fed.accumulator is not accumulator or {left.dtype, right.dtype} != {fed_dtype}:
         return None
     rest = tuple(parts.lets.statement(s) for s in epilogue)
     return _classify(parts, left, right, accumulator, rest)
@@ -254,46 +255,31 @@ def _everything(found: Contraction) -> tuple[Expr, ...]:
 
 
 def _accesses(found: Contraction) -> list[Affine]:
-    accesses = [flat_offset(s.buffer, s.index) for s in found.stores]
-    seen: dict[Expr, None] = {}
-    for expr in _everything(found):
-        _visit(expr, seen)
-    return accesses + [flat_offset(e.buffer, e.index) for e in seen if isinstance(e, Load)]
-
-
-def _visit(expr: Expr, seen: dict[Expr, None]) -> None:
-    if expr not in seen:
-        seen[expr] = None
-        for part in operands(expr):
-            _visit(part, seen)
+    loads = [e for e in parts_of(*_everything(found)) if isinstance(e, Load)]
+    places = [(s.buffer, s.index) for s in found.stores] + [(e.buffer, e.index) for e in loads]
+    return [flat_offset(buffer, at) for buffer, at in places]
 
 
 def _loose_axes(found: Contraction) -> dict[Axis, None]:
     """Axes whose own value matters somewhere, not only where an access lands."""
     loose: dict[Axis, None] = {}
-    for store in found.stores:
-        _loose_in_access(store.buffer, store.index, loose)
-    for expr in _everything(found):
-        _loose_in(expr, loose)
+    for form in _accesses(found):
+        for _, rest in form.others:
+            loose.update(axes_of(rest))
+    seen: dict[Expr, None] = {}
+    waiting = list(_everything(found))
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen[current] = None
+        if isinstance(current, Index):
+            loose[current.axis] = None
+        if isinstance(current, Load):
+            waiting.extend([] if current.where is None else [current.where])
+        else:
+            waiting.extend(operands(current))
     return loose
-
-
-def _loose_in(expr: Expr, loose: dict[Axis, None]) -> None:
-    match expr:
-        case Index(axis=axis):
-            loose[axis] = None
-        case Load(buffer=buffer, index=at, where=where):
-            _loose_in_access(buffer, at, loose)
-            if where is not None:
-                _loose_in(where, loose)
-        case Apply(args=args):
-            for part in args:
-                _loose_in(part, loose)
-
-
-def _loose_in_access(buffer: Buffer, at: tuple[Expr, ...], loose: dict[Axis, None]) -> None:
-    for _, rest in flat_offset(buffer, at).others:
-        loose.update(axes_of(rest))
 
 
 class _Flatten(Substitution):

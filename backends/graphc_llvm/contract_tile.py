@@ -14,9 +14,8 @@ from graphc.loops.ir import (
     Expr,
     Load,
     expressions,
-    operands,
 )
-from graphc_llvm.contract_index import flat_offset
+from graphc_llvm.contract_index import flat_offset, parts_of
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, known
 from graphc_llvm.emit_address import address
@@ -358,15 +357,8 @@ def _unused(c: Context, name: str) -> str:
     return fresh
 
 
-def _walk_epilogue(plan: ContractPlan) -> dict[Expr, None]:
-    seen: dict[Expr, None] = {}
-    waiting = [e for stmt in plan.epilogue for e in expressions(stmt)]
-    while waiting:
-        current = waiting.pop(0)
-        if current not in seen:
-            seen[current] = None
-            waiting.extend(operands(current))
-    return seen
+def _walk_epilogue(plan: ContractPlan) -> tuple[Expr, ...]:
+    return parts_of(*(e for stmt in plan.epilogue for e in expressions(stmt)))
 
 
 def _epilogue_buffers(plan: ContractPlan) -> tuple[Buffer, ...]:

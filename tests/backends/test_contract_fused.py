@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from contractions import Nest, contraction, exact, operands, run
@@ -21,7 +23,7 @@ from graphc.loops.ir import (
     extent,
     index,
 )
-from graphc.types import bfloat16, bool_, float16, float32, float64
+from graphc.types import bfloat16, bool_, float16, float32, float64, int64
 from graphc_llvm import contract_tile
 from graphc_llvm.contract_plan import match, packed_width
 from graphc_llvm.target import host_target, make_target
@@ -275,3 +277,49 @@ def test_operands_packed_ahead_are_read_in_place(isa):
             expected = exact(spec, arrays["a"], np.ascontiguousarray(right), fused=target.has_fma)
             found = run(kernel, arrays, sizes, target, None if dynamic else sizes, 2)["out"]
             assert np.array_equal(found, expected)
+
+
+def test_shared_and_deep_expressions_are_walked_once():
+    """An operand and an epilogue whose trees would have 2 ** 500 leaves."""
+
+    def doubled(x: Expr) -> Expr:
+        for _ in range(500):
+            x = apply("mul", number(0.5), apply("add", x, x))
+        return x
+
+    def epilogue(nest: Nest, out: str):
+        return (nest.store("out", out, doubled(nest.total)),)
+
+    sizes = {"m": 3, "n": 17, "k": 4}
+    kernel = contraction(
+        "mk,kn->mn", sizes, epilogue=epilogue, left=lambda nest, load: doubled(load)
+    )
+    arrays = operands(kernel, sizes)
+    found = run(kernel, arrays, sizes, None, sizes)["out"]
+    assert np.array_equal(found, exact("mk,kn->mn", arrays["a"], arrays["b"]))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["integers", "loop extent", "two statements", "batch only", "other dtype"],
+)
+def test_other_nests_are_left_to_the_general_emitter(broken):
+    sizes = {"m": 3, "n": 17, "k": 4}
+    kernel = contraction("mk,kn->mn", sizes)
+    nest = kernel.body
+    if broken == "integers":
+        nest = contraction("mk,kn->mn", sizes, int64).body
+    elif broken == "loop extent":
+        outer = nest[0]
+        inner = replace(outer.body[0], extent=index(outer.axis))
+        nest = (replace(outer, body=(inner,)),)
+    elif broken == "two statements":
+        nest = (*nest, *nest)
+    elif broken == "batch only":
+        nest = contraction("bk,bk->b", {"b": 5, "k": 4}).body
+    else:
+        wide = contraction(
+            "mk,kn->mn", sizes, left=lambda nest, load: apply("cast", load, dtype=float64)
+        )
+        nest = wide.body
+    assert match(nest, host_target(), {}) is None
