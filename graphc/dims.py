@@ -111,7 +111,11 @@ class FloorDiv:
         return self._hash
 
     def __str__(self) -> str:
-        return f"({self.numerator}//{self.denominator})"
+        return f"({_factor_text(self.numerator)}//{_factor_text(self.denominator)})"
+
+
+def _factor_text(size: Size) -> str:
+    return f"({size})" if isinstance(size, Poly) and len(size.terms) > 1 else str(size)
 
 
 def _term_text(monomial: Monomial, coefficient: int, first: bool) -> str:

@@ -214,9 +214,6 @@ class _Evaluation:
 
 def _is_fed_by_lanes(loop: Loop, accumulator: Accumulator) -> bool:
     """True if a loop with lanes inside this loop merges into the accumulator."""
-    return any(
-        isinstance(inner, Loop)
-        and inner.lanes
-        and any(isinstance(s, Accumulate) and s.accumulator is accumulator for s in walk(inner.body))
-        for inner in walk(loop.body)
-    )
+    laned = [inner for inner in walk(loop.body) if isinstance(inner, Loop) and inner.lanes]
+    fed = [s.accumulator for inner in laned for s in walk(inner.body) if isinstance(s, Accumulate)]
+    return accumulator in fed
