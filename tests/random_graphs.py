@@ -196,7 +196,7 @@ def padded(m: Maker) -> Value | None:
 
 def joined(m: Maker) -> Value | None:
     """Two of one type, or one twice."""
-    x = m.pick(lambda v: 1 <= v.tensor.ndim and isinstance(v.tensor.shape[-1], int))
+    x = m.pick(lambda v: v.tensor.ndim >= 1 and isinstance(v.tensor.shape[-1], int))
     if x is None:
         return None
     y = m.pick(lambda v: v.tensor.type == x.tensor.type) or x

@@ -3,13 +3,23 @@
 from graphc.passes.driver import GraphPass
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.merge_common import merge_common
+from graphc.passes.protect_where import protect_where
+from graphc.passes.shift_exponents import shift_exponents
 from graphc.passes.simplify import simplify
+from graphc.passes.stabilise import stabilise
 
 GRAPH_PASSES: tuple[GraphPass, ...] = (
     # -- say the same thing with fewer nodes --
     merge_common,
     simplify,
     fold_constants,
+    merge_common,
+    # -- say it so that nothing overflows, underflows or cancels --
+    shift_exponents,
+    stabilise,
+    protect_where,
+    # -- and shorten what that has written --
+    simplify,
     merge_common,
 )
 

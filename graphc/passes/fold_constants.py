@@ -32,11 +32,13 @@ def fold(node: Node) -> Node | None:
         return fold_equal_elements(node)
     if isinstance(op, (Leaf, BroadcastTo)) or not op.pure or not node.inputs:
         return None
-    arrays = [known(i) for i in node.inputs]
-    size = node.type.nbytes
-    if any(a is None for a in arrays) or not isinstance(size, int) or size > LARGEST:
+    if not all(isinstance(i.op, (Literal, Constant, BroadcastTo)) for i in node.inputs):
         return None
-    return None if has_dims(op) else compute(node, arrays)
+    size = node.type.nbytes
+    if not isinstance(size, int) or size > LARGEST or has_dims(op):
+        return None
+    arrays = [known(i) for i in node.inputs]
+    return None if any(a is None for a in arrays) else compute(node, arrays)
 
 
 def compute(node: Node, arrays: list[Any]) -> Node | None:
