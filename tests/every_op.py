@@ -171,6 +171,16 @@ def sliced(op: ops.Slice, x: Array) -> Array:
     return x[tuple(key)]
 
 
+def convolved(op: ops.Conv, x: Array, y: Array) -> Array:
+    """One product over everything, with a tensor for each window that is 1 where it meets."""
+    sizes = dict(zip(op.a + op.b + op.out, x.shape + y.shape + op.shape))
+    terms: list[Any] = [x, op.a, y, op.b]
+    for w in op.windows:
+        i, o, t = np.indices([sizes[label] for label in w.labels])
+        terms += [(i == w.stride * o + w.dilation * t - w.before) * 1, w.labels]
+    return np.einsum(*terms, op.out)
+
+
 # Computed in float64 from the inputs as they are; not by the functions that `evaluate` uses,
 # where there is another way.
 REFERENCES: dict[type[Op], Callable[..., Any]] = {
@@ -232,6 +242,7 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
         np.vstack([np.swapaxes(x, 0, op.axis) for x in xs]), 0, op.axis
     ),
     ops.Dot: lambda op, x, y: np.einsum(x, op.a, y, op.b, op.out),
+    ops.Conv: convolved,
     ops.Take: lambda op, x, i: x[i],
     ops.ScatterAdd: lambda op, x, i, u: scattered(x, i, u),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lower a contraction group: a sum of products, and an epilogue on each finished element."""
+"""Lower a contraction group: sums of products, and an epilogue on each finished element."""
 
 from __future__ import annotations
 
@@ -7,72 +7,97 @@ from graphc.fusion.rows import AXIS_NAMES, Lowering
 from graphc.fusion.values import Values
 from graphc.graph import Node
 from graphc.loops.combine import DOT
-from graphc.loops.ir import PARALLEL, SEQUENTIAL, Accumulate, Accumulator, Axis, Expr, Loop, Ref
-from graphc.ops.contract import Dot
+from graphc.loops.ir import (
+    PARALLEL,
+    SEQUENTIAL,
+    Accumulate,
+    Accumulator,
+    Axis,
+    Expr,
+    Loop,
+    Ref,
+    all_of,
+)  # fmt: skip
+from graphc.ops.base import Contract
+from graphc.ops.nest import Label, Nest, Place
 from graphc.types import int64
 
 
 def lower_contraction(group: Group, lowering: Lowering, values: Values) -> None:
-    """Emit loops over the result, the reduction inside, and the epilogue after it."""
-    node = next(n for n in group.nodes if isinstance(n.op, Dot))
-    op = node.op
-    assert isinstance(op, Dot)
-    e = values.e
-    sizes = op.sizes(node.inputs[0].type, node.inputs[1].type)
-    order = op.out + op.reduced
-    axis = {label: Axis(AXIS_NAMES[k]) for k, label in enumerate(order)}
-    index = {label: e.index(a) for label, a in axis.items()}
-    looped = [label for label in op.out if sizes[label] != 1]
-    index |= {label: e.const(0, int64) for label in op.out if sizes[label] == 1}
-    for _ in looped:
-        values.open()
-    at = tuple(index[label] for label in op.out)
-    values.bind(node, at, _reduction(node, op, axis, index, values))
-    for member in group.nodes:
-        if member in lowering.stored:
-            axes = lowering.grouping.result_axes(member)
-            own = _index_of(member, axes, lowering, node, at, values)
-            value = values.at(member, own)
-            values.store_later(member, lowering.targets[member], own, value)
-    for label in reversed(looped):
-        body = values.close()
-        lanes = label == looped[-1]
-        values.emit(Loop(axis[label], e.extent(sizes[label]), PARALLEL, body, lanes=lanes))
+    """Emit, for each nest, loops over the result, the reduction inside, the epilogue after it."""
+    node = next(n for n in group.nodes if isinstance(n.op, Contract))
+    assert isinstance(node.op, Contract)
+    for nest in node.op.nests(*(i.type for i in node.inputs)):
+        _NestLowering(nest, node, lowering, values).emit(group)
 
 
-def _reduction(
-    node: Node, op: Dot, axis: dict[int, Axis], index: dict[int, Expr], values: Values
-) -> Expr:
-    """The sum of products for one element; loops over the reduced labels, outermost first."""
-    e = values.e
-    sizes = op.sizes(node.inputs[0].type, node.inputs[1].type)
-    a, b = node.inputs
-    ref = Ref(node.type.dtype, values.name("acc"))
-    accumulator = Accumulator(DOT, (ref,))
-    for _ in op.reduced:
-        values.open()
-    x = values.at(a, tuple(index[label] for label in op.a))
-    y = values.at(b, tuple(index[label] for label in op.b))
-    if not op.reduced:
-        return e.apply("mul", x, y)
-    values.emit(Accumulate(accumulator, (x, y)))
-    for label in reversed(op.reduced):
-        outermost = label == op.reduced[0]
-        body = values.close()
-        accumulators = (accumulator,) if outermost else ()
-        extent = e.extent(sizes[label])
-        values.emit(Loop(axis[label], extent, SEQUENTIAL, body, accumulators))
-    return ref
+class _NestLowering:
+    """One nest being emitted."""
 
+    def __init__(self, nest: Nest, node: Node, lowering: Lowering, values: Values) -> None:
+        self.nest, self.node, self.lowering, self.values = nest, node, lowering, values
+        e = values.e
+        extents = nest.result + nest.reduced
+        self.axis = {label: Axis(AXIS_NAMES[k]) for k, (label, _) in enumerate(extents)}
+        self.index: dict[Label, Expr] = {label: e.index(a) for label, a in self.axis.items()}
+        self.index |= {label: e.const(0, int64) for label, size in nest.result if size == 1}
 
-def _index_of(
-    member: Node,
-    axes: tuple[int | None, ...],
-    lowering: Lowering,
-    dot: Node,
-    at: tuple[Expr, ...],
-    values: Values,
-) -> tuple[Expr, ...]:
-    """The index of an epilogue's element: the contraction's index under the member's axes."""
-    where = dict(zip(lowering.grouping.axes(dot), at))
-    return tuple(values.e.const(0, int64) if v is None else where[v] for v in axes)
+    def emit(self, group: Group) -> None:
+        """Emit the loops of the result and everything in them."""
+        values, looped = self.values, [(k, s) for k, s in self.nest.result if s != 1]
+        for _ in looped:
+            values.open()
+        at = tuple(self._position(place) for place in self.nest.out)
+        values.bind(self.node, at, self._reduction())
+        for member in group.nodes:
+            if member in self.lowering.stored:
+                own = self._index_of(member, at)
+                value = values.at(member, own)
+                values.store_later(member, self.lowering.targets[member], own, value)
+        for label, size in reversed(looped):
+            body, lanes = values.close(), label == looped[-1][0]
+            loop = Loop(self.axis[label], values.e.extent(size), PARALLEL, body, lanes=lanes)
+            values.emit(loop)
+
+    def _position(self, place: Place) -> Expr:
+        e, total = self.values.e, None
+        for label, factor in place.terms:
+            term = e.times(self.index[label], factor)
+            total = term if total is None else e.add(total, term)
+        offset = e.extent(place.offset)
+        return offset if total is None else e.add(total, offset)
+
+    def _factor(self, operand: Node, places: tuple[Place, ...]) -> Expr:
+        """An operand's element; 0 where a position lies outside."""
+        e, zero = self.values.e, self.values.e.const(0, int64)
+        at = tuple(self._position(place) for place in places)
+        inside: list[Expr] = []
+        for place, position in zip(places, at):
+            if place.size is not None:
+                inside += [e.le(zero, position), e.lt(position, e.extent(place.size))]
+        return self.values.inside(operand, at, all_of(inside))
+
+    def _reduction(self) -> Expr:
+        """The sum of products for one element; loops over what is summed, outermost first."""
+        values, nest = self.values, self.nest
+        a, b = self.node.inputs
+        ref = Ref(self.node.type.dtype, values.name("acc"))
+        accumulator = Accumulator(DOT, (ref,))
+        for _ in nest.reduced:
+            values.open()
+        x, y = self._factor(a, nest.a), self._factor(b, nest.b)
+        if not nest.reduced:
+            return values.e.apply("mul", x, y)
+        values.emit(Accumulate(accumulator, (x, y)))
+        for position, (label, size) in reversed(list(enumerate(nest.reduced))):
+            accumulators = () if position else (accumulator,)
+            extent, body = values.e.extent(size), values.close()
+            values.emit(Loop(self.axis[label], extent, SEQUENTIAL, body, accumulators))
+        return ref
+
+    def _index_of(self, member: Node, at: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        """The index of an epilogue's element: the contraction's under the member's axes."""
+        grouping, zero = self.lowering.grouping, self.values.e.const(0, int64)
+        where = dict(zip(grouping.axes(self.node), at))
+        axes = grouping.result_axes(member)
+        return tuple(zero if v is None else where[v] for v in axes)

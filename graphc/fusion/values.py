@@ -197,10 +197,14 @@ class Values:
             return self.at(source, at if product(source.type.shape) == self._flat else (), where)
         index, inside = node.op.source_index(self.e, at, source.type, node.type)  # type: ignore[attr-defined]
         index = tuple(self.e.const(i.value, i.dtype) if isinstance(i, Const) else i for i in index)
+        return self.inside(source, index, inside, where)
+
+    def inside(self, node: Node, at: At, inside: Expr | None, where: Expr | None = None) -> Expr:
+        """The element where `inside` is true, else 0; nothing is read where `where` is false."""
         if inside is None:
-            return self.at(source, index, where)
+            return self.at(node, at, where)
         both = inside if where is None else self.e.apply("logical_and", where, inside)
-        value = self.at(source, index, both)
+        value = self.at(node, at, both)
         zero = self.e.const(False if value.dtype == bool_ else 0, value.dtype)
         if isinstance(value, Load):
             return value  # a guarded load is 0 outside by itself

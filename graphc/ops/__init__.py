@@ -3,6 +3,7 @@
 from graphc.ops.activation import Relu
 from graphc.ops.base import Op
 from graphc.ops.contract import Dot
+from graphc.ops.conv import Conv
 from graphc.ops.elementwise import (
     Abs,
     Add,
@@ -73,7 +74,7 @@ ALL_OPS: tuple[type[Op], ...] = (
     # -- views and joins --
     BroadcastTo, Reshape, Permute, Slice, Pad, Concat,
     # -- contractions, gather and scatter --
-    Dot, Take, ScatterAdd,
+    Dot, Conv, Take, ScatterAdd,
 )  # fmt: skip
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "Ceil",
     "Concat",
     "Constant",
+    "Conv",
     "Cos",
     "Div",
     "Dot",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphc.loops.expression import ExprEmitter
     from graphc.loops.ir import Combine, Expr
     from graphc.loops.scalar import ScalarEmitter
+    from graphc.ops.nest import Nest
     from graphc.tensor import Tensor
 
 Array = NDArray[Any]
@@ -199,11 +200,15 @@ class Join(Op):
 
 @dataclass(frozen=True)
 class Contract(Op):
-    """A sum of products over shared labels (an einsum of two operands).
+    """A sum of products of the elements of two operands.
 
-    ``a``, ``b`` and ``out`` label the axes. Every label of `out` is in a or b; a label missing
-    from `out` is in both and is summed over, in ascending order of its position in `a`.
+    `nests` says which products: the loops, and where each of them finds its two factors and puts
+    the sum. Together the nests fill the result once.
     """
+
+    def nests(self, a: TensorType, b: TensorType) -> tuple[Nest, ...]:
+        """The loops that compute the result of operands of these types."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from graphc.dims import Size, product
 from graphc.errors import DTypeError, ShapeError
 from graphc.ops.base import Array, Contract, Op
+from graphc.ops.nest import Nest, at_label
 from graphc.types import TensorType, float32, int32
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ Labels = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Dot(Contract):
-    """out[...] = sum over the labels that `out` lacks of a[...] * b[...]."""
+    """out[...] = sum over the labels that `out` lacks of a[...] * b[...].
+
+    ``a``, ``b`` and ``out`` label the axes. Every label of `out` is in a or b; a label missing
+    from `out` is in both and is summed over, in ascending order of its position in `a`.
+    """
 
     name = "dot"
     a: Labels
@@ -70,6 +75,15 @@ class Dot(Contract):
         result = np.einsum(a, list(self.a), b, list(self.b), list(self.out))
         return np.asarray(result, dtype=a.dtype)
 
+    def nests(self, a: TensorType, b: TensorType) -> tuple[Nest, ...]:
+        """One nest; every label is its own position."""
+        sizes = self.sizes(a, b)
+        result, reduced = (
+            tuple((label, sizes[label]) for label in labels) for labels in (self.out, self.reduced)
+        )
+        out, left, right = (tuple(map(at_label, x)) for x in (self.out, self.a, self.b))
+        return (Nest(result, reduced, out, left, right),)
+
     def flops(self, out: TensorType, *types: TensorType) -> Size:
         """Two per product."""
         x, y = types
@@ -97,8 +111,9 @@ class Dot(Contract):
 
     def attributes(self) -> str:
         """As an einsum string."""
-        return f"{_letters(self.a)},{_letters(self.b)}->{_letters(self.out)}"
+        return f"{letters(self.a)},{letters(self.b)}->{letters(self.out)}"
 
 
-def _letters(labels: Sequence[int]) -> str:
+def letters(labels: Sequence[int]) -> str:
+    """Labels as the letters of an einsum string."""
     return "".join(chr(ord("a") + label) for label in labels)
