@@ -153,6 +153,8 @@ def _all_expressions(body: tuple[Stmt, ...]) -> Iterator[Expr]:
 def _on_first_thread(c: Context, body: tuple[Stmt, ...]) -> None:
     def work() -> list[str]:
         with c.inside():
+            # what is loaded after a store must not move in front of this block
+            c.pins = c.pins | dict.fromkeys(c.written, c.builder.level)
             emit_block(c, body)
         return []
 

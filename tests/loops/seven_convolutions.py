@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from nests import at as place
-from nests import axes, buffer, dot, e, inside, lanes, load, number, parallel, refs, store
-from nests import sequential as loop
-
 from graphc.dims import Dim, ceildiv
 from graphc.loops import ir
 from graphc.loops.combine import MEAN_M2
 from graphc.types import float32
+from tests.loops.nests import at as place
+from tests.loops.nests import (
+    axes,
+    buffer,
+    dot,
+    e,
+    inside,
+    lanes,
+    load,
+    number,
+    parallel,
+    refs,
+    store,
+)
+from tests.loops.nests import sequential as loop
 
 NAMES = "batch height width channels filters"
 N, H, W, C, K = (Dim(name) for name in NAMES.split())

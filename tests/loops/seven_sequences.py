@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from nests import at as place
-from nests import axes, buffer, dot, e, lanes, load, number, parallel, reduction, refs, store
-from nests import sequential as loop
-
 from graphc.dims import Dim
 from graphc.loops import ir
 from graphc.loops.combine import DOT, MAX, SUM
 from graphc.types import float32, int64
+from tests.loops.nests import at as place
+from tests.loops.nests import (
+    axes,
+    buffer,
+    dot,
+    e,
+    lanes,
+    load,
+    number,
+    parallel,
+    reduction,
+    refs,
+    store,
+)
+from tests.loops.nests import sequential as loop
 
 B, D, U, T = Dim("batch"), Dim("depth"), Dim("units"), Dim("time")
 KEYS = 4  # keys that are scored together

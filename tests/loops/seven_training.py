@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from nests import at as place
-from nests import (
+from graphc.dims import Dim, ceildiv
+from graphc.loops import ir
+from graphc.loops.combine import MAX, SUM
+from graphc.types import bool_, float32, int64
+from tests.loops.nests import at as place
+from tests.loops.nests import (
     axes,
     both,
     buffer,
@@ -18,12 +22,7 @@ from nests import (
     refs,
     store,
 )
-from nests import sequential as loop
-
-from graphc.dims import Dim, ceildiv
-from graphc.loops import ir
-from graphc.loops.combine import MAX, SUM
-from graphc.types import bool_, float32, int64
+from tests.loops.nests import sequential as loop
 
 NAMES = "batch width inputs outputs rows"
 M, N, C, K, V = (Dim(name) for name in NAMES.split())

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from error_function import reference_erf
-from ulp import UnfusedEmitter, every_exponent, special, spread, ulp_errors
 
 from graphc.loops.elementary import DEFINITIONS
 from graphc.loops.elementary_trig import TRIGONOMETRIC_LIMIT
 from graphc.loops.numpy_emitter import NumpyEmitter
 from graphc.loops.scalar import DEFINED
+from tests.loops.error_function import reference_erf
+from tests.loops.ulp import UnfusedEmitter, every_exponent, special, spread, ulp_errors
 
 COUNT = 60_000
 EXTENDED = np.finfo(np.longdouble).eps < 1e-18

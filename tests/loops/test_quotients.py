@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ulp import every_exponent, special
 
 from graphc.loops.elementary import DEFINITIONS
 from graphc.loops.numpy_emitter import NumpyEmitter
 from graphc.types import ALL_DTYPES, DType
+from tests.loops.ulp import every_exponent, special
 
 EMITTER = NumpyEmitter()
 INTEGERS = [d for d in ALL_DTYPES if d.is_integer]

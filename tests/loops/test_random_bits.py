@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from ulp import UnfusedEmitter
 
 from graphc.loops.numpy_emitter import NumpyEmitter
 from graphc.loops.random_bits import (
@@ -17,6 +16,7 @@ from graphc.loops.random_bits import (
     philox_words,
     unit_float,
 )
+from tests.loops.ulp import UnfusedEmitter
 
 EMITTER = NumpyEmitter()
 

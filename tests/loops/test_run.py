@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nests import at as place
-from nests import (
+
+from graphc.dims import Dim
+from graphc.loops import ir
+from graphc.loops.combine import MEAN_M2, SUM
+from graphc.loops.run import run_kernel
+from graphc.types import bool_, int32, int64
+from tests.loops.nests import at as place
+from tests.loops.nests import (
     axes,
     buffer,
     dot,
@@ -21,13 +27,7 @@ from nests import (
     refs,
     store,
 )
-from nests import sequential as loop
-
-from graphc.dims import Dim
-from graphc.loops import ir
-from graphc.loops.combine import MEAN_M2, SUM
-from graphc.loops.run import run_kernel
-from graphc.types import bool_, int32, int64
+from tests.loops.nests import sequential as loop
 
 M, N = Dim("m"), Dim("n")
 

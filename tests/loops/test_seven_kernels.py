@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from seven_convolutions import convolution_with_moments, winograd
-from seven_sequences import causal_attention, lstm_step
-from seven_training import CHUNKS, softmax_cross_entropy, sparse_adagrad, split_weight_gradient
 
 from graphc.dims import evaluate
 from graphc.loops import ir
 from graphc.loops.run import run_kernel
 from graphc.loops.text import kernel_text
+from tests.loops.seven_convolutions import convolution_with_moments, winograd
+from tests.loops.seven_sequences import causal_attention, lstm_step
+from tests.loops.seven_training import (
+    CHUNKS,
+    softmax_cross_entropy,
+    sparse_adagrad,
+    split_weight_gradient,
+)
 
 Array = NDArray[Any]
 
