@@ -30,7 +30,8 @@ class DType:
         if self.name == "bfloat16":
             import ml_dtypes
 
-            return np.dtype(ml_dtypes.bfloat16)
+            half: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+            return half
         return np.dtype(self.name)
 
     @property

@@ -161,5 +161,5 @@ def profile_step(
     for storage, value in saved.items():
         steps.arrays[storage][...] = value
     medians: Any = np.median(np.array(rounds), axis=0)
-    seconds: list[float] = medians.tolist()
-    return seconds[len(steps.schedule.prepare) :]
+    every: list[float] = medians.tolist()
+    return every[len(steps.schedule.prepare) :]

@@ -65,7 +65,7 @@ class Values:
         self._checks = checks
         self._computed = computed  # nodes of this kernel: computed here even if stored
         self._flat = flat  # set: one loop runs over all elements, indices are linear
-        self._frames: list[dict[Any, Expr]] = [{}]
+        self._frames: list[dict[object, Expr]] = [{}]
         self._blocks: list[list[Stmt]] = [[]]
         self._later: list[list[Stmt]] = [[]]  # stores at the end of each open block
         self._names: dict[str, int] = {}

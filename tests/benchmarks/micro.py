@@ -1,6 +1,6 @@
 """Single facts: products against the peak, call overhead, compile time, import time.
 
-    python tests/benchmarks/micro.py [matmul] [call] [compile] [import]
+python tests/benchmarks/micro.py [matmul] [call] [compile] [import]
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import tempfile
 import time
 from typing import Any
 
-import graphc as gx
 import numpy as np
 from peak import peak_gflops
 from rich.console import Console
 from rich.table import Table
 from run import HERE, wait_until_quiet
+
+import graphc as gx
 
 PRODUCTS = ((128, 512, 512), (512, 512, 512), (64, 64, 64), (128, 784, 512), (128, 512, 10))
 ROUNDS = 9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import graphc as gx
 from measure import arguments, measure, report
 from workloads import (
     ADAM_LEARNING_RATE,
@@ -14,6 +13,8 @@ from workloads import (
     initial,
     minibatches,
 )
+
+import graphc as gx
 
 
 def build(workload: Workload, threads: int | None) -> Any:

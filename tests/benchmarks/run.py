@@ -56,7 +56,8 @@ def run_once(system: str, workload: str, threads: int, seconds: float) -> dict[s
     for _ in range(3):
         wait_until_quiet()
         command = [python, str(HERE / script), workload, variant, number, str(seconds)]
-        done = subprocess.run(command, env=os.environ | limits | extra, capture_output=True, text=True)
+        env = os.environ | limits | extra
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
         if done.returncode:
             sys.stderr.write(f"{system} {workload}: {done.stderr.strip()[-300:]}\n")
             return None
@@ -84,7 +85,7 @@ def table(workload: str, results: dict[str, list[Any]]) -> Table:
     flops = WORKLOADS[workload].flops
     medians = {s: statistics.median(r["median_ms"] for r in found) for s, found in results.items()}
     shown = Table(title=f"{workload}: ms per training step ({flops / 1e6:.1f} MFLOP)")
-    for column in ("system", "ms", "min-max of rounds", "rounds", "GFLOP/s", "x graphc", "first call s"):
+    for column in ("system", "ms", "min-max", "rounds", "GFLOP/s", "x graphc", "first call s"):
         shown.add_column(column, justify="left" if column == "system" else "right")
     for system, ms in sorted(medians.items(), key=lambda item: item[1]):
         rows = [r["median_ms"] for r in results[system]]

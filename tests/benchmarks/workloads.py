@@ -28,9 +28,7 @@ class Workload:
         """Two per multiply-add of all products: forward, weight gradient, input gradient (none
         for the first layer). Elementwise work and the optimizer are not counted."""
         pairs = list(zip(self.layers, self.layers[1:]))
-        return sum(
-            2 * self.batch * a * b * (2 if i == 0 else 3) for i, (a, b) in enumerate(pairs)
-        )
+        return sum(2 * self.batch * a * b * (2 if i == 0 else 3) for i, (a, b) in enumerate(pairs))
 
 
 WORKLOADS = {
