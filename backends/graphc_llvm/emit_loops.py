@@ -29,6 +29,7 @@ from graphc_llvm.emit_reduce import (
     end_block,
     finish,
     restore,
+    show_carried,
     start,
     texts,
     updated,
@@ -151,6 +152,7 @@ def _repeat(
         restore(slots, names)
         c.axes[loop.axis] = index
         with c.inside(loop, lane_at(index)):
+            show_carried(c, loop)
             emit_block(c, loop.body)
         return texts(slots)
 

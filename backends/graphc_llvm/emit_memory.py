@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from graphc.dims import product
 from graphc.loops.ir import Buffer, Load, Store
 from graphc.types import DType, bool_, uint8
+from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.emit_address import Address, Evaluate, address
 from graphc_llvm.emit_context import Context
-from graphc_llvm.text import Operand, vector
+from graphc_llvm.text import Operand, elements, vector
 from graphc_llvm.values import Value, element_type, memory_type
 
+# elements so far apart are picked out of whole vectors
+_NEAR = 4
 ALL = Value("true", bool_, literal=True)
 
 
@@ -16,18 +20,32 @@ def load(c: Context, expr: Load, evaluate: Evaluate) -> Value:
     """The element, for all lanes; 0 where the condition is false."""
     where = None if expr.where is None else evaluate(c, expr.where)
     at = address(c, expr.buffer, expr.index, evaluate)
-    reader = _Reader(c, expr.buffer)
+    reader = _Reader(c, expr.buffer, where is not None or _exists(c, expr))
     if at.offsets is None and at.stride == 0:
         value = reader.single(at.pointer, where)
     elif at.offsets is None and at.stride == 1:
         value = reader.neighbours(at.pointer, _existing(c, where))
     elif at.offsets is None and where is None and _whole(c):
-        value = reader.strided(at)
+        near = isinstance(at.stride, int) and -1 <= at.stride <= _NEAR
+        value = reader.woven(at.pointer, at.stride) if near else reader.strided(at)
     else:
         value = reader.gathered(at, _existing(c, where))
     if expr.dtype.kind != "b":
         return Value(value.text, expr.dtype, value.width)
     return c.emit.op("icmp ne", (value, c.emit.const(0, uint8)), bool_)
+
+
+def _exists(c: Context, expr: Load) -> bool:
+    """True if the element is there even where nothing asks for it."""
+    size, form = c.size(product(expr.buffer.shape)), flat_offset(expr.buffer, expr.index)
+    place = c.size(form.constant)
+    known = isinstance(size, int) and isinstance(place, int) and form.is_constant
+    return known and 0 <= place < size  # type: ignore[operator]
+
+
+def pinned(c: Context, buffer: Buffer) -> int:
+    """The outermost level at which a buffer may be read on behalf of this place."""
+    return max(c.pins.get(buffer, 0), c.builder.speculation_level)
 
 
 def _whole(c: Context) -> bool:
@@ -50,13 +68,13 @@ def stored_dtype(dtype: DType) -> DType:
 class _Reader:
     """Reads one buffer; equal reads between two writes are one read."""
 
-    def __init__(self, c: Context, buffer: Buffer) -> None:
+    def __init__(self, c: Context, buffer: Buffer, certain: bool) -> None:
         self.c, self.f = c, c.builder
         self.dtype = stored_dtype(buffer.dtype)
         self.type, self.align = memory_type(buffer.dtype), buffer.dtype.itemsize
         self.hint = buffer.name
         self.version = c.versions.get(buffer, 0)
-        self.pin = c.pins.get(buffer, 0)
+        self.pin = c.pins.get(buffer, 0) if certain else pinned(c, buffer)
 
     def _define(self, expression: str, operands: tuple[Operand, ...]) -> str:
         key = (expression, self.version)
@@ -94,6 +112,33 @@ class _Reader:
             f"{vector('i1', width)} {lanes}, {type} zeroinitializer)"
         )
         return Value(self._define(text, (pointer, lanes)), self.dtype, width)
+
+    def woven(self, pointer: str, stride: Operand) -> Value:
+        """Elements a few apart, or backwards: whole vectors up to the last one, and shuffles."""
+        assert isinstance(stride, int)
+        width, type = lane_width(self.c), vector(self.type, lane_width(self.c))
+        parts = abs(stride)
+        # the last vector ends with the last element, so that nothing behind it is read
+        starts = [min(k * width, (parts - 1) * (width - 1)) for k in range(parts)]
+        offsets = [lane * parts for lane in range(width)]
+        if stride < 0:
+            starts, offsets = [1 - width], list(range(0, -width, -1))
+        result, kept = "poison", 0
+        for number, begin in enumerate(starts):
+            place = self.f.gep(pointer, self.type, begin, self.hint)
+            text = f"load {type}, ptr {place}, align {self.align}"
+            more = self._define(text, (place,))
+            last = number == len(starts) - 1
+            reach = sum(o - begin < width for o in offsets) if not last else width
+            chosen = [
+                lane if lane < kept else width + offsets[lane] - begin if lane < reach else 0
+                for lane in range(width)
+            ]
+            mask = f"<{width} x i32> {elements('i32', chosen)}"
+            woven = f"shufflevector {type} {result}, {type} {more}, {mask}"
+            result = self.f.define(f"{self.hint}.lanes", woven, (result, more))
+            kept = reach
+        return Value(result, self.dtype, width)
 
     def strided(self, at: Address) -> Value:
         """Elements a constant distance apart, read one by one."""

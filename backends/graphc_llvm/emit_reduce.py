@@ -89,6 +89,14 @@ def merge(
     return tuple(c.emit.spread(v, width) for v in merged)
 
 
+def show_carried(c: Context, loop: Loop) -> None:
+    """Let the refs of carried accumulators hold what the iteration before left."""
+    for accumulator in loop.accumulators:
+        if accumulator.combine.carried:
+            for ref, value in zip(accumulator.refs, c.running[accumulator].current):
+                c.refs[ref.name] = value
+
+
 def begin_block(c: Context, running: Running) -> None:
     """Start a block of summation."""
     running.current = identity(c, running)
@@ -178,6 +186,8 @@ def updated(loop: Loop) -> tuple[Accumulator, ...]:
 
 def _is_blocked(accumulator: Accumulator) -> bool:
     name = accumulator.combine.name
+    if accumulator.combine.carried:
+        return False
     floats = any(ref.dtype.is_float for ref in accumulator.refs)
     return floats and name != "dot" and name not in _ANY_GROUPING
 

@@ -52,16 +52,19 @@ class LaneEmitter(LaneWriter):
         """x / y; integers truncate."""
         if x.dtype.is_float:
             return self._arithmetic(self.div, "div", x, y)
-        return self.op("udiv" if x.dtype.kind == "u" else "sdiv", (x, self._divisor(y)))
+        return self._divide("udiv" if x.dtype.kind == "u" else "sdiv", x, y)
 
     def rem(self, x: Value, y: Value) -> Value:
         """The remainder of integers, with the sign of x."""
-        return self.op("urem" if x.dtype.kind == "u" else "srem", (x, self._divisor(y)))
+        return self._divide("urem" if x.dtype.kind == "u" else "srem", x, y)
 
-    def _divisor(self, y: Value) -> Value:
-        if self.active is None or y.width == 1:
-            return y
-        return self.select(self.active, y, self.const(1, y.dtype))
+    def _divide(self, name: str, x: Value, y: Value) -> Value:
+        if y.literal:
+            return self.op(name, (x, y))
+        if self.active is not None and y.width > 1:
+            y = self.select(self.active, y, self.const(1, y.dtype))
+        # a division that nobody asked for could be by 0
+        return self.op(name, (x, y), at_least=self.builder.speculation_level)
 
     def mulhi(self, x: Value, y: Value) -> Value:
         """The upper half of the product of two uint32."""

@@ -76,9 +76,13 @@ class Carried:
 
 @dataclass
 class _Scope:
-    """A region: the lines in front of it that take invariant code, and what is known inside."""
+    """A region: the lines in front of it that take invariant code, and what is known inside.
+
+    `may_be_skipped` regions and the lines in front of them run only if some condition holds.
+    """
 
     before: list[str]
+    may_be_skipped: bool = False
     before_known: dict[object, str] = field(default_factory=dict)
     known: dict[object, str] = field(default_factory=dict)
 
@@ -112,6 +116,12 @@ class FunctionBuilder:
         """How many loops and ifs are open."""
         return len(self._scopes) - 1
 
+    @property
+    def speculation_level(self) -> int:
+        """How far out code may be placed that must not run unless it is needed here."""
+        inner = [k for k, scope in enumerate(self._scopes) if scope.may_be_skipped]
+        return inner[-1] - 1 if inner else 0
+
     def level_of(self, operand: Operand) -> int:
         """The level at which an operand exists; 0 for constants and parameters."""
         return 0 if isinstance(operand, int) else self._levels.get(operand, 0)
@@ -121,14 +131,7 @@ class FunctionBuilder:
         hint = identifier(hint)
         count = self._used.get(hint, 0)
         self._used[hint] = count + 1
-        if not count:
-            return hint
-        name = f"{hint}.{count}"
-        return self.fresh(name) if name in self._used else self._take(name)
-
-    def _take(self, name: str) -> str:
-        self._used[name] = 1
-        return name
+        return self.fresh(f"{hint}.{count}") if count else hint
 
     def define(
         self,
@@ -178,10 +181,6 @@ class FunctionBuilder:
         self._entry.append(f"  {name} = alloca {element}, i64 {count}, align {align}")
         return name
 
-    def comment(self, text: str) -> None:
-        """Write a line for the reader."""
-        self._lines.append(f"  ; {text}")
-
     def call(
         self, hint: str, result: str, name: str, arguments: Sequence[tuple[str, Operand]]
     ) -> str:
@@ -196,7 +195,7 @@ class FunctionBuilder:
         listed = ", ".join(f"{t} {value}" for t, value in arguments)
         self.effect(f"call void {name}({listed})")
 
-    # ------------------------------------------------------------------ i64 arithmetic
+    # ------------------------------------------------------------------ i64 arithmetic, memory
 
     def add(self, x: Operand, y: Operand, hint: str = "sum") -> Operand:
         """x + y"""
@@ -226,13 +225,17 @@ class FunctionBuilder:
         """x // y of non-negative numbers."""
         if isinstance(x, int) and isinstance(y, int):
             return x // y
-        return x if y == 1 else self.define(hint, f"udiv i64 {x}, {y}", (x, y))
+        return x if y == 1 else self._divide("udiv", x, y, hint)
 
     def rem(self, x: Operand, y: Operand, hint: str = "remainder") -> Operand:
         """x % y of non-negative numbers."""
         if isinstance(x, int) and isinstance(y, int):
             return x % y
-        return 0 if y == 1 else self.define(hint, f"urem i64 {x}, {y}", (x, y))
+        return 0 if y == 1 else self._divide("urem", x, y, hint)
+
+    def _divide(self, name: str, x: Operand, y: Operand, hint: str) -> Operand:
+        level = 0 if isinstance(y, int) else self.speculation_level
+        return self.define(hint, f"{name} i64 {x}, {y}", (x, y), at_least=level)
 
     def round_down(self, x: Operand, unit: int, hint: str = "whole") -> Operand:
         """The largest multiple of `unit`, a power of two, that is at most x."""
@@ -255,8 +258,6 @@ class FunctionBuilder:
     def compare(self, how: str, x: Operand, y: Operand, hint: str = "test") -> str:
         """An i1: ``icmp how`` of two i64."""
         return self.define(hint, f"icmp {how} i64 {x}, {y}", (x, y))
-
-    # ------------------------------------------------------------------ memory
 
     def gep(self, pointer: str, element: str, index: Operand, hint: str = "at") -> str:
         """The address of element `index`."""
@@ -362,7 +363,7 @@ class FunctionBuilder:
 
     def _open(self, label: str) -> None:
         self._start(label)
-        self._scopes.append(_Scope([]))
+        self._scopes.append(_Scope([], may_be_skipped=True))
         self._lines.append(self._scopes[-1].before)
 
     def _close(self, label: str) -> None:

@@ -128,12 +128,15 @@ class LaneWriter:
 
     # ------------------------------------------------------------------ writing instructions
 
-    def op(self, name: str, arguments: Sequence[Value], dtype: DType | None = None) -> Value:
+    def op(
+        self, name: str, arguments: Sequence[Value], dtype: DType | None = None, at_least: int = 0
+    ) -> Value:
         """``name <type> x, y``: an instruction over operands of one type."""
         width = max(a.width for a in arguments)
         texts = [self.operand(a, width) for a in arguments]
         kind = vector(element_type(arguments[0].dtype), width)
-        text = self.builder.define(name.split()[0], f"{name} {kind} {', '.join(texts)}", texts)
+        expression = f"{name} {kind} {', '.join(texts)}"
+        text = self.builder.define(name.split()[0], expression, texts, at_least=at_least)
         return Value(text, dtype or arguments[0].dtype, width)
 
     def intrinsic(self, name: str, arguments: Sequence[Value], dtype: DType | None = None) -> Value:

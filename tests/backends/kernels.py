@@ -154,6 +154,23 @@ def transposed_sum() -> Sample:
     return Sample(kernel, lambda a, b, c: [a + b.transpose(1, 2, 0) * c[:, None]])
 
 
+def steps() -> Sample:
+    """Every second, third, fourth and fifth element, and all of them backwards."""
+    x = ir.Buffer("x", float32, (M, 5 * N))
+    outs = tuple(ir.Buffer(f"out{s}", float32, (M, N)) for s in (1, 2, 3, 4, 5))
+    i, j = axes("i j")
+    places = [e.sub(e.extent(N - 1), e.index(j))]
+    places += [e.plus(e.times(e.index(j), s), s - 2) for s in (2, 3, 4, 5)]
+    body = [store(out, (i, j), load(x, i, at)) for out, at in zip(outs, places)]
+    kernel = ir.Kernel("steps", (x,), outs, (parallel(i, M, lanes(j, N, *body)),))
+
+    def reference(x: np.ndarray) -> list[Any]:
+        n = x.shape[1] // 5
+        return [x[:, :n][:, ::-1], *(x[:, s - 2 :: s][:, :n] for s in (2, 3, 4, 5))]
+
+    return Sample(kernel, reference)
+
+
 def row_sum(lanes: bool = True) -> Sample:
     """out[i] = sum_j x[i, j]"""
     x, out = ir.Buffer("x", float32, (M, N)), ir.Buffer("out", float32, (M,))
@@ -372,6 +389,6 @@ def masks() -> Sample:
 
 
 SAMPLES: tuple[Callable[[], Sample], ...] = (
-    axpy, bias, transpose, transposed_sum, row_sum, column_sum, argmax, softmax, layer_norm, gather, padded,
-    matmul, nested_sum, two_stages, in_place, masks,
+    axpy, bias, transpose, transposed_sum, steps, row_sum, column_sum, argmax, softmax,
+    layer_norm, gather, padded, matmul, nested_sum, two_stages, in_place, masks,
 )  # fmt: skip

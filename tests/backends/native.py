@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -105,6 +106,21 @@ def guarded(shape: Sequence[int], dtype: Any, fill: int = 0xA5) -> np.ndarray:
     memory = aligned(count + 192, np.uint8)
     memory[:] = fill
     return memory[64 : 64 + count].view(dtype).reshape(shape)
+
+
+def walled(shape: Sequence[int], dtype: Any, after: bool) -> np.ndarray:
+    """An array right in front of (or right after) memory that must not be touched at all."""
+    count = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    page = mmap.PAGESIZE
+    pages = -(-count // page) + 2
+    memory = mmap.mmap(-1, pages * page)
+    whole = np.frombuffer(memory, np.uint8)
+    libc = ctypes.CDLL(None, use_errno=True)
+    for wall in (0, pages - 1):
+        where = ctypes.c_void_p(whole.ctypes.data + wall * page)
+        assert libc.mprotect(where, ctypes.c_size_t(page), 0) == 0
+    first = (pages - 1) * page - count if after else page
+    return whole[first : first + count].view(dtype).reshape(shape)
 
 
 def fence_is_intact(array: np.ndarray, fill: int = 0xA5) -> bool:

@@ -28,7 +28,14 @@ from tests.backends.kernels import (
     row_sum,
     store,
 )
-from tests.backends.native import Native, fence_is_intact, guarded, object_code, undefined_symbols
+from tests.backends.native import (
+    Native,
+    fence_is_intact,
+    guarded,
+    object_code,
+    undefined_symbols,
+    walled,
+)
 
 SHAPES = (
     (3, 5), (1, 1), (0, 4), (4, 0), (2, 16), (5, 17), (7, 15), (2, 63), (3, 64), (2, 65), (16, 10),
@@ -150,6 +157,21 @@ def test_instruction_sets_give_equal_bits(maker: Maker) -> None:
         got, expect = run(sample, generic(maker, "baseline"), sizes), expected(sample, sizes)
         for a, b in zip(got, expect):
             assert agree(a, b, sample.tolerance), (m, n)
+
+
+@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize("maker", SAMPLES, ids=lambda m: m.__name__)
+def test_nothing_outside_the_buffers_is_touched(maker: Maker, after: bool) -> None:
+    sample = maker()
+    for m, n in ((3, 5), (5, 17), (33, 70), (2, 1000)):
+        sizes = {"m": m, "n": n, "k": 7}
+        arrays = []
+        for given, buffer in zip(inputs(sample, sizes), sample.kernel.arguments):
+            array = walled(given.shape, buffer.dtype.numpy, after)
+            array[...] = given
+            arrays.append(array)
+        for native in (generic(maker, "host"), Native(sample.kernel, sizes)):
+            assert native(arrays, sizes) is None
 
 
 @pytest.mark.parametrize(
