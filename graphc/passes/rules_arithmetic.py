@@ -208,7 +208,7 @@ def scaled(a: Any, b: Any, dtype: DType) -> float | None:
     """a * b where one of them is a power of two and the product is exact and normal."""
     if a is None or b is None or not (is_power_of_two(a) or is_power_of_two(b)):
         return None
-    product = float(a) * float(b)
+    product = rounded(a, dtype) * rounded(b, dtype)
     if rounded(product, dtype) != product or abs(product) < smallest_normal(dtype.name):
         return None
     return product if math.isfinite(product) else None
