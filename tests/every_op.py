@@ -171,6 +171,31 @@ def sliced(op: ops.Slice, x: Array) -> Array:
     return x[tuple(key)]
 
 
+def meetings(op: ops.Slide | ops.SlideBack, inputs: Any, outputs: Any) -> list[Any]:
+    """For each window a tensor over input, output and tap that is 1 where the tap meets."""
+    terms: list[Any] = []
+    for number, w in enumerate(op.windows):
+        shape = inputs[w.input], outputs[w.output], inputs[w.tap]
+        i, o, t = np.indices(shape)
+        found = (i == w.stride * o + w.dilation * t - w.before) * 1
+        terms += [found, [w.input, 10 + number, w.tap]]
+    return terms
+
+
+def slid(op: ops.Slide | ops.SlideBack, x: Array) -> Array:
+    """One product with what meets."""
+    shape = list(x.shape)
+    for w, size in zip(op.windows, op.sizes):
+        shape[w.input] = size  # type: ignore[call-overload]
+    labels = list(range(x.ndim))
+    shown = list(labels)
+    for number, w in enumerate(op.windows):
+        shown[w.output] = 10 + number
+    if isinstance(op, ops.Slide):
+        return np.einsum(x, labels, *meetings(op, x.shape, shape), shown)
+    return np.einsum(x, shown, *meetings(op, shape, x.shape), labels)
+
+
 def convolved(op: ops.Conv, x: Array, y: Array) -> Array:
     """One product over everything, with a tensor for each window that is 1 where it meets."""
     sizes = dict(zip(op.a + op.b + op.out, x.shape + y.shape + op.shape))
@@ -228,6 +253,7 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.Sum: lambda op, x: np.add.reduce(x, axis=op.axes),
     ops.Prod: lambda op, x: np.multiply.reduce(x, axis=op.axes),
     ops.Max: lambda op, x: -np.min(-x, axis=op.axes),
+    ops.FirstMax: lambda op, x: -np.min(-x, axis=op.axes),
     ops.Min: lambda op, x: -np.max(-x, axis=op.axes),
     ops.Any_: lambda op, x: np.max(x, axis=op.axes, initial=0),
     ops.All: lambda op, x: np.min(x, axis=op.axes, initial=1),
@@ -238,6 +264,8 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.Permute: lambda op, x: np.einsum(x, list(range(x.ndim)), list(op.axes)),
     ops.Slice: sliced,
     ops.Pad: padded,
+    ops.Slide: slid,
+    ops.SlideBack: slid,
     ops.Concat: lambda op, *xs: np.swapaxes(
         np.vstack([np.swapaxes(x, 0, op.axis) for x in xs]), 0, op.axis
     ),

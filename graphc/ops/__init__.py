@@ -56,8 +56,9 @@ from graphc.ops.elementwise_random import NormalFloat, UnitFloat
 from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.join import Concat
 from graphc.ops.leaf import Constant, Input, Iota, Literal, Parameter, RandomBits, SizeOf
-from graphc.ops.reduce import All, Any_, ArgMax, ArgMin, Max, Min, Prod, Sum
+from graphc.ops.reduce import All, Any_, ArgMax, ArgMin, FirstMax, Max, Min, Prod, Sum
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
+from graphc.ops.window import Slide, SlideBack, Window
 
 ALL_OPS: tuple[type[Op], ...] = (
     # -- leaves --
@@ -70,9 +71,9 @@ ALL_OPS: tuple[type[Op], ...] = (
     BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight, Where, Cast, Bitcast,
     StopGradient, Guard, UnitFloat, NormalFloat,
     # -- reductions --
-    Sum, Prod, Max, Min, Any_, All, ArgMax, ArgMin,
+    Sum, Prod, Max, FirstMax, Min, Any_, All, ArgMax, ArgMin,
     # -- views and joins --
-    BroadcastTo, Reshape, Permute, Slice, Pad, Concat,
+    BroadcastTo, Reshape, Permute, Slice, Pad, Slide, SlideBack, Concat,
     # -- contractions, gather and scatter --
     Dot, Conv, Take, ScatterAdd,
 )  # fmt: skip
@@ -104,6 +105,7 @@ __all__ = [
     "Exp",
     "Exp2",
     "Expm1",
+    "FirstMax",
     "Floor",
     "FloorDivide",
     "Guard",
@@ -145,6 +147,8 @@ __all__ = [
     "Sin",
     "SizeOf",
     "Slice",
+    "Slide",
+    "SlideBack",
     "Softplus",
     "Sqrt",
     "StopGradient",
@@ -155,4 +159,5 @@ __all__ = [
     "Trunc",
     "UnitFloat",
     "Where",
+    "Window",
 ]  # fmt: skip

@@ -16,47 +16,13 @@ from graphc.ops.base import Array, Contract, Op
 from graphc.ops.contract import Labels, letters
 from graphc.ops.nest import Label, Nest, Place, at_label, guarded
 from graphc.ops.view import Sizes, shape_text
+from graphc.ops.window import Window
 from graphc.types import TensorType, float32, int32
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 Extents = tuple[tuple[Label, Size], ...]
-
-
-@dataclass(frozen=True)
-class Window:
-    """Three labels of one spatial axis: input = stride * output + dilation * tap - before."""
-
-    input: Label
-    output: Label
-    tap: Label
-    stride: int = 1
-    dilation: int = 1
-    before: int = 0
-
-    @property
-    def labels(self) -> Labels:
-        """The three labels."""
-        return self.input, self.output, self.tap
-
-    def outputs(self, tap: int, inputs: int, outputs: int) -> range:
-        """The outputs for which the input that a tap meets exists."""
-        start = self.dilation * tap - self.before
-        first = max(0, -(start // self.stride))
-        last = min(outputs - 1, (inputs - 1 - start) // self.stride)
-        return range(first, max(first, last + 1))
-
-    def inputs(self, tap: int, outputs: range) -> slice:
-        """The inputs that a tap meets for these outputs."""
-        start = self.dilation * tap - self.before + self.stride * outputs.start
-        return slice(start, start + self.stride * len(outputs), self.stride)
-
-    def __str__(self) -> str:
-        i, o, t = (letters((label,)) for label in self.labels)
-        o = o if self.stride == 1 else f"{self.stride}{o}"
-        t = t if self.dilation == 1 else f"{self.dilation}{t}"
-        return f"{i}={o}+{t}" + (f"{-self.before:+d}" if self.before else "")
 
 
 @dataclass(frozen=True)
@@ -190,7 +156,7 @@ class Conv(Contract):
 
     def attributes(self) -> str:
         """As an einsum string with the equations of the windows and the resulting shape."""
-        equations = " ".join(map(str, self.windows))
+        equations = " ".join(map(equation, self.windows))
         terms = f"{letters(self.a)},{letters(self.b)}->{letters(self.out)}"
         return f"{terms}; {equations}; {shape_text(self.shape)}"
 
@@ -210,6 +176,14 @@ class Conv(Contract):
             found.append(_sample(a, b, out, two, sizes))
         op, types = found[0]
         return (*found, (op, tuple(t.with_dtype(int32) for t in types)))
+
+
+def equation(window: Window) -> str:
+    """Where the input of a window is, e.g. ``h=2o+r-1``."""
+    i, o, t = (letters((label,)) for label in window.labels)
+    o = o if window.stride == 1 else f"{window.stride}{o}"
+    t = t if window.dilation == 1 else f"{window.dilation}{t}"
+    return f"{i}={o}+{t}" + (f"{-window.before:+d}" if window.before else "")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from graphc.loops import combine as combines
 from graphc.loops.ir import Combine
 from graphc.loops.scalar import ScalarEmitter
 from graphc.ops.base import Array, Op, Reduce
-from graphc.types import DType, TensorType, bool_, float32, int32, int64
+from graphc.types import DType, TensorType, bool_, float32, int32, int64, uint8
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -171,6 +171,41 @@ class Max(Reduce):
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """To the largest."""
         return (extremes_share(y, dy, self, x),)
+
+    def evaluate(self, x: Array) -> Array:
+        """numpy's max."""
+        with np.errstate(all="ignore"):
+            return np.asarray(np.max(x, axis=self.axes))
+
+    def combine(self) -> Combine:
+        """Maximum."""
+        return combines.MAX
+
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """Floats and integers."""
+        return sampled(cls, (float32, int32))
+
+
+@dataclass(frozen=True)
+class FirstMax(Reduce):
+    """The largest element, NaN if there is one; the first of several gets the gradient."""
+
+    name = "first_max"
+    kinds = "iuf"
+    empty = False
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """To the first of the largest; its position is kept in few bytes."""
+        from graphc.functions import arange, astype, broadcast_to, reshape, where
+        from graphc.tensor import lift_op
+
+        kept = tuple(s if i in self.axes else 1 for i, s in enumerate(x.shape))
+        count = product(kept)
+        dtype = uint8 if isinstance(count, int) and count <= 256 else int32
+        first = astype(lift_op(ArgMax(self.axes), x), dtype)
+        own = broadcast_to(reshape(arange(count, dtype=dtype.name), kept), x.shape)
+        return (where(spread(first, self, x) == own, spread(dy, self, x), 0.0),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's max."""
