@@ -167,6 +167,10 @@ def sigmoid(e: Emitter, x: Any) -> Any:
 def softplus(e: Emitter, x: Any) -> Any:
     """log(1 + e**x) = max(x, 0) + log1p(e**-|x|)."""
     f = FORMATS[e.dtype(x)]
-    zero = e.const(0.0, f.dtype)
-    rest = log1p_of_positive(e, exp(e, e.neg(e.abs(x))))
-    return e.add(e.select(e.lt(x, zero), zero, x), rest)
+    zero, low = e.const(0.0, f.dtype), e.const(EXP_RANGE[f.dtype][0], f.dtype)
+    below = e.neg(e.abs(x))
+    below = e.select(e.lt(below, low), low, below)
+    r, bits = _reduce(e, f, below)
+    raised = power_of_two(e, f, bits, exponent_field(e, f, f.stride))
+    y = e.mul(e.mul(_reduced_exp(e, f, r), raised), e.const(2.0**-f.stride, f.dtype))
+    return e.add(e.select(e.lt(x, zero), zero, x), log1p_of_positive(e, y, below_one=True))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.loops.formats import FORMATS, Emitter, Format, chosen, polynomial, widened
+from graphc.loops.formats import FORMATS, Emitter, Format, polynomial, widened
 from graphc.types import float32
 
 LOG2_E_MINUS_1 = 0.4426950408889634
@@ -29,13 +29,19 @@ LOG_S = (
 )  # fmt: skip
 
 
-def _split(e: Emitter, f: Format, x: Any) -> tuple[Any, Any]:
-    """Return the exponent k, as an integer, and the mantissa of a normal x."""
-    bits = e.bitcast(x, f.integer)
-    above = e.sub(bits, e.const(f.sqrt_half_bits, f.integer))
-    k = e.shr(above, e.const(f.mantissa, f.integer))
-    mantissa = e.sub(bits, e.shl(k, e.const(f.mantissa, f.integer)))
-    return k, e.bitcast(mantissa, f.dtype)
+def _split(e: Emitter, f: Format, x: Any, lowered: Any) -> tuple[Any, Any]:
+    """Return an integer with the exponent k in its upper bits, and the mantissa minus 1.
+
+    x is normal; `lowered` are the bits of sqrt(1/2), or of 2**n sqrt(1/2) to make k smaller by n.
+    """
+    above = e.sub(e.bitcast(x, f.integer), lowered)
+    kept = e.bit_and(above, e.const((1 << f.mantissa) - 1, f.integer))
+    mantissa = e.bitcast(e.add(kept, e.const(f.sqrt_half_bits, f.integer)), f.dtype)
+    return above, e.sub(mantissa, e.const(1.0, f.dtype))
+
+
+def _exponent(e: Emitter, f: Format, above: Any) -> Any:
+    return e.cast(e.shr(above, e.const(f.mantissa, f.integer)), f.dtype)
 
 
 def split_any(e: Emitter, f: Format, x: Any) -> tuple[Any, Any]:
@@ -43,9 +49,10 @@ def split_any(e: Emitter, f: Format, x: Any) -> tuple[Any, Any]:
     subnormal = e.lt(x, e.const(f.least_normal, f.dtype))
     shift = f.mantissa + 1
     raised = e.select(subnormal, e.mul(x, e.const(2.0**shift, f.dtype)), x)
-    k, mantissa = _split(e, f, raised)
-    exponent = e.add(e.cast(k, f.dtype), chosen(e, subnormal, -float(shift), 0.0, f.dtype))
-    return exponent, e.sub(mantissa, e.const(1.0, f.dtype))
+    moved = e.const(f.sqrt_half_bits + (shift << f.mantissa), f.integer)
+    lowered = e.select(subnormal, moved, e.const(f.sqrt_half_bits, f.integer))
+    above, y = _split(e, f, raised, lowered)
+    return _exponent(e, f, above), y
 
 
 def _below(e: Emitter, y: Any) -> tuple[Any, Any]:
@@ -62,10 +69,15 @@ def _below(e: Emitter, y: Any) -> tuple[Any, Any]:
 
 def _finish(e: Emitter, f: Format, exponent: Any, y: Any) -> Any:
     """Return exponent * ln(2) + log(1 + y)."""
-    half, c = _below(e, y)
-    c = e.fma(exponent, e.const(f.ln2_low, f.dtype), c)
-    low = e.add(y, e.sub(c, half))
-    return e.fma(exponent, e.const(f.ln2_high, f.dtype), low)
+    small, large = e.const(f.ln2_low, f.dtype), e.const(f.ln2_high, f.dtype)
+    if f.dtype == float32:
+        square = e.mul(y, y)
+        c = e.mul(e.mul(y, square), polynomial(e, y, LOG_F))
+        rest = e.fma(square, e.const(-0.5, f.dtype), e.fma(exponent, small, c))
+    else:
+        half, c = _below(e, y)
+        rest = e.sub(e.fma(exponent, small, c), half)
+    return e.fma(exponent, large, e.add(y, rest))
 
 
 def _special(e: Emitter, f: Format, x: Any, result: Any) -> Any:
@@ -117,15 +129,18 @@ def log1p(e: Emitter, x: Any) -> Any:
     return e.select(tiny, x, result)
 
 
-def log1p_of_positive(e: Emitter, x: Any) -> Any:
-    """log(1 + x) of a number above -1 and below infinity."""
+def log1p_of_positive(e: Emitter, x: Any, below_one: bool = False) -> Any:
+    """log(1 + x) of a finite number above -1, which may be known to be at most 1."""
     f = FORMATS[e.dtype(x)]
     one = e.const(1.0, f.dtype)
     u = e.add(x, one)
-    lost = e.select(e.lt(x, one), e.sub(x, e.sub(u, one)), e.sub(one, e.sub(u, x)))
-    k, mantissa = _split(e, f, u)
+    lost = e.sub(x, e.sub(u, one))
+    if not below_one:
+        lost = e.select(e.lt(x, one), lost, e.sub(one, e.sub(u, x)))
+    above, y = _split(e, f, u, e.const(f.sqrt_half_bits, f.integer))
     # 2**-k would be below the normal numbers at the largest k: take twice that
-    field = e.shl(k, e.const(f.mantissa, f.integer))
-    scale = e.bitcast(e.sub(e.const((f.bias + 1) << f.mantissa, f.integer), field), f.dtype)
-    y = e.fma(e.mul(lost, e.const(0.5, f.dtype)), scale, e.sub(mantissa, one))
-    return _finish(e, f, e.cast(k, f.dtype), y)
+    doubled = e.const((f.bias + 1) << f.mantissa, f.integer)
+    field = e.bit_and(above, e.const(-1 << f.mantissa, f.integer))
+    scale = e.bitcast(e.sub(doubled, field), f.dtype)
+    y = e.fma(e.mul(lost, e.const(0.5, f.dtype)), scale, y)
+    return _finish(e, f, _exponent(e, f, above), y)
