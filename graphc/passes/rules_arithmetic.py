@@ -25,9 +25,11 @@ from graphc.ops.elementwise import (
 )
 from graphc.ops.elementwise_math import Exp, Sigmoid, Softplus, Sqrt
 from graphc.ops.elementwise_power import Pow
+from graphc.ops.view import BroadcastTo
 from graphc.origin import BACKWARD
 from graphc.passes.patterns import (
     Rules,
+    broadcast,
     full,
     is_added_nothing,
     is_power_of_two,
@@ -52,9 +54,18 @@ def add_zero(node: Node) -> Node | None:
 def add_negative(node: Node) -> Node | None:
     """x + -y  ->  x - y"""
     for x, y in pairs(node):
-        if isinstance(y.op, Neg):
-            return apply(Sub(), x, y.inputs[0])
+        positive = without_sign(y)
+        if positive is not None:
+            return apply(Sub(), x, positive)
     return None
+
+
+def without_sign(node: Node) -> Node | None:
+    """The x of -x, also where -x is repeated."""
+    if isinstance(node.op, BroadcastTo):
+        (x,) = node.inputs
+        return broadcast(x.inputs[0], node.type.shape) if isinstance(x.op, Neg) else None
+    return node.inputs[0] if isinstance(node.op, Neg) else None
 
 
 def add_number_twice(node: Node) -> Node | None:
@@ -99,7 +110,16 @@ def sub_from_zero(node: Node) -> Node | None:
 def sub_negative(node: Node) -> Node | None:
     """x - -y  ->  x + y"""
     x, y = node.inputs
-    return apply(Add(), x, y.inputs[0]) if isinstance(y.op, Neg) else None
+    positive = without_sign(y)
+    return None if positive is None else apply(Add(), x, positive)
+
+
+def sub_from_negative(node: Node) -> Node | None:
+    """-x - y  ->  -(x + y), for integers and in the backward half (0 gets another sign)"""
+    x, y = node.inputs
+    if not isinstance(x.op, Neg) or not (node.type.dtype.is_integer or node.part == BACKWARD):
+        return None
+    return apply(Neg(), apply(Add(), x.inputs[0], y))
 
 
 def sub_same(node: Node) -> Node | None:
@@ -144,19 +164,20 @@ def mul_by_zero(node: Node) -> Node | None:
     return next((full(0, node.type) for _, zero in pairs(node) if number(zero) == 0), None)
 
 
-def mul_of_negatives(node: Node) -> Node | None:
-    """-x * -y  ->  x * y"""
-    x, y = node.inputs
-    if isinstance(x.op, Neg) and isinstance(y.op, Neg):
-        return apply(Mul(), x.inputs[0], y.inputs[0])
-    return None
-
-
-def mul_negative(node: Node) -> Node | None:
+def mul_negative_by_number(node: Node) -> Node | None:
     """-x * a  ->  x * -a"""
     for x, a in pairs(node):
         if isinstance(x.op, Neg) and number(a) is not None and a.type.dtype.kind != "u":
             return apply(Mul(), x.inputs[0], full(-number(a), node.type))
+    return None
+
+
+def mul_by_negative(node: Node) -> Node | None:
+    """x * -y  ->  -(x * y)"""
+    for x, y in pairs(node):
+        positive = without_sign(y)
+        if positive is not None:
+            return apply(Neg(), apply(Mul(), x, positive))
     return None
 
 
@@ -196,12 +217,23 @@ def div_by_power_of_two(node: Node) -> Node | None:
     return apply(Mul(), x, full(inverse, node.type))
 
 
-def div_of_negatives(node: Node) -> Node | None:
-    """-x / -y  ->  x / y"""
+def div_negative_by_number(node: Node) -> Node | None:
+    """-x / a  ->  x / -a,   a / -x  ->  -a / x"""
     x, y = node.inputs
-    if isinstance(x.op, Neg) and isinstance(y.op, Neg):
-        return apply(Div(), x.inputs[0], y.inputs[0])
+    if isinstance(x.op, Neg) and number(y) is not None:
+        return apply(Div(), x.inputs[0], full(-number(y), node.type))
+    if isinstance(y.op, Neg) and number(x) is not None:
+        return apply(Div(), full(-number(x), node.type), y.inputs[0])
     return None
+
+
+def div_of_negative(node: Node) -> Node | None:
+    """-x / y, x / -y  ->  -(x / y)"""
+    x, y = node.inputs
+    above, below = without_sign(x), without_sign(y)
+    if above is None and below is None:
+        return None
+    return apply(Neg(), apply(Div(), x if above is None else above, y if below is None else below))
 
 
 def scaled(a: Any, b: Any, dtype: DType) -> float | None:
@@ -277,11 +309,11 @@ def extreme_of_same(node: Node) -> Node | None:
 
 RULES: Rules = (
     (Add, (add_zero, add_negative, add_number_twice, add_product_twice)),
-    (Sub, (sub_zero, sub_from_zero, sub_negative, sub_same)),
+    (Sub, (sub_zero, sub_from_zero, sub_negative, sub_from_negative, sub_same)),
     (Neg, (negate_twice, negate_product)),
-    (Mul, (mul_by_one, mul_by_minus_one, mul_by_zero, mul_of_negatives, mul_negative,
-           mul_number_twice)),
-    (Div, (div_by_one, div_by_power_of_two, div_of_negatives)),
+    (Mul, (mul_by_one, mul_by_minus_one, mul_by_zero, mul_negative_by_number,
+           mul_by_negative, mul_number_twice)),
+    (Div, (div_by_one, div_by_power_of_two, div_negative_by_number, div_of_negative)),
     (FloorDivide, (floor_divide_by_one,)),
     (Remainder, (remainder_of_one,)),
     (Pow, (pow_of_number, pow_of_half)),

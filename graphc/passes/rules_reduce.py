@@ -8,7 +8,7 @@ from graphc.dims import Size, product
 from graphc.graph import Node, apply
 from graphc.ops.base import Reduce
 from graphc.ops.contract import Dot
-from graphc.ops.elementwise import Mul
+from graphc.ops.elementwise import Mul, Neg
 from graphc.ops.elementwise_logic import Cast
 from graphc.ops.leaf import SizeOf
 from graphc.ops.reduce import All, Any_, ArgReduce, Max, Min, Prod, Sum
@@ -49,6 +49,12 @@ def reduce_empty(node: Node) -> Node | None:
         return None
     neutral = isinstance(node.op, (Prod, All))
     return full(neutral if node.type.dtype == bool_ else int(neutral), node.type)
+
+
+def sum_of_negative(node: Node) -> Node | None:
+    """sum(-x)  ->  -sum(x)"""
+    (x,) = node.inputs
+    return apply(Neg(), apply(node.op, x.inputs[0])) if isinstance(x.op, Neg) else None
 
 
 def extreme_twice(node: Node) -> Node | None:
@@ -161,6 +167,6 @@ def dot_of_one(node: Node) -> Node | None:
 RULES: Rules = (
     (Reduce, (reduce_nothing, reduce_empty)),
     *((extreme, (extreme_twice, extreme_of_broadcast)) for extreme in EXTREMES),
-    (Sum, (sum_of_broadcast,)),
+    (Sum, (sum_of_broadcast, sum_of_negative)),
     (Dot, (dot_of_permuted, dot_of_one)),
 )

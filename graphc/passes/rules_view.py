@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphc.dims import Size
 from graphc.graph import Node, apply
 from graphc.ops.base import Elementwise
+from graphc.ops.elementwise import Neg
 from graphc.ops.join import Concat
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.passes.patterns import Rules, Sizes, broadcast, reshape
@@ -32,6 +33,12 @@ def reshape_twice(node: Node) -> Node | None:
     """reshape(reshape(x))  ->  reshape(x)"""
     (x,) = node.inputs
     return reshape(x.inputs[0], node.type.shape) if isinstance(x.op, Reshape) else None
+
+
+def reshape_of_negative(node: Node) -> Node | None:
+    """reshape(-x)  ->  -reshape(x)"""
+    (x,) = node.inputs
+    return apply(Neg(), apply(node.op, x.inputs[0])) if isinstance(x.op, Neg) else None
 
 
 def permute_twice(node: Node) -> Node | None:
@@ -212,7 +219,7 @@ def slice_of_concat(node: Node) -> Node | None:
 
 RULES: Rules = (
     (Elementwise, (elementwise_of_broadcasts,)),
-    (Reshape, (view_of_everything, reshape_twice, reshape_of_broadcast)),
+    (Reshape, (view_of_everything, reshape_twice, reshape_of_broadcast, reshape_of_negative)),
     (Permute, (view_of_everything, permute_twice, permute_of_broadcast, permute_of_ones)),
     (BroadcastTo, (view_of_everything, broadcast_twice, broadcast_of_leading_ones)),
     (Slice, (view_of_everything, slice_twice, slice_of_pad, slice_of_broadcast, slice_of_concat)),

@@ -138,11 +138,11 @@ def quotient_is_sigmoid(node: Node) -> Node | None:
 
 
 def softmax_gradient(node: Node) -> Node | None:
-    """(a / s + sum(-(a / s * p))) * exp(x)  ->  p * (a - sum(a * p)), for p = exp(x) / s"""
-    for both, powers in pairs(node):
-        if not isinstance(powers.op, Exp) or not isinstance(both.op, Add):
+    """(a / s - sum(a / s * p)) * exp(x)  ->  (a - sum(a * p)) * p, for p = exp(x) / s"""
+    for difference, powers in pairs(node):
+        if not isinstance(powers.op, Exp) or not isinstance(difference.op, Sub):
             continue
-        for share, repeated in pairs(both):
+        for share, repeated in pairs(difference):
             total = row_sum(repeated)
             p = total and softmax_in(total, share, powers)
             if total is None or p is None:
@@ -151,18 +151,19 @@ def softmax_gradient(node: Node) -> Node | None:
             again = apply(total.op, apply(Mul(), a, p))
             for view in reversed(views_above(repeated)):
                 again = apply(view.op, again)
-            return apply(Mul(), p, apply(Sub(), a, again))
+            terms = (a, again) if share is difference.inputs[0] else (again, a)
+            return apply(Mul(), apply(Sub(), *terms), p)
     return None
 
 
 def softmax_in(total: Node, share: Node, powers: Node) -> Node | None:
-    """The softmax p of sum(-(share * p)), share being a quotient by the same sum."""
-    negative = total.inputs[0]
-    if not isinstance(negative.op, Neg) or not isinstance(negative.inputs[0].op, Mul):
+    """The softmax p of sum(share * p), share being a quotient by the same sum."""
+    product = total.inputs[0]
+    if not isinstance(product.op, Mul) or not isinstance(share.op, Div):
         return None
-    for a, p in pairs(negative.inputs[0]):
-        if a is share and is_softmax(p) and p.inputs[0] is powers:
-            return p if isinstance(a.op, Div) and a.inputs[1] is p.inputs[1] else None
+    for a, p in pairs(product):
+        if a is share and is_softmax(p) and p.inputs == (powers, share.inputs[1]):
+            return p
     return None
 
 
