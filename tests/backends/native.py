@@ -7,6 +7,7 @@ import mmap
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
+from threading import Thread
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -15,10 +16,10 @@ import numpy as np
 from graphc.dims import dims_of, evaluate
 from graphc.loops.ir import Kernel
 from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
+from graphc_llvm.runtime.barrier import TEAM_BYTES, barrier_ir
 from graphc_llvm.target import Target, host_target
 
 NO_FAILURE = 0xFFFFFFFF
-BARRIER = "define void @graphc_barrier(ptr %team, i64 %threads) {\n  ret void\n}\n"
 
 
 @cache
@@ -65,12 +66,13 @@ class Native:
         self.emitted: EmittedKernel = emit_kernel(kernel, target, sizes)
         self.text = text or self.emitted.module()
         whole = self.text
-        if "@graphc_barrier" in whole:
+        self.waits = "@graphc_barrier" in whole
+        if self.waits:
             lines = [x for x in whole.splitlines() if not x.startswith("declare void @graphc_b")]
-            whole = "\n".join([*lines, BARRIER])
+            whole = "\n".join([*lines, barrier_ir(target.triple)])
         code = object_code(whole, target)
         self._jit = llvm.create_lljit_compiler(machine(target))
-        builder = llvm.JITLibraryBuilder().add_object_img(code)
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         builder.export_symbol(self.emitted.name)
         self._library = builder.link(self._jit, "kernel")
         count = len(kernel.arguments)
@@ -80,14 +82,30 @@ class Native:
     def __call__(
         self, arrays: Sequence[np.ndarray], sizes: Mapping[str, int], threads: int = 1
     ) -> int | None:
-        """Run every thread's share, one after the other; return the code of a failed check."""
+        """Run every thread's share; return the code of a failed check.
+
+        One after the other, or at the same time where threads wait for each other.
+        """
         values = np.array([sizes[name] for name in self.emitted.dims] or [0], np.int64)
-        scratch = aligned(evaluate(self.emitted.scratch_bytes, sizes), np.uint8)
-        team = aligned(192, np.uint8)
+        bytes = evaluate(self.emitted.scratch_bytes, sizes)
+        scratch = [aligned(bytes, np.uint8) for _ in range(threads)]
+        team = aligned(TEAM_BYTES, np.uint8)
         team[:4] = 255
-        pointers = [a.ctypes.data for a in (*arrays, values, scratch, team)]
-        for thread in range(threads):
-            self._call(*pointers, thread, threads)
+        pointers = [a.ctypes.data for a in (*arrays, values)]
+
+        def share(thread: int) -> None:
+            own = scratch[thread].ctypes.data
+            self._call(*pointers, own, team.ctypes.data, thread, threads)
+
+        if not self.waits or threads == 1:
+            for thread in range(threads):
+                share(thread)
+        else:
+            workers = [Thread(target=share, args=(thread,)) for thread in range(threads)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
         status = int(team[:4].view(np.uint32)[0])
         return None if status == NO_FAILURE else status
 
