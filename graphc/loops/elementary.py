@@ -24,20 +24,16 @@ def maximum(e: Emitter, x: Any, y: Any) -> Any:
     """The larger value; NaN where either is NaN."""
     if e.dtype(x) == bool_:
         return e.logical_or(x, y)
-    larger = e.lt(y, x)
-    if e.dtype(x).is_float:
-        larger = e.logical_or(larger, e.ne(x, x))
-    return e.select(larger, x, y)
+    larger = e.select(e.lt(y, x), x, y)
+    return e.select(e.ne(x, x), x, larger) if e.dtype(x).is_float else larger
 
 
 def minimum(e: Emitter, x: Any, y: Any) -> Any:
     """The smaller value; NaN where either is NaN."""
     if e.dtype(x) == bool_:
         return e.logical_and(x, y)
-    smaller = e.lt(x, y)
-    if e.dtype(x).is_float:
-        smaller = e.logical_or(smaller, e.ne(x, x))
-    return e.select(smaller, x, y)
+    smaller = e.select(e.lt(x, y), x, y)
+    return e.select(e.ne(x, x), x, smaller) if e.dtype(x).is_float else smaller
 
 
 def sign(e: Emitter, x: Any) -> Any:
