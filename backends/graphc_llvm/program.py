@@ -66,13 +66,18 @@ class Module:
 
 
 def emit_program(
-    program: Program, target: Target, dims: Mapping[str, int] | None, stepwise: bool = False
+    program: Program,
+    target: Target,
+    dims: Mapping[str, int] | None,
+    stepwise: bool = False,
+    freestanding: bool = False,
 ) -> Module:
     """Emit a program for given sizes, or (None) for all sizes.
 
-    `stepwise` adds a function for every call, prepare part first (`call_symbol`).
+    `stepwise` adds a function for every call, prepare part first (`call_symbol`). `freestanding`
+    code calls no library, also where threads wait.
     """
-    return _Emission(program, target, dims).run(stepwise)
+    return _Emission(program, target, dims).run(stepwise, barrier_ir(target.triple, freestanding))
 
 
 def call_symbol(symbol: str, number: int) -> str:
@@ -88,7 +93,7 @@ class _Emission:
         self.kernels: dict[Call, EmittedKernel] = {}
         self.lines: list[str] = []
 
-    def run(self, stepwise: bool) -> Module:
+    def run(self, stepwise: bool, barrier: str) -> Module:
         """All kernels, then the schedules."""
         for call in (*self.schedule.prepare, *self.schedule.calls):
             name = f"{self.symbol}.{identifier(call.kernel.name)}"
@@ -101,7 +106,7 @@ class _Emission:
         if stepwise:
             for i, call in enumerate(self.kernels):
                 parts.append(self._part(f"call{i}", (call,), frozenset()))
-        return Module(self.symbol, self._text(parts), self.layout)
+        return Module(self.symbol, self._text([*parts, barrier]), self.layout)
 
     # -- layout ---------------------------------------------------------------------
 
@@ -145,9 +150,7 @@ class _Emission:
         declared = [declarations[name] for name in sorted(declarations)]
         head = f"; {self.program.name}: {len(self.schedule.calls)} kernels"
         local = [f.replace("define void", "define internal void", 1) for f in functions]
-        return "\n\n".join(
-            [head, *local, *parts, barrier_ir(self.target.triple), "\n".join(declared)]
-        )
+        return "\n\n".join([head, *local, *parts, "\n".join(declared)])
 
     def _part(self, name: str, calls: tuple[Call, ...], barriers: frozenset[int]) -> str:
         self.lines = []
