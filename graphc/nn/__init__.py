@@ -17,6 +17,7 @@ from graphc.nn.activations import (
     softsign,
     tanh,
 )  # fmt: skip
+from graphc.nn.convolution import conv, conv_transpose
 from graphc.nn.layers import (
     Activation,
     Dense,
@@ -41,11 +42,30 @@ from graphc.nn.losses import (
 from graphc.nn.masking import dropout
 from graphc.nn.model import Sequential
 from graphc.nn.normalize import layer_norm, rms_norm
+from graphc.nn.pooling import (
+    avg_pool,
+    global_avg_pool,
+    global_lp_pool,
+    global_max_pool,
+    lp_pool,
+    max_pool,
+)  # fmt: skip
+from graphc.nn.spatial import (
+    AvgPool2D,
+    Conv1D,
+    Conv2D,
+    Conv3D,
+    ConvTranspose2D,
+    GlobalAvgPool2D,
+    MaxPool2D,
+)  # fmt: skip
 
 __all__ = [
-    "Activation", "Dense", "Dropout", "Embedding", "Flatten", "Layer", "LayerNorm", "Reshape",
-    "Sequential", "accuracy", "dropout", "elu", "gelu", "hard_sigmoid", "hinge", "huber",
-    "identity", "kl_divergence", "layer_norm", "leaky_relu", "log_softmax", "mae", "mish", "mse",
-    "relu", "rms_norm", "selu", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax",
-    "softmax_cross_entropy", "softplus", "softsign", "tanh", "top_k_accuracy",
+    "Activation", "AvgPool2D", "Conv1D", "Conv2D", "Conv3D", "ConvTranspose2D", "Dense", "Dropout",
+    "Embedding", "Flatten", "GlobalAvgPool2D", "Layer", "LayerNorm", "MaxPool2D", "Reshape",
+    "Sequential", "accuracy", "avg_pool", "conv", "conv_transpose", "dropout", "elu", "gelu",
+    "global_avg_pool", "global_lp_pool", "global_max_pool", "hard_sigmoid", "hinge", "huber",
+    "identity", "kl_divergence", "layer_norm", "leaky_relu", "log_softmax", "lp_pool", "mae",
+    "max_pool", "mish", "mse", "relu", "rms_norm", "selu", "sigmoid", "sigmoid_cross_entropy",
+    "silu", "softmax", "softmax_cross_entropy", "softplus", "softsign", "tanh", "top_k_accuracy",
 ]  # fmt: skip

@@ -1,0 +1,198 @@
+"""Layers over images and the like: convolutions and pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc import functions as fn
+from graphc import graph as graphs
+from graphc import init
+from graphc import origin as origins
+from graphc.errors import ArgumentError, ShapeError
+from graphc.nn import activations
+from graphc.nn.convolution import conv, conv_transpose
+from graphc.nn.layers import Function, Layer
+from graphc.nn.pooling import avg_pool, global_avg_pool, max_pool
+from graphc.nn.windows import CHANNELS_FIRST, CHANNELS_LAST, channel_axis, check_layout, per_axis
+from graphc.tensor import Tensor
+
+
+def channel_count(layer: Layer, x: Tensor, rank: int, layout: str) -> int:
+    """The size of the channel axis of x; raises where it is not known or the rank is another."""
+    check_layout(layer.name, layout, (x,))
+    if x.ndim != rank + 2:
+        raise ShapeError(
+            f"{layer.name}: needs {rank + 2} axes, got {x.type}",
+            operands=graphs.describe((x.node,)),
+            origin=origins.find_origin(),
+            hint=f"batch, {rank} spatial axes and channels ({layout})",
+        )
+    axis = channel_axis(layout, x.ndim)
+    size = x.shape[axis]
+    if not isinstance(size, int):
+        raise ShapeError(
+            f"{layer.name}: the channel axis {axis} must have a known size, got {x.type}",
+            operands=graphs.describe((x.node,)),
+            origin=origins.find_origin(),
+        )
+    return size
+
+
+class ConvolutionLayer(Layer):
+    """activation(convolution of x and kernel, plus bias) over `rank` spatial axes."""
+
+    rank = 0
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: Any = "valid",
+        dilation: Any = 1,
+        groups: int = 1,
+        activation: Function = None,
+        use_bias: bool = True,
+        layout: str = CHANNELS_LAST,
+        kernel_init: init.Initializer | None = None,
+        bias_init: init.Initializer | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.filters, self.use_bias, self.layout = filters, use_bias, layout
+        self.kernel_size = per_axis(self.kind, "kernel_size", kernel_size, self.rank, 1, ())
+        self.arguments = {
+            "strides": strides, "padding": padding, "dilation": dilation,
+            "groups": groups, "layout": layout,
+        }  # fmt: skip
+        self.activation = activations.find(activation)
+        self.kernel_init = kernel_init or init.glorot_uniform()
+        self.bias_init = bias_init or init.zeros()
+
+    def call(self, x: Tensor) -> Tensor:
+        """(batch, *spatial, in) -> (batch, *spatial, filters)."""
+        self.check_float(x)
+        channels = channel_count(self, x, self.rank, self.layout)
+        shape = (*self.kernel_size, *self.kernel_channels(channels))
+        y = self.convolve(x, self.parameter("kernel", shape, self.kernel_init, x.dtype))
+        if self.use_bias:
+            bias = self.parameter("bias", (self.filters,), self.bias_init, x.dtype)
+            first = self.layout == CHANNELS_FIRST
+            ones = (1,) * self.rank if first else ()
+            y = y + fn.reshape(bias, (self.filters, *ones))
+        result: Tensor = self.activation(y)
+        return result
+
+    def kernel_channels(self, channels: int) -> tuple[int, int]:
+        """The last two sizes of the kernel."""
+        return self.divided(channels), self.filters
+
+    def divided(self, channels: int) -> int:
+        """The channels of one group."""
+        groups = self.arguments["groups"]
+        if not isinstance(groups, int) or groups < 1 or channels % groups:
+            raise ArgumentError(
+                f"{self.name}: {channels} channels do not fall into {groups} groups",
+                origin=origins.find_origin(),
+            )
+        return channels // groups
+
+    def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """The convolution itself."""
+        return conv(x, kernel, **self.arguments)
+
+
+class Conv1D(ConvolutionLayer):
+    """A convolution over one spatial axis; see nn.conv."""
+
+    kind, rank = "conv1d", 1
+
+
+class Conv2D(ConvolutionLayer):
+    """A convolution over two spatial axes; see nn.conv."""
+
+    kind, rank = "conv2d", 2
+
+
+class Conv3D(ConvolutionLayer):
+    """A convolution over three spatial axes; see nn.conv."""
+
+    kind, rank = "conv3d", 3
+
+
+class ConvTranspose2D(ConvolutionLayer):
+    """The transpose of a convolution over two spatial axes; see nn.conv_transpose."""
+
+    kind, rank = "conv_transpose2d", 2
+
+    def __init__(self, *arguments: Any, output_padding: Any = 0, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.arguments["output_padding"] = output_padding
+
+    def kernel_channels(self, channels: int) -> tuple[int, int]:
+        """The kernel is that of the convolution which this one transposes."""
+        return self.divided(self.filters), channels
+
+    def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """The transposed convolution."""
+        return conv_transpose(x, kernel, **self.arguments)
+
+
+class PoolingLayer(Layer):
+    """A reduction of windows that slide over two axes; by default they do not overlap."""
+
+    def __init__(
+        self,
+        window: Any = 2,
+        strides: Any = None,
+        padding: Any = "valid",
+        layout: str = CHANNELS_LAST,
+        name: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(name)
+        self.window, self.strides, self.padding, self.layout = window, strides, padding, layout
+        self.arguments = arguments
+
+
+class MaxPool2D(PoolingLayer):
+    """The largest element of each window; see nn.max_pool."""
+
+    kind = "max_pool2d"
+
+    def call(self, x: Tensor) -> Tensor:
+        """(batch, *spatial, channels) -> the same with fewer positions."""
+        channel_count(self, x, 2, self.layout)
+        return max_pool(
+            x, self.window, self.strides, self.padding, layout=self.layout, **self.arguments
+        )
+
+
+class AvgPool2D(PoolingLayer):
+    """The mean of each window; see nn.avg_pool."""
+
+    kind = "avg_pool2d"
+
+    def call(self, x: Tensor) -> Tensor:
+        """(batch, *spatial, channels) -> the same with fewer positions."""
+        channel_count(self, x, 2, self.layout)
+        return avg_pool(
+            x, self.window, self.strides, self.padding, layout=self.layout, **self.arguments
+        )
+
+
+class GlobalAvgPool2D(Layer):
+    """The mean over both spatial axes."""
+
+    kind = "global_avg_pool2d"
+
+    def __init__(
+        self, layout: str = CHANNELS_LAST, keepdims: bool = False, name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        self.layout, self.keepdims = layout, keepdims
+
+    def call(self, x: Tensor) -> Tensor:
+        """(batch, *spatial, channels) -> (batch, channels)."""
+        channel_count(self, x, 2, self.layout)
+        return global_avg_pool(x, self.layout, self.keepdims)
