@@ -6,7 +6,7 @@ The chunks are a function of the sizes alone, so the number of threads changes n
 from __future__ import annotations
 
 from graphc.dims import ceildiv, product
-from graphc.fusion.grouping import Group
+from graphc.fusion.grouping import Group, Grouping
 from graphc.fusion.materialise import nominal
 from graphc.fusion.rows import Lowering, RowKernel
 from graphc.fusion.values import Values
@@ -38,13 +38,24 @@ def is_whole(group: Group, lowering: Lowering) -> bool:
     return nominal(product(grouping.sizes[v] for v in inner)) > SERIAL
 
 
+def runs(node: Node, grouping: Grouping) -> tuple[int, ...]:
+    """The variables that a node runs over."""
+    return tuple(v for v in grouping.axes(node) if v is not None)
+
+
+def reduced_variables(group: Group, grouping: Grouping) -> tuple[int, ...]:
+    """The variables that a group without rows reduces, in the order of its first reduction."""
+    reduces = (n for n in group.nodes if isinstance(n.op, Reduce))
+    return next(variables for n in reduces if (variables := runs(n, grouping)))
+
+
 class WholeReduction(RowKernel):
     """A group without rows, lowered as two kernels."""
 
     def __init__(self, group: Group, lowering: Lowering, values: Values, flat: bool) -> None:
         super().__init__(group, lowering, values, None)
-        self.reduces = [n for n in group.nodes if isinstance(n.op, Reduce)]
-        self.variables = tuple(v for v in self.grouping.axes(self.reduces[0]) if v is not None)
+        self.reduces = [n for n in self.inside() if isinstance(n.op, Reduce)]
+        self.variables = reduced_variables(group, self.grouping)
         self.partials: dict[Node, tuple[Storage, ...]] = {}
         if flat:
             self._flatten()
@@ -58,6 +69,10 @@ class WholeReduction(RowKernel):
         v = self.grouping.variable(total)
         assert v is not None
         self.variables, self.flat = (v,), v
+
+    def inside(self) -> list[Node]:
+        """The nodes that are computed in the chunks; the others follow the finished numbers."""
+        return [n for n in self.group.nodes if runs(n, self.grouping)]
 
     def size(self, v: int) -> int:
         """How far a variable runs."""
@@ -89,10 +104,10 @@ class WholeReduction(RowKernel):
             if k == 0:
                 self.position[v] = values.e.add(start, self.position[v])
         results: dict[Node, tuple[Expr, ...]] = {}
-        for node in self.group.nodes:
+        for node in self.inside():
             if isinstance(node.op, Reduce):
                 results[node] = self._element(node)
-            elif node in self.lowering.stored and node.type.ndim:
+            elif node in self.lowering.stored:
                 self._element(node)
         for k in reversed(range(len(self.variables))):
             v = self.variables[k]
@@ -130,7 +145,7 @@ class WholeReduction(RowKernel):
         for node, accumulator in accumulators.items():
             self._finish(node, accumulator.refs)
         for node in self.group.nodes:
-            if not isinstance(node.op, Reduce) and not node.type.ndim:
+            if not runs(node, self.grouping):
                 self._row_value(node)
 
 
