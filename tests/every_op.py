@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import every_op_ordered
 import scipy.special
 from numpy.typing import NDArray
 
@@ -274,3 +275,4 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.Take: lambda op, x, i: x[i],
     ops.ScatterAdd: lambda op, x, i, u: scattered(x, i, u),
 }  # fmt: skip
+REFERENCES |= every_op_ordered.REFERENCES

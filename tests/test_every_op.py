@@ -30,7 +30,7 @@ SMOOTH = [
     Case(case.op, tuple(t.with_dtype(float64) if t.dtype == float32 else t for t in case.types))
     for case in CASES
     if (case.op.differentiable and case.types[-1].dtype in (float32, float64))
-    or (isinstance(case.op, (ops.Take, ops.Guard)) and case.types[0].dtype == float32)
+    or (isinstance(case.op, (ops.Take, ops.TakeAlong, ops.Guard)) and case.types[0].dtype == float32)
 ]  # fmt: skip
 SMOOTH = [c for c in SMOOTH if not isinstance(c.op, ops.Cast) or c.op.dtype == float64]
 

@@ -12,7 +12,8 @@ from graphc.fusion.contraction import lower_contraction
 from graphc.fusion.grouping import CONTRACTION, SPECIAL, Group, Grouping, is_computed
 from graphc.fusion.materialise import materialise
 from graphc.fusion.rows import Lowering, RowKernel, stage_levels
-from graphc.fusion.special import lower_copy, lower_special
+from graphc.fusion.nests import lower_copy
+from graphc.fusion.special import lower_special
 from graphc.fusion.values import Checks, Values
 from graphc.fusion.whole import WholeReduction, is_whole
 from graphc.graph import Graph, Node
@@ -421,7 +422,9 @@ def identifier(text: str) -> str:
 def _message(node: Node) -> str:
     if hasattr(node.op, "message"):
         return str(node.op.message)
-    size = node.inputs[0].type.shape[0]
+    size = getattr(node.op, "size", None)
+    if size is None:
+        size = node.inputs[0].type.shape[getattr(node.op, "axis", 0)]
     return f"{node.op.name}: an index is out of range for an axis of size {size}"
 
 

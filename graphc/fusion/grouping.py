@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from graphc.dims import Size, product
 from graphc.fusion.axes import Axes, base_of, through_views
 from graphc.graph import Graph, Node
-from graphc.ops.base import Contract, Elementwise, Gather, Join, Leaf, Reduce, Scatter, View
+from graphc.ops.base import Contract, Elementwise, Gather, Join, Leaf, Ordered, Reduce, Scatter, View
 from graphc.ops.leaf import RandomBits
 
 ROWS, CONTRACTION, SPECIAL = "rows", "contraction", "special"
@@ -107,7 +107,7 @@ class Grouping:
 
     def _place(self, node: Node) -> None:
         shape = iteration_shape(node)
-        if isinstance(node.op, (Join, Scatter)):
+        if isinstance(node.op, (Join, Scatter, Ordered)):
             self._start(node, SPECIAL, shape)
             return
         if isinstance(node.op, Contract):

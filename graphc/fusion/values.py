@@ -29,6 +29,7 @@ from graphc.loops.ir import (
     operands,
 )  # fmt: skip
 from graphc.ops.base import Elementwise, Leaf, Reduce, View
+from graphc.ops.indexing import TakeAlong
 from graphc.ops.gather import Guard, Take
 from graphc.ops.leaf import Iota, Literal, RandomBits, SizeOf
 from graphc.schedule import Storage
@@ -173,6 +174,8 @@ class Values:
             case Take():
                 return self._take(node, at, where)
             case Guard():
+            case TakeAlong(axis=axis):
+                return self._take_along(node, axis, at, where)
                 condition = self.at(node.inputs[1], at, where)
                 self.check(node, condition, where)
                 return self.at(node.inputs[0], at, where)
@@ -213,6 +216,20 @@ class Values:
     def _take(self, node: Node, at: At, where: Expr | None) -> Expr:
         table, rows = node.inputs
         e = self.e
+        row = self.at(rows, at[: rows.type.ndim], where)
+        row, inside = self._in_range(node, row, table.type.shape[0], where)
+        return self.at(table, (row, *at[rows.type.ndim :]), inside)
+
+    def _take_along(self, node: Node, axis: int, at: At, where: Expr | None) -> Expr:
+        table, indices = node.inputs
+        place = self.at(indices, at, where)
+        place, inside = self._in_range(node, place, table.type.shape[axis], where)
+        return self.at(table, (*at[:axis], place, *at[axis + 1 :]), inside)
+
+    def _in_range(
+        self, node: Node, index: Expr, size: Size, where: Expr | None
+    ) -> tuple[Expr, Expr]:
+        """An index counted from the front, and whether there is such an element (checked)."""
         count = e.extent(table.type.shape[0])
         row = e.cast(self.at(rows, at[: rows.type.ndim], where), int64)
         zero = e.const(0, int64)

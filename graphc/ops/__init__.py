@@ -4,6 +4,13 @@ from graphc.ops.activation import Relu
 from graphc.ops.base import Op
 from graphc.ops.contract import Dot
 from graphc.ops.conv import Conv
+from graphc.ops.cumulative import (
+    CumulativeMax,
+    CumulativeMin,
+    CumulativeProd,
+    CumulativeSum,
+    Recurrence,
+)
 from graphc.ops.elementwise import (
     Abs,
     Add,
@@ -54,6 +61,7 @@ from graphc.ops.elementwise_math import (
 from graphc.ops.elementwise_power import Ceil, Floor, Pow, Round, Trunc
 from graphc.ops.elementwise_random import NormalFloat, UnitFloat
 from graphc.ops.gather import Guard, ScatterAdd, Take
+from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
 from graphc.ops.leaf import Constant, Input, Iota, Literal, Parameter, RandomBits, SizeOf
 from graphc.ops.reduce import All, Any_, ArgMax, ArgMin, FirstMax, Max, Min, Prod, Sum
@@ -75,7 +83,9 @@ ALL_OPS: tuple[type[Op], ...] = (
     # -- views and joins --
     BroadcastTo, Reshape, Permute, Slice, Pad, Slide, SlideBack, Concat,
     # -- contractions, gather and scatter --
-    Dot, Conv, Take, ScatterAdd,
+    Dot, Conv, Take, ScatterAdd, TakeAlong, PutAlong, PutRows,
+    # -- along rows in their order --
+    CumulativeSum, CumulativeProd, CumulativeMax, CumulativeMin, Recurrence, FirstSame,
 )  # fmt: skip
 
 __all__ = [
@@ -98,6 +108,10 @@ __all__ = [
     "Constant",
     "Conv",
     "Cos",
+    "CumulativeMax",
+    "CumulativeMin",
+    "CumulativeProd",
+    "CumulativeSum",
     "Div",
     "Dot",
     "Equal",
@@ -106,6 +120,7 @@ __all__ = [
     "Exp2",
     "Expm1",
     "FirstMax",
+    "FirstSame",
     "Floor",
     "FloorDivide",
     "Guard",
@@ -134,7 +149,10 @@ __all__ = [
     "Permute",
     "Pow",
     "Prod",
+    "PutAlong",
+    "PutRows",
     "RandomBits",
+    "Recurrence",
     "Relu",
     "Remainder",
     "Reshape",
@@ -155,6 +173,7 @@ __all__ = [
     "Sub",
     "Sum",
     "Take",
+    "TakeAlong",
     "Tanh",
     "Trunc",
     "UnitFloat",

@@ -212,6 +212,11 @@ class Contract(Op):
 
 
 @dataclass(frozen=True)
+class Ordered(Op):
+    """A function of whole rows in their order: running sums, sorts, searches."""
+
+
+@dataclass(frozen=True)
 class Gather(Op):
     """Elements at indices that are data."""
 

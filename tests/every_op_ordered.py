@@ -1,0 +1,94 @@
+"""References of ops along rows and at indices, for the op harness: element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphc import ops
+from graphc.ops.base import Array, Op
+
+MERGE: dict[str, Callable[[Any, Any], Any]] = {
+    "set": lambda old, new: new,
+    "add": lambda old, new: old + new,
+    "mul": lambda old, new: old * new,
+    "min": min,
+    "max": max,
+}
+
+
+def along_rows(axis: int, function: Callable[..., Any], *arrays: Array) -> Array:
+    """A function of one row of every array, applied to all of them."""
+    moved = [np.moveaxis(a, axis, -1) for a in arrays]
+    shape = moved[0].shape[:-1]
+    rows = [function(*(m[i] for m in moved)) for i in np.ndindex(*shape)]
+    like = rows[0] if rows else function(*(np.zeros(m.shape[-1], m.dtype) for m in moved))
+    return np.moveaxis(np.array(rows, like.dtype).reshape(*shape, len(like)), -1, axis)
+
+
+def folded(merge: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Running results."""
+
+    def row(x: Array) -> Array:
+        result = np.array(x)
+        for i in range(1, len(x)):
+            result[i] = merge(result[i - 1], x[i])
+        return result
+
+    return lambda op, x: along_rows(op.axis, row, x)
+
+
+def recurrence(op: ops.Recurrence, a: Array, b: Array) -> Array:
+    """Every element as the sum of all terms before it, times the factors between."""
+
+    def row(factors: Array, terms: Array) -> Array:
+        n = len(terms)
+        values = [
+            sum(terms[j] * np.prod(factors[j + 1 : i + 1]) for j in range(i + 1)) for i in range(n)
+        ]
+        return np.array(values, terms.dtype)
+
+    return along_rows(op.axis, row, a, b)
+
+
+def put_row(mode: str) -> Callable[[Array, Array, Array], Array]:
+    """Updates put into one row."""
+
+    def row(x: Array, indices: Array, updates: Array) -> Array:
+        result = np.array(x)
+        for i, u in zip(indices, updates):
+            result[i] = MERGE[mode](result[i], u)
+        return result
+
+    return row
+
+
+def put_rows(op: ops.PutRows, x: Array, indices: Array, updates: Array) -> Array:
+    """Updates put element by element."""
+    result = np.array(x)
+    rows = updates.reshape(indices.size, *x.shape[1:])
+    for i, row in zip(indices.ravel(), rows):
+        for at in np.ndindex(*x.shape[1:]):
+            result[(i, *at)] = MERGE[op.mode](result[(i, *at)], row[at])
+    return result
+
+
+def first_same(op: ops.FirstSame, indices: Array) -> Array:
+    """A search from the front."""
+    rows = [int(i) % op.size for i in indices]  # type: ignore[operator]
+    return np.array([rows.index(i) for i in rows], np.int64)
+
+
+REFERENCES: dict[type[Op], Callable[..., Any]] = {
+    ops.CumulativeSum: folded(MERGE["add"]),
+    ops.CumulativeProd: folded(MERGE["mul"]),
+    ops.CumulativeMax: folded(max),
+    ops.CumulativeMin: folded(min),
+    ops.Recurrence: recurrence,
+    ops.TakeAlong: lambda op, x, i: along_rows(op.axis, lambda row, at: row[at], x, i),
+    ops.PutAlong: lambda op, x, i, u: along_rows(op.axis, put_row(op.mode), x, i, u),
+    ops.PutRows: put_rows,
+    ops.FirstSame: first_same,
+}
