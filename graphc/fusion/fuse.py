@@ -15,11 +15,12 @@ from graphc.fusion.rows import Lowering, RowKernel, stage_levels
 from graphc.fusion.nests import lower_copy
 from graphc.fusion.special import lower_special
 from graphc.fusion.values import Checks, Values
-from graphc.fusion.whole import WholeReduction, is_whole
+from graphc.fusion.whole import WholeReduction, is_whole, reduced_variables
 from graphc.graph import Graph, Node
 from graphc.loops.ir import Buffer, Expr, Load, Store, expressions, operands, walk
-from graphc.ops.base import Elementwise, Reduce, View
+from graphc.ops.base import Elementwise, Gather, Reduce, Scatter, View
 from graphc.ops.leaf import Constant, Iota, Parameter, RandomBits
+from graphc.ops.view import Pad
 from graphc.schedule import (
     CONSTANT,
     INPUT,
@@ -67,6 +68,7 @@ class _Fusion:
         self._copied_from_aside: set[Storage] = set()
         self._names: dict[str, int] = {}
         self._reading_groups = self._groups_by_leaf()
+        self._checking = {self.grouping.group_of[n]: None for n in graph.nodes if may_fail(n)}
 
     def run(self) -> Fused:
         """All kernels of the graph."""
@@ -120,19 +122,25 @@ class _Fusion:
             else:
                 self.copies.append((value, place))
 
+    def _first(self, parameter: Node) -> dict[Group, None]:
+        """What comes before a parameter is overwritten: who reads the old value, every check."""
+        return self._reading_groups.get(parameter, {}) | self._checking
+
     def _come_after_readers(self, parameter: Node, group: Group) -> None:
-        """Let the kernel that overwrites a parameter wait for all that read the old value."""
-        for reader in self._reading_groups.get(parameter, ()):
+        """Let the kernel that overwrites a parameter wait for what comes before."""
+        for reader in self._first(parameter):
             self.grouping.put_before(reader, group)
 
     def _may_update(self, parameter: Node, value: Node) -> bool:
         """Whether the kernel of `value` may write the parameter in place.
 
-        Inside the kernel, the parameter is read at the index that is written, and nowhere else;
-        no other reader of the parameter needs what the kernel makes.
+        Inside the kernel, the parameter is read at the index that is written, and nowhere else,
+        and nothing is checked; what comes before the write does not need what the kernel makes.
         """
         group = self.grouping.group_of[value]
         if group.kind == SPECIAL or is_whole(group, self._lowering()):
+            return False
+        if any(may_fail(n) for n in group.nodes):
             return False
         levels = stage_levels(group, self.grouping)
         if levels[value] < max(levels.values()):
@@ -142,9 +150,9 @@ class _Fusion:
         for node in group.nodes:
             if not self._reads_at(node, parameter, own, self.grouping.axes(node), seen):
                 return False
-        for reader in self._reading_groups.get(parameter, ()):
-            if reader is not group and self.grouping.depends(reader, group):
-                return False
+        needing = self.grouping.needing(group)
+        if any(g in needing for g in self._first(parameter)):
+            return False
         return not any(parameter is base_of(root) for _, root in self.graph.outputs)
 
     def _reads_at(
@@ -261,15 +269,14 @@ class _Fusion:
         return values
 
     def _lower_whole(self, group: Group, lowering: Lowering) -> None:
-        axes = next(self.grouping.axes(n) for n in group.nodes if isinstance(n.op, Reduce))
-        variables = tuple(v for v in axes if v is not None)
+        variables = reduced_variables(group, self.grouping)
         flat = len(variables) > 1 and self._is_flat(group, variables)
         total = product(self.grouping.sizes[v] for v in variables)
         values = self._values(group.nodes, total if flat else None)
         values.shared = self._shared(group)
         whole = WholeReduction(group, lowering, values, flat)
         whole.build_chunks()
-        inside = [n for n in group.nodes if isinstance(n.op, Reduce) or n.type.ndim]
+        inside = whole.inside()
         self._finish(values, inside)
         after = [n for n in group.nodes if n not in inside]
         values = self._values(group.nodes)
@@ -307,7 +314,7 @@ class _Fusion:
     def _reads_flat(self, i: Node, axes: tuple[int | None, ...]) -> bool:
         base = base_of(i)
         if base.type.size == 1:
-            return True
+            return not _shows_zeros(i)
         if isinstance(base.op, Iota) or base in self.inlined:
             return False
         chain = i
@@ -344,6 +351,15 @@ class _Fusion:
         self.calls.append(
             Call(kernel, arguments, tuple(nodes), flops, moved, _in_place(values), parts[-1])
         )
+
+
+def _shows_zeros(node: Node) -> bool:
+    """Whether a view shows elements that its source does not have."""
+    while isinstance(node.op, View):
+        if isinstance(node.op, Pad):
+            return True
+        node = node.inputs[0]
+    return False
 
 
 def _in_place(values: Values) -> tuple[tuple[Storage, Storage], ...]:
@@ -403,6 +419,11 @@ def _leaves_of(node: Node, inlined: set[Node]) -> set[Node]:
         else:
             found.add(n)
     return found
+
+
+def may_fail(node: Node) -> bool:
+    """Whether the kernel of a node checks data."""
+    return isinstance(node.op, (Gather, Scatter)) or (not node.op.pure and is_computed(node))
 
 
 def kernel_name(nodes: list[Node]) -> str:

@@ -340,6 +340,16 @@ class Grouping:
         """Whether `group` needs `on`, directly or through others."""
         return group is on or self._path(list(group.before), on, skip=None)
 
+    def needing(self, group: Group) -> set[Group]:
+        """The groups that need a group, directly or through others."""
+        found: set[Group] = set()
+        stack = [group]
+        while stack:
+            fresh = stack.pop().after - found
+            found |= fresh
+            stack.extend(fresh)
+        return found
+
     def put_before(self, first: Group, second: Group) -> None:
         """Let one group wait for another although it reads nothing of it."""
         if first is not second:
