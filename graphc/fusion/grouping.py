@@ -17,7 +17,17 @@ from dataclasses import dataclass, field
 from graphc.dims import Size, product
 from graphc.fusion.axes import Axes, base_of, through_views
 from graphc.graph import Graph, Node
-from graphc.ops.base import Contract, Elementwise, Gather, Join, Leaf, Ordered, Reduce, Scatter, View
+from graphc.ops.base import (
+    Contract,
+    Elementwise,
+    Gather,
+    Join,
+    Leaf,
+    Ordered,
+    Reduce,
+    Scatter,
+    View,
+)
 from graphc.ops.leaf import RandomBits
 
 ROWS, CONTRACTION, SPECIAL = "rows", "contraction", "special"

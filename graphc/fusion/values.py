@@ -8,7 +8,6 @@ become applications; what a group binds beforehand (a reduction's result) is fou
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from graphc.dims import Size, product
 from graphc.errors import VerifyError
@@ -29,8 +28,8 @@ from graphc.loops.ir import (
     operands,
 )  # fmt: skip
 from graphc.ops.base import Elementwise, Leaf, Reduce, View
-from graphc.ops.indexing import TakeAlong
 from graphc.ops.gather import Guard, Take
+from graphc.ops.indexing import TakeAlong
 from graphc.ops.leaf import Iota, Literal, RandomBits, SizeOf
 from graphc.schedule import Storage
 from graphc.types import bool_, int64, uint32, uint64
@@ -148,6 +147,8 @@ class Values:
         for frame in reversed(self._frames):
             if key in frame:
                 return frame[key]
+            if where is not None and isinstance(frame.get((node, at)), Ref):
+                return frame[node, at]  # computed anyway; the reader chooses
         value = self._compute(node, at, where)
         if node in self.shared and where is None:
             value = self.named(node, value)
@@ -173,9 +174,9 @@ class Values:
                 return self._view(node, at, where)
             case Take():
                 return self._take(node, at, where)
-            case Guard():
             case TakeAlong(axis=axis):
                 return self._take_along(node, axis, at, where)
+            case Guard():
                 condition = self.at(node.inputs[1], at, where)
                 self.check(node, condition, where)
                 return self.at(node.inputs[0], at, where)
@@ -215,7 +216,6 @@ class Values:
 
     def _take(self, node: Node, at: At, where: Expr | None) -> Expr:
         table, rows = node.inputs
-        e = self.e
         row = self.at(rows, at[: rows.type.ndim], where)
         row, inside = self._in_range(node, row, table.type.shape[0], where)
         return self.at(table, (row, *at[rows.type.ndim :]), inside)
@@ -230,14 +230,12 @@ class Values:
         self, node: Node, index: Expr, size: Size, where: Expr | None
     ) -> tuple[Expr, Expr]:
         """An index counted from the front, and whether there is such an element (checked)."""
-        count = e.extent(table.type.shape[0])
-        row = e.cast(self.at(rows, at[: rows.type.ndim], where), int64)
-        zero = e.const(0, int64)
-        row = e.apply("select", e.apply("lt", row, zero), e.apply("add", row, count), row)
-        inside = e.apply("logical_and", e.apply("le", zero, row), e.apply("lt", row, count))
+        e = self.e
+        count, zero, index = e.extent(size), e.const(0, int64), e.cast(index, int64)
+        index = e.apply("select", e.apply("lt", index, zero), e.apply("add", index, count), index)
+        inside = e.apply("logical_and", e.apply("le", zero, index), e.apply("lt", index, count))
         self.check(node, inside, where)
-        both = inside if where is None else e.apply("logical_and", where, inside)
-        return self.at(table, (row, *at[rows.type.ndim :]), both)
+        return index, inside if where is None else e.apply("logical_and", where, inside)
 
     def check(self, node: Node, condition: Expr, where: Expr | None) -> None:
         """Record the node's failure where the condition is false."""

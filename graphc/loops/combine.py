@@ -124,6 +124,12 @@ def _logsumexp(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
     return top, e.add(kept, e.mul(scaled, factor))
 
 
+def carry(start: Any) -> Combine:
+    """A value that a loop hands on from iteration to iteration, beginning with a literal."""
+    name = "carry" if not start else f"carry({start})"
+    return Combine(name, 1, lambda dtype: (start,), lambda e, running, new: new, carried=True)
+
+
 SUM = Combine("sum", 1, _zero, _sum)
 PROD = Combine("prod", 1, _one, _prod)
 MAX = Combine("max", 1, lambda dtype: (lowest(dtype),), _max)

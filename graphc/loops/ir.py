@@ -20,6 +20,8 @@ Meaning
   - An accumulator starts at its combine's identity when its loop starts and is a `Ref` after the
     loop. `Accumulate` may stand at any depth inside that loop, under sequential loops.
   - The order of summation is part of the meaning (`Combine`).
+  - The refs of a *carried* accumulator may also be read inside its loop, where they are what the
+    iteration before accumulated: a state that a sequential loop hands on (`Combine.carried`).
   - `Load` with `where` reads nothing and is 0 where the condition is false; `Store` with `where`
     writes only where it is true.
 """
@@ -134,6 +136,8 @@ class Combine:
     identities: Callable[[DType], tuple[Any, ...]]
     # (emitter, running values, new values) -> running values; see scalar.ScalarEmitter
     merge: Callable[[Any, tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
+    # merge takes the new values as they are; accumulated once, directly in a sequential loop
+    carried: bool = False
 
     def __str__(self) -> str:
         return self.name

@@ -72,10 +72,11 @@ class _Running:
         self.current, self.total = [self.identity] * count, [self.identity] * count
         self.blocks = [0] * count
         self.steps = 0
+        self.blocked = self.combine.name != "dot" and not self.combine.carried
 
     def merge(self, values: Values, lane: int) -> None:
         """Merge values into a lane; a full block goes to the lane's total first."""
-        if self.combine.name != "dot" and self.steps // BLOCK != self.blocks[lane]:
+        if self.blocked and self.steps // BLOCK != self.blocks[lane]:
             self.blocks[lane] = self.steps // BLOCK
             self.total[lane] = self.join(self.total[lane], self.current[lane])
             self.current[lane] = self.identity
@@ -87,7 +88,7 @@ class _Running:
 
     def finish(self) -> Values:
         """Add the last blocks to the totals, and the totals as a tree."""
-        if self.combine.name == "dot":
+        if not self.blocked:
             return self.current[0]
         values = [self.join(t, c) for t, c in zip(self.total, self.current)]
         while len(values) > 1:
@@ -144,6 +145,9 @@ class _Run:
         before = {}
         for i in range(trips):
             self.axes[loop.axis] = i
+            for accumulator in loop.accumulators:
+                if accumulator.combine.carried:
+                    self.name_values(accumulator, self.running[accumulator].current[0])
             if loop.lanes:
                 # sixteen iterations take their steps of summation together
                 if i % LANES == 0:
@@ -154,8 +158,11 @@ class _Run:
                 self.lane = i % LANES
             self.block(loop.body)
         for accumulator in loop.accumulators:
-            values = self.running.pop(accumulator).finish()
-            self.refs.update(zip((ref.name for ref in accumulator.refs), values))
+            self.name_values(accumulator, self.running.pop(accumulator).finish())
+
+    def name_values(self, accumulator: Accumulator, values: Values) -> None:
+        """Let an accumulator's refs hold values."""
+        self.refs.update(zip((ref.name for ref in accumulator.refs), values))
 
     def scratch(self, buffer: Buffer) -> Array:
         """Make scratch that shows where it is read before it is written."""

@@ -91,7 +91,7 @@ class CumulativeProd(Cumulative):
     domain: ClassVar[tuple[tuple[float, float], ...]] = ((-1.4, 1.4),)
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
-        """The product before x_j, times the recurrence s_j = dy_j + x_(j+1) s_(j+1): no division."""
+        """The product before x_j times s_j = dy_j + x_(j+1) s_(j+1): nothing is divided."""
         from graphc.functions import flip
         from graphc.tensor import lift_op
 
