@@ -11,23 +11,11 @@ import pytest
 
 from graphc.dims import evaluate
 from graphc.loops import ir
-from graphc.types import float32, int64
+from graphc.loops.run import run_kernel
+from graphc.types import ALL_DTYPES, DType, float32, int64
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import Target, host_target, make_target
-from tests.backends.kernels import (
-    SAMPLES,
-    M,
-    N,
-    Sample,
-    axes,
-    axpy,
-    e,
-    load,
-    number,
-    parallel,
-    row_sum,
-    store,
-)
+from tests.backends.kernels import M, N, axes, e, load, number, parallel, store
 from tests.backends.native import (
     Native,
     fence_is_intact,
@@ -36,6 +24,7 @@ from tests.backends.native import (
     undefined_symbols,
     walled,
 )
+from tests.backends.samples import SAMPLES, Sample, axpy, of_dtype, row_sum
 
 SHAPES = (
     (3, 5), (1, 1), (0, 4), (4, 0), (2, 16), (5, 17), (7, 15), (2, 63), (3, 64), (2, 65), (16, 10),
@@ -155,6 +144,45 @@ def test_instruction_sets_give_equal_bits(maker: Maker) -> None:
         got, expect = run(sample, generic(maker, "baseline"), sizes), expected(sample, sizes)
         for a, b in zip(got, expect):
             assert agree(a, b, sample.tolerance), (m, n)
+
+
+@pytest.mark.parametrize("maker", SAMPLES, ids=lambda m: m.__name__)
+def test_kernels_have_the_bits_of_the_loop_interpreter(maker: Maker) -> None:
+    sample = maker()
+    for m, n, k in ((1, 1, 1), (3, 5, 2), (2, 18, 3), (17, 16, 3), (1, 70, 2), (18, 33, 1)):
+        sizes = {"m": m, "n": n, "k": k}
+        arrays = inputs(sample, sizes)
+        arguments = sample.kernel.arguments
+        assert (
+            run_kernel(sample.kernel, dict(zip((b.name for b in arguments), arrays)), sizes) is None
+        )
+        want = [a for a, b in zip(arrays, arguments) if b in sample.kernel.writes]
+        assert bits(run(sample, generic(maker, "host"), sizes, threads=2)) == bits(want), sizes
+
+
+@pytest.mark.parametrize("name", ["host", "avx2", "baseline"])
+@pytest.mark.parametrize("dtype", ALL_DTYPES, ids=str)
+def test_every_dtype_has_the_bits_of_the_loop_interpreter(dtype: DType, name: str) -> None:
+    kernel = of_dtype(dtype)
+    for m, n in ((1, 3), (3, 16), (2, 21), (18, 35), (1, 70)):
+        sizes, rng = {"m": m, "n": n}, np.random.default_rng(m * n)
+        arrays = [
+            guarded([evaluate(s, sizes) for s in b.shape], dtype.numpy) for b in kernel.arguments
+        ]
+        for array in arrays[:2]:
+            drawn = rng.integers(0, 2 if dtype.kind == "b" else 100, array.shape)
+            array[...] = rng.normal(size=array.shape) if dtype.is_float else drawn
+        wanted = [a.copy() for a in arrays]
+        assert (
+            run_kernel(kernel, dict(zip((b.name for b in kernel.arguments), wanted)), sizes) is None
+        )
+        for native in (
+            Native(kernel, None, target_of(name)),
+            Native(kernel, sizes, target_of(name)),
+        ):
+            assert native(arrays, sizes, threads=2) is None
+            assert bits(arrays) == bits(wanted), sizes
+            assert all(fence_is_intact(a) for a in arrays)
 
 
 @pytest.mark.parametrize("after", [True, False])
