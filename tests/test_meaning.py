@@ -9,6 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from random_graphs import Maker, Sample
 
+import graphc as gx
+from graphc import pipeline
 from graphc.graph import Graph
 from graphc.interpret import Executor
 from graphc.passes import GRAPH_PASSES
@@ -63,3 +65,33 @@ def test_all_passes_keep_meaning(seed: int) -> None:
     _, trace = run_passes(sample.graph, GRAPH_PASSES)
     for step in trace:
         close(values(step.graph, sample), expected, "float64")
+
+
+def compiled(sample: Sample, name: str) -> list[Array]:
+    """The outputs by code for this CPU, with the random numbers that `values` draws."""
+    function = gx.compile(sample.inputs, sample.outputs, target="cpu", name=name)
+    function.rng[:] = 7, 0
+    return [np.asarray(a) for a in function(*sample.arrays)]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_compiled_code_agrees(seed: int) -> None:
+    sample = Maker(3000 + seed, "float32", integral=seed % 3 == 0).sample()
+    close(compiled(sample, "all"), values(sample.graph, sample), "float32")
+
+
+@pytest.mark.parametrize("without", PASSES, ids=lambda p: p.__name__)
+def test_compiled_code_agrees_without(without: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tuple(p for p in GRAPH_PASSES if p is not without)
+    monkeypatch.setattr(pipeline, "GRAPH_PASSES", kept)
+    for seed in range(4000, 4004):
+        sample = Maker(seed, "float32").sample()
+        name = f"without_{without.__name__}"  # the cache of compiled code knows names, not passes
+        close(compiled(sample, name), values(sample.graph, sample), "float32")
+
+
+def test_compiled_code_agrees_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "GRAPH_PASSES", ())
+    for seed in range(4100, 4106):
+        sample = Maker(seed, "float32", integral=seed % 2 == 0).sample()
+        close(compiled(sample, "without_any"), values(sample.graph, sample), "float32")

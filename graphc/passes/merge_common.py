@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from graphc.graph import Graph, Node
+from graphc.graph import Graph, Node, with_inputs
 from graphc.ops.base import Op
 from graphc.ops.elementwise import Add, Mul
 from graphc.ops.elementwise_logic import (
@@ -26,19 +26,17 @@ def merge_common(graph: Graph) -> Graph:
     """Keep the first of nodes that apply equal ops to the same inputs."""
     first: dict[Hashable, Node] = {}
     position: dict[Node, int] = {}
-
-    def merge(node: Node) -> Node:
-        if not node.op.pure or isinstance(node.op, (Input, Parameter)):
-            position.setdefault(node, len(position))
-            return node
-        places = tuple(position[i] for i in node.inputs)
-        if isinstance(node.op, COMMUTATIVE):
-            places = tuple(sorted(places))
-        found = first.setdefault((meaning(node.op), places), node)
-        position.setdefault(found, len(position))
-        return found
-
-    return graph.map(merge)
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        candidate = with_inputs(node, tuple([new[i] for i in node.inputs]))
+        if candidate.op.pure and not isinstance(candidate.op, (Input, Parameter)):
+            places = [position[i] for i in candidate.inputs]
+            if isinstance(candidate.op, COMMUTATIVE):
+                places.sort()
+            candidate = first.setdefault((meaning(candidate.op), *places), candidate)
+        position.setdefault(candidate, len(position))
+        new[node] = candidate
+    return graph.substitute(new)
 
 
 def meaning(op: Op) -> Hashable:

@@ -9,7 +9,7 @@ from graphc.ops.elementwise import Add, Div, Mul, Neg
 from graphc.ops.elementwise_logic import Where
 from graphc.origin import BACKWARD
 from graphc.passes.patterns import Rules, is_zero
-from graphc.passes.simplify import apply_rules
+from graphc.passes.rewrite import apply_rules
 
 
 def protect_where(graph: Graph) -> Graph:

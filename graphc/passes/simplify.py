@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from graphc.graph import Graph, Node
-from graphc.ops.base import Elementwise, Op
+from graphc.ops.base import Elementwise
 from graphc.ops.leaf import Literal, SizeOf
 from graphc.passes import rules_arithmetic, rules_choice, rules_reduce, rules_view
 from graphc.passes.fold_constants import fold
-from graphc.passes.patterns import Rule, Rules
-
-SWEEPS = 8  # more than any pattern has nested parts; what is left then is correct as it is
-STEPS = 16  # rules applied in a row to one node
+from graphc.passes.patterns import Rules
+from graphc.passes.rewrite import apply_rules
 
 
 def fold_number(node: Node) -> Node | None:
@@ -32,35 +30,3 @@ RULES: Rules = (
 def simplify(graph: Graph) -> Graph:
     """Apply local rules of algebra, choices, views and reductions until none fires."""
     return apply_rules(graph, RULES)
-
-
-def apply_rules(graph: Graph, table: Rules) -> Graph:
-    """Rebuild a graph bottom up until no rule of a table fires."""
-    rules: dict[type[Op], tuple[Rule, ...]] = {}  # of a class of ops, in order
-
-    def rewrite(node: Node) -> Node | None:
-        for _ in range(STEPS):
-            op = type(node.op)
-            if op not in rules:
-                rules[op] = tuple(r for cls, some in table if issubclass(op, cls) for r in some)
-            result = first_result(node, rules[op])
-            if result is None:
-                break
-            node = result
-        return node
-
-    for _ in range(SWEEPS):
-        after = graph.map(rewrite)
-        if after.roots == graph.roots:
-            break
-        graph = after
-    return graph
-
-
-def first_result(node: Node, rules: tuple[Rule, ...]) -> Node | None:
-    """What the first rule that fires makes of a node."""
-    for rule in rules:
-        result = rule(node)
-        if result is not None:
-            return result
-    return None

@@ -9,7 +9,7 @@ from graphc.ops.elementwise_logic import Where
 from graphc.ops.elementwise_math import Exp, Expm1, Log, Log1p, Sigmoid, Softplus
 from graphc.ops.reduce import Sum
 from graphc.passes.patterns import Rules, is_zero, number, pairs
-from graphc.passes.simplify import apply_rules
+from graphc.passes.rewrite import apply_rules
 
 DEPTH = 6  # ops between a quotient and the factor that cancels it
 

@@ -1,0 +1,54 @@
+"""Rewrite a graph by a table of local rules."""
+
+from __future__ import annotations
+
+from graphc import origin as origins
+from graphc.errors import VerifyError
+from graphc.graph import Graph, Node, with_inputs
+from graphc.ops.base import Op
+from graphc.passes.patterns import Rule, Rules
+
+SWEEPS = 8  # more than patterns nest; what is left after them is correct as it is
+STEPS = 16  # rules applied to one node in a row
+
+
+def apply_rules(graph: Graph, table: Rules) -> Graph:
+    """Rebuild a graph bottom up until no rule of a table fires."""
+    rules: dict[type[Op], tuple[Rule, ...]] = {}  # of every class of ops met, in order
+    for _ in range(SWEEPS):
+        new: dict[Node, Node] = {}
+        for node in graph.nodes:
+            candidate = with_inputs(node, tuple([new[i] for i in node.inputs]))
+            new[node] = rewrite(candidate, table, rules)
+        after = graph.substitute(new)
+        if after.roots == graph.roots:
+            break
+        graph = after
+    return graph
+
+
+def rewrite(node: Node, table: Rules, rules: dict[type[Op], tuple[Rule, ...]]) -> Node:
+    """Apply the first rule that fires to a node, and so on to the result."""
+    for _ in range(STEPS):
+        op = type(node.op)
+        if op not in rules:
+            rules[op] = tuple(r for cls, some in table if issubclass(op, cls) for r in some)
+        result = first_result(node, rules[op])
+        if result is None:
+            break
+        if result.type != node.type:
+            raise VerifyError(f"{node} became {result}: a rule may not change the type")
+        node = result
+    return node
+
+
+def first_result(node: Node, rules: tuple[Rule, ...]) -> Node | None:
+    """What the first rule that fires makes of a node; it inherits origin and part."""
+    if not rules:
+        return None
+    with origins.inherit(node.origin, node.part):
+        for rule in rules:
+            result = rule(node)
+            if result is not None:
+                return result
+    return None
