@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import gcd
 
-from graphc.dims import Dim, Size, evaluate
+from graphc.dims import Atom, Dim, Size, evaluate
 from graphc.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
 from graphc.types import int64
 from graphc_llvm.contract_index import affine
@@ -102,12 +102,10 @@ class Context:
             total = self.builder.add(total, term, "size")
         return total
 
-    def _atom(self, atom: object) -> Operand:
+    def _atom(self, atom: Atom) -> Operand:
         if isinstance(atom, Dim):
             return self._dim(atom.name)
-        numerator: Size = atom.numerator  # type: ignore[attr-defined]
-        denominator: Size = atom.denominator  # type: ignore[attr-defined]
-        return self.builder.div(self.size(numerator), self.size(denominator))
+        return self.builder.div(self.size(atom.numerator), self.size(atom.denominator))
 
     def _dim(self, name: str) -> Operand:
         f = self.builder

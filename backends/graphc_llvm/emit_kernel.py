@@ -204,9 +204,7 @@ class _Pending:
         """Remember what a statement touches."""
         alone = bool(_writes(stmt)) and not shared
         (self.first_writes if alone else self.writes).update(_writes(stmt))
-        self.reads.update(set() if alone else _reads(stmt))
-        if alone:
-            self.reads.update(_reads(stmt))
+        self.reads.update(_reads(stmt))
 
 
 def _reads(stmt: Stmt) -> set[Buffer]:

@@ -11,6 +11,7 @@ from graphc.loops.ir import (
     BLOCK,
     LANES,
     Accumulate,
+    Buffer,
     Check,
     Let,
     Loop,
@@ -221,10 +222,7 @@ def _check(c: Context, stmt: Check) -> None:
     c.builder.when(fails.text, [], record, "fails")
 
 
-def _scratch(c: Context, buffer: object) -> None:
-    from graphc.loops.ir import Buffer
-
-    assert isinstance(buffer, Buffer)
+def _scratch(c: Context, buffer: Buffer) -> None:
     size: Size = product(buffer.shape) * buffer.dtype.itemsize
     c.pointers[buffer] = c.builder.gep("%scratch", "i8", c.size(c.scratch), buffer.name)
     padded = floordiv(size + (CACHE_LINE - 1), CACHE_LINE) * CACHE_LINE

@@ -14,6 +14,7 @@ from graphc.loops.ir import (
     operands,
     walk,
 )
+from graphc.loops.scalar import PRIMITIVES
 from graphc_llvm.target import Target
 
 # beyond this many primitive operations one vector already keeps the units busy
@@ -87,8 +88,6 @@ def _visit(expr: Expr, seen: dict[Expr, None]) -> None:
 
 
 def _cost(function: str) -> int:
-    from graphc.loops.scalar import PRIMITIVES
-
     if function in PRIMITIVES or function in _CHEAP_DEFINED:
         return _COSTS.get(function, 1)
     return _COSTS.get(function, _DEFINED_COST)

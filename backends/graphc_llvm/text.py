@@ -109,8 +109,6 @@ class FunctionBuilder:
         self._scopes = [_Scope(self._entry)]
         self.label = "entry"
 
-    # ------------------------------------------------------------------ names and places
-
     @property
     def level(self) -> int:
         """How many loops and ifs are open."""
@@ -274,8 +272,6 @@ class FunctionBuilder:
         """Write memory here."""
         self.effect(f"store {type} {value}, ptr {pointer}, align {align}")
 
-    # ------------------------------------------------------------------ control flow
-
     def loop(
         self,
         hint: str,
@@ -296,40 +292,45 @@ class FunctionBuilder:
             return initial
         if trips == 1:
             return list(body(begin, initial))
-        head, after = self.fresh(hint), self.fresh(f"{hint}.done")
-        index, following = self.fresh(hint + ".i"), self.fresh(hint + ".next")
-        outside = self.label
+        after, outside = self.fresh(f"{hint}.done"), self.label
         if trips is None:
             inside = self.fresh(f"{hint}.pre")
             some = self.effect_value("some", f"icmp slt i64 {begin}, {end}")
             self.effect(f"br i1 {some}, label %{inside}, label %{after}")
-            self._open(inside)
-        else:
-            self._scopes.append(_Scope([]))
-            self._lines.append(self._scopes[-1].before)
-        before = self.label
+            self._start(inside)
+        self._enter(may_be_skipped=trips is None)
+        results, latch = self._repeat(hint, (begin, end, step), carried, body, after)
+        self._close(after)
+        if trips is not None:
+            return [self._lift(r) for r in results]
+        return self._merge(carried, results, latch, outside)
+
+    def _repeat(
+        self,
+        hint: str,
+        bounds: tuple[Operand, Operand, int],
+        carried: Sequence[Carried],
+        body: Callable[[Operand, list[str]], Sequence[str]],
+        after: str,
+    ) -> tuple[list[str], str]:
+        """Run the body at least once; the results, and the block that leaves for `after`."""
+        (begin, end, step), before = bounds, self.label
+        head, index, following = (self.fresh(hint + end) for end in ("", ".i", ".next"))
         self.effect(f"br label %{head}")
         self._start(head)
         names = [f"%{self.fresh(c.hint)}" for c in carried]
         place = len(self._lines)
         self._lines.append("")
-        for name in (f"%{index}", *names):
-            self._levels[name] = self.level
+        self._levels.update(dict.fromkeys((f"%{index}", *names), self.level))
         results = list(body(f"%{index}", names))
         self.effect(f"%{following} = add nsw i64 %{index}, {step}")
         again = self.effect_value("again", f"icmp slt i64 %{following}, {end}")
         latch = self.label
         self.effect(f"br i1 {again}, label %{head}, label %{after}")
-        self._lines[place] = _phis(
-            [("i64", f"%{index}", str(begin), f"%{following}")]
-            + [(c.type, n, c.initial, r) for c, n, r in zip(carried, names, results)],
-            before,
-            latch,
-        )
-        self._close(after)
-        if trips is not None:
-            return [self._lift(r) for r in results]
-        return self._merge(carried, results, latch, outside)
+        rows = [("i64", f"%{index}", str(begin), f"%{following}")]
+        rows += [(c.type, n, c.initial, r) for c, n, r in zip(carried, names, results)]
+        self._lines[place] = _phis(rows, before, latch)
+        return results, latch
 
     def when(
         self,
@@ -342,7 +343,8 @@ class FunctionBuilder:
         inside, after = self.fresh(hint), self.fresh(f"{hint}.done")
         outside = self.label
         self.effect(f"br i1 {condition}, label %{inside}, label %{after}")
-        self._open(inside)
+        self._start(inside)
+        self._enter(may_be_skipped=True)
         results = list(body())
         leaving = self.label
         self.effect(f"br label %{after}")
@@ -361,9 +363,8 @@ class FunctionBuilder:
         self._lines.append(f"{label}:")
         self.label = label
 
-    def _open(self, label: str) -> None:
-        self._start(label)
-        self._scopes.append(_Scope([], may_be_skipped=True))
+    def _enter(self, may_be_skipped: bool) -> None:
+        self._scopes.append(_Scope([], may_be_skipped))
         self._lines.append(self._scopes[-1].before)
 
     def _close(self, label: str) -> None:
