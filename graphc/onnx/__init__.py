@@ -1,0 +1,20 @@
+"""Models of the ONNX format as ordinary tensors.
+
+    model = gx.onnx.load("detector.onnx", shapes={"x": (1, 3, 320, 320)})
+    detect = gx.compile(list(model.inputs.values()), dict(model.outputs))
+
+Needs the onnx package: pip install graphc[onnx].
+"""
+
+from graphc.errors import UnsupportedError
+
+try:
+    import onnx as _onnx  # noqa: F401
+except ImportError as error:
+    raise UnsupportedError(
+        f"gx.onnx needs the onnx package: {error}", hint="pip install graphc[onnx]"
+    ) from error
+
+from graphc.onnx.model import Model, load
+
+__all__ = ["Model", "load"]

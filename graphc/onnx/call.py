@@ -1,0 +1,178 @@
+"""One node of a file as converters see it, and how it complains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from onnx import GraphProto, NodeProto
+
+from graphc.dims import Poly, Size
+from graphc.errors import FormatError, UnsupportedError
+from graphc.onnx.errors import UnknownValueError
+from graphc.onnx.values import Value, inputs_of
+from graphc.ops.base import Array
+from graphc.tensor import Tensor
+
+if TYPE_CHECKING:
+    from graphc.onnx.importer import Scope
+
+
+class Call:
+    """A node with its operands and attributes.
+
+    A converter is a function of it that returns the outputs: tensors, arrays (known now), None
+    for outputs that are not asked for; one or a tuple of them.
+    """
+
+    def __init__(
+        self, node: NodeProto, opset: int, inputs: tuple[Value | None, ...],
+        attributes: dict[str, Any], scope: Scope,
+    ) -> None:  # fmt: skip
+        self.node = node
+        self.opset = opset
+        self.inputs = inputs
+        self.attributes = attributes
+        self.scope = scope
+
+    # -- operands ------------------------------------------------------------------------
+
+    def has(self, i: int) -> bool:
+        """Whether operand i is given."""
+        return i < len(self.inputs) and self.inputs[i] is not None
+
+    def value(self, i: int) -> Value:
+        """Operand i; raises FormatError where it is missing."""
+        found = self.inputs[i] if i < len(self.inputs) else None
+        if found is None:
+            raise FormatError(f"{self.where}: input {i} is missing")
+        return found
+
+    def x(self, i: int = 0) -> Tensor:
+        """Operand i as a tensor."""
+        return self.value(i).tensor
+
+    def optional(self, i: int) -> Tensor | None:
+        """Operand i as a tensor, None if it is not given."""
+        return self.x(i) if self.has(i) else None
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All operands."""
+        return [self.x(i) for i in range(len(self.inputs))]
+
+    def known(self, i: int) -> Array:
+        """Operand i as an array; raises UnknownValueError where it depends on inputs."""
+        value = self.value(i)
+        array = value.known()
+        if array is None:
+            self.unknown(i, value)
+        return array
+
+    def unknown(self, i: int, value: Value) -> NoReturn:
+        """Complain that an operand must be known."""
+        found = dict.fromkeys(inputs_of(value.tensor))
+        names = tuple(name for name in found if name)
+        text = " and ".join([f"input {name}" for name in names] or ["sizes that are not known"])
+        schema = self.scope.schema(self.node)
+        label = schema.inputs[min(i, len(schema.inputs) - 1)].name if schema else ""
+        raise UnknownValueError(
+            f"{self.where}: its input {i} ({label}) must be known while loading, it depends on"
+            f" {text}",
+            names,
+            "" in found,
+        )
+
+    def sizes(self, i: int) -> tuple[Size, ...]:
+        """Operand i as sizes: ints and polynomials of dims."""
+        array = np.atleast_1d(self.known(i))
+        return tuple(s if isinstance(s, Poly) else int(s) for s in array.flat)
+
+    def ints(self, i: int) -> tuple[int, ...]:
+        """Operand i as ints."""
+        sizes = self.sizes(i)
+        whole = tuple(s for s in sizes if isinstance(s, int))
+        if len(whole) != len(sizes):
+            raise UnknownValueError(
+                f"{self.where}: its input {i} must be known while loading, it is {sizes}", (), True
+            )
+        return whole
+
+    def number(self, i: int) -> Any:
+        """Operand i, which has one element, as a Python number."""
+        array = self.known(i)
+        if array.size != 1:
+            raise FormatError(f"{self.where}: input {i} must have one element, got {array.shape}")
+        return array.reshape(-1)[0].item() if array.dtype != object else array.reshape(-1)[0]
+
+    def static(self, i: int = 0) -> tuple[int, ...]:
+        """The shape of operand i as ints; raises UnknownValueError where a size is symbolic."""
+        shape = self.x(i).shape
+        known = tuple(s for s in shape if isinstance(s, int))
+        if len(known) != len(shape):
+            raise UnknownValueError(
+                f"{self.where}: the sizes of its input {i} must be known, it is {self.x(i).type}",
+                (),
+                True,
+            )
+        return known
+
+    # -- attributes ------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.attributes:
+            raise FormatError(f"{self.where}: attribute {name} is missing")
+        return self.attributes[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An attribute, or the default."""
+        return self.attributes.get(name, default)
+
+    def graph(self, name: str) -> GraphProto:
+        """An attribute that is a graph."""
+        value = self[name]
+        if not isinstance(value, GraphProto):
+            raise FormatError(f"{self.where}: attribute {name} must be a graph")
+        return value
+
+    def axis(self, name: str = "axis", ndim: int | None = None) -> int:
+        """An attribute that is an axis of the first operand, counted from the front."""
+        return self.normal(self[name], self.x().ndim if ndim is None else ndim)
+
+    def normal(self, axis: int, ndim: int) -> int:
+        """An axis counted from the front."""
+        if not -ndim <= axis < max(ndim, 1):
+            raise FormatError(f"{self.where}: axis {axis} is out of range, there are {ndim} axes")
+        return int(axis) % max(ndim, 1)
+
+    # -- outputs and complaints --------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """The number of outputs that are listed."""
+        return len(self.node.output)
+
+    def wants(self, i: int) -> bool:
+        """Whether output i is asked for."""
+        return i < len(self.node.output) and bool(self.node.output[i])
+
+    @property
+    def where(self) -> str:
+        """The node in messages."""
+        return describe(self.node, self.opset)
+
+    def unsupported(self, what: str, hint: str | None = None) -> NoReturn:
+        """Complain about something that is right but not supported."""
+        raise UnsupportedError(f"{self.where}: {what}", hint=hint)
+
+
+Converter = Callable[[Call], Any]
+Table = dict[tuple[str, int], Converter]
+
+
+def describe(node: NodeProto, opset: int) -> str:
+    """A node in messages: its name, operator and operator set."""
+    domain = f"{node.domain}." if node.domain and node.domain != "ai.onnx" else ""
+    name = f"node {node.name} " if node.name else "node "
+    return f"{name}({domain}{node.op_type}, opset {opset})"

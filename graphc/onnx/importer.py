@@ -1,0 +1,172 @@
+"""From the nodes of a file to tensors, one node after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from onnx import FunctionProto, GraphProto, NodeProto, defs
+
+import graphc as gx
+from graphc import origin as origins
+from graphc.errors import FormatError, GraphcError, UnsupportedError
+from graphc.onnx.bodies import body_of, bound_nodes
+from graphc.onnx.call import Call, Converter, describe
+from graphc.onnx.proto import array_of, attributes_of, schema_of
+from graphc.onnx.sizes import fold
+from graphc.onnx.table import find_converter
+from graphc.onnx.values import Value, result_value
+from graphc.ops.base import Array
+
+
+class Scope:
+    """The names that a graph sees: its own and those of the graphs around it."""
+
+    def __init__(
+        self,
+        opsets: Mapping[str, int],
+        functions: Mapping[tuple[str, str], FunctionProto],
+        outer: Scope | None = None,
+        parameters: dict[str, gx.Tensor] | None = None,
+    ) -> None:
+        self.opsets = opsets
+        self.functions = functions
+        self.outer = outer
+        self.values: dict[str, Value | None] = {}
+        self.parameters = parameters if parameters is not None else {}
+
+    def inner(self) -> Scope:
+        """The scope of a graph inside a node: sees these names."""
+        return Scope(self.opsets, self.functions, self, self.parameters)
+
+    def inside(self, opsets: Mapping[str, int]) -> Scope:
+        """The scope of a function's body: sees none of these names."""
+        return Scope(opsets, self.functions, None, self.parameters)
+
+    def find(self, name: str, node: NodeProto | None = None) -> Value:
+        """What a name stands for."""
+        scope: Scope | None = self
+        while scope is not None:
+            value = scope.values.get(name)
+            if value is not None:
+                return value
+            scope = scope.outer
+        reader = f"{describe(node, self.opset(node.domain))} reads" if node else "an output is"
+        raise FormatError(f"onnx.load: {reader} {name}, which nothing makes before it")
+
+    def opset(self, domain: str) -> int:
+        """The version of an operator set; 0 where the file imports none."""
+        return self.opsets.get("" if domain == "ai.onnx" else domain, 0)
+
+    def schema(self, node: NodeProto) -> defs.OpSchema | None:
+        """The definition of a node's operator."""
+        return schema_of(node, self.opset(node.domain))
+
+    # -- graphs ---------------------------------------------------------------------------
+
+    def run_graph(self, graph: GraphProto, inputs: Iterable[Value | None]) -> list[Value]:
+        """The outputs of a graph inside a node, given its inputs."""
+        for declared, value in zip(graph.input, inputs):
+            self.values[declared.name] = value
+        self.add_initializers(graph)
+        self.run_nodes(graph.node)
+        return [self.find(o.name) for o in graph.output]
+
+    def add_initializers(self, graph: GraphProto) -> None:
+        """Stored tensors: floats with axes become parameters, others constants."""
+        if graph.sparse_initializer:
+            raise UnsupportedError("onnx.load: sparse initializers are not supported")
+        for tensor in graph.initializer:
+            array = array_of(tensor, f"initializer {tensor.name}")
+            self.values[tensor.name] = self.stored(tensor.name, array, array.ndim > 0)
+
+    def stored(self, name: str, array: Array, trainable: bool) -> Value:
+        """A stored array as a parameter (if it may be learnt) or as a constant."""
+        if not trainable or array.dtype.kind not in "fV" or not array.size:
+            return Value(array=array)
+        label = printable(name, self.parameters)
+        parameter = gx.parameter(label, value=array)
+        self.parameters[label] = parameter
+        return Value(parameter, array)
+
+    def run_nodes(self, nodes: Iterable[NodeProto], file: str = "") -> None:
+        """Convert nodes in the order of the file, whose name tensors get as origin."""
+        for i, node in enumerate(nodes):
+            place = origins.Origin(file, i + 1) if file else None
+            with origins.inherit(place):
+                outputs = self.run_node(node)
+            for name, value in zip(node.output, outputs):
+                if name:
+                    self.values[name] = value
+
+    def run_node(self, node: NodeProto) -> list[Value | None]:
+        """The outputs of one node."""
+        opset = self.opset(node.domain)
+        inputs = tuple(self.find(name, node) if name else None for name in node.input)
+        local = self.functions.get((node.domain, node.op_type))
+        if local is not None:
+            return self.run_function(node, local, inputs, attributes_of(node, None))
+        if opset == 0:
+            raise FormatError(f"onnx.load: {describe(node, 0)}: the file imports no such domain")
+        schema = schema_of(node, opset)
+        if schema is None:
+            raise UnsupportedError(f"{describe(node, opset)}: no such operator is known")
+        call = Call(node, opset, inputs, attributes_of(node, schema), self)
+        folded = self.folded(call)
+        if folded is not None:
+            return [Value(array=folded)]
+        converter = find_converter(node, schema.since_version)
+        if converter is not None:
+            return converted(converter, call)
+        body = body_of(call, schema)
+        if body is None:
+            raise UnsupportedError(f"{describe(node, opset)}: the operator is not supported")
+        return self.run_function(node, body, inputs, call.attributes)
+
+    def folded(self, call: Call) -> Array | None:
+        """What a node makes of sizes."""
+        arrays = [None if v is None else v.array for v in call.inputs]
+        missing = any(v is not None and a is None for v, a in zip(call.inputs, arrays))
+        if missing or call.node.domain not in ("", "ai.onnx") or call.count != 1:
+            return None
+        return fold(call.node.op_type, call.attributes, arrays)
+
+    def run_function(
+        self,
+        node: NodeProto,
+        function: FunctionProto,
+        inputs: tuple[Value | None, ...],
+        attributes: Mapping[str, Any],
+    ) -> list[Value | None]:
+        """The outputs of a function's body."""
+        scope = self.inside({o.domain: o.version for o in function.opset_import} or self.opsets)
+        given = inputs + (None,) * (len(function.input) - len(inputs))
+        scope.values.update(zip(function.input, given))
+        scope.run_nodes(bound_nodes(function, node, attributes))
+        wanted = [name for i, name in enumerate(function.output) if i < len(node.output)]
+        return [scope.find(n) if node.output[i] else None for i, n in enumerate(wanted)]
+
+
+def converted(converter: Converter, call: Call) -> list[Value | None]:
+    """A converter's results; errors of definition name the node."""
+    try:
+        result = converter(call)
+    except (UnsupportedError, FormatError):
+        raise
+    except GraphcError as error:
+        error.message = f"{call.where}: {error.message}"
+        raise FormatError(
+            error.message, operands=error.operands, origin=error.origin, hint=error.hint
+        ) from error
+    results = result if isinstance(result, (tuple, list)) else (result,)
+    return [result_value(r) for r in results]
+
+
+def printable(name: str, taken: Mapping[str, Any]) -> str:
+    """A name for a parameter: what the file says, as far as it can be shown, and not yet taken."""
+    label = "".join(c if c.isprintable() else "_" for c in name) or "parameter"
+    found, n = label, 1
+    while found in taken:
+        found, n = f"{label}_{n}", n + 1
+    return found
+

@@ -1,0 +1,167 @@
+"""`load`: a file as ordinary tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from onnx import GraphProto, ModelProto, ValueInfoProto
+
+import graphc as gx
+from graphc import origin as origins
+from graphc.dims import Size
+from graphc.errors import ArgumentError, FormatError, UnsupportedError
+from graphc.onnx.importer import Scope
+from graphc.onnx.proto import dtype_of, read_model
+from graphc.onnx.values import Value
+from graphc.ops.base import Array
+from graphc.types import DType
+
+
+@dataclass(frozen=True)
+class Model:
+    """A file's graph as tensors, under the names and in the order of the file."""
+
+    inputs: Mapping[str, gx.Tensor]
+    outputs: Mapping[str, gx.Tensor]
+    parameters: Mapping[str, gx.Tensor]
+
+
+def load(
+    source: Any,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Model:
+    """Read an ONNX model from a path, bytes or a ModelProto as ordinary tensors.
+
+    `dims` gives sizes that the file names, `shapes` whole shapes of inputs; sizes that stay
+    unknown become dims, called INPUT_AXIS where the file has no name. `values` binds inputs by
+    value that only carry shapes, axes, pads or repeats; they are no inputs of the result.
+    Stored floats with axes become trainable parameters, other stored tensors constants.
+    Raises FormatError for content that is wrong, UnsupportedError (naming node, operator and
+    operator set) for what graphc does not do.
+    """
+    model = read_model(source)
+    graph = model.graph
+    given = Given(dims or {}, shapes or {}, values or {})
+    scope = Scope(opsets_of(model), {(f.domain, f.name): f for f in model.functions})
+    path = isinstance(source, (str, os.PathLike))
+    file = os.path.basename(os.fspath(source)) if path else graph.name or "model"
+    with origins.inherit(origins.Origin(file, 0)):
+        scope.add_initializers(graph)
+        inputs = add_inputs(graph, scope, given)
+        given.check(inputs)
+        scope.run_nodes(graph.node, file)
+        outputs = {o.name: scope.find(o.name).tensor for o in graph.output}
+    return Model(inputs, outputs, scope.parameters)
+
+
+def opsets_of(model: ModelProto) -> dict[str, int]:
+    """The versions of the operator sets by domain."""
+    opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+    if opsets.get("", 6) < 6:
+        raise UnsupportedError(
+            f"onnx.load: operator set {opsets['']} is not supported: 6 and newer are",
+            hint="convert the file: onnx.version_converter.convert_version(model, 13)",
+        )
+    return opsets
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the caller says about inputs."""
+
+    dims: Mapping[str, int]
+    shapes: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+    def check(self, inputs: Mapping[str, gx.Tensor]) -> None:
+        """Raise where a shape is given for an input that there is not."""
+        for name in self.shapes:
+            if name not in inputs and name not in self.values:
+                listed = ", ".join(inputs)
+                raise ArgumentError(f"onnx.load: there is no input {name}, there are {listed}")
+
+
+def add_inputs(graph: GraphProto, scope: Scope, given: Given) -> dict[str, gx.Tensor]:
+    """Inputs that have no stored value, by name; those with a given value become constants."""
+    inputs: dict[str, gx.Tensor] = {}
+    names = [i.name for i in graph.input]
+    for name in given.values:
+        if name not in names:
+            raise ArgumentError(f"onnx.load: there is no input {name}, there are {names}")
+    for declared in graph.input:
+        if declared.name in given.values:
+            scope.values[declared.name] = Value(array=bound_value(declared, given))
+        elif declared.name not in scope.values:
+            dtype = element_type(declared)
+            tensor = gx.input(input_name(declared.name), shape_of(declared, given), dtype)
+            inputs[declared.name] = tensor
+            scope.values[declared.name] = Value(tensor)
+    return inputs
+
+
+def input_name(name: str) -> str:
+    """The name of an input, as far as it can be shown."""
+    return "".join(c if c.isprintable() else "_" for c in name) or "input"
+
+
+def bound_value(declared: ValueInfoProto, given: Given) -> Array:
+    """The value of an input that is given, in its element type."""
+    return np.asarray(given.values[declared.name]).astype(element_type(declared).numpy)
+
+
+def element_type(declared: ValueInfoProto) -> DType:
+    """The dtype of an input."""
+    where = f"onnx.load: input {declared.name}"
+    kind = declared.type.WhichOneof("value")
+    if kind is None:
+        raise FormatError(f"{where} has no type")
+    if kind != "tensor_type":
+        raise UnsupportedError(f"{where} is a {kind.removesuffix('_type')}; tensors are supported")
+    return dtype_of(declared.type.tensor_type.elem_type, where)
+
+
+def shape_of(declared: ValueInfoProto, given: Given) -> tuple[Size, ...]:
+    """The shape of an input: as given, else as declared, with dims for what is unknown."""
+    type = declared.type.tensor_type
+    sizes = list(type.shape.dim) if type.HasField("shape") else None
+    wanted = given.shapes.get(declared.name)
+    if wanted is not None:
+        return given_shape(declared.name, wanted, sizes)
+    if sizes is None:
+        raise UnsupportedError(
+            f"onnx.load: input {declared.name} has no declared shape",
+            hint=f'give one: shapes={{"{declared.name}": (1, 3, 224, 224)}}',
+        )
+    return tuple(
+        declared_size(f"{declared.name}_{axis}", size, given) for axis, size in enumerate(sizes)
+    )
+
+
+def declared_size(place: str, size: Any, given: Given) -> Size:
+    """One declared size: a number, a named dim, or a dim named after the place."""
+    if size.HasField("dim_value") and size.dim_value >= 0:
+        return int(size.dim_value)
+    name = size.dim_param if size.dim_param.isprintable() and size.dim_param else place
+    return int(given.dims[name]) if name in given.dims else gx.dim(name)
+
+
+def given_shape(name: str, wanted: Any, sizes: list[Any] | None) -> tuple[Size, ...]:
+    """A shape from the caller, checked against the declared one."""
+    shape = tuple(wanted)
+    if sizes is not None and len(shape) != len(sizes):
+        raise ArgumentError(
+            f"onnx.load: input {name} has {len(sizes)} axes, the shape given has {len(shape)}"
+        )
+    for axis, (mine, size) in enumerate(zip(shape, sizes or ())):
+        fixed = size.HasField("dim_value") and size.dim_value >= 0
+        if fixed and isinstance(mine, int) and mine != size.dim_value:
+            raise ArgumentError(
+                f"onnx.load: input {name} has size {size.dim_value} on axis {axis}, {mine} is given"
+            )
+    return tuple(gx.dim(s) if isinstance(s, str) else s for s in shape)

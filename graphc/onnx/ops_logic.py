@@ -1,0 +1,97 @@
+"""Comparisons, logic, choice and conversion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+import graphc as gx
+from graphc.onnx.call import Call, Table
+from graphc.onnx.ops_arithmetic import binary, unary
+from graphc.onnx.proto import dtype_of
+from graphc.tensor import Tensor, lift_op
+from graphc.types import DType, bool_
+
+
+def equal(call: Call) -> Any:
+    """x == y."""
+    return binary(gx.equal)(call)
+
+
+def is_inf(call: Call) -> Any:
+    """Whether infinite, with a choice of signs."""
+    x = call.x()
+    positive = x == float("inf") if call["detect_positive"] else gx.zeros_like(x, dtype="bool")
+    negative = x == float("-inf") if call["detect_negative"] else gx.zeros_like(x, dtype="bool")
+    return positive | negative
+
+
+def where(call: Call) -> Any:
+    """One of two, by a condition."""
+    return gx.where(call.x(0), call.x(1), call.x(2))
+
+
+def cast(call: Call) -> Any:
+    """Another element type."""
+    return converted(call, call.x(), dtype_of(number_to(call), call.where))
+
+
+def number_to(call: Call) -> int:
+    """The wanted element type; in old files a word."""
+    to = call["to"]
+    return TensorProto.DataType.Value(to) if isinstance(to, str) else int(to)
+
+
+def cast_like(call: Call) -> Any:
+    """The element type of another operand."""
+    return converted(call, call.x(), call.x(1).dtype)
+
+
+def converted(call: Call, x: Tensor, dtype: DType) -> Tensor:
+    """x as another dtype; integers keep their low bits, floats to integers are truncated."""
+    if x.dtype.is_integer and dtype.is_integer and dtype.bits < x.dtype.bits:
+        return narrowed(x, dtype)
+    return gx.astype(x, dtype)
+
+
+def narrowed(x: Tensor, dtype: DType) -> Tensor:
+    """The low bits of integers."""
+    return gx.astype(x, dtype)
+
+
+def bit_cast(call: Call) -> Any:
+    """The same bits as another type of the same width."""
+    from graphc.ops.elementwise_logic import Bitcast
+
+    x, dtype = call.x(), dtype_of(number_to(call), call.where)
+    if dtype == x.dtype:
+        return x
+    if bool_ in (x.dtype, dtype):
+        call.unsupported(f"bits of {x.dtype.name} as {dtype.name}")
+    return lift_op(Bitcast(dtype), x)
+
+
+def constant_type(array: Any) -> np.dtype[Any]:
+    """The dtype of an array."""
+    return np.asarray(array).dtype
+
+
+TABLE: Table = {
+    ("And", 1): binary(gx.logical_and),
+    ("Or", 1): binary(gx.logical_or),
+    ("Xor", 1): binary(gx.logical_xor),
+    ("Not", 1): unary(gx.logical_not),
+    ("Equal", 1): equal,
+    ("Less", 1): binary(gx.less),
+    ("Greater", 1): binary(gx.greater),
+    ("LessOrEqual", 12): binary(gx.less_equal),
+    ("GreaterOrEqual", 12): binary(gx.greater_equal),
+    ("IsNaN", 9): unary(gx.isnan),
+    ("IsInf", 10): is_inf,
+    ("Where", 9): where,
+    ("Cast", 1): cast,
+    ("CastLike", 15): cast_like,
+    ("BitCast", 26): bit_cast,
+}

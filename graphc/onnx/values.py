@@ -1,0 +1,85 @@
+"""What a name of a file stands for: a tensor, an array that is known now, or both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc import functions as fn
+from graphc.dims import Poly, Size
+from graphc.functions.creation import size_as
+from graphc.graph import topological
+from graphc.ops import leaf
+from graphc.ops.base import Array
+from graphc.tensor import Tensor, lift
+from graphc.types import int64
+
+
+class Value:
+    """A tensor, an array that is known, or both; the tensor of an array is made when needed.
+
+    An array of dtype object holds sizes: ints and polynomials of dims.
+    """
+
+    __slots__ = ("_tensor", "array")
+
+    def __init__(self, tensor: Tensor | None = None, array: Array | None = None) -> None:
+        self._tensor = tensor
+        self.array = array
+
+    @property
+    def tensor(self) -> Tensor:
+        """The value as a tensor."""
+        if self._tensor is None:
+            assert self.array is not None
+            self._tensor = tensor_of(self.array)
+        return self._tensor
+
+    def known(self) -> Array | None:
+        """The value as an array if it depends on nothing but constants; else None."""
+        if self.array is None and not inputs_of(self.tensor):
+            from graphc.interpret import evaluate
+
+            self.array = np.asarray(evaluate([self.tensor], {})[0])
+        return self.array
+
+
+def tensor_of(array: Array) -> Tensor:
+    """The constant tensor of an array, or the tensor of sizes."""
+    if array.dtype != object:
+        return lift(np.asarray(array))
+    sizes = [size_as(size, int64) for size in array.flat]
+    return fn.reshape(fn.stack(sizes), array.shape) if sizes else lift(array.astype(np.int64))
+
+
+def inputs_of(tensor: Tensor) -> list[str]:
+    """What keeps a value from being known: inputs, parameters, random bits, sizes."""
+    found = []
+    for node in topological([tensor.node]):
+        if isinstance(node.op, (leaf.Input, leaf.Parameter, leaf.RandomBits)):
+            found.append(node.name or node.op.name)
+        elif node.type.dims() or isinstance(node.op, leaf.SizeOf):
+            found.append("")
+    return found
+
+
+def result_value(result: Any) -> Value | None:
+    """The value that a converter's result stands for: a tensor, an array or a Value."""
+    if result is None or isinstance(result, Value):
+        return result
+    if isinstance(result, Tensor):
+        return Value(result)
+    return Value(array=np.asarray(result))
+
+
+def sizes_array(sizes: tuple[Size, ...]) -> Array:
+    """Sizes as an int64 array, or one of objects if one is symbolic."""
+    return settled(np.array(sizes, dtype=object))
+
+
+def settled(array: Array) -> Array:
+    """An array of objects as int64 if all of them are numbers."""
+    if array.dtype != object or any(isinstance(size, Poly) for size in array.flat):
+        return array
+    return array.astype(np.int64)
