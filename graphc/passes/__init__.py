@@ -1,19 +1,23 @@
 """The graph passes, in the order in which they run."""
 
+from graphc.passes.absorb_permutes import absorb_permutes
 from graphc.passes.driver import GraphPass
 from graphc.passes.fold_constants import fold_constants
+from graphc.passes.loops import merge_loops, simplify_bodies
 from graphc.passes.merge_common import merge_common
 from graphc.passes.protect_where import protect_where
 from graphc.passes.shift_exponents import shift_exponents
 from graphc.passes.simplify import simplify
 from graphc.passes.stabilise import stabilise
 
-GRAPH_PASSES: tuple[GraphPass, ...] = (
+# What is done to graphs and to the bodies of loops.
+BODY_PASSES: tuple[GraphPass, ...] = (
     # -- say the same thing with fewer nodes --
     merge_common,
     simplify,
     fold_constants,
     merge_common,
+    absorb_permutes,
     # -- say it so that nothing overflows, underflows or cancels --
     shift_exponents,
     stabilise,
@@ -21,6 +25,13 @@ GRAPH_PASSES: tuple[GraphPass, ...] = (
     # -- and shorten what that has written --
     simplify,
     merge_common,
+)
+
+GRAPH_PASSES: tuple[GraphPass, ...] = (
+    # -- loops first: what they leave out need not be improved --
+    merge_loops,
+    simplify_bodies,
+    *BODY_PASSES,
 )
 
 

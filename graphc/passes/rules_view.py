@@ -22,11 +22,16 @@ def view_of_everything(node: Node) -> Node | None:
         case Permute(axes=axes):
             return x if axes == tuple(range(len(axes))) else None
         case Slice(starts=starts, steps=steps):
-            return x if all(s == 0 for s in starts) and all(k == 1 for k in steps) else None
+            return x if not any(starts) and are_whole(steps, x.type.shape) else None
         case Pad(before=before, after=after, steps=steps):
-            nothing = all(b == 0 and a == 0 for b, a in zip(before, after))
-            return x if nothing and all(k == 1 for k in steps) else None
+            whole = are_whole(steps, x.type.shape)
+            return x if not any(before) and not any(after) and whole else None
     return None
+
+
+def are_whole(steps: tuple[int, ...], shape: Sizes) -> bool:
+    """Whether steps leave nothing out; one element may be stepped over in any way."""
+    return all(k == 1 or size == 1 for k, size in zip(steps, shape))
 
 
 def reshape_twice(node: Node) -> Node | None:

@@ -213,6 +213,7 @@ VIEWS = (
     Case(view.view_of_everything, lambda x: permuted(x, 0, 1), shape=M),
     Case(view.view_of_everything, lambda x: part(x, (0, 0), (B, 4), (1, 1)), shape=(B, 4)),
     Case(view.view_of_everything, lambda x: padded(x, (0, 0), (0, 0), (1, 1)), shape=M),
+    Case(view.view_of_everything, lambda x: padded(x, (0, 0), (0, 0), (1, 2)), shape=(3, 1)),
     Case(view.reshape_twice, lambda x: shaped(shaped(x, 6, 4), 8, 3), shape=T),
     Case(view.reshape_twice, lambda x: shaped(shaped(x, 4 * B), B, 4), shape=(B, 4)),
     Case(view.permute_twice, lambda x: permuted(permuted(x, 2, 0, 1), 1, 0, 2), shape=T),

@@ -1,0 +1,33 @@
+"""Permutations of a contraction's result become the order of its labels."""
+
+from __future__ import annotations
+
+from graphc import origin as origins
+from graphc.graph import Graph, Node, apply, with_inputs
+from graphc.ops.contract import Dot
+from graphc.ops.view import Permute
+
+
+def absorb_permutes(graph: Graph) -> Graph:
+    """Let a contraction write its result in the order in which its only reader wants it."""
+    readers = graph.users()
+    roots = set(graph.roots)
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        candidate = with_inputs(node, tuple([new[i] for i in node.inputs]))
+        alone = len(node.inputs) == 1 and len(readers[node.inputs[0]]) == 1
+        if alone and node.inputs[0] not in roots:
+            with origins.inherit(node.origin, node.part):
+                candidate = permute_of_dot(candidate) or candidate
+        new[node] = candidate
+    return graph.substitute(new)
+
+
+def permute_of_dot(node: Node) -> Node | None:
+    """permute(dot(a, b))  ->  dot(a, b) with its labels in another order"""
+    if not isinstance(node.op, Permute) or not isinstance(node.inputs[0].op, Dot):
+        return None
+    dot = node.inputs[0]
+    assert isinstance(dot.op, Dot)
+    out = tuple(dot.op.out[i] for i in node.op.axes)
+    return apply(Dot(dot.op.a, dot.op.b, out), *dot.inputs)
