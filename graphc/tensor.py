@@ -232,6 +232,13 @@ class Tensor:
         """The last two axes swapped."""
         return _functions().matrix_transpose(self)
 
+    @property
+    def at(self) -> Any:
+        """x.at[i].set(v), .add, .multiply, .min, .max: x with what x[i] names changed."""
+        from graphc.functions.placing import At
+
+        return At(self)
+
     def astype(self, dtype: Any) -> Tensor:
         """Convert the elements."""
         return _functions().astype(self, dtype)

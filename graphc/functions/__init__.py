@@ -31,8 +31,14 @@ from graphc.functions.creation import (
     zeros,
     zeros_like,
 )
+from graphc.functions.cumulative import (
+    cumulative_max,
+    cumulative_min,
+    cumulative_prod,
+    cumulative_sum,
+)
 from graphc.functions.einstein import einsum
-from graphc.functions.indexing import getitem, one_hot, scatter_add, take, take_along_axis
+from graphc.functions.indexing import getitem, one_hot, scatter_add, take
 from graphc.functions.joining import (
     concat,
     diff,
@@ -95,6 +101,7 @@ from graphc.functions.mathematics import (
     tanh,
     trunc,
 )
+from graphc.functions.placing import gather_nd, put_along_axis, scatter_set, take_along_axis
 from graphc.functions.products import matmul, outer, tensordot, trace, vecdot
 from graphc.functions.reductions import (
     all,
@@ -131,16 +138,17 @@ __all__ = [
     "abs", "add", "all", "any", "arange", "argmax", "argmin", "asarray", "astype", "bitwise_and",
     "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
     "broadcast_arrays", "broadcast_shapes", "broadcast_to", "ceil", "check", "clip", "concat",
-    "cos", "cosh", "count_nonzero", "diff", "divide", "einsum", "equal", "erf", "exp", "exp2",
-    "expand_dims", "expm1", "eye", "flatten", "flip", "floor", "floor_divide", "full",
-    "full_like", "getitem", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less",
-    "less_equal", "linspace", "log", "log1p", "log2", "log10", "logaddexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "matrix_transpose", "max",
-    "maximum", "mean", "meshgrid", "min", "minimum", "moveaxis", "multiply", "negative",
-    "not_equal", "one_hot", "ones", "ones_like", "outer", "pad", "permute_dims", "positive",
-    "pow", "prod", "reciprocal", "remainder", "repeat", "reshape", "roll", "round", "scatter_add",
-    "sigmoid", "sign", "signbit", "sin", "sinh", "softplus", "split", "sqrt", "square", "squeeze",
-    "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes", "take", "take_along_axis",
-    "tan", "tanh", "tensordot", "tile", "trace", "tril", "triu", "trunc", "unstack", "var",
-    "vecdot", "where", "zeros", "zeros_like",
+    "cos", "cosh", "count_nonzero", "cumulative_max", "cumulative_min", "cumulative_prod",
+    "cumulative_sum", "diff", "divide", "einsum", "equal", "erf", "exp", "exp2", "expand_dims",
+    "expm1", "eye", "flatten", "flip", "floor", "floor_divide", "full", "full_like", "gather_nd",
+    "getitem", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal",
+    "linspace", "log", "log1p", "log2", "log10", "logaddexp", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logsumexp", "matmul", "matrix_transpose", "max", "maximum",
+    "mean", "meshgrid", "min", "minimum", "moveaxis", "multiply", "negative", "not_equal",
+    "one_hot", "ones", "ones_like", "outer", "pad", "permute_dims", "positive", "pow", "prod",
+    "put_along_axis", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
+    "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "sin", "sinh", "softplus",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum",
+    "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "tril",
+    "triu", "trunc", "unstack", "var", "vecdot", "where", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -30,35 +30,6 @@ def take(x: Any, indices: Any, axis: int = 0) -> Tensor:
     return permute_dims(taken, placed(indices.ndim, axis, taken.ndim))
 
 
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
-    """result[..., i, ...] = x[..., indices[..., i, ...], ...] along one axis.
-
-    The other axes of x and indices broadcast. Out of range is a RuntimeCheckError.
-    """
-    x, indices = lift(x), integers("take_along_axis", indices)
-    axis = one_axis("take_along_axis", axis, x.ndim, (x, indices))
-    if indices.ndim != x.ndim:
-        fail(
-            ShapeError,
-            f"take_along_axis: ranks differ: {x.type} (input 0) vs {indices.type} (input 1)",
-            (x, indices),
-        )
-    sizes = [(n, m) for i, (n, m) in enumerate(zip(x.shape, indices.shape)) if i != axis]
-    if not all(n == m or 1 in (n, m) for n, m in sizes):
-        fail(
-            ShapeError,
-            f"take_along_axis: sizes differ outside axis {axis}: {x.type} vs {indices.type}",
-            (x, indices),
-        )
-    outside = [n if m == 1 else m for n, m in sizes]
-    x = expand(x, (*outside[:axis], x.shape[axis], *outside[axis:]))
-    shape = (*outside[:axis], indices.shape[axis], *outside[axis:])
-    chosen = [
-        (i, expand(indices, shape) if i == axis else iota(shape, i, int64)) for i in range(x.ndim)
-    ]
-    return take_together(x, chosen, side_by_side=True)
-
-
 def placed(count: int, axis: int, ndim: int) -> tuple[int, ...]:
     """The order that moves the first `count` axes so that they start at `axis`."""
     rest = tuple(range(count, ndim))

@@ -208,7 +208,7 @@ class PutAlong(Put):
     def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
         """numpy's assignment, or an unbuffered function."""
         result = np.array(x)
-        places = list(np.indices(indices.shape, sparse=True))
+        places: list[Any] = list(np.indices(indices.shape, sparse=True))
         places[self.axis] = checked(x, indices, self.axis)
         apply_at(result, tuple(places), updates, self.mode)
         return result
