@@ -14,12 +14,16 @@ from graphc.types import (
     uint64,
 )  # fmt: skip
 from graphc_llvm.text import vector
-from graphc_llvm.values import LaneWriter, Value
+from graphc_llvm.values import LaneWriter, Value, element_type
 
 # instruction sets with instructions for floor, ceil, trunc and rint
 _ROUNDING = ("avx512", "avx2", "neon")
 _INTRINSICS = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint"}
 _UNSIGNED = {8: uint8, 16: uint16, 32: uint32, 64: uint64}
+
+# instruction sets (little-endian) whose vector products of 32 bits are those of the even lanes
+_EVEN_PRODUCTS = ("avx512", "avx2", "sse2")
+LOW_HALF = 0xFFFFFFFF
 
 FLOAT16_NORMAL = 0x38800000  # 2^-14, the smallest normal float16, as float32 bits
 FLOAT16_OVERFLOW = 0x47800000  # 2^16
@@ -216,5 +220,25 @@ def _with_sign(e: LaneWriter, magnitude: Value, x: Value) -> Value:
 
 def high_product(e: LaneWriter, x: Value, y: Value) -> Value:
     """The upper half of the product of two uint32."""
+    width = max(x.width, y.width)
+    if width > 1 and e.target.isa in _EVEN_PRODUCTS:
+        return _high_product_by_pairs(e, e.spread(x, width), e.spread(y, width))
     wide = e.op("mul", (e.change("zext", x, uint64), e.change("zext", y, uint64)))
     return e.change("trunc", _binary(e, "lshr", wide, 32), uint32)
+
+
+def _high_product_by_pairs(e: LaneWriter, x: Value, y: Value) -> Value:
+    """Multiply the even lanes and the odd lanes where they stand, as halves of 64-bit lanes."""
+    pairs = [_regroup(e, v, uint64) for v in (x, y)]
+    low = e.op("mul", [_binary(e, "and", v, LOW_HALF) for v in pairs])
+    high = e.op("mul", [_binary(e, "lshr", v, 32) for v in pairs])
+    joined = e.op("or", (_binary(e, "lshr", low, 32), _binary(e, "and", high, LOW_HALF << 32)))
+    return _regroup(e, joined, uint32)
+
+
+def _regroup(e: LaneWriter, x: Value, dtype: DType) -> Value:
+    """The same bits as lanes of another width."""
+    width = x.width * x.dtype.bits // dtype.bits
+    kind = vector(element_type(dtype), width)
+    text = e.builder.define("pairs", f"bitcast {e.typed(x)} to {kind}", (x.text,))
+    return Value(text, dtype, width)
