@@ -52,7 +52,8 @@ def compute(node: Node, arrays: list[Any]) -> Node | None:
         return literal(array, node.type.dtype)
     frozen = np.array(array, order="C")
     frozen.setflags(write=False)
-    return apply(Constant(frozen, node.type))
+    constant = apply(Constant(frozen, node.type))
+    return fold_equal_elements(constant) or constant
 
 
 def known(node: Node) -> Array | None:
