@@ -59,7 +59,8 @@ class Binding:
             given[name] = value
         missing = [name for name in names if name not in given]
         if missing:
-            self._fail(f"input {', '.join(missing)} is missing", NameError)
+            words = ("input", "is") if len(missing) == 1 else ("inputs", "are")
+            self._fail(f"{words[0]} {', '.join(missing)} {words[1]} missing", NameError)
         return [given[name] for name in names]
 
     def _fail(
@@ -81,7 +82,10 @@ def label(node: Node) -> str:
 
 
 def convert(function: str, node: Node, value: Any, cast: str = "same_kind") -> Array:
-    """The value as an array of the node's dtype and rank; its sizes are not looked at."""
+    """The value as a C-ordered, aligned array of the node's dtype and rank.
+
+    Its sizes are not looked at.
+    """
     array = value if type(value) is np.ndarray else as_array(function, node, value)
     wanted = node.type.dtype
     if not array.dtype.isnative:
@@ -102,7 +106,8 @@ def convert(function: str, node: Node, value: Any, cast: str = "same_kind") -> A
             node,
             array,
         )
-    return array
+    regular = array.flags.c_contiguous and array.flags.aligned
+    return array if regular else np.array(array, order="C")
 
 
 def as_array(function: str, node: Node, value: Any) -> Array:

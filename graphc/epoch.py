@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc import origin as origins
-from graphc.binding import Binding, as_array, convert, label
+from graphc.binding import Binding, convert, label
 from graphc.errors import ArgumentError, GraphcError, ShapeError
 from graphc.graph import Node
 from graphc.ops.base import Array
@@ -27,9 +27,7 @@ def run_epoch(
     seed: int | None = None,
 ) -> Any:
     """Call a function on minibatches (see `CompiledFunction.run_epoch`)."""
-    given = match_arrays(function.binding, arrays)
-    cast = function.binding.cast
-    whole = [convert(function.name, n, a, cast) for n, a in zip(function.graph.inputs, given)]
+    whole = match_arrays(function.binding, arrays)
     batched = batched_inputs(function, whole, batch_size)
     count = sample_count(function, whole, batched)
     order = epoch_order(function, count, shuffle, seed)
@@ -55,14 +53,15 @@ def _rows(whole: Sequence[Array], batched: Sequence[bool], rows: Array) -> list[
 
 
 def match_arrays(binding: Binding, arrays: Any) -> list[Array]:
-    """The arrays in the order of the inputs."""
+    """The arrays in the order of the inputs, of the inputs' dtypes and ranks."""
     if isinstance(arrays, Mapping):
         values = binding.match((), arrays)
     elif isinstance(arrays, (list, tuple)):
         values = binding.match(arrays, {})
     else:
         values = binding.match((arrays,), {})
-    return [as_array(binding.function, n, v) for n, v in zip(binding.inputs, values)]
+    name, cast = binding.function, binding.cast
+    return [convert(name, n, v, cast) for n, v in zip(binding.inputs, values)]
 
 
 def batched_inputs(
@@ -89,10 +88,10 @@ def sample_count(
     found: list[tuple[Node, int]] = []
     for node, array, taken in zip(function.graph.inputs, arrays, batched):
         if taken:
-            found.append((node, array.shape[0] if array.ndim else -1))
+            found.append((node, array.shape[0]))
     first, count = found[0]
     for node, other in found:
-        if other != count or count < 0:
+        if other != count:
             text = f"{label(first)} has {count} samples, {label(node)} has {other}"
             raise _error(ShapeError, function, text, first, node)
     if not count:

@@ -389,7 +389,7 @@ def test_a_label_out_of_range_is_a_failed_check():
     w = gx.parameter("w", (4, 3))
     loss = gx.nn.softmax_cross_entropy(x @ w, t).mean()
     step = interpret([x, t], loss, updates={w: w - gx.grad(loss, w)})
-    with pytest.raises(errors.RuntimeCheckError, match=r"label is outside 0\.\.3-1") as caught:
+    with pytest.raises(errors.RuntimeCheckError, match=r"label is outside 0 to 2") as caught:
         step(np.ones((2, 4)), [0, 3])
     assert caught.value.origin.filename == __file__
     assert not w.value.any()

@@ -76,10 +76,12 @@ def class_mask(logits: Tensor, labels: Tensor) -> Tensor:
     index = fn.astype(labels, int32 if labels.dtype.bits < 32 or labels.dtype == int32 else int64)
     count = fn.astype(lift_op(leaf.SizeOf(logits.shape[-1])), index.dtype)
     valid = (index >= 0) & (index < count)
-    message = f"softmax_cross_entropy: a label is outside 0..{logits.shape[-1]}-1"
+    classes = logits.shape[-1]
+    last = classes - 1 if isinstance(classes, int) else f"{classes} - 1"
+    message = f"softmax_cross_entropy: a label is outside 0 to {last}"
     index = lift_op(Guard(message), index, valid)
-    classes = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, index.dtype))
-    return classes == fn.expand_dims(index, axis=-1)
+    numbers = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, index.dtype))
+    return numbers == fn.expand_dims(index, axis=-1)
 
 
 def sigmoid_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -134,7 +134,7 @@ def test_a_name_must_be_printable():
 def test_wrong_names(step):
     error = refuse(errors.ArgumentError, "forward: takes 3 inputs, got 4", step, X, T, 1.0, 2.0)
     assert [o[1] for o in error.operands] == ["x f32[batch,3]", "t i32[batch]", "scale f32[]"]
-    refuse(errors.NameError, "forward: input t, scale is missing", step, X)
+    refuse(errors.NameError, "forward: inputs t, scale are missing", step, X)
     refuse(errors.NameError, "input x is given twice", step, X, T, x=X)
     error = refuse(errors.NameError, "has no input scales", step, X, T, scales=1.0)
     assert error.hint == "did you mean scale?"

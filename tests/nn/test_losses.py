@@ -86,7 +86,7 @@ def test_a_label_out_of_range_fails_and_updates_nothing(label: int, dtype: str) 
     t = gx.input("t", (3,), dtype=dtype)
     loss = nn.softmax_cross_entropy(np.ones((3, 2), "float32") @ w, t).mean()
     step = gx.compile([t], loss, updates=gx.optim.SGD(0.1).minimize(loss), target="interpret")
-    with pytest.raises(RuntimeCheckError, match=r"a label is outside 0\.\.4-1"):
+    with pytest.raises(RuntimeCheckError, match=r"a label is outside 0 to 3"):
         step(np.array([0, label, 1], dtype))
     np.testing.assert_array_equal(w.value, 1.0)
     step(np.array([0, 3, 1], dtype))
