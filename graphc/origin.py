@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_BACKENDS = ("graphc_llvm", "graphc_cuda")  # they call us back: no lines of the user's either
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,15 @@ def find_origin() -> Origin:
     outermost = frame
     while frame is not None:
         filename = frame.f_code.co_filename
-        if not filename.startswith(_PACKAGE):
+        if not filename.startswith(_PACKAGE) and not _is_backend(frame.f_globals):
             return Origin(filename, frame.f_lineno)
         outermost = frame
         frame = frame.f_back  # type: ignore[assignment]
     return Origin(outermost.f_code.co_filename, outermost.f_lineno)
+
+
+def _is_backend(names: dict[str, Any]) -> bool:
+    return str(names.get("__name__")).partition(".")[0] in _BACKENDS
 
 
 @contextmanager
