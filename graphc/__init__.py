@@ -33,6 +33,7 @@ _HOMES = {
     "hvp": "autodiff",
     "jacobian": "autodiff",
     "hessian": "autodiff",
+    "vmap": "autodiff",
     "check_gradients": "autodiff",
     "custom_gradient": "autodiff",
     "substitute": "rebuild",

@@ -80,6 +80,30 @@ def inherit(origin: Origin | None = None, part: str | None = None) -> Iterator[N
         _context.reset(token)
 
 
+_drawn: ContextVar[list[object] | None] = ContextVar("graphc_drawn", default=None)
+
+
+@contextmanager
+def drawing() -> Iterator[list[Any]]:
+    """Collect the nodes of random bits that are drawn inside the block (see `note_drawn`)."""
+    outer = _drawn.get()
+    nodes: list[Any] = []
+    token = _drawn.set(nodes)
+    try:
+        yield nodes
+    finally:
+        _drawn.reset(token)
+        if outer is not None:
+            outer.extend(nodes)
+
+
+def note_drawn(node: object) -> None:
+    """Tell the loop whose body is being traced, if there is one, that random bits are drawn."""
+    nodes = _drawn.get()
+    if nodes is not None:
+        nodes.append(node)
+
+
 @contextmanager
 def name_scope(name: str) -> Iterator[str]:
     """Prefix the names made inside the block with `name/`; yields the whole prefix."""

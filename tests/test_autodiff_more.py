@@ -72,10 +72,12 @@ def test_jacobian_by_rows_and_by_columns(shape):
     np.testing.assert_allclose(wide, want.sum(axis=0), atol=1e-12)
 
 
-def test_jacobian_needs_known_sizes():
-    x = gx.input("x", ("n",))
-    with pytest.raises(errors.UnsupportedError, match=r"needs known sizes, got f32\[n\]"):
-        gx.jacobian(x, x)
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_jacobian_of_unknown_sizes(n):
+    x = gx.input("x", ("n", 2), "float64")
+    a = RNG.normal(size=(n, 2))
+    (got,) = evaluate([gx.jacobian((x * x).sum(axis=1), x)], {x: a})
+    np.testing.assert_array_equal(got, np.eye(n)[:, :, None] * 2 * a)
 
 
 # ------------------------------------------------------------------ custom gradients

@@ -13,10 +13,11 @@ import graphc as gx
 
 EXPECTED = (
     "dim", "input", "parameter", "constant", "seed", "name_scope", "Tensor", "Parameter",
-    "grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "check_gradients", "custom_gradient",
-    "stop_gradient", "substitute", "compile", "CompiledFunction", "dot", "summary", "fit",
-    "History", "save", "load", "callbacks", "data", "errors", "init", "nn", "optim", "random",
-    "schedules", "regularizers", "exp", "sum", "matmul", "where", "float32", "bool", "pi", "inf",
+    "grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "vmap", "check_gradients",
+    "custom_gradient", "stop_gradient", "substitute", "compile", "CompiledFunction", "dot",
+    "summary", "fit", "History", "save", "load", "callbacks", "data", "errors", "init", "nn",
+    "optim", "random", "schedules", "regularizers", "exp", "sum", "matmul", "where", "float32",
+    "bool", "pi", "inf",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from graphc.autodiff.check import GradientReport, check_gradients
 from graphc.autodiff.custom import custom_gradient
 from graphc.autodiff.forward import hessian, hvp, jacobian, jvp
 from graphc.autodiff.reverse import grad, vjp
+from graphc.autodiff.vmap import vmap
 
 __all__ = [
     "GradientReport",
@@ -15,4 +16,5 @@ __all__ = [
     "jacobian",
     "jvp",
     "vjp",
+    "vmap",
 ]

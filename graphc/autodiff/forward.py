@@ -8,7 +8,8 @@ from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.autodiff.reverse import grad, vjp
-from graphc.errors import ArgumentError, GradientError, UnsupportedError
+from graphc.autodiff.vmap import vmap
+from graphc.errors import ArgumentError, GradientError
 from graphc.ops import leaf
 from graphc.rebuild import substitute
 from graphc.structure import flatten, flatten_like, map_structure
@@ -42,7 +43,7 @@ def hvp(loss: Tensor, wrt: Any, vectors: Any) -> Any:
 
 def jacobian(outputs: Any, wrt: Any) -> Any:
     """All derivatives of `outputs` by `wrt`: for every output a structure like `wrt`, of tensors
-    with shape output.shape + x.shape. Needs sizes that are known.
+    with shape output.shape + x.shape.
     """
     return map_structure(
         lambda y: map_structure(lambda x: _jacobian(lift(y), x), wrt),
@@ -56,35 +57,23 @@ def hessian(loss: Tensor, wrt: Any) -> Any:
 
 
 def _jacobian(y: Tensor, x: Tensor) -> Tensor:
-    """By rows or by columns, whichever are fewer."""
-    rows, columns = _count(y), _count(x)
-    if not rows or not columns:
-        return fn.zeros((*y.shape, *x.shape), dtype=x.dtype)
-    if rows <= columns:
-        lines = [vjp(y, x, basis, unreachable="zero") for basis in _basis(y, rows)]
-        return fn.reshape(fn.stack(lines, axis=0), (*y.shape, *x.shape))
-    lines = [jvp(y, x, basis) for basis in _basis(x, columns)]
-    return fn.reshape(fn.stack(lines, axis=-1), (*y.shape, *x.shape))
-
-
-def _count(x: Tensor) -> int:
+    """By rows or by columns, whichever are fewer; by rows where that is not known."""
     if not isinstance(x, Tensor):
         raise ArgumentError(
             f"jacobian: needs tensors, got {type(x).__name__}", origin=origins.find_origin()
         )
-    if not isinstance(x.size, int):
-        raise UnsupportedError(
-            f"jacobian: needs known sizes, got {x.type}",
-            operands=graphs.describe((x.node,)),
-            origin=origins.find_origin(),
-        )
-    return x.size
+    shape, rows, columns = (*y.shape, *x.shape), y.size, x.size
+    if isinstance(rows, int) and isinstance(columns, int) and columns < rows:
+        lines = vmap(lambda dx: jvp(y, x, dx), out_axes=-1)(_basis(x))
+    else:
+        lines = vmap(lambda dy: vjp(y, x, dy, unreachable="zero"))(_basis(y))
+    result: Tensor = fn.reshape(lines, shape)
+    return result
 
 
-def _basis(x: Tensor, count: int) -> list[Tensor]:
-    """One tensor like x for each element, 1 there and 0 elsewhere."""
-    index = fn.arange(count)
-    return [fn.reshape(fn.astype(index == i, x.dtype), x.shape) for i in range(count)]
+def _basis(x: Tensor) -> Tensor:
+    """For each element of x, along a new first axis, 1 there and 0 elsewhere."""
+    return fn.reshape(fn.eye(x.size, dtype=x.dtype), (x.size, *x.shape))
 
 
 def _like(x: Any, value: Any, what: str) -> Tensor:

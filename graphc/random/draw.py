@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc import functions as fn
 from graphc import naming, symbols
+from graphc import origin as origins
 from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError
 from graphc.ops import leaf
@@ -31,7 +32,9 @@ def bits(shape: Shape, name: str | None = None, kind: str = "bits") -> Tensor:
 def stream(shape: Shape, full: str) -> Tensor:
     """The bits of the stream with this whole name, uint32."""
     sizes = symbols.check_shape(f"random {full}", shape, dims=True)
-    return lift_op(leaf.RandomBits(sizes, stream_of(full)), name=full)
+    drawn = lift_op(leaf.RandomBits(sizes, stream_of(full)), name=full)
+    origins.note_drawn(drawn.node)
+    return drawn
 
 
 def uniform(
