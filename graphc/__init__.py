@@ -37,6 +37,8 @@ _HOMES = {
     "check_gradients": "autodiff",
     "custom_gradient": "autodiff",
     "substitute": "rebuild",
+    # control flow
+    "scan": "functions.control",
     # compile and run
     "compile": "function",
     "CompiledFunction": "function",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from graphc.graph import Graph, Node
 from graphc.ops.leaf import Constant, Parameter
+from graphc.ops.loop import Body
 
 
 def graph_bytes(graph: Graph) -> bytes:
@@ -38,8 +39,15 @@ def _op_text(node: Node) -> str:
         return f"constant {op.value.dtype.str} {digest}"
     if isinstance(op, Parameter):
         return f"parameter {op.label} {op.trainable}"
-    fields = ",".join(f"{k}={getattr(op, k)!r}" for k in op.__dataclass_fields__)
+    fields = ",".join(f"{k}={_value_text(getattr(op, k))}" for k in op.__dataclass_fields__)
     return f"{type(op).__module__}.{type(op).__qualname__}[{fields}]"
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, Body):
+        outputs = tuple((str(i), n) for i, n in enumerate(value.outputs))
+        return hashlib.sha256(graph_bytes(Graph(value.inputs, outputs))).hexdigest()
+    return repr(value)
 
 
 @cache

@@ -22,6 +22,7 @@ from graphc.errors import (
 from graphc.graph import Graph, Node, describe, topological
 from graphc.ops import leaf
 from graphc.ops.base import Array, Op
+from graphc.ops.loop import Body, Scan
 from graphc.symbols import current_seed
 from graphc.tensor import Parameter, Tensor
 from graphc.types import TensorType, find_dtype
@@ -83,6 +84,7 @@ class Interpreter:
     def __init__(self, dims: Mapping[str, int], rng: Random) -> None:
         self.dims = dims
         self.seed, self.step = rng
+        self._loops: dict[tuple[Body, tuple[Node, ...]], list[Array]] = {}
 
     def run(self, roots: Iterable[Node], given: Mapping[Node, Array]) -> list[Array]:
         """The values of the roots; `given` holds those of inputs (and of any other node)."""
@@ -128,6 +130,8 @@ class Interpreter:
         match node.op:
             case leaf.Input():
                 raise _missing(node)
+            case Scan():
+                return self._scan(node, node.op, arrays)
             case leaf.Parameter():
                 return _parameter(node).memory
             case leaf.SizeOf(size=size):
@@ -141,6 +145,30 @@ class Interpreter:
                 sizes = tuple(evaluate_size(s, self.dims) for s in shape)
                 return random_bits(self.seed, self.step, stream, sizes)
         return concretise(node.op, self.dims).evaluate(*arrays)
+
+    def _scan(self, node: Node, op: Scan, arrays: list[Array]) -> Array:
+        """One result of a loop; the loop runs once for all results of equal bodies."""
+        key = op.body, node.inputs
+        if key not in self._loops:
+            self._loops[key] = self._run_loop(op, arrays)
+        return self._loops[key][op.index]
+
+    def _run_loop(self, op: Scan, arrays: list[Array]) -> list[Array]:
+        length = evaluate_size(op.length, self.dims)
+        carries, read = arrays[: op.carries], arrays[op.carries + op.scanned :]
+        stacks = arrays[op.carries : op.carries + op.scanned]
+        outputs = op.body.outputs
+        rows = [
+            np.zeros((length, *concrete(n.type, self.dims).shape), n.type.dtype.numpy)
+            for n in outputs[op.carries :]
+        ]
+        for i in reversed(range(length)) if op.reverse else range(length):
+            given = [*carries, *(s[i] for s in stacks), *read]
+            found = self.run(outputs, dict(zip(op.body.inputs, given)))
+            carries = found[: op.carries]
+            for stack, row in zip(rows, found[op.carries :]):
+                stack[i] = row
+        return [*carries, *rows]
 
     def _check_dims(self, node: Node) -> None:
         for dim in node.type.dims():
@@ -172,10 +200,22 @@ def _concrete(value: Any, dims: Mapping[str, int]) -> Any:
     if isinstance(value, TensorType):
         shape = _concrete(value.shape, dims)
         return value if shape is value.shape else value.with_shape(shape)
+    if isinstance(value, Body):
+        return _concrete_body(value, dims)
     if not isinstance(value, tuple):
         return value
     new = tuple(_concrete(item, dims) for item in value)
     return value if all(a is b for a, b in zip(new, value)) else new
+
+
+def _concrete_body(body: Body, dims: Mapping[str, int]) -> Body:
+    new: dict[Node, Node] = {}
+    for node in (*body.inputs, *body.nodes):
+        if node not in new:
+            op, inputs = concretise(node.op, dims), tuple(new[i] for i in node.inputs)
+            type = op.infer(*(i.type for i in inputs))
+            new[node] = Node(op, inputs, type, node.origin, node.part, node.name)
+    return Body(tuple(new[n] for n in body.inputs), tuple(new[n] for n in body.outputs))
 
 
 def _needed(roots: Sequence[Node], given: Mapping[Node, Array]) -> list[Node]:

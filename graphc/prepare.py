@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from graphc.graph import Graph, Node
 from graphc.ordering import order
-from graphc.schedule import CONSTANT, PARAMETER, PREPARED, TEMPORARY, Call, Storage
+from graphc.schedule import CONSTANT, PARAMETER, PREPARED, TEMPORARY, Call, Storage, relocate
 
 
 def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...], list[Call]]:
@@ -34,8 +34,8 @@ def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...]
         return (), late
     kept = {s for c in late for s in c.reads if s in makers and fixed[makers[s]]}
     renamed = {s: replace(s, role=PREPARED) for s in kept}
-    prepare, _ = order([_with(c, renamed) for c in early])
-    return prepare, [_with(c, renamed) for c in late]
+    prepare, _ = order([relocate(c, renamed) for c in early])
+    return prepare, [relocate(c, renamed) for c in late]
 
 
 def _is_fixed(
@@ -46,12 +46,6 @@ def _is_fixed(
     if storage.role == CONSTANT:
         return True
     return storage.role == TEMPORARY and storage in makers and fixed[makers[storage]]
-
-
-def _with(call: Call, renamed: dict[Storage, Storage]) -> Call:
-    arguments = tuple(renamed.get(s, s) for s in call.arguments)
-    pairs = tuple(p for p in call.in_place if not set(p) & set(renamed))
-    return replace(call, arguments=arguments, in_place=pairs)
 
 
 def topological_calls(calls: Sequence[Call], makers: dict[Storage, Call]) -> list[Call]:

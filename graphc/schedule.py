@@ -6,16 +6,17 @@ arena small and says where barriers stand; `memory.plan` gives every temporary i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from graphc.dims import Size
 from graphc.graph import Node
 from graphc.loops.ir import Kernel
 from graphc.types import TensorType
 
-# Where a storage's bytes are.
-INPUT, PARAMETER, CONSTANT, OUTPUT, TEMPORARY, PREPARED, RNG = (
-    "input", "parameter", "constant", "output", "temporary", "prepared", "rng",
+# Where a storage's bytes are. A window is a row of another storage that depends on the iteration.
+INPUT, PARAMETER, CONSTANT, OUTPUT, TEMPORARY, PREPARED, RNG, WINDOW = (
+    "input", "parameter", "constant", "output", "temporary", "prepared", "rng", "window",
 )  # fmt: skip
 
 
@@ -64,6 +65,56 @@ class Call:
     def commits(self) -> bool:
         """Whether a persistent value is written."""
         return any(s.role == PARAMETER for s in self.writes)
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Row `step + ahead` of a storage (of `length - 1 - step` with `backward`), modulo its rows."""
+
+    base: Storage
+    ahead: int = 0
+    backward: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LoopCall(Call):
+    """Calls repeated `length` times, with calls once before and after.
+
+    `windows` says where the storages of role WINDOW are; in `before`, step is 0, in `after` it
+    is `length`. All threads meet before the positions of `barriers` in `repeated`, between the
+    parts and after every iteration. The kernel names what the whole loop touches.
+    """
+
+    before: tuple[Call, ...] = ()
+    repeated: tuple[Call, ...] = ()
+    after: tuple[Call, ...] = ()
+    barriers: frozenset[int] = frozenset()
+    windows: Mapping[Storage, Window] = field(default_factory=dict)
+    length: Size = 0
+
+    @property
+    def inner(self) -> tuple[Call, ...]:
+        """The calls of all parts."""
+        return self.before + self.repeated + self.after
+
+
+def relocate(call: Call, places: Mapping[Storage, Storage]) -> Call:
+    """The call on other storages; those that `places` does not name stay."""
+    moved = replace(
+        call,
+        arguments=tuple(places.get(s, s) for s in call.arguments),
+        in_place=tuple(p for p in call.in_place if p[0] not in places and p[1] not in places),
+    )
+    if not isinstance(moved, LoopCall):
+        return moved
+    windows = {s: replace(w, base=places.get(w.base, w.base)) for s, w in moved.windows.items()}
+    return replace(
+        moved,
+        before=tuple(relocate(c, places) for c in moved.before),
+        repeated=tuple(relocate(c, places) for c in moved.repeated),
+        after=tuple(relocate(c, places) for c in moved.after),
+        windows=windows,
+    )
 
 
 @dataclass(frozen=True, eq=False)

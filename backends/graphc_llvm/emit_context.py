@@ -21,13 +21,20 @@ from graphc_llvm.values import Value
 class Lane:
     """The axis that runs along vectors: lane l is at the axis' value + l.
 
-    `mask` tells which lanes exist (None: all). The axis' value is a multiple of `multiple`.
+    `mask` tells which lanes exist (None: all); `count` is how many these are, where that is
+    known. The axis' value is a multiple of `multiple`.
     """
 
     axis: Axis
     width: int
     mask: Value | None = None
     multiple: int = 1
+    count: int | None = None
+
+    @property
+    def existing(self) -> int | None:
+        """How many lanes exist, where that is known."""
+        return self.width if self.mask is None else self.count
 
 
 CURRENT, TOTAL, STEPS = "current", "total", "steps"

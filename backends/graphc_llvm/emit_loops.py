@@ -37,7 +37,7 @@ from graphc_llvm.emit_reduce import (
 )
 from graphc_llvm.emit_transpose import Squares, emit_squares, find_squares
 from graphc_llvm.emit_value import evaluate, single
-from graphc_llvm.emit_width import holds_loops, lanes_at_once, narrow_width
+from graphc_llvm.emit_width import holds_loops, is_tiny, lanes_at_once, narrow_width
 from graphc_llvm.text import Operand
 from graphc_llvm.values import Value
 
@@ -157,6 +157,10 @@ def _repeat(
             emit_block(c, loop.body)
         return texts(slots)
 
+    if c.lane is not None and isinstance(begin, int) and isinstance(end, int) and is_tiny(c, loop):
+        for index in range(begin, end, step):
+            body(index, texts(slots))
+        return
     restore(slots, c.builder.loop(loop.axis.name, begin, end, step, carried(slots), body))
 
 
@@ -200,9 +204,9 @@ def _rest(c: Context, loop: Loop, begin: Operand, end: Operand, width: int) -> N
         left = c.builder.sub(end, index, "left")
         if isinstance(left, int):
             mask = c.emit.vector_of([lane < left for lane in range(width)], bool_)
-        else:
-            numbers = c.emit.vector_of(range(width), int32)
-            mask = c.emit.lt(numbers, c.emit.cast(Value(left, int64), int32))
+            return Lane(loop.axis, width, mask, count=left)
+        numbers = c.emit.vector_of(range(width), int32)
+        mask = c.emit.lt(numbers, c.emit.cast(Value(left, int64), int32))
         return Lane(loop.axis, width, mask)
 
     _repeat(c, loop, begin, end, width, lane_at)

@@ -25,9 +25,8 @@ def load(c: Context, expr: Load, evaluate: Evaluate) -> Value:
         value = reader.single(at.pointer, where)
     elif at.offsets is None and at.stride == 1:
         value = reader.neighbours(at.pointer, _existing(c, where))
-    elif at.offsets is None and where is None and _whole(c):
-        near = isinstance(at.stride, int) and -1 <= at.stride <= _NEAR
-        value = reader.woven(at.pointer, at.stride) if near else reader.strided(at)
+    elif at.offsets is None and where is None and c.lane and c.lane.existing is not None:
+        value = reader.strided(at, c.lane.existing)
     else:
         value = reader.gathered(at, _existing(c, where))
     if expr.dtype.kind != "b":
@@ -46,10 +45,6 @@ def _exists(c: Context, expr: Load) -> bool:
 def pinned(c: Context, buffer: Buffer) -> int:
     """The outermost level at which a buffer may be read on behalf of this place."""
     return max(c.pins.get(buffer, 0), c.builder.speculation_level)
-
-
-def _whole(c: Context) -> bool:
-    return c.lane is not None and c.lane.mask is None
 
 
 def _existing(c: Context, where: Value | None) -> Value | None:
@@ -113,42 +108,43 @@ class _Reader:
         )
         return Value(self._define(text, (pointer, lanes)), self.dtype, width)
 
-    def woven(self, pointer: str, stride: Operand) -> Value:
-        """Elements a few apart, or backwards: whole vectors up to the last one, and shuffles."""
-        assert isinstance(stride, int)
-        width, type = lane_width(self.c), vector(self.type, lane_width(self.c))
-        parts = abs(stride)
-        # the last vector ends with the last element, so that nothing behind it is read
-        starts = [min(k * width, (parts - 1) * (width - 1)) for k in range(parts)]
-        offsets = [lane * parts for lane in range(width)]
-        if stride < 0:
-            starts, offsets = [1 - width], list(range(0, -width, -1))
-        result, kept = "poison", 0
-        for number, begin in enumerate(starts):
-            place = self.f.gep(pointer, self.type, begin, self.hint)
-            text = f"load {type}, ptr {place}, align {self.align}"
-            more = self._define(text, (place,))
-            last = number == len(starts) - 1
-            reach = sum(o - begin < width for o in offsets) if not last else width
-            chosen = [
-                lane if lane < kept else width + offsets[lane] - begin if lane < reach else 0
-                for lane in range(width)
-            ]
-            mask = f"<{width} x i32> {elements('i32', chosen)}"
-            woven = f"shufflevector {type} {result}, {type} {more}, {mask}"
-            result = self.f.define(f"{self.hint}.lanes", woven, (result, more))
-            kept = reach
-        return Value(result, self.dtype, width)
-
-    def strided(self, at: Address) -> Value:
-        """Elements a constant distance apart, read one by one."""
-        type, text = vector(self.type, lane_width(self.c)), "poison"
-        for lane in range(lane_width(self.c)):
+    def strided(self, at: Address, count: int) -> Value:
+        """The first `count` elements a constant distance apart."""
+        width = lane_width(self.c)
+        if at.stride == -1 and count == width:
+            return self._woven(at.pointer, list(range(0, -width, -1)), 1 - width)
+        if isinstance(at.stride, int) and 1 < at.stride <= _NEAR:
+            offsets = [at.stride * lane for lane in range(count)]
+            if offsets[-1] + 1 >= width:
+                return self._woven(at.pointer, offsets, 0)
+        type, text = vector(self.type, width), "zeroinitializer"
+        for lane in range(count):
             place = self.f.gep(at.pointer, self.type, self.f.mul(at.stride, lane), self.hint)
             one = self._scalar(place).text
             inserted = f"insertelement {type} {text}, {self.type} {one}, i64 {lane}"
             text = self.f.define(f"{self.hint}.lanes", inserted, (text, one))
-        return Value(text, self.dtype, lane_width(self.c))
+        return Value(text, self.dtype, width)
+
+    def _woven(self, pointer: str, offsets: list[int], first: int) -> Value:
+        """Elements near each other: whole vectors from `first` to the last one, and shuffles."""
+        width, type = lane_width(self.c), vector(self.type, lane_width(self.c))
+        # the last vector ends with the last element, so that nothing behind it is read
+        final = max(offsets) + 1 - width
+        starts = [*range(first, final, width), final]
+        source = [min((o - first) // width, len(starts) - 1) for o in offsets]
+        result = "poison"
+        for number, start in enumerate(starts):
+            text = f"load {type}, ptr {self.f.gep(pointer, self.type, start, self.hint)}"
+            more = self._define(f"{text}, align {self.align}", (pointer,))
+            chosen = [lane if source[lane] < number else 0 for lane in range(len(offsets))]
+            for lane, offset in enumerate(offsets):
+                if source[lane] == number:
+                    chosen[lane] = width + offset - start
+            chosen += [0] * (width - len(chosen))
+            mask = f"<{width} x i32> {elements('i32', chosen)}"
+            woven = f"shufflevector {type} {result}, {type} {more}, {mask}"
+            result = self.f.define(f"{self.hint}.lanes", woven, (result, more))
+        return Value(result, self.dtype, width)
 
     def gathered(self, at: Address, mask: Value | None) -> Value:
         """Elements anywhere."""

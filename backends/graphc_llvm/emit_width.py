@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from graphc.loops.ir import (
     LANES,
     Apply,
@@ -15,12 +17,16 @@ from graphc.loops.ir import (
     walk,
 )
 from graphc.loops.scalar import PRIMITIVES
+from graphc_llvm.contract_index import axes_of
+from graphc_llvm.emit_context import Context
 from graphc_llvm.target import Target
 
 # beyond this many primitive operations one vector already keeps the units busy
 _HEAVY = 40
 # registers that the lanes of one value may fill
 _REGISTERS = 4
+# operations that a loop may be written out as
+_WRITTEN_OUT = 32
 # so many elements come from one vector of Philox counters
 RANDOM_WIDTH = 64
 _COSTS = {"div": 4, "sqrt": 6, "rem": 8, "cast": 1, "philox": 16}
@@ -44,6 +50,17 @@ def lanes_at_once(loop: Loop, target: Target, trips: int | None) -> int:
     while trips is not None and width > max(trips, LANES):
         width //= 2
     return width
+
+
+def is_tiny(c: Context, loop: Loop) -> bool:
+    """True for loops within lanes that are written out: the windows of pooling, say."""
+    trips = c.trips(loop)
+    inner = [stmt for stmt in walk(loop.body) if isinstance(stmt, Loop)]
+    counts = [trips, *(c.trips(each) for each in inner)]
+    if any(count is None for count in counts) or any(axes_of(each.extent) for each in inner):
+        return False
+    times = prod(count for count in counts if count is not None)
+    return times * max(1, weigh(loop.body)[0]) <= _WRITTEN_OUT
 
 
 def holds_loops(loop: Loop) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphc import graph as graphs
@@ -10,6 +11,7 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, GradientError, VerifyError
 from graphc.graph import Node, topological
 from graphc.ops.elementwise import Add
+from graphc.ops.loop import Scan, loop_key, merged
 from graphc.structure import flatten, flatten_like
 from graphc.tensor import Tensor, face, lift, literal, zeros_like
 
@@ -53,6 +55,7 @@ class Backward:
         self.wrt = frozenset(wrt)
         self.cotangents: dict[Node, Tensor] = {}
         self.carries = self._carrying()
+        self._loops = self._results_of_loops()
 
     def _carrying(self) -> set[Node]:
         """The nodes that have a tensor of `wrt` among or beneath their inputs."""
@@ -71,19 +74,43 @@ class Backward:
             with origins.inherit(part=origins.BACKWARD):
                 self._add(root, face(start))
         for node in reversed(self.order):
-            if node in self.carries and node in self.cotangents:
+            if node in self.carries and self._has_cotangent(node):
                 with origins.inherit(node.origin, origins.BACKWARD):
                     self._visit(node)
+
+    def _has_cotangent(self, node: Node) -> bool:
+        if not isinstance(node.op, Scan):
+            return node in self.cotangents
+        group = self._loops[loop_key(node)]
+        return group[0] is node and any(n in self.cotangents for n in group)
 
     def _visit(self, node: Node) -> None:
         """Give every input of a node its share."""
         inputs = [face(i) for i in node.inputs]
-        shares = node.op.vjp(face(node), self.cotangents[node], *inputs)
+        if isinstance(node.op, Scan):
+            shares = self._loop_shares(node, inputs)
+        else:
+            shares = node.op.vjp(face(node), self.cotangents[node], *inputs)
         if len(shares) != len(inputs):
             raise VerifyError(f"{node!r}: vjp gave {len(shares)} values for {len(inputs)} inputs")
         for i, share in zip(node.inputs, shares):
             if share is not None and (i in self.carries or i in self.wrt):
                 self._add(i, share)
+
+    def _results_of_loops(self) -> dict[tuple[Any, ...], list[Node]]:
+        found: dict[tuple[Any, ...], list[Node]] = {}
+        for node in self.order:
+            if isinstance(node.op, Scan):
+                found.setdefault(loop_key(node), []).append(node)
+        return found
+
+    def _loop_shares(self, node: Node, inputs: list[Tensor]) -> tuple[Tensor | None, ...]:
+        """All results of a loop are differentiated together."""
+        group = [n for n in self._loops[loop_key(node)] if n in self.cotangents]
+        ops = [n.op for n in group if isinstance(n.op, Scan)]
+        body, indices = merged(ops)
+        given = [self.cotangents[n] for n in group]
+        return replace(ops[0], body=body).vjp_together(indices, given, inputs)
 
     def _add(self, node: Node, share: Tensor) -> None:
         if share.type != node.type:

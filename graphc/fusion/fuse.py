@@ -10,16 +10,20 @@ from graphc.dims import Size, product
 from graphc.fusion.axes import base_of, through_views
 from graphc.fusion.contraction import lower_contraction
 from graphc.fusion.grouping import CONTRACTION, SPECIAL, Group, Grouping, is_computed
+from graphc.fusion.loop import lower_loop
 from graphc.fusion.materialise import materialise
+from graphc.fusion.nests import close_loops, load, lower_copy, open_loops
+from graphc.fusion.rowwise import find_puts, lower_check, lower_put_into, moved_bytes
 from graphc.fusion.rows import Lowering, RowKernel, stage_levels
-from graphc.fusion.nests import lower_copy
 from graphc.fusion.special import lower_special
 from graphc.fusion.values import Checks, Values
 from graphc.fusion.whole import WholeReduction, is_whole, reduced_variables
 from graphc.graph import Graph, Node
 from graphc.loops.ir import Buffer, Expr, Load, Store, expressions, operands, walk
 from graphc.ops.base import Elementwise, Gather, Reduce, Scatter, View
+from graphc.ops.indexing import FirstSame
 from graphc.ops.leaf import Constant, Iota, Parameter, RandomBits
+from graphc.ops.loop import Scan
 from graphc.ops.view import Pad
 from graphc.schedule import (
     CONSTANT,
@@ -50,25 +54,28 @@ class Fused:
 
 def fuse(graph: Graph) -> Fused:
     """Compile a graph to loop-level kernels."""
-    return _Fusion(graph).run()
+    return Fusion(graph).run()
 
 
-class _Fusion:
-    def __init__(self, graph: Graph) -> None:
+class Fusion:
+    """A graph being fused; the body of a loop is an inner one with the same names and checks."""
+
+    def __init__(self, graph: Graph, outer: Fusion | None = None) -> None:
         self.graph = graph
         self.grouping = Grouping(graph)
         self.stored, self.inlined = materialise(graph, self.grouping)
-        self.checks = Checks()
-        self.rng = Storage("rng", TensorType(uint32, (4,)), RNG)
+        self.checks = outer.checks if outer else Checks()
+        self.rng = outer.rng if outer else Storage("rng", TensorType(uint32, (4,)), RNG)
         self.storage: dict[Node, Storage] = {}
         self.targets: dict[Node, tuple[Storage, ...]] = {}
         self.copies: list[tuple[Node, Storage]] = []
         self.calls: list[Call] = []
         self._aside: dict[Node, Storage] = {}  # old values of parameters that are copied
         self._copied_from_aside: set[Storage] = set()
-        self._names: dict[str, int] = {}
+        self._names: dict[str, int] = outer._names if outer else {}
         self._reading_groups = self._groups_by_leaf()
-        self._checking = {self.grouping.group_of[n]: None for n in graph.nodes if may_fail(n)}
+        self._puts = find_puts(graph, self.grouping, self.inlined)
+        self._checking = self._groups_that_check()
 
     def run(self) -> Fused:
         """All kernels of the graph."""
@@ -89,11 +96,39 @@ class _Fusion:
     # -- storages -------------------------------------------------------------------
 
     def _leaf(self, node: Node, role: str) -> Storage:
-        name = self._unique(identifier(node.name or node.op.name))
+        name = self.unique(identifier(node.name or node.op.name))
         self.storage[node] = Storage(name, node.type, role, node)
         return self.storage[node]
 
-    def _unique(self, name: str) -> str:
+    def inner(self, graph: Graph) -> Fused:
+        """The kernels of a loop's body."""
+        return Fusion(graph, self).run()
+
+    def bytes_of(self, node: Node) -> Storage:
+        """Where a value lies as a whole, in order; views are copied."""
+        found = self.storage.get(node)
+        if found is None:
+            found = Storage(self.unique(identifier(node.op.name)), node.type, TEMPORARY, node)
+            self.calls.append(self.copy_call(node, found))
+            self.storage[node] = found
+        return found
+
+    def copy_call(self, node: Node, storage: Storage) -> Call:
+        """A call that stores every element of a node."""
+        values = self._values(())
+        lower_copy(node, storage, values)
+        return self._call(values, [], "copy", node.part)
+
+    def copy_bytes(self, source: Storage, target: Storage) -> Call:
+        """A call that copies one storage to another one."""
+        values = self._values(())
+        at = open_loops(values, target.type.shape)
+        values.store(target, at, load(values, source, at))
+        close_loops(values, at, target.type.shape)
+        return self._call(values, [], "copy", "forward")
+
+    def unique(self, name: str) -> str:
+        """A name that no other storage or kernel has."""
         count = self._names.get(name, 0)
         self._names[name] = count + 1
         return f"{name}_{count}" if count else name
@@ -101,7 +136,7 @@ class _Fusion:
     def _place_outputs(self) -> tuple[Storage, ...]:
         outputs = []
         for name, node in self.graph.outputs:
-            storage = Storage(self._unique(identifier(f"out_{name}")), node.type, OUTPUT, node)
+            storage = Storage(self.unique(identifier(f"out_{name}")), node.type, OUTPUT, node)
             outputs.append(storage)
             if is_computed(node):
                 self.targets[node] = (*self.targets.get(node, ()), storage)
@@ -116,11 +151,26 @@ class _Fusion:
             place = self.storage[parameter]
             if value is parameter:
                 continue
-            if is_computed(value) and self._may_update(parameter, value):
+            if value in self._puts and self._is_last(parameter, value):
+                self.targets[value] = (place,)
+                self._come_after_readers(parameter, self.grouping.group_of[value])
+            elif is_computed(value) and self._may_update(parameter, value):
                 self.targets[value] = (*self.targets.get(value, ()), place)
                 self._come_after_readers(parameter, self.grouping.group_of[value])
             else:
                 self.copies.append((value, place))
+
+    def _groups_that_check(self) -> dict[Group, None]:
+        """The groups whose kernels check data, or on which a check made apart depends."""
+        checking = [n for n in self.graph.nodes if may_fail(n) and n not in self._puts]
+        indices = [base_of(n.inputs[1]) for n in self._puts]
+        group_of = self.grouping.group_of
+        return {group_of[n]: None for n in checking + indices if n in group_of}
+
+    def _is_last(self, parameter: Node, value: Node) -> bool:
+        """Whether nothing that comes before the write needs what the kernel makes."""
+        needing = self.grouping.needing(self.grouping.group_of[value])
+        return not any(g in needing for g in self._first(parameter))
 
     def _first(self, parameter: Node) -> dict[Group, None]:
         """What comes before a parameter is overwritten: who reads the old value, every check."""
@@ -150,8 +200,7 @@ class _Fusion:
         for node in group.nodes:
             if not self._reads_at(node, parameter, own, self.grouping.axes(node), seen):
                 return False
-        needing = self.grouping.needing(group)
-        if any(g in needing for g in self._first(parameter)):
+        if not self._is_last(parameter, value):
             return False
         return not any(parameter is base_of(root) for _, root in self.graph.outputs)
 
@@ -197,7 +246,7 @@ class _Fusion:
             if node in self.storage:
                 continue  # an output is readable where it is
             if not placed or self._read_outside(node):
-                name = self._unique(identifier(node.name or node.op.name))
+                name = self.unique(identifier(node.name or node.op.name))
                 self.storage[node] = Storage(name, node.type, TEMPORARY, node)
                 self.targets[node] = (self.storage[node], *placed)
 
@@ -215,7 +264,7 @@ class _Fusion:
             base = base_of(node)
             if place.role == PARAMETER and base in updated:
                 if base not in self._aside:
-                    name = self._unique(f"old_{self.storage[base].name}")
+                    name = self.unique(f"old_{self.storage[base].name}")
                     aside = Storage(name, base.type, TEMPORARY, base)
                     self._aside[base] = aside
                     result.append((base, aside))
@@ -234,9 +283,11 @@ class _Fusion:
     def _lower(self, group: Group) -> None:
         self._prune(group)
         lowering = self._lowering()
+        if isinstance(group.nodes[0].op, Scan):
+            self.calls.append(lower_loop(self, group.nodes))
+            return
         if group.kind == SPECIAL:
-            values = self._values(group.nodes)
-            lower_special(group.nodes[0], self.targets[group.nodes[0]], values)
+            values = self._lower_special(group.nodes[0])
         elif group.kind == CONTRACTION:
             values = self._values(group.nodes)
             values.shared = self._shared(group)
@@ -247,6 +298,23 @@ class _Fusion:
         else:
             values = self._lower_rows(group, lowering)
         self._finish(values, group.nodes)
+
+    def _is_put(self, node: Node) -> bool:
+        """Whether a node's updates are put straight into its parameter."""
+        return node in self._puts and self.targets.get(node) == (self.storage[self._puts[node]],)
+
+    def _lower_special(self, node: Node) -> Values:
+        targets = self.targets[node]
+        if self._is_put(node):
+            values = self._values((node,))
+            lower_check(node, values)
+            self._finish(values, [], name=f"{node.op.name}_check", part=node.part)
+            values = self._values((node,))
+            lower_put_into(node, targets[0], values)
+            return values
+        values = self._values((node,))
+        lower_special(node, targets, values)
+        return values
 
     def _prune(self, group: Group) -> None:
         """Leave out what other kernels compute again and nothing here needs."""
@@ -340,17 +408,18 @@ class _Fusion:
         self._finish(values, [], name="copy", part=node.part)
 
     def _finish(self, values: Values, nodes: list[Node], name: str = "", part: str = "") -> None:
-        kernel, arguments = values.kernel(self._unique(name or kernel_name(nodes)))
+        self.calls.append(self._call(values, nodes, name, part))
+
+    def _call(self, values: Values, nodes: list[Node], name: str, part: str) -> Call:
+        kernel, arguments = values.kernel(self.unique(name or kernel_name(nodes)))
         flops: Size = 0
         for n in nodes:
             flops = flops + n.op.flops(n.type, *(i.type for i in n.inputs))
-        moved: Size = 0
-        for b, s in zip(kernel.arguments, arguments):
-            moved = moved + s.type.nbytes * ((b in kernel.reads) + (b in kernel.writes))
+        times = ((b in kernel.reads) + (b in kernel.writes) for b in kernel.arguments)
+        puts = any(self._is_put(n) for n in nodes)
+        moved = moved_bytes(zip(arguments, times), nodes, puts)
         parts = [n.part for n in nodes] or [part]
-        self.calls.append(
-            Call(kernel, arguments, tuple(nodes), flops, moved, _in_place(values), parts[-1])
-        )
+        return Call(kernel, arguments, tuple(nodes), flops, moved, _in_place(values), parts[-1])
 
 
 def _shows_zeros(node: Node) -> bool:
@@ -423,7 +492,11 @@ def _leaves_of(node: Node, inlined: set[Node]) -> set[Node]:
 
 def may_fail(node: Node) -> bool:
     """Whether the kernel of a node checks data."""
-    return isinstance(node.op, (Gather, Scatter)) or (not node.op.pure and is_computed(node))
+    if isinstance(node.op, Scan):
+        return any(map(may_fail, node.op.body.nodes))
+    if isinstance(node.op, (Gather, Scatter, FirstSame)):
+        return True
+    return not node.op.pure and is_computed(node)
 
 
 def kernel_name(nodes: list[Node]) -> str:

@@ -29,6 +29,7 @@ from graphc.ops.base import (
     View,
 )
 from graphc.ops.leaf import RandomBits
+from graphc.ops.loop import Body, Scan
 
 ROWS, CONTRACTION, SPECIAL = "rows", "contraction", "special"
 UNIFORM_COST = 12  # flops of a number that is not worth a kernel and a barrier
@@ -60,6 +61,7 @@ class Grouping:
         self._roots = {base_of(r) for r in graph.roots}
         self.sizes: list[Size] = []
         self._same: list[int] = []
+        self._loops: dict[tuple[Body, tuple[Node, ...]], Group] = {}
         self._reordered = False  # whether a group may wait for a later one
         self.uniform = find_uniform(graph, self._roots)
         placed = [n for n in graph.nodes if is_computed(n) and n not in self.uniform]
@@ -117,6 +119,9 @@ class Grouping:
 
     def _place(self, node: Node) -> None:
         shape = iteration_shape(node)
+        if isinstance(node.op, Scan):
+            self._place_loop(node)
+            return
         if isinstance(node.op, (Join, Scatter, Ordered)):
             self._start(node, SPECIAL, shape)
             return
@@ -130,6 +135,16 @@ class Grouping:
                 self._merge_others(node, group)
                 return
         self._start(node, ROWS, shape)
+
+    def _place_loop(self, node: Node) -> None:
+        """The results of one loop are one group."""
+        assert isinstance(node.op, Scan)
+        key = node.op.body, node.inputs
+        if key in self._loops:
+            self._join(node, self._loops[key], ())
+        else:
+            self._start(node, SPECIAL, ())
+            self._loops[key] = self.group_of[node]
 
     def _start(self, node: Node, kind: str, shape: tuple[Size, ...]) -> None:
         group = Group(kind, self.position[node])

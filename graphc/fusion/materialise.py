@@ -7,6 +7,7 @@ from graphc.fusion.axes import base_of
 from graphc.fusion.grouping import CHEAP, Grouping
 from graphc.graph import Graph, Node
 from graphc.ops.base import Contract, Elementwise, Gather, Join, Scatter
+from graphc.ops.loop import Scan
 
 STAGED = 2  # flops per element of an operand that a contraction computes while it is packed
 NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
@@ -46,7 +47,7 @@ def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]
 
 def _needs_bytes(reader: Node, node: Node) -> bool:
     """Readers that address memory: tables, scatters, joins."""
-    if isinstance(reader.op, (Scatter, Join)):
+    if isinstance(reader.op, (Scatter, Join, Scan)):
         return True
     return isinstance(reader.op, Gather) and base_of(reader.inputs[0]) is node
 

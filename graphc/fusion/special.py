@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphc.dims import Size
 from graphc.errors import VerifyError
+from graphc.fusion.matrix import lower_matrix
 from graphc.fusion.nests import close_loops, open_loops
 from graphc.fusion.ordered import lower_cumulative, lower_recurrence
 from graphc.fusion.scatter import lower_first_same, lower_put
@@ -13,6 +14,7 @@ from graphc.ops.cumulative import Cumulative, Recurrence
 from graphc.ops.gather import ScatterAdd
 from graphc.ops.indexing import FirstSame, Put
 from graphc.ops.join import Concat
+from graphc.ops.matrix import Matrix
 from graphc.schedule import Storage
 
 
@@ -30,6 +32,8 @@ def lower_special(node: Node, targets: tuple[Storage, ...], values: Values) -> N
             lower_cumulative(node, targets, values)
         case Recurrence():
             lower_recurrence(node, targets, values)
+        case Matrix():
+            lower_matrix(node, targets, values)
         case _:
             raise VerifyError(f"{node} has no lowering")
 

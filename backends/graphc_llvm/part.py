@@ -1,0 +1,273 @@
+"""The schedule as LLVM text: one function that every thread runs, with loops and barriers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from graphc.dims import Size, evaluate
+from graphc.memory import MemoryPlan
+from graphc.schedule import TEMPORARY, Call, LoopCall, Storage, Window
+from graphc_llvm.emit_kernel import EmittedKernel
+from graphc_llvm.runtime.description import ARENA, BUFFERS, SCRATCH, SIZES, TEAM
+from graphc_llvm.text import identifier
+
+NO_FAILURE = -1  # as i32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the code finds everything.
+
+    `slots` are the entries of ctx by storage; `kernel_dims` the runs of dims in `sizes`;
+    `offsets` the temporaries whose arena offsets follow them; `numbers` the sizes that loops
+    need, which come next; the last entry is the bytes of a thread's scratch.
+    """
+
+    slots: Mapping[Storage, int]
+    kernel_dims: tuple[tuple[str, ...], ...]
+    offsets: tuple[Storage, ...]
+    numbers: tuple[Size, ...]
+    scratch: tuple[Size, ...]
+
+    @property
+    def count(self) -> int:
+        """The entries of ctx."""
+        return BUFFERS + len(self.slots)
+
+    def sizes(self, dims: Mapping[str, int], plan: MemoryPlan) -> tuple[int, ...]:
+        """The content of the sizes table for given dims."""
+        values = [dims[name] for run in self.kernel_dims for name in run]
+        offsets = (plan.offsets[s] for s in self.offsets)
+        numbers = (evaluate(n, dims) for n in self.numbers)
+        return (*values, *offsets, *numbers, self.scratch_bytes(dims))
+
+    def scratch_bytes(self, dims: Mapping[str, int]) -> int:
+        """Bytes of scratch that one thread needs."""
+        return max((-(-evaluate(s, dims) // 64) * 64 for s in self.scratch), default=0)
+
+    def dims_at(self, run: tuple[str, ...]) -> int:
+        """Where a run of dims begins in the sizes table."""
+        return sum(map(len, self.kernel_dims[: self.kernel_dims.index(run)]))
+
+    def offset_at(self, storage: Storage) -> int:
+        """Where the offset of a temporary is in the sizes table."""
+        return sum(map(len, self.kernel_dims)) + self.offsets.index(storage)
+
+    def number_at(self, size: Size) -> int:
+        """Where a size is in the sizes table."""
+        first = sum(map(len, self.kernel_dims)) + len(self.offsets)
+        return first + self.numbers.index(size)
+
+    @property
+    def scratch_at(self) -> int:
+        """Where the bytes of a thread's scratch are in the sizes table."""
+        return sum(map(len, self.kernel_dims)) + len(self.offsets) + len(self.numbers)
+
+
+def every_call(calls: Sequence[Call]) -> Iterator[Call]:
+    """The calls of kernels, those inside loops included, loops themselves not."""
+    for call in calls:
+        if isinstance(call, LoopCall):
+            yield from every_call(call.inner)
+        else:
+            yield call
+
+
+def loop_numbers(call: Call) -> Iterator[Size]:
+    """The sizes that the text of a loop needs: its length, rows of windows and their bytes."""
+    if not isinstance(call, LoopCall):
+        return
+    yield call.length
+    for window in call.windows.values():
+        yield window.base.type.shape[0]
+        yield row_bytes(window)
+    for inner in call.inner:
+        yield from loop_numbers(inner)
+
+
+def row_bytes(window: Window) -> Size:
+    """Bytes from one row of the window's base to the next."""
+    type = window.base.type
+    return type.with_shape(type.shape[1:]).nbytes
+
+
+class Part:
+    """Writes one function of a program."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        kernels: Mapping[Call, EmittedKernel],
+        offset: Callable[[Storage], int],
+        dims: Mapping[str, int] | None,
+    ) -> None:
+        self.layout, self.kernels, self.offset, self.dims = layout, kernels, offset, dims
+        self.lines: list[str] = []
+        self.pointer: dict[Storage, str] = {}
+        self.block = "entry"
+        self.count = 0
+
+    def function(
+        self, name: str, calls: Sequence[Call], barriers: frozenset[int], commit: int | None
+    ) -> str:
+        """All calls in order; at position `commit` the step ends if a check has failed."""
+        self._pointers(calls)
+        self._sequence(calls, barriers, commit)
+        self._line("ret void")
+        body = "\n".join(self.lines)
+        head = f"define void @{name}(ptr %ctx, i64 %thread, i64 %threads) nounwind"
+        return f"{head} {{\nentry:\n{body}\n}}"
+
+    # -- lines ------------------------------------------------------------------------
+
+    def _line(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def _fresh(self, hint: str) -> str:
+        self.count += 1
+        return f"%{hint}.{self.count}"
+
+    def _define(self, hint: str, text: str) -> str:
+        name = self._fresh(hint)
+        self._line(f"{name} = {text}")
+        return name
+
+    def _label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    def _barrier(self) -> None:
+        self._line("call void @graphc_barrier(ptr %team, i64 %threads)")
+
+    # -- places -----------------------------------------------------------------------
+
+    def _load_slot(self, name: str, slot: int) -> None:
+        self._line(f"%{name}.slot = getelementptr ptr, ptr %ctx, i64 {slot}")
+        self._line(f"%{name} = load ptr, ptr %{name}.slot")
+
+    def _from_sizes(self, hint: str, index: int) -> str:
+        at = self._define(f"{hint}.at", f"getelementptr i64, ptr %sizes, i64 {index}")
+        return self._define(hint, f"load i64, ptr {at}")
+
+    def _number(self, size: Size) -> str:
+        if isinstance(size, int):
+            return str(size)
+        if self.dims is not None:
+            return str(evaluate(size, self.dims))
+        return self._from_sizes("size", self.layout.number_at(size))
+
+    def _pointers(self, calls: Sequence[Call]) -> None:
+        for name, slot in (("sizes", SIZES), ("arena", ARENA), ("all.scratch", SCRATCH)):
+            self._load_slot(name, slot)
+        self._load_slot("team", TEAM)
+        if self.dims is None:
+            size = self._from_sizes("scratch.size", self.layout.scratch_at)
+        else:
+            size = str(self.layout.scratch_bytes(self.dims))
+        self._line(f"%scratch.offset = mul i64 %thread, {size}")
+        self._line("%scratch = getelementptr i8, ptr %all.scratch, i64 %scratch.offset")
+        for storage in dict.fromkeys(s for c in calls for s in c.arguments):
+            name = f"{identifier(storage.name)}.{len(self.pointer)}"
+            self.pointer[storage] = name
+            if storage.role == TEMPORARY:
+                self._temporary(name, storage)
+            else:
+                self._load_slot(name, self.layout.slots[storage])
+
+    def _temporary(self, name: str, storage: Storage) -> None:
+        if self.dims is not None:
+            offset = str(self.offset(storage))
+        else:
+            offset = self._from_sizes(f"{name}.offset", self.layout.offset_at(storage))
+        self._line(f"%{name} = getelementptr i8, ptr %arena, i64 {offset}")
+
+    # -- calls ------------------------------------------------------------------------
+
+    def _sequence(
+        self, calls: Sequence[Call], barriers: frozenset[int], commit: int | None = None
+    ) -> None:
+        for i, call in enumerate(calls):
+            if i in barriers:
+                self._barrier()
+            if i == commit:
+                self._stop_if_failed()
+            if isinstance(call, LoopCall):
+                self._loop(call)
+            else:
+                self._call(call)
+
+    def _stop_if_failed(self) -> None:
+        self._line("%status = load atomic i32, ptr %team acquire, align 4")
+        self._line(f"%failed = icmp ne i32 %status, {NO_FAILURE}")
+        self._line("br i1 %failed, label %stop, label %commit")
+        self.lines += ["stop:", "  ret void"]
+        self._label("commit")
+
+    def _call(self, call: Call) -> None:
+        kernel = self.kernels[call]
+        sizes = "%sizes"
+        if self.dims is None and kernel.dims:
+            index = self.layout.dims_at(kernel.dims)
+            sizes = self._define("sizes", f"getelementptr i64, ptr %sizes, i64 {index}")
+        pointers = [f"ptr %{self.pointer[s]}" for s in call.arguments]
+        rest = [f"ptr {sizes}", "ptr %scratch", "ptr %team", "i64 %thread", "i64 %threads"]
+        self._line(f"call void @{kernel.name}({', '.join(pointers + rest)})")
+
+    # -- loops ------------------------------------------------------------------------
+
+    def _loop(self, call: LoopCall) -> None:
+        """Before; then the repeated calls with a barrier after each iteration; then after."""
+        length = self._number(call.length)
+        self._windows(call, "0", length)
+        self._all_apart(call.before)
+        self.count += 1
+        head, body, done = (f"{n}.{self.count}" for n in ("loop", "iteration", "done"))
+        step, following = f"%step.{self.count}", f"%next.{self.count}"
+        before = self.block
+        self._line(f"br label %{head}")
+        self._label(head)
+        at = len(self.lines)
+        self._line("")  # the phi needs the name of the last block
+        more = self._define("more", f"icmp slt i64 {step}, {length}")
+        self._line(f"br i1 {more}, label %{body}, label %{done}")
+        self._label(body)
+        self._windows(call, step, length)
+        self._sequence(call.repeated, call.barriers)
+        self._barrier()
+        self._line(f"{following} = add i64 {step}, 1")
+        self.lines[at] = f"  {step} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]"
+        self._line(f"br label %{head}")
+        self._label(done)
+        self._windows(call, length, length)
+        self._all_apart(call.after)
+
+    def _all_apart(self, calls: Sequence[Call]) -> None:
+        """Calls on different bytes, which others may read from then on."""
+        self._sequence(calls, frozenset())
+        if calls:
+            self._barrier()
+
+    def _windows(self, call: LoopCall, step: str, length: str) -> None:
+        """Where the windows are at a step; rows beyond the end are not used there."""
+        for storage, window in call.windows.items():
+            row = step
+            if window.backward:
+                last = self._define("last", f"sub i64 {length}, 1")
+                row = self._define("row", f"sub i64 {last}, {step}")
+            if window.ahead:
+                row = self._define("row", f"add i64 {row}, {window.ahead}")
+            rows = self._number(window.base.type.shape[0])
+            if window.ahead or not window.backward:
+                row = self._wrapped(row, rows)
+            stride = self._number(row_bytes(window))
+            offset = self._define("offset", f"mul i64 {row}, {stride}")
+            base = self.pointer[window.base]
+            name = self._define("window", f"getelementptr i8, ptr %{base}, i64 {offset}")
+            self.pointer[storage] = name[1:]
+
+    def _wrapped(self, row: str, rows: str) -> str:
+        """The row modulo the number of rows; 0 where there is none."""
+        empty = self._define("empty", f"icmp eq i64 {rows}, 0")
+        divisor = self._define("divisor", f"select i1 {empty}, i64 1, i64 {rows}")
+        return self._define("row", f"urem i64 {row}, {divisor}")

@@ -1,0 +1,264 @@
+"""The reverse of a loop is a loop: back-propagation through time.
+
+The forward loop also stacks what its own gradient reads (the pass `merge_loops` makes one loop
+of both); the reverse loop carries the cotangents of the carries. The cotangent of a value that
+all iterations read is a sum over the iterations: where it is made of products and sums of things
+that the loop can stack, it is one contraction after the loop, else it is carried along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphc import functions as fn
+from graphc import graph as graphs
+from graphc.autodiff.batching import batch_nodes
+from graphc.functions.control import close
+from graphc.graph import Node, topological
+from graphc.ops import leaf
+from graphc.ops.base import Contract, Reduce, View
+from graphc.ops.elementwise import Add
+from graphc.ops.loop import Body, Scan
+from graphc.ops.reduce import Sum
+from graphc.rebuild import replace_nodes
+from graphc.tensor import Tensor, face, zeros_like
+from graphc.types import TensorType, int64
+
+_OWN = (leaf.Literal, leaf.SizeOf, leaf.Iota)
+
+
+def scan_cotangents(
+    op: Scan, results: Sequence[int], cotangents: Sequence[Tensor], inputs: Sequence[Tensor]
+) -> tuple[Tensor | None, ...]:
+    """The shares of a loop's inputs, given the cotangents of some of its results."""
+    forward = _Forward(op, [t.node for t in inputs])
+    local = _Iteration(op, dict(zip(results, cotangents)), forward)
+    return _Reverse(op, forward, local).shares()
+
+
+def _placeholder(name: str, type: TensorType) -> Node:
+    return graphs.apply(leaf.Input(name, type), name=name)
+
+
+@dataclass(eq=False)
+class _Forward:
+    """The forward loop, and rows that stand for its values in the reverse one."""
+
+    op: Scan
+    inputs: list[Node]
+    stacks: dict[Node, Node] = field(default_factory=dict)  # row placeholder -> its stack
+    _rows: dict[Node, Node] = field(default_factory=dict)  # forward value -> row placeholder
+
+    def stand_in(self, value: Node) -> Node:
+        """A node of the reverse body, or one outside, with the value of the same iteration."""
+        chain = []
+        while isinstance(value.op, View):
+            chain.append(value.op)
+            (value,) = value.inputs
+        result = self._base(value)
+        for view in reversed(chain):
+            result = graphs.apply(view, result)
+        return result
+
+    def _base(self, value: Node) -> Node:
+        inputs, op = self.op.body.inputs, self.op
+        position = inputs.index(value) if value in inputs else -1
+        if position >= op.carries + op.scanned or isinstance(value.op, _OWN):
+            return self.inputs[position] if position >= 0 else value
+        if position >= op.carries:
+            return self.row(value, self.inputs[position])
+        return self.row(value, None)
+
+    def row(self, value: Node, stack: Node | None) -> Node:
+        """A row placeholder for a value; without a stack, the forward loop makes one."""
+        if value not in self._rows:
+            name = f"saved_{len(self._rows)}"
+            self._rows[value] = row = _placeholder(name, value.type)
+            self.stacks[row] = self._stacked(value) if stack is None else stack
+        return self._rows[value]
+
+    def _stacked(self, value: Node) -> Node:
+        """One more result of the forward loop."""
+        op = self.op
+        body = Body(op.body.inputs, (*op.body.outputs, value))
+        index = len(op.body.outputs)
+        again = Scan(body, op.length, op.carries, op.scanned, op.reverse, index, op.truncate)
+        return graphs.apply(again, *self.inputs)
+
+
+class _Iteration:
+    """The cotangents of the body's inputs, in terms of rows and of the flowing cotangents."""
+
+    def __init__(self, op: Scan, given: dict[int, Tensor], forward: _Forward) -> None:
+        self.op, self.given, self.forward = op, given, forward
+        body = op.body
+        self.carried = [i for i in range(op.carries) if body.inputs[i].type.dtype.is_float]
+        self.flow = {i: _placeholder(f"flow_{i}", body.outputs[i].type) for i in self.carried}
+        self.shares = self._replace(self._differentiate())
+
+    def _differentiate(self) -> dict[Node, Node]:
+        from graphc.autodiff.reverse import Backward
+
+        body = self.op.body
+        starts = [(body.outputs[i], flow) for i, flow in self.flow.items()]
+        for k, cotangent in self.given.items():
+            if k >= self.op.carries:
+                row = _placeholder(f"cotangent_{k}", body.outputs[k].type)
+                self.forward.stacks[row] = cotangent.node
+                starts.append((body.outputs[k], row))
+        wrt = [n for n in body.inputs if n.type.dtype.is_float]
+        backward = Backward([root for root, _ in starts], wrt)
+        backward.run([start for _, start in starts])
+        return {n: t.node for n, t in backward.cotangents.items() if n in wrt}
+
+    def _replace(self, found: dict[Node, Node]) -> dict[Node, Node]:
+        """Put stand-ins where the cotangents read forward values."""
+        forward = {*self.op.body.nodes, *self.op.body.inputs}
+        read: dict[Node, None] = {}
+        for node in topological(found.values()):
+            if node not in forward:
+                read |= dict.fromkeys(i for i in node.inputs if i in forward)
+        read |= dict.fromkeys(n for n in found.values() if n in forward)
+        new = {n: self.forward.stand_in(n) for n in read if not isinstance(n.op, _OWN)}
+        replaced = replace_nodes(found.values(), new)
+        return {n: replaced[c] for n, c in found.items()}
+
+
+class _Reverse:
+    """The reverse loop."""
+
+    def __init__(self, op: Scan, forward: _Forward, local: _Iteration) -> None:
+        self.op, self.forward, self.local = op, forward, local
+        inputs = op.body.inputs
+        rows, read = inputs[op.carries : op.carries + op.scanned], inputs[op.carries + op.scanned :]
+        self.rows = [n for n in rows if n in local.shares]
+        self.sums = {n: _terms(local.shares[n]) for n in read if n in local.shares}
+
+    def shares(self) -> tuple[Tensor | None, ...]:
+        """Cotangents of all inputs, None where there is none."""
+        stacked, carried = self._split_sums()
+        flows = [self._next_flow(i) for i in self.local.carried]
+        totals = [_placeholder(f"total_{k}", t.type) for k, t in enumerate(carried)]
+        sums = [graphs.apply(Add(), a, t) for a, t in zip(totals, carried)]
+        rows = [self.local.shares[n] for n in self.rows]
+        carries = [*self.local.flow.values(), *totals]
+        stacks = self.forward.stacks
+        loop = close([*flows, *sums, *rows, *stacked], carries, list(stacks), self.op.length)
+        starts = [self._start(i).node for i in self.local.carried]
+        starts += [zeros_like(face(t)).node for t in carried]
+        made = loop.results(starts, list(stacks.values()), not self.op.reverse)
+        first = len(carries)
+        self.stacked = dict(zip(stacked, made[first + len(rows) :]))
+        self.totals = dict(zip(carried, made[len(flows) : first]))
+        return self._collect(made[: len(flows)], made[first : first + len(rows)])
+
+    def _start(self, i: int) -> Tensor:
+        """The cotangent of a last carry."""
+        given = self.local.given.get(i)
+        return zeros_like(face(self.forward.inputs[i])) if given is None else given
+
+    def _next_flow(self, i: int) -> Node:
+        """The cotangent of a carry before the iteration; cut where gradients are truncated."""
+        share = self.local.shares.get(self.op.body.inputs[i])
+        flow = zeros_like(face(self.local.flow[i])) if share is None else face(share)
+        if self.op.truncate is None:
+            return flow.node
+        return fn.where(face(self._continues()), flow, 0.0).node
+
+    def _continues(self) -> Node:
+        """Whether gradients go on to the iteration before: a row of its own."""
+        for row in self.forward.stacks:
+            if row.name == "continues":
+                return row
+        op = self.op
+        step = face(graphs.apply(leaf.Iota((op.length,), 0, int64)))
+        if op.reverse:
+            step = (op.length - 1) - step if isinstance(op.length, int) else _last(op) - step
+        mask = fn.not_equal(fn.remainder(step, op.truncate), 0)
+        row = _placeholder("continues", TensorType(mask.dtype, ()))
+        self.forward.stacks[row] = mask.node
+        return row
+
+    # -- sums over the iterations ------------------------------------------------------
+
+    def _split_sums(self) -> tuple[list[Node], list[Node]]:
+        """What to stack, so that terms are computed after the loop, and terms to carry along."""
+        stacked: dict[Node, None] = {}
+        carried: dict[Node, None] = {}
+        for terms in self.sums.values():
+            for term in terms:
+                cut = _cut(term)
+                if cut is None:
+                    carried[term] = None
+                else:
+                    stacked |= dict.fromkeys(n for n in cut if self._depends(n))
+        return [n for n in stacked if n not in self.forward.stacks], list(carried)
+
+    def _depends(self, node: Node) -> bool:
+        """Whether a node differs from iteration to iteration."""
+        changing = {*self.forward.stacks, *self.local.flow.values()}
+        return any(n in changing for n in topological([node]))
+
+    def _total(self, term: Node) -> Tensor:
+        """A term summed over the iterations."""
+        if term in self.totals:
+            return face(self.totals[term])
+        cut = _cut(term)
+        assert cut is not None
+        known = self.forward.stacks | self.stacked
+        batched = {n: known[n] for n in cut if n in known}
+        ((node, changes),) = batch_nodes([term], batched, self.op.length)
+        if not changes:
+            return face(node) * fn.astype(_size(self.op), node.type.dtype)
+        return face(graphs.apply(Sum((0,)), node))
+
+    def _collect(self, flows: list[Node], rows: list[Node]) -> tuple[Tensor | None, ...]:
+        found: dict[Node, Tensor] = {}
+        inputs = self.op.body.inputs
+        found |= {inputs[i]: face(n) for i, n in zip(self.local.carried, flows)}
+        found |= {n: face(r) for n, r in zip(self.rows, rows)}
+        for n, terms in self.sums.items():
+            total = self._total(terms[0])
+            for term in terms[1:]:
+                total = total + self._total(term)
+            found[n] = total
+        return tuple(found.get(n) for n in inputs)
+
+
+def _size(op: Scan) -> Tensor:
+    return face(graphs.apply(leaf.SizeOf(op.length)))
+
+
+def _last(op: Scan) -> Tensor:
+    return _size(op) - 1
+
+
+def _terms(node: Node) -> list[Node]:
+    """The terms of a sum."""
+    if isinstance(node.op, Add):
+        return [term for i in node.inputs for term in _terms(i)]
+    return [node]
+
+
+def _cut(term: Node) -> list[Node] | None:
+    """The operands of the products and sums that a term is made of; None if it is no such."""
+    through = (View, Contract, Reduce)
+    if not any(isinstance(n.op, (Contract, Reduce)) for n in _spine(term, through)):
+        return None
+    found: dict[Node, None] = {}
+    for node in _spine(term, through):
+        found |= dict.fromkeys(i for i in node.inputs if not isinstance(i.op, through))
+    return list(found)
+
+
+def _spine(node: Node, through: tuple[type, ...]) -> list[Node]:
+    """The node and what is beneath it, as far as ops are of these families."""
+    found: dict[Node, None] = {}
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if isinstance(n.op, through) and n not in found:
+            found[n] = None
+            stack.extend(n.inputs)
+    return list(found)
