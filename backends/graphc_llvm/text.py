@@ -36,7 +36,8 @@ def elements(element: str, values: Sequence[object]) -> str:
 @cache
 def identifier(name: str) -> str:
     """A name that can stand in LLVM text without quotes."""
-    return re.sub(r"[^A-Za-z0-9_.]", "_", name) or "_"
+    plain = re.sub(r"[^A-Za-z0-9_.]", "_", name) or "_"
+    return f"_{plain}" if plain[0].isdigit() else plain
 
 
 @dataclass
