@@ -6,6 +6,7 @@ The rules, one for each family of ops, are in `graphc.autodiff.batching_rules`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from graphc import graph as graphs
 from graphc import origin as origins
@@ -14,7 +15,7 @@ from graphc.errors import VerifyError
 from graphc.graph import Node, with_inputs
 from graphc.ops.base import Op
 from graphc.ops.leaf import RandomBits
-from graphc.ops.view import BroadcastTo
+from graphc.ops.view import BroadcastTo, Permute
 from graphc.types import TensorType
 
 Batched = tuple[Node, bool]  # a node, and whether it has the leading axis
@@ -55,6 +56,7 @@ class Batcher:
                 raise VerifyError(f"{old!r} for {size} examples cannot be {new!r}")
             self.made[old] = (new, True)
         self.drawn: list[Node] = []  # the random bits made here
+        self.loops: dict[Any, Any] = {}  # loops that have several results are made once
         self._spread: dict[Node, Node] = {}
 
     def type_of(self, node: Node) -> TensorType:
@@ -122,3 +124,10 @@ class Batcher:
             with origins.inherit(node.origin, node.part):
                 self._spread[node] = graphs.apply(BroadcastTo(shape), source)
         return self._spread[node]
+
+
+def moved(x: Node, source: int, target: int, name: str = "") -> Node:
+    """One axis moved, the others in their order."""
+    order = [axis for axis in range(x.type.ndim) if axis != source]
+    order.insert(target, source)
+    return graphs.apply(Permute(tuple(order)), x, name=name)

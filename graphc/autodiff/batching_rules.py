@@ -8,7 +8,8 @@ from typing import Any
 
 from graphc import functions as fn
 from graphc import graph as graphs
-from graphc.autodiff.batching import Batched, Batcher
+from graphc.autodiff.batching import Batched, Batcher, moved
+from graphc.autodiff.batching_loops import scan
 from graphc.dims import Size
 from graphc.errors import UnsupportedError
 from graphc.functions.creation import iota
@@ -21,6 +22,7 @@ from graphc.ops.cumulative import Cumulative, Recurrence
 from graphc.ops.gather import ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
+from graphc.ops.loop import Scan
 from graphc.ops.reduce import Sum
 from graphc.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
@@ -175,13 +177,6 @@ def first_same(b: Batcher, node: Node, values: Values) -> Node:
     return fn.subtract(fn.reshape(first, shape), start).node
 
 
-def moved(x: Node, source: int, target: int, name: str = "") -> Node:
-    """One axis moved, the others in their order."""
-    order = [axis for axis in range(x.type.ndim) if axis != source]
-    order.insert(target, source)
-    return graphs.apply(Permute(tuple(order)), x, name=name)
-
-
 def merged(x: Node) -> Node:
     """The first two axes as one."""
     size, count, *rest = x.type.shape
@@ -263,6 +258,7 @@ RULES: tuple[tuple[type[Op] | tuple[type[Op], ...], Rule], ...] = (
     (Take, take),
     ((ScatterAdd, PutRows), put),
     (FirstSame, first_same),
+    (Scan, scan),
     (ModeSwitch, same_op),
     (StateUpdate, state_update),
     (CustomGradient, custom_gradient),

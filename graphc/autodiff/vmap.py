@@ -9,8 +9,7 @@ from typing import Any, NoReturn
 
 from graphc import graph as graphs
 from graphc import origin as origins
-from graphc.autodiff.batching import Batched, Batcher
-from graphc.autodiff.batching_rules import moved
+from graphc.autodiff.batching import Batched, Batcher, moved
 from graphc.dims import Size
 from graphc.errors import ArgumentError, AxisError, GraphcError, ShapeError
 from graphc.graph import Node
