@@ -88,7 +88,13 @@ class Interpreter:
 
     def run(self, roots: Iterable[Node], given: Mapping[Node, Array]) -> list[Array]:
         """The values of the roots; `given` holds those of inputs (and of any other node)."""
-        roots = list(roots)
+        outer, self._loops = self._loops, {}  # loops of other values have other results
+        try:
+            return self._run(list(roots), given)
+        finally:
+            self._loops = outer
+
+    def _run(self, roots: list[Node], given: Mapping[Node, Array]) -> list[Array]:
         order = _needed(roots, given)
         last = {i: n for n in order for i in n.inputs}
         values, kept = dict(given), {*roots, *given}

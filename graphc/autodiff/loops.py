@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 
 from graphc import functions as fn
 from graphc import graph as graphs
-from graphc.autodiff.batching import batch_nodes
-from graphc.functions.control import close
 from graphc.graph import Node, topological
+from graphc.loop_builder import OWN, LoopBuilder, placeholder
 from graphc.ops import leaf
 from graphc.ops.base import Contract, Reduce, View
 from graphc.ops.elementwise import Add
@@ -25,8 +24,6 @@ from graphc.rebuild import replace_nodes
 from graphc.tensor import Tensor, face, zeros_like
 from graphc.types import TensorType, int64
 
-_OWN = (leaf.Literal, leaf.SizeOf, leaf.Iota)
-
 
 def scan_cotangents(
     op: Scan, results: Sequence[int], cotangents: Sequence[Tensor], inputs: Sequence[Tensor]
@@ -35,10 +32,6 @@ def scan_cotangents(
     forward = _Forward(op, [t.node for t in inputs])
     local = _Iteration(op, dict(zip(results, cotangents)), forward)
     return _Reverse(op, forward, local).shares()
-
-
-def _placeholder(name: str, type: TensorType) -> Node:
-    return graphs.apply(leaf.Input(name, type), name=name)
 
 
 @dataclass(eq=False)
@@ -64,7 +57,7 @@ class _Forward:
     def _base(self, value: Node) -> Node:
         inputs, op = self.op.body.inputs, self.op
         position = inputs.index(value) if value in inputs else -1
-        if position >= op.carries + op.scanned or isinstance(value.op, _OWN):
+        if position >= op.carries + op.scanned or isinstance(value.op, OWN):
             return self.inputs[position] if position >= 0 else value
         if position >= op.carries:
             return self.row(value, self.inputs[position])
@@ -74,7 +67,7 @@ class _Forward:
         """A row placeholder for a value; without a stack, the forward loop makes one."""
         if value not in self._rows:
             name = f"saved_{len(self._rows)}"
-            self._rows[value] = row = _placeholder(name, value.type)
+            self._rows[value] = row = placeholder(name, value.type)
             self.stacks[row] = self._stacked(value) if stack is None else stack
         return self._rows[value]
 
@@ -94,7 +87,7 @@ class _Iteration:
         self.op, self.given, self.forward = op, given, forward
         body = op.body
         self.carried = [i for i in range(op.carries) if body.inputs[i].type.dtype.is_float]
-        self.flow = {i: _placeholder(f"flow_{i}", body.outputs[i].type) for i in self.carried}
+        self.flow = {i: placeholder(f"flow_{i}", body.outputs[i].type) for i in self.carried}
         self.shares = self._replace(self._differentiate())
 
     def _differentiate(self) -> dict[Node, Node]:
@@ -104,7 +97,7 @@ class _Iteration:
         starts = [(body.outputs[i], flow) for i, flow in self.flow.items()]
         for k, cotangent in self.given.items():
             if k >= self.op.carries:
-                row = _placeholder(f"cotangent_{k}", body.outputs[k].type)
+                row = placeholder(f"cotangent_{k}", body.outputs[k].type)
                 self.forward.stacks[row] = cotangent.node
                 starts.append((body.outputs[k], row))
         wrt = [n for n in body.inputs if n.type.dtype.is_float]
@@ -120,7 +113,7 @@ class _Iteration:
             if node not in forward:
                 read |= dict.fromkeys(i for i in node.inputs if i in forward)
         read |= dict.fromkeys(n for n in found.values() if n in forward)
-        new = {n: self.forward.stand_in(n) for n in read if not isinstance(n.op, _OWN)}
+        new = {n: self.forward.stand_in(n) for n in read if not isinstance(n.op, OWN)}
         replaced = replace_nodes(found.values(), new)
         return {n: replaced[c] for n, c in found.items()}
 
@@ -137,21 +130,27 @@ class _Reverse:
 
     def shares(self) -> tuple[Tensor | None, ...]:
         """Cotangents of all inputs, None where there is none."""
-        stacked, carried = self._split_sums()
+        terms = list(dict.fromkeys(t for terms in self.sums.values() for t in terms))
+        late = [t for t in terms if _is_sum(t)]
+        carried = [t for t in terms if t not in set(late)]
         flows = [self._next_flow(i) for i in self.local.carried]
-        totals = [_placeholder(f"total_{k}", t.type) for k, t in enumerate(carried)]
+        totals = [placeholder(f"total_{k}", t.type) for k, t in enumerate(carried)]
         sums = [graphs.apply(Add(), a, t) for a, t in zip(totals, carried)]
-        rows = [self.local.shares[n] for n in self.rows]
-        carries = [*self.local.flow.values(), *totals]
-        stacks = self.forward.stacks
-        loop = close([*flows, *sums, *rows, *stacked], carries, list(stacks), self.op.length)
         starts = [self._start(i).node for i in self.local.carried]
         starts += [zeros_like(face(t)).node for t in carried]
-        made = loop.results(starts, list(stacks.values()), not self.op.reverse)
-        first = len(carries)
-        self.stacked = dict(zip(stacked, made[first + len(rows) :]))
-        self.totals = dict(zip(carried, made[len(flows) : first]))
-        return self._collect(made[: len(flows)], made[first : first + len(rows)])
+        loop = LoopBuilder(
+            [*self.local.flow.values(), *totals],
+            starts,
+            self.forward.stacks,
+            self.op.length,
+            not self.op.reverse,
+        )
+        rows = [self.local.shares[n] for n in self.rows]
+        last, stacked = loop.build([*flows, *sums], [*rows, *late])
+        found = dict(zip(carried, last[len(flows) :]))
+        for term, stack in zip(late, stacked[len(rows) :]):
+            found[term] = graphs.apply(Sum((0,)), stack)
+        return self._collect(last[: len(flows)], stacked[: len(rows)], found)
 
     def _start(self, i: int) -> Tensor:
         """The cotangent of a last carry."""
@@ -174,64 +173,24 @@ class _Reverse:
         op = self.op
         step = face(graphs.apply(leaf.Iota((op.length,), 0, int64)))
         if op.reverse:
-            step = (op.length - 1) - step if isinstance(op.length, int) else _last(op) - step
+            step = face(graphs.apply(leaf.SizeOf(op.length))) - 1 - step
         mask = fn.not_equal(fn.remainder(step, op.truncate), 0)
-        row = _placeholder("continues", TensorType(mask.dtype, ()))
+        row = placeholder("continues", TensorType(mask.dtype, ()))
         self.forward.stacks[row] = mask.node
         return row
 
-    # -- sums over the iterations ------------------------------------------------------
-
-    def _split_sums(self) -> tuple[list[Node], list[Node]]:
-        """What to stack, so that terms are computed after the loop, and terms to carry along."""
-        stacked: dict[Node, None] = {}
-        carried: dict[Node, None] = {}
-        for terms in self.sums.values():
-            for term in terms:
-                cut = _cut(term)
-                if cut is None:
-                    carried[term] = None
-                else:
-                    stacked |= dict.fromkeys(n for n in cut if self._depends(n))
-        return [n for n in stacked if n not in self.forward.stacks], list(carried)
-
-    def _depends(self, node: Node) -> bool:
-        """Whether a node differs from iteration to iteration."""
-        changing = {*self.forward.stacks, *self.local.flow.values()}
-        return any(n in changing for n in topological([node]))
-
-    def _total(self, term: Node) -> Tensor:
-        """A term summed over the iterations."""
-        if term in self.totals:
-            return face(self.totals[term])
-        cut = _cut(term)
-        assert cut is not None
-        known = self.forward.stacks | self.stacked
-        batched = {n: known[n] for n in cut if n in known}
-        ((node, changes),) = batch_nodes([term], batched, self.op.length)
-        if not changes:
-            return face(node) * fn.astype(_size(self.op), node.type.dtype)
-        return face(graphs.apply(Sum((0,)), node))
-
-    def _collect(self, flows: list[Node], rows: list[Node]) -> tuple[Tensor | None, ...]:
-        found: dict[Node, Tensor] = {}
+    def _collect(
+        self, flows: Sequence[Node], rows: Sequence[Node], terms: dict[Node, Node]
+    ) -> tuple[Tensor | None, ...]:
         inputs = self.op.body.inputs
-        found |= {inputs[i]: face(n) for i, n in zip(self.local.carried, flows)}
+        found = {inputs[i]: face(n) for i, n in zip(self.local.carried, flows)}
         found |= {n: face(r) for n, r in zip(self.rows, rows)}
-        for n, terms in self.sums.items():
-            total = self._total(terms[0])
-            for term in terms[1:]:
-                total = total + self._total(term)
+        for n, parts in self.sums.items():
+            total = face(terms[parts[0]])
+            for part in parts[1:]:
+                total = total + face(terms[part])
             found[n] = total
         return tuple(found.get(n) for n in inputs)
-
-
-def _size(op: Scan) -> Tensor:
-    return face(graphs.apply(leaf.SizeOf(op.length)))
-
-
-def _last(op: Scan) -> Tensor:
-    return _size(op) - 1
 
 
 def _terms(node: Node) -> list[Node]:
@@ -241,24 +200,8 @@ def _terms(node: Node) -> list[Node]:
     return [node]
 
 
-def _cut(term: Node) -> list[Node] | None:
-    """The operands of the products and sums that a term is made of; None if it is no such."""
-    through = (View, Contract, Reduce)
-    if not any(isinstance(n.op, (Contract, Reduce)) for n in _spine(term, through)):
-        return None
-    found: dict[Node, None] = {}
-    for node in _spine(term, through):
-        found |= dict.fromkeys(i for i in node.inputs if not isinstance(i.op, through))
-    return list(found)
-
-
-def _spine(node: Node, through: tuple[type, ...]) -> list[Node]:
-    """The node and what is beneath it, as far as ops are of these families."""
-    found: dict[Node, None] = {}
-    stack = [node]
-    while stack:
-        n = stack.pop()
-        if isinstance(n.op, through) and n not in found:
-            found[n] = None
-            stack.extend(n.inputs)
-    return list(found)
+def _is_sum(term: Node) -> bool:
+    """Whether a term is made by products and sums, so that summing it further is no new work."""
+    while isinstance(term.op, View):
+        (term,) = term.inputs
+    return isinstance(term.op, (Contract, Reduce))
