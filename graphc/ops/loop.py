@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphc.dims import Size
 from graphc.errors import ShapeError
@@ -47,6 +47,7 @@ class Scan(Op):
     """
 
     name = "scan"
+    pure: ClassVar[bool] = False  # results of one loop stay together; merge_loops merges them
     body: Body = field(compare=True)
     length: Size
     carries: int
