@@ -13,8 +13,8 @@ from graphc.fusion.grouping import CONTRACTION, SPECIAL, Group, Grouping, is_com
 from graphc.fusion.loop import lower_loop
 from graphc.fusion.materialise import materialise
 from graphc.fusion.nests import close_loops, load, lower_copy, open_loops
-from graphc.fusion.rowwise import find_puts, lower_check, lower_put_into, moved_bytes
 from graphc.fusion.rows import Lowering, RowKernel, stage_levels
+from graphc.fusion.rowwise import find_puts, lower_check, lower_put_into, moved_bytes
 from graphc.fusion.special import lower_special
 from graphc.fusion.values import Checks, Values
 from graphc.fusion.whole import WholeReduction, is_whole, reduced_variables
@@ -147,18 +147,27 @@ class Fusion:
 
     def _place_updates(self) -> None:
         """New parameter values go straight into the parameter where that is safe."""
+        self._place_puts()
         for parameter, value in self.graph.updates:
             place = self.storage[parameter]
-            if value is parameter:
+            if value is parameter or value in self._puts:
                 continue
-            if value in self._puts and self._is_last(parameter, value):
-                self.targets[value] = (place,)
-                self._come_after_readers(parameter, self.grouping.group_of[value])
-            elif is_computed(value) and self._may_update(parameter, value):
+            if is_computed(value) and self._may_update(parameter, value):
                 self.targets[value] = (*self.targets.get(value, ()), place)
                 self._come_after_readers(parameter, self.grouping.group_of[value])
             else:
                 self.copies.append((value, place))
+
+    def _place_puts(self) -> None:
+        """Rows are put straight into the parameter where that is safe."""
+        for value, parameter in list(self._puts.items()):
+            group = self.grouping.group_of[value]
+            if self._is_last(parameter, value):
+                self.targets[value] = (self.storage[parameter],)
+                self._come_after_readers(parameter, group)
+            else:
+                del self._puts[value]
+                self._checking[group] = None
 
     def _groups_that_check(self) -> dict[Group, None]:
         """The groups whose kernels check data, or on which a check made apart depends."""
@@ -299,13 +308,9 @@ class Fusion:
             values = self._lower_rows(group, lowering)
         self._finish(values, group.nodes)
 
-    def _is_put(self, node: Node) -> bool:
-        """Whether a node's updates are put straight into its parameter."""
-        return node in self._puts and self.targets.get(node) == (self.storage[self._puts[node]],)
-
     def _lower_special(self, node: Node) -> Values:
         targets = self.targets[node]
-        if self._is_put(node):
+        if node in self._puts:
             values = self._values((node,))
             lower_check(node, values)
             self._finish(values, [], name=f"{node.op.name}_check", part=node.part)
@@ -416,7 +421,7 @@ class Fusion:
         for n in nodes:
             flops = flops + n.op.flops(n.type, *(i.type for i in n.inputs))
         times = ((b in kernel.reads) + (b in kernel.writes) for b in kernel.arguments)
-        puts = any(self._is_put(n) for n in nodes)
+        puts = any(n in self._puts for n in nodes)
         moved = moved_bytes(zip(arguments, times), nodes, puts)
         parts = [n.part for n in nodes] or [part]
         return Call(kernel, arguments, tuple(nodes), flops, moved, _in_place(values), parts[-1])

@@ -101,7 +101,17 @@ def main_part(call: Call) -> str:
 def report(subject: Subject) -> str:
     """Kernels with ops, cost, time bound, threads and source lines; totals; memory."""
     program, dims = program_of(subject), sizes_of(subject)
-    return report_text(program.schedule, program.plan(dims), dims, threads_of(subject))
+    text = report_text(program.schedule, program.plan(dims), dims, threads_of(subject))
+    return text + "".join(f"{line}\n" for line in _sparse_lines(subject))
+
+
+def _sparse_lines(subject: Subject) -> list[str]:
+    """How parameters whose gradients are rows at indices are updated."""
+    found = getattr(subject, "optimizer", None)
+    optimizers = found if isinstance(found, tuple) else (found,)
+    rows = [item for o in optimizers for item in getattr(o, "sparse", {}).items()]
+    lines = [f"row-sparse gradient of {name} updates: {how}" for name, how in rows]
+    return ["", *lines] if lines else []
 
 
 def report_text(

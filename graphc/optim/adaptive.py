@@ -27,6 +27,11 @@ class Adagrad(Optimizer):
             )
         self.initial_accumulator, self.epsilon = initial_accumulator, epsilon
 
+    @property
+    def leaves_rows(self) -> bool:
+        """Unless 0 / 0 is asked for."""
+        return self.epsilon > 0 or self.initial_accumulator > 0
+
     def update(
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:

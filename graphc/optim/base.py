@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from graphc import functions as fn
 from graphc import naming, symbols
 from graphc import origin as origins
-from graphc.errors import ArgumentError, NameError, UnsupportedError
+from graphc.errors import ArgumentError, NameError
 from graphc.graph import topological
 from graphc.ops import leaf
 from graphc.optim.clip import clip_by_global_norm, clip_by_value
+from graphc.optim.rows import Rows, are_few, find_rows
 from graphc.tensor import Parameter, Tensor, literal
 from graphc.types import DType, float32, float64, int64
 
@@ -82,6 +83,9 @@ class Optimizer:
         self._scalars: dict[str, Parameter] = {}
         self._slots: dict[tuple[Parameter, str], Parameter] = {}
         self._next_count: Tensor | None = None
+        self._rows: Rows | None = None  # set while the rows of a table are updated
+        self._row_slots: dict[tuple[Parameter, str], Parameter] = {}
+        self.sparse: dict[str, str] = {}  # how parameters with row-sparse gradients are updated
 
     # -- what the user calls -----------------------------------------------------------
 
@@ -97,13 +101,15 @@ class Optimizer:
 
         `parameters` defaults to the trainable ones that the loss reaches. `clip_value` bounds
         every element of the gradients, `clip_norm` (after it) their global norm.
+
+        A gradient that consists of a few rows (of an embedding table) updates those alone, where
+        that gives the same result: with ``"exact"`` if the optimiser leaves rows without a
+        gradient as they are, with ``"lazy"`` always (state of the other rows then stands still).
+        `report()` says which.
         """
         from graphc.autodiff import grad
 
-        if sparse not in ("exact", "lazy"):
-            raise ArgumentError(f'minimize: sparse must be "exact" or "lazy", got {sparse!r}')
-        if sparse == "lazy":
-            raise UnsupportedError("minimize: lazy row-wise updates are not available yet")
+        check_sparse("minimize", sparse)
         chosen = reachable(loss) if parameters is None else list(parameters)
         if not chosen:
             raise ArgumentError(
@@ -112,25 +118,28 @@ class Optimizer:
                 hint="make weights with gx.parameter or layers, not with gx.constant",
             )
         gradients = grad(loss, chosen)
-        return self.apply(dict(zip(chosen, gradients)), clip_norm, clip_value)
+        return self.apply(dict(zip(chosen, gradients)), clip_norm, clip_value, sparse)
 
     def apply(
         self,
         gradients: Mapping[Parameter, Tensor] | Iterable[tuple[Tensor, Parameter]],
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        sparse: str = "exact",
     ) -> Updates:
         """Return the updates for gradients, a mapping or (gradient, parameter) pairs."""
+        check_sparse("apply", sparse)
         pairs = _pairs(gradients)
         with origins.inherit(origins.find_origin(), origins.UPDATE):
-            values = [g for _, g in pairs]
+            rows = [self._rows_of(p, g, sparse == "lazy") for p, g in pairs]
+            values = [g if r is None else r.total for (_, g), r in zip(pairs, rows)]
             if clip_value is not None:
                 values = clip_by_value(values, clip_value)
             if clip_norm is not None:
                 values = clip_by_global_norm(values, clip_norm)
             new: dict[Parameter, Tensor] = {}
-            for (parameter, _), gradient in zip(pairs, values):
-                self._step(parameter, gradient, new)
+            for (parameter, _), gradient, some in zip(pairs, values, rows):
+                self._step(parameter, gradient, some, new)
             if self._next_count is not None:
                 new[self._scalars["step"]] = self._next_count
         return Updates(new, (self,))
@@ -163,6 +172,11 @@ class Optimizer:
         """The parameter's next value; next values of its slots go into `new`."""
         raise NotImplementedError
 
+    @property
+    def leaves_rows(self) -> bool:
+        """Whether an element without a gradient, and its state, stay as they are."""
+        return False
+
     def rate(self, dtype: DType | None = None) -> Tensor:
         """The learning rate of this step, rank 0; float64 without a dtype."""
         if self._schedule is None:
@@ -179,7 +193,16 @@ class Optimizer:
         return self._next_count
 
     def slot(self, parameter: Parameter, role: str, initial: float = 0.0) -> Parameter:
-        """State of the parameter's shape, named OPTIMIZER/PARAMETER/ROLE."""
+        """State of the parameter's shape, named OPTIMIZER/PARAMETER/ROLE; its rows while rows are
+        updated."""
+        if self._rows is None:
+            return self._slot(parameter, role, initial)
+        if (parameter, role) not in self._row_slots:
+            rows = self._rows.take(self._slot(parameter, role, initial))
+            self._row_slots[parameter, role] = cast(Parameter, rows)  # stands for the slot
+        return self._row_slots[parameter, role]
+
+    def _slot(self, parameter: Parameter, role: str, initial: float) -> Parameter:
         if (parameter, role) not in self._slots:
             dtype = compute_dtype(parameter.dtype)
 
@@ -201,12 +224,61 @@ class Optimizer:
                 )
         return self._scalars[role]
 
-    def _step(self, parameter: Parameter, gradient: Tensor, new: dict[Parameter, Tensor]) -> None:
+    def _step(
+        self,
+        parameter: Parameter,
+        gradient: Tensor,
+        rows: Rows | None,
+        new: dict[Parameter, Tensor],
+    ) -> None:
         if parameter in new:
             raise NameError(f"{self.name}: parameter {parameter.name} has two gradients")
         dtype = compute_dtype(parameter.dtype)
+        if rows is not None:
+            self._step_rows(parameter, fn.astype(gradient, dtype), rows, new)
+            return
         value, wide = fn.astype(parameter, dtype), fn.astype(gradient, dtype)
         new[parameter] = fn.astype(self.update(parameter, value, wide, new), parameter.dtype)
+
+    def _step_rows(
+        self, parameter: Parameter, total: Tensor, rows: Rows, new: dict[Parameter, Tensor]
+    ) -> None:
+        """One step for the rows that have a gradient."""
+        value = fn.astype(rows.take(parameter), total.dtype)
+        made: dict[Parameter, Tensor] = {}
+        self._rows, self._row_slots = rows, {}
+        try:
+            moved = self.update(parameter, value, rows.gradient(total), made)
+        finally:
+            self._rows = None
+        new[parameter] = rows.put(parameter, fn.astype(moved, parameter.dtype))
+        for (_, role), taken in self._row_slots.items():
+            if taken in made:
+                slot = self._slots[parameter, role]
+                new[slot] = rows.put(slot, made[taken])
+
+    def _rows_of(self, parameter: Parameter, gradient: Tensor, lazy: bool) -> Rows | None:
+        """The rows to update; None where the whole parameter is."""
+        rows = find_rows(parameter, gradient)
+        if rows is None:
+            return None
+        if not lazy and not self.leaves_rows:
+            how = f"whole: {self.kind} moves rows without a gradient (sparse={'lazy'!r} does not)"
+        elif not lazy and not are_few(parameter, rows):
+            how = "whole: half as many indices as rows, or more"
+        else:
+            how = "rows with a gradient only"
+        self.sparse[parameter.name] = how
+        return rows if how.startswith("rows") else None
+
+
+def check_sparse(name: str, sparse: str) -> None:
+    """Raise unless it is one of the two ways."""
+    if sparse not in ("exact", "lazy"):
+        raise ArgumentError(
+            f'{name}: sparse must be "exact" or "lazy", got {sparse!r}',
+            origin=origins.find_origin(),
+        )
 
 
 def compute_dtype(dtype: DType) -> DType:

@@ -29,6 +29,11 @@ class SGD(Optimizer):
             raise ArgumentError("SGD: nesterov needs momentum > 0")
         self.momentum, self.nesterov = momentum, nesterov
 
+    @property
+    def leaves_rows(self) -> bool:
+        """Without momentum."""
+        return not self.momentum
+
     def update(
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:

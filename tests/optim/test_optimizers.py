@@ -11,7 +11,7 @@ import optimizer_formulas as oracles
 import pytest
 
 import graphc as gx
-from graphc.errors import ArgumentError, GradientError, NameError, UnsupportedError
+from graphc.errors import ArgumentError, GradientError, NameError
 
 STEPS = 20
 
@@ -353,8 +353,6 @@ def test_bad_arguments() -> None:
     optimizer = gx.optim.SGD(0.1)
     with pytest.raises(ArgumentError, match='sparse must be "exact" or "lazy"'):
         optimizer.minimize(loss, sparse="sometimes")
-    with pytest.raises(UnsupportedError, match="lazy"):
-        optimizer.minimize(loss, sparse="lazy")
     with pytest.raises(ArgumentError, match="reaches no trainable parameter"):
         optimizer.minimize(gx.input("x", (2,), dtype="float64").sum())
     with pytest.raises(GradientError):

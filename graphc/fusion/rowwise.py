@@ -1,0 +1,90 @@
+"""Updates that touch a few rows of a parameter: written where the parameter is, nothing copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphc.dims import Size
+from graphc.fusion.axes import base_of
+from graphc.fusion.grouping import Grouping
+from graphc.fusion.nests import close_loops, open_loops
+from graphc.fusion.scatter import checked_index, put_along, put_rows
+from graphc.fusion.values import Values
+from graphc.graph import Graph, Node
+from graphc.ops.base import Gather, Scatter
+from graphc.ops.indexing import PutAlong
+from graphc.schedule import Storage
+
+
+def find_puts(graph: Graph, grouping: Grouping, inlined: set[Node]) -> dict[Node, Node]:
+    """New parameter values that are the parameter with updates put into it: value -> parameter.
+
+    Nothing else reads such a value, and neither its indices nor its updates are read from the
+    parameter by the kernel that writes.
+    """
+    outputs = {base_of(n) for _, n in graph.outputs}
+    values = [value for _, value in graph.updates]
+    found: dict[Node, Node] = {}
+    for parameter, value in graph.updates:
+        if not isinstance(value.op, Scatter) or value.inputs[0] is not parameter:
+            continue
+        alone = not grouping.readers[value] and values.count(value) == 1
+        if not alone or value in outputs or parameter in outputs:
+            continue
+        if parameter not in _read_by(value, inlined | grouping.uniform):
+            found[value] = parameter
+    return found
+
+
+def _read_by(value: Node, inlined: set[Node]) -> set[Node]:
+    """What the kernel reads for indices and updates."""
+    seen: set[Node] = set()
+    stack = [base_of(i) for i in value.inputs[1:]]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack += [base_of(i) for i in node.inputs] if node in inlined else []
+    return seen
+
+
+def lower_check(node: Node, values: Values) -> None:
+    """Check the indices, before anything is written."""
+    x, indices = node.inputs[:2]
+    axis = node.op.axis if isinstance(node.op, PutAlong) else 0
+    at = open_loops(values, indices.type.shape)
+    checked_index(node, indices, at, x.type.shape[axis], values)
+    close_loops(values, at, indices.type.shape)
+
+
+def lower_put_into(node: Node, storage: Storage, values: Values) -> None:
+    """Put the updates into the parameter; indices outside, which were checked, are left out."""
+    if isinstance(node.op, PutAlong):
+        put_along(node, node.op, storage, values, check=False)
+    else:
+        put_rows(node, storage, values, check=False)
+
+
+def moved_bytes(calls: Iterable[tuple[Storage, int]], nodes: Iterable[Node], puts: bool) -> Size:
+    """The bytes that a kernel goes through, given how often it does so with each storage.
+
+    Of a table that is only read at indices, and (with `puts`) of what rows are put into, what
+    the indices name counts.
+    """
+    named: dict[Node, Size] = {}
+    whole: set[Node] = set()
+    for node in nodes:
+        for k, base in enumerate(map(base_of, node.inputs)):
+            if k == 0 and (isinstance(node.op, Gather) or puts):
+                part = node.inputs[2] if puts else node
+                named[base] = named.get(base, 0) + part.type.nbytes
+            else:
+                whole.add(base)
+    total: Size = 0
+    for storage, times in calls:
+        table = storage.node
+        if table is None or table in whole or table not in named:
+            total = total + storage.type.nbytes * times
+        else:
+            total = total + named[table] * times
+    return total
