@@ -96,14 +96,18 @@ def _carry(loop: _Loop, i: int, storage: Storage, start: Node) -> Storage:
 
 def _place_outputs(loop: _Loop, body: Fused) -> None:
     op = loop.op
-    wanted = {n.op.index: n for n in loop.nodes if isinstance(n.op, Scan)}
     for i, storage in enumerate(body.outputs):
         if i < op.carries:
             first = loop.places[body.inputs[i]]
             rows = loop.windows[first].base
             loop.places[storage] = _window(loop, storage, Window(rows, 1))
             continue
-        targets = loop.fusion.targets.get(wanted[i], ()) if i in wanted else ()
+        targets = tuple(
+            place
+            for node in loop.nodes
+            if isinstance(node.op, Scan) and node.op.index == i
+            for place in loop.fusion.targets.get(node, ())
+        )
         stack = targets[0] if targets else _unused(loop, storage)
         loop.places[storage] = _window(loop, storage, Window(stack, 0, op.reverse))
         for other in targets[1:]:
