@@ -154,7 +154,9 @@ class LoopBuilder:
         assert isinstance(node.op, leaf.RandomBits)
         with origins.inherit(node.origin, node.part):
             op = leaf.RandomBits((self.length, *node.op.shape), node.op.stream)
-            return graphs.apply(op, name=node.name)
+            bits = graphs.apply(op, name=node.name)
+        origins.note_drawn(bits)
+        return bits
 
 
 def _base(node: Node) -> Node:

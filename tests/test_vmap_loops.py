@@ -108,3 +108,27 @@ def test_gradient_through_a_vmapped_loop() -> None:
     a, b, c = RNG.normal(size=(5, 3)), RNG.normal(size=(4, 3)), RNG.normal(size=(3, 3))
     found, want = evaluate([whole, direct], {s: a, xs: b, w: c})
     np.testing.assert_allclose(found, want, atol=1e-12)
+
+
+def test_random_numbers_of_loops_are_independent() -> None:
+    x = gx.input("x", (4,))
+
+    def walk(a: Any) -> Any:
+        return gx.scan(
+            lambda h, _: (h + gx.random.uniform((2,)), gx.random.uniform((2,))),
+            gx.broadcast_to(a, (2,)),
+            length=3,
+        )
+
+    for last, noise in (gx.vmap(walk)(x), _scanned_vmap(x)):
+        found, rows = evaluate([last, noise], {x: np.zeros(4, "f4")})
+        assert len({row.tobytes() for row in rows.reshape(12, 2)}) == 12
+        assert len({row.tobytes() for row in found}) == 4
+
+
+def _scanned_vmap(x: Any) -> Any:
+    def step(h: Any, _: Any) -> Any:
+        drawn = gx.vmap(lambda a: gx.random.uniform((2,)) + 0.0 * a)(h)
+        return h + drawn, drawn
+
+    return gx.scan(step, gx.broadcast_to(x[:, None], (4, 2)), length=3)

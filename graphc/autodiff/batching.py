@@ -55,7 +55,6 @@ class Batcher:
             if new.type != self.type_of(old):
                 raise VerifyError(f"{old!r} for {size} examples cannot be {new!r}")
             self.made[old] = (new, True)
-        self.drawn: list[Node] = []  # the random bits made here
         self.loops: dict[Any, Any] = {}  # loops that have several results are made once
         self._spread: dict[Node, Node] = {}
 
@@ -103,7 +102,7 @@ class Batcher:
             return node, False
         with origins.inherit(node.origin, node.part):
             new = graphs.apply(RandomBits((self.size, *op.shape), op.stream), name=node.name)
-        self.drawn.append(new)
+        origins.note_drawn(new)  # a loop or a vmap around this one draws anew once more
         return new, True
 
     # -- what the rules use ---------------------------------------------------------------

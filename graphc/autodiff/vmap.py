@@ -44,8 +44,6 @@ def vmap(
         ends = _axes(out_axes, returned, "out_axes")
         batcher = Batcher(examples.nodes, count, {}, frozenset(drawn))
         found = batcher.run(lift(value).node for value in values)
-        for node in batcher.drawn:
-            origins.note_drawn(node)
         return returned.build([_placed(batcher, *pair) for pair in zip(found, ends)])
 
     return mapped
