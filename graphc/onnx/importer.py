@@ -139,7 +139,8 @@ class Scope:
         attributes: Mapping[str, Any],
     ) -> list[Value | None]:
         """The outputs of a function's body."""
-        scope = self.inside({o.domain: o.version for o in function.opset_import} or self.opsets)
+        own = {o.domain: o.version for o in function.opset_import}
+        scope = self.inside({"": defs.onnx_opset_version(), **self.opsets, **own})
         given = inputs + (None,) * (len(function.input) - len(inputs))
         scope.values.update(zip(function.input, given))
         scope.run_nodes(bound_nodes(function, node, attributes))

@@ -104,8 +104,11 @@ def bounded(bound: float | None, x: Tensor) -> Any:
 def shift(call: Call) -> Any:
     """Bits moved to the left or to the right."""
     x, y = call.x(0), call.x(1)
-    left = call["direction"].upper() == "LEFT"
-    return gx.bitwise_left_shift(x, y) if left else gx.bitwise_right_shift(x, y)
+    if call["direction"].upper() == "LEFT":
+        return gx.bitwise_left_shift(x, y)
+    if x.dtype.kind == "i":  # the sign fills what is left
+        y = gx.minimum(y, x.dtype.bits - 1)
+    return gx.bitwise_right_shift(x, y)
 
 
 TABLE: Table = {

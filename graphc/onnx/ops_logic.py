@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from onnx import TensorProto
 
 import graphc as gx
@@ -51,13 +50,6 @@ def cast_like(call: Call) -> Any:
 
 def converted(call: Call, x: Tensor, dtype: DType) -> Tensor:
     """x as another dtype; integers keep their low bits, floats to integers are truncated."""
-    if x.dtype.is_integer and dtype.is_integer and dtype.bits < x.dtype.bits:
-        return narrowed(x, dtype)
-    return gx.astype(x, dtype)
-
-
-def narrowed(x: Tensor, dtype: DType) -> Tensor:
-    """The low bits of integers."""
     return gx.astype(x, dtype)
 
 
@@ -68,14 +60,9 @@ def bit_cast(call: Call) -> Any:
     x, dtype = call.x(), dtype_of(number_to(call), call.where)
     if dtype == x.dtype:
         return x
-    if bool_ in (x.dtype, dtype):
-        call.unsupported(f"bits of {x.dtype.name} as {dtype.name}")
+    if bool_ in (x.dtype, dtype):  # one byte, 0 or 1
+        return gx.astype(x, dtype)
     return lift_op(Bitcast(dtype), x)
-
-
-def constant_type(array: Any) -> np.dtype[Any]:
-    """The dtype of an array."""
-    return np.asarray(array).dtype
 
 
 TABLE: Table = {

@@ -6,19 +6,45 @@ from onnx import NodeProto
 
 from graphc.onnx import (
     ops_arithmetic,
+    ops_control,
+    ops_conv,
+    ops_index,
     ops_logic,
     ops_math,
+    ops_normal,
+    ops_pad,
+    ops_product,
+    ops_quantize,
+    ops_random,
+    ops_recurrent,
     ops_reduce,
+    ops_resize,
+    ops_sample,
     ops_shape,
+    ops_signal,
+    ops_training,
 )
 from graphc.onnx.call import Converter, Table
 
 TABLES: tuple[Table, ...] = (
     ops_arithmetic.TABLE,
-    ops_math.TABLE,
+    ops_control.TABLE,
+    ops_conv.TABLE,
+    ops_index.TABLE,
     ops_logic.TABLE,
+    ops_math.TABLE,
+    ops_normal.TABLE,
+    ops_pad.TABLE,
+    ops_product.TABLE,
+    ops_quantize.TABLE,
+    ops_random.TABLE,
+    ops_recurrent.TABLE,
     ops_reduce.TABLE,
+    ops_resize.TABLE,
+    ops_sample.TABLE,
     ops_shape.TABLE,
+    ops_signal.TABLE,
+    ops_training.TABLE,
 )
 
 CONVERTERS: Table = {key: converter for table in TABLES for key, converter in table.items()}

@@ -1,0 +1,262 @@
+"""Convolutions, their transposes, and pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import graphc as gx
+from graphc import nn
+from graphc.onnx.call import Call, Table
+from graphc.onnx.ops_pad import cropped
+from graphc.tensor import Tensor
+
+Pairs = tuple[tuple[int, int], ...]
+FIRST = "channels_first"
+
+
+def window(call: Call, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], Pairs]:
+    """Strides, dilations and padding of a window of these sizes."""
+    rank = len(sizes)
+    strides = tuple(call.get("strides") or (1,) * rank)
+    dilations = tuple(call.get("dilations") or (1,) * rank)
+    return strides, dilations, padding(call, sizes, strides, dilations)
+
+
+def padding(
+    call: Call, sizes: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
+) -> Pairs:
+    """(before, after) for every spatial axis; with auto_pad ceil(n / stride) outputs."""
+    rank = len(sizes)
+    auto = call.get("auto_pad", "NOTSET")
+    if auto in ("NOTSET", ""):
+        pads = call.get("pads") or (0,) * (2 * rank)
+        return tuple(zip(pads[:rank], pads[rank:]))
+    if auto == "VALID":
+        return ((0, 0),) * rank
+    if auto not in ("SAME_UPPER", "SAME_LOWER"):
+        call.unsupported(f"auto_pad {auto!r}")
+    shape = call.x().shape[2:]
+    if any(s != 1 for s in strides):
+        shape = call.static()[2:]
+    pairs = []
+    for n, size, stride, dilation in zip(shape, sizes, strides, dilations):
+        span = dilation * (size - 1) + 1
+        rest = stride if stride == 1 else (int(n) - 1) % stride + 1  # type: ignore[arg-type]
+        pairs.append(halves(max(0, span - rest), auto))
+    return tuple(pairs)
+
+
+def halves(total: int, auto: str) -> tuple[int, int]:
+    """A number of zeros on both sides; the odd one behind with SAME_UPPER."""
+    less, more = total // 2, total - total // 2
+    return (less, more) if auto != "SAME_LOWER" else (more, less)
+
+
+def kernel(w: Tensor) -> Tensor:
+    """A stored kernel (out, in, *spatial) as graphc has it, (*spatial, in, out)."""
+    return gx.permute_dims(w, (*range(2, w.ndim), 1, 0))
+
+
+def with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+    """y with a number added to every channel."""
+    return y if bias is None else y + gx.reshape(bias, (bias.shape[0],) + (1,) * (y.ndim - 2))
+
+
+def conv(call: Call) -> Any:
+    """A convolution with a bias."""
+    return with_bias(convolved(call, call.x(0), call.x(1)), call.optional(2))
+
+
+def convolved(call: Call, x: Tensor, w: Tensor) -> Tensor:
+    """A convolution of two tensors with a node's attributes."""
+    sizes = tuple(int(s) for s in w.shape[2:])  # type: ignore[arg-type]
+    strides, dilations, pads = window(call, sizes)
+    return nn.conv(x, kernel(w), strides, pads, dilations, call.get("group", 1), FIRST)
+
+
+def conv_transpose(call: Call) -> Any:
+    """The transpose of a convolution, with a bias."""
+    x, w = call.x(0), call.x(1)
+    sizes = tuple(int(s) for s in w.shape[2:])  # type: ignore[arg-type]
+    rank = len(sizes)
+    strides = tuple(call.get("strides") or (1,) * rank)
+    dilations = tuple(call.get("dilations") or (1,) * rank)
+    extra = tuple(call.get("output_padding") or (0,) * rank)
+    pads = transposed_padding(call, sizes, strides, dilations, extra)
+    taps = gx.permute_dims(w, (*range(2, w.ndim), 1, 0))
+    groups = call.get("group", 1)
+    if all(min(p) >= 0 for p in pads) and all(
+        e < max(s, d) for e, s, d in zip(extra, strides, dilations)
+    ):
+        y = nn.conv_transpose(x, taps, strides, pads, dilations, groups, FIRST, extra)
+        return with_bias(y, call.optional(2))
+    y = nn.conv_transpose(x, taps, strides, "valid", dilations, groups, FIRST)
+    for axis, ((before, after), more) in enumerate(zip(pads, extra), 2):
+        behind = more - after
+        y = cropped(y, axis, max(0, before), max(0, -behind))
+        widths = [(0, 0)] * y.ndim
+        widths[axis] = max(0, -before), max(0, behind)
+        y = gx.pad(y, widths)
+    return with_bias(y, call.optional(2))
+
+
+def transposed_padding(
+    call: Call,
+    sizes: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    extra: tuple[int, ...],
+) -> Pairs:
+    """What is cut from both sides: as given, or what the wanted output sizes leave."""
+    auto, wanted = call.get("auto_pad", "NOTSET"), call.get("output_shape")
+    if wanted is None and auto not in ("SAME_UPPER", "SAME_LOWER"):
+        return padding(call, sizes, strides, dilations)
+    shape = call.static()[2:]
+    outputs = wanted or [n * s for n, s in zip(shape, strides)]
+    pairs = []
+    for i, n in enumerate(shape):
+        whole = strides[i] * (n - 1) + extra[i] + dilations[i] * (sizes[i] - 1) + 1
+        total = whole - outputs[-len(shape) :][i]
+        less, more = total // 2, total - total // 2
+        pairs.append((less, more) if auto == "SAME_UPPER" else (more, less))
+    return tuple(pairs)
+
+
+def pool_arguments(call: Call) -> dict[str, Any]:
+    """The arguments that all poolings share."""
+    sizes = tuple(call["kernel_shape"])
+    strides, dilations, pads = window(call, sizes)
+    return {
+        "window": sizes, "strides": strides, "padding": pads, "dilation": dilations,
+        "layout": FIRST, "ceil_mode": bool(call.get("ceil_mode")),
+    }  # fmt: skip
+
+
+def average_pool(call: Call) -> Any:
+    """The means of windows."""
+    counted = bool(call.get("count_include_pad"))
+    return nn.avg_pool(call.x(), **pool_arguments(call), count_include_pad=counted)
+
+
+def lp_pool(call: Call) -> Any:
+    """The norms of windows."""
+    return nn.lp_pool(call.x(), p=float(call["p"]), **pool_arguments(call))
+
+
+def max_pool(call: Call) -> Any:
+    """The largest elements of windows, and where they are."""
+    x, arguments = call.x(), pool_arguments(call)
+    largest = nn.max_pool(x, **arguments)
+    if not call.wants(1):
+        return largest
+    return largest, positions(call, largest, arguments)
+
+
+def positions(call: Call, largest: Tensor, arguments: dict[str, Any]) -> Tensor:
+    """Where in x, in row-major order, the first largest element of each window is."""
+    shape = call.static()
+    order = range(2, len(shape)) if not call["storage_order"] else range(len(shape) - 1, 1, -1)
+    places = flat_places(shape, tuple(order))
+    best = gx.full(largest.shape, -1, "int64")
+    for taps in reversed(list(tap_slices(largest.shape, shape, arguments))):
+        value, place, inside = (tapped(t, taps) for t in (call.x(), places, None))
+        hit = (value == largest) & inside
+        best = gx.where(hit, place, best)
+    return best
+
+
+def flat_places(shape: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
+    """The position of every element; `order` names the spatial axes, the slowest first."""
+    import numpy as np
+
+    spatial = np.arange(int(np.prod(shape[2:]))).reshape([shape[i] for i in order])
+    inverse = np.argsort(np.asarray(order) - 2)
+    images = np.arange(shape[0] * shape[1]).reshape(shape[:2] + (1,) * len(order))
+    return gx.constant((images * spatial.size + spatial.transpose(inverse)).astype(np.int64))
+
+
+def tap_slices(outputs: Any, shape: tuple[int, ...], arguments: dict[str, Any]) -> Any:
+    """For every tap of a window, per axis: the outputs that it reaches, and their inputs."""
+    import itertools
+
+    axes = []
+    for i, (size, stride, dilation, (before, _)) in enumerate(
+        zip(*(arguments[k] for k in ("window", "strides", "dilation", "padding")))
+    ):
+        found = []
+        for tap in range(size):
+            start = dilation * tap - before
+            first = max(0, -(start // stride))
+            last = min(outputs[2 + i] - 1, (shape[2 + i] - 1 - start) // stride)
+            found.append((first, last, start + stride * first, stride, outputs[2 + i]))
+        axes.append(found)
+    return itertools.product(*axes)
+
+
+def tapped(x: Tensor | None, taps: Any) -> Tensor:
+    """What one tap sees, in the shape of the outputs; without x, where it sees anything."""
+    t = x
+    if t is None:
+        counts = [(max(0, last - first + 1), first, n) for first, last, _, _, n in taps]
+        t = gx.ones((1, 1, *(c for c, _, _ in counts)), "bool")
+        return gx.pad(t, [(0, 0), (0, 0), *((f, n - f - c) for c, f, n in counts)])
+    widths = [(0, 0), (0, 0)]
+    key: list[Any] = [slice(None)] * 2
+    for first, last, start, stride, n in taps:
+        count = max(0, last - first + 1)
+        key.append(slice(start, start + stride * (count - 1) + 1, stride) if count else slice(0, 0))
+        widths.append((first, n - first - count))
+    return gx.pad(t[tuple(key)], widths)
+
+
+def global_average(call: Call) -> Any:
+    """The mean over all positions."""
+    return gx.mean(call.x(), tuple(range(2, call.x().ndim)), keepdims=True)
+
+
+def global_max(call: Call) -> Any:
+    """The largest over all positions."""
+    return gx.max(call.x(), tuple(range(2, call.x().ndim)), keepdims=True)
+
+
+def global_lp(call: Call) -> Any:
+    """The norm over all positions."""
+    return nn.global_lp_pool(call.x(), float(call["p"]), FIRST, keepdims=True)
+
+
+def max_unpool(call: Call) -> Any:
+    """Elements put back to where a pooling found them, zeros elsewhere."""
+    x, places = call.x(0), call.x(1)
+    shape = call.static()
+    strides = tuple(call.get("strides") or (1,) * (len(shape) - 2))
+    pads = call.get("pads") or (0,) * (2 * (len(shape) - 2))
+    rank = len(shape) - 2
+    sizes = [
+        (shape[2 + i] - 1) * strides[i] + call["kernel_shape"][i] - pads[i] - pads[i + rank]
+        for i in range(rank)
+    ]
+    full = (*shape[:2], *sizes)
+    count = 1
+    for n in full:
+        count *= n
+    flat = gx.put_along_axis(
+        gx.zeros((count,), x.dtype), gx.flatten(places), gx.flatten(x), 0
+    )
+    y = gx.reshape(flat, full)
+    if not call.has(2):
+        return y
+    wanted = call.ints(2)
+    return gx.pad(y, [(0, w - n) for w, n in zip(wanted, full)])
+
+
+TABLE: Table = {
+    ("Conv", 1): conv,
+    ("ConvTranspose", 1): conv_transpose,
+    ("AveragePool", 1): average_pool,
+    ("LpPool", 1): lp_pool,
+    ("MaxPool", 1): max_pool,
+    ("GlobalAveragePool", 1): global_average,
+    ("GlobalMaxPool", 1): global_max,
+    ("GlobalLpPool", 1): global_lp,
+    ("MaxUnpool", 9): max_unpool,
+}

@@ -1,0 +1,116 @@
+"""Normalisation and dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import graphc as gx
+from graphc import nn
+from graphc.onnx.call import Call, Table
+from graphc.tensor import Tensor
+
+
+def channels(x: Tensor, like: Tensor) -> Tensor:
+    """A vector with one number per channel, as a factor of `like`."""
+    return gx.reshape(x, (x.shape[0],) + (1,) * (like.ndim - 2)) if like.ndim >= 2 else x
+
+
+def batch_normalization(call: Call) -> Any:
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, of running or of batch statistics."""
+    x, scale, bias, mean, var = (call.x(i) for i in range(5))
+    if call.get("training_mode") or (call.opset < 7 and not call.get("is_test")):
+        return trained_batch(call, x, scale, bias, mean, var)
+    factor = scale / gx.sqrt(gx.astype(var, scale.dtype) + call["epsilon"])
+    offset = bias - gx.astype(mean, bias.dtype) * factor
+    return gx.astype(x * channels(factor, x) + channels(offset, x), x.dtype)
+
+
+def trained_batch(
+    call: Call, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalised by the statistics of the batch, and the running ones moved towards them."""
+    axes = tuple(i for i in range(x.ndim) if i != 1)
+    new_mean, new_var = gx.mean(x, axes), gx.var(x, axes)
+    factor = scale / gx.sqrt(new_var + call["epsilon"])
+    y = (x - channels(new_mean, x)) * channels(factor, x) + channels(bias, x)
+    keep = call["momentum"]
+    moved = (old * keep + gx.astype(new, old.dtype) * (1.0 - keep)
+             for old, new in ((mean, new_mean), (var, new_var)))  # fmt: skip
+    return y, *moved  # type: ignore[return-value]
+
+
+def instance_normalization(call: Call) -> Any:
+    """Every channel of every example normalised over its positions."""
+    x, scale, bias = call.x(0), call.x(1), call.x(2)
+    normal = nn.layer_norm(x, axis=tuple(range(2, x.ndim)), epsilon=call["epsilon"])
+    return normal * channels(scale, x) + channels(bias, x)
+
+
+def layer_normalization(call: Call) -> Any:
+    """Normalised over the axes from one on; the mean and 1 / deviation if asked for."""
+    x, scale, bias = call.x(0), call.x(1), call.optional(2)
+    axes = tuple(range(call.axis(), x.ndim))
+    wide = gx.astype(x, "float32") if call["stash_type"] == 1 else x
+    centre = gx.mean(wide, axes, keepdims=True)
+    inverse = 1.0 / gx.sqrt(gx.var(wide, axes, keepdims=True) + call["epsilon"])
+    y = gx.astype((wide - centre) * inverse, x.dtype) * scale
+    return (y if bias is None else y + bias, centre, inverse)[: call.count]
+
+
+def rms_normalization(call: Call) -> Any:
+    """Divided by the root of the mean square over the axes from one on."""
+    x, scale = call.x(0), call.x(1)
+    axes = tuple(range(call.axis(), x.ndim))
+    wide = gx.astype(x, "float32") if call["stash_type"] == 1 else x
+    mean = gx.mean(gx.square(wide), axes, keepdims=True)
+    normal = gx.astype(wide / gx.sqrt(mean + call["epsilon"]), x.dtype)
+    return normal * gx.astype(scale, x.dtype)
+
+
+def local_response(call: Call) -> Any:
+    """x / (bias + alpha / size * sum of squares over neighbouring channels) ** beta."""
+    x, size = call.x(), call["size"]
+    before = (size - 1) // 2
+    widths = [(0, 0)] * x.ndim
+    widths[1] = before, size - 1 - before
+    squares = gx.pad(gx.square(x), widths)
+    count = x.shape[1]
+    total = squares[:, 0:count]
+    for i in range(1, size):
+        total = total + squares[:, i : count + i]  # type: ignore[operator]
+    return x / gx.pow(call["bias"] + call["alpha"] / size * total, call["beta"])
+
+
+def lp_normalization(call: Call) -> Any:
+    """x over its norm along an axis; 0 where that is 0."""
+    x, axis = call.x(), call.axis()
+    if call["p"] == 1:
+        norm = gx.sum(gx.abs(x), axis, dtype=x.dtype, keepdims=True)
+    else:
+        norm = gx.sqrt(gx.sum(gx.square(x), axis, dtype=x.dtype, keepdims=True))
+    nothing = norm == 0
+    return gx.where(nothing, 0.0, x / gx.where(nothing, 1.0, norm))
+
+
+def dropout(call: Call) -> Any:
+    """x itself and a mask of ones; while training some elements are 0 and the others grow."""
+    x = call.x()
+    training = bool(call.number(2)) if call.has(2) else not call.get("is_test", 1)
+    ratio = (call.number(1) if call.has(1) else 0.5) if call.opset >= 12 else call["ratio"]
+    dtype = "bool" if call.opset >= 10 else x.dtype
+    if not training or not ratio:
+        return (x, gx.ones(x.shape, dtype))[: max(1, call.count)]
+    kept = gx.random.bernoulli(x.shape, 1.0 - ratio)
+    y = gx.where(kept, x * (1.0 / (1.0 - ratio)), 0.0)
+    return (y, gx.astype(kept, dtype))[: max(1, call.count)]
+
+
+TABLE: Table = {
+    ("BatchNormalization", 1): batch_normalization,
+    ("InstanceNormalization", 1): instance_normalization,
+    ("LayerNormalization", 17): layer_normalization,
+    ("RMSNormalization", 23): rms_normalization,
+    ("LRN", 1): local_response,
+    ("LpNormalization", 1): lp_normalization,
+    ("Dropout", 1): dropout,
+}

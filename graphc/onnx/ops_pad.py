@@ -1,0 +1,89 @@
+"""Padding in all modes, and running sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import graphc as gx
+from graphc.onnx.call import Call, Table
+from graphc.ops.base import Array
+from graphc.tensor import Tensor
+
+
+def pad(call: Call) -> Any:
+    """x with elements around it; negative numbers cut."""
+    x = call.x()
+    if call.opset < 11:
+        widths, value = call.get("pads") or call["paddings"], call.get("value", 0.0)
+    else:
+        widths = call.ints(1)
+        value = call.number(2) if call.has(2) else 0
+    axes = call.ints(3) if call.has(3) else tuple(range(x.ndim))
+    count = len(axes)
+    for i, axis in enumerate(call.normal(a, x.ndim) for a in axes):
+        pair = int(widths[i]), int(widths[i + count])
+        x = padded(call, x, axis, pair, call["mode"], value)
+    return x
+
+
+def padded(
+    call: Call, x: Tensor, axis: int, pair: tuple[int, int], mode: str, value: Any
+) -> Tensor:
+    """x with elements around it along one axis."""
+    before, after = pair
+    if mode == "constant":
+        x = cropped(x, axis, max(0, -before), max(0, -after))
+        widths = [(0, 0)] * x.ndim
+        widths[axis] = max(0, before), max(0, after)
+        return gx.pad(x, widths, value) if any(widths[axis]) else x
+    if pair == (0, 0):
+        return x
+    size = call.static()[axis]
+    return gx.take(x, gx.constant(mirrored(size, pair, mode, call)), axis)
+
+
+def cropped(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+    """x without some elements at its ends along an axis."""
+    if not before and not after:
+        return x
+    key: list[Any] = [slice(None)] * x.ndim
+    key[axis] = slice(before, -after if after else None)
+    return x[tuple(key)]
+
+
+def mirrored(size: int, pair: tuple[int, int], mode: str, call: Call) -> Array:
+    """Where each element of the padded axis comes from."""
+    places = np.arange(-pair[0], size + pair[1])
+    if mode == "edge":
+        return np.clip(places, 0, size - 1)
+    if mode == "wrap":
+        return places % size
+    if mode != "reflect":
+        call.unsupported(f"mode {mode!r}")
+    period = max(1, 2 * (size - 1))
+    folded = places % period
+    return np.where(folded < size, folded, period - folded)
+
+
+def cumulative(function: Any) -> Any:
+    """Running sums or products, from either end, with or without the element itself."""
+
+    def convert(call: Call) -> Any:
+        x = call.x()
+        axis = call.normal(int(call.number(1)), x.ndim)
+        t = gx.flip(x, axis) if call["reverse"] else x
+        total = function(t, axis, dtype=x.dtype, include_initial=bool(call["exclusive"]))
+        if call["exclusive"]:
+            total = cropped(total, axis, 0, 1)
+        return gx.flip(total, axis) if call["reverse"] else total
+
+    return convert
+
+
+TABLE: Table = {
+    ("Pad", 1): pad,
+    ("CumSum", 11): cumulative(gx.cumulative_sum),
+    ("CumProd", 26): cumulative(gx.cumulative_prod),
+}
