@@ -1,6 +1,7 @@
 """The graph passes, in the order in which they run."""
 
 from graphc.passes.absorb_permutes import absorb_permutes
+from graphc.passes.absorb_sums import absorb_sums
 from graphc.passes.driver import GraphPass
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.loops import merge_loops, simplify_bodies
@@ -10,13 +11,16 @@ from graphc.passes.shift_exponents import shift_exponents
 from graphc.passes.simplify import simplify
 from graphc.passes.stabilise import stabilise
 
-# What is done to graphs and to the bodies of loops.
-BODY_PASSES: tuple[GraphPass, ...] = (
+GRAPH_PASSES: tuple[GraphPass, ...] = (
+    # -- loops first: what they leave out need not be improved --
+    merge_loops,
+    simplify_bodies,
     # -- say the same thing with fewer nodes --
     merge_common,
     simplify,
     fold_constants,
     merge_common,
+    absorb_sums,
     absorb_permutes,
     # -- say it so that nothing overflows, underflows or cancels --
     shift_exponents,
@@ -25,13 +29,6 @@ BODY_PASSES: tuple[GraphPass, ...] = (
     # -- and shorten what that has written --
     simplify,
     merge_common,
-)
-
-GRAPH_PASSES: tuple[GraphPass, ...] = (
-    # -- loops first: what they leave out need not be improved --
-    merge_loops,
-    simplify_bodies,
-    *BODY_PASSES,
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from graphc import origin as origins
 from graphc.graph import Graph, Node, apply, with_inputs
 from graphc.ops.contract import Dot
@@ -10,6 +12,11 @@ from graphc.ops.view import Permute
 
 def absorb_permutes(graph: Graph) -> Graph:
     """Let a contraction write its result in the order in which its only reader wants it."""
+    return absorb(graph, permute_of_dot)
+
+
+def absorb(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
+    """Apply a rule to nodes with one input that nobody else reads."""
     readers = graph.users()
     roots = set(graph.roots)
     new: dict[Node, Node] = {}
@@ -18,7 +25,7 @@ def absorb_permutes(graph: Graph) -> Graph:
         alone = len(node.inputs) == 1 and len(readers[node.inputs[0]]) == 1
         if alone and node.inputs[0] not in roots:
             with origins.inherit(node.origin, node.part):
-                candidate = permute_of_dot(candidate) or candidate
+                candidate = rule(candidate) or candidate
         new[node] = candidate
     return graph.substitute(new)
 
