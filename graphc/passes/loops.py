@@ -20,6 +20,8 @@ def merge_loops(graph: Graph) -> Graph:
     for nodes in groups.values():
         ops = [n.op for n in nodes if isinstance(n.op, Scan)]
         body, indices = merged(ops)
+        if all(op.body is ops[0].body for op in ops) and ops[0].body.outputs == body.outputs:
+            continue
         for node, op, index in zip(nodes, ops, indices):
             new[node] = replace(op, body=body, index=index)
     return _with_ops(graph, new)
@@ -27,7 +29,7 @@ def merge_loops(graph: Graph) -> Graph:
 
 def simplify_bodies(graph: Graph) -> Graph:
     """Run the graph passes on the body of every loop."""
-    from graphc.passes import BODY_PASSES
+    from graphc.passes import GRAPH_PASSES
     from graphc.passes.driver import run_passes
 
     bodies: dict[Body, Body] = {}
@@ -38,9 +40,11 @@ def simplify_bodies(graph: Graph) -> Graph:
         body = node.op.body
         if body not in bodies:
             outputs = tuple((str(i), n) for i, n in enumerate(body.outputs))
-            better, _ = run_passes(Graph(body.inputs, outputs, name=graph.name), BODY_PASSES)
-            bodies[body] = Body(body.inputs, tuple(n for _, n in better.outputs))
-        new[node] = replace(node.op, body=bodies[body])
+            better, _ = run_passes(Graph(body.inputs, outputs, name=graph.name), GRAPH_PASSES)
+            same = better.roots == body.outputs
+            bodies[body] = body if same else Body(body.inputs, better.roots)
+        if bodies[body] is not body:
+            new[node] = replace(node.op, body=bodies[body])
     return _with_ops(graph, new) if new else graph
 
 

@@ -46,6 +46,8 @@ def log_of_sigmoid(node: Node) -> Node | None:
     return apply(Neg(), apply(Softplus(), negated(p.inputs[0])))
 
 
+# 1 - sigmoid(x) alone stays: its error is half an ulp of 1, and sigmoid(-x) would need a second
+# exponential in the gradient of every sigmoid.
 def log_of_one_minus_sigmoid(node: Node) -> Node | None:
     """log(1 - sigmoid(x))  ->  -softplus(x)"""
     p = one_minus(node.inputs[0])
