@@ -46,6 +46,7 @@ class Group:
     nodes: list[Node] = field(default_factory=list)
     axes: dict[Node, Axes] = field(default_factory=dict)  # of the iteration: a reduce's input
     inner: set[int] = field(default_factory=set)
+    late: set[Node] = field(default_factory=set)  # reductions, and what follows them
     before: set[Group] = field(default_factory=set)  # groups it reads from
     after: set[Group] = field(default_factory=set)  # groups that read from it
 
@@ -155,6 +156,8 @@ class Grouping:
         group.axes[node] = axes
         group.last = self.position[node]
         self.group_of[node] = group
+        if _is_late(node, group.late, axes):
+            group.late.add(node)
         if isinstance(node.op, Reduce):
             group.inner |= {v for v in (axes[a] for a in node.op.axes) if v is not None}
         for other in self._input_groups(node):
@@ -181,8 +184,14 @@ class Grouping:
         axes = self._inner_matches(group, axes, shape)
         if axes is None or not self._keeps_rows(node, group, axes):
             return None
+        again = _follows(node, group.late) and any(v is not None for v in axes)
+        if again and not self.rows(group) and not self._is_short(group):
+            return None  # see `_passes_twice`
         others = (g for g in self._input_groups(node) if g is not group)
         return None if any(self.depends(g, group) for g in others) else axes
+
+    def _is_short(self, group: Group) -> bool:
+        return is_small(self.sizes[v] for v in sorted(self.inner(group)))
 
     def _unify_inputs(self, node: Node, group: Group, shape: tuple[Size, ...]) -> Axes | None:
         """Where the inputs from the group put its variables on the node's axes."""
@@ -269,7 +278,7 @@ class Grouping:
         if pairs is None or (not pairs and group.inner and other.inner):
             return False  # two sums over everything have nothing in common
         pairs |= self._inner_pairs(group, other, pairs)
-        if not self._rows_remain(group, other, pairs):
+        if not self._rows_remain(group, other, pairs) or self._passes_twice(group, other, pairs):
             return False
         if self._path_outside(group, other) or self._path_outside(other, group):
             return False
@@ -323,6 +332,23 @@ class Grouping:
                     return False
         return True
 
+    def _passes_twice(self, group: Group, other: Group, pairs: dict[int, int]) -> bool:
+        """Whether something runs over everything after a reduction of everything to a number.
+
+        Threads share the elements, so each must wait for the number: that is another kernel.
+        """
+        inner = self.inner(group) | {pairs.get(v, v) for v in self.inner(other)}
+        rows = {pairs.get(v, v) for v in (*self.rows(group), *self.rows(other))} - inner
+        if rows or is_small(self.sizes[v] for v in sorted(inner)):
+            return False
+        late: set[Node] = set()
+        for node in sorted(group.nodes + other.nodes, key=self.position.__getitem__):
+            if _is_late(node, late, self.axes(node)):
+                late.add(node)
+                if _follows(node, late) and any(v is not None for v in self.axes(node)):
+                    return True
+        return False
+
     def _edges_agree(self, group: Group, other: Group, pairs: dict[int, int]) -> bool:
         """Values that pass between the two groups are read at the index they are made at."""
 
@@ -346,6 +372,10 @@ class Grouping:
         group.nodes = sorted(group.nodes + other.nodes, key=self.position.__getitem__)
         group.axes |= other.axes
         group.inner |= other.inner
+        group.late = set()
+        for node in group.nodes:
+            if _is_late(node, group.late, group.axes[node]):
+                group.late.add(node)
         group.first = min(group.first, other.first)
         for node in other.nodes:
             self.group_of[node] = group
@@ -398,6 +428,16 @@ class Grouping:
             seen.add(g)
             stack.extend(g.before)
         return False
+
+
+def _follows(node: Node, late: set[Node]) -> bool:
+    return any(base_of(i) in late for i in node.inputs)
+
+
+def _is_late(node: Node, late: set[Node], axes: Axes) -> bool:
+    """Whether a node, whose iteration has these axes, is a reduction or follows one."""
+    reduces = isinstance(node.op, Reduce) and any(v is not None for v in axes)
+    return reduces or _follows(node, late)
 
 
 def find_uniform(graph: Graph, roots: set[Node]) -> set[Node]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from graphc.dims import ceildiv, product
 from graphc.fusion.grouping import Group, Grouping
 from graphc.fusion.materialise import nominal
-from graphc.fusion.rows import Lowering, RowKernel
+from graphc.fusion.rows import Lowering, RowKernel, stage_levels
 from graphc.fusion.values import Values
 from graphc.graph import Node
 from graphc.loops.ir import (
@@ -30,11 +30,14 @@ SERIAL = 16384  # so few elements are not worth a second kernel
 
 
 def is_whole(group: Group, lowering: Lowering) -> bool:
-    """True for groups that reduce more than a few elements to numbers."""
+    """True for groups that reduce more than a few elements to numbers, in one pass."""
     grouping = lowering.grouping
     inner = grouping.inner(group)
     if not inner or grouping.rows(group):
         return False
+    levels = stage_levels(group, grouping)
+    if any(levels[n] and runs(n, grouping) for n in group.nodes):
+        return False  # runs over the elements again when the numbers are there
     return nominal(product(grouping.sizes[v] for v in inner)) > SERIAL
 
 
