@@ -14,6 +14,10 @@ from graphc_llvm.text import Operand
 from graphc_llvm.values import Value
 
 _COMPARISONS = ("lt", "le", "eq", "ne")
+# terms of a sum of axes
+_SHORT = 64
+# sums of axes stay far below; what user data may be beyond it compares the same
+_FAR = 2**62
 _INDEX_ARITHMETIC = ("add", "sub", "mul", "neg")
 
 
@@ -131,8 +135,21 @@ def _philox(c: Context, stream: list[Value], start: Operand) -> Value:
 def _is_index_arithmetic(expr: Expr) -> bool:
     if not isinstance(expr, Apply) or expr.dtype != int64 or expr.function not in _INDEX_ARITHMETIC:
         return False
+    if not _is_short(expr):
+        return False
     form = affine(expr)
     return bool(form.axes) and not form.others
+
+
+def _is_short(expr: Expr) -> bool:
+    """True for what is quickly taken apart; shared parts count each time they occur."""
+    waiting, count = [expr], 0
+    while waiting and count < _SHORT:
+        current = waiting.pop()
+        count += 1
+        if isinstance(current, Apply) and current.function in _INDEX_ARITHMETIC:
+            waiting.extend(current.args)
+    return not waiting
 
 
 def _index_value(c: Context, form: Affine, dtype: DType = int64) -> Value:
@@ -153,8 +170,9 @@ def _split(c: Context, form: Affine) -> tuple[Operand, Operand]:
     f = c.builder
     total: Operand = c.size(form.constant)
     terms = [f.mul(c.size(k), c.axes[axis], axis.name) for axis, k in form.axes.items()]
-    singles = ((k, evaluate(c, x)) for k, x in form.others)
-    terms += [f.mul(c.size(k), c.operand(x)) for k, x in singles if x.width == 1]
+    for k, other in form.others:
+        value = c.operand(evaluate(c, other))
+        terms.append(f.mul(c.size(k), f.maximum(f.minimum(value, _FAR), -_FAR)))
     for term in sorted(terms, key=f.level_of):
         total = f.add(total, term, "index")
     stride = 0 if c.lane is None else c.size(form.coefficient(c.lane.axis))
@@ -168,6 +186,8 @@ def _is_index(expr: Expr) -> bool:
 def _compares_indices(expr: Apply) -> bool:
     if expr.function not in _COMPARISONS or expr.args[0].dtype != int64:
         return False
+    if not all(map(_is_short, expr.args)):
+        return False
     return any(_is_index(x) for x in expr.args)
 
 
@@ -175,14 +195,14 @@ def _compare_indices(c: Context, expr: Apply) -> Value:
     """Compare sums of axes with one scalar subtraction and 32-bit lane numbers."""
     f = c.builder
     distance = affine(expr.args[1]) + affine(expr.args[0]).scaled(-1)
-    others = [evaluate(c, x) for _, x in distance.others]
-    base, stride = _split(c, distance)
-    if not isinstance(stride, int) or abs(stride) > 2**20 or any(x.width > 1 for x in others):
+    if not _is_near(c, distance) or any(evaluate(c, x).width > 1 for _, x in distance.others):
         return c.emit.apply(expr.function, *(evaluate(c, x) for x in expr.args))
+    base, stride = _split(c, distance)
     if stride == 0:
         return _compare_zero(c, expr.function, base)
     # base + stride * lane against 0; the base only matters as far as the lanes reach
     assert c.lane is not None
+    assert isinstance(stride, int)
     reach = abs(stride) * c.lane.width + 1
     near = f.maximum(f.minimum(base, reach), -reach)
     steps = c.emit.vector_of([stride * lane for lane in range(c.lane.width)], int32)
@@ -191,6 +211,16 @@ def _compare_indices(c: Context, expr: Apply) -> Value:
         return c.emit.const(values[0], bool_) if len({*values}) == 1 else _mask(c, values)
     position = c.emit.add(c.emit.cast(Value(near, int64), int32), steps)
     return c.emit.apply(expr.function, c.emit.const(0, int32), position)
+
+
+def _is_near(c: Context, distance: Affine) -> bool:
+    """True where the distance neither wraps around nor moves far along the lanes."""
+    stride = 0 if c.lane is None else c.size(distance.coefficient(c.lane.axis))
+    sizes = [c.size(k) for k in (distance.constant, *distance.axes.values())]
+    small = all(not isinstance(k, int) or abs(k) < 2**40 for k in sizes)
+    single = [abs(k) == 1 for k, _ in distance.others if isinstance(k, int)]
+    alone = len(distance.others) == sum(single) <= 1
+    return small and alone and isinstance(stride, int) and abs(stride) < 2**20
 
 
 def _compare_zero(c: Context, function: str, distance: Operand) -> Value:

@@ -35,7 +35,7 @@ class Sample:
 
     kernel: ir.Kernel
     reference: Callable[..., Sequence[Any]]
-    # how the inputs are drawn: (generator, shape, dtype) for the buffers that are not floats
+    # how the inputs are drawn, where not as usual
     draw: Callable[[np.random.Generator, tuple[int, ...]], Any] | None = None
     tolerance: float = 0.0
     # the least n that the kernel is defined for
@@ -101,6 +101,38 @@ def steps() -> Sample:
         return [x[:, :n][:, ::-1], *(x[:, s - 2 :: s][:, :n] for s in (2, 3, 4, 5))]
 
     return Sample(kernel, reference)
+
+
+FAR = (-(2**63), -(2**62) - 5, -1, 0, 1, 3, 17, 2**62 + 5, 2**63 - 1)
+
+
+def comparisons() -> Sample:
+    """Indices against each other, against sizes, and against data as far out as int64 goes."""
+    limit, out = ir.Buffer("limit", int64, (M, N)), ir.Buffer("out", int64, (M, N))
+    i, j = axes("i j")
+    row, column, zero = e.index(i), e.index(j), number(0, int64)
+    bound, own = load(limit, row, zero), load(limit, row, column)
+    pairs = [
+        (column, row), (e.times(column, 2), e.plus(row, 3)), (column, bound), (bound, column),
+        (e.plus(row, -1), e.extent(N - 2)), (e.times(row, 3), bound), (own, column),
+        (e.plus(column, 2), e.extent(N)),
+    ]  # fmt: skip
+    tests = [e.apply(f, x, y) for x, y in pairs for f in ("lt", "le", "eq", "ne")]
+    total: ir.Expr = zero
+    for position, test in enumerate(tests):
+        total = e.add(total, e.select(test, number(1 << position, int64), zero))
+    nest = parallel(i, M, lanes(j, N, store(out, (i, j), total)))
+
+    def reference(limit: np.ndarray) -> list[Any]:
+        r, c = np.indices(limit.shape)
+        b, n = np.broadcast_to(limit[:, :1], limit.shape), np.full_like(c, limit.shape[1])
+        couples = ((c, r), (2 * c, r + 3), (c, b), (b, c), (r - 1, n - 2), (3 * r, b), (limit, c),
+                   (c + 2, n))  # fmt: skip
+        results = [t for x, y in couples for t in (x < y, x <= y, x == y, x != y)]
+        return [sum(t.astype(np.int64) << k for k, t in enumerate(results))]
+
+    kernel = ir.Kernel("comparisons", (limit,), (out,), (nest,))
+    return Sample(kernel, reference, lambda rng, shape: rng.choice(np.array(FAR), shape))
 
 
 def row_sum(lanes: bool = True) -> Sample:
@@ -342,6 +374,6 @@ def of_dtype(dtype: DType) -> ir.Kernel:
 
 
 SAMPLES: tuple[Callable[[], Sample], ...] = (
-    axpy, bias, transpose, transposed_sum, steps, row_sum, column_sum, argmax, softmax,
+    axpy, bias, transpose, transposed_sum, steps, comparisons, row_sum, column_sum, argmax, softmax,
     layer_norm, gather, padded, matmul, nested_sum, two_stages, in_place, masks,
 )  # fmt: skip

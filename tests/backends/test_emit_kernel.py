@@ -57,11 +57,13 @@ def inputs(sample: Sample, sizes: Mapping[str, int]) -> list[np.ndarray]:
 
 
 def _draw(sample: Sample, buffer: ir.Buffer, rng: Any, shape: Any, sizes: Any) -> Any:
+    if sample.draw is not None:
+        return sample.draw(rng, shape)
     if buffer.dtype.kind == "b":
         return rng.integers(0, 2, shape)
     if buffer.dtype.is_integer:
         return rng.integers(0, max(1, sizes["n"]), shape)
-    return rng.normal(size=shape) if sample.draw is None else sample.draw(rng, shape)
+    return rng.normal(size=shape)
 
 
 def run(
