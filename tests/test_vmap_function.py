@@ -130,6 +130,49 @@ def test_custom_gradient_of_each_example() -> None:
     close(dw, (weight * np.tanh(a)).sum(), 1e-12)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_gradients_of_a_convolutional_model(target: str) -> None:
+    w = {"conv": gx.input("conv", (3, 3, 2, 4)), "dense": gx.input("dense", (16, 3))}
+
+    def loss(image: gx.Tensor, label: gx.Tensor) -> gx.Tensor:
+        h = gx.nn.conv(gx.reshape(image, (1, 8, 7, 2)), w["conv"], strides=2, padding="same")
+        h = gx.nn.max_pool(gx.nn.relu(h), (2, 2))
+        scores = gx.reshape(gx.nn.layer_norm(h), (1, 16 * h.shape[2] // 2)) @ w["dense"]
+        total: gx.Tensor = gx.nn.softmax_cross_entropy(scores, gx.reshape(label, (1,)))
+        return gx.mean(total)
+
+    x, label = gx.input("x", ("n", 8, 7, 2)), gx.input("label", ("n",), dtype="int32")
+    each = gx.vmap(lambda a, b: gx.grad(loss(a, b), w))(x, label)
+    one, one_label = gx.input("one", (8, 7, 2)), gx.input("l", (), dtype="int32")
+    single = gx.grad(loss(one, one_label), w)
+    weights = [RNG.normal(size=t.shape).astype("f4") for t in w.values()]
+    images = RNG.normal(size=(5, 8, 7, 2)).astype("f4")
+    labels = RNG.integers(0, 3, 5).astype("i4")
+    step = gx.compile(inputs=[*w.values(), x, label], outputs=each, target=target)
+    found = step(*weights, images, labels)
+    for k in w:
+        feeds = dict(zip(w.values(), weights))
+        loop = [
+            evaluate([single[k]], {**feeds, one: a, one_label: b})[0]
+            for a, b in zip(images, labels)
+        ]
+        close(found[k], np.stack(loop), 2e-5)
+
+
+def test_layers_and_dropout_of_each_example() -> None:
+    layer, drop = gx.nn.Dense(6, activation="tanh"), gx.nn.Dropout(0.5)
+    x = gx.input("x", ("n", 4))
+    y, whole = gx.vmap(lambda a: (drop(layer(a[None, :]))[0], layer(a[None, :])[0]))(x)
+    assert len(dots(whole)) == 1
+    a = RNG.normal(size=(40, 4)).astype("f4")
+    dropped, kept, direct = evaluate([y, whole, layer(x)], {x: a})
+    close(kept, direct)
+    masks = dropped != 0
+    close(dropped, np.where(masks, 2 * kept, 0))
+    assert 0.35 < masks.mean() < 0.65
+    assert len({row.tobytes() for row in masks}) > 20
+
+
 # ------------------------------------------------------------------ axes and structures
 
 

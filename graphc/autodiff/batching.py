@@ -127,6 +127,8 @@ class Batcher:
 
 def moved(x: Node, source: int, target: int, name: str = "") -> Node:
     """One axis moved, the others in their order."""
+    if source == target:
+        return x
     order = [axis for axis in range(x.type.ndim) if axis != source]
     order.insert(target, source)
     return graphs.apply(Permute(tuple(order)), x, name=name)

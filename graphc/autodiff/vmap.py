@@ -64,7 +64,7 @@ class Examples:
         x = lift(value).node
         front = _normalised(axis, x.type.ndim, f"vmap: argument {position}", x)
         self._compare(x, x.type.shape[front], position)
-        many = moved(x, front, 0) if front else x
+        many = moved(x, front, 0)
         name = x.name or f"argument_{position}"
         example = many.type.with_shape(many.type.shape[1:])
         node = graphs.apply(leaf.Input(name, example), name=name)
@@ -102,7 +102,7 @@ def _placed(batcher: Batcher, value: Batched, axis: int | None) -> Tensor:
         return face(node)
     many = batcher.spread(value)
     end = _normalised(axis, many.type.ndim, "vmap: the result", many)
-    return face(moved(many, 0, end) if end else many)
+    return face(moved(many, 0, end))
 
 
 def _normalised(axis: Any, rank: int, what: str, x: Node) -> int:
