@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from graphc.errors import UnsupportedError
 from graphc.graph import Graph, Node
+from graphc.ops.loop import Body, Scan
 from graphc.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.rebuild import rebuild, replace_nodes
+
+MARKS = (ModeSwitch, StateUpdate, CustomGradient)
 
 
 def resolve_mode(graph: Graph, mode: str) -> Graph:
@@ -15,24 +20,49 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
     In training the updates that marks stand for are added, except of parameters that the user
     updates. Several marks of one parameter are chained in their order.
     """
-    marks = [n for n in graph.nodes if isinstance(n.op, (ModeSwitch, StateUpdate, CustomGradient))]
-    if not marks:
+    marks = [n for n in graph.nodes if isinstance(n.op, MARKS)]
+    if not marks and not any(isinstance(n.op, Scan) for n in graph.nodes):
         return graph
-    branch = 0 if mode == "train" else 1
-
-    def choose(node: Node) -> Node | None:
-        if isinstance(node.op, ModeSwitch):
-            return node.inputs[branch]
-        kept = isinstance(node.op, (StateUpdate, CustomGradient))
-        return node.inputs[0] if kept else None
-
-    new = rebuild(graph.roots, choose)
+    new = _without_marks(graph.roots, 0 if mode == "train" else 1)
     resolved = graph.substitute(new)
     if mode != "train":
         return resolved
     taken = {p for p, _ in graph.updates}
     pending = [n for n in marks if isinstance(n.op, StateUpdate) and n.inputs[1] not in taken]
     return replace(resolved, updates=resolved.updates + _chain(pending, new), _order=[])
+
+
+def _without_marks(roots: Sequence[Node], branch: int) -> dict[Node, Node]:
+    """Every node under the roots without marks, also inside loops."""
+    bodies: dict[Body, Body] = {}
+
+    def choose(node: Node) -> Node | None:
+        if isinstance(node.op, ModeSwitch):
+            return node.inputs[branch]
+        if isinstance(node.op, Scan):
+            return _loop_without_marks(node, node.op, bodies, branch)
+        return node.inputs[0] if isinstance(node.op, MARKS) else None
+
+    return rebuild(roots, choose)
+
+
+def _loop_without_marks(node: Node, op: Scan, bodies: dict[Body, Body], branch: int) -> Node | None:
+    body = op.body
+    if body not in bodies:
+        for n in body.nodes:
+            if isinstance(n.op, StateUpdate):
+                raise UnsupportedError(
+                    "scan: a layer in the body updates its statistics at every iteration",
+                    origin=n.origin,
+                    hint="use it outside the loop, or at inference only",
+                )
+        new = _without_marks(body.outputs, branch)
+        outputs = tuple(new[n] for n in body.outputs)
+        bodies[body] = body if outputs == body.outputs else Body(body.inputs, outputs)
+    if bodies[body] is body:
+        return None
+    kept = (node.type, node.origin, node.part, node.name)
+    return Node(replace(op, body=bodies[body]), node.inputs, *kept)
 
 
 def _chain(marks: list[Node], new: dict[Node, Node]) -> tuple[tuple[Node, Node], ...]:

@@ -200,6 +200,24 @@ def test_a_check_in_a_body_stops_the_step() -> None:
     np.testing.assert_array_equal(table.value, before)
 
 
+def test_dropout_inside_is_gone_at_inference() -> None:
+    x = gx.input("x", (6, 50))
+
+    def body(c: Any, row: Any) -> tuple[Any, Any]:
+        kept = gx.nn.dropout(row, 0.5, name="drop")
+        return c + kept, kept
+
+    results = gx.scan(body, gx.zeros((50,)), x)
+    ones = np.ones((6, 50), np.float32)
+    last, ys = gx.compile([x], results)(ones)
+    np.testing.assert_array_equal(last, np.full(50, 6.0))
+    np.testing.assert_array_equal(ys, ones)
+    for target in TARGETS:
+        _, ys = gx.compile([x], results, mode="train", target=target)(ones)
+        assert set(np.unique(ys)) == {0.0, 2.0}
+        assert not np.array_equal(ys[0], ys[1])
+
+
 def test_errors() -> None:
     x = gx.input("x", (5, 3))
     with pytest.raises(
