@@ -6,11 +6,12 @@ share of the units and stages what they read by itself, so no thread waits for a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from graphc.dims import product
+from graphc_llvm.contract_box import Box
 from graphc_llvm.contract_calls import (
     Depth,
     Memory,
@@ -21,8 +22,9 @@ from graphc_llvm.contract_calls import (
     first_row,
     guarded,
 )
+from graphc_llvm.contract_fill import BoxFill, Scope
 from graphc_llvm.contract_plan import ContractPlan, aligned
-from graphc_llvm.contract_shape import panel_count
+from graphc_llvm.contract_shape import panel_count, row_block_count
 from graphc_llvm.contract_stage import Range, Staging, reduction_ranges
 from graphc_llvm.contract_tile import TileFunctions
 from graphc_llvm.emit_context import Context
@@ -36,7 +38,8 @@ def emit_contract(plan: ContractPlan, c: Context) -> None:
     taken from `c.scratch` on.
     """
     for alias, original in plan.aliases.items():
-        c.pointers[alias] = c.pointers[original]
+        if original in c.pointers:  # boxes have their pointers when they are filled
+            c.pointers[alias] = c.pointers[original]
     _Driver(plan, c).emit()
     c.scratch = c.scratch + plan.scratch_bytes
 
@@ -47,12 +50,13 @@ class _Driver:
     def __init__(self, plan: ContractPlan, c: Context) -> None:
         self.plan, self.c, self.builder = plan, c, c.builder
         self.tiles = TileFunctions(plan, c)
-        places = [plan.left_elements, plan.right_elements, plan.kept_elements]
+        places = [plan.left_elements, plan.right_elements, plan.kept_elements, *plan.box_elements]
         pointers, offset = [], c.scratch
         for elements in places:
             pointers.append(c.builder.gep("%scratch", "i8", c.size(offset), "staged"))
             offset = offset + aligned(elements) * plan.dtype.itemsize
-        self.memory = Memory(*pointers)
+        self.memory = Memory(*pointers[:3])
+        self.boxes = dict(zip(plan.boxes, pointers[3:]))
         self.panels, self.blocks = c.size(plan.all_panels), c.size(plan.block_count)
         self.column_panels = c.size(panel_count(plan.tiling, plan.column.size))
 
@@ -133,14 +137,19 @@ class _Driver:
         """Blocks of the reduction, one after the other."""
         plan, f = self.plan, self.builder
         if plan.depth_block is None:
+            self._fill_boxes(part, plan.boxes, {})
             self._stage_rows(part, 0, None)
             self._panels(part, Depth())
             return
+        first = plan.reduction[0].axis
+        self._fill_boxes(part, tuple(box for box in plan.boxes if first not in box.axes), {})
+        cut = tuple(box for box in plan.boxes if first in box.axes)
         total, most = self.c.size(plan.reduction[0].size), plan.depth_block
 
         def block(begin: Operand, _: list[str]) -> list[str]:
             count = f.minimum(f.sub(total, begin, "left"), most, "steps")
             with self.c.inside():
+                self._fill_boxes(part, cut, {first: (begin, count)})
                 self._stage_rows(part, begin, count)
                 ends = f.add(begin, most)
                 self._panels(part, Depth(begin, count, begin, self._at_least(ends, total)))
@@ -155,6 +164,19 @@ class _Driver:
             return int(x >= y)
         test = self.builder.compare("sge", x, y)
         return self.builder.define("flag", f"zext i1 {test} to i64", (test,))
+
+    def _fill_boxes(self, part: Part, boxes: Sequence[Box], scope: Scope) -> None:
+        """Fill boxes for the present batch element and the rows of a chunk."""
+        plan, c, f = self.plan, self.c, self.builder
+        scope = {**scope, **{span.axis: (c.axes[span.axis], 1) for span in plan.batch}}
+        if plan.band is not None:
+            first, *others = plan.outer_rows
+            each = c.size(row_block_count(plan.tiling, plan.row.size))
+            each = f.mul(each, c.size(product(span.size for span in others)))
+            begin, count = f.div(part.first_block, each), f.div(part.blocks, each)
+            scope[first.axis] = (begin, count)
+        for box in boxes:
+            BoxFill(plan, c, box, self.boxes[box]).fill(scope)
 
     def _stage_rows(self, part: Part, begin: Operand, count: Operand | None) -> None:
         plan, f = self.plan, self.builder

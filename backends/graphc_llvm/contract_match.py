@@ -8,7 +8,7 @@ dropped, and neighbours that every access walks through as one are merged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +36,7 @@ from graphc.loops.ir import (
     is_dot,
     operands,
 )
+from graphc_llvm.contract_box import Box
 from graphc_llvm.contract_index import (
     Affine,
     Substitution,
@@ -60,6 +61,7 @@ class Contraction:
 
     `reduction` is in the order of the chain; the other axes are in the order of the nest. Buffers
     that merging made one-dimensional are listed in `aliases` with the argument they stand for.
+    Operands that are staged by position read a buffer of `boxes`.
     """
 
     rows: tuple[Span, ...]
@@ -72,6 +74,7 @@ class Contraction:
     epilogue: tuple[Stmt, ...]
     lanes: Axis | None
     aliases: Mapping[Buffer, Buffer]
+    boxes: Mapping[Buffer, Box] = field(default_factory=dict)
 
     def swapped(self) -> Contraction:
         """The same contraction with its operands exchanged."""
@@ -90,7 +93,11 @@ def recognise(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | N
         return None
     aliases: dict[Buffer, Buffer] = {}
     found = _mapped(found, _Resolve(sizes, aliases))
-    found = _without_units(replace(found, aliases=aliases))
+    return _without_units(replace(found, aliases=aliases))
+
+
+def merged(found: Contraction) -> Contraction:
+    """The same with neighbouring axes that every access walks through as one made one."""
     for group in ("rows", "columns", "batch", "reduction"):
         found = _merge_all(found, group)
     return found
@@ -262,12 +269,17 @@ def _accesses(found: Contraction) -> list[Affine]:
 
 def _loose_axes(found: Contraction) -> dict[Axis, None]:
     """Axes whose own value matters somewhere, not only where an access lands."""
+    stores = [flat_offset(s.buffer, s.index) for s in found.stores]
+    loose = {a: None for form in stores for _, rest in form.others for a in axes_of(rest)}
+    apart = [a for box in found.boxes.values() for a in (*box.leading, *box.fixed)]
+    return loose | loose_axes(_everything(found)) | dict.fromkeys(apart)
+
+
+def loose_axes(values: Sequence[Expr]) -> dict[Axis, None]:
+    """The axes whose value matters in expressions, not only where their loads land."""
     loose: dict[Axis, None] = {}
-    for form in _accesses(found):
-        for _, rest in form.others:
-            loose.update(axes_of(rest))
     seen: dict[Expr, None] = {}
-    waiting = list(_everything(found))
+    waiting = list(values)
     while waiting:
         current = waiting.pop()
         if current in seen:
@@ -276,13 +288,15 @@ def _loose_axes(found: Contraction) -> dict[Axis, None]:
         if isinstance(current, Index):
             loose[current.axis] = None
         if isinstance(current, Load):
+            for _, rest in flat_offset(current.buffer, current.index).others:
+                loose.update(axes_of(rest))
             waiting.extend([] if current.where is None else [current.where])
         else:
             waiting.extend(operands(current))
     return loose
 
 
-class _Flatten(Substitution):
+class Flatten(Substitution):
     """Write every access as one flat index in which `inner` walks through both axes."""
 
     def __init__(self, outer: Span, inner: Span, merged: Axis, aliases: dict[Buffer, Buffer]):
@@ -335,7 +349,7 @@ def _alias(buffer: Buffer, shape: tuple[Size, ...], aliases: dict[Buffer, Buffer
 def _merge(found: Contraction, group: str, outer: Span, inner: Span) -> Contraction:
     merged = Span(Axis(f"{outer.axis.name}_{inner.axis.name}"), outer.size * inner.size)
     aliases = dict(found.aliases)
-    change = _Flatten(outer, inner, merged.axis, aliases)
+    change = Flatten(outer, inner, merged.axis, aliases)
     spans = [s for s in getattr(found, group) if s is not outer]
     kept: dict[str, Any] = {group: tuple(merged if s is inner else s for s in spans)}
     lanes = merged.axis if found.lanes in (outer.axis, inner.axis) else found.lanes

@@ -56,7 +56,7 @@ class Staging:
             unit = self.c.size(self.plan.left_step_elements)
 
             def across(flat: Operand) -> None:
-                self._along(rows, self.builder.mul(flat, unit, "place"))
+                self.along(rows, self.builder.mul(flat, unit, "place"))
 
             self._each(steps, 0, across)
             return
@@ -77,7 +77,7 @@ class Staging:
 
         def body(flat: Operand) -> None:
             start = self.builder.mul(flat, last.count, "step")
-            self._along(last, self.builder.add(place, start, "place"))
+            self.along(last, self.builder.add(place, start, "place"))
 
         self._each(steps[:-1], 0, body)
 
@@ -99,7 +99,7 @@ class Staging:
 
         f.loop(f"stage_{first.axis.name}", 0, first.count, 1, [], inner)
 
-    def _along(self, extent: Range, place: Operand) -> None:
+    def along(self, extent: Range, place: Operand) -> None:
         """Evaluate along an axis into neighbouring elements."""
         f, lanes = self.builder, self.lanes
         whole = f.round_down(extent.count, lanes, "whole")

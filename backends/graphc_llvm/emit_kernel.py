@@ -30,8 +30,8 @@ from graphc.loops.ir import (
     operands,
     walk,
 )
+from graphc_llvm.contract_choose import match
 from graphc_llvm.contract_emit import emit_contract
-from graphc_llvm.contract_plan import match
 from graphc_llvm.emit_context import Context
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_share import emit_share
@@ -119,7 +119,8 @@ def is_parallel(kernel: Kernel) -> bool:
 
 def _is_used(loop: Loop, body: tuple[Stmt, ...]) -> bool:
     names = {ref.name for a in loop.accumulators for ref in a.refs}
-    return any(isinstance(e, Ref) and e.name in names for e in _all_expressions(body))
+    others = tuple(stmt for stmt in body if stmt is not loop)
+    return any(isinstance(e, Ref) and e.name in names for e in _all_expressions(others))
 
 
 def _parameter_names(buffers: tuple[Buffer, ...]) -> dict[Buffer, str]:

@@ -8,8 +8,8 @@ from contractions import contraction, exact, operands, run
 from native import Native
 
 from graphc.types import float32, float64
-from graphc_llvm import contract_plan, contract_shape
-from graphc_llvm.contract_plan import match
+from graphc_llvm import contract_choose, contract_shape
+from graphc_llvm.contract_choose import match
 from graphc_llvm.target import host_target, make_target
 
 EXTENTS = (0, 1, 2, 3, 5, 7, 10, 13, 16, 17, 31, 33, 64, 100, 127, 130)
@@ -129,7 +129,7 @@ CHOICES = (
 @pytest.mark.parametrize("dynamic", ["", "mnk"])
 def test_choices_of_the_plan_change_no_bit(choices, dynamic, monkeypatch):
     for name, value in choices.items():
-        monkeypatch.setattr(contract_plan, name, value)
+        monkeypatch.setattr(contract_choose, name, value)
     for spec in ("mk,kn->mn", "km,nk->mn", "mk,nk->nm"):
         check(spec, {"m": 29, "n": 41, "k": 23}, dynamic=dynamic, threads=(1, 3))
     check("bmlk,bkln->bmn", {"b": 2, "m": 9, "n": 20, "k": 5, "l": 6}, threads=(2,))

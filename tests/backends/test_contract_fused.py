@@ -25,7 +25,8 @@ from graphc.loops.ir import (
 )
 from graphc.types import bfloat16, bool_, float16, float32, float64, int64
 from graphc_llvm import contract_tile
-from graphc_llvm.contract_plan import match, packed_width
+from graphc_llvm.contract_choose import match
+from graphc_llvm.contract_plan import packed_width
 from graphc_llvm.target import host_target, make_target
 
 SIZES = ((4, 16, 5), (13, 10, 7), (33, 70, 12), (1, 130, 3), (30, 1, 4), (16, 16, 0))

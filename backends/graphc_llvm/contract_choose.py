@@ -1,0 +1,321 @@
+"""Decide how a contraction runs: which operand is broadcast, which lies in lanes, what is staged.
+
+The choices vary speed only: every output element stays one ascending chain over the reduction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from graphc.dims import product
+from graphc.loops.ir import Axis, Expr, Load, Stmt
+from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of, packed_panels
+from graphc_llvm.contract_match import Contraction, Span, merged, recognise
+from graphc_llvm.contract_plan import Access, ContractPlan
+from graphc_llvm.contract_reach import with_boxes
+from graphc_llvm.contract_shape import (
+    PAGE,
+    choose_tiling,
+    known,
+    most_rows,
+    row_block_count,
+    tiling_cost,
+)
+from graphc_llvm.target import Target
+
+DEPTH_BLOCK = 256  # steps of a reduction that is cut because it is long, or of unknown length
+GENERIC_ROWS = 8  # of a tile where a size is not known: what remains of it is done by more tiles
+LONGEST_CHAIN = 4096  # steps that a tile does at once
+KEPT_BYTES = 1024 * 1024  # what the partial sums of one chunk may take
+STAGED_BYTES = 512 * 1024  # what the staged rows of one chunk may take
+CHUNK = 64  # row blocks of a chunk where the number of rows is not known
+# a panel is copied before use if it lies on so many pages and serves so many rows
+NARROW_PAGES, NARROW_ROWS = 48, 64
+WIDE_PAGES, WIDE_ROWS = 512, 512
+CACHE_LINE = 64
+TURN_CYCLES = 6.0  # for one vector of a transposed tile
+SCATTER_CYCLES = 4.0  # for one element that is stored by itself
+BOX_BYTES = 512 * 1024  # of a box that stays in the second cache
+MOST_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
+
+
+def match(
+    nest: Sequence[Stmt], target: Target, sizes: Mapping[str, int] | None
+) -> ContractPlan | None:
+    """Plan the contraction that a nest is; None if it is none or has no rows and columns."""
+    found = recognise(nest, sizes or {})
+    if found is None or not (found.rows or found.columns) or _is_elementwise(found):
+        return None
+    boxed = with_boxes(found)
+    forms = (found,) if boxed is None else (found, boxed)
+    plans = [_cut(plan) for form in forms for plan in _arrangements(merged(form), target)]
+    return min((p for plan in plans if (p := _bounded(plan)) is not None), key=_estimate)
+
+
+def _is_elementwise(found: Contraction) -> bool:
+    """True if lanes lie along an axis of both operands: products of neighbours one by one."""
+    return any(span.axis is found.lanes for span in found.batch)
+
+
+def _arrangements(found: Contraction, target: Target) -> Iterator[ContractPlan]:
+    """Every choice of the operand in lanes, its lane axis, and the axis of the tile's rows."""
+    for oriented in (found, found.swapped()):
+        if not oriented.columns and found.rows and found.columns:
+            continue
+        columns = oriented.columns or (Span(Axis("column"), 1),)
+        rows = oriented.rows or (Span(Axis("row"), 1),)
+        for column in columns:
+            for row in rows:
+                yield _arrange(oriented, target, row, column)
+            combined = _combine(oriented, target, column)
+            if combined is not None:
+                yield combined
+
+
+def _combine(found: Contraction, target: Target, column: Span) -> ContractPlan | None:
+    """Few rows along several axes: one tile has them all, each at its own address."""
+    if len(found.rows) < 2:
+        return None
+    left = _access(found, "left", [s.axis for s in found.rows])
+    apart, rows = _boxed_apart(left, found.rows)
+    row = Span(Axis("rows"), product(s.size for s in rows))
+    few = isinstance(row.size, int) and 0 < row.size <= target.tile_registers - 3
+    if len(rows) < 2 or not few or left.load is None:
+        return None
+    plan = _arrange(replace(found, rows=(row, *apart)), target, row, column)
+    if plan.turned or plan.tiling.blocks != ((row.size, 1),):
+        return None
+    return replace(plan, contraction=found, left=left, combined=rows)
+
+
+def _arrange(found: Contraction, target: Target, row: Span, column: Span) -> ContractPlan:
+    dtype = found.accumulator.refs[0].dtype
+    left, right = _access(found, "left", [row.axis]), _access(found, "right", [column.axis])
+    lanes = target.lanes(dtype)
+    whole = isinstance(column.size, int) and column.size % lanes == 0
+    if not (whole or right.packed or target.has_masked_memory):
+        right = replace(right, load=None)
+    outer_rows = tuple(s for s in found.rows if s is not row)
+    outer_columns = tuple(s for s in found.columns if s is not column)
+    batch = found.batch
+    if left.load is None:  # rows are staged for one value of the outer rows at a time
+        outer_rows, batch = (), (*batch, *outer_rows)
+    apart, outer_rows = _boxed_apart(left, outer_rows)
+    others, outer_columns = _boxed_apart(right, outer_columns)
+    batch = (*batch, *apart, *others)
+    stride = 1 if left.load is None else left.coefficient(row.axis)
+    turned = _is_turned(found, row.axis, column.axis)
+    most = min(most_rows(stride, dtype), lanes if turned else target.vector_registers)
+    depth = product(s.size for s in found.reduction)
+    outer = product(s.size for s in (*outer_rows, *batch, *outer_columns))
+    if not all(isinstance(size, int) for size in (row.size, column.size, depth)):
+        most = min(most, GENERIC_ROWS)
+    packed = () if right.packed is None else _dividing(right.packed, lanes)
+    if right.packed is not None and not packed:
+        right, packed = replace(right, load=None, packed=None), ()
+    tiling = choose_tiling(target, dtype, row.size, outer, column.size, depth, most, packed)
+    plan = ContractPlan(
+        found, target, dtype, row, outer_rows, column, outer_columns, batch,
+        left, right, turned, tiling,
+    )  # fmt: skip
+    return replace(plan, right=replace(right, load=None)) if _is_scattered(plan) else plan
+
+
+def _boxed_apart(
+    access: Access, outer: tuple[Span, ...]
+) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """The axes of which each value has a box of its own, and the others."""
+    leading = () if access.box is None else access.box.leading
+    apart = tuple(span for span in outer if span.axis in leading)
+    return apart, tuple(span for span in outer if span not in apart)
+
+
+def _dividing(width: int, lanes: int) -> tuple[int, ...]:
+    """The numbers of vectors whose panels do not straddle packed ones."""
+    return tuple(v for v in range(1, width // lanes + 1) if width % (v * lanes) == 0)
+
+
+def _is_turned(found: Contraction, row: Axis, column: Axis) -> bool:
+    """True if the first store finds neighbours along the rows, not along the columns."""
+    if not found.stores:
+        return False
+    offset = flat_offset(found.stores[0].buffer, found.stores[0].index)
+    return offset.coefficient(column) not in (0, 1) and offset.coefficient(row) == 1
+
+
+def _is_scattered(plan: ContractPlan) -> bool:
+    """True if a panel read in place touches so many pages that copying it first is cheaper."""
+    if plan.right.load is None or plan.right.packed is not None or not plan.reduction:
+        return False
+    itemsize = plan.dtype.itemsize
+    step = known(plan.right.coefficient(plan.reduction[-1].axis)) * itemsize
+    pages = known(plan.depth) * step // PAGE
+    rows = known(plan.row.size) * known(product(s.size for s in plan.outer_rows))
+    if plan.tiling.width * itemsize <= CACHE_LINE:
+        return pages >= NARROW_PAGES and rows >= NARROW_ROWS
+    return pages >= WIDE_PAGES and rows >= WIDE_ROWS
+
+
+def _access(found: Contraction, side: str, axes: list[Axis]) -> Access:
+    """Read in place if the value is one load whose address splits; lanes must be neighbours."""
+    value: Expr = getattr(found, side)
+    axis, in_lanes = axes[-1], side == "right"
+    steps, dtype = [s.axis for s in found.reduction], found.accumulator.refs[0].dtype
+    along = _neighbours(value, axis, steps, in_lanes)
+    if not isinstance(value, Load) or value.where is not None or value.buffer.dtype != dtype:
+        return Access(value, None, along)
+    offset = _offset(value)
+    tangled = {a for _, rest in offset.others for a in axes_of(rest)} & {*axes, *steps}
+    packed = packed_panels(offset, axis) if in_lanes else None
+    if packed is not None and tangled == {axis}:
+        return Access(value, value, along, packed)
+    if tangled or (in_lanes and offset.coefficient(axis) != 1):
+        return Access(value, None, along)
+    box = found.boxes.get(found.aliases.get(value.buffer, value.buffer))
+    return Access(value, value, along, None, box)
+
+
+def _offset(load: Load) -> Affine:
+    return flat_offset(load.buffer, load.index)
+
+
+def _neighbours(value: Expr, axis: Axis, steps: list[Axis], in_lanes: bool) -> Axis:
+    """The axis along which most loads find neighbours: `axis` or the last of `steps`."""
+    if not steps:
+        return axis
+    offsets = [_offset(load) for load in loads_of(value)]
+    across = sum(offset.coefficient(axis) == 1 for offset in offsets)
+    onward = sum(offset.coefficient(steps[-1]) == 1 for offset in offsets)
+    if in_lanes:
+        return steps[-1] if onward > across else axis
+    return axis if across > onward else steps[-1]
+
+
+def _cut(plan: ContractPlan) -> ContractPlan:
+    """Cut a long reduction into blocks, and the output so that what is kept stays in cache."""
+    if plan.reduction:
+        first, inner = plan.reduction[0].size, product(s.size for s in plan.reduction[1:])
+        block = max(1, DEPTH_BLOCK // max(1, known(inner)))
+        whole = isinstance(first, int) and (
+            first <= block or (isinstance(inner, int) and first * inner <= LONGEST_CHAIN)
+        )
+        if not whole:
+            if isinstance(first, int):
+                block = -(-first // -(-first // block))
+            plan = replace(plan, depth_block=block)
+    plan = _cut_rows(plan)
+    return plan if plan.depth_block is None else _cut_output(plan)
+
+
+def _cut_rows(plan: ContractPlan) -> ContractPlan:
+    """Limit the rows that are staged at once."""
+    if plan.left.load is not None:
+        return plan
+    block = known(plan.staged_row_elements) * plan.tiling.rows * plan.dtype.itemsize
+    most = max(1, STAGED_BYTES // max(1, block))
+    blocks = row_block_count(plan.tiling, plan.row.size)
+    if isinstance(blocks, int) and blocks <= most:
+        return plan
+    return replace(plan, chunk_blocks=min(most, CHUNK))
+
+
+def _cut_output(plan: ContractPlan) -> ContractPlan:
+    """Limit the partial sums that are kept at once."""
+    tile = plan.tiling.rows * plan.tiling.width * plan.dtype.itemsize
+    most = max(1, KEPT_BYTES // tile)
+    blocks = plan.chunk_blocks if plan.chunk_blocks is not None else plan.block_count
+    panels = plan.all_panels
+    if isinstance(blocks, int) and isinstance(panels, int) and blocks * panels <= most:
+        return plan
+    rows = min(blocks if isinstance(blocks, int) else most, max(1, CHUNK // 2), most)
+    wide = max(1, most // max(1, rows))
+    if isinstance(panels, int):
+        wide = max(1, min(wide, panels))
+    return replace(plan, chunk_blocks=max(1, rows), chunk_panels=wide)
+
+
+# ------------------------------------------------------------------ boxes
+
+
+def _bounded(plan: ContractPlan) -> ContractPlan | None:
+    """Keep the boxes small; None where one is too large or unknown, or not read in place."""
+    if len(plan.boxes) < len(plan.contraction.boxes):
+        return None
+    for box in plan.boxes:
+        # a run through the last two reaches needs all of the last one
+        if box.run is not None and box.reaches[-1].coefficients.keys() & plan.limits.keys():
+            return None
+    size = _box_bytes(plan)
+    if size is None or size <= BOX_BYTES:
+        return None if size is None else plan
+    return _banded(plan) or (plan if size <= MOST_BOX_BYTES else None)
+
+
+def _box_bytes(plan: ContractPlan) -> int | None:
+    total = 0
+    for elements in plan.box_elements:
+        if not isinstance(elements, int):
+            return None
+        total += elements * plan.dtype.itemsize
+    return total
+
+
+def _banded(plan: ContractPlan) -> ContractPlan | None:
+    """Have so many values of the first outer row axis in the box that it is small."""
+    whole = plan.depth_block is None and plan.chunk_blocks is None and plan.right.box is None
+    if plan.left.box is None or not whole or not plan.outer_rows:
+        return None
+    first, *others = plan.outer_rows
+    each = row_block_count(plan.tiling, plan.row.size) * product(s.size for s in others)
+    if first.axis not in plan.left.box.axes or not isinstance(first.size, int):
+        return None
+    for parts in range(2, first.size + 1):
+        band = -(-first.size // parts)
+        banded = replace(plan, band=band)
+        size = _box_bytes(banded)
+        if size is not None and size <= BOX_BYTES and isinstance(each, int):
+            return replace(banded, chunk_blocks=band * each)
+    return None
+
+
+def _filling(plan: ContractPlan) -> float:
+    """Cycles of filling the boxes."""
+    cost = 0.0
+    for box, elements in zip(plan.boxes, plan.box_elements):
+        times = known(product(s.size for s in plan.batch))
+        if plan.depth_block is not None and plan.reduction[0].axis in box.axes:
+            times *= -(-known(plan.reduction[0].size) // plan.depth_block)
+        if plan.chunk_blocks is not None:
+            times *= -(-known(plan.block_count) // plan.chunk_blocks)
+        if plan.chunk_panels is not None:
+            times *= -(-known(plan.all_panels) // plan.chunk_panels)
+        cost += 2.0 * times * known(elements) / plan.tiling.lanes
+    return cost
+
+
+def _estimate(plan: ContractPlan) -> float:
+    """Cycles, to rank arrangements."""
+    rows, columns = known(plan.row.size), known(plan.column.size)
+    outer_rows = known(product(s.size for s in plan.outer_rows))
+    outer_columns = known(product(s.size for s in plan.outer_columns))
+    batch = known(product(s.size for s in plan.batch))
+    depth = known(product(s.size for s in plan.reduction))
+    outer = outer_rows * outer_columns * batch
+    cost = tiling_cost(plan.tiling, plan.row.size, plan.column.size, outer, depth)
+    lanes = plan.tiling.lanes
+    cost += _filling(plan)
+    if plan.left.load is None:
+        cost += 2.0 * rows * batch * depth / lanes
+    if plan.right.load is None:
+        price = 2.0 if plan.right.along is plan.column.axis else 4.0
+        cost += price * columns * outer_columns * batch * depth / lanes
+    if plan.turned:
+        blocks = -(-rows // max(1, plan.tiling.rows))
+        cost += TURN_CYCLES * blocks * columns * outer
+    elif plan.contraction.stores and columns > 1:
+        offset = flat_offset(plan.contraction.stores[0].buffer, plan.contraction.stores[0].index)
+        if offset.coefficient(plan.column.axis) != 1:
+            cost += SCATTER_CYCLES * rows * columns * outer
+    preferred = plan.contraction.lanes is plan.column.axis
+    return cost * (1.0 if preferred else 1.02)

@@ -1,0 +1,250 @@
+"""Find the operands of a contraction that are worth a box, and describe them by position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from graphc.dims import Size
+from graphc.loops.ir import Apply, Axis, Buffer, Const, Expr, Index, Load
+from graphc.types import DType, int64
+from graphc_llvm.contract_box import Box, Reach
+from graphc_llvm.contract_index import (
+    Affine,
+    Substitution,
+    affine,
+    axes_of,
+    flat_offset,
+    parts_of,
+)
+from graphc_llvm.contract_match import Contraction, Flatten, Span, loose_axes
+
+Key = tuple[tuple[Axis, int], ...]
+
+
+def with_boxes(found: Contraction) -> Contraction | None:
+    """The contraction with boxes for the operands whose windows overlap; None if there are none."""
+    aliases, boxes = dict(found.aliases), {}
+    sides: dict[str, Expr] = {}
+    for side in ("left", "right"):
+        box = _make_box(getattr(found, side), found, aliases)
+        if box is not None:
+            boxes[box.buffer] = box
+            sides[side] = _read(box)
+    if not boxes:
+        return None
+    return replace(found, aliases=aliases, boxes=boxes, **sides)  # type: ignore[arg-type]
+
+
+def _read(box: Box) -> Load:
+    at = []
+    for reach in box.reaches:
+        form = Affine(-1 * reach.low, dict(reach.coefficients))
+        at.append(form.expression())
+    return Load(box.buffer.dtype, box.buffer, tuple(at))
+
+
+def _make_box(value: Expr, found: Contraction, aliases: dict[Buffer, Buffer]) -> Box | None:
+    dtype = found.accumulator.refs[0].dtype
+    if isinstance(value, Load) and value.where is None and value.buffer.dtype == dtype:
+        return None  # read in place
+    spans = (*found.rows, *found.columns, *found.batch, *found.reduction)
+    sizes = {span.axis: span.size for span in spans}
+    keys = _keys(value, frozenset(span.axis for span in found.batch))
+    if keys is None or all(len(key) < 2 for key in keys):
+        return None
+    reaches = tuple(_reach(key, sizes) for key in keys)
+    moved = _ByPosition(keys, reaches)(value)
+    box = _finished(moved, reaches, sizes, dtype)
+    fixed = axes_of(moved).keys() - {reach.position for reach in reaches}
+    return _with_run(replace(box, fixed=tuple(a for a in sizes if a in fixed)), aliases)
+
+
+def _keys(value: Expr, fixed: frozenset[Axis]) -> tuple[Key, ...] | None:
+    """The linear forms in which axes occur, in order; None unless each axis is in only one."""
+    found: dict[Key, None] = {}
+    for part in _positions(value):
+        form = affine(part)
+        if form.others:
+            return None
+        key = _key(form, fixed)
+        if key is None:
+            return None
+        if key:
+            found[key] = None
+    axes = [axis for key in found for axis, _ in key]
+    return tuple(found) if len(set(axes)) == len(axes) else None
+
+
+def _key(form: Affine, fixed: frozenset[Axis]) -> Key | None:
+    key = []
+    for axis, coefficient in form.axes.items():
+        if axis in fixed:
+            continue
+        if not isinstance(coefficient, int):
+            return None
+        key.append((axis, coefficient))
+    return tuple(sorted(key, key=lambda part: (part[0].name, id(part[0]))))
+
+
+def _positions(value: Expr) -> list[Expr]:
+    """The largest int64 expressions that a value is made of, those of indices first."""
+    found: dict[Expr, None] = {}
+    later: list[Expr] = []
+    waiting, seen = [value], set()
+    while waiting:
+        current = waiting.pop(0)
+        if current in seen:
+            continue
+        seen.add(current)
+        if current.dtype == int64 and not isinstance(current, Load):
+            found[current] = None
+        elif isinstance(current, Load):
+            found.update(dict.fromkeys(current.index))
+            later += [] if current.where is None else [current.where]
+        elif isinstance(current, Apply):
+            # conditions come last: indices tell the order of memory
+            (later if current.dtype.kind == "b" else waiting).extend(current.args)
+        if not waiting and later:
+            waiting, later = later, []
+    return list(found)
+
+
+def _reach(key: Key, sizes: Mapping[Axis, Size]) -> Reach:
+    low: Size = 0
+    extent: Size = 1
+    for axis, coefficient in key:
+        last = coefficient * (sizes[axis] - 1)
+        low = low + last if coefficient < 0 else low
+        extent = extent + (last if coefficient > 0 else -1 * last)
+    name = "_".join(axis.name for axis, _ in key)
+    return Reach(Axis(f"at_{name}"), dict(key), low, extent)
+
+
+class _ByPosition(Substitution):
+    """Put the axes of the positions for the linear forms of the nest's axes."""
+
+    def __init__(self, keys: tuple[Key, ...], reaches: tuple[Reach, ...]) -> None:
+        super().__init__()
+        self.reaches = dict(zip(keys, reaches))
+        self.moving = frozenset(axis for key in keys for axis, _ in key)
+
+    def _rewrite(self, expr: Expr) -> Expr:
+        if expr.dtype != int64 or not isinstance(expr, Apply | Index):
+            return super()._rewrite(expr)
+        form = affine(expr)
+        moving = {a: c for a, c in form.axes.items() if a in self.moving}
+        key = _key(Affine(axes=moving), frozenset())
+        reach = None if key is None else self.reaches.get(key)
+        if reach is None or form.others:
+            return super()._rewrite(expr)
+        kept: dict[Axis, Size] = {a: c for a, c in form.axes.items() if a not in moving}
+        return Affine(form.constant + reach.low, {reach.position: 1, **kept}).expression()
+
+
+# ------------------------------------------------------------------ where there is nothing but 0
+
+
+def _finished(
+    value: Expr,
+    reaches: tuple[Reach, ...],
+    sizes: Mapping[Axis, Size],
+    dtype: DType,
+) -> Box:
+    """Take the conditions of the padding out of the value."""
+    bare, terms = _without_guard(value)
+    valid = _valid(terms, {reach.position: reach for reach in reaches})
+    if valid is not None:
+        value = bare
+        reaches = tuple(replace(r, valid=valid.get(r.position)) for r in reaches)
+    buffer = Buffer("box", dtype, tuple(reach.extent for reach in reaches))
+    return Box(buffer, value, reaches, sizes)
+
+
+def _without_guard(value: Expr) -> tuple[Expr, tuple[Expr, ...]]:
+    """The value, and the conditions outside of which it is 0."""
+    match value:
+        case Load(where=Apply() as where):
+            terms = _terms(where)
+        case Apply(function="select", args=(condition, inner, Const(value=0))):
+            terms, value = _terms(condition), inner
+        case _:
+            return value, ()
+    return _Unguarded(terms)(value), terms
+
+
+def _terms(condition: Expr) -> tuple[Expr, ...]:
+    if isinstance(condition, Apply) and condition.function == "logical_and":
+        return tuple(term for part in condition.args for term in _terms(part))
+    return (condition,)
+
+
+class _Unguarded(Substitution):
+    """Loads without the conditions that are known to hold."""
+
+    def __init__(self, terms: tuple[Expr, ...]) -> None:
+        super().__init__()
+        self.terms = set(terms)
+
+    def _rewrite(self, expr: Expr) -> Expr:
+        if isinstance(expr, Load) and expr.where is not None:
+            left = [term for term in _terms(expr.where) if term not in self.terms]
+            if not left:
+                return Load(expr.dtype, *self.access(expr.buffer, expr.index))
+        return super()._rewrite(expr)
+
+
+def _valid(
+    terms: tuple[Expr, ...], reaches: Mapping[Axis, Reach]
+) -> dict[Axis, tuple[Size, Size]] | None:
+    """The positions that conditions leave; None if one is of another kind."""
+    found: dict[Axis, tuple[Size, Size]] = {}
+    for term in terms:
+        match term:
+            case Apply(function="le", args=(x, y)):
+                form = affine(y) + affine(x).scaled(-1)
+            case Apply(function="lt", args=(x, y)):
+                form = affine(y) + affine(x).scaled(-1) + Affine(-1)
+            case _:
+                return None
+        if form.others or len(form.axes) != 1:
+            return None
+        ((axis, coefficient),) = form.axes.items()
+        if axis not in reaches or coefficient not in (1, -1):
+            return None
+        first, end = found.get(axis, (0, reaches[axis].extent))
+        if coefficient == 1:  # position + constant >= 0
+            first = _largest(first, -1 * form.constant)
+        else:
+            end = _smallest(end, form.constant + 1)
+        found[axis] = first, end
+    return found
+
+
+def _largest(x: Size, y: Size) -> Size:
+    return max(x, y) if isinstance(x, int) and isinstance(y, int) else y
+
+
+def _smallest(x: Size, y: Size) -> Size:
+    return min(x, y) if isinstance(x, int) and isinstance(y, int) else y
+
+
+def _with_run(box: Box, aliases: dict[Buffer, Buffer]) -> Box:
+    """Join the last two reaches where every access walks through them as one."""
+    if len(box.reaches) < 2:
+        return box
+    outer, inner = box.reaches[-2:]
+    if (
+        inner.valid is not None
+        or {outer.position, inner.position} & loose_axes((box.value,)).keys()
+    ):
+        return box
+    for load in (x for x in parts_of(box.value) if isinstance(x, Load)):
+        offset = flat_offset(load.buffer, load.index)
+        step = offset.coefficient(inner.position) * inner.extent
+        if offset.coefficient(outer.position) != step:
+            return box
+    run = Axis("run")
+    spans = Span(outer.position, outer.extent), Span(inner.position, inner.extent)
+    value = Flatten(*spans, run, aliases)(box.value)
+    return replace(box, value=value, run=run)
