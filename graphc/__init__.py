@@ -38,7 +38,9 @@ _HOMES = {
     "custom_gradient": "autodiff",
     "substitute": "rebuild",
     # control flow
+    "cond": "functions.control",
     "scan": "functions.control",
+    "while_loop": "functions.control",
     # compile and run
     "compile": "function",
     "CompiledFunction": "function",

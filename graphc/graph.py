@@ -56,7 +56,10 @@ def apply(op: Op, *inputs: Node, name: str = "") -> Node:
         if error.origin is None:
             error.origin = context.origin or origins.find_origin()
         raise
-    return Node(op, inputs, type, context.origin or origins.find_origin(), context.part, name)
+    place = context.origin or origins.find_origin()
+    node = Node(op, inputs, type, place, context.part, name)
+    origins.note_made(node)
+    return node
 
 
 def describe(inputs: Iterable[Node]) -> tuple[tuple[str, str, Origin | None], ...]:

@@ -161,6 +161,7 @@ class Interpreter:
 
     def _run_loop(self, op: Scan, arrays: list[Array]) -> list[Array]:
         length = evaluate_size(op.length, self.dims)
+        count = min(length, int(arrays[-1])) if op.counted else length
         carries, read = arrays[: op.carries], arrays[op.carries + op.scanned :]
         stacks = arrays[op.carries : op.carries + op.scanned]
         outputs = op.body.outputs
@@ -168,7 +169,9 @@ class Interpreter:
             np.zeros((length, *concrete(n.type, self.dims).shape), n.type.dtype.numpy)
             for n in outputs[op.carries :]
         ]
-        for i in reversed(range(length)) if op.reverse else range(length):
+        for i in reversed(range(count)) if op.reverse else range(count):
+            if op.condition is not None and not carries[op.condition]:
+                break
             given = [*carries, *(s[i] for s in stacks), *read]
             found = self.run(outputs, dict(zip(op.body.inputs, given)))
             carries = found[: op.carries]

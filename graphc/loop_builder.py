@@ -42,6 +42,14 @@ class LoopBuilder:
     reverse: bool = False
     drawn: Sequence[Node] = ()  # random bits that every iteration draws
     truncate: int | None = None
+    count: Node | None = None  # how many iterations there are (int64)
+    condition: int | None = None  # the carry that says whether to go on
+    inside: Sequence[Node] = ()  # nodes that only iterations compute, whatever they depend on
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether there may be fewer iterations than rows: nothing is done for all rows then."""
+        return self.count is not None or self.condition is not None
 
     def build(self, nexts: Sequence[Node], ys: Sequence[Node]) -> tuple[list[Node], list[Node]]:
         """The last carries, and for every y its values of all iterations."""
@@ -72,12 +80,15 @@ class LoopBuilder:
         return found
 
     def _varying(self, roots: Iterable[Node]) -> set[Node]:
-        return self._depending(roots, (*self.carries, *self.rows, *self.drawn))
+        own = (*self.carries, *self.rows, *self.drawn, *self.inside)
+        return self._depending(roots, own)
 
     # -- before -------------------------------------------------------------------------
 
     def _hoist(self, outputs: list[Node]) -> list[Node]:
         """Put rows in place of contractions that need no carry."""
+        if self.is_partial:
+            return outputs
         order = topological(outputs)
         varying = self._varying(outputs)
         carried = self._depending(outputs, self.carries)
@@ -101,7 +112,7 @@ class LoopBuilder:
     def _cut(self, y: Node, core: set[Node]) -> list[Node] | None:
         """What must be stacked to compute y after the loop; None if the loop computes it."""
         given = {*self.carries, *self.rows, *self.drawn}
-        if y in core or y in given:
+        if y in core or y in given or self.is_partial:
             return None
         varying = self._varying([y])
         region: dict[Node, None] = {}
@@ -144,10 +155,11 @@ class LoopBuilder:
         body = Body(local, tuple(replaced[n] for n in outputs))
         stacks = [self.rows[n] for n in rows] + [self._bits(n) for n in drawn]
         inputs = (*self.starts, *stacks, *captured)
+        if self.count is not None:
+            inputs = (*inputs, self.count)
         kept = (self.length, len(self.carries), len(stacks), self.reverse)
-        return [
-            graphs.apply(Scan(body, *kept, k, self.truncate), *inputs) for k in range(len(outputs))
-        ]
+        stops = (self.truncate, self.count is not None, self.condition)
+        return [graphs.apply(Scan(body, *kept, k, *stops), *inputs) for k in range(len(outputs))]
 
     def _bits(self, node: Node) -> Node:
         """The random bits of all iterations."""

@@ -97,6 +97,30 @@ def drawing() -> Iterator[list[Any]]:
             outer.extend(nodes)
 
 
+_made: ContextVar[list[Any] | None] = ContextVar("graphc_made", default=None)
+
+
+@contextmanager
+def making() -> Iterator[list[Any]]:
+    """Collect every node that is made inside the block (see `note_made`)."""
+    outer = _made.get()
+    nodes: list[Any] = []
+    token = _made.set(nodes)
+    try:
+        yield nodes
+    finally:
+        _made.reset(token)
+        if outer is not None:
+            outer.extend(nodes)
+
+
+def note_made(node: object) -> None:
+    """Tell the choice whose branch is being traced, if there is one, of a new node."""
+    nodes = _made.get()
+    if nodes is not None:
+        nodes.append(node)
+
+
 def note_drawn(node: object) -> None:
     """Tell the loop whose body is being traced, if there is one, that random bits are drawn."""
     nodes = _drawn.get()

@@ -81,7 +81,8 @@ class LoopCall(Call):
     """Calls repeated `length` times, with calls once before and after.
 
     `windows` says where the storages of role WINDOW are; in `before`, step is 0, in `after` it
-    is `length`. All threads meet before the positions of `barriers` in `repeated`, between the
+    is the number of iterations. That is `length`, or less: what `count` holds, and no more than
+    there are while `condition` (a window) holds true. All threads meet before the positions of `barriers` in `repeated`, between the
     parts and after every iteration. The kernel names what the whole loop touches.
     """
 
@@ -91,6 +92,8 @@ class LoopCall(Call):
     barriers: frozenset[int] = frozenset()
     windows: Mapping[Storage, Window] = field(default_factory=dict)
     length: Size = 0
+    count: Storage | None = None
+    condition: Storage | None = None
 
     @property
     def inner(self) -> tuple[Call, ...]:
@@ -114,6 +117,7 @@ def relocate(call: Call, places: Mapping[Storage, Storage]) -> Call:
         repeated=tuple(relocate(c, places) for c in moved.repeated),
         after=tuple(relocate(c, places) for c in moved.after),
         windows=windows,
+        count=None if moved.count is None else places.get(moved.count, moved.count),
     )
 
 

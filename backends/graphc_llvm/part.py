@@ -218,7 +218,7 @@ class Part:
 
     def _loop(self, call: LoopCall) -> None:
         """Before; then the repeated calls with a barrier after each iteration; then after."""
-        length = self._number(call.length)
+        length = self._iterations(call)
         self._windows(call, "0", length)
         self._all_apart(call.before)
         self.count += 1
@@ -230,6 +230,8 @@ class Part:
         at = len(self.lines)
         self._line("")  # the phi needs the name of the last block
         more = self._define("more", f"icmp slt i64 {step}, {length}")
+        if call.condition is not None:
+            more = self._holds(call, step, length, more)
         self._line(f"br i1 {more}, label %{body}, label %{done}")
         self._label(body)
         self._windows(call, step, length)
@@ -239,8 +241,25 @@ class Part:
         self.lines[at] = f"  {step} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]"
         self._line(f"br label %{head}")
         self._label(done)
-        self._windows(call, length, length)
+        self._windows(call, step, length)
         self._all_apart(call.after)
+
+    def _iterations(self, call: LoopCall) -> str:
+        """How many iterations there are at most."""
+        length = self._number(call.length)
+        if call.count is None:
+            return length
+        count = self._define("count", f"load i64, ptr %{self.pointer[call.count]}")
+        fewer = self._define("fewer", f"icmp slt i64 {count}, {length}")
+        return self._define("length", f"select i1 {fewer}, i64 {count}, i64 {length}")
+
+    def _holds(self, call: LoopCall, step: str, length: str, more: str) -> str:
+        """Whether the loop goes on; all threads read the same carry."""
+        assert call.condition is not None
+        self._window(call.condition, call.windows[call.condition], step, length)
+        going = self._define("going", f"load i8, ptr %{self.pointer[call.condition]}")
+        true = self._define("true", f"icmp ne i8 {going}, 0")
+        return self._define("more", f"and i1 {more}, {true}")
 
     def _all_apart(self, calls: Sequence[Call]) -> None:
         """Calls on different bytes, which others may read from then on."""
@@ -251,20 +270,23 @@ class Part:
     def _windows(self, call: LoopCall, step: str, length: str) -> None:
         """Where the windows are at a step; rows beyond the end are not used there."""
         for storage, window in call.windows.items():
-            row = step
-            if window.backward:
-                last = self._define("last", f"sub i64 {length}, 1")
-                row = self._define("row", f"sub i64 {last}, {step}")
-            if window.ahead:
-                row = self._define("row", f"add i64 {row}, {window.ahead}")
-            rows = self._number(window.base.type.shape[0])
-            if window.ahead or not window.backward:
-                row = self._wrapped(row, rows)
-            stride = self._number(row_bytes(window))
-            offset = self._define("offset", f"mul i64 {row}, {stride}")
-            base = self.pointer[window.base]
-            name = self._define("window", f"getelementptr i8, ptr %{base}, i64 {offset}")
-            self.pointer[storage] = name[1:]
+            self._window(storage, window, step, length)
+
+    def _window(self, storage: Storage, window: Window, step: str, length: str) -> None:
+        row = step
+        if window.backward:
+            last = self._define("last", f"sub i64 {length}, 1")
+            row = self._define("row", f"sub i64 {last}, {step}")
+        if window.ahead:
+            row = self._define("row", f"add i64 {row}, {window.ahead}")
+        rows = self._number(window.base.type.shape[0])
+        if window.ahead or not window.backward:
+            row = self._wrapped(row, rows)
+        stride = self._number(row_bytes(window))
+        offset = self._define("offset", f"mul i64 {row}, {stride}")
+        base = self.pointer[window.base]
+        name = self._define("window", f"getelementptr i8, ptr %{base}, i64 {offset}")
+        self.pointer[storage] = name[1:]
 
     def _wrapped(self, row: str, rows: str) -> str:
         """The row modulo the number of rows; 0 where there is none."""

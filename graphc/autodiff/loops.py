@@ -9,7 +9,7 @@ that the loop can stack, it is one contraction after the loop, else it is carrie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphc import functions as fn
 from graphc import graph as graphs
@@ -76,7 +76,7 @@ class _Forward:
         op = self.op
         body = Body(op.body.inputs, (*op.body.outputs, value))
         index = len(op.body.outputs)
-        again = Scan(body, op.length, op.carries, op.scanned, op.reverse, index, op.truncate)
+        again = replace(op, body=body, index=index)
         return graphs.apply(again, *self.inputs)
 
 
@@ -131,7 +131,8 @@ class _Reverse:
     def shares(self) -> tuple[Tensor | None, ...]:
         """Cotangents of all inputs, None where there is none."""
         terms = list(dict.fromkeys(t for terms in self.sums.values() for t in terms))
-        late = [t for t in terms if _is_sum(t)]
+        count = self._count()
+        late = [] if count is not None else [t for t in terms if _is_sum(t)]
         carried = [t for t in terms if t not in set(late)]
         flows = [self._next_flow(i) for i in self.local.carried]
         totals = [placeholder(f"total_{k}", t.type) for k, t in enumerate(carried)]
@@ -144,6 +145,7 @@ class _Reverse:
             self.forward.stacks,
             self.op.length,
             not self.op.reverse,
+            count=count,
         )
         rows = [self.local.shares[n] for n in self.rows]
         last, stacked = loop.build([*flows, *sums], [*rows, *late])
@@ -151,6 +153,16 @@ class _Reverse:
         for term, stack in zip(late, stacked[len(rows) :]):
             found[term] = graphs.apply(Sum((0,)), stack)
         return self._collect(last[: len(flows)], stacked[: len(rows)], found)
+
+    def _count(self) -> Node | None:
+        """How many iterations the forward loop made, where that is not its length."""
+        op = self.op
+        if op.counted:
+            return self.forward.inputs[-1]
+        if op.condition is None:
+            return None
+        index = op.condition + 1  # the carry behind the condition counts
+        return graphs.apply(replace(op, index=index), *self.forward.inputs)
 
     def _start(self, i: int) -> Tensor:
         """The cotangent of a last carry."""
@@ -190,7 +202,8 @@ class _Reverse:
             for part in parts[1:]:
                 total = total + face(terms[part])
             found[n] = total
-        return tuple(found.get(n) for n in inputs)
+        shares = tuple(found.get(n) for n in inputs)
+        return (*shares, None) if self.op.counted else shares
 
 
 def _terms(node: Node) -> list[Node]:

@@ -9,10 +9,13 @@ from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.logic import check
+from graphc.functions.shapes import broadcast_to
 from graphc.loop_builder import LoopBuilder, placeholder
+from graphc.ops.base import Leaf
 from graphc.structure import Structure, flatten, flatten_like
-from graphc.tensor import Tensor, face, lift
-from graphc.types import TensorType
+from graphc.tensor import Tensor, face, lift, literal, zeros_like
+from graphc.types import TensorType, bool_, int64
 
 
 def scan(
@@ -108,3 +111,93 @@ def _fail(kind: type[Exception], text: str, *tensors: Tensor) -> None:
 
 def _row(type: TensorType) -> TensorType:
     return type.with_shape(type.shape[1:])
+
+
+# ------------------------------------------------------------------------------- choices
+
+
+def cond(
+    condition: Any,
+    true_function: Callable[..., Any],
+    false_function: Callable[..., Any],
+    *operands: Any,
+) -> Any:
+    """What one of two functions of the operands returns; only that one is computed.
+
+    `condition` is a bool of rank 0. Both functions return the same structure of tensors of the
+    same types (ShapeError otherwise) and may use any tensor around them. Differentiable.
+    """
+    chosen = lift(condition)
+    if chosen.type != TensorType(bool_, ()):
+        _fail(ShapeError, f"cond: the condition must be bool[], got {chosen.type}", chosen)
+    branches = []
+    for function in (true_function, false_function):
+        with origins.making() as made, origins.drawing() as drawn:
+            leaves, structure = flatten(function(*operands))
+            branches.append(([lift(v) for v in leaves], structure, made, drawn))
+    (first, structure, _, _), (second, other, _, _) = branches
+    _check_branches(first, second, structure, other)
+    results = [zeros_like(t).node for t in first]
+    for (leaves, _, made, drawn), taken in zip(branches, (chosen, ~chosen)):
+        carries = [placeholder(f"result_{i}", t.type) for i, t in enumerate(leaves)]
+        count = taken.astype("int64").node
+        inside = [n for n in made if not isinstance(n.op, Leaf)]
+        loop = LoopBuilder(carries, results, {}, 1, drawn=drawn, count=count, inside=inside)
+        results, _ = loop.build([t.node for t in leaves], [])
+    return structure.build([face(n) for n in results])
+
+
+def _check_branches(
+    first: Sequence[Tensor], second: Sequence[Tensor], structure: Structure, other: Structure
+) -> None:
+    if str(structure) != str(other):
+        _fail(ArgumentError, f"cond: one branch returns {structure}, the other one {other}")
+    for i, (a, b) in enumerate(zip(first, second)):
+        if a.type != b.type:
+            _fail(
+                ShapeError,
+                f"cond: result {i} is {a.type} in one branch, {b.type} in the other",
+                a,
+                b,
+            )
+
+
+def while_loop(
+    condition: Callable[[Any], Any], body: Callable[[Any], Any], init: Any, max_steps: int
+) -> Any:
+    """Repeat `carry = body(carry)` while `condition(carry)` holds, at most `max_steps` times.
+
+    `carry` may be a nested structure; its types stay (ShapeError otherwise). Differentiable: what
+    the gradient needs is kept for `max_steps` iterations. A loop that would go on after
+    `max_steps` is a RuntimeCheckError, and nothing is updated.
+    """
+    firsts, structure = flatten(init)
+    starts = [lift(v) for v in firsts]
+    going = _condition(condition(structure.build(starts)))
+    carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
+    go, steps = placeholder("going", going.type), placeholder("steps", TensorType(int64, ()))
+    with origins.drawing() as drawn:
+        result = body(structure.build([face(n) for n in carries]))
+        nexts, _, _ = _results((result, None), structure, starts)
+        again = _condition(condition(structure.build(nexts)))
+    loop = LoopBuilder(
+        [*carries, go, steps],
+        [*(t.node for t in starts), going.node, literal(0, int64).node],
+        {},
+        max_steps,
+        drawn=drawn,
+        condition=len(carries),
+    )
+    counted = face(steps) + 1
+    last, _ = loop.build([*(t.node for t in nexts), again.node, counted.node], [])
+    done = ~face(last[len(carries)])
+    text = f"while_loop: goes on after max_steps={max_steps} iterations"
+    results = [face(n) for n in last[: len(carries)]]
+    return structure.build([check(t, broadcast_to(done, t.shape), text) for t in results])
+
+
+def _condition(value: Any) -> Tensor:
+    result = lift(value)
+    if result.type != TensorType(bool_, ()):
+        _fail(ShapeError, f"while_loop: the condition must be bool[], got {result.type}", result)
+    return result

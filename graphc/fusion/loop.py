@@ -55,14 +55,18 @@ def lower_loop(fusion: Fusion, nodes: list[Node]) -> LoopCall:
     parts = (*loop.before, *repeated, *loop.after)
     used = {s for c in parts for s in c.arguments}
     windows = {s: w for s, w in loop.windows.items() if s in used}
-    kernel, arguments = _outside(fusion.unique("scan"), parts, windows)
+    count = fusion.bytes_of(nodes[0].inputs[-1]) if op.counted else None
+    condition = None if op.condition is None else loop.places[body.inputs[op.condition]]
+    if condition is not None:
+        windows[condition] = loop.windows[condition]
+    kernel, arguments = _outside(fusion.unique("scan"), parts, windows, count)
     flops: Size = 0
     moved: Size = 0
     for call in repeated:
         flops, moved = flops + call.flops * op.length, moved + call.bytes * op.length
     return LoopCall(
         kernel, arguments, tuple(nodes), flops, moved, (), nodes[-1].part,
-        tuple(loop.before), repeated, tuple(loop.after), barriers, windows, op.length,
+        tuple(loop.before), repeated, tuple(loop.after), barriers, windows, op.length, count, condition,
     )  # fmt: skip
 
 
@@ -128,7 +132,10 @@ def _window(loop: _Loop, storage: Storage, window: Window) -> Storage:
 
 
 def _outside(
-    name: str, calls: tuple[Call, ...], windows: Mapping[Storage, Window]
+    name: str,
+    calls: tuple[Call, ...],
+    windows: Mapping[Storage, Window],
+    count: Storage | None,
 ) -> tuple[Kernel, tuple[Storage, ...]]:
     """A kernel that stands for the loop: what it reads and writes outside, and its statements."""
 
@@ -138,6 +145,7 @@ def _outside(
         return storage
 
     read = dict.fromkeys(outer(s) for c in calls for s in c.reads)
+    read |= dict.fromkeys([] if count is None else [count])
     written = dict.fromkeys(outer(s) for c in calls for s in c.writes)
     made = {s for s in written if s.role in (TEMPORARY, OUTPUT)}
     buffers = {s: Buffer(s.name, s.type.dtype, s.type.shape) for s in (*read, *written)}

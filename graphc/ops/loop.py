@@ -43,6 +43,10 @@ class Scan(Op):
     the first; row i of a stack always belongs to row i of the arrays. Results of one loop have
     equal bodies and inputs; a loop runs once for all of them.
 
+    With `counted`, a last input says how many iterations there are (an int64 of at most `length`);
+    with `condition`, the loop goes on only while that carry is true. Rows that no iteration wrote
+    are 0 in the interpreter and undefined in compiled code; nothing reads them.
+
     `truncate` = k: gradients do not flow from iteration i k to the one before it.
     """
 
@@ -55,10 +59,13 @@ class Scan(Op):
     reverse: bool
     index: int
     truncate: int | None = None
+    counted: bool = False
+    condition: int | None = None
 
     def infer(self, *types: TensorType) -> TensorType:
         """The type of the result; the inputs have the types that the body wants."""
-        for i, (wanted, found) in enumerate(zip(self.body.inputs, types, strict=True)):
+        given = types[:-1] if self.counted else types
+        for i, (wanted, found) in enumerate(zip(self.body.inputs, given, strict=True)):
             expected = wanted.type
             if self.carries <= i < self.carries + self.scanned:
                 expected = expected.with_shape((self.length, *expected.shape))
@@ -99,7 +106,8 @@ def loop_key(node: Node) -> tuple[Any, ...]:
     """Equal for the results of one loop: the same iteration on the same inputs."""
     op = node.op
     assert isinstance(op, Scan)
-    return (op.body.inputs, op.body.outputs[: op.carries], op.length, op.reverse, node.inputs)
+    kept = op.length, op.reverse, op.counted, op.condition
+    return (op.body.inputs, op.body.outputs[: op.carries], *kept, node.inputs)
 
 
 def merged(ops: Sequence[Scan]) -> tuple[Body, list[int]]:
