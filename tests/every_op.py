@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from graphc import ops
 from graphc.ops.base import Elementwise, Leaf, Op
+from graphc.ops.matrix import Matrix
 from graphc.symbols import input as make_input
 from graphc.tensor import Tensor, lift_op
 from graphc.types import (
@@ -84,13 +85,25 @@ def draw(case: Case, i: int, rng: np.random.Generator) -> Array:
         # a check that fails is no value; it is tested by itself
         return rng.random(shape) < 0.5 if case.op.name != "guard" else np.ones(shape, bool)
     if t.dtype.is_float:
-        return rng.uniform(low, high, shape).astype(t.dtype.numpy)
+        drawn = rng.uniform(low, high, shape)
+        return (regular(drawn) if is_matrix(case.op, i) else drawn).astype(t.dtype.numpy)
     low, high = INTEGERS.get(type(case.op), {i: (low, high)})[i]
     bounds = np.iinfo(t.dtype.numpy)
     if not domain:
         low, high = (0, bounds.max) if case.op.name.endswith("float") else (low, high)
     low, high = max(math.ceil(low), bounds.min), min(math.floor(high), bounds.max)
     return rng.integers(low, high, shape, endpoint=True).astype(t.dtype.numpy)
+
+
+def is_matrix(op: Op, i: int) -> bool:
+    """Whether an input is a matrix that must not be nearly singular."""
+    return isinstance(op, Matrix) and i == 0
+
+
+def regular(x: Array) -> Array:
+    """A matrix with a large diagonal of different numbers."""
+    m, n = x.shape[-2:]
+    return 0.03 * x + np.eye(m, n) * np.arange(2, n + 2)
 
 
 def dtype_of(a: Array) -> DType:
@@ -207,6 +220,12 @@ def convolved(op: ops.Conv, x: Array, y: Array) -> Array:
     return np.einsum(*terms, op.out)
 
 
+def triangle(op: ops.SolveTriangular, a: Array) -> Array:
+    """What the op reads of a matrix."""
+    kept = np.tril(a) if op.lower else np.triu(a)
+    return np.where(np.eye(a.shape[-1], dtype=bool), 1.0, kept) if op.unit else kept
+
+
 # Computed in float64 from the inputs as they are; not by the functions that `evaluate` uses,
 # where there is another way.
 REFERENCES: dict[type[Op], Callable[..., Any]] = {
@@ -272,6 +291,8 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ),
     ops.Dot: lambda op, x, y: np.einsum(x, op.a, y, op.b, op.out),
     ops.Conv: convolved,
+    ops.Solve: lambda op, a, b: np.linalg.inv(a) @ b,
+    ops.SolveTriangular: lambda op, a, b: np.linalg.inv(triangle(op, a)) @ b,
     ops.Take: lambda op, x, i: x[i],
     ops.ScatterAdd: lambda op, x, i, u: scattered(x, i, u),
 }  # fmt: skip

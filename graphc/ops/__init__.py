@@ -64,7 +64,9 @@ from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
 from graphc.ops.leaf import Constant, Input, Iota, Literal, Parameter, RandomBits, SizeOf
+from graphc.ops.matrix import Cholesky, Lu, Solve, SolveTriangular
 from graphc.ops.reduce import All, Any_, ArgMax, ArgMin, FirstMax, Max, Min, Prod, Sum
+from graphc.ops.spectral import Eigh, Qr, Svd
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.ops.window import Slide, SlideBack, Window
 
@@ -87,6 +89,8 @@ ALL_OPS: tuple[type[Op], ...] = (
     # -- along rows in their order --
     CumulativeSum, CumulativeProd, CumulativeMax, CumulativeMin, Recurrence, FirstSame,
 )  # fmt: skip
+    # -- matrices --
+    Cholesky, Lu, Solve, SolveTriangular, Qr, Eigh, Svd,
 
 __all__ = [
     "ALL_OPS",
@@ -107,6 +111,7 @@ __all__ = [
     "Concat",
     "Constant",
     "Conv",
+    "Cholesky",
     "Cos",
     "CumulativeMax",
     "CumulativeMin",
@@ -117,6 +122,7 @@ __all__ = [
     "Equal",
     "Erf",
     "Exp",
+    "Eigh",
     "Exp2",
     "Expm1",
     "FirstMax",
@@ -138,6 +144,7 @@ __all__ = [
     "Max",
     "Maximum",
     "Min",
+    "Lu",
     "Minimum",
     "Mul",
     "Neg",
@@ -154,6 +161,7 @@ __all__ = [
     "RandomBits",
     "Recurrence",
     "Relu",
+    "Qr",
     "Remainder",
     "Reshape",
     "Round",
@@ -172,11 +180,14 @@ __all__ = [
     "StopGradient",
     "Sub",
     "Sum",
+    "Solve",
+    "SolveTriangular",
     "Take",
     "TakeAlong",
     "Tanh",
     "Trunc",
     "UnitFloat",
+    "Svd",
     "Where",
     "Window",
 ]  # fmt: skip

@@ -1,0 +1,82 @@
+"""Norms of vectors and matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc import functions as fn
+from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.operands import all_axes, fail, floating
+from graphc.linalg.spectra import svdvals
+from graphc.tensor import Tensor
+
+Order = int | float | str | None
+
+
+def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Order = 2) -> Tensor:
+    """The norms of vectors along axes (None: all); the gradient at 0 is 0.
+
+    `ord` is any number; inf and -inf take the largest and the smallest magnitude, 0 counts what
+    is not 0.
+    """
+    x = floating("vector_norm", x)
+    axes = all_axes("vector_norm", axis, x.ndim, (x,))
+    if isinstance(ord, str) or ord is None:
+        fail(ArgumentError, f"vector_norm: ord is a number, got {ord!r}", (x,))
+    if math.isinf(ord):
+        reduce = fn.max if ord > 0 else fn.min
+        return reduce(fn.abs(x), axis=axes, keepdims=keepdims)
+    if ord == 0:
+        return fn.sum(fn.astype(x != 0.0, x.dtype), axis=axes, keepdims=keepdims)
+    if ord == 1:
+        return fn.sum(fn.abs(x), axis=axes, keepdims=keepdims)
+    if ord == 2:
+        return _root(fn.sum(x * x, axis=axes, keepdims=keepdims), 2.0)
+    return _root(fn.sum(fn.abs(x) ** float(ord), axis=axes, keepdims=keepdims), float(ord))
+
+
+def _root(total: Tensor, order: float) -> Tensor:
+    """total ** (1 / order), whose gradient at 0 is 0."""
+    zero = total == 0.0
+    inside = fn.where(zero, fn.ones_like(total), total)
+    root = fn.sqrt(inside) if order == 2.0 else inside ** (1.0 / order)
+    return fn.where(zero, total if order > 0 else fn.zeros_like(total), root)
+
+
+def matrix_norm(x: Any, keepdims: bool = False, ord: Order = "fro") -> Tensor:
+    """The norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf or -inf."""
+    x = floating("matrix_norm", x)
+    if x.ndim < 2:
+        fail(ShapeError, f"matrix_norm: needs matrices, got {x.type}", (x,))
+    if ord == "fro":
+        return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
+    if ord in ("nuc", 2, -2):
+        s = svdvals(x)
+        result: Tensor = fn.sum(s, -1) if ord == "nuc" else (fn.max if ord == 2 else fn.min)(s, -1)
+    elif ord in (1, -1, math.inf, -math.inf):
+        assert isinstance(ord, (int, float))
+        along, other = (-2, -1) if abs(ord) == 1 else (-1, -1)
+        sums = fn.sum(fn.abs(x), axis=along)
+        result = (fn.max if ord > 0 else fn.min)(sums, axis=other)
+    else:
+        fail(ArgumentError, f"matrix_norm: no norm is called {ord!r}", (x,))
+    return fn.reshape(result, (*result.shape, 1, 1)) if keepdims else result
+
+
+def norm(x: Any, ord: Order = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """A norm of vectors along one axis, of matrices along two, or (without both) of all elements.
+
+    Without `axis`, `ord` is that of the vector or matrix that x is.
+    """
+    x = floating("norm", x)
+    if axis is None and ord is None:
+        return vector_norm(x, None, keepdims)
+    axes = all_axes("norm", axis, x.ndim, (x,))
+    if len(axes) == 1:
+        return vector_norm(x, axes, keepdims, 2 if ord is None else ord)
+    if len(axes) != 2:
+        fail(ShapeError, f"norm: needs one axis or two, got {len(axes)} of {x.type}", (x,))
+    moved = fn.moveaxis(x, axes, (-2, -1))
+    result = matrix_norm(moved, keepdims, "fro" if ord is None else ord)
+    return fn.moveaxis(result, (-2, -1), axes) if keepdims else result

@@ -1,0 +1,124 @@
+"""Products of vectors and of several matrices, diagonals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc import functions as fn
+from graphc.dims import Size
+from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.operands import fail, one_axis, same_dtype
+from graphc.linalg.solving import inv
+from graphc.ops.view import Slice
+from graphc.tensor import Tensor, lift, lift_op
+
+
+def cross(x1: Any, x2: Any, axis: int = -1) -> Tensor:
+    """The cross products of vectors of three elements along an axis; the others broadcast."""
+    a, b = fn.broadcast_arrays(*same_dtype("cross", (x1, x2)))
+    axis = one_axis("cross", axis, a.ndim, (a,))
+    if a.shape[axis] != 3:
+        fail(ShapeError, f"cross: needs 3 elements, got {a.shape[axis]} (axis {axis})", (a, b))
+
+    def turned(x: Tensor, by: int) -> Tensor:
+        return fn.roll(x, -by, axis=axis)
+
+    return turned(a, 1) * turned(b, 2) - turned(a, 2) * turned(b, 1)
+
+
+def diagonal(x: Any, offset: int = 0) -> Tensor:
+    """The diagonals of matrices, or the `offset`-th ones above them."""
+    x = lift(x)
+    if x.ndim < 2:
+        fail(ShapeError, f"diagonal: needs 2 axes or more, got {x.type}", (x,))
+    m, n = x.shape[-2:]
+    if not isinstance(m, int) or not isinstance(n, int):
+        return _masked_diagonal(x, offset)
+    size = max(0, min(m, n - offset) if offset >= 0 else min(m + offset, n))
+    flat = fn.reshape(x, (*x.shape[:-2], m * n))
+    start = offset if offset >= 0 else -offset * n
+    begins = (*(0 for _ in flat.shape[:-1]), start if size else 0)
+    steps = (*(1 for _ in flat.shape[:-1]), n + 1)
+    return lift_op(Slice(begins, (*flat.shape[:-1], size), steps), flat)
+
+
+def _masked_diagonal(x: Tensor, offset: int) -> Tensor:
+    """The main diagonal of square matrices of unknown size."""
+    m, n = x.shape[-2:]
+    if offset or m != n:
+        fail(ArgumentError, f"diagonal: of unknown sizes only the main one, got {x.type}", (x,))
+    chosen = fn.where(fn.eye(n, dtype="bool"), x, fn.zeros_like(x))
+    return fn.sum(chosen, axis=-1, dtype=x.dtype)
+
+
+def matrix_power(x: Any, n: int) -> Tensor:
+    """The product of n factors x; of -n inverses for negative n."""
+    x = lift(x)
+    if isinstance(n, bool) or not isinstance(n, int):
+        fail(ArgumentError, f"matrix_power: the power is an int, got {n!r}", (x,))
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        fail(ShapeError, f"matrix_power: needs square matrices, got {x.type}", (x,))
+    if n == 0:
+        return fn.broadcast_to(fn.eye(x.shape[-1], dtype=x.dtype), x.shape)
+    factor = inv(x) if n < 0 else x
+    result: Tensor | None = None
+    for bit in reversed(bin(abs(n))[2:]):
+        if bit == "1":
+            result = factor if result is None else fn.matmul(result, factor)
+        factor = fn.matmul(factor, factor)
+    assert result is not None
+    return result
+
+
+def multi_dot(xs: Sequence[Any]) -> Tensor:
+    """The product of several matrices, in the order that needs the fewest multiplications.
+
+    The first may be a row and the last a column, given as vectors.
+    """
+    if len(xs) < 2:
+        fail(ArgumentError, f"multi_dot: needs two matrices or more, got {len(xs)}")
+    tensors = same_dtype("multi_dot", list(xs))
+    row, column = tensors[0].ndim == 1, tensors[-1].ndim == 1
+    if row:
+        tensors[0] = fn.expand_dims(tensors[0], axis=0)
+    if column:
+        tensors[-1] = fn.expand_dims(tensors[-1], axis=1)
+    for i, t in enumerate(tensors):
+        if t.ndim != 2:
+            fail(ShapeError, f"multi_dot: needs matrices, got {t.type} (input {i})", tensors)
+    result = _product(tensors, _best_cuts([t.shape[0] for t in tensors] + [tensors[-1].shape[1]]))
+    kept = tuple(s for s, dropped in zip(result.shape, (row, column)) if not dropped)
+    return fn.reshape(result, kept)
+
+
+Cuts = dict[tuple[int, int], int]
+
+
+def _best_cuts(sizes: list[Size]) -> Cuts | None:
+    """Where to cut the product of factors first .. last - 1; None where sizes are unknown."""
+    known = [s for s in sizes if isinstance(s, int)]
+    if len(known) < len(sizes):
+        return None
+    count = len(known) - 1
+    cost = {(i, i + 1): 0 for i in range(count)}
+    cuts: Cuts = {}
+    for length in range(2, count + 1):
+        for i in range(count - length + 1):
+            j = i + length
+            costs = {
+                k: cost[i, k] + cost[k, j] + known[i] * known[k] * known[j] for k in range(i + 1, j)
+            }
+            cuts[i, j] = min(costs, key=costs.__getitem__)
+            cost[i, j] = costs[cuts[i, j]]
+    return cuts
+
+
+def _product(tensors: list[Tensor], cuts: Cuts | None) -> Tensor:
+    def of(first: int, last: int) -> Tensor:
+        if last - first == 1:
+            return tensors[first]
+        cut = last - 1 if cuts is None else cuts[first, last]
+        return fn.matmul(of(first, cut), of(cut, last))
+
+    return of(0, len(tensors))

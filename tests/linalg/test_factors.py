@@ -1,0 +1,238 @@
+"""Factorisations and equations against numpy, and what defines them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+
+Array = np.ndarray[Any, Any]
+SIZES = (0, 1, 2, 7, 33)
+OBLONG = ((1, 1), (1, 5), (4, 3), (5, 17), (33, 20), (0, 3), (3, 0))
+EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
+dtypes = pytest.mark.parametrize("dtype", EPS)
+
+
+def drawn(*shape: int, dtype: str = "float64", seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def call(function: Any, *arrays: Array) -> Any:
+    """What compiled code makes of arrays."""
+    inputs = [gx.input(f"x{i}", a.shape, dtype=a.dtype.name) for i, a in enumerate(arrays)]
+    return gx.compile(inputs, function(*inputs))(*arrays)
+
+
+def distance(found: Array, wanted: Array) -> float:
+    """The largest difference in relation to the largest number."""
+    assert found.shape == wanted.shape
+    if not wanted.size:
+        return 0.0
+    return float(np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max()))
+
+
+def transposed(x: Array) -> Array:
+    return np.swapaxes(x, -1, -2)
+
+
+def check_orthonormal(q: Array, bound: float) -> None:
+    """Q^T Q is the identity."""
+    products = transposed(q) @ q
+    assert distance(products, np.broadcast_to(np.eye(q.shape[-1]), products.shape)) <= bound
+
+
+@dtypes
+@pytest.mark.parametrize("n", SIZES)
+def test_cholesky(n: int, dtype: str) -> None:
+    a = drawn(3, n, n, dtype=dtype)
+    a = a @ transposed(a) + np.eye(n, dtype=dtype)
+    noise = np.triu(drawn(3, n, n, dtype=dtype, seed=1), 1)
+    factor = call(gx.linalg.cholesky, a + noise)
+    assert factor.dtype == dtype
+    assert distance(factor @ transposed(factor), a) <= 4 * n * EPS[dtype]
+    assert distance(factor, np.linalg.cholesky(a)) <= 40 * (n + 1) * EPS[dtype]
+    assert (factor == np.tril(factor)).all()
+    upper = call(lambda x: gx.linalg.cholesky(x, upper=True), a + noise)
+    assert upper.tobytes() == np.ascontiguousarray(transposed(factor)).tobytes()
+
+
+def test_cholesky_of_an_indefinite_matrix_is_nan_from_there_on() -> None:
+    a = np.diag([4.0, -1.0, 9.0])
+    found = call(gx.linalg.cholesky, np.stack([a, np.abs(a)]))
+    assert found[0, 0, 0] == 2.0
+    assert np.isnan(found[0, 1, 1])
+    np.testing.assert_array_equal(found[1], np.diag([2.0, 1.0, 3.0]))
+
+
+@dtypes
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("columns", [1, 5])
+def test_solve(n: int, columns: int, dtype: str) -> None:
+    a, b = drawn(2, n, n, dtype=dtype), drawn(2, n, columns, dtype=dtype, seed=1)
+    x = call(gx.linalg.solve, a, b)
+    wanted = np.linalg.solve(a.astype(float), b.astype(float))
+    condition = np.linalg.cond(a.astype(float)).max() if n else 1.0
+    assert distance(x, wanted) <= 4 * condition * EPS[dtype]
+
+
+def test_solve_needs_pivots() -> None:
+    a = np.array([[0.0, 1.0, 0.0], [1e-20, 1.0, 1.0], [2.0, 0.0, 0.0]])
+    b = np.arange(3.0)
+    np.testing.assert_allclose(call(gx.linalg.solve, a, b), np.linalg.solve(a, b))
+
+
+def test_solve_broadcasts_and_takes_vectors() -> None:
+    a, b = drawn(4, 1, 3, 3), drawn(2, 3, 2, seed=1)
+    np.testing.assert_allclose(call(gx.linalg.solve, a, b), np.linalg.solve(a, b), rtol=1e-12)
+    v = drawn(3, seed=2)
+    wanted = np.linalg.solve(a, np.broadcast_to(v[:, None], (4, 1, 3, 1)))[..., 0]
+    np.testing.assert_allclose(call(gx.linalg.solve, a, v), wanted, rtol=1e-12)
+
+
+def test_singular_matrices_have_no_finite_solution() -> None:
+    a, b = np.ones((2, 2)), np.array([1.0, 2.0])
+    assert not np.isfinite(call(gx.linalg.solve, a, b)).any()
+    assert call(gx.linalg.det, a) == 0.0
+    sign, logarithm = call(gx.linalg.slogdet, a)
+    assert (sign, logarithm) == (0.0, -np.inf)
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("n", [1, 5, 33])
+def test_solve_triangular(lower: bool, transpose: bool, unit: bool, n: int) -> None:
+    a, b = drawn(n, n) / n + np.eye(n), drawn(n, 3, seed=1)
+    found = call(
+        lambda x, y: gx.linalg.solve_triangular(
+            x, y, lower=lower, transpose=transpose, unit_diagonal=unit
+        ),
+        a,
+        b,
+    )
+    kept = np.tril(a) if lower else np.triu(a)
+    if unit:
+        np.fill_diagonal(kept, 1.0)
+    np.testing.assert_allclose((kept.T if transpose else kept) @ found, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_determinant_and_inverse(n: int) -> None:
+    a = drawn(3, n, n)
+    np.testing.assert_allclose(call(gx.linalg.det, a), np.linalg.det(a), rtol=1e-10)
+    sign, logarithm = call(gx.linalg.slogdet, a)
+    wanted = np.linalg.slogdet(a)
+    np.testing.assert_array_equal(sign, wanted[0])
+    np.testing.assert_allclose(logarithm, wanted[1], rtol=1e-11, atol=1e-12)
+    inverse = call(gx.linalg.inv, a)
+    np.testing.assert_allclose(inverse @ a, np.broadcast_to(np.eye(n), a.shape), atol=1e-9)
+
+
+@dtypes
+@pytest.mark.parametrize(("m", "n"), OBLONG)
+@pytest.mark.parametrize("mode", ["reduced", "complete"])
+def test_qr(m: int, n: int, mode: str, dtype: str) -> None:
+    a = drawn(2, m, n, dtype=dtype)
+    q, r = call(lambda x: gx.linalg.qr(x, mode), a)
+    wanted = np.linalg.qr(a, mode)
+    assert (q.shape, r.shape) == (wanted[0].shape, wanted[1].shape)
+    bound = 8 * (max(m, n) + 1) * EPS[dtype]
+    assert distance(q @ r, a) <= bound
+    check_orthonormal(q, bound)
+    assert (r == np.triu(r)).all()
+    assert distance(r, wanted[1]) <= 10 * bound
+
+
+@dtypes
+@pytest.mark.parametrize("n", SIZES)
+def test_eigh(n: int, dtype: str) -> None:
+    a = drawn(2, n, n, dtype=dtype)
+    a = a + transposed(a)
+    w, v = call(gx.linalg.eigh, np.tril(a) + np.triu(np.full_like(a, np.nan), 1))
+    bound = 8 * (n + 1) * EPS[dtype]
+    assert distance(w, np.linalg.eigvalsh(a.astype(float))) <= bound
+    assert distance(v * w[:, None, :] @ transposed(v), a) <= bound
+    check_orthonormal(v, bound)
+    if n:
+        assert (np.take_along_axis(v, np.abs(v).argmax(1)[:, None], 1) > 0).all()
+
+
+@dtypes
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(("m", "n"), OBLONG)
+def test_svd(m: int, n: int, full: bool, dtype: str) -> None:
+    a = drawn(2, m, n, dtype=dtype)
+    u, s, vh = call(lambda x: gx.linalg.svd(x, full_matrices=full), a)
+    check_svd(a, u, s, vh, full)
+
+
+def check_svd(a: Array, u: Array, s: Array, vh: Array, full: bool) -> None:
+    """Orthonormal factors, descending values, and the matrix."""
+    m, n = a.shape[-2:]
+    wanted = np.linalg.svd(a, full_matrices=full)
+    assert [x.shape for x in (u, s, vh)] == [x.shape for x in wanted]
+    bound = 16 * (max(m, n) + 1) * EPS[a.dtype.name]
+    assert distance(s, wanted[1]) <= bound
+    assert (np.diff(s) <= 0).all()
+    r = min(m, n)
+    assert distance(u[..., :r] * s[..., None, :] @ vh[..., :r, :], a) <= bound
+    for q in (u, transposed(vh)):
+        check_orthonormal(q, bound)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("tall", [False, True])
+def test_svd_of_deficient_matrices(tall: bool, full: bool) -> None:
+    a = np.zeros((5, 6, 4))
+    a[1] = 1.0
+    a[2] = drawn(6, 2) @ drawn(2, 4, seed=1)
+    a[3, 2, 3] = -7.0
+    a[4, :4] = np.eye(4)
+    a = a if tall else np.ascontiguousarray(transposed(a))
+    check_svd(a, *call(lambda x: gx.linalg.svd(x, full_matrices=full), a), full)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 1e30, 1e150])
+def test_spectra_of_any_magnitude(scale: float) -> None:
+    a = drawn(5, 4)
+    s = call(gx.linalg.svdvals, a * scale)
+    np.testing.assert_allclose(s / scale, np.linalg.svd(a)[1], rtol=1e-13)
+    b = a.T @ a
+    w = call(gx.linalg.eigvalsh, b * scale)
+    np.testing.assert_allclose(w / scale, np.linalg.eigvalsh(b), rtol=1e-12)
+
+
+def test_nan_makes_everything_nan() -> None:
+    a = drawn(2, 4, 4)
+    a[0, 2, 1] = np.nan
+    for function in (gx.linalg.svd, gx.linalg.eigh):
+        for part in call(function, a):
+            assert np.isnan(part[0]).all()
+            assert np.isfinite(part[1]).all()
+
+
+def test_repeated_eigenvalues() -> None:
+    q = np.linalg.qr(drawn(6, 6))[0]
+    a = q @ np.diag([2.0, 2.0, 2.0, -1.0, 0.0, 0.0]) @ q.T
+    w, v = call(gx.linalg.eigh, a)
+    np.testing.assert_allclose(w, [-1, 0, 0, 2, 2, 2], atol=1e-14)
+    np.testing.assert_allclose(v @ np.diag(w) @ v.T, a, atol=1e-14)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_and_sizes_change_no_bit(threads: int) -> None:
+    n = gx.dim("n")
+    x = gx.input("x", ("batch", n, n), dtype="float64")
+    outputs = [gx.linalg.inv(x), *gx.linalg.svd(x, False), *gx.linalg.qr(x), *gx.linalg.eigh(x)]
+    generic = gx.compile([x], outputs, threads=threads)
+    a = drawn(70, 6, 6)
+    generic(drawn(1, 3, 3))
+    generic(drawn(2, 4, 4))
+    found = generic(a)
+    assert generic.variants[-1].dims is None
+    special = gx.compile([x], outputs, threads=1)
+    for one, other in zip(found, special(a)):
+        assert one.tobytes() == other.tobytes()
