@@ -81,6 +81,22 @@ def first_same(op: ops.FirstSame, indices: Array) -> Array:
     return np.array([rows.index(i) for i in rows], np.int64)
 
 
+def order(descending: bool, row: Array) -> Array:
+    """Python's sort of positions: stable, NaN last."""
+    sign = -1.0 if descending else 1.0
+    keys = [(bool(v != v), sign * float(v) if v == v else 0.0, i) for i, v in enumerate(row)]
+    if row.dtype.kind in "biu":
+        keys = [(False, int(sign) * int(v), i) for i, v in enumerate(row)]
+    return np.array([i for _, _, i in sorted(keys)], np.int64)
+
+
+def found(op: ops.SearchSorted, x: Array, values: Array) -> Array:
+    """How many come before each."""
+    return np.array(
+        [np.sum(x <= v) if op.right else np.sum(x < v) for v in values.ravel()], np.int64
+    ).reshape(values.shape)
+
+
 REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.CumulativeSum: folded(MERGE["add"]),
     ops.CumulativeProd: folded(MERGE["mul"]),
@@ -91,4 +107,8 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.PutAlong: lambda op, x, i, u: along_rows(op.axis, put_row(op.mode), x, i, u),
     ops.PutRows: put_rows,
     ops.FirstSame: first_same,
+    ops.Sort: lambda op, x: along_rows(op.axis, lambda r: r[order(op.descending, r)], x),
+    ops.ArgSort: lambda op, x: along_rows(op.axis, lambda r: order(op.descending, r), x),
+    ops.TopK: lambda op, x: along_rows(op.axis, lambda r: order(op.largest, r)[: op.k], x),
+    ops.SearchSorted: found,
 }

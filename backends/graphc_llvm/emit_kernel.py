@@ -174,7 +174,7 @@ def _emit_together(c: Context, body: tuple[Stmt, ...], tiles: bool) -> None:
         pending.note(stmt, shared)
         if isinstance(stmt, Loop) and shared:
             with c.inside(stmt):
-                plan = match((stmt,), c.target, c.sizes)
+                plan = match((stmt,), c.target, c.sizes) if tiles else None
                 if plan is None:
                     emit_share(c, stmt)
                 else:

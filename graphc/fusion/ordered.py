@@ -18,7 +18,7 @@ from graphc.loops.combine import carry
 from graphc.loops.ir import SEQUENTIAL, Accumulate, Accumulator, Axis, Expr, Index, Loop, Ref
 from graphc.ops.cumulative import Cumulative, Recurrence
 from graphc.schedule import TEMPORARY, Storage
-from graphc.types import TensorType, int64
+from graphc.types import DType, TensorType, int64
 
 CHUNK = 2048  # elements of a chunk
 ENOUGH = 64  # rows side by side that keep all threads busy without chunks
@@ -69,7 +69,7 @@ def _walk(
     others = open_loops(values, (*shape[:axis], *shape[axis + 1 :]))
     i = values.e.index(Axis(values.name("i")))
     at = (*others[:axis], i, *others[axis:])
-    running = Running(values, node, start)
+    running = Running(values, node.type.dtype, start)
     values.open()
     new = values.named(node, step(running.ref, at))
     running.hand_on(new)
@@ -82,9 +82,9 @@ def _walk(
 class Running:
     """A value that a sequential loop hands on."""
 
-    def __init__(self, values: Values, node: Node, start: Any, name: str = "running") -> None:
+    def __init__(self, values: Values, dtype: DType, start: Any, name: str = "running") -> None:
         self.values = values
-        self.ref = Ref(node.type.dtype, values.name(name))
+        self.ref = Ref(dtype, values.name(name))
         self.accumulator = Accumulator(carry(start), (self.ref,))
 
     def hand_on(self, value: Expr) -> None:
@@ -156,7 +156,7 @@ class _Chunks:
         values = self.values
         outside = open_loops(values, self.others)
         i = values.e.index(Axis(values.name("i")))
-        running = Running(values, self.node, self.start)
+        running = Running(values, self.node.type.dtype, self.start)
         values.open()
         at = (*outside, i)
         own = load(values, self.before, at)
@@ -169,7 +169,7 @@ class _Chunks:
         """The running result in the chunk, after what is before it."""
         values = self.values
         outside, count, i, at = self._open_chunk()
-        running = Running(values, self.node, self.start)
+        running = Running(values, self.node.type.dtype, self.start)
         x = values.at(self.node.inputs[0], at)
         new = values.named(self.node, self.merge(running.ref, x))
         running.hand_on(new)

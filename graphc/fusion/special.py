@@ -8,6 +8,8 @@ from graphc.fusion.matrix import lower_matrix
 from graphc.fusion.nests import close_loops, open_loops
 from graphc.fusion.ordered import lower_cumulative, lower_recurrence
 from graphc.fusion.scatter import lower_first_same, lower_put
+from graphc.fusion.search import lower_search, lower_topk
+from graphc.fusion.sorting import lower_sort
 from graphc.fusion.values import Values
 from graphc.graph import Node
 from graphc.ops.cumulative import Cumulative, Recurrence
@@ -15,6 +17,7 @@ from graphc.ops.gather import ScatterAdd
 from graphc.ops.indexing import FirstSame, Put
 from graphc.ops.join import Concat
 from graphc.ops.matrix import Matrix
+from graphc.ops.sorting import ArgSort, SearchSorted, Sort, TopK
 from graphc.schedule import Storage
 
 
@@ -32,6 +35,12 @@ def lower_special(node: Node, targets: tuple[Storage, ...], values: Values) -> N
             lower_cumulative(node, targets, values)
         case Recurrence():
             lower_recurrence(node, targets, values)
+        case Sort() | ArgSort():
+            lower_sort(node, targets, values)
+        case TopK():
+            lower_topk(node, targets, values)
+        case SearchSorted():
+            lower_search(node, targets, values)
         case Matrix():
             lower_matrix(node, targets, values)
         case _:

@@ -64,9 +64,8 @@ from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
 from graphc.ops.leaf import Constant, Input, Iota, Literal, Parameter, RandomBits, SizeOf
-from graphc.ops.matrix import Cholesky, Lu, Solve, SolveTriangular
 from graphc.ops.reduce import All, Any_, ArgMax, ArgMin, FirstMax, Max, Min, Prod, Sum
-from graphc.ops.spectral import Eigh, Qr, Svd
+from graphc.ops.sorting import ArgSort, SearchSorted, Sort, TopK
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.ops.window import Slide, SlideBack, Window
 
@@ -88,9 +87,8 @@ ALL_OPS: tuple[type[Op], ...] = (
     Dot, Conv, Take, ScatterAdd, TakeAlong, PutAlong, PutRows,
     # -- along rows in their order --
     CumulativeSum, CumulativeProd, CumulativeMax, CumulativeMin, Recurrence, FirstSame,
+    Sort, ArgSort, TopK, SearchSorted,
 )  # fmt: skip
-    # -- matrices --
-    Cholesky, Lu, Solve, SolveTriangular, Qr, Eigh, Svd,
 
 __all__ = [
     "ALL_OPS",
@@ -100,6 +98,7 @@ __all__ = [
     "Any_",
     "ArgMax",
     "ArgMin",
+    "ArgSort",
     "BitAnd",
     "BitNot",
     "BitOr",
@@ -111,7 +110,6 @@ __all__ = [
     "Concat",
     "Constant",
     "Conv",
-    "Cholesky",
     "Cos",
     "CumulativeMax",
     "CumulativeMin",
@@ -122,7 +120,6 @@ __all__ = [
     "Equal",
     "Erf",
     "Exp",
-    "Eigh",
     "Exp2",
     "Expm1",
     "FirstMax",
@@ -144,7 +141,6 @@ __all__ = [
     "Max",
     "Maximum",
     "Min",
-    "Lu",
     "Minimum",
     "Mul",
     "Neg",
@@ -161,11 +157,11 @@ __all__ = [
     "RandomBits",
     "Recurrence",
     "Relu",
-    "Qr",
     "Remainder",
     "Reshape",
     "Round",
     "ScatterAdd",
+    "SearchSorted",
     "ShiftLeft",
     "ShiftRight",
     "Sigmoid",
@@ -176,18 +172,17 @@ __all__ = [
     "Slide",
     "SlideBack",
     "Softplus",
+    "Sort",
     "Sqrt",
     "StopGradient",
     "Sub",
     "Sum",
-    "Solve",
-    "SolveTriangular",
     "Take",
     "TakeAlong",
     "Tanh",
+    "TopK",
     "Trunc",
     "UnitFloat",
-    "Svd",
     "Where",
     "Window",
 ]  # fmt: skip
