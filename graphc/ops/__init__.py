@@ -64,7 +64,9 @@ from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
 from graphc.ops.leaf import Constant, Input, Iota, Literal, Parameter, RandomBits, SizeOf
+from graphc.ops.matrix import Cholesky, Lu, Solve, SolveTriangular
 from graphc.ops.reduce import All, Any_, ArgMax, ArgMin, FirstMax, Max, Min, Prod, Sum
+from graphc.ops.spectral import Eigh, Qr, Svd
 from graphc.ops.sorting import ArgSort, SearchSorted, Sort, TopK
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.ops.window import Slide, SlideBack, Window
@@ -88,6 +90,8 @@ ALL_OPS: tuple[type[Op], ...] = (
     # -- along rows in their order --
     CumulativeSum, CumulativeProd, CumulativeMax, CumulativeMin, Recurrence, FirstSame,
     Sort, ArgSort, TopK, SearchSorted,
+    # -- matrices --
+    Cholesky, Lu, Solve, SolveTriangular, Qr, Eigh, Svd,
 )  # fmt: skip
 
 __all__ = [
@@ -107,6 +111,7 @@ __all__ = [
     "BroadcastTo",
     "Cast",
     "Ceil",
+    "Cholesky",
     "Concat",
     "Constant",
     "Conv",
@@ -117,6 +122,7 @@ __all__ = [
     "CumulativeSum",
     "Div",
     "Dot",
+    "Eigh",
     "Equal",
     "Erf",
     "Exp",
@@ -138,6 +144,7 @@ __all__ = [
     "LogicalAnd",
     "LogicalNot",
     "LogicalOr",
+    "Lu",
     "Max",
     "Maximum",
     "Min",
@@ -154,6 +161,7 @@ __all__ = [
     "Prod",
     "PutAlong",
     "PutRows",
+    "Qr",
     "RandomBits",
     "Recurrence",
     "Relu",
@@ -172,11 +180,14 @@ __all__ = [
     "Slide",
     "SlideBack",
     "Softplus",
+    "Solve",
+    "SolveTriangular",
     "Sort",
     "Sqrt",
     "StopGradient",
     "Sub",
     "Sum",
+    "Svd",
     "Take",
     "TakeAlong",
     "Tanh",
