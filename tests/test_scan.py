@@ -134,6 +134,36 @@ def test_nested(target: str) -> None:
     np.testing.assert_allclose(found[2], report, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("checkpoint", ["sqrt", 1, 3, 7, 20])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_checkpoints_change_no_value(checkpoint: Any, reverse: bool) -> None:
+    x = gx.input("x", (7, BATCH, INPUTS))
+    given, found = weights(7, BATCH, INPUTS, seed=4), []
+    for chosen in (None, checkpoint):
+        parameters = cell_parameters()
+        last, ys = recurrent(x, parameters, reverse=reverse, checkpoint=chosen)
+        gradients = gx.grad((ys**2).sum() + last.sum(), [x, *parameters])
+        found.append(gx.compile([x], [last, ys, *gradients])(given))
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+def test_checkpoints_save_memory() -> None:
+    def body(c: Any, row: Any) -> tuple[Any, Any]:
+        for _ in range(8):
+            c = gx.sin(c) * row
+        return c, None
+
+    arenas = []
+    for checkpoint in (None, "sqrt"):
+        x = gx.input("x", (100, 50))
+        last, _ = gx.scan(body, gx.ones((50,)), x, checkpoint=checkpoint)
+        step = gx.compile([x], gx.grad(last.sum(), x))
+        step(np.ones((100, 50), np.float32))
+        arenas.append(step.memory.arena_bytes)
+    assert arenas[1] < arenas[0] / 2
+
+
 def test_truncation_cuts_gradients() -> None:
     x = gx.input("x", (6,), dtype="float64")
     last, _ = gx.scan(lambda c, r: (c + r, None), gx.constant(np.float64(0)), x, truncate=2)
@@ -165,7 +195,7 @@ def test_code_does_not_grow_with_the_length() -> None:
 def test_projections_leave_the_loop() -> None:
     x = gx.input("x", (7, BATCH, INPUTS))
     parameters = cell_parameters()
-    last, ys = recurrent(x, parameters)
+    _, ys = recurrent(x, parameters)
     out = gx.parameter("out", value=weights(HIDDEN, 2, seed=5))
     loss = ((ys @ out) ** 2).sum()
     calls = gx.compile([x], gx.grad(loss, [*parameters, out])).program.schedule.calls

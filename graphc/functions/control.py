@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Size
-from graphc.errors import ArgumentError, ShapeError
+from graphc.errors import ArgumentError, ShapeError, UnsupportedError
+from graphc.functions.joining import concat
 from graphc.functions.logic import check
-from graphc.functions.shapes import broadcast_to
+from graphc.functions.shapes import broadcast_to, reshape
 from graphc.loop_builder import LoopBuilder, placeholder
 from graphc.ops.base import Leaf
-from graphc.structure import Structure, flatten, flatten_like
+from graphc.structure import Structure, flatten, flatten_like, map_structure
 from graphc.tensor import Tensor, face, lift, literal, zeros_like
 from graphc.types import TensorType, bool_, int64
 
@@ -33,7 +35,9 @@ def scan(
     along axis 0 and `ys` has one for every iteration, in the order of `xs` also with `reverse`.
     Without `xs`, `length` says how often. The body may use any tensor around it; what does not
     depend on its arguments is computed once. `truncate=k` cuts gradients every k iterations.
-    Raises ShapeError where rows or carries do not fit, naming both types.
+    `checkpoint=k` keeps the carry of every k-th iteration for the gradient, which computes the
+    others again ("sqrt": k is the root of the length, which must be known). Raises ShapeError where rows or
+    carries do not fit, naming both types.
     """
     firsts, carry_structure = flatten(init)
     arrays, row_structure = flatten(() if xs is None else xs)
@@ -41,6 +45,9 @@ def scan(
     stacks = [lift(v) for v in arrays]
     count = _length(stacks, length)
     _check_options(truncate, checkpoint)
+    if checkpoint is not None:
+        every = _every(checkpoint, count)
+        return _in_chunks(f, init, xs, every, count, reverse, truncate)  # type: ignore[arg-type]
     carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
     rows = [placeholder(f"row_{i}", _row(t.type)) for i, t in enumerate(stacks)]
     with origins.drawing() as drawn:
@@ -61,6 +68,58 @@ def scan(
     last, stacked = loop.build([t.node for t in nexts], [t.node for t in ys])
     found = y_structure.build([face(n) for n in stacked]) if y_structure is not None else None
     return carry_structure.build([face(n) for n in last]), found
+
+
+def _every(checkpoint: str | int, count: Size) -> int:
+    """How many iterations a chunk has."""
+    if not isinstance(count, int):
+        _fail(UnsupportedError, f"scan: checkpoint needs a known length, got {count}")
+    return max(1, math.isqrt(int(count))) if checkpoint == "sqrt" else int(checkpoint)  # type: ignore[arg-type]
+
+
+def _in_chunks(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any,
+    every: int,
+    count: int,
+    reverse: bool,
+    truncate: int | None,
+) -> tuple[Any, Any]:
+    """A loop over chunks, each a loop of its own: its gradient starts from the chunk's carry."""
+    if truncate is not None:
+        _fail(UnsupportedError, "scan: truncate and checkpoint exclude each other")
+    whole = count - count % every
+
+    def rows(start: int, stop: int) -> Any:
+        return map_structure(lambda x: lift(x)[start:stop], xs) if xs is not None else None
+
+    def chunks(x: Any) -> Tensor:
+        return reshape(lift(x)[:whole], (whole // every, every, *lift(x).shape[1:]))
+
+    def one(carry: Any, part: Any) -> tuple[Any, Any]:
+        return scan(f, carry, part, every, reverse)
+
+    def main(carry: Any) -> tuple[Any, Any]:
+        stacks = map_structure(chunks, xs) if xs is not None else None
+        last, ys = scan(one, carry, stacks, whole // every, reverse)
+        if ys is None:
+            return last, None
+        return last, map_structure(lambda y: reshape(y, (whole, *y.shape[2:])), ys)
+
+    def rest(carry: Any) -> tuple[Any, Any]:
+        return scan(f, carry, rows(whole, count), count - whole, reverse)
+
+    if whole == count:
+        return main(init)
+    between, first = (rest if reverse else main)(init)
+    last, second = (main if reverse else rest)(between)
+    if first is None:
+        return last, None
+    head, tail = (second, first) if reverse else (first, second)
+    leaves, structure = flatten(head)
+    joined = [concat([a, b], axis=0) for a, b in zip(leaves, flatten(tail)[0])]
+    return last, structure.build(joined)
 
 
 def _length(stacks: Sequence[Tensor], length: Size | None) -> Size:

@@ -66,7 +66,8 @@ def lower_loop(fusion: Fusion, nodes: list[Node]) -> LoopCall:
         flops, moved = flops + call.flops * op.length, moved + call.bytes * op.length
     return LoopCall(
         kernel, arguments, tuple(nodes), flops, moved, (), nodes[-1].part,
-        tuple(loop.before), repeated, tuple(loop.after), barriers, windows, op.length, count, condition,
+        tuple(loop.before), repeated, tuple(loop.after), barriers, windows, op.length, count,
+        condition,
     )  # fmt: skip
 
 
