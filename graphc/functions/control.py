@@ -36,8 +36,9 @@ def scan(
     Without `xs`, `length` says how often. The body may use any tensor around it; what does not
     depend on its arguments is computed once. `truncate=k` cuts gradients every k iterations.
     `checkpoint=k` keeps the carry of every k-th iteration for the gradient, which computes the
-    others again ("sqrt": k is the root of the length, which must be known). Raises ShapeError where rows or
-    carries do not fit, naming both types.
+    others again ("sqrt": k is the root of the length, which must be known).
+
+    Raises ShapeError where rows or carries do not fit, naming both types.
     """
     firsts, carry_structure = flatten(init)
     arrays, row_structure = flatten(() if xs is None else xs)
