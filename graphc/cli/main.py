@@ -19,7 +19,8 @@ from graphc.errors import GraphcError
     epilog="\b\nExamples:\n"
     "  graphc demo\n"
     "  graphc demo --output pictures --epochs 20\n"
-    "  graphc doctor",
+    "  graphc doctor\n"
+    "  graphc passes",
 )
 @click.version_option(__version__, prog_name="graphc")
 def main() -> None:
@@ -87,3 +88,15 @@ def doctor() -> None:
 
     if not run_doctor():
         sys.exit(1)
+
+
+@main.command(epilog="\b\nExample:\n  graphc passes\n")
+@reporting
+def passes() -> None:
+    """List the graph passes in the order in which they run.
+
+    GRAPHC_DUMP=DIRECTORY writes the graph after each of them, GRAPHC_TIME=1 prints their times.
+    """
+    from graphc.cli.passes import run_passes
+
+    run_passes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -21,6 +22,20 @@ def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, value)
+    console().print(table)
+
+
+def print_columns(
+    title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], narrow: int = 2
+) -> None:
+    """Print a table with heads; the first `narrow` columns are never broken over lines."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for i, head in enumerate(heads):
+        table.add_column(
+            head, no_wrap=i < narrow, overflow="fold", style="cyan" if i < narrow else ""
+        )
+    for row in rows:
+        table.add_row(*map(escape, row))
     console().print(table)
 
 

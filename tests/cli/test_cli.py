@@ -12,22 +12,25 @@ import pytest
 from click.testing import CliRunner, Result
 
 import graphc
+from graphc import passes
 from graphc.cli import demo as demos
 from graphc.cli import doctor as doctors
 from graphc.cli import main
-from graphc.cli.show import bytes_text
+from graphc.cli.show import bytes_text, print_columns
 
 
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["doctor", "-h"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["demo", "--help"], ["doctor", "-h"], ["passes", "-h"]]
+)
 def test_help_has_examples(arguments: list[str]) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 0
     assert "Example" in result.output
-    assert "graphc d" in result.output
+    assert "\n    graphc " in result.output
 
 
 def test_version() -> None:
@@ -173,3 +176,20 @@ def test_cache_state(tmp_path: Path) -> None:
 )
 def test_bytes_text(count: int, text: str) -> None:
     assert bytes_text(count) == text
+
+
+# ----------------------------------------------------------------------------------- passes
+
+
+def test_passes_are_listed_in_order() -> None:
+    result = invoke("passes")
+    assert result.exit_code == 0, result.output
+    rows = [line.split("│") for line in result.output.splitlines() if line.startswith("│")]
+    found = [(int(row[1]), row[2].strip(), row[3].strip()) for row in rows]
+    assert found == [(i, *row) for i, row in enumerate(passes.table(), 1)]
+    assert "loops" in result.output
+
+
+def test_brackets_are_no_markup(capsys: Any) -> None:
+    print_columns("title", ("name", "value"), [("x", "f32[3] [bold]y[/bold]")])
+    assert "f32[3] [bold]y[/bold]" in capsys.readouterr().out
