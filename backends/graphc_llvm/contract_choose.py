@@ -38,6 +38,7 @@ TURN_CYCLES = 6.0  # for one vector of a transposed tile
 SCATTER_CYCLES = 4.0  # for one element that is stored by itself
 BOX_BYTES = 512 * 1024  # of a box that stays in the second cache
 MOST_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
+FAR_BOX = 1.1  # how much longer tiles take that read such a box
 
 
 def match(
@@ -318,4 +319,5 @@ def _estimate(plan: ContractPlan) -> float:
         if offset.coefficient(plan.column.axis) != 1:
             cost += SCATTER_CYCLES * rows * columns * outer
     preferred = plan.contraction.lanes is plan.column.axis
-    return cost * (1.0 if preferred else 1.02)
+    far = (_box_bytes(plan) or 0) > BOX_BYTES
+    return cost * (1.0 if preferred else 1.02) * (FAR_BOX if far else 1.0)

@@ -88,7 +88,7 @@ class Native:
         """
         values = np.array([sizes[name] for name in self.emitted.dims] or [0], np.int64)
         bytes = evaluate(self.emitted.scratch_bytes, sizes)
-        scratch = [aligned(bytes, np.uint8) for _ in range(threads)]
+        scratch = [guarded((bytes,), np.uint8) for _ in range(threads)]
         team = aligned(TEAM_BYTES, np.uint8)
         team[:4] = 255
         pointers = [a.ctypes.data for a in (*arrays, values)]
@@ -106,6 +106,7 @@ class Native:
                 worker.start()
             for worker in workers:
                 worker.join()
+        assert all(fence_is_intact(memory) for memory in scratch)
         status = int(team[:4].view(np.uint32)[0])
         return None if status == NO_FAILURE else status
 
