@@ -22,6 +22,7 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.graph import Graph
 from graphc.inspection import Inspection
 from graphc.interpret import Executor
+from graphc.limits import check_outputs, reporting_memory
 from graphc.ops.base import Array
 from graphc.options import Options, check_options, parse_bytes
 from graphc.specialize import specialize
@@ -156,7 +157,8 @@ class CompiledFunction(Direct, Inspection):
         """The outputs in order as arrays, for bound arrays."""
         if 0 in dims.values():
             self._check_empty(dims)
-        with self._locks:
+        check_outputs(self.graph, dims)
+        with self._locks, reporting_memory(self.name):
             known = len(self._variants.listed)
             runner = self._variants.find(dims)
             if len(self._variants.listed) > known:
@@ -171,7 +173,7 @@ class CompiledFunction(Direct, Inspection):
         `arrays` have the inputs' dtypes; those that are `batched` give each step its rows.
         Returns one array an output, with an axis for the steps.
         """
-        with self._locks:
+        with self._locks, reporting_memory(self.name):
             self._variants.find(dims)
             if self._native is None or environment().check:
                 return None

@@ -20,6 +20,7 @@ from graphc.errors import (
     VerifyError,
 )
 from graphc.graph import Graph, Node, describe, topological
+from graphc.limits import ADDRESSABLE
 from graphc.ops import leaf
 from graphc.ops.base import Array, Op
 from graphc.ops.loop import Body, Scan
@@ -110,6 +111,8 @@ class Interpreter:
         self._check_dims(node)
         wanted = concrete(node.type, self.dims)
         try:
+            if product(wanted.shape) * wanted.dtype.itemsize >= ADDRESSABLE:
+                raise MemoryError  # numpy would call the shape invalid
             with np.errstate(all="ignore"):
                 result = np.asarray(self.apply(node, arrays))
         except GraphcError as error:

@@ -12,12 +12,11 @@ from graphc import naming
 from graphc import origin as origins
 from graphc.dims import Dim, Poly, Size
 from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, NameError, ShapeError
+from graphc.limits import ADDRESSABLE
 from graphc.ops import leaf
 from graphc.ops.base import Array
 from graphc.tensor import Parameter, Tensor, lift, lift_op
 from graphc.types import DType, TensorType, find_dtype, float32
-
-_ADDRESSABLE = 2**63  # bytes that an address can count
 
 _seed = 0  # the one module state: see `seed`
 
@@ -252,7 +251,7 @@ def _check_size(what: str, axis: int, size: Any, dims: bool) -> Size:
 
 def check_bytes(what: str, type: TensorType) -> None:
     """Raise where no machine could hold the type."""
-    if isinstance(type.nbytes, int) and type.nbytes >= _ADDRESSABLE:
+    if isinstance(type.nbytes, int) and type.nbytes >= ADDRESSABLE:
         raise MemoryBudgetError(
             f"{what}: {type} has {type.nbytes} bytes, more than an address can count",
             origin=origins.find_origin(),

@@ -8,12 +8,8 @@ import gc
 import numpy as np
 import pytest
 
-from graphc_llvm.runtime.memory import (
-    HUGE_PAGE_BYTES,
-    Workspace,
-    aligned_bytes,
-    physical_bytes,
-)
+from graphc.limits import physical_bytes
+from graphc_llvm.runtime.memory import HUGE_PAGE_BYTES, Workspace, aligned_bytes
 from graphc_llvm.runtime.session import (
     CodegenError,
     Machine,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphc.errors import MemoryBudgetError
+from graphc.limits import physical_bytes
 
 LINE_BYTES = 64
 PAGE_BYTES = 4096
@@ -55,11 +55,3 @@ class Workspace:
                 pass
         has = "" if total is None else f"; this machine has {total / 1e9:.3f} GB"
         raise MemoryBudgetError(f"{self._name}: the {what} needs {count / 1e9:.3f} GB{has}")
-
-
-def physical_bytes() -> int | None:
-    """The machine's memory; None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
