@@ -111,7 +111,7 @@ class Interpreter:
         self._check_dims(node)
         wanted = concrete(node.type, self.dims)
         try:
-            if product(wanted.shape) * wanted.dtype.itemsize >= ADDRESSABLE:
+            if evaluate_size(wanted.nbytes, {}) >= ADDRESSABLE:
                 raise MemoryError  # numpy would call the shape invalid
             with np.errstate(all="ignore"):
                 result = np.asarray(self.apply(node, arrays))
