@@ -15,20 +15,23 @@ from graphc.errors import UnsupportedError
 from graphc.functions.creation import iota
 from graphc.graph import Node
 from graphc.ops import leaf
-from graphc.ops.base import Elementwise, Op, Reduce
+from graphc.ops.base import Elementwise, Op, Ordered, Reduce
 from graphc.ops.contract import Dot
 from graphc.ops.conv import Conv
-from graphc.ops.cumulative import Cumulative, Recurrence
+from graphc.ops.diagonal import Diagonal
 from graphc.ops.gather import ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
 from graphc.ops.loop import Scan
+from graphc.ops.matrix import Matrix, Solve, SolveTriangular
+from graphc.ops.padding import Extend, Roll
 from graphc.ops.reduce import Sum
+from graphc.ops.sorting import SearchSorted
 from graphc.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.ops.window import Slide, SlideBack, Window
 from graphc.tensor import Tensor, face, lift_op
-from graphc.types import int64
+from graphc.types import bool_, int8, int64
 
 Values = Sequence[Batched]
 Rule = Callable[[Batcher, Node, Values], Node]
@@ -39,7 +42,12 @@ def find_rule(node: Node) -> Rule:
     for kinds, rule in RULES:
         if isinstance(node.op, kinds):
             return rule
-    raise UnsupportedError(
+    raise unsupported(node)
+
+
+def unsupported(node: Node) -> UnsupportedError:
+    """The error about an op without a rule."""
+    return UnsupportedError(
         f"vmap: {node.op.name} has no rule for many examples",
         operands=graphs.describe(node.inputs),
         origin=node.origin,
@@ -58,6 +66,14 @@ def same_op_along(b: Batcher, node: Node, values: Values) -> Node:
     """An op along one axis of operands of equal rank: the axis is one further on."""
     op: Any = node.op
     return b.apply(replace(op, axis=op.axis + 1), node, *map(b.spread, values))
+
+
+def along_rows(b: Batcher, node: Node, values: Values) -> Node:
+    """An op along one axis, if it is one; others have rules of their own."""
+    ranks = {i.type.ndim for i in node.inputs}
+    if not hasattr(node.op, "axis") or ranks != {node.type.ndim}:
+        raise unsupported(node)
+    return same_op_along(b, node, values)
 
 
 def reduce(b: Batcher, node: Node, values: Values) -> Node:
@@ -136,6 +152,20 @@ def labels_of(op: Dot | Conv, values: Values) -> list[tuple[int, ...]]:
     return [(new, *x) if v else x for x, v in zip((op.a, op.b, op.out), varies)]
 
 
+# ------------------------------------------------------------------ matrices
+
+
+def solve(b: Batcher, node: Node, values: Values) -> Node:
+    """One factorisation for the columns of all examples, where the matrix is one for all."""
+    (a, varies), (x, _) = values
+    if varies or a.type.ndim > 2:
+        return same_op(b, node, values)
+    size, rows, columns = x.type.shape
+    flat = graphs.apply(Reshape((rows, size * columns)), moved(x, 0, 1))
+    solved = graphs.apply(Reshape((rows, size, columns)), graphs.apply(node.op, a, flat))
+    return moved(solved, 1, 0, node.name)
+
+
 # ------------------------------------------------------------------ indices that are data
 
 
@@ -175,6 +205,24 @@ def first_same(b: Batcher, node: Node, values: Values) -> Node:
     shape = (b.size, count)
     start = iota(shape, 0, int64) * number(count)
     return fn.subtract(fn.reshape(first, shape), start).node
+
+
+def searchsorted(b: Batcher, node: Node, values: Values) -> Node:
+    """A search where one vector serves all examples, else a count; NaN is above all others."""
+    op: Any = node.op
+    if not values[0][1]:
+        return b.apply(op, node, values[0][0], values[1][0])
+    x, v = face(values[0][0]), face(b.spread(values[1]))
+    if x.dtype == bool_:
+        x, v = fn.astype(x, int8), fn.astype(v, int8)
+    ones = (1,) * (v.ndim - 1)
+    x = fn.reshape(x, (b.size, *ones, x.shape[1]))
+    v = fn.expand_dims(v, -1)
+    before = x <= v if op.right else x < v
+    if x.dtype.is_float:
+        last = v != v
+        before = fn.logical_or(before, last if op.right else fn.logical_and(last, x == x))
+    return fn.sum(fn.astype(before, int64), axis=-1).node
 
 
 def merged(x: Node) -> Node:
@@ -251,13 +299,18 @@ RULES: tuple[tuple[type[Op] | tuple[type[Op], ...], Rule], ...] = (
     (Permute, permute),
     (Slice, slice_),
     (Pad, pad),
+    (Diagonal, same_op),
     ((Slide, SlideBack), slide),
-    ((Concat, Cumulative, Recurrence, TakeAlong, PutAlong), same_op_along),
+    ((Concat, TakeAlong, PutAlong, Extend, Roll), same_op_along),
     (Dot, dot),
     (Conv, conv),
     (Take, take),
     ((ScatterAdd, PutRows), put),
     (FirstSame, first_same),
+    (SearchSorted, searchsorted),
+    ((Solve, SolveTriangular), solve),
+    (Matrix, same_op),
+    (Ordered, along_rows),
     (Scan, scan),
     (ModeSwitch, same_op),
     (StateUpdate, state_update),
