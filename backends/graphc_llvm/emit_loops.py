@@ -49,12 +49,16 @@ def emit_block(c: Context, body: Sequence[Stmt]) -> None:
     """Emit statements, one after the other."""
     for stmt in body:
         c.passing = {}
+        c.emit.hint = ""
         match stmt:
             case Let(ref=ref, value=value):
+                c.emit.hint = ref.name
                 c.refs[ref.name] = evaluate(c, value)
-            case Accumulate():
+            case Accumulate(accumulator=accumulator):
+                c.emit.hint = accumulator.refs[0].name
                 accumulate(c, stmt)
-            case Store():
+            case Store(buffer=buffer):
+                c.emit.hint = buffer.name
                 store(c, stmt, evaluate)
             case Check():
                 _check(c, stmt)
@@ -151,7 +155,7 @@ def _repeat(
 
     def body(index: Operand, names: list[str]) -> list[str]:
         restore(slots, names)
-        c.axes[loop.axis] = index
+        c.axes[loop.axis], c.emit.hint = index, ""
         with c.inside(loop, lane_at(index)):
             show_carried(c, loop)
             emit_block(c, loop.body)

@@ -109,6 +109,7 @@ def end_block(c: Context, running: Running) -> None:
 
 def finish(c: Context, running: Running) -> None:
     """Name the final values."""
+    c.emit.hint = running.accumulator.refs[0].name
     if running.counted:
         end_block(c, running)
     values = running.total if running.blocked else running.current

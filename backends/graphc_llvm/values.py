@@ -63,6 +63,8 @@ class LaneWriter:
     def __init__(self, builder: FunctionBuilder, target: Target) -> None:
         self.builder = builder
         self.target = target
+        # what the values of a statement are named after
+        self.hint = ""
 
     # ------------------------------------------------------------------ values
 
@@ -136,7 +138,8 @@ class LaneWriter:
         texts = [self.operand(a, width) for a in arguments]
         kind = vector(element_type(arguments[0].dtype), width)
         expression = f"{name} {kind} {', '.join(texts)}"
-        text = self.builder.define(name.split()[0], expression, texts, at_least=at_least)
+        hint = self.hint or name.split()[0]
+        text = self.builder.define(hint, expression, texts, at_least=at_least)
         return Value(text, dtype or arguments[0].dtype, width)
 
     def intrinsic(self, name: str, arguments: Sequence[Value], dtype: DType | None = None) -> Value:
@@ -147,7 +150,7 @@ class LaneWriter:
         result = vector(element_type(kinds[0]), width)
         kind = vector(element_type(arguments[0].dtype), width)
         listed = [(kind, self.operand(a, width)) for a in arguments]
-        hint = name.split(".")[0]
+        hint = self.hint or name.split(".")[0]
         text = self.builder.call(hint, result, f"@llvm.{name}.{suffix}", listed)
         return Value(text, kinds[0], width)
 
@@ -156,7 +159,7 @@ class LaneWriter:
         kind, many = vector(element_type(dtype), x.width), self.typed(x)
         if x.literal:
             many = f"{element_type(x.dtype)} {x.text}"
-        text = self.builder.define(name, f"{name} {many} to {kind}", (x.text,))
+        text = self.builder.define(self.hint or name, f"{name} {many} to {kind}", (x.text,))
         return Value(text, dtype, x.width)
 
     def select(self, condition: Value, x: Value, y: Value) -> Value:
@@ -167,7 +170,7 @@ class LaneWriter:
         texts = [condition.text, self.operand(x, width), self.operand(y, width)]
         kind = vector(element_type(x.dtype), width)
         choice = f"select {self.typed(condition)}, {kind} {texts[1]}, {kind} {texts[2]}"
-        return Value(self.builder.define("chosen", choice, texts), x.dtype, width)
+        return Value(self.builder.define(self.hint or "chosen", choice, texts), x.dtype, width)
 
     def bitcast(self, x: Value, dtype: DType) -> Value:
         """The same bits as another dtype."""
