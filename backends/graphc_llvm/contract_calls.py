@@ -53,12 +53,16 @@ class Depth:
 
 @dataclass(frozen=True)
 class Panel:
-    """Row blocks low .. high - 1 of panel `number` of a part; its tiles have this width."""
+    """Row blocks low .. high - 1 of panel `number` of a part; its tiles have this width.
+
+    `place` is its number among all panels of the columns.
+    """
 
     part: Part
     number: Operand
     low: Operand
     high: Operand
+    place: Operand
     column: Operand
     vectors: int = 0
     full: bool = True
@@ -95,6 +99,14 @@ def guarded(c: Context, test: str, body: Callable[[], None]) -> None:
         return []
 
     c.builder.when(test, [], inside)
+
+
+def panel_memory(c: Context, plan: ContractPlan, memory: Memory, panel: Panel) -> str:
+    """Where a staged panel is."""
+    if not plan.keeps_panels:
+        return memory.right
+    start = c.builder.mul(panel.place, c.size(plan.panel_elements))
+    return c.builder.gep(memory.right, element_type(plan.dtype), start, "panel")
 
 
 class TileCalls:
@@ -174,7 +186,7 @@ class TileCalls:
     def _right(self) -> str:
         right = self.plan.right
         if right.load is None:
-            return self.memory.right
+            return panel_memory(self.c, self.plan, self.memory, self.panel)
         return self._in_place(right.load.buffer, right.load.index)
 
     def _in_place(self, buffer: Buffer, at: tuple[Expr, ...]) -> str:

@@ -36,6 +36,7 @@ WIDE_PAGES, WIDE_ROWS = 512, 512
 CACHE_LINE = 64
 TURN_CYCLES = 6.0  # for one vector of a transposed tile
 SCATTER_CYCLES = 4.0  # for one element that is stored by itself
+PANEL_BYTES = 4 * 1024 * 1024  # of panels that are staged once
 BOX_BYTES = 512 * 1024  # of a box that stays in the second cache
 MOST_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
 FAR_BOX = 1.1  # how much longer tiles take that read such a box
@@ -51,7 +52,8 @@ def match(
     boxed = with_boxes(found)
     forms = (found,) if boxed is None else (found, boxed)
     plans = [_cut(plan) for form in forms for plan in _arrangements(merged(form), target)]
-    return min((p for plan in plans if (p := _bounded(plan)) is not None), key=_estimate)
+    bounded = [_keeping_panels(p) for plan in plans if (p := _bounded(plan)) is not None]
+    return min(bounded, key=_estimate)
 
 
 def _is_elementwise(found: Contraction) -> bool:
@@ -236,6 +238,19 @@ def _cut_output(plan: ContractPlan) -> ContractPlan:
     return replace(plan, chunk_blocks=max(1, rows), chunk_panels=wide)
 
 
+def _keeping_panels(plan: ContractPlan) -> ContractPlan:
+    """Stage panels once if each would be staged for several batch elements or chunks."""
+    several = bool(plan.batch) or plan.chunk_blocks is not None
+    whole = plan.depth_block is None and plan.chunk_panels is None and not plan.outer_columns
+    if plan.right.load is not None or not (several and whole):
+        return plan
+    moving = {span.axis for span in plan.batch} & axes_of(plan.right.value).keys()
+    kept = replace(plan, keeps_panels=True)
+    size = kept.right_elements * plan.dtype.itemsize
+    small = isinstance(size, int) and size <= PANEL_BYTES
+    return kept if small and not moving and plan.right.box is None else plan
+
+
 # ------------------------------------------------------------------ boxes
 
 
@@ -310,7 +325,8 @@ def _estimate(plan: ContractPlan) -> float:
         cost += 2.0 * rows * batch * depth / lanes
     if plan.right.load is None:
         price = 2.0 if plan.right.along is plan.column.axis else 4.0
-        cost += price * columns * outer_columns * batch * depth / lanes
+        times = 1 if plan.keeps_panels else batch
+        cost += price * columns * outer_columns * times * depth / lanes
     if plan.turned:
         blocks = -(-rows // max(1, plan.tiling.rows))
         cost += TURN_CYCLES * blocks * columns * outer

@@ -21,6 +21,7 @@ from graphc_llvm.contract_calls import (
     decode,
     first_row,
     guarded,
+    panel_memory,
 )
 from graphc_llvm.contract_fill import BoxFill, Scope
 from graphc_llvm.contract_plan import ContractPlan, aligned
@@ -65,6 +66,9 @@ class _Driver:
         plan = self.plan
         if 0 in (self.panels, self.blocks, self.c.size(product(s.size for s in plan.batch))):
             return
+
+        if plan.keeps_panels:
+            self._all_panels()
 
         def rows(first_block: Operand, blocks: Operand) -> None:
             def panels(first_panel: Operand, count: Operand) -> None:
@@ -200,35 +204,52 @@ class _Driver:
                 decode(self.c, f.div(number, self.column_panels), plan.outer_columns)
                 place = f.rem(number, self.column_panels, "panel")
             column = f.mul(place, plan.tiling.width, "column")
-            self._panel_kinds(Panel(part, index, low, high, column), depth)
+            some = Panel(part, index, low, high, place, column)
+            self._kinds(some, partial(self._panel, depth))
 
         self._parts("panel", part.low, part.high, part.blocks, panel)
 
-    def _panel_kinds(self, panel: Panel, depth: Depth) -> None:
+    def _kinds(self, panel: Panel, body: Callable[[Panel], None]) -> None:
         """A full panel, or the last one."""
         tiling, size = self.plan.tiling, self.c.size(self.plan.column.size)
         full = replace(panel, vectors=tiling.vectors, full=True)
         last = replace(panel, vectors=tiling.last, full=False)
         if isinstance(size, int) and size % tiling.width == 0:
-            self._panel(depth, full)
+            body(full)
             return
         if isinstance(size, int) and size < tiling.width:
-            self._panel(depth, last)
+            body(last)
             return
         left = self.builder.sub(size, panel.column, "left")
         for how, kind in (("sge", full), ("slt", last)):
             test = self.builder.compare(how, left, tiling.width)
-            guarded(self.c, test, partial(self._panel, depth, kind))
+            guarded(self.c, test, partial(body, kind))
+
+    def _all_panels(self) -> None:
+        """Stage every panel before the first tile."""
+
+        def one(index: Operand, _: list[str]) -> list[str]:
+            column = self.builder.mul(index, self.plan.tiling.width, "column")
+            with self.c.inside():
+                panel = Panel(Part(0, 0, 0, 0, 0), 0, 0, 0, index, column)
+                self._kinds(panel, partial(self._stage_panel, Depth()))
+            return []
+
+        self.builder.loop("panel", 0, self.panels, 1, [], one)
+
+    def _stage_panel(self, depth: Depth, panel: Panel) -> None:
+        plan, f, c, lanes = self.plan, self.builder, self.c, self.plan.tiling.lanes
+        left = f.sub(c.size(plan.column.size), panel.column, "left")
+        counts = [lanes if panel.full else f.sub(left, v * lanes) for v in range(panel.vectors)]
+        steps = reduction_ranges(c, plan.reduction, depth.begin, depth.count)
+        memory = panel_memory(c, plan, self.memory, panel)
+        Staging(plan, c, plan.right, memory).panel(panel.column, steps, counts)
 
     def _panel(self, depth: Depth, panel: Panel) -> None:
-        """Stage a panel and do its tiles."""
+        """Stage a panel unless that is done, and do its tiles."""
         plan, f, c = self.plan, self.builder, self.c
-        if plan.right.load is None:
-            lanes = plan.tiling.lanes
-            left = f.sub(c.size(plan.column.size), panel.column, "left")
-            counts = [lanes if panel.full else f.sub(left, v * lanes) for v in range(panel.vectors)]
-            steps = reduction_ranges(c, plan.reduction, depth.begin, depth.count)
-            Staging(plan, c, plan.right, self.memory.right).panel(panel.column, steps, counts)
+        if plan.right.load is None and not plan.keeps_panels:
+            self._stage_panel(depth, panel)
         c.axes[plan.column.axis] = panel.column
 
         def block(index: Operand, _: list[str]) -> list[str]:

@@ -80,6 +80,7 @@ class ContractPlan:
     chunk_panels: int | None = None
     combined: tuple[Span, ...] = ()
     band: int | None = None
+    keeps_panels: bool = False
 
     @property
     def reduction(self) -> tuple[Span, ...]:
@@ -142,11 +143,16 @@ class ContractPlan:
         return self.staged_rows * self.staged_row_elements
 
     @property
+    def panel_elements(self) -> Size:
+        """Scratch elements of a staged panel, with room for the last, partial transposition."""
+        return (self.depth + self.tiling.lanes) * self.tiling.width
+
+    @property
     def right_elements(self) -> Size:
-        """Scratch elements of the staged panel, with room for the last, partial transposition."""
+        """Scratch elements of all staged panels."""
         if self.right.load is not None:
             return 0
-        return (self.depth + self.tiling.lanes) * self.tiling.width
+        return self.panel_elements * (self.all_panels if self.keeps_panels else 1)
 
     @property
     def kept_elements(self) -> Size:

@@ -130,6 +130,7 @@ CHOICES: tuple[dict[str, int], ...] = (
     {"BOX_BYTES": 1500},
     {"BOX_BYTES": 1, "MOST_BOX_BYTES": 1 << 20},
     {"BOX_BYTES": 1, "MOST_BOX_BYTES": 1},
+    {"PANEL_BYTES": 1},
     {"DEPTH_BLOCK": 2, "LONGEST_CHAIN": 1},
     {"DEPTH_BLOCK": 64, "LONGEST_CHAIN": 1, "KEPT_BYTES": 2048},
 )
