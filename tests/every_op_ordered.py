@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc import ops
 from graphc.ops.base import Array, Op
+from graphc.types import TensorType, float32
 
 MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "set": lambda old, new: new,
@@ -97,6 +98,28 @@ def found(op: ops.SearchSorted, x: Array, values: Array) -> Array:
     ).reshape(values.shape)
 
 
+def extended(op: ops.Extend, x: Array) -> Array:
+    """Positions spelled out."""
+    n, before, after = x.shape[op.axis], int(op.before), int(op.after)  # type: ignore[arg-type]
+    reflected = [*range(n), *range(n - 2, 0, -1)]
+    mirrored = [*range(n), *range(n - 1, -1, -1)]
+    rounds = {"reflect": reflected, "symmetric": mirrored, "wrap": range(n)}
+    places = range(-before, n + after)
+    if op.mode == "edge":
+        chosen = [min(max(i, 0), n - 1) for i in places]
+    else:
+        once = rounds[op.mode]
+        chosen = [once[i % len(once)] for i in places]
+    return x.take(chosen, axis=op.axis)
+
+
+def rolled(op: ops.Roll, x: Array) -> Array:
+    """The end, then the start."""
+    at = x.shape[op.axis] - int(op.shift)  # type: ignore[arg-type]
+    first, second = np.split(x, [at], axis=op.axis)
+    return np.concatenate([second, first], op.axis)
+
+
 REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.CumulativeSum: folded(MERGE["add"]),
     ops.CumulativeProd: folded(MERGE["mul"]),
@@ -107,6 +130,20 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.PutAlong: lambda op, x, i, u: along_rows(op.axis, put_row(op.mode), x, i, u),
     ops.PutRows: put_rows,
     ops.FirstSame: first_same,
+    ops.Diagonal: lambda op, x: (
+        np.stack(
+            [
+                x[..., i, i + op.offset]
+                for i in range(max(0, -op.offset), x.shape[-2])
+                if i + op.offset < x.shape[-1]
+            ],
+            -1,
+        )
+        if op.infer(TensorType(float32, x.shape)).shape[-1]
+        else x[..., 0, :0]
+    ),
+    ops.Extend: extended,
+    ops.Roll: rolled,
     ops.Sort: lambda op, x: along_rows(op.axis, lambda r: r[order(op.descending, r)], x),
     ops.ArgSort: lambda op, x: along_rows(op.axis, lambda r: order(op.descending, r), x),
     ops.TopK: lambda op, x: along_rows(op.axis, lambda r: order(op.largest, r)[: op.k], x),

@@ -15,11 +15,11 @@ from graphc.errors import UnsupportedError
 from graphc.functions.creation import iota
 from graphc.graph import Node
 from graphc.ops import leaf
-from graphc.ops.base import Elementwise, Op, Ordered, Reduce
+from graphc.ops.base import Elementwise, Gather, Op, Ordered, Reduce, Scatter
 from graphc.ops.contract import Dot
 from graphc.ops.conv import Conv
 from graphc.ops.diagonal import Diagonal
-from graphc.ops.gather import ScatterAdd, Take
+from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
 from graphc.ops.loop import Scan

@@ -43,9 +43,7 @@ from graphc.functions.joining import (
     concat,
     diff,
     meshgrid,
-    pad,
     repeat,
-    roll,
     split,
     stack,
     tile,
@@ -101,8 +99,10 @@ from graphc.functions.mathematics import (
     tanh,
     trunc,
 )
+from graphc.functions.padding import diagonal, pad, roll
 from graphc.functions.placing import gather_nd, put_along_axis, scatter_set, take_along_axis
 from graphc.functions.products import matmul, outer, tensordot, trace, vecdot
+from graphc.functions.quantized import dequantize, fake_quantize, quantize
 from graphc.functions.reductions import (
     all,
     any,
@@ -150,17 +150,18 @@ __all__ = [
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
     "bitwise_xor", "broadcast_arrays", "broadcast_shapes", "broadcast_to", "ceil", "check",
     "clip", "concat", "cos", "cosh", "count_nonzero", "cumulative_max", "cumulative_min",
-    "cumulative_prod", "cumulative_sum", "diff", "divide", "einsum", "equal", "erf", "exp",
-    "exp2", "expand_dims", "expm1", "eye", "flatten", "flip", "floor", "floor_divide", "full",
-    "full_like", "gather_nd", "getitem", "greater", "greater_equal", "isfinite", "isin", "isinf",
-    "isnan", "less", "less_equal", "linspace", "log", "log1p", "log2", "log10", "logaddexp",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul",
-    "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "moveaxis",
-    "multiply", "negative", "nonzero", "not_equal", "one_hot", "ones", "ones_like", "outer",
-    "pad", "permute_dims", "positive", "pow", "prod", "put_along_axis", "reciprocal", "remainder",
-    "repeat", "reshape", "roll", "round", "scatter_add", "scatter_set", "searchsorted", "sigmoid",
-    "sign", "signbit", "sin", "sinh", "softplus", "sort", "split", "sqrt", "square", "squeeze",
-    "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes", "take", "take_along_axis",
-    "tan", "tanh", "tensordot", "tile", "topk", "trace", "tril", "triu", "trunc", "unique_counts",
-    "unique_inverse", "unique_values", "unstack", "var", "vecdot", "where", "zeros", "zeros_like",
+    "cumulative_prod", "cumulative_sum", "dequantize", "diagonal", "diff", "divide", "einsum",
+    "equal", "erf", "exp", "exp2", "expand_dims", "expm1", "eye", "fake_quantize", "flatten",
+    "flip", "floor", "floor_divide", "full", "full_like", "gather_nd", "getitem", "greater",
+    "greater_equal", "isfinite", "isin", "isinf", "isnan", "less", "less_equal", "linspace",
+    "log", "log1p", "log2", "log10", "logaddexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logsumexp", "matmul", "matrix_transpose", "max", "maximum", "mean",
+    "meshgrid", "min", "minimum", "moveaxis", "multiply", "negative", "nonzero", "not_equal",
+    "one_hot", "ones", "ones_like", "outer", "pad", "permute_dims", "positive", "pow", "prod",
+    "put_along_axis", "quantize", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
+    "scatter_add", "scatter_set", "searchsorted", "sigmoid", "sign", "signbit", "sin", "sinh",
+    "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
+    "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
+    "topk", "trace", "tril", "triu", "trunc", "unique_counts", "unique_inverse", "unique_values",
+    "unstack", "var", "vecdot", "where", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -7,12 +7,9 @@ from typing import Any
 
 from graphc.dims import Size, divide_exactly
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.creation import ones_like
-from graphc.functions.logic import where
 from graphc.functions.operands import fail, one_axis, same_dtype
 from graphc.functions.shapes import broadcast_to, expand_dims, flatten, part, reshape
 from graphc.ops.join import Concat
-from graphc.ops.view import Pad
 from graphc.tensor import Tensor, lift, lift_op
 
 
@@ -86,24 +83,6 @@ def split(x: Any, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
     return [part(x, axis, start, size) for start, size in result]
 
 
-def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
-    """Elements moved along axes; what leaves at the end comes in at the front."""
-    t = lift(x)
-    if axis is None:
-        return reshape(roll(flatten(t), shift, 0), t.shape)
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
-    for a, by in zip(axes, shifts):
-        a = one_axis("roll", a, t.ndim, (t,))
-        size = t.shape[a]
-        if not isinstance(size, int):
-            fail(ShapeError, f"roll: axis {a} of {t.type} has the unknown size {size}", (t,))
-        cut = -by % size if size else 0
-        if cut:
-            t = concat([part(t, a, cut, size - cut), part(t, a, 0, cut)], a)
-    return t
-
-
 def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
     """Every element several times in a row along an axis (None: of all elements in one axis)."""
     x = lift(x)
@@ -135,36 +114,6 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
     shape = tuple(s for pair in zip(counts, x.shape) for s in pair)
     merged = tuple(count * size for count, size in zip(counts, x.shape))
     return reshape(broadcast_to(apart, shape), merged)
-
-
-def pad(x: Any, widths: Any, value: Any = 0) -> Tensor:
-    """x with `value` around it: widths is an int, a (before, after), or one such pair an axis."""
-    x = lift(x)
-    pairs = pad_widths(widths, x)
-    before, after = tuple(b for b, _ in pairs), tuple(a for _, a in pairs)
-    if not any(before) and not any(after):
-        return reshape(x, x.shape)
-    op = Pad(before, after, (1,) * x.ndim)
-    padded = lift_op(op, x)
-    if not isinstance(value, Tensor) and value == 0:
-        return padded
-    return where(lift_op(op, ones_like(x, dtype="bool")), padded, value)
-
-
-def pad_widths(widths: Any, x: Tensor) -> list[tuple[int, int]]:
-    """One (before, after) for every axis."""
-    if isinstance(widths, int):
-        widths = (widths, widths)
-    given = list(widths)
-    if len(given) == 2 and all(isinstance(w, int) for w in given):
-        given = [tuple(given)] * x.ndim
-    flat = [w for pair in given if isinstance(pair, (tuple, list)) for w in pair]
-    if len(given) != x.ndim or len(flat) != 2 * x.ndim:
-        fail(
-            ArgumentError, f"pad: needs one (before, after) an axis of {x.type}, got {widths}", (x,)
-        )
-    check_counts("pad", flat, x)
-    return [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
 
 
 def diff(x: Any, axis: int = -1, n: int = 1) -> Tensor:

@@ -11,6 +11,7 @@ from graphc.ops.cumulative import (
     CumulativeSum,
     Recurrence,
 )
+from graphc.ops.diagonal import Diagonal
 from graphc.ops.elementwise import (
     Abs,
     Add,
@@ -65,9 +66,10 @@ from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
 from graphc.ops.leaf import Constant, Input, Iota, Literal, Parameter, RandomBits, SizeOf
 from graphc.ops.matrix import Cholesky, Lu, Solve, SolveTriangular
+from graphc.ops.padding import Extend, Roll
 from graphc.ops.reduce import All, Any_, ArgMax, ArgMin, FirstMax, Max, Min, Prod, Sum
-from graphc.ops.spectral import Eigh, Qr, Svd
 from graphc.ops.sorting import ArgSort, SearchSorted, Sort, TopK
+from graphc.ops.spectral import Eigh, Qr, Svd
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.ops.window import Slide, SlideBack, Window
 
@@ -84,7 +86,8 @@ ALL_OPS: tuple[type[Op], ...] = (
     # -- reductions --
     Sum, Prod, Max, FirstMax, Min, Any_, All, ArgMax, ArgMin,
     # -- views and joins --
-    BroadcastTo, Reshape, Permute, Slice, Pad, Slide, SlideBack, Concat,
+    BroadcastTo, Reshape, Permute, Slice, Pad, Extend, Roll, Diagonal,
+    Slide, SlideBack, Concat,
     # -- contractions, gather and scatter --
     Dot, Conv, Take, ScatterAdd, TakeAlong, PutAlong, PutRows,
     # -- along rows in their order --
@@ -120,6 +123,7 @@ __all__ = [
     "CumulativeMin",
     "CumulativeProd",
     "CumulativeSum",
+    "Diagonal",
     "Div",
     "Dot",
     "Eigh",
@@ -128,6 +132,7 @@ __all__ = [
     "Exp",
     "Exp2",
     "Expm1",
+    "Extend",
     "FirstMax",
     "FirstSame",
     "Floor",
@@ -167,6 +172,7 @@ __all__ = [
     "Relu",
     "Remainder",
     "Reshape",
+    "Roll",
     "Round",
     "ScatterAdd",
     "SearchSorted",
