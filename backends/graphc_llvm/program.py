@@ -66,8 +66,9 @@ class _Emission:
             name = f"{self.symbol}.{identifier(call.kernel.name)}"
             self.kernels[call] = emit_kernel(call.kernel, self.target, self.dims, name)
         self.layout = self._layout()
+        early = self.schedule.prepare
         parts = [
-            self._part("prepare", self.schedule.prepare, frozenset(range(1, 10**6))),
+            self._part("prepare", early, frozenset(range(1, len(early)))),
             self._part("part", self.schedule.calls, self._barriers()),
         ]
         if stepwise:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 
-@dataclass(frozen=True)
 class Relu(Elementwise):
     """max(x, 0), NaN for NaN; the gradient at 0 is 0"""
 

@@ -31,7 +31,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Op:
-    """An operation. `vjp` gets and returns tensors; None means no gradient for that input."""
+    """An operation. `vjp` gets and returns tensors; None means no gradient for that input.
+
+    A class with attributes of its own is decorated as a frozen dataclass; one without inherits
+    all it needs (equal if of one class), and so costs nothing when the package is imported.
+    """
 
     name: ClassVar[str]
     pure: ClassVar[bool] = True  # False: never merged, never folded (random, checks)
@@ -68,12 +72,10 @@ class Op:
         return ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
 
 
-@dataclass(frozen=True)
 class Leaf(Op):
     """A value that comes from outside or from the sizes: input, parameter, literal, iota."""
 
 
-@dataclass(frozen=True)
 class Elementwise(Op):
     """A scalar function of operands of equal shapes (the operators on Tensor broadcast).
 
@@ -122,7 +124,6 @@ class Elementwise(Op):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
 class Comparison(Elementwise):
     """An elementwise op whose result is bool."""
 
@@ -179,7 +180,6 @@ class Reduce(Op):
         return values[0]
 
 
-@dataclass(frozen=True)
 class View(Op):
     """The same elements under another index; moves no data."""
 
@@ -198,7 +198,6 @@ class Join(Op):
     axis: int
 
 
-@dataclass(frozen=True)
 class Contract(Op):
     """A sum of products of the elements of two operands.
 
@@ -211,17 +210,14 @@ class Contract(Op):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
 class Ordered(Op):
     """A function of whole rows in their order: running sums, sorts, searches."""
 
 
-@dataclass(frozen=True)
 class Gather(Op):
     """Elements at indices that are data."""
 
 
-@dataclass(frozen=True)
 class Scatter(Op):
     """Elements put or added at indices that are data, in ascending order of the updates."""
 

@@ -63,7 +63,6 @@ class Cumulative(Ordered):
         return (*floats, *others, (cls(1), (TensorType(int32, (2, 5003)),)))
 
 
-@dataclass(frozen=True)
 class CumulativeSum(Cumulative):
     """Running sums."""
 
@@ -82,7 +81,6 @@ class CumulativeSum(Cumulative):
         return combines.SUM
 
 
-@dataclass(frozen=True)
 class CumulativeProd(Cumulative):
     """Running products."""
 
@@ -105,7 +103,6 @@ class CumulativeProd(Cumulative):
         return combines.PROD
 
 
-@dataclass(frozen=True)
 class CumulativeExtreme(Cumulative):
     """Running extremes; the gradient goes to the first element that attains each."""
 
@@ -132,7 +129,6 @@ class CumulativeExtreme(Cumulative):
         return (lift_op(PutAlong("add", self.axis), zeros_like(x), source, dy),)
 
 
-@dataclass(frozen=True)
 class CumulativeMax(CumulativeExtreme):
     """Running maxima; NaN from the first NaN on."""
 
@@ -148,7 +144,6 @@ class CumulativeMax(CumulativeExtreme):
         return combines.MAX
 
 
-@dataclass(frozen=True)
 class CumulativeMin(CumulativeExtreme):
     """Running minima; NaN from the first NaN on."""
 

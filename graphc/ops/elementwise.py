@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 WIDE = ((-4.0, 4.0), (-4.0, 4.0))
 
 
-@dataclass(frozen=True)
 class Flat(Elementwise):
     """A function whose gradient is 0 wherever it has one."""
 
@@ -27,7 +25,6 @@ class Flat(Elementwise):
         return False
 
 
-@dataclass(frozen=True)
 class Add(Elementwise):
     """x + y"""
 
@@ -49,7 +46,6 @@ class Add(Elementwise):
         return e.add(x, y)
 
 
-@dataclass(frozen=True)
 class Sub(Elementwise):
     """x - y"""
 
@@ -71,7 +67,6 @@ class Sub(Elementwise):
         return e.sub(x, y)
 
 
-@dataclass(frozen=True)
 class Mul(Elementwise):
     """x * y"""
 
@@ -93,7 +88,6 @@ class Mul(Elementwise):
         return e.mul(x, y)
 
 
-@dataclass(frozen=True)
 class Div(Elementwise):
     """x / y for floats"""
 
@@ -116,7 +110,6 @@ class Div(Elementwise):
         return e.div(x, y)
 
 
-@dataclass(frozen=True)
 class FloorDivide(Flat):
     """x / y rounded down; the function checks that an integer y is not 0"""
 
@@ -136,7 +129,6 @@ class FloorDivide(Flat):
         return e.apply("floor_div", x, y)
 
 
-@dataclass(frozen=True)
 class Remainder(Elementwise):
     """x - floor(x / y) * y, with the sign of y; the function checks an integer y"""
 
@@ -166,7 +158,6 @@ def check_divisor(name: str, y: Array) -> None:
         raise RuntimeCheckError(f"{name}: integer division by zero")
 
 
-@dataclass(frozen=True)
 class Neg(Elementwise):
     """-x"""
 
@@ -187,7 +178,6 @@ class Neg(Elementwise):
         return e.neg(x)
 
 
-@dataclass(frozen=True)
 class Abs(Elementwise):
     """|x|; the gradient at 0 is 0"""
 
@@ -210,7 +200,6 @@ class Abs(Elementwise):
         return x if e.dtype(x).kind == "u" else e.abs(x)
 
 
-@dataclass(frozen=True)
 class Sign(Flat):
     """-1, 0 or 1; NaN for NaN"""
 
@@ -229,7 +218,6 @@ class Sign(Flat):
         return e.apply("sign", x)
 
 
-@dataclass(frozen=True)
 class Maximum(Elementwise):
     """The larger of x and y, NaN if either is NaN; ties share the gradient evenly"""
 
@@ -252,7 +240,6 @@ class Maximum(Elementwise):
         return e.apply("maximum", x, y)
 
 
-@dataclass(frozen=True)
 class Minimum(Elementwise):
     """The smaller of x and y, NaN if either is NaN; ties share the gradient evenly"""
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 
-@dataclass(frozen=True)
 class Less(Comparison):
     """x < y"""
 
@@ -36,7 +35,6 @@ class Less(Comparison):
         return e.lt(x, y)
 
 
-@dataclass(frozen=True)
 class LessEqual(Comparison):
     """x <= y"""
 
@@ -54,7 +52,6 @@ class LessEqual(Comparison):
         return e.le(x, y)
 
 
-@dataclass(frozen=True)
 class Equal(Comparison):
     """x == y"""
 
@@ -71,7 +68,6 @@ class Equal(Comparison):
         return e.eq(x, y)
 
 
-@dataclass(frozen=True)
 class NotEqual(Comparison):
     """x != y; true for NaN against anything"""
 
@@ -88,7 +84,6 @@ class NotEqual(Comparison):
         return e.ne(x, y)
 
 
-@dataclass(frozen=True)
 class LogicalAnd(Flat):
     """Both true"""
 
@@ -104,7 +99,6 @@ class LogicalAnd(Flat):
         return e.logical_and(x, y)
 
 
-@dataclass(frozen=True)
 class LogicalOr(Flat):
     """At least one true"""
 
@@ -120,7 +114,6 @@ class LogicalOr(Flat):
         return e.logical_or(x, y)
 
 
-@dataclass(frozen=True)
 class LogicalNot(Flat):
     """The other truth value"""
 
@@ -136,7 +129,6 @@ class LogicalNot(Flat):
         return e.logical_not(x)
 
 
-@dataclass(frozen=True)
 class BitAnd(Flat):
     """The bits set in both"""
 
@@ -152,7 +144,6 @@ class BitAnd(Flat):
         return e.bit_and(x, y)
 
 
-@dataclass(frozen=True)
 class BitOr(Flat):
     """The bits set in either"""
 
@@ -168,7 +159,6 @@ class BitOr(Flat):
         return e.bit_or(x, y)
 
 
-@dataclass(frozen=True)
 class BitXor(Flat):
     """The bits set in exactly one"""
 
@@ -184,7 +174,6 @@ class BitXor(Flat):
         return e.bit_xor(x, y)
 
 
-@dataclass(frozen=True)
 class BitNot(Flat):
     """The bits that are not set"""
 
@@ -202,7 +191,6 @@ class BitNot(Flat):
         return e.bit_xor(x, e.const(ones, dtype))
 
 
-@dataclass(frozen=True)
 class ShiftLeft(Flat):
     """x times 2 ** y; 0 where y is negative or not below the width"""
 
@@ -221,7 +209,6 @@ class ShiftLeft(Flat):
         return shifted(e, e.shl, x, y)
 
 
-@dataclass(frozen=True)
 class ShiftRight(Flat):
     """x divided by 2 ** y, rounded down; 0 where y is negative or not below the width"""
 
@@ -248,7 +235,6 @@ def shifted(e: ScalarEmitter[Any], shift: Callable[[Any, Any], Any], x: Any, y: 
     return e.select(inside, shift(x, e.select(inside, y, zero)), zero)
 
 
-@dataclass(frozen=True)
 class Where(Elementwise):
     """x where the condition is true, else y; the other one's gradient there is 0, never NaN"""
 
@@ -375,7 +361,6 @@ class Bitcast(Flat):
         return (cls(int32), (types[0],)), (cls(float32), (types[1],))
 
 
-@dataclass(frozen=True)
 class StopGradient(Flat):
     """x, as a constant to every derivative"""
 

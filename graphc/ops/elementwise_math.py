@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,6 @@ def compute(function: Callable[..., Any], *arrays: Array) -> Array:
         return np.asarray(function(*arrays)).astype(dtype)
 
 
-@dataclass(frozen=True)
 class Exp(Elementwise):
     """e ** x"""
 
@@ -47,7 +45,6 @@ class Exp(Elementwise):
         return e.apply("exp", x)
 
 
-@dataclass(frozen=True)
 class Exp2(Elementwise):
     """2 ** x"""
 
@@ -69,7 +66,6 @@ class Exp2(Elementwise):
         return e.apply("exp2", x)
 
 
-@dataclass(frozen=True)
 class Expm1(Elementwise):
     """e ** x - 1, exact near 0"""
 
@@ -91,7 +87,6 @@ class Expm1(Elementwise):
         return e.apply("expm1", x)
 
 
-@dataclass(frozen=True)
 class Log(Elementwise):
     """The natural logarithm"""
 
@@ -113,7 +108,6 @@ class Log(Elementwise):
         return e.apply("log", x)
 
 
-@dataclass(frozen=True)
 class Log2(Elementwise):
     """The logarithm to base 2"""
 
@@ -135,7 +129,6 @@ class Log2(Elementwise):
         return e.apply("log2", x)
 
 
-@dataclass(frozen=True)
 class Log1p(Elementwise):
     """log(1 + x), exact near 0"""
 
@@ -157,7 +150,6 @@ class Log1p(Elementwise):
         return e.apply("log1p", x)
 
 
-@dataclass(frozen=True)
 class Sqrt(Elementwise):
     """The square root; its gradient at 0 is infinite"""
 
@@ -179,7 +171,6 @@ class Sqrt(Elementwise):
         return e.sqrt(x)
 
 
-@dataclass(frozen=True)
 class Tanh(Elementwise):
     """The hyperbolic tangent"""
 
@@ -201,7 +192,6 @@ class Tanh(Elementwise):
         return e.apply("tanh", x)
 
 
-@dataclass(frozen=True)
 class Sigmoid(Elementwise):
     """1 / (1 + exp(-x))"""
 
@@ -228,7 +218,6 @@ class Sigmoid(Elementwise):
         return e.apply("sigmoid", x)
 
 
-@dataclass(frozen=True)
 class Softplus(Elementwise):
     """log(1 + exp(x))"""
 
@@ -252,7 +241,6 @@ class Softplus(Elementwise):
         return e.apply("softplus", x)
 
 
-@dataclass(frozen=True)
 class Sin(Elementwise):
     """The sine"""
 
@@ -276,7 +264,6 @@ class Sin(Elementwise):
         return e.apply("sin", x)
 
 
-@dataclass(frozen=True)
 class Cos(Elementwise):
     """The cosine"""
 
@@ -300,7 +287,6 @@ class Cos(Elementwise):
         return e.apply("cos", x)
 
 
-@dataclass(frozen=True)
 class Erf(Elementwise):
     """The error function"""
 

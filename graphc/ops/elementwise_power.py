@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 
-@dataclass(frozen=True)
 class Pow(Elementwise):
     """x ** y; negative powers of integers are truncated towards 0"""
 
@@ -69,7 +67,6 @@ def lift_pow(x: Tensor, y: Tensor) -> Tensor:
     return lift_op(Pow(), x, y)
 
 
-@dataclass(frozen=True)
 class Floor(Flat):
     """The largest whole number that is not above x"""
 
@@ -86,7 +83,6 @@ class Floor(Flat):
         return e.floor(x)
 
 
-@dataclass(frozen=True)
 class Ceil(Flat):
     """The smallest whole number that is not below x"""
 
@@ -103,7 +99,6 @@ class Ceil(Flat):
         return e.ceil(x)
 
 
-@dataclass(frozen=True)
 class Trunc(Flat):
     """x without its fraction"""
 
@@ -120,7 +115,6 @@ class Trunc(Flat):
         return e.trunc(x)
 
 
-@dataclass(frozen=True)
 class Round(Flat):
     """The nearest whole number, the even one of two"""
 

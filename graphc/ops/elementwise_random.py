@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from graphc.ops.elementwise import Flat
 from graphc.types import TensorType, float32, uint32
 
 
-@dataclass(frozen=True)
 class UnitFloat(Flat):
     """uint32 bits as a float32 in [0, 1): the upper 24 bits times 2**-24"""
 
@@ -41,7 +39,6 @@ class UnitFloat(Flat):
         return tuple((cls(), (TensorType(uint32, shape),)) for shape in ((3, 5), (0,), (101,)))
 
 
-@dataclass(frozen=True)
 class NormalFloat(Flat):
     """Two uint32 as a standard normal variate: Box and Muller's r cos(2 pi v)"""
 

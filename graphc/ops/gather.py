@@ -20,7 +20,6 @@ Domain = tuple[tuple[float, float], ...]
 Sizes = tuple[Size, ...]
 
 
-@dataclass(frozen=True)
 class Take(Gather):
     """Rows of x: result[i..., rest] = x[indices[i...], rest].
 
@@ -62,7 +61,6 @@ class Take(Gather):
         )
 
 
-@dataclass(frozen=True)
 class ScatterAdd(Scatter):
     """x with rows of `updates` added at `indices`, one after the other in ascending order.
 

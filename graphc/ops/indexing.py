@@ -229,7 +229,6 @@ class PutAlong(Put):
         return (*floats, (cls(SET, 1), (x, i, x.with_shape(i.shape))))
 
 
-@dataclass(frozen=True)
 class PutRows(Put):
     """x with rows put at indices of any rank: updates.shape == indices.shape + x.shape[1:]."""
 

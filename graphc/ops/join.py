@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 
-@dataclass(frozen=True)
 class Concat(Join):
     """The inputs, one after the other along `axis`."""
 

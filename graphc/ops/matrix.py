@@ -22,7 +22,6 @@ Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 SQUARES: tuple[tuple[int, ...], ...] = ((1, 1), (2, 2), (5, 5), (17, 17), (0, 0), (3, 4, 4))
 
 
-@dataclass(frozen=True)
 class Matrix(Ordered):
     """A function of whole matrices, the last two axes; the axes before them are side by side."""
 
@@ -45,7 +44,6 @@ class Matrix(Ordered):
         return (*floats, (cls(), (TensorType(float64, (6, 6)),)))
 
 
-@dataclass(frozen=True)
 class Cholesky(Matrix):
     """The lower triangular L with L L^T = a, which is read in its lower triangle only.
 
@@ -76,7 +74,6 @@ class Cholesky(Matrix):
         return result
 
 
-@dataclass(frozen=True)
 class Lu(Matrix):
     """The factors of P a = L U with partial pivoting, packed, and the pivots behind them.
 
@@ -112,7 +109,6 @@ class Lu(Matrix):
         return result
 
 
-@dataclass(frozen=True)
 class Solve(Matrix):
     """x with a x = b, for every column of b; infinite or NaN where a is singular."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -51,7 +50,6 @@ def wide_dtype(x: Array) -> Any:
     return np.float32 if x.dtype.kind not in "biu" and x.dtype.itemsize == 2 else x.dtype
 
 
-@dataclass(frozen=True)
 class Sum(Reduce):
     """The sum; 16-bit floats are added in float32."""
 
@@ -81,7 +79,6 @@ class Sum(Reduce):
         return sampled(cls, (float32, int32))
 
 
-@dataclass(frozen=True)
 class Prod(Reduce):
     """The product; 16-bit floats are multiplied in float32."""
 
@@ -160,7 +157,6 @@ def extremes_share(y: Tensor, dy: Tensor, op: Reduce, x: Tensor) -> Tensor:
     return where(chosen, spread(share, op, x), 0.0)
 
 
-@dataclass(frozen=True)
 class Max(Reduce):
     """The largest element, NaN if there is one; ties share the gradient evenly."""
 
@@ -187,7 +183,6 @@ class Max(Reduce):
         return sampled(cls, (float32, int32))
 
 
-@dataclass(frozen=True)
 class FirstMax(Reduce):
     """The largest element, NaN if there is one; the first of several gets the gradient."""
 
@@ -222,7 +217,6 @@ class FirstMax(Reduce):
         return sampled(cls, (float32, int32))
 
 
-@dataclass(frozen=True)
 class Min(Reduce):
     """The smallest element, NaN if there is one; ties share the gradient evenly."""
 
@@ -249,7 +243,6 @@ class Min(Reduce):
         return sampled(cls, (float32, int32))
 
 
-@dataclass(frozen=True)
 class FlatReduce(Reduce):
     """A reduction whose gradient is 0 or undefined everywhere."""
 
@@ -259,7 +252,6 @@ class FlatReduce(Reduce):
         return False
 
 
-@dataclass(frozen=True)
 class Any_(FlatReduce):  # noqa: N801
     """Whether at least one element is true."""
 
@@ -280,7 +272,6 @@ class Any_(FlatReduce):  # noqa: N801
         return sampled(cls, (bool_,))
 
 
-@dataclass(frozen=True)
 class All(FlatReduce):
     """Whether all elements are true."""
 
@@ -301,7 +292,6 @@ class All(FlatReduce):
         return sampled(cls, (bool_,))
 
 
-@dataclass(frozen=True)
 class ArgReduce(FlatReduce):
     """The position of an extreme along the reduced axes, counted in row-major order."""
 
@@ -328,7 +318,6 @@ class ArgReduce(FlatReduce):
         return moved.reshape(*moved.shape[: x.ndim - len(self.axes)], count)
 
 
-@dataclass(frozen=True)
 class ArgMax(ArgReduce):
     """Where the largest element is, the first of several; the first NaN if there is one."""
 
@@ -348,7 +337,6 @@ class ArgMax(ArgReduce):
         return sampled(cls, (float32, int32))
 
 
-@dataclass(frozen=True)
 class ArgMin(ArgReduce):
     """Where the smallest element is, the first of several; the first NaN if there is one."""
 

@@ -5,7 +5,6 @@ Each has one result with r columns, in which the factors stand one below the oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -24,7 +23,6 @@ OBLONGS: tuple[tuple[int, ...], ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
 class Oblong(Matrix):
     """A factorisation of m x n matrices; r is the smaller of m and n."""
 
@@ -41,7 +39,6 @@ class Oblong(Matrix):
         return (*floats, (cls(), (TensorType(float64, (6, 4)),)))
 
 
-@dataclass(frozen=True)
 class Qr(Oblong):
     """a = Q R: the m rows of Q, then the n rows of R^T.
 
@@ -86,7 +83,6 @@ def square_part(q: Tensor, r: Tensor, dq: Tensor, dr: Tensor) -> Tensor:
     return solved(SolveTriangular(False), r, (dq + q @ mirrored).mT).mT
 
 
-@dataclass(frozen=True)
 class Eigh(Matrix):
     """The eigenvalues of a symmetric matrix, ascending, in the first row; eigenvectors below.
 
@@ -119,7 +115,6 @@ class Eigh(Matrix):
         return np.concatenate([w[..., None, :], v * signs(v)], axis=-2)
 
 
-@dataclass(frozen=True)
 class Svd(Oblong):
     """a = U diag(s) V^T: s, descending, then the m rows of U, then the n rows of V.
 

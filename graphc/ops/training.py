@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 
-@dataclass(frozen=True)
 class ModeSwitch(Op):
     """The first input when training, the second one at inference.
 
