@@ -14,7 +14,7 @@ from graphc.dims import Size, product
 from graphc.fusion.axes import Axes, base_of, through_views
 from graphc.fusion.grouping import CHEAP, Group, Grouping
 from graphc.fusion.materialise import nominal
-from graphc.fusion.values import Values
+from graphc.fusion.values import Values, narrowed
 from graphc.graph import Node
 from graphc.loops.ir import (
     PARALLEL,
@@ -197,7 +197,7 @@ class RowKernel:
     def _finish(self, node: Node, results: tuple[Expr, ...]) -> None:
         assert isinstance(node.op, Reduce)
         at = self.at(self.grouping.result_axes(node))
-        value = node.op.finish(self.values.e, results)
+        value = narrowed(self.values.e, node, node.op.finish(self.values.e, results))
         self.values.bind(node, at, value)
         self._store(node, at, value)
 

@@ -258,7 +258,8 @@ class Values:
         (source,) = node.inputs
         zero, kept = self.e.const(0, int64), iter(at)
         index = tuple(zero if a in op.axes else next(kept) for a in range(source.type.ndim))
-        return op.finish(self.e, op.emit(self.e, self.at(source, index, where), zero))  # type: ignore[no-any-return]
+        fed = op.emit(self.e, self.at(source, index, where), zero)
+        return narrowed(self.e, node, op.finish(self.e, fed))
 
     # -- result ---------------------------------------------------------------------
 
@@ -279,6 +280,12 @@ def linear(e: ExprEmitter, at: At, shape: tuple[Size, ...]) -> Expr:
     for i, size in zip(at, shape):
         position = e.add(e.times(position, size), i)
     return position
+
+
+def narrowed(e: ExprEmitter, node: Node, value: Expr) -> Expr:
+    """A finished reduction in the dtype of its node; 16-bit floats are combined in float32."""
+    dtype = node.type.dtype
+    return value if value.dtype == dtype else e.cast(value, dtype)
 
 
 def touched(body: tuple[Stmt, ...]) -> tuple[set[Buffer], set[Buffer]]:
@@ -306,4 +313,4 @@ def touched(body: tuple[Stmt, ...]) -> tuple[set[Buffer], set[Buffer]]:
     return loaded - local, written - local
 
 
-__all__ = ["At", "Checks", "Values", "linear", "touched"]
+__all__ = ["At", "Checks", "Values", "linear", "narrowed", "touched"]
