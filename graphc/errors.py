@@ -18,10 +18,8 @@ VerifyError      (AssertionError)    a mistake of ours; never the user's
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from graphc.origin import Origin
+from graphc.origin import Origin, find_user
 
 
 class GraphcError(Exception):
@@ -40,18 +38,20 @@ class GraphcError(Exception):
         self.operands = operands  # (role, "name type", where the user made it)
         self.origin = origin
         self.hint = hint
+        self._raised = find_user()  # what is shown where nothing is known that is nearer
 
     def __str__(self) -> str:
         rows = [(role, text, str(origin or "")) for role, text, origin in self.operands]
-        if self.origin is not None:
-            rows.append(("at", self.origin.text or "", str(self.origin)))
+        place = self.origin or self._raised
+        if place is not None:
+            rows.append(("at", place.text or "", str(place)))
         if self.hint:
             rows.append(("hint", self.hint, ""))
         width = max((len(role) for role, _, _ in rows), default=0) + 3
-        middle = max((len(text) for _, text, place in rows if place), default=0) + 2
+        middle = max((len(text) for _, text, where in rows if where), default=0) + 2
         lines = [self.message]
-        for role, text, place in rows:
-            lines.append(f"  {role:<{width}}{text:<{middle}}{place}".rstrip())
+        for role, text, where in rows:
+            lines.append(f"  {role:<{width}}{text:<{middle}}{where}".rstrip())
         return "\n".join(lines)
 
 

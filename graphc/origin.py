@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
@@ -52,16 +53,25 @@ def current() -> Context:
 
 
 def find_origin() -> Origin:
-    """The innermost line outside this package on the stack."""
+    """The innermost line outside this package on the stack; else the outermost line."""
+    found = find_user()
+    if found is not None:
+        return found
     frame = sys._getframe(1)
-    outermost = frame
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return Origin(frame.f_code.co_filename, frame.f_lineno)
+
+
+def find_user() -> Origin | None:
+    """The innermost line outside this package on the stack, if there is one."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
         if not filename.startswith(_PACKAGE) and not _is_backend(frame.f_globals):
             return Origin(filename, frame.f_lineno)
-        outermost = frame
-        frame = frame.f_back  # type: ignore[assignment]
-    return Origin(outermost.f_code.co_filename, outermost.f_lineno)
+        frame = frame.f_back
+    return None
 
 
 def _is_backend(names: dict[str, Any]) -> bool:
