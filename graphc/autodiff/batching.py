@@ -15,7 +15,8 @@ from graphc.errors import VerifyError
 from graphc.graph import Node, with_inputs
 from graphc.ops.base import Op
 from graphc.ops.leaf import RandomBits
-from graphc.ops.view import BroadcastTo, Permute
+from graphc.ops.view import BroadcastTo, Permute, Reshape
+from graphc.tensor import face
 from graphc.types import TensorType
 
 Batched = tuple[Node, bool]  # a node, and whether it has the leading axis
@@ -56,6 +57,8 @@ class Batcher:
                 raise VerifyError(f"{old!r} for {size} examples cannot be {new!r}")
             self.made[old] = (new, True)
         self.loops: dict[Any, Any] = {}  # loops that have several results are made once
+        # for each example whether it is computed at all; the checks of the others do not count
+        self.active: Node | None = None
         self._spread: dict[Node, Node] = {}
 
     def type_of(self, node: Node) -> TensorType:
@@ -83,7 +86,7 @@ class Batcher:
             self.made[node] = self._visit(node)
 
     def _visit(self, node: Node) -> Batched:
-        from graphc.autodiff.batching_rules import find_rule
+        from graphc.autodiff.batching_rules import find_rule, unchecked
 
         values = [self.made[i] for i in node.inputs]
         if isinstance(node.op, RandomBits):
@@ -91,6 +94,8 @@ class Batcher:
         if not any(varies for _, varies in values):
             return with_inputs(node, tuple(n for n, _ in values)), False
         with origins.inherit(node.origin, node.part):
+            if self.active is not None:
+                values = unchecked(self, node, values)
             new = find_rule(node)(self, node, values)
         if new.type != self.type_of(node):
             raise VerifyError(f"{node!r} for {self.size} examples became {new!r}")
@@ -110,6 +115,16 @@ class Batcher:
     def apply(self, op: Op, old: Node, *inputs: Node) -> Node:
         """Apply an op that stands for an old node, and takes its name."""
         return graphs.apply(op, *inputs, name=old.name)
+
+    def kept(self, new: Node, old: Node) -> Node:
+        """The new value of the examples that are active, the old one of the others."""
+        from graphc.functions.logic import where
+
+        if self.active is None or new is old:
+            return new
+        ones = (1,) * (new.type.ndim - 1)
+        active = graphs.apply(Reshape((self.size, *ones)), self.active)
+        return where(face(active), face(new), face(old)).node
 
     def spread(self, value: Batched) -> Node:
         """The value with the leading axis, repeated along it if it does not vary."""

@@ -54,6 +54,20 @@ def unsupported(node: Node) -> UnsupportedError:
     )
 
 
+def unchecked(b: Batcher, node: Node, values: Values) -> list[Batched]:
+    """The operands, but for indices and conditions of examples that are not active: legal ones."""
+    if isinstance(node.op, Guard):
+        legal: Any = True
+    elif isinstance(node.op, (Gather, Scatter, FirstSame)):
+        legal = 0
+    else:
+        return list(values)
+    position = 0 if isinstance(node.op, FirstSame) else 1
+    own = b.spread(values[position])
+    fixed = b.kept(own, fn.full_like(face(own), legal).node)
+    return [(fixed, True) if i == position else value for i, value in enumerate(values)]
+
+
 # ------------------------------------------------------------------ axis by axis
 
 
