@@ -1,4 +1,4 @@
-"""The multiply-add peak of one core, measured in this process with generated code."""
+"""The multiply-add peak of one core and single kernels, timed by loops of generated code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from graphc.types import float32
 from graphc_llvm.runtime.session import compile_text, session
+from graphc_llvm.stepwise import Stepwise
 from graphc_llvm.target import Target, host_target
 
 ROUNDS = 200_000
@@ -69,3 +70,44 @@ def peak_gflops() -> float:
     function(ctypes.addressof(values), ROUNDS)
     seconds = time.perf_counter() - start
     return 2.0 * lanes * CHAINS * ROUNDS / seconds / 1e9
+
+
+_REPEAT = """
+define void @repeat(ptr %part, ptr %ctx, i64 %rounds) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %j, %loop ]
+  call void %part(ptr %ctx, i64 0, i64 1)
+  %j = add i64 %i, 1
+  %more = icmp ult i64 %j, %rounds
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}
+"""
+
+
+@cache
+def _repeat() -> tuple[Any, Any]:
+    library = session().load_object(compile_text(_REPEAT, host_target()), ["repeat"])
+    arguments = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    return library, ctypes.CFUNCTYPE(None, *arguments)(library["repeat"])
+
+
+class Kernel:
+    """The one kernel of a compiled function of known sizes, called in a native loop."""
+
+    def __init__(self, function: Any, *arrays: Any) -> None:
+        self.steps = Stepwise(function.program, host_target(), {})
+        self.steps.bind(arrays, function.rng)
+        (part,) = self.steps.parts
+        self.part = ctypes.cast(part, ctypes.c_void_p).value
+        self.rounds = max(1, int(5e-3 / self.seconds(3)))
+
+    def seconds(self, rounds: int | None = None) -> float:
+        """Seconds of one call, in a few milliseconds of calls."""
+        count = rounds or self.rounds
+        start = time.perf_counter()
+        _repeat()[1](self.part, self.steps.ctx.ctypes.data, count)
+        return (time.perf_counter() - start) / count
