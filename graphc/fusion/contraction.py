@@ -20,6 +20,7 @@ from graphc.loops.ir import (
 )  # fmt: skip
 from graphc.ops.base import Contract
 from graphc.ops.nest import Label, Nest, Place
+from graphc.ops.reduce import widened
 from graphc.types import int64
 
 
@@ -81,19 +82,21 @@ class _NestLowering:
         """The sum of products for one element; loops over what is summed, outermost first."""
         values, nest = self.values, self.nest
         a, b = self.node.inputs
-        ref = Ref(self.node.type.dtype, values.name("acc"))
-        accumulator = Accumulator(DOT, (ref,))
         for _ in nest.reduced:
             values.open()
         x, y = self._factor(a, nest.a), self._factor(b, nest.b)
         if not nest.reduced:
             return values.e.apply("mul", x, y)
+        x, y = widened(values.e, x), widened(values.e, y)
+        ref = Ref(x.dtype, values.name("acc"))
+        accumulator = Accumulator(DOT, (ref,))
         values.emit(Accumulate(accumulator, (x, y)))
         for position, (label, size) in reversed(list(enumerate(nest.reduced))):
             accumulators = () if position else (accumulator,)
             extent, body = values.e.extent(size), values.close()
             values.emit(Loop(self.axis[label], extent, SEQUENTIAL, body, accumulators))
-        return ref
+        dtype = self.node.type.dtype
+        return ref if ref.dtype == dtype else values.e.cast(ref, dtype)
 
     def _index_of(self, member: Node, at: tuple[Expr, ...]) -> tuple[Expr, ...]:
         """The index of an epilogue's element: the contraction's under the member's axes."""

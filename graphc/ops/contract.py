@@ -12,7 +12,8 @@ from graphc.dims import Size, product
 from graphc.errors import DTypeError, ShapeError
 from graphc.ops.base import Array, Contract, Op
 from graphc.ops.nest import Nest, at_label
-from graphc.types import TensorType, float32, int32
+from graphc.ops.reduce import wide_dtype
+from graphc.types import TensorType, bfloat16, float16, float32, int32
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -25,7 +26,8 @@ class Dot(Contract):
     """out[...] = sum over the labels that `out` lacks of a[...] * b[...].
 
     ``a``, ``b`` and ``out`` label the axes. Every label of `out` is in a or b; a label missing
-    from `out` is in both and is summed over, in ascending order of its position in `a`.
+    from `out` is in both and is summed over, in ascending order of its position in `a`; 16-bit
+    floats are summed in float32.
     """
 
     name = "dot"
@@ -72,7 +74,8 @@ class Dot(Contract):
 
     def evaluate(self, a: Array, b: Array) -> Array:
         """numpy's einsum."""
-        result = np.einsum(a, list(self.a), b, list(self.b), list(self.out))
+        x, y = a.astype(wide_dtype(a), copy=False), b.astype(wide_dtype(b), copy=False)
+        result = np.einsum(x, list(self.a), y, list(self.b), list(self.out))
         return np.asarray(result, dtype=a.dtype)
 
     def nests(self, a: TensorType, b: TensorType) -> tuple[Nest, ...]:
@@ -103,10 +106,13 @@ class Dot(Contract):
             ((0, 1), (1, 2), (0, 2), (0, 3, 2)),
             ((0, 1), (1, 2), (0, 2), (1, 1, 1)),
         )  # fmt: skip
+        # so many terms that a sum in 16 bits is far off
+        long = ((0, 1), (1, 2), (0, 2), (3, 401, 7))
+        chosen = [(form, t) for form in forms for t in (float32, int32)]
+        chosen += [(long, float16), (long, bfloat16)]
         return tuple(
             (cls(a, b, out), tuple(TensorType(t, tuple(n[i] for i in x)) for x in (a, b)))
-            for a, b, out, n in forms
-            for t in (float32, int32)
+            for (a, b, out, n), t in chosen
         )
 
     def attributes(self) -> str:

@@ -15,9 +15,10 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ops.base import Array, Contract, Op
 from graphc.ops.contract import Labels, letters
 from graphc.ops.nest import Label, Nest, Place, at_label, guarded
+from graphc.ops.reduce import wide_dtype
 from graphc.ops.view import Sizes, shape_text
 from graphc.ops.window import Window
-from graphc.types import TensorType, float32, int32
+from graphc.types import TensorType, bfloat16, float16, float32, int32
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -33,7 +34,8 @@ class Conv(Contract):
     the input, the product is left out. With the input, the kernel and the output as its three
     tensors, this is one trilinear form: a convolution and the gradients to its input and its
     kernel differ in which tensor is `out`. `shape` is that of the result. The sum runs over the
-    taps first, in the order of the windows, then over the other labels in the order of a and b.
+    taps first, in the order of the windows, then over the other labels in the order of a and b;
+    16-bit floats are summed in float32.
     """
 
     name = "conv"
@@ -118,6 +120,8 @@ class Conv(Contract):
     def evaluate(self, a: Array, b: Array) -> Array:
         """One einsum of strided slices for each tap."""
         shape = tuple(map(int, self.shape))  # type: ignore[arg-type]
+        dtype = a.dtype
+        a, b = a.astype(wide_dtype(a), copy=False), b.astype(wide_dtype(b), copy=False)
         result = np.zeros(shape, a.dtype)
         sizes = dict(zip(self.a + self.b + self.out, a.shape + b.shape + shape))
         for taps in itertools.product(*(range(sizes[w.tap]) for w in self.windows)):
@@ -125,7 +129,7 @@ class Conv(Contract):
             y, lb = self._along(b, self.b, taps, sizes)
             part, lo = self._along(result, self.out, taps, sizes)
             part += np.einsum(x, list(la), y, list(lb), list(lo))
-        return result
+        return result.astype(dtype, copy=False)
 
     def _along(
         self, x: Array, labels: Labels, taps: tuple[int, ...], sizes: dict[Label, int]
@@ -175,7 +179,8 @@ class Conv(Contract):
         ):  # fmt: skip
             found.append(_sample(a, b, out, two, sizes))
         op, types = found[0]
-        return (*found, (op, tuple(t.with_dtype(int32) for t in types)))
+        others = (int32, float16, bfloat16)
+        return (*found, *((op, tuple(t.with_dtype(d) for t in types)) for d in others))
 
 
 def equation(window: Window) -> str:
