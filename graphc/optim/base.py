@@ -79,6 +79,8 @@ class Optimizer:
     def __init__(self, learning_rate: float | Schedule, name: str | None = None) -> None:
         self.name = naming.scoped(name) if name else naming.automatic(self.kind)
         self._schedule = learning_rate if callable(learning_rate) else None
+        if self._schedule is None:
+            check_rate(type(self).__name__, learning_rate)
         self._initial_rate = learning_rate
         self._scalars: dict[str, Parameter] = {}
         self._slots: dict[tuple[Parameter, str], Parameter] = {}
@@ -92,7 +94,7 @@ class Optimizer:
     def minimize(
         self,
         loss: Tensor,
-        parameters: Iterable[Parameter] | None = None,
+        parameters: Parameter | Iterable[Parameter] | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         sparse: str = "exact",
@@ -110,7 +112,10 @@ class Optimizer:
         from graphc.autodiff import grad
 
         check_sparse("minimize", sparse)
-        chosen = reachable(loss) if parameters is None else list(parameters)
+        check_clip(clip_norm, clip_value)
+        if not isinstance(loss, Tensor):
+            raise ArgumentError(f"minimize: the loss must be a tensor, got {loss!r}")
+        chosen = reachable(loss) if parameters is None else listed(parameters)
         if not chosen:
             raise ArgumentError(
                 "minimize: the loss reaches no trainable parameter",
@@ -129,6 +134,7 @@ class Optimizer:
     ) -> Updates:
         """Return the updates for gradients, a mapping or (gradient, parameter) pairs."""
         check_sparse("apply", sparse)
+        check_clip(clip_norm, clip_value)
         pairs = _pairs(gradients)
         with origins.inherit(origins.find_origin(), origins.UPDATE):
             rows = [self._rows_of(p, g, sparse == "lazy") for p, g in pairs]
@@ -279,6 +285,38 @@ def check_sparse(name: str, sparse: str) -> None:
             f'{name}: sparse must be "exact" or "lazy", got {sparse!r}',
             origin=origins.find_origin(),
         )
+
+
+def check_rate(name: str, rate: Any) -> None:
+    """Raise unless a learning rate is a finite number of 0 or more."""
+    number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
+    if not number or not 0 <= rate < float("inf"):
+        raise ArgumentError(
+            f"{name}: learning_rate must be a finite number of 0 or more, or a schedule"
+            f" (a function of the step's number), got {rate!r}"
+        )
+
+
+def check_clip(norm: Any, value: Any) -> None:
+    """Raise unless limits of gradients are positive numbers or None."""
+    for name, limit in (("clip_norm", norm), ("clip_value", value)):
+        if limit is None:
+            continue
+        number = isinstance(limit, (int, float, np.integer, np.floating))
+        if not number or isinstance(limit, bool) or not limit > 0:
+            raise ArgumentError(f"{name} must be positive, got {limit!r}")
+
+
+def listed(parameters: Any) -> list[Parameter]:
+    """One or several parameters as a list."""
+    found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for parameter in found:
+        if not isinstance(parameter, Parameter):
+            raise ArgumentError(
+                f"minimize: only parameters can be updated, got {parameter!r}",
+                hint="make it with gx.parameter, or take gx.grad with respect to it",
+            )
+    return found
 
 
 def compute_dtype(dtype: DType) -> DType:
