@@ -135,21 +135,24 @@ def _philox(c: Context, stream: list[Value], start: Operand) -> Value:
 def _is_index_arithmetic(expr: Expr) -> bool:
     if not isinstance(expr, Apply) or expr.dtype != int64 or expr.function not in _INDEX_ARITHMETIC:
         return False
-    if not _is_short(expr):
+    leaves = _leaves(expr)
+    if leaves is None or not all(isinstance(x, Index | Const | Extent) for x in leaves):
         return False
     form = affine(expr)
     return bool(form.axes) and not form.others
 
 
-def _is_short(expr: Expr) -> bool:
-    """True for what is quickly taken apart; shared parts count each time they occur."""
-    waiting, count = [expr], 0
+def _leaves(expr: Expr) -> list[Expr] | None:
+    """What a sum is made of; None for long ones (shared parts count each time they occur)."""
+    waiting, leaves, count = [expr], [], 0
     while waiting and count < _SHORT:
         current = waiting.pop()
         count += 1
         if isinstance(current, Apply) and current.function in _INDEX_ARITHMETIC:
             waiting.extend(current.args)
-    return not waiting
+        else:
+            leaves.append(current)
+    return None if waiting else leaves
 
 
 def _index_value(c: Context, form: Affine, dtype: DType = int64) -> Value:
@@ -186,7 +189,7 @@ def _is_index(expr: Expr) -> bool:
 def _compares_indices(expr: Apply) -> bool:
     if expr.function not in _COMPARISONS or expr.args[0].dtype != int64:
         return False
-    if not all(map(_is_short, expr.args)):
+    if any(_leaves(x) is None for x in expr.args):
         return False
     return any(_is_index(x) for x in expr.args)
 
