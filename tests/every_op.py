@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import every_op_ordered
+import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
@@ -82,8 +82,9 @@ def draw(case: Case, i: int, rng: np.random.Generator) -> Array:
     domain = getattr(case.op, "domain", ())
     low, high = domain[i] if i < len(domain) else (-3.0, 3.0)
     if t.dtype == bool_:
-        # a check that fails is no value; it is tested by itself
-        return rng.random(shape) < 0.5 if case.op.name != "guard" else np.ones(shape, bool)
+        # a check that fails is no value, it is tested by itself; and a sorted vector is sorted
+        fixed = case.op.name == "guard" or (domain and low == high)
+        return np.ones(shape, bool) if fixed else rng.random(shape) < 0.5
     if t.dtype.is_float:
         drawn = rng.uniform(low, high, shape)
         return (regular(drawn) if is_matrix(case.op, i) else drawn).astype(t.dtype.numpy)

@@ -12,7 +12,23 @@ from graphc.errors import DTypeError
 from graphc.loops.scalar import ScalarEmitter
 from graphc.ops.base import Array, Comparison, Elementwise, Op
 from graphc.ops.elementwise import WIDE, Flat
-from graphc.types import DType, TensorType, bool_, float32, int32
+from graphc.types import (
+    DType,
+    TensorType,
+    bfloat16,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -356,9 +372,11 @@ class Bitcast(Flat):
 
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
-        """There and back."""
-        types = TensorType(float32, (7,)), TensorType(int32, (7,))
-        return (cls(int32), (types[0],)), (cls(float32), (types[1],))
+        """There and back, for every width."""
+        pairs = ((float32, int32), (float64, int64), (float16, uint16), (bfloat16, int16),
+                 (uint8, int8), (uint64, int64), (uint32, int32))  # fmt: skip
+        ways = (way for a, b in pairs for way in ((a, b), (b, a)))
+        return tuple((cls(target), (TensorType(source, (7,)),)) for source, target in ways)
 
 
 class StopGradient(Flat):

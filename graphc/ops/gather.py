@@ -76,6 +76,8 @@ class ScatterAdd(Scatter):
             raise DTypeError(
                 f"scatter_add: indices must be integers, got {indices.dtype.name} (input 1)"
             )
+        if x.dtype.kind == "b":
+            raise DTypeError("scatter_add: needs numbers, got bool (input 0)")
         if updates.dtype != x.dtype:
             raise DTypeError(
                 f"scatter_add: dtypes differ: {x.dtype.name} (input 0)"

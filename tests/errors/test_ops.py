@@ -243,6 +243,8 @@ CASES += [
     (lambda: fn.scatter_add(X, K, H), errors.ShapeError,
      "scatter_add: updates must broadcast to [64,784], got f32[64,10] (input 2)",
      ("x", "k", "h"), None),
+    (lambda: fn.scatter_add(P, K, P), errors.DTypeError,
+     "scatter_add: needs numbers, got bool (input 0)", ("p", "k", "p"), None),
     (lambda: fn.check(X, K, "never"), errors.DTypeError,
      "check: the condition must be bool, got int32 (input 1)", ("x", "k"), "compare"),
     # -- creation --
