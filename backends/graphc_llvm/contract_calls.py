@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from graphc.loops.ir import Axis, Buffer, Expr
+from graphc.loops.ir import Buffer, Expr
 from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, row_block_count
@@ -40,15 +40,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Depth:
-    """Steps of the first reduction axis: `count` (None: all) from `begin`.
+    """Steps of the reduction axis that is cut: `count` (None: all) from `begin`.
 
-    `later` is 0 for the first block of steps, `last` is 0 for all but the last.
+    `outer` are the places on the axes before it. `later` is 0 for the first block of steps, `last`
+    is 0 for all but the last.
     """
 
     begin: Operand = 0
     count: Operand | None = None
     later: Operand = 0
     last: Operand = 1
+    outer: tuple[Operand, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,9 +193,8 @@ class TileCalls:
 
     def _in_place(self, buffer: Buffer, at: tuple[Expr, ...]) -> str:
         """The address of an operand's element at the first step of this block."""
-        steps: dict[Axis, Operand] = {s.axis: 0 for s in self.plan.reduction}
-        if self.plan.reduction:
-            steps[self.plan.reduction[0].axis] = self.depth.begin
-        self.c.axes.update(steps)
+        starts = (*self.depth.outer, self.depth.begin)
+        for number, span in enumerate(self.plan.reduction):
+            self.c.axes[span.axis] = starts[number] if number < len(starts) else 0
         with self.c.inside():
             return address(self.c, buffer, at, evaluate).pointer

@@ -258,14 +258,33 @@ def _bounded(plan: ContractPlan) -> ContractPlan | None:
     """Keep the boxes small; None where one is too large or unknown, or not read in place."""
     if len(plan.boxes) < len(plan.contraction.boxes):
         return None
+    size = _box_bytes(plan)
+    if size is None or size > BOX_BYTES:
+        plan = _banded(plan) or _shortened(plan) or plan
+        size = _box_bytes(plan)
     for box in plan.boxes:
         # a run through the last two reaches needs all of the last one
         if box.run is not None and box.reaches[-1].coefficients.keys() & plan.limits.keys():
             return None
-    size = _box_bytes(plan)
-    if size is None or size <= BOX_BYTES:
-        return None if size is None else plan
-    return _banded(plan) or (plan if size <= MOST_BOX_BYTES else None)
+    return plan if size is not None and size <= MOST_BOX_BYTES else None
+
+
+def _shortened(plan: ContractPlan) -> ContractPlan | None:
+    """Cut the reduction so that a block of it needs but a small box."""
+    for cut, span in enumerate(plan.reduction):
+        if not any(span.axis in box.axes for box in plan.boxes):
+            return None
+        most = span.size if isinstance(span.size, int) else 1
+        if plan.depth_block is not None and plan.cut == cut:
+            most = min(most, plan.depth_block)
+        for parts in range(1, most + 1):
+            shorter = replace(plan, cut=cut, depth_block=max(1, -(-most // parts)))
+            size = _box_bytes(shorter)
+            if size is None:
+                return None
+            if size <= BOX_BYTES:
+                return _cut_output(shorter)
+    return None
 
 
 def _box_bytes(plan: ContractPlan) -> int | None:
@@ -300,8 +319,10 @@ def _filling(plan: ContractPlan) -> float:
     cost = 0.0
     for box, elements in zip(plan.boxes, plan.box_elements):
         times = known(product(s.size for s in plan.batch))
-        if plan.depth_block is not None and plan.reduction[0].axis in box.axes:
-            times *= -(-known(plan.reduction[0].size) // plan.depth_block)
+        if plan.depth_block is not None:
+            walked = plan.reduction[: plan.cut + 1]
+            steps = known(product(s.size for s in walked if s.axis in box.axes))
+            times *= -(-steps // (plan.depth_block if walked[-1].axis in box.axes else 1))
         if plan.chunk_blocks is not None:
             times *= -(-known(plan.block_count) // plan.chunk_blocks)
         if plan.chunk_panels is not None:

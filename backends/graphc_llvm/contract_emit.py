@@ -139,24 +139,54 @@ class _Driver:
 
     def _depths(self, part: Part) -> None:
         """Blocks of the reduction, one after the other."""
-        plan, f = self.plan, self.builder
+        plan = self.plan
         if plan.depth_block is None:
             self._fill_boxes(part, plan.boxes, {})
             self._stage_rows(part, 0, None)
             self._panels(part, Depth())
             return
-        first = plan.reduction[0].axis
-        self._fill_boxes(part, tuple(box for box in plan.boxes if first not in box.axes), {})
-        cut = tuple(box for box in plan.boxes if first in box.axes)
-        total, most = self.c.size(plan.reduction[0].size), plan.depth_block
+        walked = {span.axis for span in plan.reduction[: plan.cut + 1]}
+        self._fill_boxes(part, tuple(b for b in plan.boxes if not walked & b.axes), {})
+        self._outer_depths(part, ())
+
+    def _outer_depths(self, part: Part, outer: tuple[Operand, ...]) -> None:
+        """Walk through the reduction axes before the cut, then through blocks of the cut one."""
+        plan, f = self.plan, self.builder
+        if len(outer) == plan.cut:
+            self._depth_blocks(part, outer)
+            return
+        span = plan.reduction[len(outer)]
+
+        def step(index: Operand, _: list[str]) -> list[str]:
+            self.c.axes[span.axis] = index
+            with self.c.inside():
+                self._outer_depths(part, (*outer, index))
+            return []
+
+        f.loop(span.axis.name, 0, f.maximum(self.c.size(span.size), 1), 1, [], step)
+
+    def _depth_blocks(self, part: Part, outer: tuple[Operand, ...]) -> None:
+        plan, f, c = self.plan, self.builder, self.c
+        first, most = plan.reduction[plan.cut], plan.depth_block or 1
+        total = c.size(first.size)
+        later: Operand = 0
+        last: Operand = 1
+        for span, index in zip(plan.reduction, outer):
+            size = c.size(span.size)
+            later = f.add(later, index, "later")
+            last = f.mul(last, self._at_least(f.add(index, 1), size))
+            total = f.minimum(total, f.mul(size, total))  # nothing where an outer axis is empty
+        axes = {span.axis for span in plan.reduction[: plan.cut + 1]}
+        cut = tuple(box for box in plan.boxes if axes & box.axes)
 
         def block(begin: Operand, _: list[str]) -> list[str]:
             count = f.minimum(f.sub(total, begin, "left"), most, "steps")
-            with self.c.inside():
-                self._fill_boxes(part, cut, {first: (begin, count)})
+            scope = {span.axis: (at, 1) for span, at in zip(plan.reduction, outer)}
+            with c.inside():
+                self._fill_boxes(part, cut, {**scope, first.axis: (begin, count)})
                 self._stage_rows(part, begin, count)
-                ends = f.add(begin, most)
-                self._panels(part, Depth(begin, count, begin, self._at_least(ends, total)))
+                ends = f.mul(last, self._at_least(f.add(begin, most), total))
+                self._panels(part, Depth(begin, count, f.add(later, begin), ends, outer))
             return []
 
         # a reduction over nothing still has an epilogue
@@ -189,7 +219,7 @@ class _Driver:
         first = first_row(self.c, plan, part.first_block)
         final = first_row(self.c, plan, f.add(part.first_block, part.blocks))
         rows = Range(plan.row.axis, first, f.sub(final, first, "rows"))
-        steps = reduction_ranges(self.c, plan.reduction, begin, count)
+        steps = reduction_ranges(self.c, plan.inner, begin, count)
         Staging(plan, self.c, plan.left, self.memory.left).rows(rows, steps)
 
     # ------------------------------------------------------------------ panels and tiles
@@ -241,7 +271,7 @@ class _Driver:
         plan, f, c, lanes = self.plan, self.builder, self.c, self.plan.tiling.lanes
         left = f.sub(c.size(plan.column.size), panel.column, "left")
         counts = [lanes if panel.full else f.sub(left, v * lanes) for v in range(panel.vectors)]
-        steps = reduction_ranges(c, plan.reduction, depth.begin, depth.count)
+        steps = reduction_ranges(c, plan.inner, depth.begin, depth.count)
         memory = panel_memory(c, plan, self.memory, panel)
         Staging(plan, c, plan.right, memory).panel(panel.column, steps, counts)
 

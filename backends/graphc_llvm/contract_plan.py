@@ -59,8 +59,10 @@ class ContractPlan:
 
     `turned`: the output's neighbours lie along the rows, so tiles are transposed before the
     epilogue. `combined`: axes of which each tile has all values; `row` counts them. A tile does
-    `depth_block` steps of the first reduction axis at once (None: all). A thread needs
-    `scratch_bytes` of scratch memory, aligned to 64.
+    `depth_block` steps of reduction axis `cut` at once, and one of each before it (None: all). A
+    box holds `band` values of the first outer row axis at once (None: all). With `keeps_panels`
+    all staged panels are made once, not each where it is used. A thread needs `scratch_bytes` of
+    scratch memory, aligned to 64.
     """
 
     contraction: Contraction
@@ -76,6 +78,7 @@ class ContractPlan:
     turned: bool
     tiling: Tiling
     depth_block: int | None = None
+    cut: int = 0
     chunk_blocks: int | None = None
     chunk_panels: int | None = None
     combined: tuple[Span, ...] = ()
@@ -86,6 +89,11 @@ class ContractPlan:
     def reduction(self) -> tuple[Span, ...]:
         """The axes of the chain, outer first."""
         return self.contraction.reduction
+
+    @property
+    def inner(self) -> tuple[Span, ...]:
+        """The axes of the chain that a tile walks through: all but those before the cut."""
+        return self.reduction[self.cut :]
 
     @property
     def epilogue(self) -> tuple[Stmt, ...]:
@@ -112,10 +120,9 @@ class ContractPlan:
     @property
     def depth(self) -> Size:
         """Steps of the chain that a tile does at once."""
-        inner = product(s.size for s in self.reduction[1:])
-        if self.depth_block is not None:
-            return self.depth_block * inner
-        return inner * self.reduction[0].size if self.reduction else 1
+        if self.depth_block is None:
+            return product(s.size for s in self.reduction)
+        return self.depth_block * product(s.size for s in self.inner[1:])
 
     @property
     def staged_row_elements(self) -> Size:
@@ -173,7 +180,8 @@ class ContractPlan:
         """How many values of an axis a box has at once, where it has not all."""
         found: dict[Axis, Size] = {span.axis: 1 for span in self.batch}
         if self.depth_block is not None:
-            found[self.reduction[0].axis] = self.depth_block
+            found |= {span.axis: 1 for span in self.reduction[: self.cut]}
+            found[self.reduction[self.cut].axis] = self.depth_block
         if self.band is not None:
             found[self.outer_rows[0].axis] = self.band
         return found

@@ -124,7 +124,7 @@ class _TileBody:
         if self.plan.depth_block is not None:
             again = self.builder.compare("ne", "%later", 0)
             start = self.builder.when(again, kept, lambda: self.tile.read_back("%kept"), "again")
-        extents: list[Operand] = [self.c.size(s.size) for s in self.plan.reduction]
+        extents: list[Operand] = [self.c.size(s.size) for s in self.plan.inner]
         if self.plan.depth_block is not None:
             extents[0] = "%steps"
         sums = self.tile.chain(extents, self._left(), self._right(), start)
@@ -295,20 +295,20 @@ def left_row_stride(plan: ContractPlan) -> Size:
 def left_steps(plan: ContractPlan) -> tuple[Size, ...]:
     """Elements between the steps of each reduction axis of the broadcast operand."""
     if plan.left.load is not None:
-        return tuple(plan.left.coefficient(s.axis) for s in plan.reduction)
+        return tuple(plan.left.coefficient(s.axis) for s in plan.inner)
     return staged_steps(plan, plan.left_step_elements)
 
 
 def right_steps(plan: ContractPlan, width: int) -> tuple[Size, ...]:
     """The same for the operand in lanes; staged panels are `width` wide."""
     if plan.right.load is not None:
-        return tuple(plan.right.coefficient(s.axis) for s in plan.reduction)
+        return tuple(plan.right.coefficient(s.axis) for s in plan.inner)
     return staged_steps(plan, width)
 
 
 def staged_steps(plan: ContractPlan, unit: Size) -> tuple[Size, ...]:
     """Staged operands are in the order of the chain, `unit` elements a step."""
-    sizes = [s.size for s in plan.reduction]
+    sizes = [s.size for s in plan.inner]
     return tuple(product(sizes[i + 1 :]) * unit for i in range(len(sizes)))
 
 
