@@ -55,8 +55,8 @@ _HOMES = {
 }
 
 _MODULES = (
-    "autodiff", "callbacks", "data", "errors", "init", "inspect", "nn", "optim", "random",
-    "regularizers", "schedules",
+    "autodiff", "callbacks", "data", "errors", "fft", "init", "inspect", "linalg", "nn", "optim",
+    "random", "regularizers", "schedules",
 )  # fmt: skip
 
 _DTYPES = (
@@ -115,7 +115,9 @@ if TYPE_CHECKING:
     from graphc import autodiff as autodiff
     from graphc import data as data
     from graphc import errors as errors
+    from graphc import fft as fft
     from graphc import init as init
+    from graphc import linalg as linalg
     from graphc import nn as nn
     from graphc import optim as optim
     from graphc import random as random
