@@ -128,6 +128,9 @@ if TYPE_CHECKING:
     from graphc.function import CompiledFunction as CompiledFunction
     from graphc.function import compile as compile
     from graphc.functions import *  # noqa: F403
+    from graphc.functions.control import cond as cond
+    from graphc.functions.control import scan as scan
+    from graphc.functions.control import while_loop as while_loop
     from graphc.inspect import dot as dot
     from graphc.inspect import summary as summary
     from graphc.origin import name_scope as name_scope

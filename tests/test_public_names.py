@@ -15,9 +15,9 @@ EXPECTED = (
     "dim", "input", "parameter", "constant", "seed", "name_scope", "Tensor", "Parameter",
     "grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "vmap", "check_gradients",
     "custom_gradient", "stop_gradient", "substitute", "compile", "CompiledFunction", "dot",
-    "summary", "fit", "History", "save", "load", "callbacks", "data", "errors", "init", "nn",
-    "optim", "random", "schedules", "regularizers", "exp", "sum", "matmul", "where", "float32",
-    "bool", "pi", "inf",
+    "cond", "scan", "while_loop", "summary", "fit", "History", "save", "load", "callbacks",
+    "data", "errors", "init", "linalg", "nn", "optim", "random", "schedules", "regularizers",
+    "exp", "sum", "matmul", "where", "float32", "bool", "pi", "inf",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ import graphc as gx
 
 x = gx.input("x", ("batch", 3))
 y: gx.Tensor = gx.exp(x) + gx.sum(x, axis=0)
-loss = gx.nn.mse(y, x).mean()
+loss = gx.nn.mse(y, x).mean() + gx.linalg.norm(gx.cond(gx.sum(x) > 0.0, lambda: x, lambda: y))
 step: gx.CompiledFunction = gx.compile([x], loss, updates=gx.optim.Adam(1e-3).minimize(loss))
 history: gx.History = gx.fit(step, [])
 gx.nonsense
