@@ -134,7 +134,7 @@ class GraphcBackend(Backend):
     @classmethod
     def supports_device(cls, device: str) -> bool:
         """Whether models run on a device such as "CPU"."""
-        return Device(device).type == DeviceType.CPU
+        return bool(Device(device).type == DeviceType.CPU)
 
 
 def version_of(node: NodeProto, arguments: Mapping[str, Any]) -> int:
@@ -143,8 +143,10 @@ def version_of(node: NodeProto, arguments: Mapping[str, Any]) -> int:
 
     if "opset_version" in arguments:
         return int(arguments["opset_version"])
-    return int(defs.get_schema(node.op_type, node.domain).since_version) if node.domain else (
-        defs.onnx_opset_version()
+    return (
+        int(defs.get_schema(node.op_type, node.domain).since_version)
+        if node.domain
+        else (defs.onnx_opset_version())
     )
 
 

@@ -18,6 +18,8 @@ from graphc.onnx.table import find_converter
 from graphc.onnx.values import Value, result_value
 from graphc.ops.base import Array
 
+OLDEST = 6  # the oldest operator set that is supported
+
 
 class Scope:
     """The names that a graph sees: its own and those of the graphs around it."""
@@ -111,6 +113,11 @@ class Scope:
         schema = schema_of(node, opset)
         if schema is None:
             raise UnsupportedError(f"{describe(node, opset)}: no such operator is known")
+        if opset < OLDEST and schema.domain == "" and not same_since(node, schema):
+            raise UnsupportedError(
+                f"{describe(node, opset)}: operator sets from {OLDEST} on are supported",
+                hint="convert the file: onnx.version_converter.convert_version(model, 13)",
+            )
         call = Call(node, opset, inputs, attributes_of(node, schema), self)
         folded = self.folded(call)
         if folded is not None:
@@ -148,6 +155,12 @@ class Scope:
         return [scope.find(n) if node.output[i] else None for i, n in enumerate(wanted)]
 
 
+def same_since(node: NodeProto, schema: defs.OpSchema) -> bool:
+    """Whether an old definition still held in the oldest supported operator set."""
+    other = schema_of(node, OLDEST)
+    return other is not None and other.since_version == schema.since_version
+
+
 def converted(converter: Converter, call: Call) -> list[Value | None]:
     """A converter's results; errors of definition name the node."""
     try:
@@ -170,4 +183,3 @@ def printable(name: str, taken: Mapping[str, Any]) -> str:
     while found in taken:
         found, n = f"{label}_{n}", n + 1
     return found
-

@@ -62,13 +62,7 @@ def load(
 
 def opsets_of(model: ModelProto) -> dict[str, int]:
     """The versions of the operator sets by domain."""
-    opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-    if opsets.get("", 6) < 6:
-        raise UnsupportedError(
-            f"onnx.load: operator set {opsets['']} is not supported: 6 and newer are",
-            hint="convert the file: onnx.version_converter.convert_version(model, 13)",
-        )
-    return opsets
+    return {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
 
 
 @dataclass(frozen=True)

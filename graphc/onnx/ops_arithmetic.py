@@ -106,8 +106,8 @@ def shift(call: Call) -> Any:
     x, y = call.x(0), call.x(1)
     if call["direction"].upper() == "LEFT":
         return gx.bitwise_left_shift(x, y)
-    if x.dtype.kind == "i":  # the sign fills what is left
-        y = gx.minimum(y, x.dtype.bits - 1)
+    if x.dtype.kind == "i":  # the sign fills what is left; a negative number is a large one
+        y = gx.where(y < 0, x.dtype.bits - 1, gx.minimum(y, x.dtype.bits - 1))
     return gx.bitwise_right_shift(x, y)
 
 

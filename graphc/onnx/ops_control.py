@@ -22,7 +22,8 @@ def branch(call: Call) -> Any:
         chosen = call.graph("then_branch" if condition.reshape(-1)[0] else "else_branch")
         return tuple(call.scope.inner().run_graph(chosen, ()))
     sides = [
-        call.scope.inner().run_graph(call.graph(name), ()) for name in ("then_branch", "else_branch")
+        call.scope.inner().run_graph(call.graph(name), ())
+        for name in ("then_branch", "else_branch")
     ]
     if any(a.tensor.type != b.tensor.type for a, b in zip(*sides)):
         call.known(0)
@@ -42,7 +43,9 @@ def loop(call: Call) -> Any:
         if i == LONGEST:
             call.unsupported(f"more than {LONGEST} iterations")
         step = Value(array=np.asarray(i, np.int64))
-        outputs = call.scope.inner().run_graph(body, [step, Value(array=np.asarray(True)), *carried])
+        outputs = call.scope.inner().run_graph(
+            body, [step, Value(array=np.asarray(True)), *carried]
+        )
         going = condition_of(call, outputs[0])
         carried = list(outputs[1 : 1 + len(carried)])
         for stack, value in zip(stacks, outputs[1 + len(carried) :]):
@@ -62,9 +65,9 @@ def condition_of(call: Call, value: Value) -> bool:
 
 def stacked_rows(call: Call, rows: list[Tensor], body: GraphProto, i: int) -> Tensor:
     """What the iterations made, along a new first axis."""
-    if rows:
-        return gx.stack(rows, 0)
-    call.unsupported(f"no iterations, and so no sizes of output {body.output[i].name}")
+    if not rows:
+        call.unsupported(f"no iterations, and so no sizes of output {body.output[i].name}")
+    return gx.stack(rows, 0)
 
 
 def scan(call: Call) -> Any:

@@ -239,9 +239,7 @@ def max_unpool(call: Call) -> Any:
     count = 1
     for n in full:
         count *= n
-    flat = gx.put_along_axis(
-        gx.zeros((count,), x.dtype), gx.flatten(places), gx.flatten(x), 0
-    )
+    flat = gx.put_along_axis(gx.zeros((count,), x.dtype), gx.flatten(places), gx.flatten(x), 0)
     y = gx.reshape(flat, full)
     if not call.has(2):
         return y

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from graphc.dims import Size, product
 from graphc.functions.creation import size_as
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_shape import along
+from graphc.ops.base import Array
 from graphc.tensor import Tensor
 from graphc.types import int64
 
@@ -122,7 +123,35 @@ def compress(call: Call) -> Any:
     return gx.take(x, gx.constant(places.astype(np.int64)), call.normal(axis, x.ndim))
 
 
+def top_k(call: Call) -> Any:
+    """The k largest (or smallest) elements along an axis, and where they are."""
+    k = call["k"] if call.opset < 10 else int(call.number(1))
+    return gx.topk(call.x(), k, call.axis(), bool(call.get("largest", 1)))
+
+
+def nonzero(call: Call) -> Any:
+    """The positions that are not 0, of a constant."""
+    return np.array(np.nonzero(constant(call)), np.int64)
+
+
+def constant(call: Call) -> Array:
+    """The operand, whose elements say how large the result is."""
+    array = call.value(0).known()
+    if array is None or array.dtype == object:
+        unknown_size(call)
+    return array
+
+
+def unknown_size(call: Call) -> NoReturn:
+    """Complain about a result whose size is known only when the model runs."""
+    call.unsupported("the size of its result depends on the elements of its operand")
+
+
 TABLE: Table = {
+    ("NonZero", 9): nonzero,
+    ("Unique", 11): unknown_size,
+    ("NonMaxSuppression", 10): unknown_size,
+    ("TopK", 1): top_k,
     ("Gather", 1): gather,
     ("GatherElements", 11): gather_elements,
     ("GatherND", 11): gather_nd,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import graphc as gx
 from graphc import nn
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import Call, Converter, Table
 from graphc.onnx.ops_arithmetic import unary
 from graphc.tensor import Tensor
 
@@ -94,16 +95,15 @@ def along(x: Tensor, call: Call) -> tuple[Tensor, int]:
     return gx.reshape(x, (*x.shape[:axis], gx.flatten(x, axis).shape[-1])), axis
 
 
-def softmax(call: Call) -> Any:
-    """exp(x) over its sum."""
-    x, axis = along(call.x(), call)
-    return gx.reshape(nn.softmax(x, axis), call.x().shape)
+def normalised(function: Callable[[Tensor, int], Tensor]) -> Converter:
+    """A softmax or its logarithm; of 16-bit floats computed in float32."""
 
+    def convert(call: Call) -> Any:
+        x, axis = along(call.x(), call)
+        wide = gx.astype(x, "float32") if x.dtype.bits == 16 else x
+        return gx.astype(gx.reshape(function(wide, axis), call.x().shape), x.dtype)
 
-def log_softmax(call: Call) -> Any:
-    """The logarithm of softmax."""
-    x, axis = along(call.x(), call)
-    return gx.reshape(nn.log_softmax(x, axis), call.x().shape)
+    return convert
 
 
 def hardmax(call: Call) -> Any:
@@ -146,7 +146,7 @@ TABLE: Table = {
     ("Shrink", 9): shrink,
     ("Gelu", 20): gelu,
     ("Swish", 24): swish,
-    ("Softmax", 1): softmax,
-    ("LogSoftmax", 1): log_softmax,
+    ("Softmax", 1): normalised(nn.softmax),
+    ("LogSoftmax", 1): normalised(nn.log_softmax),
     ("Hardmax", 1): hardmax,
 }

@@ -36,7 +36,7 @@ def trained_batch(
     keep = call["momentum"]
     moved = (old * keep + gx.astype(new, old.dtype) * (1.0 - keep)
              for old, new in ((mean, new_mean), (var, new_var)))  # fmt: skip
-    return y, *moved  # type: ignore[return-value]
+    return y, *moved
 
 
 def instance_normalization(call: Call) -> Any:
@@ -77,7 +77,7 @@ def local_response(call: Call) -> Any:
     count = x.shape[1]
     total = squares[:, 0:count]
     for i in range(1, size):
-        total = total + squares[:, i : count + i]  # type: ignore[operator]
+        total = total + squares[:, i : count + i]
     return x / gx.pow(call["bias"] + call["alpha"] / size * total, call["beta"])
 
 

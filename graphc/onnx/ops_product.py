@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import graphc as gx
+from graphc import linalg
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_arithmetic import binary
 from graphc.tensor import Tensor
@@ -36,8 +37,8 @@ def einsum(call: Call) -> Any:
 
 
 def det(call: Call) -> Any:
-    """The determinants of small matrices, by elimination without pivots being zero."""
-    return gx.linalg.det(call.x())
+    """The determinants of matrices."""
+    return linalg.det(call.x())
 
 
 TABLE: Table = {

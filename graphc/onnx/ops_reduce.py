@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import graphc as gx
 from graphc.onnx.call import Call, Converter, Table
 from graphc.tensor import Tensor
@@ -66,8 +68,6 @@ def smallest(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
 
 def of_nothing(x: Tensor, axes: tuple[int, ...], keepdims: bool, largest: bool) -> Tensor:
     """What a maximum (or minimum) of nothing is: the number that any other beats."""
-    import numpy as np
-
     if x.dtype.is_float:
         value: Any = float("-inf") if largest else float("inf")
     else:
@@ -123,7 +123,7 @@ def position(last: Callable[..., Tensor]) -> Converter:
         x, axis, keep = call.x(), call.axis(), bool(call["keepdims"])
         if not call.get("select_last_index"):
             return last(x, axis, keep)
-        return x.shape[axis] - 1 - last(gx.flip(x, axis), axis, keep)  # type: ignore[operator]
+        return x.shape[axis] - 1 - last(gx.flip(x, axis), axis, keep)
 
     return convert
 

@@ -117,9 +117,9 @@ def coordinates(call: Call, axis: Axis) -> Array:
         return centres
     if mode == "pytorch_half_pixel":
         return centres if scaled != 1 else places * 0 - 0.5
-    if mode == "half_pixel_symmetric":
-        return centres + axis.size / 2 * (1 - axis.wanted / scaled)
-    call.unsupported(f"coordinate_transformation_mode {mode!r}")
+    if mode != "half_pixel_symmetric":
+        call.unsupported(f"coordinate_transformation_mode {mode!r}")
+    return centres + axis.size / 2 * (1 - axis.wanted / scaled)
 
 
 def nearest(places: Array, mode: str, call: Call) -> Array:
@@ -128,9 +128,9 @@ def nearest(places: Array, mode: str, call: Call) -> Array:
         return np.ceil(places - 0.5)
     if mode == "round_prefer_ceil":
         return np.floor(places + 0.5)
-    if mode in ("floor", "ceil"):
-        return np.floor(places) if mode == "floor" else np.ceil(places)
-    call.unsupported(f"nearest_mode {mode!r}")
+    if mode not in ("floor", "ceil"):
+        call.unsupported(f"nearest_mode {mode!r}")
+    return np.floor(places) if mode == "floor" else np.ceil(places)
 
 
 def triangle(t: Array) -> Array:
@@ -153,10 +153,8 @@ def weights(call: Call, axis: Axis, places: Array) -> tuple[Array, Array]:
     half = int(np.ceil(reach / shrink))
     index = np.floor(places)[:, None] + np.arange(1 - half, half + 1)
     distance = (index - places[:, None]) * shrink
-    if reach == 2:
-        factor = cubic(distance, call.get("cubic_coeff_a", -0.75))
-    else:
-        factor = triangle(distance)
+    a = call.get("cubic_coeff_a", -0.75)
+    factor = cubic(distance, a) if reach == 2 else triangle(distance)
     if call.get("exclude_outside"):
         factor = np.where((index < 0) | (index >= axis.size), 0.0, factor)
     if call.get("exclude_outside") or call.get("antialias"):

@@ -96,8 +96,10 @@ def grid_sample(call: Call) -> Any:
     mode = {"bilinear": "linear", "bicubic": "cubic"}.get(call["mode"], call["mode"])
     places = []
     for size, part in zip(sizes, reversed(gx.unstack(grid, -1))):
-        scaled = (part + 1.0) * (0.5 * (size - 1)) if corners else (
-            ((part + 1.0) * float(size) - 1.0) * 0.5
+        scaled = (
+            (part + 1.0) * (0.5 * (size - 1))
+            if corners
+            else (((part + 1.0) * float(size) - 1.0) * 0.5)
         )
         places.append(gx.round(scaled) if mode == "nearest" else scaled)
     borders = [Border(size, call["padding_mode"], corners) for size in sizes]

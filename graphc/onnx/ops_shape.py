@@ -11,6 +11,7 @@ from graphc.dims import Poly, Size, product
 from graphc.errors import FormatError
 from graphc.onnx.call import Call, Table
 from graphc.onnx.proto import dtype_of
+from graphc.onnx.sizes import LARGEST
 from graphc.onnx.values import sizes_array
 from graphc.ops.base import Array
 from graphc.tensor import Tensor
@@ -35,9 +36,9 @@ def constant_of_shape(call: Call) -> Any:
     value = call.get("value")
     array = np.zeros(1, np.float32) if value is None else value.reshape(-1)
     shape = call.sizes(0)
-    if array.dtype.kind in "iu" and not any(isinstance(s, Poly) for s in shape):
-        if product(shape) <= 64:
-            return np.full(shape, array[0])
+    known = tuple(s for s in shape if isinstance(s, int))
+    if array.dtype.kind in "iu" and len(known) == len(shape) and np.prod(known) <= LARGEST:
+        return np.full(known, array[0])
     return gx.broadcast_to(gx.constant(array[0]), shape)
 
 

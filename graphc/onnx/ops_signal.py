@@ -55,8 +55,10 @@ def fourier(call: Call) -> Any:
     x = call.x()
     axis = call["axis"] if call.opset < 20 else (call.number(2) if call.has(2) else -2)
     axis = call.normal(int(axis), x.ndim)
-    length = int(call.number(1)) if call.has(1) else call.static()[axis]
     inverse, onesided = bool(call["inverse"]), bool(call["onesided"])
+    size = call.static()[axis]
+    length = 2 * (size - 1) if inverse and onesided else size
+    length = int(call.number(1)) if call.has(1) else length
     x = resized(x, axis, length if not (inverse and onesided) else length // 2 + 1)
     parts = complex_parts(x)
     if not inverse:
@@ -88,8 +90,8 @@ def short_time(call: Call) -> Any:
     x, step = call.x(), int(call.number(1))
     window = call.optional(2)
     size = call.static()[1]
-    length = int(call.number(3)) if call.has(3) else (
-        call.static(2)[0] if window is not None else size
+    length = (
+        int(call.number(3)) if call.has(3) else (call.static(2)[0] if window is not None else size)
     )
     signal = x if x.ndim == 3 else gx.expand_dims(x, -1)
     frames = 1 + (size - length) // step

@@ -23,6 +23,7 @@ _DTYPES = {
     TensorProto.DOUBLE: "float64", TensorProto.UINT32: "uint32", TensorProto.UINT64: "uint64",
     TensorProto.BFLOAT16: "bfloat16",
 }  # fmt: skip
+_NAMES = {int(number): name for number, name in _DTYPES.items()}
 _NUMBERS = {name: number for number, name in _DTYPES.items()}
 
 
@@ -58,7 +59,7 @@ def name_of(source: Any) -> str:
 
 def dtype_of(number: int, where: str) -> DType:
     """The dtype of an element type; raises UnsupportedError where there is none."""
-    name = _DTYPES.get(number)
+    name = _NAMES.get(int(number))
     found = None if name is None else find_dtype(name)
     if found is None:
         raise UnsupportedError(f"{where}: elements of type {type_name(number)} are not supported")
@@ -68,7 +69,7 @@ def dtype_of(number: int, where: str) -> DType:
 def type_name(number: int) -> str:
     """The format's word for an element type."""
     known = number in TensorProto.DataType.values()
-    return TensorProto.DataType.Name(number).lower() if known else str(number)  # type: ignore[arg-type]
+    return TensorProto.DataType.Name(number).lower() if known else str(number)
 
 
 def number_of(dtype: DType) -> int:

@@ -47,7 +47,7 @@ def finished(array: Array, kind: np.dtype[Any]) -> Array:
     if array.dtype != object:
         return array
     array = settled(array)
-    return array if array.dtype == object or kind == object else array.astype(kind)
+    return array if array.dtype == object or kind.kind == "O" else array.astype(kind)
 
 
 def objects(array: Array) -> Array:
@@ -179,7 +179,7 @@ def part(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
     if not rest:
         rest = [list(attributes["starts"]), list(attributes["ends"]), attributes.get("axes")]
     starts, ends, axes, steps = rest + [None] * (4 - len(rest))
-    if x.ndim != 1 or len(starts) != 1 or list(axes or [0])[0] not in (0, -1):
+    if x.ndim != 1 or len(starts) != 1 or next(iter(axes or [0])) not in (0, -1):
         raise CannotFoldError
     if any(isinstance(end, Poly) for end in (starts[0], ends[0])):
         raise CannotFoldError
