@@ -53,7 +53,8 @@ def compile(
     values (a mapping, or a list of them). `mode` is "train" when there are updates, else
     "inference". `memory` limits the arena.
     """
-    chosen = mode if mode is not None else ("train" if updates else "inference")
+    updated = not isinstance(updates, (Mapping, list, tuple, type(None))) or updates
+    chosen = mode if mode is not None else ("train" if updated else "inference")
     options = Options(
         chosen, target, threads, parse_bytes(memory), bool(precise), cast, microbatches
     )

@@ -169,7 +169,10 @@ def constant(value: Any, dtype: Any = None, name: str = "") -> Tensor:
 
 def python_array(value: Any) -> Array:
     """An array; of nested Python numbers a float32, int32 (int64 if needed) or bool one."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ArgumentError(f"a tensor needs rows of one length: {error}") from None
     if not isinstance(value, (bool, int, float, list, tuple)) or isinstance(value, np.generic):
         return array
     if array.dtype == np.float64 and not holds_numpy(value):

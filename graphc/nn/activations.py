@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from graphc import functions as fn
+from graphc.functions.operands import all_axes, floating
 from graphc.ops.activation import Relu
 from graphc.ops.elementwise_logic import StopGradient
 from graphc.ops.elementwise_math import Erf, Sigmoid, Softplus
@@ -83,20 +84,22 @@ def gelu(x: Tensor, approximate: bool = False) -> Tensor:
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along an axis, without overflow."""
-    powers = fn.exp(shifted(x, axis))
+    powers = fn.exp(shifted("softmax", x, axis))
     return powers / fn.sum(powers, axis=axis, keepdims=True)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """log(softmax(x)), without cancellation."""
-    moved = shifted(x, axis)
+    moved = shifted("log_softmax", x, axis)
     return moved - fn.log(fn.sum(fn.exp(moved), axis=axis, keepdims=True))
 
 
-def shifted(x: Tensor, axis: int) -> Tensor:
+def shifted(name: str, x: Tensor, axis: int) -> Tensor:
     """x minus its maximum along an axis; no function built on it here depends on the shift, so
     the maximum counts as a constant to derivatives."""
-    return x - lift_op(StopGradient(), fn.max(lift(x), axis=axis, keepdims=True))
+    x = floating(name, x)
+    axes = all_axes(name, axis, x.ndim, (x,))
+    return x - lift_op(StopGradient(), fn.max(x, axis=axes, keepdims=True))
 
 
 def find(activation: Any) -> Any:

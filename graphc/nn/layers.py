@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import init, naming, symbols
 from graphc import origin as origins
 from graphc.dims import Size, product
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.nn import activations
-from graphc.nn.masking import masked
+from graphc.nn.masking import check_rate, masked
 from graphc.nn.normalize import layer_norm
 from graphc.tensor import Parameter, Tensor, lift
 
@@ -111,6 +113,7 @@ class Dense(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        check_count("Dense", "units", units)
         self.units, self.use_bias = units, use_bias
         self.activation = activations.find(activation)
         self.kernel_init = kernel_init or init.glorot_uniform()
@@ -134,6 +137,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, always: bool = False, name: str | None = None) -> None:
         super().__init__(name)
+        check_rate("Dropout", rate)
         self.rate, self.always = rate, always
         self._streams: dict[str, int] = {}
 
@@ -222,6 +226,8 @@ class Embedding(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        check_count("Embedding", "count", count)
+        check_count("Embedding", "units", units)
         self.count, self.units, self.dtype = count, units, dtype
         self.table_init = table_init or init.uniform()
 
@@ -229,6 +235,12 @@ class Embedding(Layer):
         """(...) integers -> (..., units)."""
         table = self.parameter("table", (self.count, self.units), self.table_init, self.dtype)
         return fn.take(table, x, axis=0)
+
+
+def check_count(layer: str, role: str, count: Any) -> None:
+    """Raise unless a size is an int of 1 or more."""
+    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
+        raise ArgumentError(f"{layer}: {role} must be an int of 1 or more, got {count!r}")
 
 
 def unique_parameters(layers: Iterable[Any]) -> list[Parameter]:

@@ -32,7 +32,7 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float
         _fail(DTypeError, f"logits must be floats with a class axis, got {logits.type}", logits)
     if labels.dtype.is_float:
         return _soft_cross_entropy(logits, labels, label_smoothing)
-    moved = shifted(_wide(logits), -1)
+    moved = shifted("softmax_cross_entropy", _wide(logits), -1)
     total = fn.log(fn.sum(fn.exp(moved), axis=-1))
     hot = class_mask(logits, labels)
     loss = total - fn.sum(fn.where(hot, moved, 0.0), axis=-1)
@@ -51,7 +51,7 @@ def _soft_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Ten
             labels,
             hint="integer labels have the shape without the class axis: astype('int32')",
         )
-    moved = shifted(_wide(logits), -1)
+    moved = shifted("softmax_cross_entropy", _wide(logits), -1)
     total = fn.log(fn.sum(fn.exp(moved), axis=-1, keepdims=True))
     weights = fn.astype(labels, moved.dtype)
     if smoothing:

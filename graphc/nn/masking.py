@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from graphc import functions as fn
+from graphc import graph as graphs
 from graphc import naming
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, DTypeError
 from graphc.ops.training import ModeSwitch
 from graphc.random import draw
 from graphc.tensor import Tensor, lift, lift_op, literal
@@ -22,8 +27,13 @@ def dropout(x: Tensor, rate: float, always: bool = False, name: str | None = Non
 
 def masked(x: Tensor, rate: float, always: bool, full: str) -> Tensor:
     """Dropout whose mask is the stream with this whole name."""
-    if not 0.0 <= rate <= 1.0:
-        raise ArgumentError(f"dropout: rate must be between 0 and 1, got {rate}")
+    check_rate("dropout", rate)
+    if not x.dtype.is_float:
+        raise DTypeError(
+            f"dropout: needs floats, got {x.type}",
+            operands=graphs.describe((x.node,)),
+            hint="convert with astype('float32')",
+        )
     if rate == 0.0:
         return x
     keep = draw.choose(draw.stream(x.shape, full), 1.0 - rate)
@@ -32,3 +42,10 @@ def masked(x: Tensor, rate: float, always: bool, full: str) -> Tensor:
         scale = lift_op(ModeSwitch(), scale, literal(1.0, x.dtype))
         keep = lift_op(ModeSwitch(), keep, fn.full(x.shape, True, dtype=bool_))
     return fn.where(keep, x * scale, literal(0.0, x.dtype))
+
+
+def check_rate(name: str, rate: Any) -> None:
+    """Raise unless a share is a number from 0 to 1."""
+    number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
+    if not number or not 0.0 <= rate <= 1.0:
+        raise ArgumentError(f"{name}: rate must be between 0 and 1, got {rate!r}")

@@ -35,6 +35,8 @@ class Sequential(Layer):
         self.layers: list[Callable[[Tensor], Tensor]] = []
         self._taken: dict[str, int] = {}
         self._trainer: Trainer | None = None
+        if not isinstance(layers, (list, tuple)):
+            raise ArgumentError(f"Sequential: needs a list of layers, got {layers!r}")
         for layer in layers:
             self.add(layer)
 

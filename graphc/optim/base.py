@@ -309,7 +309,7 @@ def check_clip(norm: Any, value: Any) -> None:
 
 def listed(parameters: Any) -> list[Parameter]:
     """One or several parameters as a list."""
-    found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    found: list[Any] = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for parameter in found:
         if not isinstance(parameter, Parameter):
             raise ArgumentError(

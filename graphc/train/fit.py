@@ -14,6 +14,7 @@ from graphc.train.batches import Batches, Running
 from graphc.train.history import History
 from graphc.train.progress import ProgressBar
 
+EVENTS = ("begin", "slice_end", "epoch_end", "end")  # the methods of a callback
 _SLICE_SECONDS = 0.1  # how long native code runs between looks at the screen and at Ctrl-C
 
 
@@ -59,11 +60,31 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of 0 or more, got {epochs!r}")
+    check_arguments(step, validation, callbacks)
     run = Run(step, Batches(step, data, batch_size, drop_last), epochs)
     checks = None if validation is None else Batches(*validation, batch_size)
     loop = Loop(run, checks, _watchers(callbacks, verbose), shuffle, seed)
     loop.run()
     return run.history
+
+
+def check_arguments(step: Any, validation: Any, callbacks: Any) -> None:
+    """Raise unless these are what `fit` takes."""
+    if not isinstance(step, CompiledFunction):
+        raise ArgumentError(f"fit: step must be what gx.compile returns, got {step!r}")
+    if validation is not None:
+        pair = isinstance(validation, (tuple, list)) and len(validation) == 2
+        if not pair or not isinstance(validation[0], CompiledFunction):
+            raise ArgumentError(
+                f"fit: validation must be (compiled function, arrays), got {validation!r:.80}"
+            )
+    for callback in callbacks:
+        missing = [e for e in EVENTS if not callable(getattr(callback, e, None))]
+        if missing:
+            raise ArgumentError(
+                f"fit: a callback needs the method {missing[0]}, got {callback!r}",
+                hint="derive it from gx.callbacks.Callback",
+            )
 
 
 def _watchers(callbacks: Sequence[Any], verbose: bool | None) -> list[Any]:
