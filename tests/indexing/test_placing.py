@@ -171,6 +171,32 @@ def test_an_index_outside_updates_nothing(target: str, bad: int) -> None:
     assert p.value.tobytes() == before.tobytes()
 
 
+OUTSIDE = {
+    "take": (lambda x, i: gx.take(x, i), 4),
+    "take second": (lambda x, i: gx.take(x, i, axis=1), 3),
+    "take_along_axis": (lambda x, i: gx.take_along_axis(x, gx.stack([i, i, i], 1), 0), 4),
+    "put_along_axis": (lambda x, i: gx.put_along_axis(x, gx.stack([i, i, i], 1), 1.0, 0), 4),
+    "scatter_set": (lambda x, i: gx.scatter_set(x, i, 0.0), 4),
+    "scatter_add": (lambda x, i: gx.scatter_add(x, i, 1.0, axis=1), 3),
+    "gather_nd": (lambda x, i: gx.gather_nd(x, gx.stack([i, i * 0], 1)), 4),
+    "index": (lambda x, i: x[i * 0, i], 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["cpu", "interpret"])
+def test_indices_outside(target: str) -> None:
+    for name, (function, size) in OUTSIDE.items():
+        x, i = gx.input("x", (4, 3)), gx.input("i", (2,), dtype="int32")
+        p = gx.parameter("p", value=np.zeros((), np.float32))
+        step = gx.compile([x, i], function(x, i), {p: p + 1.0}, target=target)
+        for bad in (size, -size - 1, -(2**31)):
+            with pytest.raises(RuntimeCheckError, match=f"out of range for (an )?axis .*{size}"):
+                step(np.zeros((4, 3), np.float32), np.array([0, bad], np.int32))
+            assert p.value == 0, name
+        step(np.zeros((4, 3), np.float32), np.array([size - 1, -size], np.int32))
+        assert p.value == 1, name
+
+
 def test_messages() -> None:
     x, i = gx.input("x", (4, 3)), gx.input("i", (2,), dtype="int32")
     with pytest.raises(ShapeError, match=r"at: updates must broadcast to \[2,3\], got f32\[4\]"):
