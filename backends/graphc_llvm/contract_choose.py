@@ -47,23 +47,31 @@ def match(
 ) -> ContractPlan | None:
     """Plan the contraction that a nest is; None if it is none or has no rows and columns."""
     found = recognise(nest, sizes or {})
-    if found is None or not (found.rows or found.columns) or _is_elementwise(found):
+    found = None if found is None else _paired(found)
+    if found is None or not (found.rows or found.columns):
         return None
     boxed = with_boxes(found)
     forms = (found,) if boxed is None else (found, boxed)
     plans = [_cut(plan) for form in forms for plan in _arrangements(merged(form), target)]
     bounded = [_keeping_panels(p) for plan in plans if (p := _bounded(plan)) is not None]
-    return min(bounded, key=_estimate)
+    return min(bounded, key=_estimate, default=None)
 
 
-def _is_elementwise(found: Contraction) -> bool:
-    """True if lanes lie along an axis of both operands: products of neighbours one by one."""
-    return any(span.axis is found.lanes for span in found.batch)
+def _paired(found: Contraction) -> Contraction | None:
+    """Make lanes along an axis of both operands the columns; None where that is no use."""
+    lanes = tuple(span for span in found.batch if span.axis is found.lanes)
+    if not lanes:
+        return found
+    if bool(found.rows) == bool(found.columns):
+        return None
+    oriented = found if found.rows else found.swapped()
+    batch = tuple(span for span in found.batch if span not in lanes)
+    return replace(oriented, batch=batch, columns=lanes, paired=True)
 
 
 def _arrangements(found: Contraction, target: Target) -> Iterator[ContractPlan]:
     """Every choice of the operand in lanes, its lane axis, and the axis of the tile's rows."""
-    for oriented in (found, found.swapped()):
+    for oriented in (found,) if found.paired else (found, found.swapped()):
         if not oriented.columns and found.rows and found.columns:
             continue
         columns = oriented.columns or (Span(Axis("column"), 1),)
@@ -256,7 +264,7 @@ def _keeping_panels(plan: ContractPlan) -> ContractPlan:
 
 def _bounded(plan: ContractPlan) -> ContractPlan | None:
     """Keep the boxes small; None where one is too large or unknown, or not read in place."""
-    if len(plan.boxes) < len(plan.contraction.boxes):
+    if len(plan.boxes) < len(plan.contraction.boxes) or not _in_pairs(plan):
         return None
     size = _box_bytes(plan)
     if size is None or size > BOX_BYTES:
@@ -267,6 +275,15 @@ def _bounded(plan: ContractPlan) -> ContractPlan | None:
         if box.run is not None and box.reaches[-1].coefficients.keys() & plan.limits.keys():
             return None
     return plan if size is not None and size <= MOST_BOX_BYTES else None
+
+
+def _in_pairs(plan: ContractPlan) -> bool:
+    """Whether the lanes of both operands are neighbours, if they must be."""
+    if not plan.contraction.paired:
+        return True
+    if plan.left.load is None or plan.right.load is None:
+        return False
+    return plan.left.coefficient(plan.column.axis) == 1
 
 
 def _shortened(plan: ContractPlan) -> ContractPlan | None:

@@ -61,7 +61,8 @@ class Contraction:
 
     `reduction` is in the order of the chain; the other axes are in the order of the nest. Buffers
     that merging made one-dimensional are listed in `aliases` with the argument they stand for.
-    Operands that are staged by position read a buffer of `boxes`.
+    Operands that are staged by position read a buffer of `boxes`. With `paired` the column is an
+    axis of both operands, whose lanes are multiplied one by one.
     """
 
     rows: tuple[Span, ...]
@@ -75,6 +76,7 @@ class Contraction:
     lanes: Axis | None
     aliases: Mapping[Buffer, Buffer]
     boxes: Mapping[Buffer, Box] = field(default_factory=dict)
+    paired: bool = False
 
     def swapped(self) -> Contraction:
         """The same contraction with its operands exchanged."""

@@ -101,7 +101,8 @@ class _TileBody:
         # panels in scratch memory, and packed ones, have all lanes
         padded = plan.right.load is None or plan.right.packed is not None
         read: list[Value | None] = [None] * len(self.masks) if padded else self.masks
-        self.tile = Tile(c.emit, plan.dtype, kind.shape, lanes, read)
+        pairs = self.masks if plan.contraction.paired else None
+        self.tile = Tile(c.emit, plan.dtype, kind.shape, lanes, read, pairs)
         self.first_row, self.first_column = c.axes[plan.row.axis], c.axes[plan.column.axis]
 
     def _counts(self) -> list[Operand]:

@@ -38,13 +38,18 @@ class Tile:
         shape: Shape,
         lanes: int,
         masks: Sequence[Value | None],
+        pairs: Sequence[Value | None] | None = None,
     ) -> None:
-        """`masks` tells for each vector which lanes exist; None for all."""
+        """`masks` tells for each vector which lanes exist; None for all.
+
+        With `pairs`, the masks of the left operand, it is read in lanes too.
+        """
         self.emitter, self.builder = emitter, emitter.builder
         self.dtype, self.shape, self.lanes = dtype, shape, lanes
         self.element = element_type(dtype)
         self.type = vector(self.element, lanes)
         self.masks = tuple(masks)
+        self.pairs = pairs
 
     @property
     def count(self) -> int:
@@ -76,25 +81,28 @@ class Tile:
         return Stream(pointer, stream.steps[1:], stream.rows)
 
     def _step(self, left: Stream, right: Stream, start: Sequence[str]) -> list[str]:
-        vectors = [self.load(right.pointer, v) for v in range(self.shape.vectors)]
+        vectors = [self._load(right.pointer, v, self.masks) for v in range(self.shape.vectors)]
         result = list(start)
         for row in range(self.shape.rows):
-            factor = self._broadcast(left, row)
+            factors = self._factors(left, row)
             for v, lanes in enumerate(vectors):
                 place = row * self.shape.vectors + v
                 running = Value(result[place], self.dtype, self.lanes)
-                result[place] = self.emitter.fma(factor, lanes, running).text
+                result[place] = self.emitter.fma(factors[v], lanes, running).text
         return result
 
-    def _broadcast(self, left: Stream, row: int) -> Value:
+    def _factors(self, left: Stream, row: int) -> list[Value]:
+        """The left operand of a row: one value for all vectors, or lanes."""
         pointer = self.builder.gep(left.pointer, self.element, left.rows[row])
+        if self.pairs is not None:
+            return [self._load(pointer, v, self.pairs) for v in range(self.shape.vectors)]
         text = self.builder.load(self.element, pointer, self.dtype.itemsize, "a")
-        return Value(text, self.dtype)
+        return [Value(text, self.dtype)] * self.shape.vectors
 
-    def load(self, pointer: str, v: int) -> Value:
+    def _load(self, pointer: str, v: int, masks: Sequence[Value | None]) -> Value:
         """Vector v of the row of lanes at `pointer`; 0 in lanes that do not exist."""
         pointer = self.builder.gep(pointer, self.element, v * self.lanes)
-        mask = self.masks[v]
+        mask = masks[v]
         if mask is None:
             text = self.builder.load(self.type, pointer, self.dtype.itemsize, "b")
         else:

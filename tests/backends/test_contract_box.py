@@ -58,6 +58,8 @@ CASES = {
     "valid": Case((7, 6, 3), (3, 3, 3, 16), {}, fused=True),
     "first": Case((6, 7, 9), (3, 3, 6, 16), {"padding": 1, "layout": "channels_first"}),
     "groups": Case((6, 7, 8), (3, 3, 4, 32), {"padding": 1, "groups": 2}),
+    "depthwise": Case((7, 6, 18), (3, 3, 1, 18), {"padding": 1, "groups": 18}),
+    "depthwise strided": Case((9, 5, 16), (2, 3, 1, 16), {"strides": 2, "groups": 16}),
     "line": Case((37, 6), (7, 6, 16), {"padding": "same"}),
     "flat": Case((1, 19, 4), (1, 3, 4, 16), {"padding": "same"}),
     "solid": Case((4, 5, 6, 3), (3, 3, 3, 3, 16), {"padding": 1}),
@@ -119,7 +121,10 @@ def test_bits(name: str, direction: int) -> None:
     check(name, direction, "batch" if generic else 3)
 
 
-@pytest.mark.parametrize("name", ["same", "wide", "strided", "fused", "line", "solid", "groups"])
+BOXED = ("same", "wide", "strided", "fused", "line", "solid", "groups", "depthwise")
+
+
+@pytest.mark.parametrize("name", BOXED)
 def test_padded_convolutions_have_boxes(name: str) -> None:
     forward, _, weights = CASES[name].kernels("batch")
     assert boxes(forward, 3) == 1
@@ -172,10 +177,18 @@ def test_rows_of_images_as_blocks_of_the_reduction(monkeypatch: pytest.MonkeyPat
     assert (found == 0).all()
 
 
+def test_lanes_of_both_operands() -> None:
+    for kernel in CASES["depthwise"].kernels(3):
+        plan = match(kernel.body, host_target(), {})
+        assert plan is not None
+        assert plan.contraction.paired
+
+
 @pytest.mark.parametrize("isa", ["avx2", "baseline"])
 def test_instruction_sets(isa: str) -> None:
-    for direction in range(3):
-        check("fused", direction, 3, isa, threads=(2,))
+    for name in ("fused", "depthwise"):
+        for direction in range(3):
+            check(name, direction, 3, isa, threads=(2,))
 
 
 def test_no_images() -> None:
