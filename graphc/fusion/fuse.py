@@ -75,6 +75,7 @@ class Fusion:
         self._names: dict[str, int] = outer._names if outer else {}
         self._reading_groups = self._groups_by_leaf()
         self._puts = find_puts(graph, self.grouping, self.inlined)
+        self._put_inside: set[Node] = set()  # values that are never there as a whole
         self._checking = self._groups_that_check()
 
     def run(self) -> Fused:
@@ -160,19 +161,20 @@ class Fusion:
 
     def _place_puts(self) -> None:
         """Rows are put straight into the parameter where that is safe."""
-        for value, parameter in list(self._puts.items()):
-            group = self.grouping.group_of[value]
-            if self._is_last(parameter, value):
-                self.targets[value] = (self.storage[parameter],)
-                self._come_after_readers(parameter, group)
+        for value, puts in list(self._puts.items()):
+            if self._is_last(puts.parameter, value):
+                self.targets[value] = (self.storage[puts.parameter],)
+                self._come_after_readers(puts.parameter, self.grouping.group_of[value])
+                self._put_inside.update(puts.nodes[:-1])
             else:
                 del self._puts[value]
-                self._checking[group] = None
+                self._checking |= {self.grouping.group_of[n]: None for n in puts.nodes}
 
     def _groups_that_check(self) -> dict[Group, None]:
         """The groups whose kernels check data, or on which a check made apart depends."""
-        checking = [n for n in self.graph.nodes if may_fail(n) and n not in self._puts]
-        indices = [base_of(n.inputs[1]) for n in self._puts]
+        apart = [n for puts in self._puts.values() for n in puts.nodes]
+        checking = [n for n in self.graph.nodes if may_fail(n) and n not in apart]
+        indices = [base_of(n.inputs[1]) for n in apart]
         group_of = self.grouping.group_of
         return {group_of[n]: None for n in checking + indices if n in group_of}
 
@@ -249,7 +251,7 @@ class Fusion:
 
     def _place_temporaries(self) -> None:
         for node in self.graph.nodes:
-            if node not in self.stored:
+            if node not in self.stored or node in self._put_inside:
                 continue
             placed = self.targets.get(node, ())
             if node in self.storage:
@@ -311,14 +313,20 @@ class Fusion:
     def _lower_special(self, node: Node) -> Values:
         targets = self.targets[node]
         if node in self._puts:
+            return self._lower_puts(self._puts[node].nodes, targets[0])
+        values = self._values((node,))
+        lower_special(node, targets, values)
+        return values
+
+    def _lower_puts(self, nodes: tuple[Node, ...], storage: Storage) -> Values:
+        """All checks by kernels of their own, then everything is put into the parameter."""
+        for node in nodes:
             values = self._values((node,))
             lower_check(node, values)
             self._finish(values, [], name=f"{node.op.name}_check", part=node.part)
-            values = self._values((node,))
-            lower_put_into(node, targets[0], values)
-            return values
-        values = self._values((node,))
-        lower_special(node, targets, values)
+        values = self._values(nodes)
+        for node in nodes:
+            lower_put_into(node, storage, values)
         return values
 
     def _prune(self, group: Group) -> None:

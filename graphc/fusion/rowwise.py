@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from graphc.dims import Size
 from graphc.fusion.axes import base_of
@@ -16,30 +17,49 @@ from graphc.ops.indexing import PutAlong
 from graphc.schedule import Storage
 
 
-def find_puts(graph: Graph, grouping: Grouping, inlined: set[Node]) -> dict[Node, Node]:
-    """New parameter values that are the parameter with updates put into it: value -> parameter.
+@dataclass(frozen=True, eq=False)
+class Puts:
+    """A parameter, and what is put into it, one after the other."""
+
+    parameter: Node
+    nodes: tuple[Node, ...]
+
+
+def find_puts(graph: Graph, grouping: Grouping, inlined: set[Node]) -> dict[Node, Puts]:
+    """New parameter values that are the parameter with updates put into it.
 
     Nothing else reads such a value, and neither its indices nor its updates are read from the
     parameter by the kernel that writes.
     """
     outputs = {base_of(n) for _, n in graph.outputs}
     values = [value for _, value in graph.updates]
-    found: dict[Node, Node] = {}
+    found: dict[Node, Puts] = {}
     for parameter, value in graph.updates:
-        if not isinstance(value.op, Scatter) or value.inputs[0] is not parameter:
+        if grouping.readers[value] or values.count(value) > 1 or {value, parameter} & outputs:
             continue
-        alone = not grouping.readers[value] and values.count(value) == 1
-        if not alone or value in outputs or parameter in outputs:
-            continue
-        if parameter not in _read_by(value, inlined | grouping.uniform):
-            found[value] = parameter
+        nodes = _chain(parameter, value, grouping, outputs | set(values))
+        if nodes and parameter not in _read_by(nodes, inlined | grouping.uniform):
+            found[value] = Puts(parameter, nodes)
     return found
 
 
-def _read_by(value: Node, inlined: set[Node]) -> set[Node]:
+def _chain(parameter: Node, value: Node, grouping: Grouping, roots: set[Node]) -> tuple[Node, ...]:
+    """The scatters between a parameter and a value, the first one first; () if there is more."""
+    nodes = [value]
+    while isinstance(nodes[0].op, Scatter):
+        inner = nodes[0].inputs[0]
+        if inner is parameter:
+            return tuple(nodes)
+        if inner in roots or grouping.readers.get(inner, []) != [nodes[0]]:
+            break
+        nodes.insert(0, inner)
+    return ()
+
+
+def _read_by(nodes: tuple[Node, ...], inlined: set[Node]) -> set[Node]:
     """What the kernel reads for indices and updates."""
     seen: set[Node] = set()
-    stack = [base_of(i) for i in value.inputs[1:]]
+    stack = [base_of(i) for node in nodes for i in node.inputs[1:]]
     while stack:
         node = stack.pop()
         if node not in seen:

@@ -171,6 +171,50 @@ def test_an_index_outside_updates_nothing(target: str, bad: int) -> None:
     assert p.value.tobytes() == before.tobytes()
 
 
+def test_puts_into_a_parameter_are_made_in_place() -> None:
+    value = floats(40, 3)
+    for mode in MERGE:
+        p = gx.parameter("p", value=value)
+        i, j = (gx.input(name, (5,), dtype="int32") for name in "ij")
+        u = gx.input("u", (5, 3))
+        new = getattr(getattr(p.at[i], mode)(u).at[j], mode)(u * 2.0 + p[j])
+        step = gx.compile([i, j, u], p[i].sum(), {p: new.at[-1].set(7.0)})
+        alone = gx.compile([i, j, u], (), {p: new})
+        for compiled in (step, alone):
+            before = p.value
+            rows = integers(-40, 40, 5), integers(-40, 40, 5)
+            given = floats(5, 3)
+            compiled(*rows, given)
+            expected = put(before, rows[0], given, mode)
+            expected = put(expected, rows[1], given * 2 + before[rows[1]], mode)
+            if compiled is step:
+                expected[-1] = 7.0
+            np.testing.assert_allclose(p.value, expected, rtol=1e-5, atol=1e-6)
+        for call in alone.program.schedule.calls:
+            assert all(s.type.shape != (40, 3) or s.role == "parameter" for s in call.writes)
+
+
+def test_puts_that_are_read_elsewhere_are_values() -> None:
+    p = gx.parameter("p", value=np.zeros((4, 2), np.float32))
+    i = gx.input("i", (2,), dtype="int32")
+    new = p.at[i].add(1.0)
+    step = gx.compile([i], [new, new.sum()], {p: new.at[i].set(5.0)})
+    found, total = step(np.array([0, 0], np.int32))
+    np.testing.assert_array_equal(found, [[2, 2], [0, 0], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(p.value, [[5, 5], [0, 0], [0, 0], [0, 0]])
+    assert total == 4
+
+
+def test_puts_that_exchange_rows() -> None:
+    values = floats(6, 2), floats(6, 2)
+    p, q = (gx.parameter(name, value=v) for name, v in zip("pq", values))
+    i = gx.input("i", (2,), dtype="int32")
+    step = gx.compile([i], (), {p: p.at[i].set(q[i]), q: q.at[i].set(p[i])})
+    step(np.array([1, 4], np.int32))
+    for found, mine, other in ((p.value, *values), (q.value, *values[::-1])):
+        np.testing.assert_array_equal(found, put(mine, [1, 4], other[[1, 4]]))
+
+
 OUTSIDE = {
     "take": (lambda x, i: gx.take(x, i), 4),
     "take second": (lambda x, i: gx.take(x, i, axis=1), 3),
