@@ -118,6 +118,11 @@ class Call:
             )
         return known
 
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether an operand has a size that is not known."""
+        return any(v is not None and v.tensor.type.dims() for v in self.inputs)
+
     # -- attributes ------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:

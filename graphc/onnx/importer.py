@@ -9,9 +9,10 @@ from onnx import FunctionProto, GraphProto, NodeProto, defs
 
 import graphc as gx
 from graphc import origin as origins
-from graphc.errors import FormatError, GraphcError, UnsupportedError
+from graphc.errors import FormatError, GraphcError, ShapeError, UnsupportedError
 from graphc.onnx.bodies import body_of, bound_nodes
 from graphc.onnx.call import Call, Converter, describe
+from graphc.onnx.errors import UnknownValueError
 from graphc.onnx.proto import array_of, attributes_of, schema_of
 from graphc.onnx.sizes import fold
 from graphc.onnx.table import find_converter
@@ -168,9 +169,11 @@ def converted(converter: Converter, call: Call) -> list[Value | None]:
     except (UnsupportedError, FormatError):
         raise
     except GraphcError as error:
-        error.message = f"{call.where}: {error.message}"
+        message = f"{call.where}: {error.message}"
+        if isinstance(error, ShapeError) and call.is_symbolic:
+            raise UnknownValueError(message, (), True) from error
         raise FormatError(
-            error.message, operands=error.operands, origin=error.origin, hint=error.hint
+            message, operands=error.operands, origin=error.origin, hint=error.hint
         ) from error
     results = result if isinstance(result, (tuple, list)) else (result,)
     return [result_value(r) for r in results]

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import onnx.helper  # noqa: F401
+except ImportError:
+    collect_ignore_glob = ["*"]
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the slow tests of this folder unless they are asked for."""

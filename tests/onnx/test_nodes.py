@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("onnx.helper")
-
 from tests.onnx.generate import listed
 from tests.onnx.node_cases import node_cases, operator_of, run_case
 
