@@ -169,7 +169,9 @@ class Interpreter:
         stacks = arrays[op.carries : op.carries + op.scanned]
         outputs = op.body.outputs
         rows = [
-            np.zeros((length, *concrete(n.type, self.dims).shape), n.type.dtype.numpy)
+            np.zeros(
+                [length, *(evaluate_size(s, self.dims) for s in n.type.shape)], n.type.dtype.numpy
+            )
             for n in outputs[op.carries :]
         ]
         for i in reversed(range(count)) if op.reverse else range(count):

@@ -82,8 +82,9 @@ class LoopCall(Call):
 
     `windows` says where the storages of role WINDOW are; in `before`, step is 0, in `after` it
     is the number of iterations. That is `length`, or less: what `count` holds, and no more than
-    there are while `condition` (a window) holds true. All threads meet before the positions of `barriers` in `repeated`, between the
-    parts and after every iteration. The kernel names what the whole loop touches.
+    there are while `condition` (a window) holds true. All threads meet before the positions of
+    `barriers` in `repeated`, between the parts and after every iteration. The kernel names what
+    the whole loop touches.
     """
 
     before: tuple[Call, ...] = ()

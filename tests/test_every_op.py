@@ -26,11 +26,12 @@ from graphc.types import TensorType, float32, float64
 BACKENDS = ("interpret", "cpu")
 
 ELEMENTWISE = [c for c in CASES if isinstance(c.op, Elementwise)]
+AT_INDICES = (ops.Take, ops.TakeAlong, ops.Guard)  # the last operand is no float
 SMOOTH = [
     Case(case.op, tuple(t.with_dtype(float64) if t.dtype == float32 else t for t in case.types))
     for case in CASES
     if (case.op.differentiable and case.types[-1].dtype in (float32, float64))
-    or (isinstance(case.op, (ops.Take, ops.TakeAlong, ops.Guard)) and case.types[0].dtype == float32)
+    or (isinstance(case.op, AT_INDICES) and case.types[0].dtype == float32)
 ]  # fmt: skip
 # the gradients of these are symmetric: tests/linalg has them
 SMOOTH = [c for c in SMOOTH if not isinstance(c.op, (ops.Cholesky, ops.Eigh))]

@@ -240,7 +240,7 @@ class Runner:
         self.refresh()
         outputs = self.variant.description.outputs
         results: list[Array] = [np.empty(o.shape, o.dtype.numpy) for o in outputs]
-        kept = [np.require(a, requirements="CA") for a in arrays]
+        kept = [np.require(a, requirements=["C", "A"]) for a in arrays]
         status = self.native.execute(self.variant, kept, results)
         if status != NO_FAILURE:
             raise self.native.failure(status)
@@ -253,7 +253,7 @@ class Runner:
         batch = next(i.shape[0] for i, taken in zip(described.inputs, batched) if taken)
         steps = len(order) // batch
         results = [np.empty((steps, *o.shape), o.dtype.numpy) for o in described.outputs]
-        kept = [np.require(a, requirements="CA") for a in arrays]
+        kept = [np.require(a, requirements=["C", "A"]) for a in arrays]
         plan = EpochPlan(
             order,
             batch,

@@ -309,7 +309,9 @@ def check_clip(norm: Any, value: Any) -> None:
 
 def listed(parameters: Any) -> list[Parameter]:
     """One or several parameters as a list."""
-    found: list[Any] = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if isinstance(parameters, Tensor):
+        parameters = (parameters,)
+    found: list[Parameter] = list(parameters)
     for parameter in found:
         if not isinstance(parameter, Parameter):
             raise ArgumentError(

@@ -102,7 +102,7 @@ def test_bounded_functions_stay_in_their_bounds(dtype: Any) -> None:
 
 @needs_extended
 @pytest.mark.parametrize("emitter", [NumpyEmitter(), UnfusedEmitter()])
-@pytest.mark.parametrize(("dtype", "bound"), zip((np.float32, np.float64), POW_BOUNDS))
+@pytest.mark.parametrize(("dtype", "bound"), [*zip((np.float32, np.float64), POW_BOUNDS)])
 def test_pow(dtype: Any, bound: float, emitter: NumpyEmitter) -> None:
     random = np.random.default_rng(2)
     x = every_exponent(dtype, COUNT)[:COUNT]
