@@ -20,7 +20,7 @@ from graphc.functions.reductions import sum as sum_
 from graphc.functions.shapes import expand_dims, flatten, part, reshape
 from graphc.ops.indexing import SET
 from graphc.ops.sorting import ArgSort, SearchSorted, Sort, TopK
-from graphc.tensor import Tensor, lift, lift_op
+from graphc.tensor import Tensor, lift, lift_op, literal
 from graphc.types import bool_, int64
 
 FEW = 32  # elements that are compared with each other rather than searched for
@@ -139,6 +139,8 @@ def kept(
     if isinstance(size, int) and size < 0:
         fail(ArgumentError, f"{name}: size is 0 or more, got {size}", (values,))
     rest = weak(name, fill_value, values.dtype) if is_weak(fill_value) else asarray(fill_value)
+    if is_weak(fill_value) and fill_value == 0:
+        rest = literal(0, values.dtype)  # nothing, whatever the dtype
     if rest.dtype != values.dtype or rest.ndim:
         fail(
             DTypeError,

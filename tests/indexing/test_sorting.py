@@ -193,6 +193,15 @@ def test_unique(size: int) -> None:
     check(cases)
 
 
+def test_places_without_an_element_hold_nothing() -> None:
+    x = np.array([True, True, False])
+
+    def reference(a: Array) -> list[Any]:
+        return [np.array([False, True, False, False]), np.int64(2)]
+
+    check([Case("bool", lambda t: gx.unique_values(t, 4), reference, (x,))])
+
+
 @pytest.mark.parametrize("size", [0, 3, 50])
 def test_nonzero(size: int) -> None:
     cases = []
