@@ -64,8 +64,8 @@ class Fusion:
         self.graph = graph
         self.grouping = Grouping(graph)
         self.stored, self.inlined = materialise(graph, self.grouping)
-        self.checks = outer.checks if outer else Checks()
-        self.rng = outer.rng if outer else Storage("rng", TensorType(uint32, (4,)), RNG)
+        self.checks: Checks = outer.checks if outer else Checks()
+        self.rng: Storage = outer.rng if outer else Storage("rng", TensorType(uint32, (4,)), RNG)
         self.storage: dict[Node, Storage] = {}
         self.targets: dict[Node, tuple[Storage, ...]] = {}
         self.copies: list[tuple[Node, Storage]] = []
