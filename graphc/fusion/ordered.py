@@ -21,25 +21,84 @@ from graphc.schedule import TEMPORARY, Storage
 from graphc.types import DType, TensorType, int64
 
 CHUNK = 2048  # elements of a chunk
-ENOUGH = 64  # rows side by side that keep all threads busy without chunks
+FEW = 16  # rows side by side that do not keep vectors and threads busy without chunks
+GROUP = 8  # elements merged with each other before the running value joins in
 
 
 def lower_cumulative(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
     """A running sum, product or extreme."""
     op = node.op
     assert isinstance(op, Cumulative)
-    size = node.type.shape[op.axis]
-    others = product(s for i, s in enumerate(node.type.shape) if i != op.axis)
-    if nominal(size) > 2 * CHUNK and nominal(others) < ENOUGH:
-        _Chunks(node, op, targets, values).lower()
+    shape, axis = node.type.shape, op.axis
+    others = product(s for i, s in enumerate(shape) if i != axis)
+    if nominal(shape[axis]) > 2 * CHUNK and nominal(others) < FEW:
+        _Chunks(node, op, targets, values).lower_chunks()
+        return
+    row = _Row(node, op, targets, values)
+    if axis == len(shape) - 1 and nominal(shape[axis]) >= 2 * GROUP:
+        at = open_loops(values, shape[:-1])
+        row.lower(at, values.e.const(0, int64), values.e.extent(shape[axis]), lambda x: x)
+        close_loops(values, at, shape[:-1], lanes=False)
         return
 
     def step(running: Expr, at: At) -> Expr:
-        x = values.at(node.inputs[0], at)
-        return op.combine().merge(values.e, (running,), (x,))[0]  # type: ignore[no-any-return]
+        return row.merge(running, values.at(node.inputs[0], at))
 
-    start = op.combine().identities(node.type.dtype)[0]
-    _walk(node, op.axis, start, step, targets, values)
+    _walk(node, axis, row.start, step, targets, values)
+
+
+class _Row:
+    """Running results of neighbouring elements, several at a time.
+
+    The elements of a group are merged with each other first: what the next group waits for is
+    then one operation and not one for every element.
+    """
+
+    def __init__(
+        self, node: Node, op: Cumulative, targets: tuple[Storage, ...], values: Values
+    ) -> None:
+        self.node, self.op, self.targets, self.values = node, op, targets, values
+        self.start = op.combine().identities(node.type.dtype)[0]
+
+    def merge(self, x: Expr, y: Expr) -> Expr:
+        """x, then y."""
+        return self.op.combine().merge(self.values.e, (x,), (y,))[0]  # type: ignore[no-any-return]
+
+    def lower(self, others: At, first: Expr, count: Expr, finish: Callable[[Expr], Expr]) -> None:
+        """Elements first, first + 1, ... of the row at `others`; `finish` sees each result."""
+        values, e = self.values, self.values.e
+        groups = e.over(count, GROUP)
+        running = Running(values, self.node.type.dtype, self.start)
+        g = e.index(Axis(values.name("g")))
+        values.open()
+        begin = e.add(first, e.times(g, GROUP))
+        partial = [self._element(others, begin)]
+        for k in range(1, GROUP):
+            new = self.merge(partial[-1], self._element(others, e.plus(begin, k)))
+            partial.append(values.named(self.node, new))
+        for k, value in enumerate(partial):
+            self._store(others, e.plus(begin, k), finish(self.merge(running.ref, value)))
+        running.hand_on(self.merge(running.ref, partial[-1]))
+        running.close(g, groups)
+        rest = Running(values, self.node.type.dtype, self.start)
+        done = e.times(groups, GROUP)
+        i = e.index(Axis(values.name("i")))
+        values.open()
+        place = e.add(first, e.add(done, i))
+        new = values.named(self.node, self.merge(rest.ref, self._element(others, place)))
+        rest.hand_on(new)
+        self._store(others, place, finish(self.merge(running.ref, new)))
+        rest.close(i, e.sub(count, done))
+
+    def _at(self, others: At, i: Expr) -> At:
+        return (*others[: self.op.axis], i, *others[self.op.axis :])
+
+    def _element(self, others: At, i: Expr) -> Expr:
+        return self.values.at(self.node.inputs[0], self._at(others, i))
+
+    def _store(self, others: At, i: Expr, value: Expr) -> None:
+        for storage in self.targets:
+            self.values.store(storage, self._at(others, i), value)
 
 
 def lower_recurrence(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
@@ -98,49 +157,44 @@ class Running:
         self.values.emit(Loop(i.axis, extent, SEQUENTIAL, body, (self.accumulator,)))
 
 
-class _Chunks:
+class _Chunks(_Row):
     """A long axis: what each chunk comes to; what is before each; then every element."""
 
     def __init__(
         self, node: Node, op: Cumulative, targets: tuple[Storage, ...], values: Values
     ) -> None:
-        self.node, self.op, self.targets, self.values = node, op, targets, values
+        super().__init__(node, op, targets, values)
         shape = node.type.shape
         self.size = shape[op.axis]
         self.others = (*shape[: op.axis], *shape[op.axis + 1 :])
         self.chunks: Size = ceildiv(self.size, CHUNK)
         type = TensorType(node.type.dtype, (*self.others, self.chunks))
         self.before = Storage(f"{op.name}_before", type, TEMPORARY)
-        self.start = op.combine().identities(node.type.dtype)[0]
 
-    def lower(self) -> None:
+    def lower_chunks(self) -> None:
         """Emit the three nests."""
         self._each_chunk()
         self._prefix()
         self._elements()
 
-    def merge(self, x: Expr, y: Expr) -> Expr:
-        """x, then y."""
-        return self.op.combine().merge(self.values.e, (x,), (y,))[0]  # type: ignore[no-any-return]
-
-    def _open_chunk(self) -> tuple[At, Expr, Expr, At]:
-        """Loops over rows and chunks and in a chunk; also its extent and the element's index."""
-        values, e = self.values, self.values.e
-        outside = open_loops(values, (*self.others, self.chunks))
+    def _open_chunk(self) -> tuple[At, Expr, Expr]:
+        """Loops over rows and chunks; the chunk's first element and its size."""
+        e = self.values.e
+        outside = open_loops(self.values, (*self.others, self.chunks))
         first = e.times(outside[-1], CHUNK)
         left, most = e.sub(e.extent(self.size), first), e.const(CHUNK, int64)
-        count = e.apply("select", e.apply("lt", left, most), left, most)
-        i = e.index(Axis(values.name("i")))
-        values.open()
-        axis = self.op.axis
-        at = (*outside[:axis], e.add(first, i), *outside[axis:-1])
-        return outside, count, i, at
+        return outside, first, e.apply("select", e.apply("lt", left, most), left, most)
+
+    def _close_chunk(self, outside: At) -> None:
+        close_loops(self.values, outside, (*self.others, self.chunks), lanes=False)
 
     def _each_chunk(self) -> None:
         """The chunk's result, by lanes."""
-        values = self.values
-        outside, count, i, at = self._open_chunk()
-        x = values.at(self.node.inputs[0], at)
+        values, e = self.values, self.values.e
+        outside, first, count = self._open_chunk()
+        i = e.index(Axis(values.name("i")))
+        values.open()
+        x = self._element(outside[:-1], e.add(first, i))
         ref = Ref(x.dtype, values.name("chunk"))
         accumulator = Accumulator(self.op.combine(), (ref,))
         values.emit(Accumulate(accumulator, (x,)))
@@ -149,7 +203,7 @@ class _Chunks:
         assert isinstance(i, Index)
         values.emit(Loop(i.axis, count, SEQUENTIAL, body, (accumulator,), lanes=lanes))
         values.store(self.before, outside, ref)
-        close_loops(values, outside, (*self.others, self.chunks), lanes=False)
+        self._close_chunk(outside)
 
     def _prefix(self) -> None:
         """The running result of the chunks before each."""
@@ -167,14 +221,7 @@ class _Chunks:
 
     def _elements(self) -> None:
         """The running result in the chunk, after what is before it."""
-        values = self.values
-        outside, count, i, at = self._open_chunk()
-        running = Running(values, self.node.type.dtype, self.start)
-        x = values.at(self.node.inputs[0], at)
-        new = values.named(self.node, self.merge(running.ref, x))
-        running.hand_on(new)
-        whole = self.merge(load(values, self.before, outside), new)
-        for storage in self.targets:
-            values.store(storage, at, whole)
-        running.close(i, count)
-        close_loops(values, outside, (*self.others, self.chunks), lanes=False)
+        outside, first, count = self._open_chunk()
+        before = self.values.named(self.node, load(self.values, self.before, outside))
+        self.lower(outside[:-1], first, count, lambda x: self.merge(before, x))
+        self._close_chunk(outside)
