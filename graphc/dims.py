@@ -190,7 +190,26 @@ def floordiv(a: Size, b: Size) -> Size:
     if isinstance(a, int) and isinstance(b, int):
         return a // b
     exact = divide_exactly(a, b)
-    return exact if exact is not None else _make({(FloorDiv(a, b),): 1})
+    if exact is not None:
+        return exact
+    if isinstance(b, int) and b > 0:
+        return _split_floordiv(a, b)
+    return _make({(FloorDiv(a, b),): 1})
+
+
+def _split_floordiv(a: Size, b: int) -> Size:
+    """a // b with the multiples of b taken out; a quotient of a quotient is one quotient."""
+    whole = {monomial: c for monomial, c in _terms(a) if monomial and c % b == 0}
+    if whole:
+        quotient = _make({monomial: c // b for monomial, c in whole.items()})
+        return quotient + floordiv(a - _make(whole), b)
+    if len(_terms(a)) == 1:
+        ((monomial, c),) = _terms(a)
+        inner = monomial[0] if len(monomial) == 1 and c == 1 else None
+        by = inner.denominator if isinstance(inner, FloorDiv) else 0
+        if isinstance(inner, FloorDiv) and isinstance(by, int) and by > 0:
+            return floordiv(inner.numerator, by * b)
+    return _make({(FloorDiv(a, b),): 1})
 
 
 def ceildiv(a: Size, b: int) -> Size:
