@@ -213,6 +213,14 @@ class Tensor:
     def __getitem__(self, key: Any) -> Tensor:
         return _functions().getitem(self, key)
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        name = self.node.name or self.node.op.name
+        raise ArgumentError(
+            f"{name} {self.type} cannot be assigned to: tensors are immutable",
+            operands=graphs.describe((self.node,)),
+            hint="y = x.at[key].set(value) is x with other elements there",
+        )
+
     # -- methods ---------------------------------------------------------------------
 
     @property

@@ -140,11 +140,11 @@ class Backward:
             if lost is None and self._loses(node, users):
                 lost = node
         if users.isdisjoint(self.roots):
-            text = f"the loss does not depend on {name}"
+            text = f"grad: the loss does not depend on {name}"
         elif lost is None:
-            text = f"no gradient reaches {name}"
+            text = f"grad: no gradient reaches {name}"
         else:
-            text = f"the loss depends on {name} only through {lost.op.name}, which has no gradient"
+            text = f"grad: the loss depends on {name} only through {lost.op.name}, which has no gradient"
         operands = graphs.describe((x.node,))
         if lost is not None:
             operands += (("lost at", f"{lost.name or lost.op.name} {lost.type}", lost.origin),)

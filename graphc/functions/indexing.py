@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from graphc.functions.operands import Sizes, cast, expand, fail, is_weak, one_ax
 from graphc.functions.shapes import expand_dims, permute_dims, reshape
 from graphc.ops.elementwise_logic import Equal
 from graphc.ops.gather import Guard, ScatterAdd, Take
+from graphc.ops.leaf import Constant
 from graphc.ops.view import Slice, shape_text
+from graphc.symbols import check_shape
 from graphc.tensor import Tensor, lift, lift_op
 from graphc.types import int32, int64
 
@@ -90,12 +93,11 @@ def one_hot(indices: Any, n: Size, dtype: Any = "float32") -> Tensor:
     """
     index = integers("one_hot", indices)
     index = index if index.dtype == int32 else cast(index, int64)
-    if not isinstance(n, Poly):
-        limit: Any = n
-    else:
-        limit = lift_size(n, index)
+    (n,) = check_shape("one_hot", n, dims=True)
+    limit: Any = lift_size(n, index) if isinstance(n, Poly) else n
     inside = (index >= 0) & (index < limit)
-    index = lift_op(Guard(f"one_hot: an index is not from 0 to {n - 1}"), index, inside)
+    last = f"{n} - 1" if isinstance(n, Poly) else n - 1
+    index = lift_op(Guard(f"one_hot: an index is not from 0 to {last}"), index, inside)
     shape = (*index.shape, n)
     places = iota(shape, len(shape) - 1, index.dtype)
     hot = lift_op(Equal(), expand(expand_dims(index, -1), shape), places)
@@ -158,7 +160,31 @@ def spelled_out(x: Tensor, key: Any) -> list[Any]:
         fail(ArgumentError, "index: `...` may stand once", (x,))
     place = dots[0] if dots else len(parts)
     missing: list[Any] = [slice(None)] * (x.ndim - used)
-    return parts[:place] + missing + parts[place + 1 :]
+    return unmasked(x, parts[:place] + missing + parts[place + 1 :])
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """The positions along one axis at which a bool array is true, and its size there."""
+
+    positions: Tensor
+    size: int
+
+
+def unmasked(x: Tensor, parts: list[Any]) -> list[Any]:
+    """The parts with the positions of masks, whose sizes must be those of their axes."""
+    axis, result = 0, []
+    for part in parts:
+        if isinstance(part, Masked) and x.shape[axis] != part.size:
+            fail(
+                ShapeError,
+                f"index: the mask has {part.size} elements for axis {axis} of {x.type},"
+                f" which has size {x.shape[axis]}",
+                (x,),
+            )
+        result.append(part.positions if isinstance(part, Masked) else part)
+        axis += part is not None
+    return result
 
 
 def known_index(x: Tensor, part: Any) -> list[Any]:
@@ -169,6 +195,9 @@ def known_index(x: Tensor, part: Any) -> list[Any]:
         return [int(part)]
     if isinstance(part, (list, np.ndarray)):
         return known_array(x, np.asarray(part))
+    mask = isinstance(part, Tensor) and part.dtype.kind == "b"
+    if mask and isinstance(part.node.op, Constant):
+        return known_array(x, part.node.op.value)
     if not isinstance(part, (Poly, Tensor)):
         wanted = "ints, slices, None, `...` and integer tensors"
         fail(ArgumentError, f"index: takes {wanted}, got {part!r}", (x,))
@@ -183,7 +212,8 @@ def known_index(x: Tensor, part: Any) -> list[Any]:
 def known_array(x: Tensor, array: Any) -> list[Any]:
     """A numpy array of integers, or of bool: the positions that are true."""
     if array.dtype == bool:
-        return [lift(i.astype(np.int32)) for i in np.nonzero(array)]
+        places = zip(np.nonzero(array), array.shape)
+        return [Masked(lift(i.astype(np.int32)), size) for i, size in places]
     if array.dtype.kind not in "iu" and array.size:
         fail(DTypeError, f"index: must be integers, got {array.dtype}", (x,))
     return [lift(array.astype(np.int64 if array.dtype.itemsize == 8 else np.int32))]

@@ -99,6 +99,7 @@ def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) 
     `before` are operands that stand before these, for messages.
     """
     kinds = [plain(v) for v in values]
+    check_operands(name, kinds)
     strong = [lift(v) for v, k in zip(values, kinds) if not is_weak(k)]
     dtype = strong[0].dtype if strong else None
     for i, other in enumerate(strong):
@@ -121,6 +122,19 @@ def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) 
     ]
 
 
+def check_operands(name: str, values: Sequence[Any]) -> None:
+    """Raise unless all are tensors, or numbers and arrays of dtypes that tensors have."""
+    for i, value in enumerate(values):
+        if isinstance(value, (Tensor, int, float)):
+            continue
+        dtype = np.asarray(value).dtype
+        if find_dtype(dtype) is None:
+            others = [v for v in values if isinstance(v, Tensor)]
+            kind = "" if dtype.kind == "O" else f" (dtype {dtype})"
+            text = f"{name}: cannot make a tensor of {value!r:.60}{kind} (input {i})"
+            fail(DTypeError, text, others)
+
+
 def mixed(name: str, tensors: Sequence[Tensor], dtype: DType, i: int) -> NoReturn:
     """Complain about dtypes that have no common one."""
     other = tensors[i].dtype
@@ -138,6 +152,7 @@ def floating(name: str, x: Any) -> Tensor:
     """A float tensor; Python ints become float32, integer tensors are refused."""
     if is_weak(x):
         return lift(float(x), float32)
+    check_operands(name, (x,))
     tensor = lift(x)
     if not tensor.dtype.is_float:
         fail(

@@ -90,9 +90,9 @@ def check_inner(a: Tensor, b: Tensor) -> None:
         return
     hint = None
     if b.ndim > 1 and b.shape[-1] == k:
-        hint = "transpose(input 1) would fit: y.mT"
+        hint = f"transpose(input 1) would fit: {b.name or 'y'}.mT"
     elif a.ndim > 1 and a.shape[-2] == other:
-        hint = "transpose(input 0) would fit: x.mT"
+        hint = f"transpose(input 0) would fit: {a.name or 'x'}.mT"
     fail(
         ShapeError,
         f"matmul: inner sizes differ: {k} (axis {a.ndim - 1} of input 0) vs"

@@ -255,8 +255,12 @@ CASES += [
     (lambda: fn.arange(0, 3, 0), errors.ArgumentError, "arange: the step must not be 0", (), None),
     (lambda: fn.linspace(0, 1, -1), errors.ArgumentError,
      "linspace: the number of values is 0 or more, got -1", (), None),
-    (lambda: X + "a", errors.DTypeError, "cannot make a tensor of str with dtype <U1", (), None),
-    (lambda: X + None, errors.DTypeError, "cannot make a tensor of NoneType", (), None),
+    (lambda: X + "a", errors.DTypeError,
+     "add: cannot make a tensor of 'a' (dtype <U1) (input 1)", ("x",), None),
+    (lambda: X + None, errors.DTypeError,
+     "add: cannot make a tensor of None (input 1)", ("x",), None),
+    (lambda: 1j * X, errors.DTypeError,
+     "multiply: cannot make a tensor of 1j (dtype complex128) (input 0)", ("x",), None),
 ]  # fmt: skip
 
 
@@ -290,7 +294,7 @@ def test_the_whole_text() -> None:
         f"  input 0   x f32[64,784]            test_ops.py:{line + 1}",
         f"  input 1   w1 f32[10,784]           test_ops.py:{line + 2}",
         f"  at        h = x @ w  # noqa: F841  test_ops.py:{line + 4}",
-        "  hint      transpose(input 1) would fit: y.mT",
+        "  hint      transpose(input 1) would fit: w1.mT",
     ]
 
 
