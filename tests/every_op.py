@@ -187,25 +187,34 @@ def sliced(op: ops.Slice, x: Array) -> Array:
 
 
 def meetings(op: ops.Slide | ops.SlideBack, inputs: Any, outputs: Any) -> list[Any]:
-    """For each window a tensor over input, output and tap that is 1 where the tap meets."""
+    """For each window a tensor that is 1 where input, meeting, output and tap go together."""
     terms: list[Any] = []
     for number, w in enumerate(op.windows):
-        shape = inputs[w.input], outputs[w.output], inputs[w.tap]
-        i, o, t = np.indices(shape)
-        found = (i == w.stride * o + w.dilation * t - w.before) * 1
-        terms += [found, [w.input, 10 + number, w.tap]]
+        shape = inputs[w.input], inputs[w.tap], outputs[w.output], outputs[w.tap]
+        i, u, o, t = np.indices(shape)
+        met = i == w.stride * o + w.dilation * t - w.before
+        terms += [(met & (u == t // step_of(w))) * 1]
+        terms += [[w.input, w.tap, 10 + number, 20 + number]]
     return terms
+
+
+def step_of(w: ops.Window) -> int:
+    """The least number of taps further on at which another output meets the same input."""
+    return next(k for k in range(1, w.stride + 1) if k * w.dilation % w.stride == 0)
 
 
 def slid(op: ops.Slide | ops.SlideBack, x: Array) -> Array:
     """One product with what meets."""
     shape = list(x.shape)
-    for w, size in zip(op.windows, op.sizes):
-        shape[w.input] = size  # type: ignore[call-overload]
     labels = list(range(x.ndim))
     shown = list(labels)
-    for number, w in enumerate(op.windows):
-        shown[w.output] = 10 + number
+    for number, (w, size) in enumerate(zip(op.windows, op.sizes)):
+        shape[w.input] = size  # type: ignore[call-overload]
+        if isinstance(op, ops.Slide):
+            shape[w.tap] = op.taps[number]
+        else:
+            shape[w.tap] = -(-shape[w.tap] // step_of(w))
+        shown[w.output], shown[w.tap] = 10 + number, 20 + number
     if isinstance(op, ops.Slide):
         return np.einsum(x, labels, *meetings(op, x.shape, shape), shown)
     return np.einsum(x, shown, *meetings(op, shape, x.shape), labels)

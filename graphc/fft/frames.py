@@ -14,8 +14,8 @@ from graphc.fft.transforms import irfft, known_size, real, rfft, value
 from graphc.functions.operands import all_axes, fail, to_dtype
 from graphc.functions.shapes import part
 from graphc.ops.base import Array
-from graphc.ops.window import Slide, Window
-from graphc.tensor import Tensor, lift, lift_op
+from graphc.ops.window import Window, seen_through
+from graphc.tensor import Tensor, lift
 
 FEW = 16  # blocks of a frame up to which frames are put together from blocks
 
@@ -173,9 +173,8 @@ def framed(x: Tensor, frame: int, hop: int) -> Tensor:
 
 def _seen_frames(x: Tensor, frame: int, hop: int, count: Size) -> Tensor:
     """Frames as what a sliding window sees."""
-    wide = fn.broadcast_to(fn.expand_dims(x, axis=-1), (*x.shape, frame))
     axis = x.ndim - 1
-    return lift_op(Slide((Window(axis, axis, axis + 1, hop),), (count,)), wide)
+    return seen_through(x, (Window(axis, axis, axis + 1, hop),), (count,), (frame,))
 
 
 def overlapped(frames: Tensor, hop: int) -> Tensor:

@@ -39,10 +39,39 @@ def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]
             stored.add(node)
         elif outside:
             limit = STAGED if any(isinstance(r.op, Contract) for r in outside) else CHEAP
-            again = _is_cheap(node, stored, grouping, limit)
-            again = again and not any(_needs_bytes(r, node) for r in outside)
-            (inlined if again else stored).add(node)
+            if any(_needs_bytes(r, node) for r in outside):
+                stored.add(node)
+            elif _is_cheap(node, stored, grouping, limit):
+                inlined.add(node)
+            else:
+                _keep_less(node, limit, grouping, stored, inlined)
     return stored, inlined
+
+
+def _keep_less(
+    node: Node, limit: int, grouping: Grouping, stored: set[Node], inlined: set[Node]
+) -> None:
+    """Store what a value expands by a few flops, if that is half of its bytes, else the value."""
+    flops, again, kept = 0, {node: None}, dict[Node, None]()
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if not isinstance(n.op, Elementwise) or not n.op.pure:
+            flops = limit + 1
+            break
+        flops += n.op.cost
+        for base in dict.fromkeys(base_of(i) for i in n.inputs):
+            whole = nominal(base.type.size) == nominal(node.type.size)
+            if whole and base in grouping.group_of and base not in stored | inlined:
+                stack += [] if base in again else [base]
+                again[base] = None
+            else:
+                kept[base] = None
+    if flops > limit or 2 * sum(nominal(n.type.nbytes) for n in kept) > nominal(node.type.nbytes):
+        stored.add(node)
+        return
+    inlined.update(again)
+    stored.update(n for n in kept if n in grouping.group_of and n not in inlined)
 
 
 def _needs_bytes(reader: Node, node: Node) -> bool:

@@ -24,7 +24,7 @@ from graphc.nn.windows import (
     spatial_axes,
 )  # fmt: skip
 from graphc.ops.reduce import FirstMax, Sum
-from graphc.ops.window import Slide, Window
+from graphc.ops.window import Window, seen_through
 from graphc.tensor import Tensor, lift, lift_op, literal
 from graphc.types import DType, bool_
 
@@ -221,11 +221,8 @@ def slide(
     x: Tensor, axes: Sequence[int], slides: Sequence[Sliding], outputs: Sequence[Size]
 ) -> Tensor:
     """x seen through windows along axes; new last axes hold the taps."""
-    ndim = x.ndim
-    taps = tuple(s.size for s in slides)
-    spread = fn.broadcast_to(fn.reshape(x, (*x.shape, *(1 for _ in taps))), (*x.shape, *taps))
     windows = tuple(
-        Window(axis, axis, ndim + i, s.stride, s.dilation, s.before)
+        Window(axis, axis, x.ndim + i, s.stride, s.dilation, s.before)
         for i, (axis, s) in enumerate(zip(axes, slides))
     )
-    return lift_op(Slide(windows, tuple(outputs)), spread)
+    return seen_through(x, windows, tuple(outputs), tuple(s.size for s in slides))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,15 @@ class Window:
         """The three labels."""
         return self.input, self.output, self.tap
 
+    @property
+    def step(self) -> int:
+        """The distance of the taps that meet one input at different outputs."""
+        return self.stride // gcd(self.stride, self.dilation)
+
+    def meetings(self, taps: int) -> int:
+        """How many of the taps may meet one input."""
+        return -(-taps // self.step)
+
     def outputs(self, tap: int, inputs: int, outputs: int) -> range:
         """The outputs for which the input that a tap meets exists."""
         start = self.dilation * tap - self.before
@@ -52,19 +62,28 @@ class Window:
 
 @dataclass(frozen=True)
 class Slide(View):
-    """result[..., o, ..., t] = x[..., stride * o + dilation * t - before, ..., t]; 0 outside.
+    """result[..., o, ..., t] = x[..., stride * o + dilation * t - before, ..., t // step].
 
-    The labels of the windows are axes: the one that becomes outputs, and that of the taps, of
-    which x has one per window. `sizes` are the numbers of outputs.
+    0 where there is no such input. The labels of the windows are axes: the one that becomes
+    outputs, and that of the `taps`. Of the taps that meet one input at different outputs, only
+    every `step`-th is of interest, so x has as many entries along the axis of the taps as meet
+    one input; broadcast along it, x is what the windows see. `sizes` are the numbers of outputs.
     """
 
     name = "slide"
     windows: tuple[Window, ...]
     sizes: Sizes
+    taps: tuple[int, ...]
 
     def infer(self, x: TensorType) -> TensorType:
-        """Outputs in place of inputs."""
-        return x.with_shape(replaced("slide", x, self.windows, self.sizes))
+        """Outputs in place of inputs, taps in place of meetings."""
+        for window, taps in zip(self.windows, self.taps):
+            if x.shape[window.tap] != window.meetings(taps):
+                raise ShapeError(
+                    f"slide: {window.meetings(taps)} of {taps} taps meet one input, not"
+                    f" {x.shape[window.tap]} (axis {window.tap} of {x}, input 0)"
+                )
+        return x.with_shape(replaced(x.shape, self.windows, self.sizes, self.taps))
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """Every element back to where it was seen."""
@@ -75,7 +94,8 @@ class Slide(View):
 
     def evaluate(self, x: Array) -> Array:
         """Strided slices, one assignment for each tap."""
-        result = np.zeros(concrete_shape(x, self.windows, self.sizes), x.dtype)
+        shape = replaced(x.shape, self.windows, self.sizes, self.taps)
+        result = np.zeros(tuple(map(int, shape)), x.dtype)  # type: ignore[arg-type]
         for seen, shown in slices(self.windows, x.shape, result.shape):
             result[shown] = x[seen]
         return result
@@ -91,6 +111,7 @@ class Slide(View):
             place = guarded(terms, -w.before, source.shape[w.input], extents)
             moved = e.add(e.times(at[w.output], w.stride), e.times(at[w.tap], w.dilation))
             index[w.input] = moved = e.plus(moved, -w.before)
+            index[w.tap] = e.over(at[w.tap], w.step)
             if place.size is not None:
                 inside += [e.le(e.const(0, int64), moved), e.lt(moved, e.extent(place.size))]
         return tuple(index), all_of(inside)
@@ -98,17 +119,20 @@ class Slide(View):
     @classmethod
     def samples(cls) -> Samples:
         """Strides, dilation, windows that reach outside, nothing."""
-        return tuple(
-            (cls(windows, outputs), (TensorType(float32, inputs),))
-            for windows, inputs, outputs in _sample_windows()
-        )
+        found = []
+        for windows, inputs, outputs, taps in _sample_windows():
+            met = tuple(w.meetings(t) for w, t in zip(windows, taps))
+            shape = replaced((*inputs, *met), windows, tuple(inputs[w.input] for w in windows), met)
+            found.append((cls(windows, outputs, taps), (TensorType(float32, shape),)))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
 class SlideBack(View):
-    """result[..., i, ..., t] = x[..., o, ..., t] where i = stride * o + dilation * t - before.
+    """result[..., i, ..., u] = x[..., o, ..., t] where i = stride * o + dilation * t - before.
 
-    0 where there is no such o. The transpose of `Slide`; `sizes` are the numbers of inputs.
+    t is the u-th of the taps that meet i; 0 where there is no such output. The transpose of
+    `Slide`; `sizes` are the numbers of inputs.
     """
 
     name = "slide_back"
@@ -116,19 +140,24 @@ class SlideBack(View):
     sizes: Sizes
 
     def infer(self, x: TensorType) -> TensorType:
-        """Inputs in place of outputs."""
-        return x.with_shape(replaced("slide_back", x, self.windows, self.sizes))
+        """Inputs in place of outputs, meetings in place of taps."""
+        return x.with_shape(replaced(x.shape, self.windows, self.sizes, self._meetings(x.shape)))
+
+    def _meetings(self, shape: Sizes) -> tuple[int, ...]:
+        return tuple(w.meetings(int(shape[w.tap])) for w in self.windows)  # type: ignore[arg-type]
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """What the windows see."""
         from graphc.tensor import lift_op
 
         sizes = tuple(x.shape[w.output] for w in self.windows)
-        return (lift_op(Slide(self.windows, sizes), dy),)
+        taps = tuple(int(x.shape[w.tap]) for w in self.windows)  # type: ignore[arg-type]
+        return (lift_op(Slide(self.windows, sizes, taps), dy),)
 
     def evaluate(self, x: Array) -> Array:
         """Strided slices, one assignment for each tap."""
-        result = np.zeros(concrete_shape(x, self.windows, self.sizes), x.dtype)
+        shape = replaced(x.shape, self.windows, self.sizes, self._meetings(x.shape))
+        result = np.zeros(tuple(map(int, shape)), x.dtype)  # type: ignore[arg-type]
         for seen, shown in slices(self.windows, result.shape, x.shape):
             result[seen] = x[shown]
         return result
@@ -136,71 +165,88 @@ class SlideBack(View):
     def source_index(
         self, e: ExprEmitter, at: Indices, source: TensorType, out: TensorType
     ) -> tuple[Indices, Expr | None]:
-        """(i + before - dilation * t) / stride, where that is whole and inside."""
+        """The tap by what remains of the position, then the output."""
         index, inside, zero = list(at), [], e.const(0, int64)
         for w in self.windows:
-            moved = e.sub(e.plus(at[w.input], w.before), e.times(at[w.tap], w.dilation))
-            inside.append(e.le(zero, moved))
-            if w.stride != 1:
-                inside.append(e.eq(e.modulo(moved, w.stride), zero))
-                moved = e.over(moved, w.stride)
-            inside.append(e.lt(moved, e.extent(source.shape[w.output])))
-            index[w.output] = moved
+            taps, common = source.shape[w.tap], w.stride // w.step
+            moved = e.plus(at[w.input], w.before)
+            if common != 1:
+                inside.append(e.eq(e.modulo(moved, common), zero))
+            whole, first = e.over(moved, common), e.const(0, int64)
+            if w.step != 1:
+                inverse = pow(w.dilation // common, -1, w.step)
+                first = e.modulo(e.times(whole, inverse), w.step)
+            tap = e.add(e.times(at[w.tap], w.step), first)
+            left = e.sub(whole, e.times(tap, w.dilation // common))
+            inside.append(e.le(zero, left))
+            index[w.output], index[w.tap] = e.over(left, w.step), tap
+            inside.append(e.lt(index[w.output], e.extent(source.shape[w.output])))
+            if not isinstance(taps, int) or taps % w.step:
+                inside.append(e.lt(tap, e.extent(taps)))
         return tuple(index), all_of(inside)
 
     @classmethod
     def samples(cls) -> Samples:
         """The transposes of the samples of `Slide`."""
         found = []
-        for windows, inputs, outputs in _sample_windows():
-            shown = replaced("slide", TensorType(float32, inputs), windows, outputs)
+        for windows, inputs, outputs, taps in _sample_windows():
+            shape = replaced((*inputs, *taps), windows, outputs, taps)
             sizes = tuple(inputs[w.input] for w in windows)
-            found.append((cls(windows, sizes), (TensorType(float32, shown),)))
+            found.append((cls(windows, sizes), (TensorType(float32, shape),)))
         return tuple(found)
+
+
+def seen_through(
+    x: Tensor, windows: tuple[Window, ...], sizes: Sizes, taps: tuple[int, ...]
+) -> Tensor:
+    """What windows see of x: outputs in place of inputs, the taps as new last axes."""
+    from graphc.functions import broadcast_to, reshape
+    from graphc.tensor import lift_op
+
+    met = tuple(w.meetings(t) for w, t in zip(windows, taps))
+    single = reshape(x, (*x.shape, *(1 for _ in met)))
+    return lift_op(Slide(windows, sizes, taps), broadcast_to(single, (*x.shape, *met)))
 
 
 # ------------------------------------------------------------------------ helpers
 
 
-def replaced(name: str, x: TensorType, windows: tuple[Window, ...], sizes: Sizes) -> Sizes:
-    """The shape of x with other sizes along the axes that slide."""
-    shape = list(x.shape)
-    for w, size in zip(windows, sizes):
-        if isinstance(size, int) and size < 0:
-            raise ShapeError(f"{name}: {size} positions along axis {w.input} of {x} (input 0)")
-        shape[w.input] = size
-    return tuple(shape)
-
-
-def concrete_shape(x: Array, windows: tuple[Window, ...], sizes: Sizes) -> tuple[int, ...]:
-    """The same as integers."""
-    shape = list(x.shape)
-    for w, size in zip(windows, sizes):
-        shape[w.input] = int(size)  # type: ignore[arg-type]
-    return tuple(shape)
+def replaced(
+    shape: Sizes, windows: tuple[Window, ...], sizes: Sizes, taps: tuple[int, ...]
+) -> Sizes:
+    """A shape with other sizes along the axes that slide and those of the taps."""
+    new = list(shape)
+    for w, size, tap in zip(windows, sizes, taps):
+        new[w.input], new[w.tap] = size, tap
+    return tuple(new)
 
 
 def slices(
     windows: tuple[Window, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]
 ) -> Iterator[tuple[Any, Any]]:
     """For each choice of taps, the key of what is seen and that of where it is shown."""
-    for taps in itertools.product(*(range(inputs[w.tap]) for w in windows)):
+    for taps in itertools.product(*(range(outputs[w.tap]) for w in windows)):
         seen: list[Any] = [slice(None)] * len(inputs)
         shown = list(seen)
         for w, tap in zip(windows, taps):
             some = w.outputs(tap, inputs[w.input], outputs[w.output])
             seen[w.input], shown[w.output] = w.inputs(tap, some), slice(some.start, some.stop)
-            seen[w.tap] = shown[w.tap] = tap
+            seen[w.tap], shown[w.tap] = tap // w.step, tap
         yield tuple(seen), tuple(shown)
 
 
-def _sample_windows() -> Iterator[tuple[tuple[Window, ...], tuple[int, ...], tuple[int, ...]]]:
-    """Windows, the shape of the input with its taps, the numbers of outputs."""
-    yield (Window(1, 1, 3, 1, 1, 0),), (2, 7, 3, 3), (5,)
-    yield (Window(1, 1, 3, 2, 1, 1),), (2, 7, 3, 3), (4,)
-    yield (Window(0, 0, 1, 2, 3, 2),), (5, 2), (4,)
-    yield (Window(0, 0, 1, 5, 1, 0),), (11, 2), (3,)
-    yield (Window(0, 0, 1, 1, 1, 3),), (1, 4), (4,)
-    yield (Window(1, 1, 4, 2, 1, 0), Window(2, 2, 5, 1, 2, 1)), (2, 6, 5, 3, 2, 3), (3, 3)
-    yield (Window(0, 0, 1, 1, 1, 1),), (0, 3), (1,)
-    yield (Window(0, 0, 1, 1, 1, 0),), (3, 2), (0,)
+Shape = tuple[int, ...]
+
+
+def _sample_windows() -> Iterator[tuple[tuple[Window, ...], Shape, Shape, Shape]]:
+    """Windows, the shape of the input, the numbers of outputs and of taps."""
+    yield (Window(1, 1, 3, 1, 1, 0),), (2, 7, 3), (5,), (3,)
+    yield (Window(1, 1, 3, 2, 1, 1),), (2, 7, 3), (4,), (3,)
+    yield (Window(0, 0, 1, 2, 3, 2),), (5,), (4,), (2,)
+    yield (Window(0, 0, 1, 4, 6, 3),), (15,), (4,), (3,)
+    yield (Window(0, 0, 1, 3, 2, 1),), (9,), (4,), (5,)
+    yield (Window(0, 0, 1, 5, 1, 0),), (11,), (3,), (2,)
+    yield (Window(0, 0, 1, 1, 1, 3),), (1,), (4,), (4,)
+    yield (Window(1, 1, 4, 2, 1, 0), Window(2, 2, 5, 1, 2, 1)), (2, 6, 5, 3), (3, 3), (2, 3)
+    yield (Window(0, 0, 1, 1, 1, 1),), (0,), (1,), (3,)
+    yield (Window(0, 0, 1, 1, 1, 0),), (3,), (0,), (2,)
