@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from graphc.dims import Size
-from graphc.loops.ir import Apply, Axis, Buffer, Const, Expr, Index, Load
+from graphc.loops.ir import Apply, Axis, Buffer, Const, Expr, Index, Load, all_of
 from graphc.types import DType, int64
 from graphc_llvm.contract_box import Box, Reach
 from graphc_llvm.contract_index import (
@@ -64,10 +64,7 @@ def _keys(value: Expr, fixed: frozenset[Axis]) -> tuple[Key, ...] | None:
     """The linear forms in which axes occur, in order; None unless each axis is in only one."""
     found: dict[Key, None] = {}
     for part in _positions(value):
-        form = affine(part)
-        if form.others:
-            return None
-        key = _key(form, fixed)
+        key = _key(affine(part), fixed)
         if key is None:
             return None
         if key:
@@ -88,24 +85,22 @@ def _key(form: Affine, fixed: frozenset[Axis]) -> Key | None:
 
 
 def _positions(value: Expr) -> list[Expr]:
-    """The largest int64 expressions that a value is made of, those of indices first."""
+    """The largest sums of axes that a value is made of, those of indices first."""
     found: dict[Expr, None] = {}
-    later: list[Expr] = []
-    waiting, seen = [value], set()
+    waiting, later, seen = [value], list[Expr](), set[Expr]()
     while waiting:
         current = waiting.pop(0)
-        if current in seen:
-            continue
-        seen.add(current)
-        if current.dtype == int64 and not isinstance(current, Load):
-            found[current] = None
-        elif isinstance(current, Load):
-            found.update(dict.fromkeys(current.index))
-            later += [] if current.where is None else [current.where]
-        elif isinstance(current, Apply):
-            # conditions come last: indices tell the order of memory
-            (later if current.dtype.kind == "b" else waiting).extend(current.args)
-        if not waiting and later:
+        if current not in seen:
+            seen.add(current)
+            if current.dtype == int64 and not affine(current).others:
+                found[current] = None
+            elif isinstance(current, Load):
+                waiting[:0] = current.index
+                later += [] if current.where is None else [current.where]
+            elif isinstance(current, Apply):
+                # conditions come last: indices tell the order of memory
+                (later if current.dtype.kind == "b" else waiting).extend(current.args)
+        if not waiting:
             waiting, later = later, []
     return list(found)
 
@@ -151,26 +146,33 @@ def _finished(
     sizes: Mapping[Axis, Size],
     dtype: DType,
 ) -> Box:
-    """Take the conditions of the padding out of the value."""
-    bare, terms = _without_guard(value)
-    valid = _valid(terms, {reach.position: reach for reach in reaches})
-    if valid is not None:
-        value = bare
-        reaches = tuple(replace(r, valid=valid.get(r.position)) for r in reaches)
+    """Take what the conditions say about positions out of the value."""
+    extents = {reach.position: reach.extent for reach in reaches}
+    valid: dict[Axis, tuple[Size, Size]] = {}
+    held: set[Expr] = set()
+    for term in _guards(value):
+        bound = _bound(term)
+        if bound is not None and bound[0] in extents:
+            held.add(term)
+            axis, from_below, limit = bound
+            first, end = valid.get(axis, (0, extents[axis]))
+            if from_below:
+                valid[axis] = _largest(first, limit), end
+            else:
+                valid[axis] = first, _smallest(end, limit)
+    reaches = tuple(replace(r, valid=valid.get(r.position)) for r in reaches)
     buffer = Buffer("box", dtype, tuple(reach.extent for reach in reaches))
-    return Box(buffer, value, reaches, sizes)
+    return Box(buffer, _unguarded(value, held), reaches, sizes)
 
 
-def _without_guard(value: Expr) -> tuple[Expr, tuple[Expr, ...]]:
-    """The value, and the conditions outside of which it is 0."""
+def _guards(value: Expr) -> tuple[Expr, ...]:
+    """The conditions outside of which a value is 0."""
     match value:
         case Load(where=Apply() as where):
-            terms = _terms(where)
-        case Apply(function="select", args=(condition, inner, Const(value=0))):
-            terms, value = _terms(condition), inner
-        case _:
-            return value, ()
-    return _Unguarded(terms)(value), terms
+            return _terms(where)
+        case Apply(function="select", args=(condition, _, Const(value=0))):
+            return _terms(condition)
+    return ()
 
 
 def _terms(condition: Expr) -> tuple[Expr, ...]:
@@ -179,46 +181,50 @@ def _terms(condition: Expr) -> tuple[Expr, ...]:
     return (condition,)
 
 
+def _unguarded(value: Expr, held: set[Expr]) -> Expr:
+    """The value where these conditions hold."""
+    change = _Unguarded(held)
+    match value:
+        case Apply(function="select", args=(condition, inner, Const(value=0) as zero)):
+            left = [term for term in _terms(condition) if term not in held]
+            rest = all_of(left)
+            moved = change(inner)
+            return moved if rest is None else Apply(value.dtype, "select", (rest, moved, zero))
+    return change(value)
+
+
 class _Unguarded(Substitution):
     """Loads without the conditions that are known to hold."""
 
-    def __init__(self, terms: tuple[Expr, ...]) -> None:
+    def __init__(self, held: set[Expr]) -> None:
         super().__init__()
-        self.terms = set(terms)
+        self.held = held
 
     def _rewrite(self, expr: Expr) -> Expr:
         if isinstance(expr, Load) and expr.where is not None:
-            left = [term for term in _terms(expr.where) if term not in self.terms]
-            if not left:
-                return Load(expr.dtype, *self.access(expr.buffer, expr.index))
+            left = [term for term in _terms(expr.where) if term not in self.held]
+            buffer, at = self.access(expr.buffer, expr.index)
+            return Load(expr.dtype, buffer, at, all_of(left))
         return super()._rewrite(expr)
 
 
-def _valid(
-    terms: tuple[Expr, ...], reaches: Mapping[Axis, Reach]
-) -> dict[Axis, tuple[Size, Size]] | None:
-    """The positions that conditions leave; None if one is of another kind."""
-    found: dict[Axis, tuple[Size, Size]] = {}
-    for term in terms:
-        match term:
-            case Apply(function="le", args=(x, y)):
-                form = affine(y) + affine(x).scaled(-1)
-            case Apply(function="lt", args=(x, y)):
-                form = affine(y) + affine(x).scaled(-1) + Affine(-1)
-            case _:
-                return None
-        if form.others or len(form.axes) != 1:
+def _bound(term: Expr) -> tuple[Axis, bool, Size] | None:
+    """An axis with the first position (true) or the end (false) that a condition leaves."""
+    match term:
+        case Apply(function="le", args=(x, y)):
+            form = affine(y) + affine(x).scaled(-1)
+        case Apply(function="lt", args=(x, y)):
+            form = affine(y) + affine(x).scaled(-1) + Affine(-1)
+        case _:
             return None
-        ((axis, coefficient),) = form.axes.items()
-        if axis not in reaches or coefficient not in (1, -1):
-            return None
-        first, end = found.get(axis, (0, reaches[axis].extent))
-        if coefficient == 1:  # position + constant >= 0
-            first = _largest(first, -1 * form.constant)
-        else:
-            end = _smallest(end, form.constant + 1)
-        found[axis] = first, end
-    return found
+    if form.others or len(form.axes) != 1:
+        return None
+    ((axis, coefficient),) = form.axes.items()  # coefficient * position + constant >= 0
+    if coefficient not in (1, -1):
+        return None
+    return (
+        (axis, True, -1 * form.constant) if coefficient == 1 else (axis, False, form.constant + 1)
+    )
 
 
 def _largest(x: Size, y: Size) -> Size:

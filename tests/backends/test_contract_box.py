@@ -15,6 +15,7 @@ from native import Native
 import graphc as gx
 from graphc.fusion.fuse import fuse
 from graphc.loops.ir import Kernel, Loop
+from graphc.loops.text import kernel_text
 from graphc_llvm import contract_choose
 from graphc_llvm.contract_choose import match
 from graphc_llvm.emit_kernel import emit_kernel
@@ -175,6 +176,26 @@ def test_rows_of_images_as_blocks_of_the_reduction(monkeypatch: pytest.MonkeyPat
     arrays = operands(kernel, {"batch": 0})
     (found,) = run(Native(kernel, None), arrays, {"batch": 0}).values()
     assert (found == 0).all()
+
+
+def test_an_operand_at_quotients_of_positions() -> None:
+    """What undoes a pooling is read at quotients and remainders; windows still share a box."""
+    x, w = gx.input("x", (3, 8, 6, 4)), gx.input("w", (3, 3, 4, 16))
+    pooled = nn.max_pool(x, 2)
+    dy = gx.input("dy", pooled.shape)
+    y = nn.conv(gx.vjp(pooled, x, dy), w, padding="same")
+    function = gx.compile([x, w, dy], y, target="interpret")
+    kernel = fuse(function.graph).calls[-1].kernel
+    assert "rem(" in kernel_text(kernel)
+    assert boxes(kernel, 3) == 1
+    given = operands(kernel, {})
+    for buffer in kernel.arguments:
+        if buffer.dtype.kind == "u":
+            given[buffer.name][...] = np.random.default_rng(1).integers(0, 4, buffer.shape)
+    expected = plain(kernel, given, {}, host_target())
+    for threads in (1, 2):
+        found = run(Native(kernel, {}), given, {}, threads=threads)
+        assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
 
 
 def test_lanes_of_both_operands() -> None:
