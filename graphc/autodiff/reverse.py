@@ -144,7 +144,8 @@ class Backward:
         elif lost is None:
             text = f"grad: no gradient reaches {name}"
         else:
-            text = f"grad: the loss depends on {name} only through {lost.op.name}, which has no gradient"
+            through = lost.op.name
+            text = f"grad: the loss depends on {name} only through {through}, which has no gradient"
         operands = graphs.describe((x.node,))
         if lost is not None:
             operands += (("lost at", f"{lost.name or lost.op.name} {lost.type}", lost.origin),)

@@ -159,7 +159,7 @@ def test_workspace_too_large() -> None:
     assert total is not None
     assert total > 2**28
     workspace = Workspace("step")
-    with pytest.raises(MemoryError, match=r"^step: the arena needs .* GB; this machine has .* GB$"):
+    with pytest.raises(MemoryError, match=r"^step: the arena needs .* GB; this machine"):
         workspace.reserve(total + 1, 0)
     with pytest.raises(MemoryError, match=r"^step: the threads' scratch needs 1000000000000\.000"):
         workspace.reserve(0, 10**21)
