@@ -141,7 +141,8 @@ def declared_size(place: str, size: Any, given: Given) -> Size:
     """One declared size: a number, a named dim, or a dim named after the place."""
     if size.HasField("dim_value") and size.dim_value >= 0:
         return int(size.dim_value)
-    name = size.dim_param if size.dim_param.isprintable() and size.dim_param else place
+    known = size.dim_param.isprintable() and size.dim_param not in ("", "?")
+    name = size.dim_param if known else place
     return int(given.dims[name]) if name in given.dims else gx.dim(name)
 
 

@@ -140,17 +140,18 @@ def slices(call: Call) -> Any:
     return x[tuple(key)]
 
 
+FAR = 10**9  # exporters write such numbers for "to the end"
+
+
 def cut(whole: Size, start: Size, end: Size, step: int) -> tuple[Any, Any, int]:
     """The ends of a slice as Python has them; None beyond the ends of an axis."""
-    far = 2**31 - 1
-    first = None if isinstance(start, int) and (start <= -far or start >= far) else start
-    last = None if isinstance(end, int) and abs(end) >= far else end
-    if isinstance(whole, int):
-        if isinstance(start, int) and start >= far:
-            first = whole if step > 0 else None
-        if isinstance(end, int) and step < 0 and end < -whole:
-            last = None
-    if last is not None and last == whole and step > 0:
+    first: Any = start
+    last: Any = end
+    if isinstance(start, int) and abs(start) >= FAR:
+        first = None if (start < 0) == (step > 0) else whole
+    if isinstance(end, int) and (abs(end) >= FAR or (isinstance(whole, int) and end < -whole)):
+        last = None if (end > 0) == (step > 0) else 0
+    if last == whole and step > 0:
         last = None
     return first, last, step
 
