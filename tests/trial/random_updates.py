@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import graphc as gx
+from graphc.optim.base import reachable
 from graphc.tensor import Parameter, Tensor
 
 Array = NDArray[Any]
@@ -60,14 +61,21 @@ class Writer:
         self.rows = rows
         for i in range(int(self.rng.integers(1, 5))):
             self.add_parameter(f"p{i}")
-        self.values = [*self.parameters, x]
+        counter = gx.parameter("counter", value=np.int32(self.rng.integers(5)), trainable=False)
+        self.counter = counter
+        weights = list(self.parameters)
+        self.values = [*weights, x]
         for _ in range(int(self.rng.integers(3, 21))):
             made = STEPS[self.rng.integers(len(STEPS))](self)
             if made is not None and self.fits(made):
                 self.values.append(made)
         updates = self.updates()
+        if self.rng.random() < 0.3:
+            self.train(updates)
+        updates[counter] = (counter * 3 + 1) % 7
+        self.parameters.append(counter)
         outputs = {f"y{i}": self.output(updates) for i in range(int(self.rng.integers(1, 4)))}
-        watched = {"w": gx.sin(gx.sum(self.parameters[0]) * self.parameters[-1])}
+        watched = {"w": gx.sin(gx.sum(weights[0]) * weights[-1])}
         return Program(
             [x, rows], outputs, updates, self.parameters, [p.value for p in self.parameters],
             [self.arrays(n, features) for n in (3, 3, 5, 1)], watched,
@@ -104,6 +112,10 @@ class Writer:
         fitting = [t for t in self.values if where(t)]
         return fitting[self.rng.integers(len(fitting))] if fitting else None
 
+    def bounded(self, x: Tensor) -> Tensor:
+        """A number below 1 that still tells any two values of x apart, if its dtype can."""
+        return gx.sin(x) if self.dtype == "float64" else gx.tanh(x)
+
     def fits(self, made: Tensor) -> bool:
         """Whether a value is small enough."""
         return int(np.prod([3 if not isinstance(s, int) else s for s in made.shape])) <= 40000
@@ -130,7 +142,7 @@ class Writer:
             if choice < 0.5:
                 new = p * 0.5 + 0.5 * new if choice < 0.25 else p - 0.1 * new
             elif choice < 0.6:
-                new = gx.tanh(new)
+                new = self.bounded(new)
             found[p] = new
             if self.rng.random() < 0.5:
                 self.values.append(new)
@@ -139,6 +151,23 @@ class Writer:
             if p.shape == q.shape:
                 found[p], found[q] = (q, p) if self.rng.random() < 0.5 else (q, found.get(q, p))
         return found
+
+    def train(self, updates: dict[Parameter, Tensor]) -> None:
+        """Let an optimiser make some of the updates; its state joins the parameters."""
+        optimizer = [
+            gx.optim.SGD(0.1), gx.optim.SGD(0.1, momentum=0.5), gx.optim.Adam(0.01),
+            gx.optim.AdamW(0.01),
+        ][self.rng.integers(4)]  # fmt: skip
+        loss = gx.mean(self.bounded(self.values[self.rng.integers(len(self.values))]))
+        within = set(reachable(loss))
+        reached = [p for p in self.parameters if p in within]
+        if not reached:
+            return
+        clip = 0.5 if self.rng.random() < 0.4 else None
+        made = optimizer.minimize(loss, reached, clip_norm=clip)
+        updates.update(made)
+        own = set(self.parameters)
+        self.parameters += [p for p in made if p not in own]
 
     def shaped(self, shape: tuple[Any, ...]) -> Tensor:
         """Some value, reduced, cut or spread to a shape."""
@@ -149,7 +178,7 @@ class Writer:
         if t.shape[::-1] == shape:
             return gx.matrix_transpose(t)
         while t.ndim > len(shape):
-            t = gx.tanh(gx.sum(t, axis=int(self.rng.integers(t.ndim))))
+            t = self.bounded(gx.sum(t, axis=int(self.rng.integers(t.ndim))))
         t = gx.reshape(t, (1,) * (len(shape) - t.ndim) + t.shape)
         for axis, (have, want) in enumerate(zip(t.shape, shape)):
             if have in (want, 1):
@@ -193,9 +222,9 @@ def combined(w: Writer) -> Tensor | None:
     assert x is not None
     y = w.like(x)
     functions: list[Callable[[Tensor, Tensor], Tensor]] = [
-        lambda a, b: 0.5 * (a + b), lambda a, b: 0.5 * (a - b), lambda a, b: gx.tanh(a * b),
+        lambda a, b: 0.5 * (a + b), lambda a, b: 0.5 * (a - b), lambda a, b: w.bounded(a * b),
         gx.maximum, gx.minimum, lambda a, b: a / (1.5 + gx.abs(b)),
-        lambda a, b: gx.tanh(a * b + a),
+        lambda a, b: w.bounded(a * b + a),
     ]  # fmt: skip
     return functions[w.rng.integers(len(functions))](x, y)
 
@@ -210,14 +239,18 @@ def reduced(w: Writer) -> Tensor | None:
     keep = bool(w.rng.integers(2))
     made = function(x, axis=axis, keepdims=keep)
     if function is gx.logsumexp:
-        made = gx.tanh(made)
+        made = w.bounded(made)
     return 0.5 * (x - made) if keep and w.rng.random() < 0.6 else made
 
 
 def softened(w: Writer) -> Tensor | None:
-    """A softmax."""
+    """A softmax of the last axis, or of all."""
     x = w.pick(lambda t: t.ndim >= 1)
-    return None if x is None else gx.nn.softmax(x, axis=-1)
+    if x is None:
+        return None
+    if w.rng.random() < 0.3:
+        return x.size * gx.nn.softmax(gx.reshape(x, (-1,))) if isinstance(x.size, int) else None
+    return gx.nn.softmax(x, axis=-1)
 
 
 def product(w: Writer) -> Tensor | None:
@@ -231,7 +264,7 @@ def product(w: Writer) -> Tensor | None:
         return None
     if b.shape[0] != a.shape[1]:
         b = gx.matrix_transpose(b)
-    return gx.tanh(0.3 * gx.matmul(a, b))
+    return w.bounded(0.3 * gx.matmul(a, b))
 
 
 def turned(w: Writer) -> Tensor | None:
@@ -287,7 +320,37 @@ def scattered(w: Writer) -> Tensor | None:
     if y is None:
         return None
     rows = w.rng.integers(0, x.shape[0], y.shape[0]).astype("int32")
-    return gx.tanh(gx.scatter_add(x, gx.constant(rows), y, axis=0))
+    return w.bounded(gx.scatter_add(x, gx.constant(rows), y, axis=0))
+
+
+def counted(w: Writer) -> Tensor | None:
+    """A row that the counter names, or a value scaled by it."""
+    x = w.pick(lambda t: t.ndim >= 1 and isinstance(t.shape[0], int))
+    if x is None:
+        return None
+    if w.rng.random() < 0.5:
+        return gx.take(x, w.counter % x.shape[0], axis=0)
+    return x * (gx.astype(w.counter, w.dtype) * 0.1)
+
+
+def placed(w: Writer) -> Tensor | None:
+    """A value with a part replaced or added to."""
+    x = w.pick(lambda t: t.ndim >= 1 and isinstance(t.shape[0], int))
+    if x is None:
+        return None
+    assert isinstance(x.shape[0], int)
+    row = int(w.rng.integers(x.shape[0]))
+    key = row if w.rng.random() < 0.5 else slice(0, row + 1)
+    spot = x.at[key]
+    return spot.set(w.bounded(x[key] + 1.0)) if w.rng.random() < 0.5 else spot.add(0.1)
+
+
+def running(w: Writer) -> Tensor | None:
+    """Running sums."""
+    x = w.pick(lambda t: t.ndim >= 1)
+    if x is None:
+        return None
+    return w.bounded(gx.cumulative_sum(x, axis=int(w.rng.integers(x.ndim))))
 
 
 def chosen(w: Writer) -> Tensor | None:
@@ -312,10 +375,10 @@ def descended(w: Writer) -> Tensor | None:
     p = w.parameters[w.rng.integers(len(w.parameters))]
     y = w.pick()
     assert y is not None
-    return gx.tanh(gx.grad(gx.mean(gx.tanh(y)), p, unreachable="zero"))
+    return w.bounded(gx.grad(gx.mean(w.bounded(y)), p, unreachable="zero"))
 
 
 STEPS = (
     elementary, elementary, combined, combined, combined, reduced, reduced, softened, product,
-    product, turned, joined, taken, scattered, chosen, noisy, descended,
+    product, turned, joined, taken, scattered, chosen, noisy, descended, counted, placed, running,
 )  # fmt: skip
