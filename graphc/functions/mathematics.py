@@ -6,6 +6,7 @@ from typing import Any
 
 from graphc.errors import DTypeError
 from graphc.functions.operands import fail, floating
+from graphc.ops import elementwise_arc as arcs
 from graphc.ops import elementwise_math as ops
 from graphc.ops import elementwise_power as powers
 from graphc.ops.base import Op
@@ -80,14 +81,12 @@ def tan(x: Any) -> Tensor:
 
 def sinh(x: Any) -> Tensor:
     """The hyperbolic sine, exact near 0."""
-    grown = lift_op(ops.Expm1(), floating("sinh", x))
-    return 0.5 * (grown + grown / (grown + 1.0))
+    return lift_op(arcs.Sinh(), floating("sinh", x))
 
 
 def cosh(x: Any) -> Tensor:
     """The hyperbolic cosine."""
-    x = floating("cosh", x)
-    return 0.5 * (lift_op(ops.Exp(), x) + lift_op(ops.Exp(), -x))
+    return lift_op(arcs.Cosh(), floating("cosh", x))
 
 
 def erf(x: Any) -> Tensor:

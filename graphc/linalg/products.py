@@ -10,8 +10,7 @@ from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
 from graphc.functions.operands import fail, one_axis, same_dtype
 from graphc.linalg.solving import inv
-from graphc.ops.view import Slice
-from graphc.tensor import Tensor, lift, lift_op
+from graphc.tensor import Tensor, lift
 
 
 def cross(x1: Any, x2: Any, axis: int = -1) -> Tensor:
@@ -29,27 +28,7 @@ def cross(x1: Any, x2: Any, axis: int = -1) -> Tensor:
 
 def diagonal(x: Any, offset: int = 0) -> Tensor:
     """The diagonals of matrices, or the `offset`-th ones above them."""
-    x = lift(x)
-    if x.ndim < 2:
-        fail(ShapeError, f"diagonal: needs 2 axes or more, got {x.type}", (x,))
-    m, n = x.shape[-2:]
-    if not isinstance(m, int) or not isinstance(n, int):
-        return _masked_diagonal(x, offset)
-    size = max(0, min(m, n - offset) if offset >= 0 else min(m + offset, n))
-    flat = fn.reshape(x, (*x.shape[:-2], m * n))
-    start = offset if offset >= 0 else -offset * n
-    begins = (*(0 for _ in flat.shape[:-1]), start if size else 0)
-    steps = (*(1 for _ in flat.shape[:-1]), n + 1)
-    return lift_op(Slice(begins, (*flat.shape[:-1], size), steps), flat)
-
-
-def _masked_diagonal(x: Tensor, offset: int) -> Tensor:
-    """The main diagonal of square matrices of unknown size."""
-    m, n = x.shape[-2:]
-    if offset or m != n:
-        fail(ArgumentError, f"diagonal: of unknown sizes only the main one, got {x.type}", (x,))
-    chosen = fn.where(fn.eye(n, dtype="bool"), x, fn.zeros_like(x))
-    return fn.sum(chosen, axis=-1, dtype=x.dtype)
+    return fn.diagonal(x, offset, -2, -1)
 
 
 def matrix_power(x: Any, n: int) -> Tensor:

@@ -2,7 +2,10 @@
 
 Largest errors seen, in units of the last place (float32 / float64, with fma; half a unit more at
 most without): exp 1.0, exp2 0.9, expm1 1.3 / 2.0, log 0.8, log2 1.2 / 1.0, log1p 1.4 / 1.1,
-tanh 2.4, sigmoid 2.0 / 2.2, softplus 1.7, sin and cos 1.5 / 0.8, erf 2.0 / 1.4, pow 0.53 / 0.9.
+tanh 2.4, sigmoid 2.0 / 2.2, softplus 1.7, sin and cos 1.5 / 0.8, erf 2.0 / 1.4, pow 0.53 / 0.9,
+atan and atan2 1.8 / 1.6, asin 1.1, acos 1.2, sinh 1.9 / 2.4, cosh 1.9 / 1.3, asinh 1.8, acosh 1.6,
+atanh 1.9, hypot 1.2, erfc 2.9 / 3.8, erf_inv 2.6 / 2.9, lgamma 0.5 / 3.6 (beside max(1, |value|)
+where x is negative), digamma 0.5 / 4.0 (beside max(1, |value|)).
 """
 
 from __future__ import annotations
@@ -10,7 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from graphc.loops.elementary_arc import acos, asin, atan, atan2
+from graphc.loops.elementary_bits import copysign, hypot, nextafter
+from graphc.loops.elementary_error import erf_inv, erfc
 from graphc.loops.elementary_exp import exp, exp2, expm1, sigmoid, softplus, tanh
+from graphc.loops.elementary_gamma import digamma, lgamma
+from graphc.loops.elementary_hyperbolic import acosh, asinh, atanh, cosh, sinh
 from graphc.loops.elementary_log import log, log1p, log2
 from graphc.loops.elementary_pow import pow
 from graphc.loops.elementary_trig import cos, erf, sin
@@ -66,6 +74,22 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "sign": sign,
     "floor_div": floor_div,
     "remainder": remainder,
+    "atan": atan,
+    "atan2": atan2,
+    "asin": asin,
+    "acos": acos,
+    "sinh": sinh,
+    "cosh": cosh,
+    "asinh": asinh,
+    "acosh": acosh,
+    "atanh": atanh,
+    "erfc": erfc,
+    "erf_inv": erf_inv,
+    "lgamma": lgamma,
+    "digamma": digamma,
+    "hypot": hypot,
+    "copysign": copysign,
+    "nextafter": nextafter,
     "philox": philox,
     "unit_float": unit_float,
     "normal_float": normal_float,

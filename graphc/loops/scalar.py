@@ -96,6 +96,8 @@ PRIMITIVES = (
 DEFINED = (
     "exp", "exp2", "expm1", "log", "log2", "log1p", "tanh", "sigmoid", "softplus", "sin", "cos",
     "erf", "pow", "maximum", "minimum", "sign", "floor_div", "remainder",
+    "atan", "atan2", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh", "erfc", "erf_inv",
+    "lgamma", "digamma", "hypot", "copysign", "nextafter",
     # uint32 bits of a counter-based stream: (key_lo, key_hi, step u32, element index u64)
     "philox",
     # uint32 bits -> float in [0, 1)

@@ -37,6 +37,14 @@ REFERENCES = {
     "sin": np.sin,
     "cos": np.cos,
     "erf": reference_erf,
+    "atan": np.arctan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
 }
 # name: float32 fused, float32 unfused, float64 fused, float64 unfused
 BOUNDS = {
@@ -52,12 +60,23 @@ BOUNDS = {
     "sin": (1.6, 1.6, 0.8, 0.8),
     "cos": (1.6, 1.6, 0.8, 0.8),
     "erf": (2.0, 2.2, 1.5, 1.7),
+    "atan": (1.8, 1.8, 1.6, 1.6),
+    "asin": (1.1, 1.1, 1.1, 1.1),
+    "acos": (1.2, 1.2, 1.2, 1.2),
+    "sinh": (2.2, 2.2, 2.6, 2.6),
+    "cosh": (2.0, 2.0, 1.5, 1.5),
+    "asinh": (1.9, 1.9, 1.8, 1.8),
+    "acosh": (1.8, 1.8, 1.6, 1.6),
+    "atanh": (2.0, 2.0, 1.9, 1.9),
 }
 POW_BOUNDS = (0.54, 0.9)  # float32, float64; fused or not
 
 
 def points_for(name: str, dtype: Any) -> Any:
     x = spread(dtype, COUNT)
+    if name in ("asin", "acos", "atanh"):
+        inside = np.random.default_rng(2).uniform(-1, 1, COUNT)
+        x = np.concatenate([x, inside.astype(dtype)])
     if name not in ("sin", "cos"):
         return x
     random = np.random.default_rng(1)

@@ -1,0 +1,68 @@
+"""Inverse functions and functions of statistics, as the user calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+
+import graphc as gx
+from graphc.errors import ArgumentError, DTypeError
+
+Array = np.ndarray[Any, Any]
+
+
+def test_gamma_has_its_signs_and_poles() -> None:
+    points = np.array([-3.5, -2.5, -1.0, -0.5, 0.0, -0.0, 0.5, 1.0, 4.0, 5.5, 171.0, 200.0, np.nan])
+    x = gx.input("x", points.shape, dtype="float64")
+    found = gx.compile([x], gx.gamma(x))(points)
+    wanted = scipy.special.gamma(points)
+    np.testing.assert_allclose(found, wanted, rtol=2e-13)
+    gx.check_gradients(gx.sum(gx.gamma(x[:8] * 0.7 + 0.01)), [x], {x: np.linspace(0.3, 4, 13)})
+
+
+def test_broadcasting_and_python_numbers() -> None:
+    x = gx.input("x", (3, 1), dtype="float64")
+    a = np.array([[3.0], [-4.0], [0.5]])
+    found = gx.compile(
+        [x], [gx.hypot(x, 4), gx.atan2(1, x), gx.copysign(x, np.array([1.0, -1.0]))]
+    )(a)
+    for f, w in zip(found, (np.hypot(a, 4), np.arctan2(1, a), np.copysign(a, [1.0, -1.0]))):
+        np.testing.assert_allclose(f, w, rtol=1e-15)
+    assert gx.nextafter(gx.input("y", (2,)), 0).dtype == gx.float32
+
+
+def test_lengths_have_gradient_zero_at_zero() -> None:
+    x, y = (gx.input(n, (2,), dtype="float64") for n in "xy")
+    slopes = gx.grad(gx.sum(gx.hypot(x, y)), [x, y])
+    found = gx.compile([x, y], slopes)(np.array([0.0, 3.0]), np.array([0.0, -4.0]))
+    np.testing.assert_allclose(found, [[0.0, 0.6], [0.0, -0.8]])
+
+
+def test_large_arguments_of_hyperbolic_functions() -> None:
+    x = np.array([88.9, -89.3, 89.5], np.float32)
+    wanted = np.sinh(x.astype(float)), np.cosh(x.astype(float))
+    t = gx.input("x", (3,))
+    for found, w in zip(gx.compile([t], (gx.sinh(t), gx.cosh(t)))(x), wanted):
+        with np.errstate(over="ignore"):
+            np.testing.assert_allclose(found, w.astype(np.float32), rtol=1e-6)
+
+
+X = gx.input("x", (3,))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: gx.asin(X.astype("int32")), DTypeError, "asin: needs floats, got int32"),
+        (lambda: gx.atan2(X.astype("int32"), 1), DTypeError, "atan2: needs floats"),
+        (lambda: gx.polygamma(-1, X), ArgumentError, "polygamma: the order is an int from 0"),
+        (lambda: gx.polygamma(1.5, X), ArgumentError, "from 0 to 20, got 1.5"),
+    ],
+)
+def test_messages(make: Callable[[], Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        make()
