@@ -61,8 +61,8 @@ def _keep_less(
             break
         flops += n.op.cost
         for base in dict.fromkeys(base_of(i) for i in n.inputs):
-            whole = nominal(base.type.size) == nominal(node.type.size)
-            if whole and base in grouping.group_of and base not in stored | inlined:
+            same = nominal(base.type.size) == nominal(node.type.size) or base in inlined
+            if same and base in grouping.group_of and base not in stored:
                 stack += [] if base in again else [base]
                 again[base] = None
             else:
@@ -71,7 +71,7 @@ def _keep_less(
         stored.add(node)
         return
     inlined.update(again)
-    stored.update(n for n in kept if n in grouping.group_of and n not in inlined)
+    stored.update(n for n in kept if n in grouping.group_of)
 
 
 def _needs_bytes(reader: Node, node: Node) -> bool:

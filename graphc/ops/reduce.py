@@ -191,15 +191,17 @@ class FirstMax(Reduce):
     empty = False
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
-        """To the first of the largest; its position is kept in few bytes."""
-        from graphc.functions import arange, astype, broadcast_to, reshape, where
-        from graphc.tensor import lift_op
+        """To the first of the largest (or NaN); its position is kept in few bytes."""
+        from graphc.functions import arange, broadcast_to, reshape, where
+        from graphc.tensor import lift_op, literal
 
         kept = tuple(s if i in self.axes else 1 for i, s in enumerate(x.shape))
         count = product(kept)
-        dtype = uint8 if isinstance(count, int) and count <= 256 else int32
-        first = astype(lift_op(ArgMax(self.axes), x), dtype)
+        dtype = uint8 if isinstance(count, int) and count < 256 else int32
         own = broadcast_to(reshape(arange(count, dtype=dtype.name), kept), x.shape)
+        largest = (x == spread(y, self, x)) | (x != x)
+        places = where(largest, own, literal(np.iinfo(dtype.numpy).max, dtype))
+        first = lift_op(Min(self.axes), places)
         return (where(spread(first, self, x) == own, spread(dy, self, x), 0.0),)
 
     def evaluate(self, x: Array) -> Array:
