@@ -79,7 +79,7 @@ class Rounds:
     """A part, its ctx, and what it writes."""
 
     def __init__(self, freestanding: bool = False) -> None:
-        self.library = rounds_library(freestanding)
+        self.loaded = rounds_library(freestanding)
         whole = np.zeros(1024, np.uint8)
         self.team = whole[-whole.ctypes.data % 64 :][:192]
         self.rows = np.zeros(64, np.int64)
@@ -89,7 +89,7 @@ class Rounds:
     def run(self, pool: ThreadPool, threads: int, flags: int = LET_GO | WAIT) -> int:
         """Run; returns how many threads took part."""
         self.rows[:] = 0
-        pool.run(self.library["rounds"], self.ctx.ctypes.data, threads, flags)
+        pool.run(self.loaded["rounds"], self.ctx.ctypes.data, threads, flags)
         assert self.rows[63] == 0
         took = int((self.rows[:63] == 301).sum())
         assert self.rows[took:].sum() == 0
