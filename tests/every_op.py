@@ -296,6 +296,7 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.Guard: lambda op, x, c: x,
     ops.UnitFloat: lambda op, x: unit_bits(x),
     ops.NormalFloat: lambda op, x, y: normal_of_bits(x, y),
+    ops.ExponentialFloat: lambda op, x: np.log1p((2**32 - x - 0.5) / (x + 0.5)),
     ops.Sum: lambda op, x: np.add.reduce(x, axis=op.axes),
     ops.Prod: lambda op, x: np.multiply.reduce(x, axis=op.axes),
     ops.Max: lambda op, x: -np.min(-x, axis=op.axes),

@@ -24,7 +24,7 @@ from graphc.loops.elementary_pow import pow
 from graphc.loops.elementary_trig import cos, erf, sin
 from graphc.loops.formats import Emitter
 from graphc.loops.quotients import floor_div, remainder
-from graphc.loops.random_bits import normal_float, philox, philox_block, unit_float
+from graphc.loops.random_bits import exponential_float, normal_float, philox, philox_block, unit_float
 from graphc.types import bool_
 
 
@@ -93,6 +93,7 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "philox": philox,
     "unit_float": unit_float,
     "normal_float": normal_float,
+    "exponential_float": exponential_float,
 }
 
 __all__ = [*DEFINITIONS, "DEFINITIONS", "philox_block"]

@@ -141,7 +141,7 @@ def result_dtype(function: str, xs: tuple[Expr, ...]) -> DType:
         return xs[1].dtype
     if function == "philox":
         return uint32
-    if function in ("unit_float", "normal_float"):
+    if function in ("unit_float", "normal_float", "exponential_float"):
         return float32
     return xs[0].dtype
 

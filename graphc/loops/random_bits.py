@@ -87,6 +87,21 @@ def normal_float(e: Emitter, first: Any, second: Any) -> Any:
     return e.mul(radius, _cos_turns(e, second))
 
 
+def exponential_float(e: Emitter, bits: Any) -> Any:
+    """Return a standard exponential float32 from a uint32: -log u, u = (bits + 1/2) / 2**32.
+
+    Between 1.2e-10 and 22.9; small ones come from 1 - u, so that they are not multiples of 2**-24.
+    """
+    half, unit = e.const(2.0**-33, float32), e.const(2.0**-32, float32)
+    u = e.add(e.mul(e.cast(bits, float32), unit), half)
+    rest = e.sub(e.const(2**32 - 1, uint32), bits)
+    gap = e.add(e.mul(e.cast(rest, float32), unit), half)
+    near = e.lt(gap, e.const(0.25, float32))
+    zero = e.const(0.0, float32)
+    small = _log_of_parts(e, zero, e.neg(e.select(near, gap, zero)))
+    return e.neg(e.select(near, small, _log(e, u)))
+
+
 def _polynomial(e: Emitter, x: Any, coefficients: tuple[float, ...]) -> Any:
     total = e.const(coefficients[-1], float32)
     for c in reversed(coefficients[:-1]):
@@ -100,8 +115,12 @@ def _log(e: Emitter, u: Any) -> Any:
     bits = e.bitcast(u, int32)
     k = e.shr(e.sub(bits, e.const(SQRT_HALF_BITS, int32)), shift)
     mantissa = e.bitcast(e.sub(bits, e.shl(k, shift)), float32)
-    f = e.sub(mantissa, e.const(1.0, float32))
-    exponent, square = e.cast(k, float32), e.mul(f, f)
+    return _log_of_parts(e, e.cast(k, float32), e.sub(mantissa, e.const(1.0, float32)))
+
+
+def _log_of_parts(e: Emitter, exponent: Any, f: Any) -> Any:
+    """log(2**exponent * (1 + f))."""
+    square = e.mul(f, f)
     c = e.mul(e.mul(f, square), _polynomial(e, f, LOG_F))
     c = e.add(c, e.mul(exponent, e.const(LN2_LOW, float32)))
     low = e.add(f, e.sub(c, e.mul(square, e.const(0.5, float32))))

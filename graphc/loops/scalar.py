@@ -104,6 +104,8 @@ DEFINED = (
     "unit_float",
     # two uint32 -> a standard normal variate
     "normal_float",
+    # uint32 -> a standard exponential variate
+    "exponential_float",
 )  # fmt: skip
 
 FUNCTIONS = PRIMITIVES + DEFINED

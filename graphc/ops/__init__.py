@@ -74,7 +74,7 @@ from graphc.ops.elementwise_math import (
     Tanh,
 )
 from graphc.ops.elementwise_power import Ceil, Floor, Pow, Round, Trunc
-from graphc.ops.elementwise_random import NormalFloat, UnitFloat
+from graphc.ops.elementwise_random import ExponentialFloat, NormalFloat, UnitFloat
 from graphc.ops.elementwise_special import Digamma, Erfc, ErfInv, LogGamma, Polygamma
 from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
@@ -99,7 +99,7 @@ ALL_OPS: tuple[type[Op], ...] = (
     Floor, Ceil, Trunc, Round,
     Less, LessEqual, Equal, NotEqual, LogicalAnd, LogicalOr, LogicalNot,
     BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight, Where, Cast, Bitcast,
-    StopGradient, Guard, UnitFloat, NormalFloat,
+    StopGradient, Guard, UnitFloat, NormalFloat, ExponentialFloat,
     # -- reductions --
     Sum, Prod, Max, FirstMax, Min, Any_, All, ArgMax, ArgMin,
     # -- views and joins --
@@ -161,6 +161,7 @@ __all__ = [
     "Exp",
     "Exp2",
     "Expm1",
+    "ExponentialFloat",
     "Extend",
     "FirstMax",
     "FirstSame",

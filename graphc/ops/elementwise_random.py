@@ -69,6 +69,32 @@ class NormalFloat(Flat):
         return tuple((cls(), (TensorType(uint32, s), TensorType(uint32, s))) for s in shapes)
 
 
+class ExponentialFloat(Flat):
+    """uint32 bits as a standard exponential variate: -log((bits + 1/2) / 2**32)"""
+
+    name = "exponential_float"
+    kinds = "u"
+    cost = 15
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """float32 from uint32."""
+        check_bits(self.name, types)
+        return types[0].with_dtype(float32)
+
+    def evaluate(self, bits: Array) -> Array:
+        """In float64, rounded once."""
+        return np.asarray(-np.log((bits.astype(np.float64) + 0.5) * 2.0**-32), np.float32)
+
+    def emit(self, e: ScalarEmitter[Any], bits: Any) -> Any:
+        """As defined at the loop level."""
+        return e.apply("exponential_float", bits)
+
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """Several sizes."""
+        return tuple((cls(), (TensorType(uint32, shape),)) for shape in ((3, 5), (0,), (101,)))
+
+
 def check_bits(name: str, types: tuple[TensorType, ...]) -> None:
     """Raise unless all dtypes are uint32."""
     for i, t in enumerate(types):

@@ -6,6 +6,18 @@ nothing but its name decides its stream; unnamed draws are numbered by scope and
 (uniform, uniform_1, ..., dropout/bernoulli), in the order in which the graph is built.
 """
 
+from graphc.random.distributions import (
+    categorical,
+    exponential,
+    gamma,
+    gumbel,
+    permutation,
+    randint,
+    truncated_normal,
+)
 from graphc.random.draw import bernoulli, bits, normal, stream_of, uniform
 
-__all__ = ["bernoulli", "bits", "normal", "stream_of", "uniform"]
+__all__ = [
+    "bernoulli", "bits", "categorical", "exponential", "gamma", "gumbel", "normal", "permutation",
+    "randint", "stream_of", "truncated_normal", "uniform",
+]  # fmt: skip

@@ -49,7 +49,7 @@ def uniform(
     The numbers are multiples of 2**-24 (2**-11 for float16, 2**-8 for bfloat16) of the interval;
     rounding may give `high` itself unless the interval is [0, 1).
     """
-    unit = _unit(bits(shape, name, "uniform"), _float("uniform", dtype))
+    unit = _unit(bits(shape, name, "uniform"), wanted_float("uniform", dtype))
     if _is(low, 0) and _is(high, 1):
         return unit
     result: Tensor = unit * (high - low) + low
@@ -64,7 +64,7 @@ def normal(
     dtype: Any = "float32",
 ) -> Tensor:
     """Draw normal variates; mean and std may be tensors that broadcast to the shape."""
-    wanted = _float("normal", dtype)
+    wanted = wanted_float("normal", dtype)
     first = bits(shape, name, "normal")
     second = stream(shape, first.name + "/second")
     unit = fn.astype(lift_op(NormalFloat(), first, second), wanted)
@@ -108,7 +108,8 @@ def _is(value: Any, number: int) -> bool:
     return isinstance(value, (int, float)) and value == number
 
 
-def _float(kind: str, dtype: Any) -> DType:
+def wanted_float(kind: str, dtype: Any) -> DType:
+    """The float dtype of a name; raises for others."""
     found = find_dtype(dtype)
     if found is None or not found.is_float:
         raise DTypeError(f"random.{kind}: needs a float dtype, got {dtype}")

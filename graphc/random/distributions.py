@@ -1,0 +1,187 @@
+"""More distributions: of reals, of whole numbers, of orders."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc import functions as fn
+from graphc import symbols
+from graphc.dims import Poly, Size
+from graphc.errors import ArgumentError, DTypeError
+from graphc.functions.operands import fail, one_axis, to_dtype
+from graphc.ops.elementwise_random import ExponentialFloat, NormalFloat
+from graphc.random.draw import Shape, bits, stream, wanted_float
+from graphc.tensor import Tensor, lift, lift_op
+from graphc.types import float32, uint32, uint64
+
+TRIES = 8  # of a gamma variate; all are refused with a probability below 1e-10
+ROOT_2 = math.sqrt(2.0)
+
+
+def exponential(
+    shape: Shape, scale: Any = 1.0, name: str | None = None, dtype: Any = "float32"
+) -> Tensor:
+    """Draw exponential variates of mean `scale`, a number or a tensor that broadcasts."""
+    drawn = bits(shape, name, "exponential")
+    result: Tensor = _standard_exponential(drawn, dtype) * scale
+    return result
+
+
+def _standard_exponential(drawn: Tensor, dtype: Any, kind: str = "exponential") -> Tensor:
+    return fn.astype(lift_op(ExponentialFloat(), drawn), wanted_float(kind, dtype))
+
+
+def gumbel(
+    shape: Shape,
+    loc: Any = 0.0,
+    scale: Any = 1.0,
+    name: str | None = None,
+    dtype: Any = "float32",
+) -> Tensor:
+    """Draw Gumbel variates: what the largest of many logarithms of odds looks like."""
+    drawn = bits(shape, name, "gumbel")
+    result: Tensor = loc - fn.log(_standard_exponential(drawn, dtype, "gumbel")) * scale
+    return result
+
+
+def truncated_normal(
+    shape: Shape,
+    lower: float = -2.0,
+    upper: float = 2.0,
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    name: str | None = None,
+    dtype: Any = "float32",
+) -> Tensor:
+    """Draw normal variates between `lower` and `upper` standard deviations from the mean."""
+    wanted = wanted_float("truncated_normal", dtype)
+    if not lower < upper:
+        fail(ArgumentError, f"truncated_normal: {lower} is not below {upper}")
+    low, high = math.erf(lower / ROOT_2), math.erf(upper / ROOT_2)
+    drawn = fn.astype(bits(shape, name, "truncated_normal") >> 8, float32)
+    # the middles of 2**24 intervals: never an end
+    unit = (drawn + 0.5) * 2.0**-24
+    unit = unit if wanted.bits < 64 else fn.astype(unit, wanted)
+    z = fn.erfinv(unit * (high - low) + low) * ROOT_2
+    inside = fn.clip(z, float(lower), float(upper))
+    result: Tensor = fn.astype(inside, wanted) * std + mean
+    return result
+
+
+def gamma(
+    shape: Shape,
+    concentration: Any,
+    scale: Any = 1.0,
+    name: str | None = None,
+    dtype: Any = "float32",
+) -> Tensor:
+    """Draw gamma variates after Marsaglia and Tsang (2000).
+
+    `concentration` and `scale` are positive numbers or tensors that broadcast to the shape. The
+    first of `TRIES` candidates that is accepted is taken. No gradient goes to the concentration.
+    """
+    wanted = wanted_float("gamma", dtype)
+    first = bits(shape, name, "gamma")
+    given = fn.broadcast_to(
+        fn.astype(fn.stop_gradient(lift(concentration, wanted)), wanted), first.shape
+    )
+    small = given < 1.0
+    d = fn.where(small, given + 1.0, given) - 1.0 / 3.0
+    c = (1.0 / 3.0) / fn.sqrt(d)
+    value = d
+    for k in reversed(range(TRIES)):
+        candidate, accepted = _candidate(first, k, c, d)
+        value = fn.where(accepted, candidate, value)
+    # gamma(a) is gamma(a + 1) times a power of a uniform variate
+    power = fn.exp(-_standard_exponential(stream(first.shape, first.name + "/power"), wanted)
+                   / fn.where(small, given, 1.0))  # fmt: skip
+    result: Tensor = value * fn.where(small, power, 1.0) * scale
+    return result
+
+
+def _candidate(first: Tensor, k: int, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+    """The k-th candidate and whether it is accepted."""
+
+    def drawn(what: str) -> Tensor:
+        return stream(first.shape, f"{first.name}/{what}_{k}")
+
+    x = first if k == 0 else drawn("first")
+    z = fn.astype(lift_op(NormalFloat(), x, drawn("second")), d.dtype)
+    root = z * c + 1.0
+    positive = root > 0.0
+    root = fn.where(positive, root, 1.0)
+    v = root * root * root
+    bound = z * z * 0.5 + d - d * v + d * fn.log(v)
+    accepted = -_standard_exponential(drawn("accept"), d.dtype) < bound
+    return d * v, positive & accepted
+
+
+def randint(
+    shape: Shape, low: int, high: int | None = None, name: str | None = None, dtype: Any = "int32"
+) -> Tensor:
+    """Draw integers from low to high - 1 (from 0 to low - 1 when `high` is left out).
+
+    No number is preferred by more than the range over 2**32 (2**64 where it is above 2**16).
+    """
+    if high is None:
+        low, high = 0, low
+    wanted = to_dtype("randint", dtype)
+    if not wanted.is_integer:
+        fail(DTypeError, f"randint: needs an integer dtype, got {wanted.name}")
+    least, most = _bounds(wanted.bits, wanted.kind == "i")
+    if not least <= low < high <= most + 1:
+        fail(ArgumentError, f"randint: {low} to {high - 1} is no range of {wanted.name}")
+    count = high - low
+    drawn = bits(shape, name, "randint")
+    if count <= 2**16:
+        place = (fn.astype(drawn, uint64) * count) >> 32
+    else:
+        other = stream(drawn.shape, drawn.name + "/second")
+        place = (fn.astype(drawn, uint64) << 32) | fn.astype(other, uint64)
+        place = place if count == 2**64 else fn.remainder(place, count)
+    found: Tensor = fn.astype(place, wanted)
+    return found if low == 0 else found + low
+
+
+def _bounds(width: int, signed: bool) -> tuple[int, int]:
+    return (-(2 ** (width - 1)), 2 ** (width - 1) - 1) if signed else (0, 2**width - 1)
+
+
+def categorical(
+    logits: Any, axis: int = -1, shape: Shape | None = None, name: str | None = None
+) -> Tensor:
+    """Draw indices (int64) along an axis with probabilities softmax(logits).
+
+    `shape` is that of the result (default: that of logits without the axis); it ends in it.
+    """
+    x = lift(logits)
+    if not x.dtype.is_float:
+        fail(DTypeError, f"categorical: needs floats, got {x.dtype.name}", (x,))
+    axis = one_axis("categorical", axis, x.ndim, (x,))
+    x = fn.moveaxis(x, axis, -1)
+    rows = x.shape[:-1]
+    wanted = rows if shape is None else symbols.check_shape("categorical", shape, dims=True)
+    if len(wanted) < len(rows) or wanted[len(wanted) - len(rows) :] != rows:
+        fail(ArgumentError, f"categorical: the shape {wanted} does not end in {rows}", (x,))
+    drawn = bits((*wanted, x.shape[-1]), name, "categorical")
+    noise = -fn.log(lift_op(ExponentialFloat(), drawn))
+    return fn.argmax(fn.astype(x, float32) + noise, axis=-1)
+
+
+def permutation(x: Any, axis: int = 0, name: str | None = None) -> Tensor:
+    """The numbers below a size in random order (int64), or the slices of a tensor along an axis.
+
+    Slices stay as they are: all rows are moved alike.
+    """
+    if isinstance(x, (int, Poly)) and not isinstance(x, bool):
+        return _order(x, name)
+    x = lift(x)
+    axis = one_axis("permutation", axis, x.ndim, (x,))
+    return fn.take(x, _order(x.shape[axis], name), axis=axis)
+
+
+def _order(size: Size, name: str | None) -> Tensor:
+    keys = bits((size,), name, "permutation")
+    assert keys.dtype == uint32
+    return fn.argsort(keys)
