@@ -12,13 +12,14 @@ from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from graphc.functions.creation import iota
 from graphc.functions.operands import Sizes, cast, expand, fail, is_weak, one_axis, to_dtype, weak
 from graphc.functions.shapes import expand_dims, permute_dims, reshape
+from graphc.ops.elementwise import Minimum
 from graphc.ops.elementwise_logic import Equal
 from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.leaf import Constant
 from graphc.ops.view import Slice, shape_text
 from graphc.symbols import check_shape
 from graphc.tensor import Tensor, lift, lift_op
-from graphc.types import int32, int64
+from graphc.types import int32, int64, uint64
 
 
 def take(x: Any, indices: Any, axis: int = 0) -> Tensor:
@@ -40,8 +41,11 @@ def placed(count: int, axis: int, ndim: int) -> tuple[int, ...]:
 
 
 def integers(name: str, indices: Any) -> Tensor:
-    """Indices as a tensor of integers."""
+    """Indices as a tensor of integers, which all fit into int64."""
     tensor = lift(indices)
+    if tensor.dtype == uint64:  # what does not fit stays out of range instead of wrapping
+        limit = lift(2**63 - 1, uint64)
+        tensor = cast(lift_op(Minimum(), tensor, expand(limit, tensor.shape)), int64)
     if not tensor.dtype.is_integer:
         fail(
             DTypeError,

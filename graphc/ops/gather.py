@@ -156,6 +156,8 @@ def checked_rows(x: Array, indices: Array) -> Array:
     """The indices as numpy wants them; raises where one is out of range."""
     from graphc.errors import RuntimeCheckError
 
+    if np.asarray(indices).dtype == np.uint64:
+        indices = np.minimum(indices, np.uint64(2**63 - 1))  # out of range, not negative
     rows = np.asarray(indices, np.int64)
     if rows.size and (rows.min() < -len(x) or rows.max() >= len(x)):
         bad = rows[(rows < -len(x)) | (rows >= len(x))].flat[0]
