@@ -74,13 +74,14 @@ class _Numbering:
         self.prepared = tuple(made)
         self.nodes = {n: i for i, n in enumerate(graph.nodes)}
         self.lines = {n.origin: i for n, i in self.nodes.items()}
+        self.alike = {(n.origin, n.op.name): i for n, i in self.nodes.items()}
         self.folded: list[Array] = []
 
     def node(self, node: Any) -> int:
-        """The number of a node of the defined graph, or of one from the same line for a node
-        that a pass made; -1 for none."""
-        number = self.nodes.get(node)
-        return self.lines.get(node.origin, -1) if number is None else number
+        """The number of a node of the defined graph; for a node that a pass made, of one from
+        the same line, if possible with the same op; -1 for none."""
+        line = self.lines.get(node.origin, -1)
+        return self.nodes.get(node, self.alike.get((node.origin, node.op.name), line))
 
     def slot(self, storage: Storage) -> tuple[str, int]:
         """What an entry of ctx points at."""

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.config import environment
 from graphc.dims import evaluate
 from graphc.errors import GraphcError, RuntimeCheckError
-from graphc.graph import Graph
+from graphc.graph import Graph, describe
 from graphc.ops.base import Array
 from graphc.ops.leaf import Constant
 from graphc.ops.leaf import Parameter as ParameterOp
@@ -120,7 +120,10 @@ class CpuFunction:
         number, message = self.checks.get(code, (-1, f"check {code}"))
         node = self.graph.nodes[number] if number >= 0 else None
         text = f"{self.graph.name}: {message}; nothing was updated"
-        return RuntimeCheckError(text, origin=None if node is None else node.origin)
+        if node is None:
+            return RuntimeCheckError(text)
+        named = describe(i for i in node.inputs if i.name)
+        return RuntimeCheckError(text, operands=named, origin=node.origin)
 
     # -- variants -------------------------------------------------------------------
 

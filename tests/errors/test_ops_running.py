@@ -79,3 +79,19 @@ def test_size_that_does_not_do(case: Any, target: str) -> None:
         assert text in caught.value.message
         assert caught.value.origin is not None
         assert caught.value.origin.filename == __file__
+
+
+@pytest.mark.parametrize("target", ["cpu", "interpret"])
+def test_a_failed_check_names_what_was_checked(target: str) -> None:
+    logits, labels = gx.input("logits", ("batch", 3)), gx.input("labels", ("batch",), "int32")
+    table = gx.parameter("table", value=np.zeros((3, 2), np.float32))
+    loss = gx.mean(gx.nn.softmax_cross_entropy(logits, labels))
+    rows = gx.take(table, labels, axis=0)
+    for output, operand in ((loss, "labels i32[batch]"), (rows, "table f32[3,2]")):
+        function = gx.compile([logits, labels], output, {table: table + 1.0}, target=target)
+        for bad in (3, -4):
+            with pytest.raises(errors.RuntimeCheckError) as caught:
+                function(np.zeros((2, 3), np.float32), np.array([0, bad], np.int32))
+            assert operand in [row[1] for row in caught.value.operands]
+            assert "test_ops_running.py" in str(caught.value)
+    assert not table.value.any()
