@@ -12,6 +12,7 @@ from graphc import origin as origins
 from graphc.errors import FormatError, GraphcError, ShapeError, UnsupportedError
 from graphc.onnx.bodies import body_of, bound_nodes
 from graphc.onnx.call import Call, Converter, describe
+from graphc.onnx.check import check_node
 from graphc.onnx.errors import UnknownValueError
 from graphc.onnx.proto import array_of, attributes_of, schema_of
 from graphc.onnx.sizes import fold
@@ -120,6 +121,7 @@ class Scope:
                 hint="convert the file: onnx.version_converter.convert_version(model, 13)",
             )
         call = Call(node, opset, inputs, attributes_of(node, schema), self)
+        check_node(call, schema)
         folded = self.folded(call)
         if folded is not None:
             return [Value(array=folded)]
@@ -175,6 +177,9 @@ def converted(converter: Converter, call: Call) -> list[Value | None]:
         raise FormatError(
             message, operands=error.operands, origin=error.origin, hint=error.hint
         ) from error
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        # numbers that make no sense are found where they are used
+        raise FormatError(f"{call.where}: {error or type(error).__name__}") from error
     results = result if isinstance(result, (tuple, list)) else (result,)
     return [result_value(r) for r in results]
 

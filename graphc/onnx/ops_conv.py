@@ -67,17 +67,16 @@ def conv(call: Call) -> Any:
     return with_bias(convolved(call, call.x(0), call.x(1)), call.optional(2))
 
 
-def convolved(call: Call, x: Tensor, w: Tensor) -> Tensor:
+def convolved(call: Call, x: Tensor, w: Tensor, kernel_input: int = 1) -> Tensor:
     """A convolution of two tensors with a node's attributes."""
-    sizes = tuple(int(s) for s in w.shape[2:])  # type: ignore[arg-type]
-    strides, dilations, pads = window(call, sizes)
+    strides, dilations, pads = window(call, call.static(kernel_input)[2:])
     return nn.conv(x, kernel(w), strides, pads, dilations, call.get("group", 1), FIRST)
 
 
 def conv_transpose(call: Call) -> Any:
     """The transpose of a convolution, with a bias."""
     x, w = call.x(0), call.x(1)
-    sizes = tuple(int(s) for s in w.shape[2:])  # type: ignore[arg-type]
+    sizes = call.static(1)[2:]
     rank = len(sizes)
     strides = tuple(call.get("strides") or (1,) * rank)
     dilations = tuple(call.get("dilations") or (1,) * rank)

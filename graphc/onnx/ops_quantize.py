@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.dims import Size
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_conv import convolved
 from graphc.onnx.proto import dtype_of
@@ -22,8 +21,8 @@ def spread(call: Call, t: Tensor, x: Tensor) -> Tensor:
     axis, block = call.axis(), call.get("block_size", 0)
     if t.ndim == 1 and not block:
         return gx.reshape(t, tuple(t.shape[0] if i == axis else 1 for i in range(x.ndim)))
-    whole = x.shape[axis]
-    count = block or -(-int(whole) // int(t.shape[axis]))  # type: ignore[arg-type]
+    whole = call.static(0)[axis]
+    count = block or -(-whole // int(t.shape[axis]))  # type: ignore[arg-type]
     key: list[Any] = [slice(None)] * x.ndim
     key[axis] = slice(0, whole)
     return gx.repeat(t, count, axis)[tuple(key)]
@@ -116,15 +115,13 @@ def conv_integer(call: Call) -> Any:
 
 def quantized_conv(call: Call) -> Any:
     """The quantised convolution of quantised tensors."""
-    total = convolved(call, centred(call, 0, 2), centred(call, 3, 5, 0))
+    total = convolved(call, centred(call, 0, 2), centred(call, 3, 5, 0), kernel_input=3)
     if call.has(8):
         total = total + aligned(call.x(8), total, 1)
     scale = wide(call.x(1)) * wide(aligned(call.x(4), total, 1))
     ratio = gx.astype(total, "float32") * (scale / wide(aligned(call.x(6), total, 1)))
     return saturated(ratio, aligned(call.x(7), total, 1), call.x(7).dtype)
 
-
-Sizes = tuple[Size, ...]
 
 TABLE: Table = {
     ("QuantizeLinear", 10): quantize,

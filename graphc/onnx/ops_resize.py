@@ -170,7 +170,7 @@ def along_axis(call: Call, x: Tensor, axis: Axis) -> Tensor:
         y = picked(x, axis, nearest(places, mode, call))
     elif call["mode"] in ("linear", "bilinear", "cubic"):
         index, factor = weights(call, axis, places)
-        y = weighted(x, axis, index, factor)
+        y = weighted(call, x, axis, index, factor)
     else:
         call.unsupported(f"mode {call['mode']!r}")
     outside = (places < 0) | (places > axis.size - 1)
@@ -189,7 +189,7 @@ def picked(x: Tensor, axis: Axis, index: Array) -> Tensor:
     return gx.take(x, gx.constant(inside), axis.axis)
 
 
-def weighted(x: Tensor, axis: Axis, index: Array, factor: Array) -> Tensor:
+def weighted(call: Call, x: Tensor, axis: Axis, index: Array, factor: Array) -> Tensor:
     """The weighted sum of neighbours along an axis."""
     wide = x if x.dtype.is_float else gx.astype(x, "float32")
     total: Tensor | None = None
@@ -200,7 +200,8 @@ def weighted(x: Tensor, axis: Axis, index: Array, factor: Array) -> Tensor:
         count = gx.astype(gx.constant(factor[:, k].astype(np.float32).reshape(shape)), wide.dtype)
         term = picked(wide, axis, index[:, k]) * count
         total = term if total is None else total + term
-    assert total is not None
+    if total is None:
+        call.unsupported("weights that are all 0")
     return total if x.dtype.is_float else gx.astype(gx.round(total), x.dtype)
 
 

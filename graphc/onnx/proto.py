@@ -49,6 +49,10 @@ def read_model(source: Any) -> ModelProto:
         raise FormatError(
             f"onnx.load: {name_of(source)} is no ONNX model: it has no graph or no operator sets"
         )
+    graph = model.graph
+    for named in (*graph.input, *graph.output, *graph.initializer):
+        if not isinstance(named.name, str):  # bytes that are no UTF-8
+            raise FormatError(f"onnx.load: {name_of(source)}: the name {named.name!r} is no text")
     return model
 
 
@@ -105,7 +109,7 @@ def schema_of(node: NodeProto, opset: int) -> defs.OpSchema | None:
 def _schema(name: str, opset: int, domain: str) -> defs.OpSchema | None:
     try:
         return defs.get_schema(name, opset, domain)
-    except defs.SchemaError:
+    except (defs.SchemaError, TypeError):  # TypeError: no version is that large
         return None
 
 

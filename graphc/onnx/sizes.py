@@ -33,7 +33,7 @@ def fold(name: str, attributes: Mapping[str, Any], arrays: list[Array | None]) -
     try:
         result = np.asarray(function(attributes, arrays))
         return finished(result, next(a.dtype for a in arrays if a is not None))
-    except (CannotFoldError, OverflowError):
+    except (CannotFoldError, ArithmeticError, LookupError, TypeError, ValueError):
         return None
 
 
