@@ -57,7 +57,30 @@ def mixture() -> tuple[Any, list[Array]]:
     return step, list(data(BATCH))
 
 
-PROGRAMS = {"mlp": mlp, "mixture": mixture}
+def mathematics() -> tuple[Any, list[Array]]:
+    """Factorisations with their gradients, Fourier transforms, special functions, sorts."""
+    gx.seed(7)
+    x, t = gx.input("x", ("batch", FEATURES)), gx.input("t", ("batch",), dtype="int32")
+    w = gx.parameter("w", (6, 6), init=gx.init.normal(1.0))
+    rows = x[:, :6]
+    a = w.mT @ w + gx.eye(6)
+    u, s, _ = gx.linalg.svd(w)
+    values = gx.linalg.eigvalsh(gx.astype(a, "float64"))
+    spectrum = gx.fft.rfft(gx.fft.irfft(gx.fft.rfft(x), 30))
+    loss = gx.mean(gx.linalg.solve(a, rows.mT) ** 2) + gx.linalg.slogdet(a).logabsdet
+    loss = loss + gx.sum(gx.astype(gx.log(values), "float32")) + gx.sum(s * u[0])
+    loss = loss + gx.mean(gx.lgamma(gx.abs(rows) + 0.5) * gx.atan2(rows, w[0]) + gx.erfc(rows))
+    drawn = gx.random.gamma((5,), 0.7) + gx.random.exponential((5,))
+    outputs = {
+        "loss": loss, "drawn": drawn, "power": spectrum.real**2 + spectrum.imag**2,
+        "order": gx.argsort(x[:, 0]), "choice": gx.random.categorical(x), "kept": t,
+        "quantile": gx.erfinv(gx.tanh(gx.astype(rows, "float64"))),
+    }  # fmt: skip
+    step = gx.compile([x, t], outputs, gx.optim.SGD(1e-2).minimize(loss), threads=1)
+    return step, list(data(BATCH))
+
+
+PROGRAMS = {"mlp": mlp, "mixture": mixture, "mathematics": mathematics}
 Results = dict[str, Array]
 
 
