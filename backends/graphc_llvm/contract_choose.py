@@ -36,6 +36,7 @@ WIDE_PAGES, WIDE_ROWS = 512, 512
 CACHE_LINE = 64
 TURN_CYCLES = 6.0  # for one vector of a transposed tile
 SCATTER_CYCLES = 4.0  # for one element that is stored by itself
+GROUPS = 16  # row blocks that are worth being divided among the threads by themselves
 PANEL_BYTES = 4 * 1024 * 1024  # of panels that are staged once
 BOX_BYTES = 512 * 1024  # of a box that stays in the second cache
 MOST_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
@@ -53,7 +54,7 @@ def match(
     boxed = with_boxes(found)
     forms = (found,) if boxed is None else (found, boxed)
     plans = [_cut(plan) for form in forms for plan in _arrangements(merged(form), target)]
-    bounded = [_keeping_panels(p) for plan in plans if (p := _bounded(plan)) is not None]
+    bounded = [_keeping_panels(_grouped(p)) for plan in plans if (p := _bounded(plan)) is not None]
     return min(bounded, key=_estimate, default=None)
 
 
@@ -246,9 +247,27 @@ def _cut_output(plan: ContractPlan) -> ContractPlan:
     return replace(plan, chunk_blocks=max(1, rows), chunk_panels=wide)
 
 
+def _grouped(plan: ContractPlan) -> ContractPlan:
+    """Divide row blocks among threads, and do a few at a time, if all rows together are far."""
+    chunks = (plan.chunk_blocks, plan.chunk_panels) != (None, None)
+    if chunks or plan.batch or plan.outer_columns or plan.left.load is None or plan.left.box:
+        return plan
+    blocks, panels, depth = plan.block_count, plan.all_panels, plan.whole_depth
+    if not (isinstance(blocks, int) and isinstance(panels, int) and isinstance(depth, int)):
+        return plan
+    block = plan.tiling.rows * depth * plan.dtype.itemsize
+    right = panels * plan.tiling.width * depth * plan.dtype.itemsize
+    near = plan.target.l2_bytes // 2
+    if blocks < GROUPS or panels < 2 or blocks * block <= max(near, 2 * right):
+        return plan
+    if plan.depth_block is not None:
+        return replace(plan, group=blocks)
+    return plan if right > near else replace(plan, group=max(1, near // 2 // block))
+
+
 def _keeping_panels(plan: ContractPlan) -> ContractPlan:
-    """Stage panels once if each would be staged for several batch elements or chunks."""
-    several = bool(plan.batch) or plan.chunk_blocks is not None
+    """Stage panels once if each would be staged for several batch elements, chunks or groups."""
+    several = bool(plan.batch) or (plan.chunk_blocks, plan.group) != (None, None)
     whole = plan.depth_block is None and plan.chunk_panels is None and not plan.outer_columns
     if plan.right.load is not None or not (several and whole):
         return plan

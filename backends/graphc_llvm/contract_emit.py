@@ -98,6 +98,9 @@ class _Driver:
     ) -> None:
         """This thread's units of a chunk, one batch element after the other."""
         f = self.builder
+        if self.plan.group is not None:
+            self._groups(blocks, panels)
+            return
         each = f.mul(blocks, panels, "units")
         total = f.mul(each, self.c.size(product(s.size for s in self.plan.batch)), "units")
         begin = f.div(f.mul(total, "%thread"), "%threads", "begin")
@@ -111,6 +114,20 @@ class _Driver:
             self._parts("batch", begin, end, each, batch)
         else:
             batch(0, begin, end)
+
+    def _groups(self, blocks: Operand, panels: Operand) -> None:
+        """This thread's row blocks, a few at a time with all of their panels."""
+        f, most = self.builder, self.plan.group or 1
+        begin = f.div(f.mul(blocks, "%thread"), "%threads", "begin")
+        end = f.div(f.mul(blocks, f.add("%thread", 1)), "%threads", "end")
+
+        def group(first: Operand, _: list[str]) -> list[str]:
+            count = f.minimum(f.sub(end, first, "left"), most, "count")
+            with self.c.inside():
+                self._depths(Part(first, count, 0, 0, f.mul(count, panels)))
+            return []
+
+        f.loop("group", begin, end, most, [], group)
 
     def _parts(
         self,

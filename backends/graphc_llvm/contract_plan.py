@@ -61,7 +61,8 @@ class ContractPlan:
     epilogue. `combined`: axes of which each tile has all values; `row` counts them. A tile does
     `depth_block` steps of reduction axis `cut` at once, and one of each before it (None: all). A
     box holds `band` values of the first outer row axis at once (None: all). With `keeps_panels`
-    all staged panels are made once, not each where it is used. A thread needs `scratch_bytes` of
+    all staged panels are made once, not each where it is used. A thread that has a `group` does
+    all panels of so many row blocks before the next ones. A thread needs `scratch_bytes` of
     scratch memory, aligned to 64.
     """
 
@@ -84,6 +85,7 @@ class ContractPlan:
     combined: tuple[Span, ...] = ()
     band: int | None = None
     keeps_panels: bool = False
+    group: int | None = None
 
     @property
     def reduction(self) -> tuple[Span, ...]:
@@ -121,8 +123,13 @@ class ContractPlan:
     def depth(self) -> Size:
         """Steps of the chain that a tile does at once."""
         if self.depth_block is None:
-            return product(s.size for s in self.reduction)
+            return self.whole_depth
         return self.depth_block * product(s.size for s in self.inner[1:])
+
+    @property
+    def whole_depth(self) -> Size:
+        """Steps of the whole chain."""
+        return product(s.size for s in self.reduction)
 
     @property
     def staged_row_elements(self) -> Size:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from contractions import contraction, exact, operands, run
@@ -133,6 +135,21 @@ def test_choices_of_the_plan_change_no_bit(choices, dynamic, monkeypatch):
     for spec in ("mk,kn->mn", "km,nk->mn", "mk,nk->nm"):
         check(spec, {"m": 29, "n": 41, "k": 23}, dynamic=dynamic, threads=(1, 3))
     check("bmlk,bkln->bmn", {"b": 2, "m": 9, "n": 20, "k": 5, "l": 6}, threads=(2,))
+
+
+def test_groups_of_rows_change_no_bit(monkeypatch):
+    monkeypatch.setattr(contract_choose, "GROUPS", 1)
+    target = replace(host_target(), l2_bytes=16384)
+    found = []
+    for spec in ("mk,kn->mn", "mk,nk->mn", "mpk,kn->mpn", "km,kn->mn"):
+        sizes = {"m": 1301, "p": 2, "n": 150, "k": 9}
+        found.append(match(contraction(spec, sizes).body, target, {}).group)
+        check(spec, sizes, target=target, threads=(1, 2, 3))
+    monkeypatch.setattr(contract_choose, "LONGEST_CHAIN", 4)
+    monkeypatch.setattr(contract_choose, "DEPTH_BLOCK", 5)
+    found.append(match(contraction("km,kn->mn", sizes).body, target, {}).group)
+    check("km,kn->mn", sizes, target=target, threads=(1, 2, 3))
+    assert all(found)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 8, 14, 16])
