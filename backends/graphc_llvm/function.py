@@ -297,8 +297,9 @@ class Runner:
         """Compute what depends on parameters alone."""
         assert self.prepare is not None
         self.native.activate()
+        versions = self.variant.versions  # a change from now on makes it stale again
         PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
-        self.variant.mark_fresh()
+        self.variant.mark_fresh(versions)
 
 
 def native_structure(structure: UserStructure) -> Structure:

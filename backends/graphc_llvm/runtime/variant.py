@@ -77,10 +77,15 @@ class Variant:
         """Whether something watched has changed since `mark_fresh`."""
         return any(row.seen != int(w[0]) for row, w in zip(self._watch_table, self.watches))
 
-    def mark_fresh(self) -> None:
-        """What is watched is as the prepared values want it, now."""
-        for row, watched in zip(self._watch_table, self.watches):
-            row.seen = int(watched[0])
+    @property
+    def versions(self) -> list[int]:
+        """What is watched, now."""
+        return [int(watched[0]) for watched in self.watches]
+
+    def mark_fresh(self, versions: Sequence[int] | None = None) -> None:
+        """What is watched was as the prepared values want it at these versions (None: is now)."""
+        for row, seen in zip(self._watch_table, versions or self.versions):
+            row.seen = seen
 
     def set_storage(self, slot: int, array: Array) -> None:
         """Use an array's memory for a slot; nobody may be running this."""
