@@ -24,7 +24,13 @@ from graphc.loops.elementary_pow import pow
 from graphc.loops.elementary_trig import cos, erf, sin
 from graphc.loops.formats import Emitter
 from graphc.loops.quotients import floor_div, remainder
-from graphc.loops.random_bits import exponential_float, normal_float, philox, philox_block, unit_float
+from graphc.loops.random_bits import (
+    exponential_float,
+    normal_float,
+    philox,
+    philox_block,
+    unit_float,
+)
 from graphc.types import bool_
 
 
