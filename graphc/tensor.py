@@ -310,7 +310,10 @@ class Parameter(Tensor):
 
     @property
     def memory(self) -> Array:
-        """The storage itself (64-byte aligned, C order); compiled functions write into it."""
+        """The storage itself (64-byte aligned, C order); compiled functions write into it.
+
+        Never pass it to a function that updates the parameter: pass `value`.
+        """
         if self.storage is None:
             try:
                 storage = aligned_empty(self.type)

@@ -144,7 +144,8 @@ def turn(t: Task, p: Number, q: Number, active: Grid, rows: Rows, turned: Rows) 
 def eigh(t: Task) -> None:
     """Rotate rows and columns alike until only the diagonal is left."""
     w, n = t.work, t.work.number(t.rows)
-    grid, vectors = t.matrix("a", t.rows, t.rows), t.matrix("vectors", t.rows, t.rows)
+    # rows a power of two apart would meet in a few lines of the cache, column by column
+    grid, vectors = t.matrix("a", t.rows, t.rows + 16), t.matrix("vectors", t.rows, t.rows)
     with w.loop(n) as i, w.loop(n, side_by_side=True) as j:
         lower = j <= i
         grid[i, j] = t.read(0, lower.choose(i, j), lower.choose(j, i))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from onnx import FunctionProto, GraphProto, NodeProto, defs
 
 import graphc as gx
@@ -31,21 +32,25 @@ class Scope:
         opsets: Mapping[str, int],
         functions: Mapping[tuple[str, str], FunctionProto],
         outer: Scope | None = None,
-        parameters: dict[str, gx.Tensor] | None = None,
     ) -> None:
         self.opsets = opsets
         self.functions = functions
         self.outer = outer
         self.values: dict[str, Value | None] = {}
-        self.parameters = parameters if parameters is not None else {}
+        self.parameters: dict[str, gx.Tensor] = {}
+        self.stores: dict[str, list[Value]] = {}  # the values of the parameters
 
     def inner(self) -> Scope:
         """The scope of a graph inside a node: sees these names."""
-        return Scope(self.opsets, self.functions, self, self.parameters)
+        return self._sharing(Scope(self.opsets, self.functions, self))
 
     def inside(self, opsets: Mapping[str, int]) -> Scope:
         """The scope of a function's body: sees none of these names."""
-        return Scope(opsets, self.functions, None, self.parameters)
+        return self._sharing(Scope(opsets, self.functions))
+
+    def _sharing(self, scope: Scope) -> Scope:
+        scope.parameters, scope.stores = self.parameters, self.stores
+        return scope
 
     def find(self, name: str, node: NodeProto | None = None) -> Value:
         """What a name stands for."""
@@ -85,13 +90,20 @@ class Scope:
             self.values[tensor.name] = self.stored(tensor.name, array, array.ndim > 0)
 
     def stored(self, name: str, array: Array, trainable: bool) -> Value:
-        """A stored array as a parameter (if it may be learnt) or as a constant."""
+        """A stored array as a parameter (if it may be learnt) or as a constant.
+
+        The same array under the same name, met again in a loop's body, is the same parameter.
+        """
         if not trainable or array.dtype.kind not in "fV" or not array.size:
             return Value(array=array)
+        for value in self.stores.get(name, ()):
+            if value.array is not None and np.array_equal(value.array, array):
+                return value
         label = printable(name, self.parameters)
         parameter = gx.parameter(label, value=array)
         self.parameters[label] = parameter
-        return Value(parameter, array)
+        self.stores.setdefault(name, []).append(Value(parameter, array))
+        return self.stores[name][-1]
 
     def run_nodes(self, nodes: Iterable[NodeProto], file: str = "") -> None:
         """Convert nodes in the order of the file, whose name tensors get as origin."""

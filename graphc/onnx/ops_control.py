@@ -8,51 +8,131 @@ import numpy as np
 from onnx import GraphProto
 
 import graphc as gx
+from graphc.errors import ShapeError, UnsupportedError
 from graphc.onnx.call import Call, Table
 from graphc.onnx.values import Value
 from graphc.tensor import Tensor
 
-LONGEST = 1024  # iterations of loops that are written out
+WRITTEN_OUT = 8  # as many iterations become copies of the body, which may differ in shape
+LONGEST = 1024  # iterations that are written out where nothing else will do
+UNBOUNDED = 2**16  # iterations at most of loops that name no number
+
+
+def tensors(values: list[Value]) -> tuple[Tensor, ...]:
+    """Values as tensors."""
+    return tuple(v.tensor for v in values)
+
+
+# ------------------------------------------------------------------------------ choices
 
 
 def branch(call: Call) -> Any:
-    """One of two graphs: by a known condition, or both and then a choice."""
+    """One of two graphs: known now, or chosen when the model runs."""
     condition = call.value(0).known()
     if condition is not None and condition.dtype != object:
         chosen = call.graph("then_branch" if condition.reshape(-1)[0] else "else_branch")
         return tuple(call.scope.inner().run_graph(chosen, ()))
-    sides = [
-        call.scope.inner().run_graph(call.graph(name), ())
-        for name in ("then_branch", "else_branch")
-    ]
-    if any(a.tensor.type != b.tensor.type for a, b in zip(*sides)):
-        call.known(0)
+
+    def side(name: str) -> tuple[Tensor, ...]:
+        return tensors(call.scope.inner().run_graph(call.graph(name), ()))
+
     test = gx.reshape(call.x(0), ())
-    return tuple(gx.where(test, a.tensor, b.tensor) for a, b in zip(*sides))
+    try:
+        return gx.cond(test, lambda: side("then_branch"), lambda: side("else_branch"))
+    except ShapeError:
+        call.known(0)  # the branches have other shapes: the condition must be known
+        raise
+
+
+# -------------------------------------------------------------------------------- loops
 
 
 def loop(call: Call) -> Any:
-    """A graph run as often as a known number and condition say, written out."""
+    """A graph run as often as a number and a condition say."""
     body = call.graph("body")
-    limit = int(call.number(0)) if call.has(0) else LONGEST + 1
-    going = bool(call.number(1)) if call.has(1) else True
-    carried: list[Value | None] = [call.value(i) for i in range(2, len(call.inputs))]
-    stacks: list[list[Tensor]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
-    i = 0
-    while i < limit and going:
+    carried = [call.value(i) for i in range(2, len(call.inputs))]
+    stacked = len(body.output) - 1 - len(carried)
+    count, going = known_start(call, 0, UNBOUNDED), known_start(call, 1, True)
+    if count is None or going is None:
+        if not stacked:
+            return open_loop(call, body, carried, count)
+        call.known(0 if count is None else 1)  # how many rows there are must be known
+    count = int(count) if going else 0
+    if count > WRITTEN_OUT:
+        try:
+            return counted_loop(call, body, carried, count)
+        except (ShapeError, UnsupportedError):
+            pass  # a body that needs to know the iteration, or whose shapes change
+    return written_out(call, body, carried, count, stacked)
+
+
+def known_start(call: Call, i: int, default: Any) -> Any:
+    """A number or condition that is known before the loop; None if it is not."""
+    if not call.has(i):
+        return default
+    array = call.value(i).known()
+    return None if array is None or array.dtype == object else array.reshape(-1)[0].item()
+
+
+def run_body(
+    call: Call, body: GraphProto, step: Value, carried: list[Value]
+) -> tuple[Value, list[Value], list[Value]]:
+    """One iteration: whether it goes on, what it carries, and its rows."""
+    going = Value(array=np.asarray(True))
+    first, *rest = call.scope.inner().run_graph(body, [step, going, *carried])
+    return first, rest[: len(carried)], rest[len(carried) :]
+
+
+def counted_loop(call: Call, body: GraphProto, carried: list[Value], count: int) -> Any:
+    """A loop whose condition stays true, as a scan over its iterations."""
+
+    def step(state: tuple[Tensor, ...], i: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        going, after, rows = run_body(call, body, Value(i), [Value(t) for t in state])
+        if not condition_of(call, going):
+            call.unsupported("a condition that ends the loop")
+        return tensors(after), tensors(rows) or None
+
+    numbers = gx.arange(count, dtype="int64")
+    last, rows = gx.scan(step, tensors(carried), numbers)
+    return (*last, *(rows or ()))
+
+
+def open_loop(call: Call, body: GraphProto, carried: list[Value], count: Any) -> Any:
+    """A loop whose number of iterations is known when the model runs; it has no rows."""
+    limit = call.x(0) if call.has(0) else gx.constant(np.int64(UNBOUNDED))
+    going = gx.reshape(call.x(1), ()) if call.has(1) else gx.constant(np.bool_(True))
+
+    def goes_on(state: Any) -> Tensor:
+        more: Tensor = (state[0] < gx.reshape(limit, ())) & state[1]
+        return more
+
+    def step(state: Any) -> Any:
+        again, after, _ = run_body(call, body, Value(state[0]), [Value(t) for t in state[2:]])
+        return (state[0] + 1, gx.reshape(again.tensor, ()), *tensors(after))
+
+    start = (gx.constant(np.int64(0)), going, *tensors(carried))
+    most = UNBOUNDED if count is None else int(count)
+    return tuple(gx.while_loop(goes_on, step, start, max_steps=most)[2:])
+
+
+def written_out(
+    call: Call, body: GraphProto, carried: list[Value], count: int, stacked: int
+) -> Any:
+    """Copies of the body, one after the other."""
+    rows: list[list[Tensor]] = [[] for _ in range(stacked)]
+    for i in range(min(count, LONGEST + 1)):
         if i == LONGEST:
             call.unsupported(f"more than {LONGEST} iterations")
         step = Value(array=np.asarray(i, np.int64))
-        outputs = call.scope.inner().run_graph(
-            body, [step, Value(array=np.asarray(True)), *carried]
-        )
-        going = condition_of(call, outputs[0])
-        carried = list(outputs[1 : 1 + len(carried)])
-        for stack, value in zip(stacks, outputs[1 + len(carried) :]):
+        going, carried, parts = run_body(call, body, step, carried)
+        for stack, value in zip(rows, parts):
             stack.append(value.tensor)
-        i += 1
-    stacked = [stacked_rows(call, s, body, 1 + len(carried) + k) for k, s in enumerate(stacks)]
-    return (*carried, *stacked)
+        if going.known() is None and not stacked and i == 0:
+            first = [call.value(k) for k in range(2, len(call.inputs))]
+            return open_loop(call, body, first, count)
+        if not condition_of(call, going):
+            break
+    return (*carried, *(gx.stack(r, 0) if r else no_rows(call, body) for r in rows))
 
 
 def condition_of(call: Call, value: Value) -> bool:
@@ -63,51 +143,50 @@ def condition_of(call: Call, value: Value) -> bool:
     return bool(known.reshape(-1)[0])
 
 
-def stacked_rows(call: Call, rows: list[Tensor], body: GraphProto, i: int) -> Tensor:
-    """What the iterations made, along a new first axis."""
-    if not rows:
-        call.unsupported(f"no iterations, and so no sizes of output {body.output[i].name}")
-    return gx.stack(rows, 0)
+def no_rows(call: Call, body: GraphProto) -> Any:
+    """Complain about rows of which there is none to tell the shape."""
+    call.unsupported(f"no iterations of {body.name}, and so rows without a shape")
+
+
+# --------------------------------------------------------------------------------- scans
 
 
 def scan(call: Call) -> Any:
-    """A graph run along axes of its inputs, written out."""
+    """A graph run along axes of its inputs."""
     body, count = call.graph("body"), call["num_scan_inputs"]
     if call.opset < 9:
         return scan_of_batches(call, body, count)
     first = len(call.inputs) - count
     axes = call.get("scan_input_axes") or (0,) * count
     backwards = call.get("scan_input_directions") or (0,) * count
-    inputs = [
-        gx.moveaxis(call.x(first + i), call.normal(axes[i], call.x(first + i).ndim), 0)
-        for i in range(count)
-    ]
+    inputs = []
+    for i in range(count):
+        x = call.x(first + i)
+        rows = gx.moveaxis(x, call.normal(axes[i], x.ndim), 0)
+        inputs.append(gx.flip(rows, 0) if backwards[i] else rows)
     states = [call.value(i) for i in range(first)]
-    outputs, stacks = scanned(call, body, states, inputs, backwards)
-    ahead = call.get("scan_output_directions") or (0,) * len(stacks)
-    places = call.get("scan_output_axes") or (0,) * len(stacks)
+    last, ys = scanned(call, body, states, inputs)
+    ahead = call.get("scan_output_directions") or (0,) * len(ys)
+    places = call.get("scan_output_axes") or (0,) * len(ys)
     results = []
-    for rows, reverse, axis in zip(stacks, ahead, places):
-        y = gx.stack(rows[::-1] if reverse else rows, 0)
-        results.append(gx.moveaxis(y, 0, call.normal(axis, y.ndim)))
-    return (*outputs, *results)
+    for y, reverse, axis in zip(ys, ahead, places):
+        rows = gx.flip(y, 0) if reverse else y
+        results.append(gx.moveaxis(rows, 0, call.normal(axis, y.ndim)))
+    return (*last, *results)
 
 
 def scanned(
-    call: Call, body: GraphProto, states: list[Value], inputs: list[Tensor], backwards: Any
-) -> tuple[list[Value], list[list[Tensor]]]:
-    """The last states, and for every other output its rows."""
-    length = inputs[0].shape[0]
-    if not isinstance(length, int) or not 0 < length <= LONGEST:
-        call.unsupported(f"a loop over {length} rows")
-    rows: list[list[Tensor]] = [[] for _ in range(len(body.output) - len(states))]
-    for t in range(length):
-        parts = [Value(x[length - 1 - t if b else t]) for x, b in zip(inputs, backwards)]
-        outputs = call.scope.inner().run_graph(body, [*states, *parts])
-        states = outputs[: len(states)]
-        for stack, value in zip(rows, outputs[len(states) :]):
-            stack.append(value.tensor)
-    return states, rows
+    call: Call, body: GraphProto, states: list[Value], inputs: list[Tensor]
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The last states, and the rows of every other output."""
+
+    def step(state: tuple[Tensor, ...], rows: tuple[Tensor, ...]) -> tuple[Any, Any]:
+        given = [Value(t) for t in (*state, *rows)]
+        outputs = tensors(call.scope.inner().run_graph(body, given))
+        return outputs[: len(states)], outputs[len(states) :] or None
+
+    last, ys = gx.scan(step, tensors(states), tuple(inputs))
+    return tuple(last), tuple(ys or ())
 
 
 def scan_of_batches(call: Call, body: GraphProto, count: int) -> Any:
@@ -121,8 +200,9 @@ def scan_of_batches(call: Call, body: GraphProto, count: int) -> Any:
     for n in range(batch):
         states = [Value(call.x(i)[n]) for i in range(1, first)]
         inputs = [call.x(first + i)[n] for i in range(count)]
-        last, stacks = scanned(call, body, states, inputs, backwards)
-        found.append([*(v.tensor for v in last), *(gx.stack(rows, 0) for rows in stacks)])
+        turned = [gx.flip(x, 0) if b else x for x, b in zip(inputs, backwards)]
+        last, ys = scanned(call, body, states, turned)
+        found.append([*last, *ys])
     return tuple(gx.stack(list(parts), 0) for parts in zip(*found))
 
 

@@ -125,22 +125,19 @@ def run(of: Layer, states: list[Tensor], make_step: Callable[[int], Step]) -> An
 
 def through_time(of: Layer, state: State, step: Step, backwards: bool) -> tuple[Tensor, State]:
     """The outputs of all steps in order of time, and the last state."""
-    count = of.x.shape[0]
-    if not isinstance(count, int):
-        of.call.static(0)
-    assert isinstance(count, int)
-    times = range(count - 1, -1, -1) if backwards else range(count)
-    outputs: dict[int, Tensor] = {}
-    for t in times:
-        new = step(state, of.x[t])
+    times = gx.arange(of.x.shape[0], dtype="int64")
+
+    def body(state: State, row: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
+        x, time = row
+        new = step(state, x)
         if of.lengths is None:
-            outputs[t] = new[0]
-        else:
-            inside = gx.expand_dims(of.lengths > t, 1)
-            new = tuple(gx.where(inside, a, b) for a, b in zip(new, state))
-            outputs[t] = gx.where(inside, new[0], 0.0)
-        state = new
-    return gx.stack([outputs[t] for t in range(count)], 0), state
+            return new, new[0]
+        inside = gx.expand_dims(of.lengths > time, 1)
+        kept = tuple(gx.where(inside, a, b) for a, b in zip(new, state))
+        return kept, gx.where(inside, new[0], 0.0)
+
+    last, ys = gx.scan(body, state, (of.x, times), reverse=backwards)
+    return ys, tuple(last)
 
 
 def simple(call: Call) -> Any:

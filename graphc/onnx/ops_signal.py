@@ -1,4 +1,4 @@
-"""Fourier transforms as products with known matrices, and filter banks."""
+"""Fourier transforms, and filter banks."""
 
 from __future__ import annotations
 
@@ -7,30 +7,10 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from graphc import fft
 from graphc.onnx.call import Call, Table
 from graphc.onnx.proto import dtype_of
 from graphc.tensor import Tensor
-
-
-def transformed(
-    parts: tuple[Tensor, Tensor | None], axis: int, length: int, count: int, sign: float
-) -> tuple[Tensor, Tensor]:
-    """`count` sums over x[k] exp(sign 2 pi i j k / length) along an axis: real and imaginary."""
-    real, imaginary = parts
-    size = int(real.shape[axis])  # type: ignore[arg-type]
-    angles = np.outer(np.arange(size), np.arange(count)) % length * (2 * np.pi / length)
-    kind = real.dtype.numpy
-    cos, sin = (gx.constant(f(angles).astype(kind)) for f in (np.cos, np.sin))
-    a = product(real, cos, axis), product(real, sin, axis) * sign
-    if imaginary is None:
-        return a
-    b = product(imaginary, cos, axis), product(imaginary, sin, axis) * sign
-    return a[0] - b[1], a[1] + b[0]
-
-
-def product(x: Tensor, matrix: Tensor, axis: int) -> Tensor:
-    """A matrix applied along an axis."""
-    return gx.moveaxis(gx.moveaxis(x, axis, -1) @ matrix, -1, axis)
 
 
 def complex_parts(x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -38,51 +18,30 @@ def complex_parts(x: Tensor) -> tuple[Tensor, Tensor | None]:
     return x[..., 0], (x[..., 1] if x.shape[-1] == 2 else None)
 
 
-def resized(x: Tensor, axis: int, length: int) -> Tensor:
-    """x cut, or with zeros behind, along an axis."""
-    size = int(x.shape[axis])  # type: ignore[arg-type]
-    if length <= size:
-        key: list[Any] = [slice(None)] * x.ndim
-        key[axis] = slice(0, length)
-        return x[tuple(key)]
-    widths = [(0, 0)] * x.ndim
-    widths[axis] = 0, length - size
-    return gx.pad(x, widths)
-
-
 def fourier(call: Call) -> Any:
-    """The discrete Fourier transform along an axis, or its inverse."""
+    """The discrete Fourier transform along an axis, or its inverse; pairs are the last axis."""
     x = call.x()
     axis = call["axis"] if call.opset < 20 else (call.number(2) if call.has(2) else -2)
     axis = call.normal(int(axis), x.ndim)
+    length = int(call.number(1)) if call.has(1) else None
     inverse, onesided = bool(call["inverse"]), bool(call["onesided"])
-    size = call.static()[axis]
-    length = 2 * (size - 1) if inverse and onesided else size
-    length = int(call.number(1)) if call.has(1) else length
-    x = resized(x, axis, length if not (inverse and onesided) else length // 2 + 1)
-    parts = complex_parts(x)
-    if not inverse:
-        count = length // 2 + 1 if onesided else length
-        return gx.stack(list(transformed(parts, axis, length, count, -1.0)), -1)
-    if onesided:
-        parts = mirrored(parts, axis, length)
-    real, imaginary = transformed(parts, axis, length, length, 1.0)
-    if onesided:
-        return gx.expand_dims(real / float(length), -1)
-    return gx.stack([real / float(length), imaginary / float(length)], -1)
+    real, imaginary = complex_parts(x)
+    if inverse and onesided:
+        return gx.expand_dims(fft.irfft(whole(real, imaginary), length, axis), -1)
+    if inverse:
+        return gx.stack(list(fft.ifft(whole(real, imaginary), length, axis)), -1)
+    if onesided and imaginary is None:
+        return gx.stack(list(fft.rfft(real, length, axis)), -1)
+    found = fft.fft(whole(real, imaginary), length, axis)
+    half = call.static()[axis] if length is None else length
+    key: list[Any] = [slice(None)] * real.ndim
+    key[axis] = slice(0, half // 2 + 1 if onesided else None)
+    return gx.stack([part[tuple(key)] for part in found], -1)
 
 
-def mirrored(
-    parts: tuple[Tensor, Tensor | None], axis: int, length: int
-) -> tuple[Tensor, Tensor | None]:
-    """The whole spectrum of a real signal from its first half."""
-    key: list[Any] = [slice(None)] * parts[0].ndim
-    key[axis] = slice(1, (length + 1) // 2)
-    whole = []
-    for part, sign in zip(parts, (1.0, -1.0)):
-        if part is not None:
-            whole.append(gx.concat([part, gx.flip(part[tuple(key)], axis) * sign], axis))
-    return whole[0], (whole[1] if len(whole) > 1 else None)
+def whole(real: Tensor, imaginary: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A pair, with zeros for an imaginary part that there is not."""
+    return real, gx.zeros_like(real) if imaginary is None else imaginary
 
 
 def short_time(call: Call) -> Any:
@@ -100,9 +59,14 @@ def short_time(call: Call) -> Any:
     parts = [None if p is None else gx.take(p, gx.constant(places), 1) for p in (real, imaginary)]
     if window is not None:
         parts = [None if p is None else p * window for p in parts]
+    first, second = parts
+    assert first is not None
+    if second is None:
+        found = fft.rfft(first) if call["onesided"] else fft.fft(whole(first, None))
+    else:
+        found = fft.fft((first, second))
     count = length // 2 + 1 if call["onesided"] else length
-    assert parts[0] is not None
-    return gx.stack(list(transformed((parts[0], parts[1]), 2, length, count, -1.0)), -1)
+    return gx.stack([part[..., 0:count] for part in found], -1)
 
 
 def mel_weights(call: Call) -> Any:
