@@ -251,7 +251,7 @@ class Region:
         left = iter(self.sizes)
         for part in parts:
             if isinstance(part, Tensor):
-                self.chosen.append((len(shape), part))
+                self.chosen.append((len(shape), integers("at", part)))
             if part is None:
                 shape.append(1)
             else:
