@@ -11,7 +11,7 @@ temporary and the bytes of a thread's scratch; in a specialised variant they are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.pipeline import Program
@@ -33,6 +33,15 @@ class Module:
     layout: Layout
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """The functions of one program and what they need to be declared."""
+
+    functions: tuple[str, ...]
+    declarations: Mapping[str, str]
+    layout: Layout
+
+
 def emit_program(
     program: Program,
     target: Target,
@@ -45,7 +54,25 @@ def emit_program(
     `stepwise` adds a function for every call, prepare part first (`call_symbol`). `freestanding`
     code calls no library, also where threads wait.
     """
-    return _Emission(program, target, dims).run(stepwise, barrier_ir(target.triple, freestanding))
+    emission = _Emission(program, target, dims, identifier(program.name))
+    pieces = emission.run(stepwise)
+    return Module(emission.symbol, module_text([pieces], target, freestanding), pieces.layout)
+
+
+def emit_pieces(
+    program: Program, target: Target, dims: Mapping[str, int] | None, symbol: str
+) -> Pieces:
+    """A program under another symbol, to be put into a module with others."""
+    return _Emission(program, target, dims, symbol).run(stepwise=False)
+
+
+def module_text(pieces: Sequence[Pieces], target: Target, freestanding: bool = False) -> str:
+    """The text of a module that holds all pieces."""
+    declarations = {name: text for p in pieces for name, text in p.declarations.items()}
+    declared = [declarations[name] for name in sorted(declarations)]
+    functions = [text for p in pieces for text in p.functions]
+    barrier = barrier_ir(target.triple, freestanding)
+    return "\n\n".join([*functions, barrier, "\n".join(declared)])
 
 
 def call_symbol(symbol: str, number: int) -> str:
@@ -54,13 +81,14 @@ def call_symbol(symbol: str, number: int) -> str:
 
 
 class _Emission:
-    def __init__(self, program: Program, target: Target, dims: Mapping[str, int] | None) -> None:
-        self.program, self.target, self.dims = program, target, dims
+    def __init__(
+        self, program: Program, target: Target, dims: Mapping[str, int] | None, symbol: str
+    ) -> None:
+        self.program, self.target, self.dims, self.symbol = program, target, dims, symbol
         self.schedule = program.schedule
-        self.symbol = identifier(program.name)
         self.kernels: dict[Call, EmittedKernel] = {}
 
-    def run(self, stepwise: bool, barrier: str) -> Module:
+    def run(self, stepwise: bool) -> Pieces:
         """All kernels, then the schedules."""
         for call in every_call((*self.schedule.prepare, *self.schedule.calls)):
             name = f"{self.symbol}.{identifier(call.kernel.name)}"
@@ -74,7 +102,7 @@ class _Emission:
         if stepwise:
             for i, call in enumerate((*self.schedule.prepare, *self.schedule.calls)):
                 parts.append(self._part(f"call{i}", (call,), frozenset()))
-        return Module(self.symbol, self._text([*parts, barrier]), self.layout)
+        return self._pieces(parts)
 
     # -- layout ---------------------------------------------------------------------
 
@@ -110,17 +138,16 @@ class _Emission:
 
     # -- text -----------------------------------------------------------------------
 
-    def _text(self, parts: list[str]) -> str:
+    def _pieces(self, parts: list[str]) -> Pieces:
         declarations: dict[str, str] = {}
         functions: list[str] = []
         for kernel in self.kernels.values():
             functions += kernel.functions
             declarations |= dict(kernel.declarations)
         declarations.pop("@graphc_barrier", None)
-        declared = [declarations[name] for name in sorted(declarations)]
         head = f"; {self.program.name}: {len(self.schedule.calls)} kernels"
         local = [f.replace("define void", "define internal void", 1) for f in functions]
-        return "\n\n".join([head, *local, *parts, "\n".join(declared)])
+        return Pieces((head, *local, *parts), declarations, self.layout)
 
     def _part(self, name: str, calls: tuple[Call, ...], barriers: frozenset[int]) -> str:
         commit = self._first_commit() if name == "part" else None
