@@ -55,8 +55,8 @@ _HOMES = {
 }
 
 _MODULES = (
-    "autodiff", "callbacks", "data", "errors", "fft", "init", "inspect", "linalg", "nn", "optim",
-    "random", "regularizers", "schedules",
+    "autodiff", "callbacks", "data", "errors", "fft", "init", "inspect", "linalg", "nn", "onnx",
+    "optim", "random", "regularizers", "schedules",
 )  # fmt: skip
 
 _DTYPES = (
@@ -119,6 +119,7 @@ if TYPE_CHECKING:
     from graphc import init as init
     from graphc import linalg as linalg
     from graphc import nn as nn
+    from graphc import onnx as onnx
     from graphc import optim as optim
     from graphc import random as random
     from graphc import regularizers as regularizers

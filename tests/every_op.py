@@ -268,6 +268,7 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.ErfInv: lambda op, x: scipy.special.erfinv(x),
     ops.LogGamma: lambda op, x: scipy.special.gammaln(x),
     ops.Digamma: lambda op, x: scipy.special.digamma(x),
+    ops.BesselI: lambda op, x: getattr(scipy.special, f"i{op.order}" + "e" * op.scaled)(x),
     ops.Polygamma: lambda op, x: scipy.special.polygamma(op.order, x),
     ops.Atan: lambda op, x: np.angle(1 + 1j * x),
     ops.Atan2: lambda op, y, x: np.angle(x + 1j * y),

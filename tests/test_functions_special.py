@@ -42,6 +42,26 @@ def test_lengths_have_gradient_zero_at_zero() -> None:
     np.testing.assert_allclose(found, [[0.0, 0.6], [0.0, -0.8]])
 
 
+def test_modified_bessel_functions() -> None:
+    points = np.array([-750.0, -30.0, -2.5, 0.0, 1e-9, 0.7, 7.99, 8.0, 8.01, 50.0, 709.0, 1e6])
+    x = gx.input("x", points.shape, dtype="float64")
+    names = ("i0", "i0e", "i1", "i1e")
+    functions = [getattr(gx, name)(x) for name in names]
+    slopes = [gx.grad(gx.sum(y), x) for y in functions]
+    found = gx.compile([x], [*functions, *slopes])(points)
+    wanted = [getattr(scipy.special, name)(points) for name in names]
+    for f, w in zip(found, wanted):
+        np.testing.assert_allclose(f, w, rtol=1e-14)
+    near = np.abs(points) < 60
+    i0, i1 = scipy.special.i0(points[near]), scipy.special.i1(points[near])
+    np.testing.assert_allclose(found[4][near], i1, rtol=1e-14)
+    np.testing.assert_allclose(found[6][near], scipy.special.ivp(1, points[near]), rtol=1e-13)
+    scale, sign = np.exp(-np.abs(points[near])), np.sign(points[near])
+    np.testing.assert_allclose(found[5][near], scale * (i1 - sign * i0), rtol=1e-11, atol=1e-15)
+    for slope in found[4:]:
+        assert np.isfinite(slope[near]).all()
+
+
 def test_large_arguments_of_hyperbolic_functions() -> None:
     x = np.array([88.9, -89.3, 89.5], np.float32)
     wanted = np.sinh(x.astype(float)), np.cosh(x.astype(float))

@@ -10,6 +10,7 @@ from graphc.functions.logic import where
 from graphc.functions.mathematics import exp, floor
 from graphc.functions.operands import fail, floating, is_weak, together
 from graphc.ops import elementwise_arc as arcs
+from graphc.ops import elementwise_bessel as bessel
 from graphc.ops import elementwise_special as ops
 from graphc.ops.base import Op
 from graphc.tensor import Tensor, lift_op
@@ -109,3 +110,23 @@ def polygamma(n: int, x: Any) -> Tensor:
     if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= 20:
         fail(ArgumentError, f"polygamma: the order is an int from 0 to 20, got {n!r}", (x,))
     return lift_op(ops.Polygamma(n) if n else ops.Digamma(), x)
+
+
+def i0(x: Any) -> Tensor:
+    """The modified Bessel function of the first kind of order 0."""
+    return lift_op(bessel.BesselI(0, scaled=False), floating("i0", x))
+
+
+def i0e(x: Any) -> Tensor:
+    """i0(x) exp(-abs(x))."""
+    return lift_op(bessel.BesselI(0, scaled=True), floating("i0e", x))
+
+
+def i1(x: Any) -> Tensor:
+    """The modified Bessel function of the first kind of order 1."""
+    return lift_op(bessel.BesselI(1, scaled=False), floating("i1", x))
+
+
+def i1e(x: Any) -> Tensor:
+    """i1(x) exp(-abs(x))."""
+    return lift_op(bessel.BesselI(1, scaled=True), floating("i1e", x))

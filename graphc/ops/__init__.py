@@ -39,6 +39,7 @@ from graphc.ops.elementwise_arc import (
     NextAfter,
     Sinh,
 )
+from graphc.ops.elementwise_bessel import BesselI
 from graphc.ops.elementwise_logic import (
     BitAnd,
     Bitcast,
@@ -95,7 +96,7 @@ ALL_OPS: tuple[type[Op], ...] = (
     Add, Sub, Mul, Div, FloorDivide, Remainder, Pow, Neg, Abs, Sign, Maximum, Minimum,
     Exp, Exp2, Expm1, Log, Log2, Log1p, Sqrt, Tanh, Sigmoid, Softplus, Relu, Sin, Cos, Erf,
     Sinh, Cosh, Asin, Acos, Atan, Atan2, Asinh, Acosh, Atanh, Hypot, CopySign, NextAfter,
-    Erfc, ErfInv, LogGamma, Digamma, Polygamma,
+    Erfc, ErfInv, LogGamma, Digamma, Polygamma, BesselI,
     Floor, Ceil, Trunc, Round,
     Less, LessEqual, Equal, NotEqual, LogicalAnd, LogicalOr, LogicalNot,
     BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight, Where, Cast, Bitcast,
@@ -130,6 +131,7 @@ __all__ = [
     "Atan",
     "Atan2",
     "Atanh",
+    "BesselI",
     "BitAnd",
     "BitNot",
     "BitOr",

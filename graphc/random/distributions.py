@@ -7,11 +7,13 @@ from typing import Any
 
 from graphc import functions as fn
 from graphc import symbols
+from graphc.autodiff.custom import custom_gradient
 from graphc.dims import Poly, Size
 from graphc.errors import ArgumentError, DTypeError
 from graphc.functions.operands import fail, one_axis, to_dtype
 from graphc.ops.elementwise_random import ExponentialFloat, NormalFloat
 from graphc.random.draw import Shape, bits, stream, wanted_float
+from graphc.random.implicit import gamma_slope
 from graphc.tensor import Tensor, lift, lift_op
 from graphc.types import float32, uint32, uint64
 
@@ -79,13 +81,24 @@ def gamma(
     """Draw gamma variates after Marsaglia and Tsang (2000).
 
     `concentration` and `scale` are positive numbers or tensors that broadcast to the shape. The
-    first of `TRIES` candidates that is accepted is taken. No gradient goes to the concentration.
+    first of `TRIES` candidates that is accepted is taken. The gradient to the concentration is
+    that of the quantile with the variate's probability.
     """
     wanted = wanted_float("gamma", dtype)
     first = bits(shape, name, "gamma")
-    given = fn.broadcast_to(
-        fn.astype(fn.stop_gradient(lift(concentration, wanted)), wanted), first.shape
-    )
+    given = fn.broadcast_to(fn.astype(lift(concentration, wanted), wanted), first.shape)
+
+    @custom_gradient
+    def drawn(a: Tensor) -> Any:
+        return _standard_gamma(first, fn.stop_gradient(a)), lambda dy: dy * gamma_slope(a, value)
+
+    value = drawn(given)
+    result: Tensor = value * scale
+    return result
+
+
+def _standard_gamma(first: Tensor, given: Tensor) -> Tensor:
+    """A variate for every concentration; `first` are the bits of the first candidates."""
     small = given < 1.0
     d = fn.where(small, given + 1.0, given) - 1.0 / 3.0
     c = (1.0 / 3.0) / fn.sqrt(d)
@@ -94,10 +107,9 @@ def gamma(
         candidate, accepted = _candidate(first, k, c, d)
         value = fn.where(accepted, candidate, value)
     # gamma(a) is gamma(a + 1) times a power of a uniform variate
-    power = fn.exp(-_standard_exponential(stream(first.shape, first.name + "/power"), wanted)
-                   / fn.where(small, given, 1.0))  # fmt: skip
-    result: Tensor = value * fn.where(small, power, 1.0) * scale
-    return result
+    e = _standard_exponential(stream(first.shape, first.name + "/power"), given.dtype)
+    power = fn.exp(-e / fn.where(small, given, 1.0))
+    return value * fn.where(small, power, 1.0)
 
 
 def _candidate(first: Tensor, k: int, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:

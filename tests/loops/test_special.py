@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graphc.loops.elementary import DEFINITIONS
+from graphc.loops.elementary_bessel import bessel_i
 from graphc.loops.elementary_gamma import polygamma
 from graphc.loops.numpy_emitter import NumpyEmitter
 from tests.loops.test_elementary import needs_extended
@@ -22,7 +23,8 @@ VALUES = dict(np.load(Path(__file__).parent / "special_values.npz"))
 # units of the last place: float32, float64
 BOUNDS = {
     "erfc": (3.2, 4.0), "erf_inv": (3.0, 3.0), "lgamma": (0.6, 4.0), "polygamma1": (0.6, 4.0),
-    "polygamma2": (0.6, 4.0), "polygamma5": (0.6, 7.0),
+    "polygamma2": (0.6, 4.0), "polygamma5": (0.6, 7.0), "i0": (0.6, 4.0), "i1": (0.6, 4.0),
+    "i0e": (0.6, 3.0), "i1e": (0.6, 3.0),
 }  # fmt: skip
 # units of the precision beside max(1, |value|): these have zeros where they are not flat
 WIDE_BOUNDS = {"lgamma_negative": (0.6, 3.0), "digamma": (0.6, 5.0)}
@@ -32,6 +34,8 @@ def computed(name: str, emitter: NumpyEmitter, x: Array) -> Array:
     with np.errstate(all="ignore"):
         if name.startswith("polygamma"):
             return np.asarray(polygamma(emitter, int(name[9:]), x))
+        if name in ("i0", "i0e", "i1", "i1e"):
+            return np.asarray(bessel_i(emitter, int(name[1]), name.endswith("e"), x))
         return np.asarray(DEFINITIONS[name.removesuffix("_negative")](emitter, x))
 
 
@@ -70,6 +74,10 @@ def test_ends(dtype: Any) -> None:
         ("digamma", [0.0, -0.0, -2, inf, -inf, nan], [-inf, inf, nan, inf, nan, nan]),
         ("polygamma1", [0.0, -0.0, -2, inf, nan], [inf, inf, inf, 0, nan]),
         ("polygamma2", [0.0, -1, inf, nan], [-inf, nan, -0.0, nan]),
+        ("i0", [0.0, -0.0, inf, -inf, 1e4, nan], [1, 1, inf, inf, inf, nan]),
+        ("i0e", [0.0, -0.0, inf, -inf, nan], [1, 1, 0, 0, nan]),
+        ("i1", [0.0, -0.0, inf, -inf, -1e4, nan], [0.0, -0.0, inf, -inf, -inf, nan]),
+        ("i1e", [0.0, -0.0, inf, -inf, nan], [0.0, -0.0, 0, -0.0, nan]),
     ):  # fmt: skip
         for emitter in EMITTERS:
             found = computed(name, emitter, np.array(given, dtype))
