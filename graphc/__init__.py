@@ -51,6 +51,7 @@ _HOMES = {
     "fit": "train",
     "History": "train",
     "save": "train.files",
+    "load_library": "library",
     "load": "train.files",
 }
 
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
     from graphc.functions.control import while_loop as while_loop
     from graphc.inspect import dot as dot
     from graphc.inspect import summary as summary
+    from graphc.library import load_library as load_library
     from graphc.origin import name_scope as name_scope
     from graphc.rebuild import substitute as substitute
     from graphc.symbols import constant as constant

@@ -31,6 +31,7 @@ from graphc.tensor import Parameter
 from graphc.variants import Variant, Variants
 
 if TYPE_CHECKING:
+    from graphc.export.bundle import Bundle
     from graphc.pipeline import Program
 
 
@@ -202,6 +203,41 @@ class CompiledFunction(Direct, Inspection):
         the number of epochs that it has run).
         """
         return run_epoch(self, arrays, batch_size, shuffle, drop_last, seed)
+
+    def export(
+        self,
+        directory: Any,
+        target: str = "host",
+        weights: str = "embedded",
+        *,
+        name: str | None = None,
+        also: Mapping[str, CompiledFunction] | None = None,
+        dims: Mapping[str, int] | None = None,
+        threads: int | None = None,
+        features: str = "",
+        selftest: bool = True,
+        max_flash: int | str | None = None,
+        max_ram: int | str | None = None,
+    ) -> Bundle:
+        """Write it as a C library: shared library, archive, object, header, manifest, weights.
+
+        The C function is NAME_step where it has updates, else NAME_run; `also` adds functions
+        under their names, which share parameters with it. `target` is "host", a short name
+        ("avx2", "neon", "riscv64", "wasm32", "cortex-m4", ...) or an LLVM triple, `features`
+        more of its instruction set. Sizes named in `dims` become constants, others are arguments
+        up to their maxima. `weights` "separate" leaves them in files of their own. The library
+        starts no threads; `threads` is how many of the caller's may share a call. Raises
+        MemoryBudgetError where code and constants need more than `max_flash`, or the workspace
+        more than `max_ram`.
+        """
+        from graphc.export.bundle import export
+
+        word = "step" if self.graph.updates else "run"
+        return export(
+            {word: self, **(also or {})}, directory, target, weights, name=name or self.name,
+            dims=dims, threads=threads, features=features, selftest=selftest,
+            max_flash=max_flash, max_ram=max_ram,
+        )  # fmt: skip
 
     # -- how -----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 
@@ -21,6 +22,24 @@ class LlvmBackend:
         from graphc_llvm.target import host_target
 
         return host_target()
+
+    def export_target(self, name: str, features: str) -> Any:
+        """The target of a library: "host", a short name or a triple, with features."""
+        from graphc_llvm.target import export_target
+
+        return export_target(name, features)
+
+    def library(self, *args: Any) -> Any:
+        """Object code of a library, from (interface, target, embedded, recording)."""
+        from graphc_llvm.library.build import build
+
+        return build(*args)
+
+    def link_library(self, folder: Path, built: Any) -> tuple[str | None, str | None]:
+        """The name of the shared library, made in the folder; or why there is none."""
+        from graphc_llvm.library.build import link_library
+
+        return link_library(folder, built)
 
 
 backend = LlvmBackend()

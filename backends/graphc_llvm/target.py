@@ -5,11 +5,13 @@ A `Target` holds plain numbers. Nothing in it was measured, so the same target g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from graphc.errors import ArgumentError
+from graphc.origin import find_origin
 from graphc.types import DType
 
 KIBIBYTE = 1024
@@ -39,6 +41,11 @@ class Target:
     def lanes(self, dtype: DType) -> int:
         """How many elements one vector register holds."""
         return max(1, self.vector_bits // (8 * dtype.itemsize))
+
+    @property
+    def hosted(self) -> bool:
+        """Whether there is an operating system."""
+        return not any(word in self.triple for word in ("none", "wasm"))
 
     @property
     def folds_broadcasts(self) -> bool:
@@ -80,14 +87,16 @@ _NAMED = {
     "avx2": ("x86_64-unknown-linux-gnu", "x86-64-v3", "", "avx2"),
     "baseline": ("x86_64-unknown-linux-gnu", "x86-64", "", "sse2"),
     "neon": ("aarch64-unknown-linux-gnu", "generic", "+neon", "neon"),
-    "wasm32": ("wasm32-unknown-unknown", "generic", "+simd128", "generic"),
+    "wasm32": ("wasm32-unknown-unknown", "generic", "+simd128,+bulk-memory", "generic"),
     "riscv64": ("riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", "generic"),
+    "cortex-m4": ("thumbv7em-none-eabihf", "cortex-m4", "", "generic"),
+    "cortex-m7": ("thumbv7em-none-eabihf", "cortex-m7", "", "generic"),
 }
 
 # the first part of a triple -> the target whose instruction set is safe for it
 _ARCHITECTURES = {
     "x86_64": "baseline", "amd64": "baseline", "aarch64": "neon", "arm64": "neon",
-    "wasm32": "wasm32", "riscv64": "riscv64",
+    "wasm32": "wasm32", "riscv64": "riscv64", "thumbv7em": "cortex-m4",
 }  # fmt: skip
 
 
@@ -113,6 +122,28 @@ def host_target() -> Target:
     isa = _host_isa(triple, features)
     cpu, flags = llvm.get_host_cpu_name(), features.flatten()
     return _build(triple, cpu, flags, isa, _cache_bytes(1), _cache_bytes(2))
+
+
+def export_target(name: str, features: str = "") -> Target:
+    """The target of a library: "host", a short name or a triple.
+
+    `features` are LLVM's names, separated by commas; of x86-64 "avx2" and "avx512" choose the
+    instruction set. Raises ArgumentError for targets that there are not.
+    """
+    words = [word.strip() for word in features.split(",") if word.strip()]
+    try:
+        target = host_target() if name == "host" else make_target(name)
+    except ValueError as error:
+        raise ArgumentError(f"export: {error}", origin=find_origin()) from None
+    for word in [w for w in words if w in ("avx2", "avx512")]:
+        if not target.triple.startswith("x86_64"):
+            text = f"export: {target.triple} has no {word}"
+            raise ArgumentError(text, origin=find_origin())
+        _, cpu, _, isa = _NAMED[word]
+        target = _build(target.triple, cpu, "", isa)
+        words.remove(word)
+    given = [w if w[0] in "+-" else f"+{w}" for w in words]
+    return replace(target, features=",".join(filter(None, [target.features, *given])))
 
 
 def _build(

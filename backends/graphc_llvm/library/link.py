@@ -1,0 +1,86 @@
+"""Object files to a shared library: a linker of this machine, or one from a Python package."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from graphc.errors import BackendError
+from graphc_llvm.runtime.session import host
+
+HINT = "install a C compiler or lld, or: pip install 'graphc[link]' (ziglang, which brings one)"
+
+
+def library_suffix(triple: str) -> str | None:
+    """How a shared library of a target is called; None where there are none."""
+    architecture, *rest = triple.split("-")
+    if architecture.startswith("wasm"):
+        return ".wasm"
+    if "none" in rest or "unknown-elf" in triple or architecture.startswith("thumb"):
+        return None
+    if any(word.startswith(("darwin", "macos")) for word in rest):
+        return ".dylib"
+    return ".dll" if "windows" in triple else ".so"
+
+
+def link(objects: Sequence[Path], result: Path, triple: str, symbols: Sequence[str]) -> str | None:
+    """Make a shared library; None, or why there is none. The result does not name any path."""
+    command = _command(objects, result, triple, symbols)
+    if command is None:
+        return f"no linker for {triple} found: {HINT}"
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        tool, said = Path(command[0]).name, done.stderr.strip()[:2000]
+        raise BackendError(f"export: {tool} cannot link {result.name}: {said}")
+    return None
+
+
+def _command(
+    objects: Sequence[Path], result: Path, triple: str, symbols: Sequence[str]
+) -> list[str] | None:
+    given = [*map(str, objects), "-o", str(result)]
+    suffix = library_suffix(triple)
+    if suffix == ".wasm":
+        tool = _first("wasm-ld") or _zig("wasm-ld")
+        exports = [f"--export={name}" for name in symbols]
+        wanted = ["--no-entry", "--strip-debug", "--export=__heap_base", *exports]
+        return tool and [*tool, *wanted, *given]
+    native = triple.split("-")[0] == host().architecture
+    if suffix == ".dylib":
+        tool = (_first("cc", "clang") if sys.platform == "darwin" else None) or _zig("ld64.lld")
+        return tool and [*tool, "-dynamiclib", *given]
+    if suffix == ".dll":
+        tool = _first("lld-link") or _zig("lld-link")
+        exports = [f"/export:{name}" for name in symbols]
+        return tool and [*tool, "/dll", "/noentry", *exports, *map(str, objects), f"/out:{result}"]
+    name = result.name
+    elf = ["-shared", "--build-id=none", "-z", "noexecstack", "-soname", name, "--gc-sections"]
+    tool = (_first("ld") if native else None) or _first("ld.lld") or _zig("ld.lld")
+    if tool:
+        return [*tool, *elf, *given]
+    tool = _first("cc", "gcc", "clang") if native else None
+    return tool and [*tool, "-nostdlib", *(f"-Wl,{x}" for x in _joined(elf)), *given]
+
+
+def _joined(options: Sequence[str]) -> list[str]:
+    """Linker options with their values, as a compiler driver passes them on."""
+    result: list[str] = []
+    for option in options:
+        if option.startswith("-"):
+            result.append(option)
+        else:
+            result[-1] += f",{option}"
+    return result
+
+
+def _first(*names: str) -> list[str] | None:
+    found = next((path for path in map(shutil.which, names) if path), None)
+    return [found] if found else None
+
+
+def _zig(tool: str) -> list[str] | None:
+    return [sys.executable, "-m", "ziglang", tool] if find_spec("ziglang") else None

@@ -1,0 +1,1 @@
+"""Leave Python: compiled functions as a C library."""

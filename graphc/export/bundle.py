@@ -1,0 +1,149 @@
+"""`export`: compiled functions become a folder with a library, a header, weights, a manifest."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc import origin as origins
+from graphc.backend import load_backend
+from graphc.errors import ArgumentError
+from graphc.export.archive import archive
+from graphc.export.budget import check_budget
+from graphc.export.header import header
+from graphc.export.interface import Interface, make_interface
+from graphc.export.manifest import manifest
+from graphc.export.selftest import record
+from graphc.options import parse_bytes
+
+if TYPE_CHECKING:
+    from graphc.function import CompiledFunction
+    from graphc.library import Library
+
+WEIGHTS = ("embedded", "separate")
+THREADS = 4
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What `export` wrote. `note` says why there is no shared library, where there is none."""
+
+    directory: Path
+    name: str
+    files: tuple[str, ...]
+    sizes: Mapping[str, int]
+    note: str | None = None
+
+    def load(self) -> Library:
+        """The library, ready to be called (`gx.load_library`)."""
+        from graphc.library import load_library
+
+        return load_library(self.directory)
+
+    def __str__(self) -> str:
+        rows = [f"{self.directory}:"]
+        rows += [f"  {name:<28}{self.sizes[name]:>12,} bytes" for name in self.files]
+        return "\n".join(rows + ([f"  {self.note}"] if self.note else []))
+
+
+def export(
+    functions: Mapping[str, CompiledFunction],
+    directory: str | os.PathLike[str],
+    target: str = "host",
+    weights: str = "embedded",
+    *,
+    name: str,
+    dims: Mapping[str, int] | None = None,
+    threads: int | None = None,
+    features: str = "",
+    selftest: bool = True,
+    max_flash: int | str | None = None,
+    max_ram: int | str | None = None,
+) -> Bundle:
+    """Write a library of functions that share parameters. See `CompiledFunction.export`."""
+    if weights not in WEIGHTS:
+        _fail(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
+    for word, value in (("threads", threads),):
+        if value is not None and not (isinstance(value, int) and 1 <= value <= 1024):
+            _fail(f"{word} must be an int from 1 to 1024, got {value!r}")
+    embedded = weights == "embedded"
+    backend: Any = load_backend("llvm")
+    chosen = backend.export_target(target, features)
+    count = threads if threads is not None else (THREADS if chosen.hosted else 1)
+    interface = make_interface(name, functions, dict(dims or {}), count)
+    recording = record(interface) if selftest else None
+    built = backend.library(interface, chosen, embedded, recording)
+    check_budget(built, interface, embedded, parse_bytes(max_flash), parse_bytes(max_ram))
+    return _write(Path(directory), interface, built, embedded, selftest, backend)
+
+
+def _write(
+    directory: Path, interface: Interface, built: Any, embedded: bool, selftest: bool, backend: Any
+) -> Bundle:
+    """All files, each whole or not at all, the manifest last."""
+    name, w = interface.name, built.workspace
+    files: dict[str, bytes] = {f"{word}.o": data for word, data in built.objects.items()}
+    roles = {"object": f"{name}.o", "archive": f"{name}.a", "header": f"{name}.h"}
+    symbols = {
+        f"{word}.o": [s for s in built.symbols if _in(s, word, name)] for word in built.objects
+    }
+    files[f"{name}.a"] = archive(files, symbols)
+    text = header(interface, w.total, built.state_bytes, embedded, selftest)
+    files[f"{name}.h"] = text.encode()
+    if not embedded:
+        files[f"{name}.weights"] = saved_state(interface, built)
+        roles["weights"] = f"{name}.weights"
+        files[f"{name}.safetensors"] = _safetensors(interface)
+        roles["safetensors"] = f"{name}.safetensors"
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".export-") as folder:
+        place = Path(folder)
+        for word, data in files.items():
+            (place / word).write_bytes(data)
+        linked, note = backend.link_library(place, built)
+        if linked is not None:
+            files[linked] = (place / linked).read_bytes()
+            roles["library"] = linked
+        content = manifest(interface, built.facts, files, roles).encode()
+        (place / f"{name}.json").write_bytes(content)
+        for word in (*files, f"{name}.json"):
+            os.replace(place / word, directory / word)
+    files[f"{name}.json"] = content
+    sizes = {word: len(data) for word, data in files.items()}
+    return Bundle(directory, name, tuple(files), sizes, note)
+
+
+def _in(symbol: str, word: str, name: str) -> bool:
+    """Whether the object file called `word` defines a symbol."""
+    return (symbol == f"{name}_selftest") == (word == f"{name}_selftest")
+
+
+def saved_state(interface: Interface, built: Any) -> bytes:
+    """The parameters and random streams as NAME_load takes them."""
+    w = built.workspace
+    state = bytearray(w.state_bytes)
+    for block in w.blocks:
+        if block.random is not None:
+            at = block.random - w.state
+            state[at : at + 16] = block.entry.function.rng.tobytes()
+    for parameter, offset in w.parameters.items():
+        raw = parameter.memory.tobytes()
+        state[offset - w.state : offset - w.state + len(raw)] = raw
+    return interface.fingerprint.to_bytes(8, "little") + bytes(8) + bytes(state)
+
+
+def _safetensors(interface: Interface) -> bytes:
+    from safetensors.numpy import save
+
+    arrays = {p.name: np.array(p.memory, order="C") for p in interface.parameters}
+    return bytes(save(arrays, {"format": "graphc"}))
+
+
+def _fail(text: str) -> None:
+    raise ArgumentError(f"export: {text}", origin=origins.find_origin())

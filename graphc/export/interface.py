@@ -1,0 +1,255 @@
+"""What a library offers: its functions, their arguments and dims, and the parameters they share."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphc import origin as origins
+from graphc.dims import Dim, Size, evaluate
+from graphc.errors import ArgumentError, GraphcError, NameError, ShapeError, UnsupportedError
+from graphc.ops.leaf import Parameter as ParameterOp
+from graphc.specialize import check_sizes, fragile
+from graphc.tensor import Parameter
+from graphc.types import TensorType
+
+if TYPE_CHECKING:
+    from graphc.function import CompiledFunction
+
+ALIGNMENT = 64
+TRIED = 20_000  # combinations of sizes that are tried one by one
+
+# What functions return. A failed check of function i is CHECKS + its first code + the check's own.
+STATUSES = {
+    "OK": "done",
+    "NULL": "an argument is NULL",
+    "ALIGNMENT": "the workspace is not at a multiple of 64 bytes",
+    "WORKSPACE": "the workspace is too small",
+    "NOT_READY": "the workspace has not been initialised, or was overwritten",
+    "DIM": "a size is outside of its bounds",
+    "NOT_BOUND": "a part was run before the arguments were bound",
+    "THREADS": "no such thread, or more threads than the library was made for",
+    "NO_PARAMETER": "there is no parameter of that name",
+    "BYTES": "the number of bytes is not that of the value",
+    "STATE": "these are not saved values of this library",
+    "SELFTEST": "results differ from those recorded when the library was made",
+}
+CHECKS = 64
+
+_C_WORDS = frozenset(
+    """
+    auto break case char class const continue default delete do double else enum extern false float
+    for goto if inline int int8_t long new register restrict return short signed sizeof static
+    struct switch template this true typedef union unsigned void volatile while bool
+    workspace bytes thread threads weights weights_bytes
+    """.split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An input or output: the user's name, the name in C, and the type."""
+
+    name: str
+    symbol: str
+    type: TensorType
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One function of a library.
+
+    `dims` become arguments in C, with their final bounds; `fixed` are those that became
+    constants. `first_check` is added to the codes of failed checks.
+    """
+
+    name: str
+    symbol: str
+    function: CompiledFunction
+    dims: tuple[Dim, ...]
+    fixed: Mapping[str, int]
+    inputs: tuple[Argument, ...]
+    outputs: tuple[Argument, ...]
+    first_check: int
+
+    @property
+    def maxima(self) -> dict[str, int]:
+        """The largest value of every dim."""
+        return {d.name: d.max or 0 for d in self.dims} | dict(self.fixed)
+
+    @property
+    def sample(self) -> dict[str, int]:
+        """Small values of the dims, for the self-test."""
+        return {d.name: min(d.max or 3, max(d.min, 3)) for d in self.dims} | dict(self.fixed)
+
+    @property
+    def checks(self) -> dict[int, str]:
+        """What the codes of failed checks mean, with the user's file and line."""
+        return {
+            self.first_check + c.code: f"{c.message} ({c.node.origin})"
+            for c in self.function.program.schedule.checks
+        }
+
+    def size(self, size: Size) -> Size:
+        """A size with the fixed dims put in, where that makes it a number."""
+        try:
+            return evaluate(size, self.fixed)
+        except KeyError:
+            return size
+
+
+@dataclass(frozen=True, eq=False)
+class Interface:
+    """A whole library."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    parameters: tuple[Parameter, ...]
+    threads: int
+
+    @property
+    def fingerprint(self) -> int:
+        """A number that only libraries with the same parameters have."""
+        text = repr([(p.name, str(p.type)) for p in self.parameters] + self.random_names)
+        digest = hashlib.sha256(f"{self.name}{text}".encode()).digest()
+        return int.from_bytes(digest[:8], "little") >> 1
+
+    @property
+    def random_names(self) -> list[str]:
+        """The functions that draw random numbers."""
+        return [e.name for e in self.entries if e.function.program.schedule.rng is not None]
+
+
+def make_interface(
+    name: str, functions: Mapping[str, CompiledFunction], dims: Mapping[str, int], threads: int
+) -> Interface:
+    """Check everything and give everything a name in C."""
+    symbol = c_name(name, ())
+    entries: list[Entry] = []
+    first = CHECKS
+    for word, function in functions.items():
+        known = {d for f in functions.values() for d in f.dims}
+        if set(dims) - known:
+            _fail(f"there is no dim {', '.join(sorted(set(dims) - known))}; there are: {known}")
+        entries.append(_entry(symbol, word, function, dims, first))
+        codes = [c.code for c in function.program.schedule.checks]
+        first += max(codes, default=-1) + 1
+    parameters: dict[str, Parameter] = {}
+    for entry in entries:
+        for node in entry.function.graph.leaves(ParameterOp):
+            mine = parameters.setdefault(node.name, node.face)
+            if mine is not node.face:
+                raise NameError(
+                    f"export: two parameters are called {node.name}",
+                    operands=tuple(("parameter", p.name, p.node.origin) for p in (mine, node.face)),
+                    origin=origins.find_origin(),
+                )
+    return Interface(symbol, tuple(entries), tuple(parameters.values()), threads)
+
+
+def _entry(
+    library: str, word: str, function: CompiledFunction, fixed: Mapping[str, int], first: int
+) -> Entry:
+    graph = function.graph
+    mine = {name: value for name, value in fixed.items() if name in function.dims}
+    free = tuple(d for name, d in sorted(function.dims.items()) if name not in mine)
+    for name, value in mine.items():
+        _check_fixed(function, function.dims[name], value)
+    for dim in free:
+        if dim.max is None:
+            raise ShapeError(
+                f"export: dim {dim.name} of {function.name} has no maximum, so its memory cannot"
+                " be laid out",
+                operands=tuple(
+                    ("input", f"{n.name} {n.type}", n.origin)
+                    for n in graph.inputs
+                    if dim.name in {d.name for d in n.type.dims()}
+                ),
+                origin=origins.find_origin(),
+                hint=f'gx.dim("{dim.name}", max=256), or export(..., dims={{"{dim.name}": 32}})'
+                " for one size",
+            )
+    taken = {d.name for d in free}
+    inputs, outputs = [], []
+    for node in graph.inputs:
+        symbol = c_name(node.name, taken)
+        taken.add(symbol)
+        inputs.append(Argument(node.name, symbol, node.type))
+    for name, node in graph.outputs:
+        symbol = c_name(name, taken)
+        taken.add(symbol)
+        outputs.append(Argument(name, symbol, node.type))
+    free = _bounded(function, free, mine)
+    return Entry(
+        word, f"{library}_{c_name(word, ())}", function, free, mine,
+        tuple(inputs), tuple(outputs), first,
+    )  # fmt: skip
+
+
+def _check_fixed(function: CompiledFunction, dim: Dim, value: Any) -> None:
+    integral = isinstance(value, int) and not isinstance(value, bool)
+    if not integral or value < dim.min or (dim.max is not None and value > dim.max):
+        most = "" if dim.max is None else f" and at most {dim.max}"
+        _fail(f"dim {dim.name} must be an int of at least {dim.min}{most}, got {value!r}")
+
+
+def _bounded(
+    function: CompiledFunction, dims: tuple[Dim, ...], fixed: Mapping[str, int]
+) -> tuple[Dim, ...]:
+    """The dims with bounds for which the graph exists (the maximum of nothing does not, say)."""
+    least = 1 if function.graph.updates else 0
+    dims = tuple(Dim(d.name, d.max, max(d.min, least)) for d in dims)
+    nodes = fragile(function.graph)
+    if not nodes:
+        return dims
+    ranges: list[Sequence[int]] = [range(d.min, (d.max or 0) + 1) for d in dims]
+    if math.prod(map(len, ranges)) > TRIED:
+        ranges = [sorted({r[0], min(r[0] + 1, r[-1]), r[-1]}) for r in ranges]
+    good = [c for c in itertools.product(*ranges) if _exists(nodes, dims, c, fixed)]
+    bounds = [(min(column), max(column)) for column in zip(*good)]
+    boxed = math.prod(
+        sum(low <= v <= high for v in values) for (low, high), values in zip(bounds, ranges)
+    )
+    if not good or boxed != len(good):
+        raise UnsupportedError(
+            f"export: {function.name} does not exist for all sizes within the bounds of its dims",
+            operands=tuple(("value", f"{n.op.name} {n.type}", n.origin) for n in nodes[:4]),
+            origin=origins.find_origin(),
+            hint="give tighter bounds (gx.dim(name, min=, max=)) or fixed sizes (dims=)",
+        )
+    return tuple(Dim(d.name, high, low) for d, (low, high) in zip(dims, bounds))
+
+
+def _exists(
+    nodes: Sequence[Any], dims: Sequence[Dim], values: Sequence[int], fixed: Mapping[str, int]
+) -> bool:
+    try:
+        check_sizes(tuple(nodes), dict(zip((d.name for d in dims), values)) | dict(fixed))
+    except GraphcError:
+        return False
+    return True
+
+
+def c_name(text: str, taken: Iterable[str]) -> str:
+    """A C identifier for a name, none of those taken."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", text) or "_"
+    plain = re.sub(r"_{2,}", "_", plain)
+    if plain[0].isdigit() or plain.startswith("_"):
+        plain = f"v{plain}"
+    if plain in _C_WORDS:
+        plain += "_"
+    taken, found = set(taken), plain
+    for i in itertools.count(2):
+        if found not in taken:
+            break
+        found = f"{plain}_{i}"
+    return found
+
+
+def _fail(text: str) -> None:
+    raise ArgumentError(f"export: {text}", origin=origins.find_origin())

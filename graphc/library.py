@@ -1,0 +1,379 @@
+"""Exported libraries in Python, with numpy alone."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphc.errors import (
+    ArgumentError,
+    DTypeError,
+    FormatError,
+    NameError,
+    RuntimeCheckError,
+    ShapeError,
+    UnsupportedError,
+)  # fmt: skip
+
+Array = NDArray[Any]
+FORMAT = 1
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def load_library(path: str | os.PathLike[str]) -> Library:
+    """The library in a bundle: a folder that `export` wrote, or the manifest in it.
+
+    Calls have the form of the exported function: `lib(*arrays, **named)`; `lib.NAME(...)` where it
+    has several; `lib.parameters[name]` reads and sets. Raises FormatError for files that are not
+    what the manifest says, UnsupportedError for a library of another machine.
+    """
+    return Library(_find_manifest(Path(path)))
+
+
+def _find_manifest(path: Path) -> Path:
+    if path.is_dir():
+        found = sorted(path.glob("*.json"))
+        if len(found) != 1:
+            seen = ", ".join(p.name for p in found) or "none"
+            raise FormatError(f"load_library: {path} must hold one manifest (NAME.json): {seen}")
+        return found[0]
+    if path.suffix != ".json":
+        path = path.with_suffix(".json")
+    if not path.exists():
+        raise FileNotFoundError(f"load_library: there is no {path}")
+    return path
+
+
+class Library:
+    """An exported library with a workspace of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = _read_manifest(path)
+        self.name: str = self.manifest["name"]
+        self._library = ctypes.CDLL(str(_checked_library(path, self.manifest)))
+        self._workspace = aligned(self.manifest["workspace"]["bytes"])
+        self._init()
+        self.functions = {f["name"]: Function(self, f) for f in self.manifest["functions"]}
+        self.parameters: Mapping[str, Any] = Parameters(self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the first function."""
+        return next(iter(self.functions.values()))(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Function:
+        functions: dict[str, Function] = self.__dict__.get("functions", {})
+        if name not in functions:
+            raise AttributeError(f"library {self.name} has no function {name}")
+        return functions[name]
+
+    def __repr__(self) -> str:
+        return f"<Library {self.name}: {', '.join(self.functions)} ({self.path})>"
+
+    def selftest(self) -> None:
+        """Run the recorded calls; raises RuntimeCheckError where results differ."""
+        try:
+            function = self._symbol("selftest")
+        except AttributeError:
+            raise UnsupportedError(f"{self.name} was exported without a self-test") from None
+        self.check(function(*self._weights()), "selftest")
+
+    def save(self) -> bytes:
+        """Parameters and random streams, as `load` takes them."""
+        buffer = np.empty(self.manifest["workspace"]["state_bytes"], np.uint8)
+        self.check(self._symbol("save")(*self._given(buffer)), "save")
+        return buffer.tobytes()
+
+    def load(self, saved: bytes) -> None:
+        """Put back what `save` returned."""
+        buffer = np.frombuffer(saved, np.uint8)
+        self.check(self._symbol("load")(*self._given(buffer)), "load")
+
+    def _given(self, buffer: Array) -> tuple[Any, ...]:
+        return self.workspace, ctypes.c_void_p(buffer.ctypes.data), ctypes.c_size_t(buffer.nbytes)
+
+    @property
+    def workspace(self) -> ctypes.c_void_p:
+        """Where everything is."""
+        return ctypes.c_void_p(self._workspace.ctypes.data)
+
+    def _init(self) -> None:
+        size = ctypes.c_size_t(self._workspace.nbytes)
+        self.check(self._symbol("init")(self.workspace, size, *self._weights()), "init")
+
+    def _weights(self) -> tuple[Any, ...]:
+        name = self.manifest["files"].get("weights")
+        if name is None:
+            return ()
+        self._weights_data = np.fromfile(self.path.parent / name, np.uint8)
+        data = self._weights_data
+        return ctypes.c_void_p(data.ctypes.data), ctypes.c_size_t(data.nbytes)
+
+    def _symbol(self, word: str) -> Any:
+        return getattr(self._library, f"{self.name}_{word}")
+
+    def symbol(self, name: str) -> Any:
+        """A C function by its whole name."""
+        return getattr(self._library, name)
+
+    def check(self, status: int, what: str) -> None:
+        """Raise unless a status is 0."""
+        if status:
+            text = self._symbol("status_text")
+            text.restype = ctypes.c_char_p
+            raise RuntimeCheckError(f"{self.name}: {what}: {text(status).decode()}")
+
+
+class Parameters(Mapping[str, Array]):
+    """The parameters of a library: reading copies out, setting copies in."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._facts = {p["name"]: p for p in library.manifest["parameters"]}
+
+    def __getitem__(self, name: str) -> Array:
+        fact = self._fact(name)
+        value = np.empty(fact["shape"], numpy_dtype(fact["dtype"]))
+        self._call("get_parameter", name, value)
+        return value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        fact = self._fact(name)
+        given = np.asarray(value)
+        if list(given.shape) != fact["shape"]:
+            raise ShapeError(f"parameter {name} has shape {fact['shape']}, got {given.shape}")
+        wanted = numpy_dtype(fact["dtype"])
+        if not np.can_cast(given.dtype, wanted, casting="same_kind"):
+            raise DTypeError(f"parameter {name} is {fact['dtype']}, got {given.dtype}")
+        self._call("set_parameter", name, np.ascontiguousarray(given, wanted))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def _fact(self, name: str) -> Any:
+        if name not in self._facts:
+            known = ", ".join(self._facts) or "none"
+            raise NameError(f"{self._library.name} has no parameter {name}; it has {known}")
+        return self._facts[name]
+
+    def _call(self, word: str, name: str, value: Array) -> None:
+        data = ctypes.c_void_p(value.ctypes.data)
+        symbol = self._library.symbol(f"{self._library.name}_{word}")
+        size = ctypes.c_size_t(value.nbytes)
+        status = symbol(self._library.workspace, name.encode(), data, size)
+        self._library.check(status, f"{word} {name}")
+
+
+class Function:
+    """One function of a library."""
+
+    def __init__(self, library: Library, facts: Mapping[str, Any]) -> None:
+        self.library, self.facts = library, facts
+        self.name: str = facts["name"]
+        self._symbol = library.symbol(facts["symbol"])
+        self._inputs: list[Any] = facts["inputs"]
+        self._outputs: list[Any] = facts["outputs"]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs, in the structure of the exported function."""
+        arrays = [self._convert(f, v) for f, v in zip(self._inputs, self._match(args, kwargs))]
+        dims = self._bind(arrays)
+        sizes = [ctypes.c_int64(dims[d["name"]]) for d in self.facts["dims"]]
+        results = [
+            np.empty(tuple(_size(s, dims) for s in f["shape"]), numpy_dtype(f["dtype"]))
+            for f in self._outputs
+        ]
+        pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*arrays, *results)]
+        status = self._symbol(self.library.workspace, *sizes, *pointers)
+        self.library.check(status, self.name)
+        values = iter([r if r.ndim else r[()] for r in results])
+        return _build(self.facts["structure"], values)
+
+    def set_random(self, seed: int, step: int = 0) -> None:
+        """Set the random stream: its seed, and the number of calls before."""
+        symbol = self.library.symbol(f"{self.facts['symbol']}_set_random")
+        status = symbol(self.library.workspace, ctypes.c_uint64(seed), ctypes.c_uint64(step))
+        self.library.check(status, "set_random")
+
+    @property
+    def random(self) -> tuple[int, int]:
+        """(seed, step) of the random stream."""
+        seed, step = ctypes.c_uint64(), ctypes.c_uint64()
+        symbol = self.library.symbol(f"{self.facts['symbol']}_get_random")
+        status = symbol(self.library.workspace, ctypes.byref(seed), ctypes.byref(step))
+        self.library.check(status, "get_random")
+        return seed.value, step.value
+
+    def _match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        names = [f["name"] for f in self._inputs]
+        if len(args) > len(names):
+            raise ArgumentError(f"{self.name} takes {len(names)} inputs, got {len(args)}")
+        given = dict(zip(names, args))
+        for name, value in kwargs.items():
+            if name not in names or name in given:
+                why = "is given twice" if name in given else f"is none of {', '.join(names)}"
+                raise NameError(f"{self.name}: input {name} {why}")
+            given[name] = value
+        missing = [n for n in names if n not in given]
+        if missing:
+            raise NameError(f"{self.name}: missing: {', '.join(missing)}")
+        return [given[n] for n in names]
+
+    def _convert(self, fact: Mapping[str, Any], value: Any) -> Array:
+        """An array of the declared dtype; only conversions that lose no value are made."""
+        wanted, given = numpy_dtype(fact["dtype"]), np.asarray(value)
+        if given.dtype != wanted:
+            with np.errstate(over="ignore"):
+                made = given.astype(wanted) if _convertible(given.dtype, wanted) else None
+            lossless = made is not None and (wanted.kind not in "iu" or bool((made == given).all()))
+            if made is None or not lossless:
+                raise DTypeError(
+                    f"{self.name}: input {fact['name']} must be {fact['dtype']}, got {given.dtype}"
+                )
+            given = made
+        if given.ndim != len(fact["shape"]):
+            raise ShapeError(
+                f"{self.name}: input {fact['name']} must have shape {fact['shape']},"
+                f" got {list(given.shape)}"
+            )
+        return np.require(given, requirements=["C", "A"])
+
+    def _bind(self, arrays: Sequence[Array]) -> dict[str, int]:
+        """The values of the dims, and a check of all shapes."""
+        dims: dict[str, int] = dict(self.facts["fixed"])
+        limits = {d["name"]: d for d in self.facts["dims"]}
+        for fact, array in zip(self._inputs, arrays):
+            for size, length in zip(fact["shape"], array.shape):
+                if isinstance(size, str) and size in limits:
+                    dims.setdefault(size, length)
+        for name, limit in limits.items():
+            if name not in dims:
+                dims[name] = self._solve(limit, arrays, dims)
+            if not limit["min"] <= dims[name] <= limit["max"]:
+                raise ShapeError(
+                    f"{self.name}: {name} is {dims[name]}, outside of {limit['min']} to"
+                    f" {limit['max']}"
+                )
+        for fact, array in zip(self._inputs, arrays):
+            wanted = [_size(s, dims) for s in fact["shape"]]
+            if wanted != list(array.shape):
+                raise ShapeError(
+                    f"{self.name}: input {fact['name']} must have shape {fact['shape']}"
+                    f" = {wanted}, got {list(array.shape)}"
+                )
+        return dims
+
+    def _solve(
+        self, limit: Mapping[str, Any], arrays: Sequence[Array], dims: Mapping[str, int]
+    ) -> int:
+        """The value of a dim that no axis has by itself."""
+        name = limit["name"]
+        for fact, array in zip(self._inputs, arrays):
+            for size, length in zip(fact["shape"], array.shape):
+                if isinstance(size, str) and name in size:
+                    for value in range(limit["min"], limit["max"] + 1):
+                        if _size(size, {**dims, name: value}) == length:
+                            return value
+        raise ShapeError(f"{self.name}: no value of {name} fits the inputs")
+
+
+def _convertible(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    narrowing = {("float64", "float32"), ("int64", "int32")}
+    return np.can_cast(given, wanted, "safe") or (given.name, wanted.name) in narrowing
+
+
+def _size(size: int | str, dims: Mapping[str, int]) -> int:
+    """A size of the manifest: a number, or a polynomial of dims as text."""
+    if isinstance(size, int):
+        return size
+    if size in dims:
+        return dims[size]
+    words = {name: f"_{i}" for i, name in enumerate(sorted(dims, key=len, reverse=True))}
+    text = size
+    for name, word in words.items():
+        text = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", word, text)
+    if not re.fullmatch(r"[0-9_+\-*/() ]+", text):
+        raise FormatError(f"the manifest has the size {size!r}")
+    values = {word: dims[name] for name, word in words.items()}
+    return int(eval(text, {"__builtins__": {}}, values))
+
+
+def _build(structure: Any, values: Iterator[Any]) -> Any:
+    if structure is None:
+        return next(values)
+    children = [_build(c, values) for c in structure["children"]]
+    if structure["kind"] == "dict":
+        return dict(zip(structure["keys"], children))
+    return children if structure["kind"] == "list" else tuple(children)
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """A numpy dtype by the name of ours; bfloat16 needs ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return found
+    return np.dtype(name)
+
+
+def aligned(size: int) -> Array:
+    """Zeroed bytes at a multiple of 64."""
+    whole = np.zeros(size + 64, np.uint8)
+    start = -whole.ctypes.data % 64
+    return whole[start : start + size]
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FormatError(f"load_library: {path} is no manifest: {error}") from None
+    if not isinstance(content, dict) or "functions" not in content or "sha256" not in content:
+        raise FormatError(f"load_library: {path} is no manifest of graphc")
+    if content.get("format") != FORMAT:
+        raise FormatError(
+            f"load_library: {path} has format {content.get('format')}, this version reads {FORMAT}"
+        )
+    return content
+
+
+def _checked_library(path: Path, manifest: Mapping[str, Any]) -> Path:
+    """The shared library, if it is for this machine and is what the manifest says."""
+    triple = manifest["target"]["triple"]
+    here = platform.machine().lower()
+    if triple.split("-")[0] != _MACHINES.get(here, here):
+        raise UnsupportedError(f"load_library: {path.name} is for {triple}, this machine is {here}")
+    for role in ("library", "weights"):
+        name = manifest["files"].get(role)
+        if name is None:
+            continue
+        file = path.parent / name
+        if not file.exists():
+            raise FileNotFoundError(f"load_library: {path.name} names {name}, which is missing")
+        if hashlib.sha256(file.read_bytes()).hexdigest() != manifest["sha256"][name]:
+            raise FormatError(
+                f"load_library: {file} is not the file that {path.name} describes"
+                " (truncated, or changed since)"
+            )
+    if "library" not in manifest["files"]:
+        raise UnsupportedError(
+            f"load_library: {path.parent} has no shared library (there was no linker when it was"
+            " exported)",
+            hint="link the object file, or export again where there is a linker",
+        )
+    library: str = manifest["files"]["library"]
+    return path.parent / library
