@@ -93,7 +93,8 @@ class LoopBuilder:
         varying = self._varying(outputs)
         carried = self._depending(outputs, self.carries)
         early = [n for n in order if n in varying and n not in carried]
-        read = {i for n in order if n in carried for i in n.inputs} | set(outputs)
+        # a view is no work: several of one contraction stay in the loop and share its rows
+        read = {_base(i) for n in order if n in carried for i in n.inputs} | set(outputs)
         new: dict[Node, Node] = {}
         for node in early:
             if node not in read or not self._has_contraction(node, varying):

@@ -205,6 +205,33 @@ def test_projections_leave_the_loop() -> None:
     assert [len(p) for p in products] == [1, 1]  # only what needs the carry
 
 
+def test_a_projection_read_in_parts_leaves_the_loop_once() -> None:
+    """Gates as slices of one product: one product in front, one for each gradient behind."""
+    x = gx.input("x", (7, BATCH, INPUTS))
+    w, u = (
+        gx.parameter(n, value=weights(k, 2 * HIDDEN, seed=k))
+        for n, k in zip("wu", (INPUTS, HIDDEN))
+    )
+
+    def body(h: Any, row: Any) -> tuple[Any, Any]:
+        a, b = gx.split(row @ w, 2, axis=-1)
+        h = gx.tanh(a + h @ u[:, :HIDDEN]) * (b + h @ u[:, HIDDEN:])
+        return h, h
+
+    last, _ = gx.scan(body, gx.zeros((BATCH, HIDDEN)), x)
+    loss = (last**2).sum()
+    function = gx.compile([x], gx.grad(loss, [w, u]))
+    calls = function.program.schedule.calls
+    outside = [c for c in calls if not isinstance(c, LoopCall) and "matmul" in c.kernel.name]
+    assert len(outside) == 4, function.report()  # x @ w, of w, of both halves of u
+    given = weights(7, BATCH, INPUTS, seed=1)
+    expected = gx.compile([x], gx.grad(loss, [w, u]), target="interpret")(given)
+    for a, b in zip(function(given), expected):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    report = gx.check_gradients(loss, [w, u], {x: given})
+    assert report.passed, report
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_change_no_bit(threads: int) -> None:
     x = gx.input("x", ("steps", BATCH, INPUTS))

@@ -45,14 +45,8 @@ class _Forward:
 
     def stand_in(self, value: Node) -> Node:
         """A node of the reverse body, or one outside, with the value of the same iteration."""
-        chain = []
-        while isinstance(value.op, View):
-            chain.append(value.op)
-            (value,) = value.inputs
-        result = self._base(value)
-        for view in reversed(chain):
-            result = graphs.apply(view, result)
-        return result
+        views, value = _behind_views(value)
+        return _seen(views, self._base(value))
 
     def _base(self, value: Node) -> Node:
         inputs, op = self.op.body.inputs, self.op
@@ -148,10 +142,11 @@ class _Reverse:
             count=count,
         )
         rows = [self.local.shares[n] for n in self.rows]
-        last, stacked = loop.build([*flows, *sums], [*rows, *late])
+        summed = [_behind_views(t) for t in late]  # a sum of views is the view of a sum
+        last, stacked = loop.build([*flows, *sums], [*rows, *(base for _, base in summed)])
         found = dict(zip(carried, last[len(flows) :]))
-        for term, stack in zip(late, stacked[len(rows) :]):
-            found[term] = graphs.apply(Sum((0,)), stack)
+        for term, (views, _), stack in zip(late, summed, stacked[len(rows) :]):
+            found[term] = _seen(views, graphs.apply(Sum((0,)), stack))
         return self._collect(last[: len(flows)], stacked[: len(rows)], found)
 
     def _count(self) -> Node | None:
@@ -215,6 +210,20 @@ def _terms(node: Node) -> list[Node]:
 
 def _is_sum(term: Node) -> bool:
     """Whether a term is made by products and sums, so that summing it further is no new work."""
-    while isinstance(term.op, View):
-        (term,) = term.inputs
-    return isinstance(term.op, (Contract, Reduce))
+    return isinstance(_behind_views(term)[1].op, (Contract, Reduce))
+
+
+def _behind_views(node: Node) -> tuple[list[View], Node]:
+    """The views of a node, the first one first, and what they show."""
+    views: list[View] = []
+    while isinstance(node.op, View):
+        views.insert(0, node.op)
+        (node,) = node.inputs
+    return views, node
+
+
+def _seen(views: Sequence[View], node: Node) -> Node:
+    """A node through views."""
+    for view in views:
+        node = graphs.apply(view, node)
+    return node

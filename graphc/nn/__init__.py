@@ -17,6 +17,8 @@ from graphc.nn.activations import (
     softsign,
     tanh,
 )  # fmt: skip
+from graphc.nn.attention import MultiHeadAttention, scaled_dot_product_attention
+from graphc.nn.cells import gru_cell, lstm_cell, rnn_cell, through_time
 from graphc.nn.convolution import conv, conv_transpose
 from graphc.nn.layers import (
     Activation,
@@ -50,6 +52,7 @@ from graphc.nn.pooling import (
     lp_pool,
     max_pool,
 )  # fmt: skip
+from graphc.nn.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 from graphc.nn.spatial import (
     AvgPool2D,
     Conv1D,
@@ -61,11 +64,13 @@ from graphc.nn.spatial import (
 )  # fmt: skip
 
 __all__ = [
-    "Activation", "AvgPool2D", "Conv1D", "Conv2D", "Conv3D", "ConvTranspose2D", "Dense", "Dropout",
-    "Embedding", "Flatten", "GlobalAvgPool2D", "Layer", "LayerNorm", "MaxPool2D", "Reshape",
-    "Sequential", "accuracy", "avg_pool", "conv", "conv_transpose", "dropout", "elu", "gelu",
-    "global_avg_pool", "global_lp_pool", "global_max_pool", "hard_sigmoid", "hinge", "huber",
-    "identity", "kl_divergence", "layer_norm", "leaky_relu", "log_softmax", "lp_pool", "mae",
-    "max_pool", "mish", "mse", "relu", "rms_norm", "selu", "sigmoid", "sigmoid_cross_entropy",
-    "silu", "softmax", "softmax_cross_entropy", "softplus", "softsign", "tanh", "top_k_accuracy",
+    "GRU", "LSTM", "Activation", "AvgPool2D", "Bidirectional", "Conv1D", "Conv2D", "Conv3D",
+    "ConvTranspose2D", "Dense", "Dropout", "Embedding", "Flatten", "GlobalAvgPool2D", "Layer",
+    "LayerNorm", "MaxPool2D", "MultiHeadAttention", "Reshape", "Sequential", "SimpleRNN",
+    "accuracy", "avg_pool", "conv", "conv_transpose", "dropout", "elu", "gelu", "global_avg_pool",
+    "global_lp_pool", "global_max_pool", "gru_cell", "hard_sigmoid", "hinge", "huber", "identity",
+    "kl_divergence", "layer_norm", "leaky_relu", "log_softmax", "lp_pool", "lstm_cell", "mae",
+    "max_pool", "mish", "mse", "relu", "rms_norm", "rnn_cell", "scaled_dot_product_attention",
+    "selu", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy",
+    "softplus", "softsign", "tanh", "through_time", "top_k_accuracy",
 ]  # fmt: skip

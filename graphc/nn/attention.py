@@ -1,0 +1,187 @@
+"""Attention: means of values, weighted by how well their keys match a query."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphc import functions as fn
+from graphc import naming
+from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.operands import fail, shape_text
+from graphc.nn.activations import softmax
+from graphc.nn.layers import Dense, Dropout, Layer, check_count, unique_parameters
+from graphc.tensor import Parameter, Tensor, lift
+from graphc.types import bool_, float32
+
+
+def scaled_dot_product_attention(
+    q: Any,
+    k: Any,
+    v: Any,
+    mask: Any = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(scale * q @ k.mT) @ v (Vaswani et al. 2017): (..., queries, d), (..., keys, d) and
+    (..., keys, e) give (..., queries, e).
+
+    `mask` broadcasts to (..., queries, keys): bools say which keys a query may look at, floats
+    are added to the scores. `is_causal` lets query i look at keys 0 to i. A query that may look
+    at nothing gets zeros. `scale` is 1 / sqrt(d) if not given. 16-bit scores are taken in float32.
+    """
+    v = lift(v)
+    weights = attention_weights(q, k, mask, is_causal, scale)
+    if v.ndim < 2 or v.shape[-2] != weights.shape[-1]:
+        text = f"scaled_dot_product_attention: v must have {weights.shape[-1]} rows, got {v.type}"
+        fail(ShapeError, text, (lift(k), v), "one for every key")
+    result: Tensor = weights @ v
+    return result
+
+
+def attention_weights(
+    q: Any, k: Any, mask: Any = None, is_causal: bool = False, scale: float | None = None
+) -> Tensor:
+    """How much each query looks at each key; the arguments of scaled_dot_product_attention."""
+    q, k = lift(q), lift(k)
+    for role, t in (("q", q), ("k", k)):
+        if t.ndim < 2 or not t.dtype.is_float:
+            kind = ShapeError if t.dtype.is_float else DTypeError
+            text = f"scaled_dot_product_attention: {role} needs floats and 2 axes or more"
+            fail(kind, f"{text}, got {t.type}", (q, k))
+    if q.shape[-1] != k.shape[-1] or not isinstance(q.shape[-1], int):
+        text = "scaled_dot_product_attention: q and k need the same known last size"
+        fail(ShapeError, f"{text}, got {q.shape[-1]} and {k.shape[-1]}", (q, k))
+    factor = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
+    scores = (q * factor) @ fn.matrix_transpose(k)
+    if scores.dtype.bits == 16:
+        scores = fn.astype(scores, float32)
+    scores, allowed = _masked(scores, mask, is_causal)
+    weights = softmax(scores)
+    if mask is not None and allowed is not None:  # a row of nothing: no weight at all
+        weights = fn.where(allowed, weights, 0.0)
+    return fn.astype(weights, q.dtype)
+
+
+def _masked(scores: Tensor, mask: Any, is_causal: bool) -> tuple[Tensor, Tensor | None]:
+    """The scores, very low where a query may not look; and where it may."""
+    allowed = None
+    if mask is not None:
+        m = lift(mask)
+        _check_mask(m, scores)
+        if m.dtype == bool_:
+            allowed = m
+        else:
+            scores = scores + fn.astype(m, scores.dtype)
+    if is_causal:
+        queries, keys = scores.shape[-2:]
+        past = fn.expand_dims(fn.arange(queries), 1) >= fn.arange(keys)
+        allowed = past if allowed is None else allowed & past
+    if allowed is None:
+        return scores, None
+    lowest = float(np.finfo(scores.dtype.numpy).min)
+    return fn.where(allowed, scores, lowest), allowed
+
+
+def _check_mask(mask: Tensor, scores: Tensor) -> None:
+    name = "scaled_dot_product_attention"
+    if mask.dtype != bool_ and not mask.dtype.is_float:
+        text = f"{name}: mask must hold bools or floats, got {mask.type}"
+        fail(DTypeError, text, (mask,), "convert with astype('bool')")
+    ends = zip(reversed(mask.shape), reversed(scores.shape))
+    if mask.ndim > scores.ndim or any(m not in (1, s) for m, s in ends):
+        shape = shape_text(scores.shape)
+        fail(ShapeError, f"{name}: mask must broadcast to {shape}, got {mask.type}", (mask,))
+
+
+class MultiHeadAttention(Layer):
+    """Attention in `num_heads` learned projections at once (Vaswani et al. 2017).
+
+    `layer(x)` is self-attention of (batch, time, features); `layer(query, value, key)` looks from
+    queries at other sequences (key is value if not given). The result has the shape of the
+    query. `key_dim` and `value_dim` are sizes of one head (default: features / num_heads, and
+    key_dim). `mask` is (queries, keys), (batch, queries, keys) or (batch, heads, queries, keys),
+    or what broadcasts to one of these; see nn.scaled_dot_product_attention, also for
+    `is_causal`. `dropout` drops weights.
+    The projections are Dense layers: NAME/query/kernel is (features, num_heads * key_dim), head
+    after head, and so are key, value and output.
+    """
+
+    kind = "multi_head_attention"
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int | None = None,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        check_count("MultiHeadAttention", "num_heads", num_heads)
+        for role, size in (("key_dim", key_dim), ("value_dim", value_dim)):
+            if size is not None:
+                check_count("MultiHeadAttention", role, size)
+        self.num_heads, self.key_dim, self.value_dim = num_heads, key_dim, value_dim
+        self.use_bias = use_bias
+        self.dropout = Dropout(dropout, name="dropout")
+        self._projections: dict[str, Dense] = {}
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The parameters of the projections made so far."""
+        return unique_parameters(self._projections.values())
+
+    def __call__(
+        self,
+        query: Any,
+        value: Any = None,
+        key: Any = None,
+        mask: Any = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        """Look from a query at values."""
+        q = lift(query)
+        v = q if value is None else lift(value)
+        k = v if key is None else lift(key)
+        for role, t in (("query", q), ("value", v), ("key", k)):
+            if t.ndim != 3:
+                text = f"{self.name}: {role} must be (batch, time, features), got {t.type}"
+                fail(ShapeError, text, (q, v, k))
+        features = self.features(q)
+        width = self.key_dim or self._shared(q, features)
+        with naming.inside(self.name, {}):
+            weights = attention_weights(
+                self._heads("query", q, width),
+                self._heads("key", k, width),
+                None if mask is None else self._mask(lift(mask)),
+                is_causal,
+            )
+            y = self.dropout(weights) @ self._heads("value", v, self.value_dim or width)
+            joined = fn.permute_dims(y, (0, 2, 1, 3))
+            flat = fn.reshape(joined, (*joined.shape[:2], -1))
+            return self._project("output", flat, features)
+
+    def _shared(self, q: Tensor, features: int) -> int:
+        if features % self.num_heads:
+            text = f"{self.name}: {features} features do not divide among {self.num_heads} heads"
+            fail(ArgumentError, text, (q,), "give key_dim")
+        return features // self.num_heads
+
+    def _mask(self, mask: Tensor) -> Tensor:
+        """(batch, queries, keys) for all heads; other ranks broadcast as they are."""
+        return fn.expand_dims(mask, 1) if mask.ndim == 3 else mask
+
+    def _heads(self, role: str, x: Tensor, width: int) -> Tensor:
+        """(batch, heads, time, width)."""
+        y = self._project(role, x, self.num_heads * width)
+        parted = fn.reshape(y, (*y.shape[:2], self.num_heads, width))
+        return fn.permute_dims(parted, (0, 2, 1, 3))
+
+    def _project(self, role: str, x: Tensor, width: int) -> Tensor:
+        if role not in self._projections:
+            self._projections[role] = Dense(width, use_bias=self.use_bias, name=role)
+        return self._projections[role](x)
