@@ -11,6 +11,7 @@ from graphc.ops.loop import Body, Scan
 from graphc.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.rebuild import rebuild, replace_nodes
 
+TRAINING, INFERENCE = 0, 1  # the inputs of a ModeSwitch
 MARKS = (ModeSwitch, StateUpdate, CustomGradient)
 
 
@@ -23,7 +24,7 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
     marks = [n for n in graph.nodes if isinstance(n.op, MARKS)]
     if not marks and not any(isinstance(n.op, Scan) for n in graph.nodes):
         return graph
-    new = _without_marks(graph.roots, 0 if mode == "train" else 1)
+    new = _without_marks(graph.roots, TRAINING if mode == "train" else INFERENCE)
     resolved = graph.substitute(new)
     if mode != "train":
         return resolved
@@ -49,13 +50,8 @@ def _without_marks(roots: Sequence[Node], branch: int) -> dict[Node, Node]:
 def _loop_without_marks(node: Node, op: Scan, bodies: dict[Body, Body], branch: int) -> Node | None:
     body = op.body
     if body not in bodies:
-        for n in body.nodes:
-            if isinstance(n.op, StateUpdate):
-                raise UnsupportedError(
-                    "scan: a layer in the body updates its statistics at every iteration",
-                    origin=n.origin,
-                    hint="use it outside the loop, or at inference only",
-                )
+        if branch == TRAINING:
+            _check_stateless(body)
         new = _without_marks(body.outputs, branch)
         outputs = tuple(new[n] for n in body.outputs)
         bodies[body] = body if outputs == body.outputs else Body(body.inputs, outputs)
@@ -63,6 +59,16 @@ def _loop_without_marks(node: Node, op: Scan, bodies: dict[Body, Body], branch: 
         return None
     kept = (node.type, node.origin, node.part, node.name)
     return Node(replace(op, body=bodies[body]), node.inputs, *kept)
+
+
+def _check_stateless(body: Body) -> None:
+    for n in body.nodes:
+        if isinstance(n.op, StateUpdate):
+            raise UnsupportedError(
+                "scan: a layer in the body updates its statistics at every iteration",
+                origin=n.origin,
+                hint="use it outside the loop, or at inference only",
+            )
 
 
 def _chain(marks: list[Node], new: dict[Node, Node]) -> tuple[tuple[Node, Node], ...]:

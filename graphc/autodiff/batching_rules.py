@@ -269,8 +269,10 @@ def number(size: Size) -> Tensor:
 
 
 def state_update(b: Batcher, node: Node, values: Values) -> Node:
-    """The mark on the value of all examples, if the new state is the same for all."""
-    value, (parameter, _), (new, varies) = values
+    """The mark on the value of all examples, if they share the new state or have one each."""
+    value, (parameter, own), (new, varies) = values
+    if own:
+        return b.apply(node.op, node, b.spread(value), parameter, b.spread(values[2]))
     if varies:
         raise UnsupportedError(
             f"vmap: every example gives {node.inputs[1].name} another value",

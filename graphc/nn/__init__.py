@@ -23,11 +23,11 @@ from graphc.nn.convolution import conv, conv_transpose
 from graphc.nn.layers import (
     Activation,
     Dense,
+    DropConnect,
     Dropout,
     Embedding,
     Flatten,
     Layer,
-    LayerNorm,
     Reshape,
 )  # fmt: skip
 from graphc.nn.losses import (
@@ -41,9 +41,10 @@ from graphc.nn.losses import (
     softmax_cross_entropy,
     top_k_accuracy,
 )  # fmt: skip
-from graphc.nn.masking import dropout
+from graphc.nn.masking import dropconnect, dropout
 from graphc.nn.model import Sequential
-from graphc.nn.normalize import layer_norm, rms_norm
+from graphc.nn.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from graphc.nn.normalize import batch_norm, group_norm, layer_norm, rms_norm
 from graphc.nn.pooling import (
     avg_pool,
     global_avg_pool,
@@ -64,11 +65,12 @@ from graphc.nn.spatial import (
 )  # fmt: skip
 
 __all__ = [
-    "GRU", "LSTM", "Activation", "AvgPool2D", "Bidirectional", "Conv1D", "Conv2D", "Conv3D",
-    "ConvTranspose2D", "Dense", "Dropout", "Embedding", "Flatten", "GlobalAvgPool2D", "Layer",
-    "LayerNorm", "MaxPool2D", "MultiHeadAttention", "Reshape", "Sequential", "SimpleRNN",
-    "accuracy", "avg_pool", "conv", "conv_transpose", "dropout", "elu", "gelu", "global_avg_pool",
-    "global_lp_pool", "global_max_pool", "gru_cell", "hard_sigmoid", "hinge", "huber", "identity",
+    "GRU", "LSTM", "Activation", "AvgPool2D", "BatchNorm", "Bidirectional", "Conv1D", "Conv2D",
+    "Conv3D", "ConvTranspose2D", "Dense", "DropConnect", "Dropout", "Embedding", "Flatten",
+    "GlobalAvgPool2D", "GroupNorm", "Layer", "LayerNorm", "MaxPool2D", "MultiHeadAttention",
+    "RMSNorm", "Reshape", "Sequential", "SimpleRNN", "accuracy", "avg_pool", "batch_norm", "conv",
+    "conv_transpose", "dropconnect", "dropout", "elu", "gelu", "global_avg_pool", "global_lp_pool",
+    "global_max_pool", "group_norm", "gru_cell", "hard_sigmoid", "hinge", "huber", "identity",
     "kl_divergence", "layer_norm", "leaky_relu", "log_softmax", "lp_pool", "lstm_cell", "mae",
     "max_pool", "mish", "mse", "relu", "rms_norm", "rnn_cell", "scaled_dot_product_attention",
     "selu", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy",

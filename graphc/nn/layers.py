@@ -20,7 +20,6 @@ from graphc.dims import Size, product
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.nn import activations
 from graphc.nn.masking import check_rate, masked
-from graphc.nn.normalize import layer_norm
 from graphc.tensor import Parameter, Tensor, lift
 
 Function = Callable[[Tensor], Tensor] | str | None
@@ -66,13 +65,21 @@ class Layer:
         dtype: Any = "float32",
         trainable: bool = True,
     ) -> Parameter:
-        """The parameter NAME/ROLE; made at the first call."""
+        """The parameter NAME/ROLE, made at the first call; later ones must need the same shape."""
         if role not in self._parameters:
             with origins.root_scope():
                 self._parameters[role] = symbols.parameter(
                     f"{self.name}/{role}", shape, initializer, dtype, trainable
                 )
-        return self._parameters[role]
+        made = self._parameters[role]
+        if made.shape != shape:
+            raise ShapeError(
+                f"{self.name}: {role} has shape {made.shape}, but this input needs {shape}",
+                operands=graphs.describe((made.node,)),
+                origin=origins.find_origin(),
+                hint="a layer shares its parameters among its calls: make another layer",
+            )
+        return made
 
     def check_float(self, x: Tensor) -> None:
         """Raise unless x holds floats."""
@@ -122,12 +129,36 @@ class Dense(Layer):
     def call(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., units)."""
         self.check_float(x)
-        shape = (self.features(x), self.units)
-        y = x @ self.parameter("kernel", shape, self.kernel_init, x.dtype)
+        y = x @ self.kernel(x)
         if self.use_bias:
             y = y + self.parameter("bias", (self.units,), self.bias_init, x.dtype)
         result: Tensor = self.activation(y)
         return result
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """The matrix that x is multiplied with."""
+        shape = (self.features(x), self.units)
+        return self.parameter("kernel", shape, self.kernel_init, x.dtype)
+
+
+class DropConnect(Dense):
+    """A dense layer of whose kernel training drops elements (Wan et al. 2013).
+
+    Every call draws a mask of its own, shared by the batch. See nn.dropconnect.
+    """
+
+    kind = "drop_connect"
+
+    def __init__(self, units: int, rate: float, **arguments: Any) -> None:
+        super().__init__(units, **arguments)
+        check_rate("DropConnect", rate)
+        self.rate = rate
+        self._streams: dict[str, int] = {}
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """The matrix, at training with elements dropped and the others scaled."""
+        stream = naming.numbered(self._streams, self.name)
+        return masked(super().kernel(x), self.rate, False, stream)
 
 
 class Dropout(Layer):
@@ -186,30 +217,6 @@ class Activation(Layer):
         """The shape of x."""
         result: Tensor = self.activation(x)
         return result
-
-
-class LayerNorm(Layer):
-    """Layer normalisation over the last axis with learned scale and bias."""
-
-    kind = "layer_norm"
-
-    def __init__(
-        self,
-        epsilon: float = 1e-5,
-        use_scale: bool = True,
-        use_bias: bool = True,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(name)
-        self.epsilon, self.use_scale, self.use_bias = epsilon, use_scale, use_bias
-
-    def call(self, x: Tensor) -> Tensor:
-        """The shape of x."""
-        self.check_float(x)
-        shape = (self.features(x),)
-        scale = self.parameter("scale", shape, init.ones(), x.dtype) if self.use_scale else None
-        bias = self.parameter("bias", shape, init.zeros(), x.dtype) if self.use_bias else None
-        return layer_norm(x, scale, bias, epsilon=self.epsilon)
 
 
 class Embedding(Layer):

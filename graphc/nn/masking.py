@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout, of values and of connections."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def dropout(x: Tensor, rate: float, always: bool = False, name: str | None = Non
     """
     full = naming.scoped(name) if name else naming.automatic("dropout")
     return masked(lift(x), rate, always, full)
+
+
+def dropconnect(w: Tensor, rate: float, name: str | None = None) -> Tensor:
+    """Zero a share `rate` of the weights and scale the others by 1 / (1 - rate), in training.
+
+    A product with the result sees a random part of the connections (Wan et al. 2013); the mask
+    is shared by the batch. Inference keeps the weights, the mean of what training uses.
+    """
+    full = naming.scoped(name) if name else naming.automatic("dropconnect")
+    return masked(lift(w), rate, False, full)
 
 
 def masked(x: Tensor, rate: float, always: bool, full: str) -> Tensor:

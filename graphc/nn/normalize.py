@@ -1,10 +1,15 @@
-"""Normalisations over axes of one example."""
+"""Normalisations: over axes of one example, over groups of channels, over the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from graphc import functions as fn
+from graphc import graph as graphs
+from graphc import origin as origins
+from graphc.dims import Size
+from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.operands import all_axes
 from graphc.tensor import Tensor, lift
 from graphc.types import float32
 
@@ -21,7 +26,7 @@ def layer_norm(
     The variance is that of the population. 16-bit floats are computed in float32.
     """
     x = lift(x)
-    wide = fn.astype(x, float32) if x.dtype.bits == 16 else x
+    wide = widened(x)
     along = axis if isinstance(axis, int) else tuple(axis)
     centred = wide - fn.mean(wide, axis=along, keepdims=True)
     variance = fn.mean(centred * centred, axis=along, keepdims=True)
@@ -36,8 +41,115 @@ def rms_norm(
 ) -> Tensor:
     """x / sqrt(mean(x^2) + epsilon) over `axis`, times scale (Zhang and Sennrich 2019)."""
     x = lift(x)
-    wide = fn.astype(x, float32) if x.dtype.bits == 16 else x
+    wide = widened(x)
     along = axis if isinstance(axis, int) else tuple(axis)
     square = fn.mean(wide * wide, axis=along, keepdims=True)
     y = fn.astype(wide / fn.sqrt(square + epsilon), x.dtype)
     return y if scale is None else y * scale
+
+
+def group_norm(
+    x: Tensor,
+    groups: int,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-5,
+) -> Tensor:
+    """`layer_norm` of every group of channels of every example (Wu and He 2018).
+
+    `axis` is that of the channels; the mean is over a group of them and all axes but the first.
+    `scale` and `bias` have one number for each channel.
+    """
+    x = lift(x)
+    place, channels = check_channels("group_norm", x, axis)
+    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1 or channels % groups:
+        raise ArgumentError(
+            f"group_norm: {channels} channels (axis {place} of {x.type}) do not fall into"
+            f" {groups!r} groups",
+            operands=graphs.describe((x.node,)),
+            origin=origins.find_origin(),
+            hint="the number of groups divides the number of channels",
+        )
+    split = (*x.shape[:place], groups, channels // groups, *x.shape[place + 1 :])
+    along = tuple(i for i in range(1, x.ndim + 1) if i != place)
+    y = fn.reshape(layer_norm(fn.reshape(x, split), axis=along, epsilon=epsilon), x.shape)
+    if scale is not None:
+        y = y * spread("group_norm", lift(scale), x, place)
+    return y if bias is None else y + spread("group_norm", lift(bias), x, place)
+
+
+def batch_norm(
+    x: Tensor,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-5,
+    mean: Tensor | None = None,
+    variance: Tensor | None = None,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias for every channel (Ioffe, Szegedy 2015).
+
+    `axis` is that of the channels; the other arguments have one number for each of them. Without
+    `mean` and `variance` they are those of the batch, the variance that of the population.
+    """
+    name, x = "batch_norm", lift(x)
+    place, _ = check_channels(name, x, axis)
+    if (mean is None) != (variance is None):
+        raise ArgumentError("batch_norm: needs mean and variance, or none of them")
+    if mean is None or variance is None:
+        mean, variance = moments(x, place)
+    wide = widened(x)
+    # What depends on channels alone is one factor: at inference it depends on parameters alone,
+    # and is computed when one of them changes.
+    factor = 1.0 / fn.sqrt(spread(name, lift(variance), x, place) + epsilon)
+    if scale is not None:
+        factor = factor * spread(name, fn.astype(lift(scale), wide.dtype), x, place)
+    y = (wide - spread(name, lift(mean), x, place)) * factor
+    if bias is not None:
+        y = y + spread(name, fn.astype(lift(bias), wide.dtype), x, place)
+    return fn.astype(y, x.dtype)
+
+
+def moments(x: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance over all axes but that of the channels, in float32 or wider.
+
+    Centred before it is squared: nothing cancels, however large the mean is.
+    """
+    wide = widened(x)
+    others = tuple(i for i in range(x.ndim) if i != channels)
+    mean = fn.mean(wide, axis=others)
+    centred = wide - spread("moments", mean, x, channels)
+    return mean, fn.mean(centred * centred, axis=others)
+
+
+def widened(x: Tensor) -> Tensor:
+    """16-bit floats as float32."""
+    return fn.astype(x, float32) if x.dtype.bits == 16 else x
+
+
+def spread(name: str, vector: Tensor, x: Tensor, axis: int) -> Tensor:
+    """One number for each channel, in a shape that broadcasts along the other axes of x."""
+    if vector.shape != (x.shape[axis],):
+        raise ShapeError(
+            f"{name}: needs one number for each of {x.shape[axis]} channels (axis {axis} of"
+            f" {x.type}), got {vector.type}",
+            operands=graphs.describe((x.node, vector.node)),
+            origin=origins.find_origin(),
+        )
+    ones = (1,) * (x.ndim - axis - 1)
+    return fn.reshape(vector, (*vector.shape, *ones)) if ones else vector
+
+
+def check_channels(name: str, x: Tensor, axis: int) -> tuple[int, int]:
+    """The axis of the channels, not negative, and its size, which must be known."""
+    (place,) = all_axes(name, axis, x.ndim, (x,))
+    size: Size = x.shape[place]
+    if place == 0 or not isinstance(size, int):
+        what = "comes after the batch axis" if place == 0 else "has a known size"
+        raise ShapeError(
+            f"{name}: the channel axis {what}, got axis {place} of {x.type}",
+            operands=graphs.describe((x.node,)),
+            origin=origins.find_origin(),
+        )
+    return place, size

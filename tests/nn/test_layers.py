@@ -67,7 +67,9 @@ def test_calling_twice_shares_weights_and_adds_gradients() -> None:
 def test_another_input_size_is_an_error_at_the_users_line() -> None:
     layer = nn.Dense(3)
     layer(gx.input("x", (2, 4)))
-    with pytest.raises(ShapeError, match="inner sizes differ") as caught:
+    with pytest.raises(
+        ShapeError, match=r"dense: kernel has shape \(4, 3\), .* \(5, 3\)"
+    ) as caught:
         layer(gx.input("x", (2, 5)))
     assert "test_layers.py" in str(caught.value)
 
@@ -192,6 +194,42 @@ def test_dropout_at_the_ends(rate: float, share: float) -> None:
 def test_dropout_refuses_nonsense() -> None:
     with pytest.raises(ArgumentError, match=r"between 0 and 1, got 1\.5"):
         nn.dropout(gx.input("x", (2,)), 1.5)
+
+
+# ----------------------------------------------------------------------------- dropconnect
+
+
+def test_dropconnect_drops_weights_and_scales_the_others() -> None:
+    layer = nn.DropConnect(30, 0.25, use_bias=False)
+    x = gx.input("x", ("batch", 40))
+    train = compiled(x, layer(x), mode="train")
+    (kernel,) = layer.parameters
+    assert kernel.name == "drop_connect/kernel"
+    eye = np.eye(40, dtype="float32")
+    seen, again = train(eye), train(eye)  # the masked kernel itself
+    dropped = seen == 0
+    np.testing.assert_allclose(seen, np.where(dropped, 0, kernel.value / 0.75), rtol=1e-6)
+    assert abs(dropped.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / dropped.size)
+    assert (dropped != (again == 0)).any()
+    np.testing.assert_array_equal(compiled(x, layer(x))(eye), kernel.value)
+
+
+def test_dropconnect_gradients_reach_the_weights_that_stayed() -> None:
+    w = gx.parameter("w", value=np.ones((20, 30), "float32"))
+    kept = nn.dropconnect(w, 0.5, name="mask")
+    both = gx.compile([], [kept, gx.grad((kept * 3.0).sum(), w)], mode="train")
+    masked, gradient = both()
+    assert set(np.unique(masked)) == {0, 2}
+    np.testing.assert_array_equal(gradient, 3 * masked)
+
+
+def test_every_call_of_dropconnect_draws_its_own_mask() -> None:
+    layer = nn.DropConnect(30, 0.5, use_bias=False)
+    x = gx.input("x", (40, 40))
+    a, b = gx.compile([x], [layer(x), layer(x)], mode="train")(np.eye(40, dtype="float32"))
+    assert 0.4 < ((a == 0) != (b == 0)).mean() < 0.6
+    with pytest.raises(ArgumentError, match=r"DropConnect: rate must be between 0 and 1, got 2"):
+        nn.DropConnect(3, 2)
 
 
 # ------------------------------------------------------------------------- the smaller layers
