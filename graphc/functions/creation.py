@@ -51,6 +51,16 @@ def ones(shape: Any, dtype: Any = "float32") -> Tensor:
     return full(shape, 1, dtype)
 
 
+def empty(shape: Any, dtype: Any = "float32") -> Tensor:
+    """Values that mean nothing: zeros here, so that every run is the same."""
+    return full(shape, 0, dtype)
+
+
+def empty_like(x: Any, dtype: Any = None) -> Tensor:
+    """`empty` in the shape of x."""
+    return full_like(x, 0, dtype)
+
+
 def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
     """One value in the shape (and, without `dtype`, the dtype) of x."""
     x = lift(x)

@@ -115,6 +115,19 @@ def unique_inverse(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Ten
     return found, reshape(inverse, x.shape), count
 
 
+def unique_all(
+    x: Any, size: Size, fill_value: Any = 0
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """As `unique_values`, with the place of each value's first occurrence in flattened x, the
+    inverse and the counts: values, indices, inverse, counts, how many."""
+    x = lift(x)
+    order = lift_op(ArgSort(0), flatten(x))  # stable: of equal elements the first comes first
+    first = first_of_run(take_along_axis(flatten(x), order, 0))
+    indices, _ = kept("unique_all", order, first, size, 0)
+    values, inverse, count = unique_inverse(x, size, fill_value)
+    return values, indices, inverse, unique_counts(x, size, fill_value)[1], count
+
+
 def nonzero(x: Any, size: Size, fill_value: int = 0) -> tuple[tuple[Tensor, ...], Tensor]:
     """Where x is not 0: one vector of positions (int64) an axis, in row-major order, and how many.
 

@@ -49,6 +49,37 @@ def hard_sigmoid(x: Tensor) -> Tensor:
     return fn.clip(x * (1.0 / 6.0) + 0.5, 0.0, 1.0)
 
 
+def hard_tanh(x: Tensor, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """x held between two bounds."""
+    return fn.clip(x, low, high)
+
+
+def hard_silu(x: Tensor) -> Tensor:
+    """x * hard_sigmoid(x), also called hard swish (Howard et al. 2019)."""
+    return x * hard_sigmoid(x)
+
+
+def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where positive, alpha * (exp(x / alpha) - 1) elsewhere (Barron 2017)."""
+    return fn.where(x > 0, x, alpha * fn.expm1(fn.where(x > 0, 0.0, x) / alpha))
+
+
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    """x where positive, slope * x elsewhere; the slope is learnt (He et al. 2015)."""
+    return fn.where(x > 0, x, x * slope)
+
+
+def glu(x: Tensor, axis: int = -1) -> Tensor:
+    """The first half along an axis times the sigmoid of the second (Dauphin et al. 2017)."""
+    value, gate = fn.split(x, 2, axis=axis)
+    return value * sigmoid(gate)
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """log(sigmoid(x)), without overflow."""
+    return -softplus(-x)
+
+
 def tanh(x: Tensor) -> Tensor:
     """The hyperbolic tangent."""
     return fn.tanh(x)
@@ -119,7 +150,7 @@ def find(activation: Any) -> Any:
 
 _ALL = (
     identity, relu, leaky_relu, elu, selu, sigmoid, hard_sigmoid, tanh, softplus, softsign,
-    silu, mish, gelu, softmax, log_softmax,
+    silu, mish, gelu, softmax, log_softmax, hard_tanh, hard_silu, celu, glu, log_sigmoid,
 )  # fmt: skip
 
 ACTIVATIONS = {f.__name__: f for f in _ALL}

@@ -9,6 +9,7 @@ import numpy as np
 
 import graphc as gx
 from graphc.dims import Poly
+from graphc.nn.resize import neighbours, picked, weighted
 from graphc.onnx.call import Call, Table
 from graphc.ops.base import Array
 from graphc.tensor import Tensor
@@ -133,28 +134,11 @@ def nearest(places: Array, mode: str, call: Call) -> Array:
     return np.floor(places) if mode == "floor" else np.ceil(places)
 
 
-def triangle(t: Array) -> Array:
-    """Weights of linear interpolation at a distance."""
-    return np.maximum(0.0, 1.0 - np.abs(t))
-
-
-def cubic(t: Array, a: float) -> Array:
-    """Weights of cubic convolution at a distance (Keys 1981)."""
-    d = np.abs(t)
-    near = (a + 2) * d**3 - (a + 3) * d**2 + 1
-    far = a * (d**3 - 5 * d**2 + 8 * d - 4)
-    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
-
-
 def weights(call: Call, axis: Axis, places: Array) -> tuple[Array, Array]:
     """The neighbours of every coordinate (may lie outside) and what each of them counts."""
     reach = 2 if call["mode"] == "cubic" else 1
     shrink = min(axis.scale, 1.0) if call.get("antialias") else 1.0
-    half = int(np.ceil(reach / shrink))
-    index = np.floor(places)[:, None] + np.arange(1 - half, half + 1)
-    distance = (index - places[:, None]) * shrink
-    a = call.get("cubic_coeff_a", -0.75)
-    factor = cubic(distance, a) if reach == 2 else triangle(distance)
+    index, factor = neighbours(places, reach, shrink, call.get("cubic_coeff_a", -0.75))
     if call.get("exclude_outside"):
         factor = np.where((index < 0) | (index >= axis.size), 0.0, factor)
     if call.get("exclude_outside") or call.get("antialias"):
@@ -167,10 +151,12 @@ def along_axis(call: Call, x: Tensor, axis: Axis) -> Tensor:
     places = coordinates(call, axis)
     if call["mode"] == "nearest":
         mode = call.get("nearest_mode", "floor" if call.opset < 11 else "round_prefer_floor")
-        y = picked(x, axis, nearest(places, mode, call))
+        y = picked(x, axis.axis, nearest(places, mode, call))
     elif call["mode"] in ("linear", "bilinear", "cubic"):
         index, factor = weights(call, axis, places)
-        y = weighted(call, x, axis, index, factor)
+        if not factor.any():
+            call.unsupported("weights that are all 0")
+        y = weighted(x, axis.axis, index, factor)
     else:
         call.unsupported(f"mode {call['mode']!r}")
     outside = (places < 0) | (places > axis.size - 1)
@@ -178,31 +164,6 @@ def along_axis(call: Call, x: Tensor, axis: Axis) -> Tensor:
         return y
     mask = gx.constant(outside.reshape([-1 if i == axis.axis else 1 for i in range(x.ndim)]))
     return gx.where(mask, call["extrapolation_value"], y)
-
-
-def picked(x: Tensor, axis: Axis, index: Array) -> Tensor:
-    """Elements along an axis; a view where each is repeated equally often."""
-    inside = np.clip(index, 0, axis.size - 1).astype(np.int64)
-    factor, rest = divmod(axis.wanted, axis.size)
-    if not rest and (inside == np.arange(axis.wanted) // max(1, factor)).all():
-        return gx.repeat(x, factor, axis.axis)
-    return gx.take(x, gx.constant(inside), axis.axis)
-
-
-def weighted(call: Call, x: Tensor, axis: Axis, index: Array, factor: Array) -> Tensor:
-    """The weighted sum of neighbours along an axis."""
-    wide = x if x.dtype.is_float else gx.astype(x, "float32")
-    total: Tensor | None = None
-    shape = [-1 if i == axis.axis else 1 for i in range(x.ndim)]
-    for k in range(index.shape[1]):
-        if not factor[:, k].any():
-            continue
-        count = gx.astype(gx.constant(factor[:, k].astype(np.float32).reshape(shape)), wide.dtype)
-        term = picked(wide, axis, index[:, k]) * count
-        total = term if total is None else total + term
-    if total is None:
-        call.unsupported("weights that are all 0")
-    return total if x.dtype.is_float else gx.astype(gx.round(total), x.dtype)
 
 
 TABLE: Table = {("Resize", 10): resize, ("Upsample", 7): resize}
