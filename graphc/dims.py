@@ -14,6 +14,8 @@ Size = Union[int, "Poly"]
 Atom = Union["Dim", "FloorDiv"]
 Monomial = tuple[Atom, ...]  # sorted by text; () is the constant term
 
+NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
+
 
 class Poly:
     """An integer polynomial over dims, kept in one canonical form."""
@@ -284,3 +286,11 @@ def _atom_bound(atom: Atom, low: bool) -> int | None:
         return None
     end = bound(atom.numerator, low)
     return None if end is None else end // atom.denominator
+
+
+def nominal(size: Size) -> int:
+    """A number for a size: dims count as their maximum, or `NOMINAL`."""
+    if not isinstance(size, Poly):
+        return size
+    dims = {atom.name: atom.max or NOMINAL for atom in dims_of(size)}
+    return evaluate(size, dims)

@@ -294,6 +294,7 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.LogicalNot: lambda op, x: 1 - x,
     ops.Where: lambda op, c, x, y: np.choose(c, (y, x)),
     ops.StopGradient: lambda op, x: x,
+    ops.Stored: lambda op, x: x,
     ops.Guard: lambda op, x, c: x,
     ops.UnitFloat: lambda op, x: unit_bits(x),
     ops.NormalFloat: lambda op, x, y: normal_of_bits(x, y),

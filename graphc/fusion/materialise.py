@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from graphc.dims import Poly, Size, dims_of, evaluate
+from graphc.dims import nominal
 from graphc.fusion.axes import base_of
 from graphc.fusion.grouping import CHEAP, Grouping
 from graphc.graph import Graph, Node
 from graphc.ops.base import Contract, Elementwise, Gather, Join, Scatter
 from graphc.ops.loop import Scan
+from graphc.ops.store import Stored
 
 STAGED = 2  # flops per element of an operand that a contraction computes while it is packed
-NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
-
-
-def nominal(size: Size) -> int:
-    """A number for a size: dims count as their maximum, or `NOMINAL`."""
-    if not isinstance(size, Poly):
-        return size
-    dims = {atom.name: atom.max or NOMINAL for atom in dims_of(size)}
-    return evaluate(size, dims)
 
 
 def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]:
@@ -75,8 +67,8 @@ def _keep_less(
 
 
 def _needs_bytes(reader: Node, node: Node) -> bool:
-    """Readers that address memory: tables, scatters, joins."""
-    if isinstance(reader.op, (Scatter, Join, Scan)):
+    """Readers that address memory (tables, scatters, joins), and what is always stored."""
+    if isinstance(reader.op, (Scatter, Join, Scan)) or isinstance(node.op, Stored):
         return True
     return isinstance(reader.op, Gather) and base_of(reader.inputs[0]) is node
 

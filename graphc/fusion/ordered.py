@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphc.dims import Size, ceildiv, product
-from graphc.fusion.materialise import nominal
+from graphc.dims import Size, ceildiv, nominal, product
 from graphc.fusion.nests import close_loops, load, open_loops
 from graphc.fusion.values import At, Values
 from graphc.graph import Node

@@ -97,13 +97,17 @@ class Rows:
         """The scalar product of two rows."""
         return t.work.total(self.width, lambda i: self.grid[p, i] * self.grid[q, i])
 
-    def rotate(self, t: Task, p: Number, q: Number, cosine: Number, sine: Number) -> None:
-        """Turn two rows in their plane."""
+    def rotate(self, t: Task, p: Number, q: Number, sine: Number, half: Number) -> None:
+        """Turn two rows in their plane, by the sine and the tangent of half the angle.
+
+        What is added is small where the angle is (Rutishauser, 1966): lengths do not drift, as
+        they do with a rounded cosine.
+        """
         w = t.work
         with w.loop(self.width, side_by_side=True) as i:
             x, y = w.named(self.grid[p, i], "x"), w.named(self.grid[q, i], "y")
-            self.grid[p, i] = (cosine * x).less_product(sine, y)
-            self.grid[q, i] = (cosine * y).plus_product(sine, x)
+            self.grid[p, i] = x.less_product(sine, y.plus_product(half, x))
+            self.grid[q, i] = y.plus_product(sine, x.less_product(half, y))
 
 
 def sweep(t: Task, count: Number, turn: Callable[[Number, Number, Grid], None]) -> None:
@@ -119,13 +123,14 @@ def sweep(t: Task, count: Number, turn: Callable[[Number, Number, Grid], None]) 
 
 
 def angle(w: Work, alpha: Number, beta: Number, gamma: Number) -> tuple[Number, Number, Number]:
-    """The tangent, cosine and sine of the smaller angle that makes [[alpha, gamma], [gamma, beta]]
-    diagonal."""
+    """The tangent, the sine, and the tangent of half the smaller angle that makes
+    [[alpha, gamma], [gamma, beta]] diagonal."""
     half = w.named((beta - alpha) / (gamma * 2.0), "half")
     reach = abs(half) + (half * half + 1.0).sqrt()
     tangent = w.named((half < 0.0).choose(-1.0 / reach, 1.0 / reach), "tangent")
     cosine = w.named(1.0 / (tangent * tangent + 1.0).sqrt(), "cosine")
-    return tangent, cosine, w.named(cosine * tangent, "sine")
+    sine = w.named(cosine * tangent, "sine")
+    return tangent, sine, w.named(sine / (cosine + 1.0), "half_tangent")
 
 
 def turn(t: Task, p: Number, q: Number, active: Grid, rows: Rows, turned: Rows) -> None:
@@ -135,9 +140,9 @@ def turn(t: Task, p: Number, q: Number, active: Grid, rows: Rows, turned: Rows) 
     gamma = rows.product(t, p, q)
     limit = (alpha * beta).sqrt() * (2.0 * float(np.finfo(t.dtype.numpy).eps))
     with w.when(limit < abs(gamma)):
-        _, cosine, sine = angle(w, alpha, beta, gamma)
-        rows.rotate(t, p, q, cosine, sine)
-        turned.rotate(t, p, q, cosine, sine)
+        _, sine, half = angle(w, alpha, beta, gamma)
+        rows.rotate(t, p, q, sine, half)
+        turned.rotate(t, p, q, sine, half)
         active[0] = w.number(1)
 
 
@@ -173,9 +178,9 @@ def turn_both(t: Task, p: Number, q: Number, active: Grid, rows: Rows, turned: R
     alpha, beta, gamma = (w.named(a[i, j]) for i, j in ((p, p), (q, q), (p, q)))
     limit = abs(alpha * beta).sqrt() * eps
     with w.when((limit < abs(gamma)) & (abs(gamma) > eps * eps)):
-        tangent, cosine, sine = angle(w, alpha, beta, gamma)
-        rows.rotate(t, p, q, cosine, sine)
-        turned.rotate(t, p, q, cosine, sine)
+        tangent, sine, half = angle(w, alpha, beta, gamma)
+        rows.rotate(t, p, q, sine, half)
+        turned.rotate(t, p, q, sine, half)
         with w.loop(rows.count) as k:
             a[k, p] = a[p, k]
             a[k, q] = a[q, k]

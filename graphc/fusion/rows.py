@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.dims import Size, product
+from graphc.dims import Size, nominal, product
 from graphc.fusion.axes import Axes, base_of, through_views
 from graphc.fusion.grouping import CHEAP, Group, Grouping
-from graphc.fusion.materialise import nominal
 from graphc.fusion.values import Values, narrowed
 from graphc.graph import Node
 from graphc.loops.ir import (

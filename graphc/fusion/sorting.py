@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from graphc.dims import Size, bound, ceildiv, product
+from graphc.dims import Size, bound, ceildiv, nominal, product
 from graphc.fusion.keys import Layout, decoded, encoded
-from graphc.fusion.materialise import nominal
 from graphc.fusion.nests import close_loops, open_loops
 from graphc.fusion.ordered import Running
 from graphc.fusion.values import At, Values

@@ -86,6 +86,7 @@ from graphc.ops.padding import Extend, Roll
 from graphc.ops.reduce import All, Any_, ArgMax, ArgMin, FirstMax, Max, Min, Prod, Sum
 from graphc.ops.sorting import ArgSort, SearchSorted, Sort, TopK
 from graphc.ops.spectral import Eigh, Qr, Svd
+from graphc.ops.store import Stored
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.ops.window import Slide, SlideBack, Window
 
@@ -100,7 +101,7 @@ ALL_OPS: tuple[type[Op], ...] = (
     Floor, Ceil, Trunc, Round,
     Less, LessEqual, Equal, NotEqual, LogicalAnd, LogicalOr, LogicalNot,
     BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight, Where, Cast, Bitcast,
-    StopGradient, Guard, UnitFloat, NormalFloat, ExponentialFloat,
+    StopGradient, Stored, Guard, UnitFloat, NormalFloat, ExponentialFloat,
     # -- reductions --
     Sum, Prod, Max, FirstMax, Min, Any_, All, ArgMax, ArgMin,
     # -- views and joins --
@@ -228,6 +229,7 @@ __all__ = [
     "Sort",
     "Sqrt",
     "StopGradient",
+    "Stored",
     "Sub",
     "Sum",
     "Svd",

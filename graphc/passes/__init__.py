@@ -6,6 +6,7 @@ from graphc.passes.driver import GraphPass
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.loops import merge_loops, simplify_bodies
 from graphc.passes.merge_common import merge_common
+from graphc.passes.pack_parameters import pack_parameters
 from graphc.passes.protect_where import protect_where
 from graphc.passes.shift_exponents import shift_exponents
 from graphc.passes.simplify import simplify
@@ -29,6 +30,8 @@ GRAPH_PASSES: tuple[GraphPass, ...] = (
     # -- and shorten what that has written --
     simplify,
     merge_common,
+    # -- and put what does not change where it is read fast --
+    pack_parameters,
 )
 
 
