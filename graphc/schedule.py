@@ -69,7 +69,10 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Row `step + ahead` of a storage (of `length - 1 - step` with `backward`), modulo its rows."""
+    """Row `step + ahead` of a storage, modulo its rows.
+
+    With `backward`, row `length - 1 - step`: the storage has as many rows as there are steps.
+    """
 
     base: Storage
     ahead: int = 0

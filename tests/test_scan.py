@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc import pipeline
 from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError
 from graphc.ops.base import Array
+from graphc.options import Options
+from graphc.pipeline import compile_graph
 from graphc.schedule import LoopCall
 
 TARGETS = ("interpret", "cpu")
@@ -273,6 +276,21 @@ def test_dropout_inside_is_gone_at_inference() -> None:
         _, ys = gx.compile([x], results, mode="train", target=target)(ones)
         assert set(np.unique(ys)) == {0.0, 2.0}
         assert not np.array_equal(ys[0], ys[1])
+
+
+def test_rows_that_nobody_reads_have_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no pass has removed them, and where the loop runs backward."""
+    monkeypatch.setattr(pipeline, "GRAPH_PASSES", ())
+    x = gx.input("x", (9, 3))
+    for reverse in (False, True):
+        last, _ = gx.scan(lambda c, r: (gx.tanh(c + r), c * r), gx.zeros((3,)), x, reverse=reverse)
+        (loop,) = [
+            c for c in compile_graph(gx.compile([x], last).graph, Options()).schedule.calls
+            if isinstance(c, LoopCall)
+        ]  # fmt: skip
+        assert any("unused" in w.base.name for w in loop.windows.values())
+        for window in loop.windows.values():
+            assert not window.backward or window.base.type.shape[0] == 9
 
 
 def test_errors() -> None:

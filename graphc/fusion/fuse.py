@@ -265,7 +265,7 @@ class Fusion:
         group = self.grouping.group_of[node]
         if any(base_of(n) is node for n, _ in self.copies):
             return True
-        return any(self.grouping.group_of.get(r) is not group for r in self.grouping.readers[node])
+        return any(g is not group for g in self._reading_groups.get(node, ()))
 
     def _safe_copies(self) -> list[tuple[Node, Storage]]:
         """The copies; a parameter that is itself updated is put aside first (a swap)."""

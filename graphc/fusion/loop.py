@@ -114,7 +114,8 @@ def _place_outputs(loop: _Loop, body: Fused) -> None:
             for place in loop.fusion.targets.get(node, ())
         )
         stack = targets[0] if targets else _unused(loop, storage)
-        loop.places[storage] = _window(loop, storage, Window(stack, 0, op.reverse))
+        backward = op.reverse and bool(targets)  # one row is not counted from its end
+        loop.places[storage] = _window(loop, storage, Window(stack, 0, backward))
         for other in targets[1:]:
             loop.after.append(loop.fusion.copy_bytes(stack, other))
 

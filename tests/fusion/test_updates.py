@@ -69,3 +69,19 @@ def test_new_values_are_made_of_old_ones(case: Any) -> None:
         outputs = [step(rng.normal(size=SHAPE).astype(np.float32)) for _ in range(3)]
         found[target] = [*np.ravel(outputs), *p.value.ravel(), *q.value.ravel()]
     np.testing.assert_allclose(found["cpu"], found["interpret"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_cheap_function_of_a_new_value_is_read_in_another_kernel() -> None:
+    x = gx.input("x", ("batch",), "float32")
+    v, p = gx.parameter("v", value=np.float32(1)), gx.parameter("p", value=np.ones(2, np.float32))
+    total = gx.sum(x)
+    new = 0.5 * v + total * total
+    last, _ = gx.scan(lambda c, _: (gx.tanh(c + total), None), gx.zeros(2), length=3)
+    step = gx.compile([x], [], {v: new, p: p - last / gx.sqrt(new)})
+    array = np.array([0.5, 1.0, -0.25], np.float32)
+    step(array)
+    carry = np.zeros(2)
+    for _ in range(3):
+        carry = np.tanh(carry + 1.25)
+    np.testing.assert_allclose(v.value, 0.5 + 1.25**2, rtol=1e-6)
+    np.testing.assert_allclose(p.value, 1 - carry / np.sqrt(0.5 + 1.25**2), rtol=1e-5)
