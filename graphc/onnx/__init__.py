@@ -2,6 +2,7 @@
 
     model = gx.onnx.load("detector.onnx", shapes={"x": (1, 3, 320, 320)})
     detect = gx.compile(list(model.inputs.values()), dict(model.outputs))
+    gx.onnx.save("classifier.onnx", {"probabilities": gx.nn.softmax(logits)})
 
 Needs the onnx package: pip install graphc[onnx].
 """
@@ -16,5 +17,6 @@ except ImportError as error:
     ) from error
 
 from graphc.onnx.model import Model, load
+from graphc.onnx.save import save
 
-__all__ = ["Model", "load"]
+__all__ = ["Model", "load", "save"]

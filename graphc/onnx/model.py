@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from graphc.onnx.proto import dtype_of, read_model
 from graphc.onnx.values import Value
 from graphc.ops.base import Array
 from graphc.types import DType
+
+# a size that is called a multiple of another one, as exporters write it
+MULTIPLE = re.compile(r"(\d+)\*([A-Za-z_]\w*)( ?[+-] ?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,14 @@ def declared_size(place: str, size: Any, given: Given) -> Size:
         return int(size.dim_value)
     known = size.dim_param.isprintable() and size.dim_param not in ("", "?")
     name = size.dim_param if known else place
-    return int(given.dims[name]) if name in given.dims else gx.dim(name)
+    if name in given.dims:
+        return int(given.dims[name])
+    linear = MULTIPLE.fullmatch(name)
+    if linear is None:
+        return gx.dim(name)
+    factor, inner, rest = linear.groups()
+    dim = int(given.dims[inner]) if inner in given.dims else gx.dim(inner)
+    return int(factor) * dim + int((rest or "0").replace(" ", ""))
 
 
 def given_shape(name: str, wanted: Any, sizes: list[Any] | None) -> tuple[Size, ...]:

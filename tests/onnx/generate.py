@@ -1,14 +1,17 @@
 """Write docs/onnx.md: run every node case through the compiler and list what became of it.
 
-    python tests/onnx/generate.py
+    python tests/onnx/generate.py               everything, in some minutes
+    python tests/onnx/generate.py models ops    only the sections on models and on operators
 
-The tests compare with this list: a case that is not on it must pass.
+The tests compare with the list of cases: one that is not on it must pass. Models inside packages
+are those that are installed (tests/onnx/models.py), compared with onnxruntime.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -17,8 +20,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
 
 from onnx import defs  # noqa: E402
 
+from graphc.onnx.save import OPSET, RULES  # noqa: E402
 from graphc.onnx.table import VERSIONS  # noqa: E402
+from graphc.ops import ALL_OPS, Input  # noqa: E402
+from tests.onnx import models  # noqa: E402
 from tests.onnx.node_cases import Outcome, node_cases, run_case  # noqa: E402
+from tests.onnx.test_client_models import compared  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "onnx.md"
 ROW = re.compile(r"^\| `(test_\w+)` \| (\w+) \| (.*) \|$")
@@ -26,8 +33,9 @@ ROW = re.compile(r"^\| `(test_\w+)` \| (\w+) \| (.*) \|$")
 HEAD = """# ONNX operators
 
 `gx.onnx.load` reads models of operator sets 6 to {newest} (default domain, and the optimisers and
-gradients of the training preview); `graphc.onnx.backend` is a backend of the onnx package. This
-page is made by `python tests/onnx/generate.py`.
+gradients of the training preview), `gx.onnx.save` writes operator set {saved};
+`graphc.onnx.backend` is a backend of the onnx package. This page is made by
+`python tests/onnx/generate.py`.
 
 ## Node cases of the onnx package {version}
 
@@ -66,14 +74,93 @@ def operators() -> str:
     )
 
 
+def networks() -> str:
+    """The table of models that people use, beside onnxruntime."""
+    lines = [
+        "## Models",
+        "",
+        "Compiled and run on the CPU beside onnxruntime; the difference is that of the numbers",
+        "before a last softmax or sigmoid, relative to the largest of them. Light models have",
+        "random weights. `tests/onnx/test_client_models.py` holds them below 1e-4, and runs one",
+        "compiled function of symbolic sizes for several batches and sizes;",
+        "`test_sentence_model.py` does so with a transformer built from stored weights.",
+        "",
+        "| model | from | input | largest difference |",
+        "|---|---|---|---|",
+    ]
+    for path in models.light_models():
+        lines.append(network(path, "onnx", models.IMAGE))
+    for package, files in models.PACKAGES.items():
+        for name, shape in files:
+            file = models.find_file(package, name)
+            if file is not None:
+                lines.append(network(file, package, shape))
+    return "\n".join(lines)
+
+
+def network(path: Path, package: str, shape: tuple[int, ...]) -> str:
+    """One row of the table."""
+    model = models.read(path)
+    found = compared(model, models.some_input(model, shape, 1))
+    name = path.stem if path.stem != "model" else package
+    return f"| {name} | {package} | {'x'.join(map(str, shape))} | {found:.1e} |"
+
+
+def saved() -> str:
+    """Which ops are saved."""
+    lists = {True: [], False: []}  # type: dict[bool, list[str]]
+    for op in ALL_OPS:
+        if op is not Input:
+            lists[op in RULES].append(f"`{op.name}`")
+    return "\n".join(
+        [
+            "## Saving",
+            "",
+            f"`gx.onnx.save(path, outputs)` writes operator set {OPSET}: layers as at inference,",
+            "parameters under their names, symbolic sizes as named ones, loops as Scan and Loop.",
+            "Checks of values (`guard`) are left out. These ops have operators or formulas:",
+            "",
+            *textwrap.wrap(", ".join(lists[True]), 98),
+            "",
+            "and these raise UnsupportedError, with the op and the user's line (as do gradients of",
+            "convolutions to their kernel, convolutions of whole numbers, and shifts of signed",
+            "numbers to the right):",
+            "",
+            *textwrap.wrap(", ".join(lists[False]), 98),
+        ]
+    )
+
+
+SECTIONS = {
+    "models": ("Models", networks),
+    "ops": ("Operators", operators),
+    "saving": ("Saving", saved),
+}
+
+
+def renew(names: list[str]) -> None:
+    """Write some sections again; the others stay."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    for name in names:
+        title, write = SECTIONS[name]
+        kept = [p for p in parts if not p.startswith(f"## {title}\n")]
+        parts = [p.rstrip("\n") + "\n\n" for p in kept] + [write() + "\n"]
+    DOCUMENT.write_text("".join(parts), encoding="utf-8")
+
+
 def main() -> None:
     """Run all cases and write the page."""
     import onnx
 
+    if sys.argv[1:]:
+        renew(sys.argv[1:])
+        return
     outcomes = {name: run_case(case) for name, case in node_cases().items()}
     counts = Counter(o.status for o in outcomes.values())
     head = HEAD.format(
         newest=defs.onnx_opset_version(),
+        saved=OPSET,
         version=onnx.__version__,
         total=len(outcomes),
         passed=counts["passed"],
@@ -85,7 +172,8 @@ def main() -> None:
         for name, o in sorted(outcomes.items())
         if o.status != "passed"
     ]
-    text = head + "\n".join(rows) + "\n\n" + operators() + "\n"
+    sections = (operators(), networks(), saved())
+    text = head + "\n".join(rows) + "\n\n" + "\n\n".join(sections) + "\n"
     DOCUMENT.write_text(text, encoding="utf-8")
 
 
