@@ -171,7 +171,11 @@ def store(c: Context, stmt: Store, evaluate: Evaluate) -> None:
     if c.lane is None:
         _store_single(c, value, at.pointer, where)
     elif at.offsets is None and at.stride == 1:
-        _store_neighbours(c, value, at.pointer, _existing(c, where))
+        if where is None and c.lane.existing == 1:
+            # LLVM 22 turns a masked store of one lane into one of the untruncated number
+            _store_single(c, c.emit.lanes(value, 0, 1), at.pointer, None)
+        else:
+            _store_neighbours(c, value, at.pointer, _existing(c, where))
     elif at.offsets is None and at.stride != 0 and where is None and c.lane.mask is None:
         _store_strided(c, value, at)
     else:

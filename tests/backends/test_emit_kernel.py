@@ -12,7 +12,7 @@ import pytest
 from graphc.dims import evaluate
 from graphc.loops import ir
 from graphc.loops.run import run_kernel
-from graphc.types import ALL_DTYPES, DType, float32, int64
+from graphc.types import ALL_DTYPES, DType, bfloat16, float32, int8, int16, int32, int64, uint8
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import Target, host_target, make_target
 from tests.backends.kernels import M, N, axes, e, load, number, parallel, store
@@ -200,6 +200,22 @@ def test_nothing_outside_the_buffers_is_touched(maker: Maker, after: bool) -> No
             arrays.append(array)
         for native in (generic(maker, "host"), Native(sample.kernel, sizes)):
             assert native(arrays, sizes) is None
+
+
+@pytest.mark.parametrize("dtype", [int8, int16, uint8, bfloat16], ids=str)
+def test_a_single_lane_at_the_end_is_stored_as_narrow_as_it_is(dtype: DType) -> None:
+    i, j = axes("i j")
+    for n in (1, 17, 33, 65):
+        wide = float32 if dtype.is_float else int32
+        x, out = ir.Buffer("x", wide, (3, n)), ir.Buffer("out", dtype, (3, n))
+        row = store(out, (i, j), e.cast(load(x, i, j), dtype))
+        along = ir.Loop(j, ir.extent(n), ir.SEQUENTIAL, (row,), lanes=True)
+        kernel = ir.Kernel("narrow", (x,), (out,), (parallel(i, 3, along),))
+        arrays = [guarded([3, n], x.dtype.numpy), guarded([3, n], dtype.numpy)]
+        arrays[0][...] = np.arange(3 * n).reshape(3, n) % 50
+        assert Native(kernel, {})(arrays, {}) is None
+        assert (arrays[1] == arrays[0].astype(dtype.numpy)).all()
+        assert fence_is_intact(arrays[1]), n
 
 
 @pytest.mark.parametrize(
