@@ -56,7 +56,8 @@ _HOMES = {
 }
 
 _MODULES = (
-    "autodiff", "callbacks", "data", "errors", "fft", "init", "inspect", "linalg", "nn", "onnx",
+    "autodiff", "callbacks", "data", "decode", "errors", "fft", "init", "inspect", "linalg", "nn",
+    "onnx",
     "optim", "random", "regularizers", "schedules",
 )  # fmt: skip
 
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
 
     from graphc import autodiff as autodiff
     from graphc import data as data
+    from graphc import decode as decode
     from graphc import errors as errors
     from graphc import fft as fft
     from graphc import init as init
