@@ -26,6 +26,7 @@ from graphc.nn.activations import (
 from graphc.nn.attention import MultiHeadAttention, scaled_dot_product_attention
 from graphc.nn.cells import gru_cell, lstm_cell, rnn_cell, through_time
 from graphc.nn.convolution import conv, conv_transpose
+from graphc.nn.ctc import ctc
 from graphc.nn.layers import (
     Activation,
     Dense,
@@ -62,6 +63,7 @@ from graphc.nn.pooling import (
 from graphc.nn.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 from graphc.nn.resize import resize
 from graphc.nn.similarity import cosine_distance, cosine_similarity, l2_normalize
+from graphc.nn.sampling import sampled_softmax
 from graphc.nn.spatial import (
     AvgPool2D,
     Conv1D,
@@ -106,6 +108,7 @@ __all__ = [
     "conv_transpose",
     "cosine_distance",
     "cosine_similarity",
+    "ctc",
     "dropconnect",
     "dropout",
     "elu",
@@ -139,6 +142,7 @@ __all__ = [
     "resize",
     "rms_norm",
     "rnn_cell",
+    "sampled_softmax",
     "scaled_dot_product_attention",
     "selu",
     "sigmoid",
@@ -151,4 +155,4 @@ __all__ = [
     "tanh",
     "through_time",
     "top_k_accuracy",
-]  # fmt: skip
+]

@@ -49,7 +49,7 @@ def uniform(
     The numbers are multiples of 2**-24 (2**-11 for float16, 2**-8 for bfloat16) of the interval;
     rounding may give `high` itself unless the interval is [0, 1).
     """
-    unit = _unit(bits(shape, name, "uniform"), wanted_float("uniform", dtype))
+    unit = unit_of(bits(shape, name, "uniform"), wanted_float("uniform", dtype))
     if _is(low, 0) and _is(high, 1):
         return unit
     result: Tensor = unit * (high - low) + low
@@ -80,7 +80,7 @@ def bernoulli(shape: Shape, p: Any = 0.5, name: str | None = None) -> Tensor:
 def choose(drawn: Tensor, p: Any) -> Tensor:
     """Bools that are true with probability p, from random bits."""
     if isinstance(p, Tensor):
-        below: Tensor = _unit(drawn, float32) < fn.astype(p, float32)
+        below: Tensor = unit_of(drawn, float32) < fn.astype(p, float32)
         return below
     if not 0.0 <= p <= 1.0:
         raise ArgumentError(f"bernoulli: p must be between 0 and 1, got {p}")
@@ -97,7 +97,7 @@ def choose(drawn: Tensor, p: Any) -> Tensor:
 _FEW_BITS = {"float16": 11, "bfloat16": 8}  # more would round up to 1
 
 
-def _unit(drawn: Tensor, dtype: DType) -> Tensor:
+def unit_of(drawn: Tensor, dtype: DType) -> Tensor:
     if dtype.name in _FEW_BITS:
         unused = 32 - _FEW_BITS[dtype.name]
         drawn = (drawn >> unused) << unused
