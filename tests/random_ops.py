@@ -60,7 +60,7 @@ def sliced(m: Maker) -> Value | None:
         return None
     starts, sizes, steps = [], [], []
     for size in x.tensor.shape:
-        if not isinstance(size, int) or m.rng.random() < 0.4:
+        if not isinstance(size, int) or size == 0 or m.rng.random() < 0.4:
             part = (0, size, 1)
         else:
             part = slice_of(m, size)
@@ -220,7 +220,9 @@ def contracted(m: Maker) -> Value | None:
     n = x.tensor.ndim
     size = x.tensor.shape[-1]
     assert isinstance(size, int)
-    weights = Value(gx.constant(m.array((size, int(m.rng.choice(SIZES))))), True)
+    weights = Value(
+        gx.constant(m.array((size, int(m.rng.choice(SIZES))), x.tensor.dtype.name)), True
+    )
     b: tuple[int, ...] = (n - 1, n)
     if m.rng.random() < 0.4:
         weights, b = Value(gx.permute_dims(weights.tensor, (1, 0)), True), (n, n - 1)
@@ -236,7 +238,7 @@ def contracted(m: Maker) -> Value | None:
 def taken(m: Maker) -> Value | None:
     """Rows at constant indices."""
     x = m.pick(lambda v: v.tensor.ndim >= 1 and isinstance(v.tensor.shape[0], int))
-    if x is None:
+    if x is None or x.tensor.shape[0] == 0:
         return None
     size = x.tensor.shape[0]
     assert isinstance(size, int)
@@ -277,7 +279,7 @@ def power(m: Maker) -> Value | None:
     if x is None:
         return None
     powers = np.array([0.0, 1.0, 2.0, 3.0, -1.0, 0.5, 1.5])
-    exponent = gx.full(x.tensor.shape, float(powers[m.rng.integers(len(powers))]), m.dtype)
+    exponent = gx.full(x.tensor.shape, float(powers[m.rng.integers(len(powers))]), x.tensor.dtype)
     return Value(gx.tanh(gx.pow(gx.abs(x.tensor) + 0.5, exponent)), False)
 
 
@@ -303,7 +305,8 @@ def differentiated(m: Maker) -> Value | None:
     y = m.pick(lambda v: v.tensor.dtype.is_float and v.tensor.ndim <= 2)
     if y is None or not m.inputs:
         return None
-    x = m.inputs[m.rng.integers(len(m.inputs))]
+    floats = [t for t in (*m.inputs, *m.parameters) if t.dtype.is_float]
+    x = floats[m.rng.integers(len(floats))]
     loss = gx.sum(gx.tanh(y.tensor))
     return Value(gx.tanh(gx.grad(loss, x, unreachable="zero")), False)
 
@@ -352,7 +355,8 @@ def convolved(m: Maker) -> Value | None:
     x = m.pick(is_signal)
     if x is None:
         return None
-    weights = m.array((int(m.rng.integers(1, 4)), x.tensor.shape[2], int(m.rng.choice(SIZES))))
+    shape = int(m.rng.integers(1, 4)), x.tensor.shape[2], int(m.rng.choice(SIZES))
+    weights = m.array(shape, x.tensor.dtype.name)  # type: ignore[arg-type]
     made = gx.nn.conv(x.tensor, gx.constant(weights), padding="same")
     return Value(gx.tanh(made), False)
 
@@ -380,7 +384,7 @@ def repeated(m: Maker) -> Value | None:
     x = m.pick(lambda v: v.tensor.dtype.is_float and v.tensor.ndim >= 1)
     if x is None:
         return None
-    start = gx.zeros(x.tensor.shape[1:], m.dtype)
+    start = gx.zeros(x.tensor.shape[1:], x.tensor.dtype)
     scale = gx.tanh(gx.sum(x.tensor))
     reverse = bool(m.rng.integers(2))
     last, rows = gx.scan(

@@ -97,7 +97,8 @@ def unique_counts(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Tens
     values = lift_op(Sort(0), flatten(lift(x)))
     first = first_of_run(values)
     found, count = kept("unique_counts", values, first, size, fill_value)
-    begins, _ = kept("unique_counts", positions(values), first, size + 1, values.shape[0])
+    end = size_as(values.shape[0], int64)
+    begins, _ = kept("unique_counts", positions(values), first, size + 1, end)
     many = part(begins, 0, 1, size) - part(begins, 0, 0, size)
     return found, many, count
 

@@ -247,3 +247,16 @@ def test_messages() -> None:
         gx.nonzero(x, 3, np.zeros(2, np.float32))
     with pytest.raises(ShapeError, match="nonzero: needs an axis"):
         gx.nonzero(gx.input("s", ()), 3)
+
+
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
+def test_counts_of_a_vector_whose_length_is_a_dim(target: str) -> None:
+    x = gx.input("x", ("n",), "int32")
+    counts = gx.compile([x], gx.unique_counts(x, 4), target=target)
+    for array in ([3, 1, 3, 3, 2], [5], [1, 2, 3, 4, 4]):
+        values, many, count = counts(np.array(array, np.int32))
+        expected = np.unique(array, return_counts=True)
+        assert count == len(expected[0])
+        np.testing.assert_array_equal(values[:count], expected[0])
+        np.testing.assert_array_equal(many[:count], expected[1])
+        assert not many[count:].any()
