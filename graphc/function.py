@@ -212,7 +212,7 @@ class CompiledFunction(Direct, Inspection):
         *,
         name: str | None = None,
         also: Mapping[str, CompiledFunction] | None = None,
-        dims: Mapping[str, int] | None = None,
+        dims: Mapping[str, int | tuple[int, int]] | None = None,
         threads: int | None = None,
         features: str = "",
         selftest: bool = True,
@@ -224,11 +224,11 @@ class CompiledFunction(Direct, Inspection):
         The C function is NAME_step where it has updates, else NAME_run; `also` adds functions
         under their names, which share parameters with it. `target` is "host", a short name
         ("avx2", "neon", "riscv64", "wasm32", "cortex-m4", ...) or an LLVM triple, `features`
-        more of its instruction set. Sizes named in `dims` become constants, others are arguments
-        up to their maxima. `weights` "separate" leaves them in files of their own. The library
-        starts no threads; `threads` is how many of the caller's may share a call. Raises
-        MemoryBudgetError where code and constants need more than `max_flash`, or the workspace
-        more than `max_ram`.
+        more of its instruction set. Dims are arguments in C, up to their maxima; `dims` gives
+        them other bounds (least, most), or one size, which becomes a constant. `weights`
+        "separate" leaves them in files of their own. The library starts no threads; `threads` is
+        how many of the caller's may share a call. Raises MemoryBudgetError where code and
+        constants need more than `max_flash`, or the workspace more than `max_ram`.
         """
         from graphc.export.bundle import export
 

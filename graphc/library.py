@@ -37,10 +37,11 @@ def load_library(path: str | os.PathLike[str]) -> Library:
     has several; `lib.parameters[name]` reads and sets. Raises FormatError for files that are not
     what the manifest says, UnsupportedError for a library of another machine.
     """
-    return Library(_find_manifest(Path(path)))
+    return Library(find_manifest(Path(path)))
 
 
-def _find_manifest(path: Path) -> Path:
+def find_manifest(path: Path) -> Path:
+    """The manifest in a folder, or beside a file of the bundle."""
     if path.is_dir():
         found = sorted(path.glob("*.json"))
         if len(found) != 1:
@@ -59,7 +60,7 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.manifest = _read_manifest(path)
+        self.manifest = read_manifest(path)
         self.name: str = self.manifest["name"]
         self._library = ctypes.CDLL(str(_checked_library(path, self.manifest)))
         self._workspace = aligned(self.manifest["workspace"]["bytes"])
@@ -193,8 +194,7 @@ class Function:
         dims = self._bind(arrays)
         sizes = [ctypes.c_int64(dims[d["name"]]) for d in self.facts["dims"]]
         results = [
-            np.empty(tuple(_size(s, dims) for s in f["shape"]), numpy_dtype(f["dtype"]))
-            for f in self._outputs
+            np.empty(shape_of(f["shape"], dims), numpy_dtype(f["dtype"])) for f in self._outputs
         ]
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*arrays, *results)]
         status = self._symbol(self.library.workspace, *sizes, *pointers)
@@ -311,6 +311,11 @@ def _size(size: int | str, dims: Mapping[str, int]) -> int:
     return int(eval(text, {"__builtins__": {}}, values))
 
 
+def shape_of(sizes: Sequence[int | str], dims: Mapping[str, int]) -> tuple[int, ...]:
+    """A shape of the manifest for given dims."""
+    return tuple(_size(s, dims) for s in sizes)
+
+
 def _build(structure: Any, values: Iterator[Any]) -> Any:
     if structure is None:
         return next(values)
@@ -337,7 +342,8 @@ def aligned(size: int) -> Array:
     return whole[start : start + size]
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The content of a manifest; raises FormatError for anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -12,13 +12,16 @@ from typing import Any
 import click
 
 import graphc as gx
+from graphc.cli.library import demonstrate
 from graphc.cli.show import bytes_text, print_rows
+from graphc.cli.subject import json_text
 from graphc.dims import evaluate
 from graphc.errors import GraphcError
 from graphc.function import CompiledFunction
 from graphc.train.history import History
 
 BATCH = 64
+MOST = 512  # rows of a call, so that the library's memory is known
 
 
 @dataclass(frozen=True)
@@ -27,27 +30,41 @@ class Trained:
 
     step: CompiledFunction
     check: CompiledFunction
+    predict: CompiledFunction
     compile_seconds: float
     history: History
 
 
-def run_demo(output: Path | None, epochs: int, target: str, threads: int | None, seed: int) -> None:
-    """Train, report, and write the pictures."""
+def run_demo(
+    output: Path | None, epochs: int, target: str, threads: int | None, seed: int, as_json: bool
+) -> None:
+    """Train, report, write the pictures and the library, and run it."""
     directory = make_directory(output)
-    click.echo(f"training a 64-128-64-10 network on handwritten digits, {epochs} epochs")
-    trained = train(epochs, target, threads, seed)
-    print_rows("digits", [*_results(trained), *_costs(trained)])
+    if not as_json:
+        click.echo(f"training a 64-128-64-10 network on handwritten digits, {epochs} epochs")
+    trained = train(epochs, target, threads, seed, verbose=None if not as_json else False)
+    rows = [*_results(trained), *_costs(trained)]
+    if not as_json:
+        print_rows("digits", rows)
     written = write_pictures(trained.step, directory)
+    if target != "interpret":
+        written += demonstrate(trained.step, trained.predict, directory)
+    if as_json:
+        click.echo(json_text({**dict(rows), "written": written}))
+        return
     for line in written:
         click.echo(line)
 
 
-def train(epochs: int, target: str, threads: int | None, seed: int) -> Trained:
+def train(
+    epochs: int, target: str, threads: int | None, seed: int, verbose: bool | None = None
+) -> Trained:
     """Build the network, compile it and fit it."""
     gx.seed(seed)
     training, testing = gx.data.digits()
-    x = gx.input("x", ("batch", 64))
-    labels = gx.input("labels", ("batch",), dtype="int32")
+    batch = gx.dim("batch", max=MOST)
+    x = gx.input("x", (batch, 64))
+    labels = gx.input("labels", (batch,), dtype="int32")
     model = gx.nn.Sequential([
         gx.nn.Dense(128, activation="relu"), gx.nn.Dropout(0.2),
         gx.nn.Dense(64, activation="relu"), gx.nn.Dropout(0.2),
@@ -61,10 +78,12 @@ def train(epochs: int, target: str, threads: int | None, seed: int) -> Trained:
     start = time.perf_counter()
     step = gx.compile([x, labels], outputs, updates=updates, **options)
     check = gx.compile([x, labels], outputs, mode="inference", name="evaluate", **options)
+    best = gx.argmax(logits, axis=-1).astype("int32")
+    predict = gx.compile([x], {"digit": best}, mode="inference", name="predict", **options)
     step.specialize(batch=BATCH)
     seconds = time.perf_counter() - start
-    history = gx.fit(step, training, epochs, BATCH, validation=(check, testing))
-    return Trained(step, check, seconds, history)
+    history = gx.fit(step, training, epochs, BATCH, validation=(check, testing), verbose=verbose)
+    return Trained(step, check, predict, seconds, history)
 
 
 def _results(trained: Trained) -> list[tuple[str, str]]:

@@ -9,13 +9,16 @@ import subprocess
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import numpy as np
 
 import graphc as gx
 from graphc.backend import load_backend
 from graphc.cli.show import bytes_text, print_rows
+from graphc.cli.subject import json_text
 from graphc.config import environment
 from graphc.errors import GraphcError
 
@@ -23,12 +26,19 @@ PACKAGES = ("numpy", "llvmlite", "networkx", "safetensors", "rich", "click", "ml
 VARIABLES = ("GRAPHC_CACHE", "GRAPHC_DUMP", "GRAPHC_CHECK", "GRAPHC_TIME", "GRAPHC_BACKEND")
 
 
-def run_doctor() -> bool:
+def run_doctor(as_json: bool = False) -> bool:
     """Print what there is; whether native code works."""
     works, native = native_code()
-    print_rows("versions", versions())
-    print_rows("processor", [*processor(), ("native code", native)])
-    print_rows("around it", surroundings())
+    parts = {
+        "versions": versions(),
+        "processor": [*processor(), ("native code", native)],
+        "around it": surroundings(),
+    }
+    if as_json:
+        click.echo(json_text({"works": works, **{k: dict(rows) for k, rows in parts.items()}}))
+        return works
+    for title, rows in parts.items():
+        print_rows(title, rows)
     return works
 
 
@@ -88,6 +98,7 @@ def surroundings() -> list[tuple[str, str]]:
     return [
         ("cache", cache_state(environment().cache)),
         ("GPU", gpu()),
+        ("linker", linker()),
         ("Graphviz", _program("dot", "-V") or "not installed: pictures stay DOT text"),
         ("environment", ", ".join(f"{k}={v}" for k, v in found.items()) or "nothing set"),
     ]
@@ -110,6 +121,14 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:  # another process cleans up
         return 0
+
+
+def linker() -> str:
+    """What makes shared libraries of exported functions."""
+    found = [name for name in ("ld", "ld.lld", "wasm-ld", "cc") if shutil.which(name)]
+    if find_spec("ziglang"):
+        found.append("ziglang")
+    return ", ".join(found) or "none: export makes object files and archives only"
 
 
 def gpu() -> str:

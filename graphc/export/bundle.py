@@ -59,7 +59,7 @@ def export(
     weights: str = "embedded",
     *,
     name: str,
-    dims: Mapping[str, int] | None = None,
+    dims: Mapping[str, int | tuple[int, int]] | None = None,
     threads: int | None = None,
     features: str = "",
     selftest: bool = True,

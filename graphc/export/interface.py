@@ -126,9 +126,15 @@ class Interface:
 
 
 def make_interface(
-    name: str, functions: Mapping[str, CompiledFunction], dims: Mapping[str, int], threads: int
+    name: str,
+    functions: Mapping[str, CompiledFunction],
+    dims: Mapping[str, int | tuple[int, int]],
+    threads: int,
 ) -> Interface:
-    """Check everything and give everything a name in C."""
+    """Check everything and give everything a name in C.
+
+    `dims` gives dims a size, which makes them constants, or other bounds (least, most).
+    """
     symbol = c_name(name, ())
     entries: list[Entry] = []
     first = CHECKS
@@ -153,13 +159,24 @@ def make_interface(
 
 
 def _entry(
-    library: str, word: str, function: CompiledFunction, fixed: Mapping[str, int], first: int
+    library: str,
+    word: str,
+    function: CompiledFunction,
+    given: Mapping[str, int | tuple[int, int]],
+    first: int,
 ) -> Entry:
     graph = function.graph
-    mine = {name: value for name, value in fixed.items() if name in function.dims}
-    free = tuple(d for name, d in sorted(function.dims.items()) if name not in mine)
-    for name, value in mine.items():
-        _check_fixed(function, function.dims[name], value)
+    mine, dims = {}, {}
+    for name, dim in sorted(function.dims.items()):
+        value = given.get(name, (dim.min, dim.max))
+        if isinstance(value, tuple) and len(value) == 2:
+            for end in value if name in given else ():
+                _check_size(dim, end)
+            dims[name] = Dim(name, value[1], value[0])
+        else:
+            _check_size(dim, value)
+            mine[name] = value
+    free = tuple(dims.values())
     for dim in free:
         if dim.max is None:
             raise ShapeError(
@@ -171,8 +188,8 @@ def _entry(
                     if dim.name in {d.name for d in n.type.dims()}
                 ),
                 origin=origins.find_origin(),
-                hint=f'gx.dim("{dim.name}", max=256), or export(..., dims={{"{dim.name}": 32}})'
-                " for one size",
+                hint=f'gx.dim("{dim.name}", max=256), or export(..., dims=...) with'
+                f' {{"{dim.name}": (1, 256)}}, or {{"{dim.name}": 32}} for one size',
             )
     taken = {d.name for d in free}
     inputs, outputs = [], []
@@ -191,7 +208,7 @@ def _entry(
     )  # fmt: skip
 
 
-def _check_fixed(function: CompiledFunction, dim: Dim, value: Any) -> None:
+def _check_size(dim: Dim, value: Any) -> None:
     integral = isinstance(value, int) and not isinstance(value, bool)
     if not integral or value < dim.min or (dim.max is not None and value > dim.max):
         most = "" if dim.max is None else f" and at most {dim.max}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from onnx import GraphProto, ModelProto, ValueInfoProto
 import graphc as gx
 from graphc import origin as origins
 from graphc.dims import Size
-from graphc.errors import ArgumentError, FormatError, UnsupportedError
+from graphc.errors import ArgumentError, FormatError, NameError, UnsupportedError
 from graphc.onnx.importer import Scope
 from graphc.onnx.proto import dtype_of, read_model
 from graphc.onnx.values import Value
@@ -76,9 +76,14 @@ class Given:
     dims: Mapping[str, int]
     shapes: Mapping[str, Any]
     values: Mapping[str, Any]
+    open: set[str] = field(default_factory=set)  # the sizes that the file leaves open
 
     def check(self, inputs: Mapping[str, gx.Tensor]) -> None:
-        """Raise where a shape is given for an input that there is not."""
+        """Raise where a shape is given for an input, or a size for a dim, that there is not."""
+        for name in self.dims:
+            if name not in self.open:
+                listed = ", ".join(sorted(self.open)) or "none"
+                raise NameError(f"onnx.load: there is no dim {name}, there are {listed}")
         for name in self.shapes:
             if name not in inputs and name not in self.values:
                 listed = ", ".join(inputs)
@@ -147,12 +152,14 @@ def declared_size(place: str, size: Any, given: Given) -> Size:
         return int(size.dim_value)
     known = size.dim_param.isprintable() and size.dim_param not in ("", "?")
     name = size.dim_param if known else place
+    given.open.add(name)
     if name in given.dims:
         return int(given.dims[name])
     linear = MULTIPLE.fullmatch(name)
     if linear is None:
         return gx.dim(name)
     factor, inner, rest = linear.groups()
+    given.open.add(inner)
     dim = int(given.dims[inner]) if inner in given.dims else gx.dim(inner)
     return int(factor) * dim + int((rest or "0").replace(" ", ""))
 

@@ -193,6 +193,18 @@ def test_fixed_sizes_become_constants(tmp_path: Path) -> None:
         library(given[:5])
 
 
+def test_bounds_can_be_given_where_a_dim_has_none(tmp_path: Path) -> None:
+    step, predict = network(most=None)
+    library = step.export(tmp_path, dims={"batch": (2, 9)}, also={"predict": predict}).load()
+    for n in (2, 9):
+        x, t = data(np.random.default_rng(n), n)
+        assert library(x, t)["loss"] == step(x, t)["loss"]
+    with pytest.raises(ShapeError, match="outside of 2 to 9"):
+        library.predict(x[:1])
+    with pytest.raises(ArgumentError, match="dim batch must be an int of at least 0, got None"):
+        step.export(tmp_path, dims={"batch": (1, None)})
+
+
 def test_several_instances_are_independent(tmp_path: Path) -> None:
     step, _ = network()
     bundle = step.export(tmp_path, name="net")
