@@ -30,7 +30,7 @@ class LlvmBackend:
         return export_target(name, features)
 
     def library(self, *args: Any) -> Any:
-        """Object code of a library, from (interface, target, embedded, recording)."""
+        """Object code of a library, from (interface, target, embedded, recording, max_ram)."""
         from graphc_llvm.library.build import build
 
         return build(*args)

@@ -180,7 +180,7 @@ def _along_lanes(c: Context, loop: Loop, part: Stretch) -> None:
     width = lanes_at_once(loop, c.target, trips)
     if trips is not None and trips < LANES and not laned:
         width = narrow_width(trips)
-        if not c.target.has_masked_memory and width > trips:
+        if not c.target.has_masked_memory and width > max(trips, 1):
             width //= 2
     whole = end
     if part.grain % width:

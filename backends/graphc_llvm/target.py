@@ -48,6 +48,25 @@ class Target:
         return not any(word in self.triple for word in ("none", "wasm"))
 
     @property
+    def is_small(self) -> bool:
+        """Whether addresses have 32 bits."""
+        return self.triple.startswith(("thumb", "wasm32"))
+
+    @property
+    def has_double(self) -> bool:
+        """Whether there are instructions for float64; else the compiler's functions stand in."""
+        return not self.triple.startswith("thumb")
+
+    @property
+    def object_format(self) -> str:
+        """ "elf", "wasm", "macho" or "coff"."""
+        if self.triple.startswith("wasm"):
+            return "wasm"
+        if any(word in self.triple for word in ("darwin", "macos", "ios")):
+            return "macho"
+        return "coff" if "windows" in self.triple else "elf"
+
+    @property
     def folds_broadcasts(self) -> bool:
         """True where a multiply-add takes one operand as a broadcast or a lane of a register."""
         return self.isa in ("avx512", "neon")
@@ -99,6 +118,8 @@ _ARCHITECTURES = {
     "wasm32": "wasm32", "riscv64": "riscv64", "thumbv7em": "cortex-m4",
 }  # fmt: skip
 
+_BIG_ENDIAN = ("aarch64_be", "armeb", "thumbeb", "mips", "powerpc", "ppc", "s390x", "sparc", "m68k")
+
 
 def make_target(name: str) -> Target:
     """A target by short name ("avx512", "avx2", "baseline", "neon", ...) or by triple.
@@ -108,6 +129,8 @@ def make_target(name: str) -> Target:
     if name in _NAMED:
         return _build(*_NAMED[name])
     architecture = name.split("-")[0]
+    if architecture.startswith(_BIG_ENDIAN) and not architecture.endswith(("le", "el")):
+        raise ValueError(f"{name} is big-endian: code is made for little-endian machines")
     if "-" not in name or architecture not in _ARCHITECTURES:
         known = ", ".join(_NAMED)
         raise ValueError(f"no target {name!r}: give a triple or one of {known}")

@@ -9,12 +9,11 @@ from graphc.errors import MemoryBudgetError
 from graphc.export.interface import Interface
 
 SHOWN = 8
+ADDRESSABLE = 2**31  # by signed offsets of 32 bits
 
 
-def check_budget(
-    built: Any, interface: Interface, embedded: bool, flash: int | None, ram: int | None
-) -> None:
-    """Raise MemoryBudgetError where the library needs more than it may."""
+def check_flash(built: Any, embedded: bool, flash: int | None) -> None:
+    """Raise MemoryBudgetError where code and constants are more than they may be."""
     sections = built.sections
     needed = sections["code"] + sections["constants"]
     if flash is not None and needed > flash:
@@ -22,19 +21,22 @@ def check_budget(
         if embedded:
             items += [(f"parameter {p.name}", n) for p, n in built.stored.items()]
         _raise("flash", "code and constants", needed, flash, items)
-    w = built.workspace
-    if ram is not None and w.total > ram:
-        items = [(f"parameter {p.name}", p.memory.nbytes) for p in interface.parameters]
-        items.append(
-            (f"scratch of {interface.threads} threads", w.scratch_bytes * interface.threads)
-        )
-        for block in w.blocks:
-            for storage, size in block.plan.sizes.items():
-                items.append((f"{block.entry.name}: {storage.name} {storage.type}", size))
-            items += [
-                (f"{block.entry.name}: prepared {s.name} {s.type}", 0) for s in block.prepared
-            ]
-        _raise("RAM", "the workspace (temporaries share the arena)", w.total, ram, items)
+
+
+def check_ram(interface: Interface, workspace: Any, ram: int | None, is_small: bool) -> None:
+    """The same for the workspace, also where addresses have 32 bits."""
+    w = workspace
+    if is_small:
+        ram = min(ram or ADDRESSABLE, ADDRESSABLE)
+    if ram is None or w.total <= ram:
+        return
+    items = [(f"parameter {p.name}", p.memory.nbytes) for p in interface.parameters]
+    items.append((f"scratch of {interface.threads} threads", w.scratch_bytes * interface.threads))
+    for block in w.blocks:
+        for storage, size in block.plan.sizes.items():
+            items.append((f"{block.entry.name}: {storage.name} {storage.type}", size))
+        items += [(f"{block.entry.name}: prepared {s.name} {s.type}", 0) for s in block.prepared]
+    _raise("RAM", "the workspace (temporaries share the arena)", w.total, ram, items)
 
 
 def _raise(word: str, what: str, needed: int, limit: int, items: list[tuple[str, int]]) -> None:

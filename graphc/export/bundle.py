@@ -15,11 +15,12 @@ from graphc import origin as origins
 from graphc.backend import load_backend
 from graphc.errors import ArgumentError
 from graphc.export.archive import archive
-from graphc.export.budget import check_budget
+from graphc.export.budget import check_flash
 from graphc.export.header import header
 from graphc.export.interface import Interface, make_interface
+from graphc.export.javascript import loader, page
 from graphc.export.manifest import manifest
-from graphc.export.selftest import record
+from graphc.export.selftest import Recording, record
 from graphc.options import parse_bytes
 
 if TYPE_CHECKING:
@@ -76,25 +77,32 @@ def export(
     backend: Any = load_backend("llvm")
     chosen = backend.export_target(target, features)
     count = threads if threads is not None else (THREADS if chosen.hosted else 1)
+    if not embedded and chosen.object_format == "wasm":
+        _fail("a WebAssembly library holds its weights: weights='separate' is not for it")
     interface = make_interface(name, functions, dict(dims or {}), count)
     recording = record(interface) if selftest else None
-    built = backend.library(interface, chosen, embedded, recording)
-    check_budget(built, interface, embedded, parse_bytes(max_flash), parse_bytes(max_ram))
-    return _write(Path(directory), interface, built, embedded, selftest, backend)
+    built = backend.library(interface, chosen, embedded, recording, parse_bytes(max_ram))
+    check_flash(built, embedded, parse_bytes(max_flash))
+    return _write(Path(directory), interface, built, embedded, recording, backend)
 
 
 def _write(
-    directory: Path, interface: Interface, built: Any, embedded: bool, selftest: bool, backend: Any
+    directory: Path,
+    interface: Interface,
+    built: Any,
+    embedded: bool,
+    recording: Recording | None,
+    backend: Any,
 ) -> Bundle:
     """All files, each whole or not at all, the manifest last."""
-    name, w = interface.name, built.workspace
+    name = interface.name
     files: dict[str, bytes] = {f"{word}.o": data for word, data in built.objects.items()}
     roles = {"object": f"{name}.o", "archive": f"{name}.a", "header": f"{name}.h"}
     symbols = {
         f"{word}.o": [s for s in built.symbols if _in(s, word, name)] for word in built.objects
     }
     files[f"{name}.a"] = archive(files, symbols)
-    text = header(interface, w.total, built.state_bytes, embedded, selftest)
+    text = header(interface, built, embedded, recording is not None)
     files[f"{name}.h"] = text.encode()
     if not embedded:
         files[f"{name}.weights"] = saved_state(interface, built)
@@ -110,6 +118,13 @@ def _write(
         if linked is not None:
             files[linked] = (place / linked).read_bytes()
             roles["library"] = linked
+        if linked == f"{name}.wasm":
+            code = loader(interface, recording)
+            files[f"{name}.mjs"] = code.encode()
+            files[f"{name}.html"] = page(interface, code, files[linked]).encode()
+            roles |= {"loader": f"{name}.mjs", "page": f"{name}.html"}
+            for word in (roles["loader"], roles["page"]):
+                (place / word).write_bytes(files[word])
         content = manifest(interface, built.facts, files, roles).encode()
         (place / f"{name}.json").write_bytes(content)
         for word in (*files, f"{name}.json"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from typing import Any
+
 from graphc.dims import Size
 from graphc.export.interface import ALIGNMENT, STATUSES, Argument, Entry, Interface, c_name
 from graphc.types import DType
@@ -9,23 +12,25 @@ from graphc.types import DType
 _TYPES = {"bool": "uint8_t", "float16": "uint16_t", "bfloat16": "uint16_t", "float32": "float",
           "float64": "double"}  # fmt: skip
 
+_MEMORY = ("memcpy", "memmove", "memset")
+
 
 def c_type(dtype: DType) -> str:
     """The C type of an element; bool is a byte 0 or 1, 16-bit floats are their bits."""
     return _TYPES.get(dtype.name, f"{dtype.name}_t")
 
 
-def header(
-    interface: Interface, workspace_bytes: int, state_bytes: int, embedded: bool, selftest: bool
-) -> str:
-    """The text of NAME.h."""
+def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> str:
+    """The text of NAME.h; `built` is what the backend made."""
     name, big = interface.name, interface.name.upper()
+    workspace_bytes, state_bytes = built.workspace.total, built.state_bytes
     weights = "" if embedded else ", const void *weights, size_t weights_bytes"
     lines = [
         f"/* {name}.h, made by graphc. Functions of this library allocate nothing, start no",
         " * threads and call nothing but memcpy, memmove and memset. All that they know is in a",
         " * workspace, memory that the caller gives: several workspaces are several instances.",
         " * One call at a time may run in a workspace.",
+        *_helpers([s for s in built.needs if s not in _MEMORY]),
         " *",
         " * Arrays are dense, in C order. 16-bit floats are given as their bits, bool as a byte",
         " * that is 0 or 1. Every function that returns int32_t returns a status: 0 where all went",
@@ -48,6 +53,8 @@ def header(
         f"#define {big}_WORKSPACE_ALIGNMENT {ALIGNMENT}",
         f"#define {big}_STATE_BYTES {state_bytes}",
         f"#define {big}_MAX_THREADS {interface.threads}",
+        "/* No call needs more stack than this, without what memcpy and its like need. */",
+        f"#define {big}_STACK_BYTES {built.stack_bytes}",
     ]
     for entry in interface.entries:
         for dim in entry.dims:
@@ -105,6 +112,15 @@ def header(
         ]
     lines += ["", "#ifdef __cplusplus", "}", "#endif", "#endif", ""]
     return "\n".join(lines)
+
+
+def _helpers(names: list[str]) -> list[str]:
+    """What to say of the compiler's functions that stand in for missing instructions."""
+    if not names:
+        return []
+    text = "This processor lacks some instructions; functions of the compiler's own library"
+    text += f" (libgcc, compiler-rt) stand in for them: {', '.join(names)}."
+    return [" *", *(f" * {line}" for line in textwrap.wrap(text, 94))]
 
 
 def _functions(entry: Entry, threads: int) -> list[str]:

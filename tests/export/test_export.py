@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import MOST, data, network
 
 import graphc as gx
 from graphc.errors import (
@@ -23,34 +24,11 @@ from graphc.errors import (
 )  # fmt: skip
 
 Array = np.ndarray[Any, Any]
-STEPS, MOST = 100, 24
+STEPS = 100
 needs_linker = pytest.mark.skipif(
     not any(map(shutil.which, ("ld", "ld.lld", "cc"))), reason="needs a linker"
 )
 pytestmark = needs_linker
-
-
-def network(most: int | None = MOST) -> tuple[Any, Any]:
-    """A training step with dropout and Adam, and a prediction that shares its parameters."""
-    gx.seed(5)
-    batch = gx.dim("batch", max=most)
-    x, t = gx.input("x", (batch, 12)), gx.input("t", (batch,), dtype="int32")
-    with gx.name_scope("net"):
-        h = gx.nn.dropout(gx.nn.Dense(17, activation="tanh")(x), 0.3)
-        logits = gx.nn.Dense(5)(h)
-    loss = gx.nn.softmax_cross_entropy(logits, t).mean()
-    updates = gx.optim.Adam(1e-2).minimize(loss)
-    outputs = {"loss": loss, "best": gx.argmax(logits, axis=-1)}
-    step = gx.compile([x, t], outputs, updates, name="step")
-    predict = gx.compile(
-        [x], (gx.nn.softmax(logits), [logits * 2]), mode="inference", name="predict"
-    )
-    return step, predict
-
-
-def data(rng: Any, count: int) -> tuple[Array, Array]:
-    x = rng.standard_normal((count, 12)).astype(np.float32)
-    return x, rng.integers(0, 5, count).astype(np.int32)
 
 
 @pytest.mark.parametrize("weights", ["embedded", "separate"])
@@ -127,7 +105,7 @@ def test_failed_checks_change_nothing(tmp_path: Path) -> None:
     library = step.export(tmp_path, name="net").load()
     before, (x, t) = library.save(), data(np.random.default_rng(0), 4)
     t[2] = 5
-    with pytest.raises(RuntimeCheckError, match=r"label is outside 0 to 4 \(test_export.py:\d+\)"):
+    with pytest.raises(RuntimeCheckError, match=r"label is outside 0 to 4 \(networks.py:\d+\)"):
         library(x, t)
     assert library.save() == before
 

@@ -8,19 +8,26 @@ from typing import Any
 
 import llvmlite
 
+from graphc.export.budget import check_ram
 from graphc.export.interface import Interface
 from graphc.export.selftest import Recording
+from graphc.schedule import Call
 from graphc.tensor import Parameter
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.calls import Calls
 from graphc_llvm.library.code import any_bit, internal_symbol
+from graphc_llvm.library.image import needed_symbols, section_bytes
 from graphc_llvm.library.layout import STATE_HEADER, Workspace, lay_out
 from graphc_llvm.library.link import library_suffix, link
-from graphc_llvm.library.objects import compile_object, section_bytes
+from graphc_llvm.library.objects import compile_objects, stack_bytes
 from graphc_llvm.library.selftest import selftest_text
 from graphc_llvm.library.state import State
+from graphc_llvm.part import every_call
 from graphc_llvm.program import emit_pieces, module_text
 from graphc_llvm.target import Target
+from graphc_llvm.text import identifier
+
+SQRT = Path(__file__).parent / "sqrt.ll"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +41,8 @@ class Built:
     text: str
     sections: dict[str, int]
     stored: dict[Parameter, int]
+    stack_bytes: int
+    needs: list[str]
 
     @property
     def state_bytes(self) -> int:
@@ -54,13 +63,16 @@ class Built:
                 "bytes": w.total, "state_bytes": self.state_bytes, "arena_bytes": w.arena_bytes,
                 "scratch_bytes": w.scratch_bytes,
             },
+            "stack_bytes": self.stack_bytes,
             "sections": self.sections,
+            "needs": self.needs,
         }  # fmt: skip
 
 
 def build(
-    interface: Interface, target: Target, embedded: bool, recording: Recording | None
-) -> Built:
+    interface: Interface, target: Target, embedded: bool, recording: Recording | None,
+    max_ram: int | None,
+) -> Built:  # fmt: skip
     """Emit and compile everything."""
     pieces = {}
     for entry in interface.entries:
@@ -68,17 +80,41 @@ def build(
         program = entry.function.program
         pieces[entry] = emit_pieces(program, target, sizes, internal_symbol(entry))
     workspace = lay_out(interface, pieces)
+    check_ram(interface, workspace, max_ram, target.is_small)
     api = Api(interface, workspace, size_type(target), embedded)
     programs = module_text(list(pieces.values()), target, freestanding=True)
-    text = "\n\n".join([_internal(programs, interface), _api_text(api), ""])
-    image = compile_object(text, target, interface.name)
-    objects, symbols = {interface.name: image}, api.symbols
+    parts = [_internal(programs, interface), _api_text(api)]
+    if not target.has_double and "@llvm.sqrt." in programs:
+        parts.append(SQRT.read_text(encoding="utf-8"))
+    texts = {interface.name: "\n\n".join([*parts, ""])}
+    symbols = api.symbols
     if recording is not None:
-        test = selftest_text(interface, workspace, api.size, embedded, recording, target)
-        objects[f"{interface.name}_selftest"] = compile_object(test, target, "the self-test")
-        symbols = [*symbols, f"{interface.name}_selftest"]
+        test = f"{interface.name}_selftest"
+        texts[test] = selftest_text(interface, workspace, api.size, embedded, recording, target)
+        symbols = [*symbols, test]
+    made = compile_objects(texts, target, lambda name: _blamed(interface, name))
+    images = [made.images[name] for name in texts]
     stored = {p: p.memory.nbytes for p in interface.parameters if embedded and any_bit(p.memory)}
-    return Built(objects, symbols, workspace, target, text, section_bytes(image), stored)
+    return Built(
+        dict(zip(texts, images)), symbols, workspace, target, texts[interface.name],
+        section_bytes(images[0]), stored, max(stack_bytes(texts, made.frames, s) for s in symbols),
+        sorted({s for i in images for s in needed_symbols(i) if s not in symbols}),
+    )  # fmt: skip
+
+
+def _blamed(interface: Interface, symbol: str) -> str | None:
+    """What the user wrote that became a kernel."""
+    for entry in interface.entries:
+        schedule = entry.function.program.schedule
+        for call in every_call((*schedule.prepare, *schedule.calls)):
+            if symbol.startswith(f"{internal_symbol(entry)}.{identifier(call.kernel.name)}"):
+                return f"{call.kernel.name} ({', '.join(dict.fromkeys(_lines(call)))})"
+    return None
+
+
+def _lines(call: Call) -> list[str]:
+    """The ops that a call computes, with the user's lines."""
+    return [f"{node.op.name} at {node.origin}" for node in call.nodes]
 
 
 def link_library(folder: Path, built: Built) -> tuple[str | None, str | None]:
@@ -88,15 +124,14 @@ def link_library(folder: Path, built: Built) -> tuple[str | None, str | None]:
         return None, f"{built.target.triple} has no shared libraries: link the archive"
     first = next(iter(built.objects))
     objects = [folder / f"{name}.o" for name in built.objects]
-    note = link(objects, folder / f"{first}{suffix}", built.target.triple, built.symbols)
+    result, triple = folder / f"{first}{suffix}", built.target.triple
+    note = link(objects, result, triple, built.symbols, built.stack_bytes)
     return (None, note) if note else (f"{first}{suffix}", None)
 
 
 def size_type(target: Target) -> str:
     """C's size_t."""
-    architecture = target.triple.split("-")[0]
-    small = architecture.startswith(("thumb", "armv", "wasm32", "riscv32", "i386", "i686"))
-    return "i32" if small else "i64"
+    return "i32" if target.is_small else "i64"
 
 
 def _internal(text: str, interface: Interface) -> str:

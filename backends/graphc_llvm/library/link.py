@@ -27,9 +27,11 @@ def library_suffix(triple: str) -> str | None:
     return ".dll" if "windows" in triple else ".so"
 
 
-def link(objects: Sequence[Path], result: Path, triple: str, symbols: Sequence[str]) -> str | None:
+def link(
+    objects: Sequence[Path], result: Path, triple: str, symbols: Sequence[str], stack_bytes: int
+) -> str | None:
     """Make a shared library; None, or why there is none. The result does not name any path."""
-    command = _command(objects, result, triple, symbols)
+    command = _command(objects, result, triple, symbols, stack_bytes)
     if command is None:
         return f"no linker for {triple} found: {HINT}"
     done = subprocess.run(command, capture_output=True, text=True)
@@ -40,14 +42,16 @@ def link(objects: Sequence[Path], result: Path, triple: str, symbols: Sequence[s
 
 
 def _command(
-    objects: Sequence[Path], result: Path, triple: str, symbols: Sequence[str]
+    objects: Sequence[Path], result: Path, triple: str, symbols: Sequence[str], stack_bytes: int
 ) -> list[str] | None:
     given = [*map(str, objects), "-o", str(result)]
     suffix = library_suffix(triple)
     if suffix == ".wasm":
         tool = _first("wasm-ld") or _zig("wasm-ld")
         exports = [f"--export={name}" for name in symbols]
-        wanted = ["--no-entry", "--strip-debug", "--export=__heap_base", *exports]
+        stack = max(64 * 1024, -(-stack_bytes // 1024) * 1024)
+        wanted = ["--no-entry", "--strip-debug", "--export=__heap_base", "--stack-first",
+                  "-z", f"stack-size={stack}", *exports]  # fmt: skip
         return tool and [*tool, *wanted, *given]
     native = triple.split("-")[0] == host().architecture
     if suffix == ".dylib":

@@ -1,0 +1,122 @@
+"""Exported libraries as programs of Linux without any library, run here or under an emulator."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc_llvm.runtime.session import compile_text
+from graphc_llvm.target import Target
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "backends"))
+from freestanding import SYSTEMS, _array, _emulator, _global, missing_tools
+
+Array = np.ndarray[Any, Any]
+
+DRIVER = """\
+define void @system_write(i64 %fd, ptr %data, i64 %count) noinline prologue {write} {{
+  ret void
+}}
+define void @system_exit(i64 %code) noinline prologue {exit} {{
+  ret void
+}}
+define ptr @memcpy(ptr %to, ptr %from, i64 %count) {{
+entry:
+  %none = icmp eq i64 %count, 0
+  br i1 %none, label %done, label %next
+next:
+  %i = phi i64 [ 0, %entry ], [ %j, %next ]
+  %from.i = getelementptr i8, ptr %from, i64 %i
+  %to.i = getelementptr i8, ptr %to, i64 %i
+  %byte = load volatile i8, ptr %from.i
+  store volatile i8 %byte, ptr %to.i
+  %j = add i64 %i, 1
+  %more = icmp ult i64 %j, %count
+  br i1 %more, label %next, label %done
+done:
+  ret ptr %to
+}}
+define ptr @memset(ptr %to, i32 %value, i64 %count) {{
+entry:
+  %byte = trunc i32 %value to i8
+  %none = icmp eq i64 %count, 0
+  br i1 %none, label %done, label %next
+next:
+  %i = phi i64 [ 0, %entry ], [ %j, %next ]
+  %to.i = getelementptr i8, ptr %to, i64 %i
+  store volatile i8 %byte, ptr %to.i
+  %j = add i64 %i, 1
+  %more = icmp ult i64 %j, %count
+  br i1 %more, label %next, label %done
+done:
+  ret ptr %to
+}}
+define void @finish(i32 signext %status) {{
+  %failed = icmp ne i32 %status, 0
+  br i1 %failed, label %fail, label %go
+fail:
+  %code = zext i32 %status to i64
+  call void @system_exit(i64 %code)
+  unreachable
+go:
+  ret void
+}}
+define void @_start() "stackrealign" {{
+{calls}
+{writes}
+  call void @system_exit(i64 0)
+  unreachable
+}}
+{declarations}
+{memory}
+"""
+
+
+def run(
+    target: Target, folder: Path, name: str, calls: Sequence[tuple[str, Sequence[Any]]],
+    memory: dict[str, Array], results: Sequence[str],
+) -> dict[str, Array]:  # fmt: skip
+    """Link NAME.a with a driver that makes the calls, in order, and return arrays of `memory`.
+
+    Arguments are names in `memory` or ints. A status other than 0 raises CalledProcessError.
+    """
+    system = SYSTEMS[target.triple.split("-")[0]]
+    lines, declared = [], {}
+    for i, (symbol, arguments) in enumerate(calls):
+        given = [f"ptr @{a}" if isinstance(a, str) else f"i64 {a}" for a in arguments]
+        kinds = ", ".join(g.split(" ")[0] for g in given)
+        declared[symbol] = f"declare signext i32 @{symbol}({kinds})"
+        lines.append(f"  %status.{i} = call signext i32 @{symbol}({', '.join(given)})")
+        lines.append(f"  call void @finish(i32 signext %status.{i})")
+    text = DRIVER.format(
+        write=_array(system.write), exit=_array(system.exit), calls="\n".join(lines),
+        writes="\n".join(
+            f"  call void @system_write(i64 1, ptr @{r}, i64 {memory[r].nbytes})" for r in results
+        ),
+        declarations="\n".join(declared.values()),
+        memory="\n".join(_global(n, a.nbytes, a) for n, a in memory.items()),
+    )  # fmt: skip
+    (folder / "driver.o").write_bytes(compile_text(text, target))
+    linker = next(filter(None, map(shutil.which, system.linkers)))
+    program = folder / "program"
+    command = [linker, "-static", "--gc-sections", "-o", program, folder / "driver.o"]
+    subprocess.run([*command, folder / f"{name}.a"], check=True)
+    done = subprocess.run(
+        [str(_emulator(system)), str(program)] if _emulator(system) else [str(program)],
+        capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    found, at = {}, 0
+    for r in results:
+        found[r] = np.frombuffer(done.stdout[at : at + memory[r].nbytes], memory[r].dtype)
+        at += memory[r].nbytes
+    assert at == len(done.stdout)
+    return found
+
+
+__all__ = ["missing_tools", "run"]
