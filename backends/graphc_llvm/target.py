@@ -108,8 +108,8 @@ _NAMED = {
     "neon": ("aarch64-unknown-linux-gnu", "generic", "+neon", "neon"),
     "wasm32": ("wasm32-unknown-unknown", "generic", "+simd128,+bulk-memory", "generic"),
     "riscv64": ("riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", "generic"),
-    "cortex-m4": ("thumbv7em-none-eabihf", "cortex-m4", "", "generic"),
-    "cortex-m7": ("thumbv7em-none-eabihf", "cortex-m7", "", "generic"),
+    "cortex-m4": ("thumbv7em-unknown-none-eabihf", "cortex-m4", "", "generic"),
+    "cortex-m7": ("thumbv7em-unknown-none-eabihf", "cortex-m7", "", "generic"),
 }
 
 # the first part of a triple -> the target whose instruction set is safe for it
@@ -135,7 +135,9 @@ def make_target(name: str) -> Target:
         known = ", ".join(_NAMED)
         raise ValueError(f"no target {name!r}: give a triple or one of {known}")
     _, cpu, features, isa = _NAMED[_ARCHITECTURES[architecture]]
-    return _build(name, cpu, features, isa)
+    # LLVM reads triples by position: "thumbv7em-none-eabihf" would be a system called eabihf
+    return _build(name.replace("-none-", "-unknown-none-", 1) if name.count("-") == 2 else name,
+                  cpu, features, isa)  # fmt: skip
 
 
 def host_target() -> Target:
