@@ -9,6 +9,7 @@ import numpy as np
 from random_graphs import SIZES, Maker, Value
 
 import graphc as gx
+from graphc.ops import Abs, Neg, Relu, StopGradient, Stored
 from graphc.ops.contract import Dot
 from graphc.ops.elementwise_random import UnitFloat
 from graphc.ops.leaf import RandomBits
@@ -137,12 +138,12 @@ def chosen(m: Maker) -> Value | None:
 
 
 def flipped(m: Maker) -> Value | None:
-    """Negative, absolute value, relu, the same."""
+    """Negative, absolute value, relu, the same, the same in memory."""
     x = m.number()
     if x is None:
         return None
-    function = [gx.negative, gx.abs, gx.nn.relu, gx.stop_gradient][m.rng.integers(4)]
-    return Value(function(x.tensor), x.exact)
+    functions = [Neg(), Abs(), Relu(), StopGradient(), Stored()]
+    return Value(lift_op(functions[m.rng.integers(5)], x.tensor), x.exact)
 
 
 def extreme(m: Maker) -> Value | None:

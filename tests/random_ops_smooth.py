@@ -11,7 +11,8 @@ from random_ops import convolved, ends_in_numbers, is_signal
 from random_ops_more import an_axis, any_of, indices
 
 import graphc as gx
-from graphc.tensor import Tensor
+from graphc import ops
+from graphc.tensor import Tensor, lift_op
 
 
 def special(m: Maker) -> Value | None:
@@ -30,6 +31,7 @@ def special(m: Maker) -> Value | None:
         lambda t: gx.acosh(gx.abs(t) + 1.5), lambda t: gx.atanh(gx.clip(t, -0.9, 0.9)),
         lambda t: gx.erfinv(gx.clip(t, -0.9, 0.9)), lambda t: gx.lgamma(gx.abs(t) + 2.5),
         lambda t: gx.digamma(gx.abs(t) + 2.0), lambda t: gx.polygamma(1, gx.abs(t) + 1.0),
+        lambda t: lift_op(ops.BesselI(1, scaled=True), t),
         lambda t: gx.reciprocal(gx.abs(t) + 0.5), lambda t: gx.hypot(t, gx.cos(t)),
         lambda t: gx.atan2(t, gx.abs(t) + 0.5), lambda t: gx.logaddexp(t, gx.sin(t)),
     ]  # fmt: skip

@@ -47,7 +47,7 @@ FLOOR = 8.0  # ulps that are always allowed
 # Ops that round nothing, or that round the same numbers to the same result.
 EXACT = (
     ops.Neg, ops.Abs, ops.Sign, ops.Maximum, ops.Minimum, ops.Relu, ops.Floor, ops.Ceil,
-    ops.Trunc, ops.Round, ops.Where, ops.Cast, ops.Bitcast, ops.StopGradient, ops.Guard,
+    ops.Trunc, ops.Round, ops.Where, ops.Cast, ops.Bitcast, ops.StopGradient, ops.Stored, ops.Guard,
     ops.UnitFloat, ops.CopySign, ops.Max, ops.Min, ops.FirstMax, ops.Sort, ops.CumulativeMax,
     ops.CumulativeMin, ops.Take, ops.TakeAlong,
 )  # fmt: skip
