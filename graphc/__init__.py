@@ -81,7 +81,10 @@ if not TYPE_CHECKING:  # so that type checkers know which names there are
 
 def _find(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(f"graphc.{_HOMES[name]}"), name)
+        value = getattr(importlib.import_module(f"graphc.{_HOMES[name]}"), name)
+        if isinstance(value, type):
+            return value
+        return importlib.import_module("graphc.arguments").checked(value, home="graphc")
     if name in _MODULES:
         return importlib.import_module(
             "graphc.train.callbacks" if name == "callbacks" else f"graphc.{name}"

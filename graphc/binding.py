@@ -139,7 +139,7 @@ def _cast(function: str, node: Node, array: Array, cast: str, weak: bool) -> Arr
         _refuse(DTypeError, text, node, array, hint)
     with np.errstate(all="ignore"):
         result = array.astype(wanted.numpy)
-    lost = _lost(array, result, wanted)
+    lost = lost_value(array, result, wanted)
     if lost is not None:
         text = f"{function}: input {label(node)}: {lost} does not fit {wanted.name}"
         _refuse(ArgumentError, text, node, array)
@@ -161,7 +161,7 @@ def _allowed(array: Array, source: DType, wanted: DType, cast: str, weak: bool) 
     return np.can_cast(array.dtype, wanted.numpy, "safe")
 
 
-def _lost(array: Array, result: Array, wanted: DType) -> Any:
+def lost_value(array: Array, result: Array, wanted: DType) -> Any:
     """A value that changed its meaning (a finite one became infinite, an integer wrapped)."""
     if not array.size or array.dtype.kind == "b":
         return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc import origin as origins
+from graphc.arguments import checked
 from graphc.backend import Runner, backend_name, load_backend
 from graphc.binding import Binding
 from graphc.config import environment
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 def compile(
     inputs: Any,
     outputs: Any,
-    updates: Any = None,
+    updates: object = None,
     mode: str | None = None,
     target: str = "cpu",
     threads: int | None = None,
@@ -187,6 +188,7 @@ class CompiledFunction(Direct, Inspection):
         with self._locks:
             self._variants.specialize(dims)
 
+    @checked
     def run_epoch(
         self,
         arrays: Any,
@@ -305,7 +307,7 @@ def check_dims(name: str, known: Mapping[str, Dim], given: Mapping[str, Any]) ->
         )
     for word, value in given.items():
         dim = known[word]
-        integral = isinstance(value, int) and not isinstance(value, bool)
+        integral = isinstance(value, int) and not isinstance(value, bool) and value < 2**63
         if not integral or value < dim.min or (dim.max is not None and value > dim.max):
             most = "" if dim.max is None else f" and at most {dim.max}"
             raise ArgumentError(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphc.arguments import check_all
 from graphc.errors import ArgumentError, ShapeError
 from graphc.types import DType, find_dtype
 
@@ -160,3 +161,12 @@ def _numpy(dtype: Any) -> np.dtype[Any]:
     if found is None:
         raise ArgumentError(f"init: unknown dtype {dtype!r}")
     return found.numpy
+
+
+__all__ = [
+    "constant", "fans", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
+    "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal", "truncated_normal",
+    "uniform", "zeros",
+]  # fmt: skip
+
+check_all(globals(), __all__)

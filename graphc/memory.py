@@ -183,5 +183,5 @@ def _over_budget(
         f" ({bound:,} are alive at once in {call.kernel.name})",
         operands=rows,
         origin=origin,
-        hint="smaller batches, microbatches=, or a larger memory= limit",
+        hint=f"smaller batches, or memory={arena} or more",
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.binding import CASTS
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, UnsupportedError
 
 TARGETS = ("cpu", "cuda", "interpret")
 MODES = ("train", "inference")
@@ -44,6 +44,14 @@ def check_options(options: Options) -> None:
         integral = isinstance(count, int) and not isinstance(count, bool)
         if count is not None and not (integral and count >= 1):
             _fail(f"{word} must be an int of 1 or more, got {count!r}")
+    if options.microbatches != 1:
+        raise UnsupportedError(
+            f"compile: microbatches must be 1, got {options.microbatches}: a step runs its whole"
+            " batch at once",
+            origin=origins.find_origin(),
+            hint="scan over slices of the batch in the graph and add their gradients, or call"
+            " with smaller batches",
+        )
 
 
 def parse_bytes(value: Any) -> int | None:

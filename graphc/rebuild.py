@@ -7,9 +7,10 @@ from typing import Any
 
 from graphc import graph as graphs
 from graphc import origin as origins
+from graphc.arguments import tensor
 from graphc.errors import ArgumentError, ShapeError
 from graphc.graph import Node, topological, with_inputs
-from graphc.structure import map_structure
+from graphc.structure import flatten
 from graphc.tensor import Tensor, face
 
 
@@ -56,7 +57,7 @@ def substitute(tensors: Any, mapping: Mapping[Tensor, Any]) -> Any:
                 origin=origins.find_origin(),
             )
         nodes[old.node] = value.node
-    roots: list[Node] = []
-    map_structure(lambda t: roots.append(t.node), tensors)
+    leaves, structure = flatten(tensors)
+    roots = [tensor("substitute", "tensors", t).node for t in leaves]
     new = replace_nodes(roots, nodes)
-    return map_structure(lambda t: face(new[t.node]), tensors)
+    return structure.build([face(new[node]) for node in roots])

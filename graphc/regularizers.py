@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graphc import functions as fn
+from graphc.arguments import check_all
 from graphc.errors import ArgumentError
 from graphc.tensor import Tensor
 
@@ -33,3 +34,10 @@ def _total(parts: list[Tensor], weight: float) -> Tensor:
     for part in parts[1:]:
         total = total + part
     return total * weight
+
+
+__all__ = [
+    "l1", "l2", "lp",
+]  # fmt: skip
+
+check_all(globals(), __all__)

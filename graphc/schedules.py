@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphc import functions as fn
+from graphc.arguments import check_all
 from graphc.errors import ArgumentError
 from graphc.tensor import Tensor, literal
 from graphc.types import float64
@@ -94,3 +95,10 @@ def _positive(name: str, **values: float) -> None:
     for label, value in values.items():
         if not value > 0:
             raise ArgumentError(f"schedules.{name}: {label} must be positive, got {value}")
+
+
+__all__ = [
+    "constant", "cosine", "exponential", "inverse_time", "linear", "piecewise", "staircase",
+]  # fmt: skip
+
+check_all(globals(), __all__)

@@ -64,7 +64,10 @@ LEAF = Structure(None)
 def flatten(value: Any) -> tuple[list[Any], Structure]:
     """The leaves of nested tuples, lists and dicts (in their own order), and the structure."""
     leaves: list[Any] = []
-    return leaves, _flatten(value, leaves)
+    try:
+        return leaves, _flatten(value, leaves)
+    except RecursionError:
+        raise ArgumentError("a structure is nested too deeply, or holds itself") from None
 
 
 def _flatten(value: Any, leaves: list[Any]) -> Structure:

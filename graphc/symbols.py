@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from graphc import naming
 from graphc import origin as origins
+from graphc.binding import lost_value
 from graphc.dims import Dim, Poly, Size
 from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, NameError, ShapeError
 from graphc.limits import ADDRESSABLE
@@ -158,8 +159,19 @@ def constant(value: Any, dtype: Any = None, name: str = "") -> Tensor:
             f"constant: {value!r} is symbolic already", origin=origins.find_origin()
         )
     array = python_array(value)
+    if find_dtype(array.dtype) is None:
+        raise DTypeError(
+            f"constant: {value!r:.60} does not fit into any dtype", origin=origins.find_origin()
+        )
     if dtype is not None:
-        array = array.astype(check_dtype("constant", dtype).numpy)
+        wanted = check_dtype("constant", dtype)
+        with np.errstate(all="ignore"):
+            given, array = array, array.astype(wanted.numpy)
+        lost = lost_value(given, array, wanted)
+        if lost is not None:
+            raise DTypeError(
+                f"constant: {lost} does not fit into {wanted.name}", origin=origins.find_origin()
+            )
     if name:
         check_name("constant", name)
     tensor = lift(array)
@@ -220,7 +232,7 @@ def check_shape(what: str, shape: Any, dims: bool) -> tuple[Size, ...]:
     """The sizes of a shape: non-negative ints and, if allowed, dims (a str makes one)."""
     if isinstance(shape, (int, str, Poly, np.integer)):
         shape = (shape,)
-    if not isinstance(shape, Sequence):
+    if not isinstance(shape, (tuple, list)):
         raise ShapeError(
             f"{what}: the shape must be a tuple of sizes, got {shape!r}",
             origin=origins.find_origin(),

@@ -273,8 +273,11 @@ class Tensor:
 
     def eval(self, feeds: dict[Tensor, Any] | None = None) -> Array:
         """Compute through the interpreter, for debugging; parameters have their present values."""
+        from graphc.arguments import mapping
         from graphc.interpret import evaluate
 
+        if feeds is not None:
+            mapping("eval", "feeds", feeds)
         return evaluate([self], feeds or {})[0]
 
     def _repr_svg_(self) -> str | None:
@@ -334,7 +337,9 @@ class Parameter(Tensor):
 
     @value.setter
     def value(self, array: Any) -> None:
-        new = np.asarray(array)
+        from graphc.symbols import python_array
+
+        new = np.asarray(python_array(array))
         if new.shape != self.shape:
             raise ShapeError(
                 f"parameter {self.name}: the value must have shape {self.shape}, got {new.shape}",
@@ -379,6 +384,8 @@ def lift_op(op: Op, *inputs: Tensor, name: str = "") -> Tensor:
 
 def literal(value: Any, dtype: DType) -> Tensor:
     """A rank-0 number of a dtype."""
+    if dtype.is_integer and not np.iinfo(dtype.numpy).min <= value <= np.iinfo(dtype.numpy).max:
+        raise DTypeError(f"{value} does not fit into {dtype.name}", origin=origins.find_origin())
     python = bool(value) if dtype == bool_ else float(value) if dtype.is_float else int(value)
     return lift_op(leaf.Literal(python, dtype))
 
@@ -393,11 +400,9 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
         return value
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
         return literal(value, weak_dtype(value, like))
-    array = np.asarray(value)
-    if isinstance(value, (list, tuple)):
-        from graphc.symbols import python_array
+    from graphc.symbols import python_array
 
-        array = python_array(value)
+    array = python_array(value)
     dtype = find_dtype(array.dtype)
     if dtype is None:
         raise DTypeError(
@@ -406,7 +411,7 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
         )
     if array.ndim == 0:
         return literal(array.item(), dtype)
-    frozen = np.array(array, order="C")
+    frozen = np.array(array, dtype.numpy, order="C")  # in the machine's byte order
     frozen.setflags(write=False)
     return lift_op(leaf.Constant(frozen, TensorType(dtype, array.shape)))
 

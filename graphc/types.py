@@ -119,9 +119,11 @@ def find_dtype(name: object) -> DType | None:
         return name
     if isinstance(name, str) and name in _BY_NAME:
         return _BY_NAME[name]
+    if not isinstance(name, (str, type, np.dtype)):
+        return None
     try:
-        return _BY_NAME.get(np.dtype(name).name)  # type: ignore[call-overload]
-    except TypeError:
+        return _BY_NAME.get(np.dtype(name).name)
+    except (TypeError, ValueError, SyntaxError):
         return None
 
 

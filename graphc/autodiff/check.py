@@ -92,6 +92,11 @@ def check_gradients(
     computed in float64 where the graph allows it. At most `samples` elements of each tensor are
     moved by `step` (times their size, if that is more than 1).
     """
+    if samples < 1 or (step is not None and not step > 0):
+        raise ArgumentError(
+            f"check_gradients: samples and step must be positive, got {samples} and {step}",
+            origin=origins.find_origin(),
+        )
     targets = _targets(loss, wrt)
     gradients = grad(loss, targets)
     values = _values([loss, *gradients], feeds or {}, targets)

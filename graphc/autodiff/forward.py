@@ -7,6 +7,7 @@ from typing import Any
 from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import origin as origins
+from graphc.arguments import tensor
 from graphc.autodiff.reverse import grad, vjp
 from graphc.autodiff.vmap import vmap
 from graphc.errors import ArgumentError, GradientError
@@ -22,7 +23,8 @@ def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
     A vjp is linear in its cotangents, so its own vjp with respect to them is the jvp. Outputs
     that do not depend on `wrt` have zeros.
     """
-    ys, structure = flatten(outputs)
+    leaves, structure = flatten(outputs)
+    ys = [tensor("jvp", "outputs", y) for y in leaves]
     xs, of_wrt = flatten(wrt)
     given = flatten_like(of_wrt, tangents, "tangents")
     dxs = [_like(x, dx, "tangent") for x, dx in zip(xs, given)]

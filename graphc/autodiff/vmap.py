@@ -17,9 +17,11 @@ from graphc.ops import leaf
 from graphc.structure import Structure, flatten
 from graphc.tensor import Tensor, face, lift
 
+Axes = Any  # an axis, None, or a structure of them
+
 
 def vmap(
-    function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, size: Size | None = None
+    function: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0, size: Size | None = None
 ) -> Callable[..., Any]:
     """The function that applies `function` to every example along an axis of its arguments.
 

@@ -3,6 +3,7 @@
 There is no complex dtype: complex numbers are pairs (real, imaginary) of tensors.
 """
 
+from graphc.arguments import check_all
 from graphc.fft.frames import (
     blackman,
     fftfreq,
@@ -37,3 +38,5 @@ __all__ = [
     "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "irfft", "irfft2", "irfftn", "istft", "rfft",
     "rfft2", "rfftfreq", "rfftn", "stft",
 ]  # fmt: skip
+
+check_all(globals(), __all__)

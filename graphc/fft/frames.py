@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from graphc import functions as fn
+from graphc.arguments import tensor
 from graphc.dims import Size, floordiv
 from graphc.errors import ArgumentError, ShapeError
-from graphc.fft.stages import Complex
+from graphc.fft.stages import Complex, Signal
 from graphc.fft.transforms import irfft, known_size, real, rfft, value
-from graphc.functions.operands import all_axes, fail, to_dtype
+from graphc.functions.operands import all_axes, check_count, fail, to_dtype
 from graphc.functions.shapes import part
 from graphc.ops.base import Array
 from graphc.ops.window import Window, seen_through
@@ -25,26 +26,35 @@ _COSINES = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5,
 
 def fftfreq(n: int, d: float = 1.0, dtype: Any = "float32") -> Tensor:
     """The frequencies of the elements of `fft`, for samples d apart."""
+    check_spacing("fftfreq", n, d)
     return lift(np.fft.fftfreq(n, d).astype(to_dtype("fftfreq", dtype).numpy))
 
 
 def rfftfreq(n: int, d: float = 1.0, dtype: Any = "float32") -> Tensor:
     """The frequencies of the elements of `rfft`, for samples d apart."""
+    check_spacing("rfftfreq", n, d)
     return lift(np.fft.rfftfreq(n, d).astype(to_dtype("rfftfreq", dtype).numpy))
 
 
-def fftshift(x: Any, axes: Any = None) -> Any:
+def check_spacing(name: str, n: int, d: float) -> None:
+    """Raise unless there are frequencies."""
+    check_count(name, n)
+    if n < 1 or d == 0 or np.isinf(1.0 / d):
+        fail(ArgumentError, f"{name}: n must be 1 or more and d not 0, got n={n}, d={d}")
+
+
+def fftshift(x: Signal, axes: Any = None) -> Any:
     """Frequency 0 moved to the middle; x is a tensor or a pair."""
     return _shifted("fftshift", x, axes, 1)
 
 
-def ifftshift(x: Any, axes: Any = None) -> Any:
+def ifftshift(x: Signal, axes: Any = None) -> Any:
     """The inverse of `fftshift`."""
     return _shifted("ifftshift", x, axes, -1)
 
 
 def _shifted(name: str, x: Any, axes: Any, sign: int) -> Any:
-    if isinstance(x, (tuple, list)):
+    if isinstance(x, (tuple, list)) and len(x) == 2:
         return Complex(*(_shifted(name, v, axes, sign) for v in x))
     x = lift(x)
     for axis in all_axes(name, axes, x.ndim, (x,)):
@@ -74,6 +84,7 @@ def _window(name: str, n: int, periodic: bool, dtype: Any) -> Tensor:
 
 def window_values(name: str, n: int, periodic: bool = True) -> Array:
     """A sum of cosines."""
+    check_count(name, n)
     if n < 1:
         fail(ArgumentError, f"{name}: needs one element or more, got {n}")
     if n == 1:
@@ -102,7 +113,7 @@ def stft(x: Any, frame: int, hop: int, window: Any = "hann", center: bool = True
 
 
 def istft(
-    x: Any,
+    x: Signal,
     frame: int,
     hop: int,
     window: Any = "hann",
@@ -147,7 +158,7 @@ def chosen_window(name: str, window: Any, frame: int, x: Tensor) -> Tensor:
             known = ", ".join(_COSINES)
             fail(ArgumentError, f"{name}: no window is called {window!r}", (x,), hint=known)
         return lift(window_values(window, frame).astype(x.dtype.numpy))
-    shape = lift(window)
+    shape = tensor(name, "window", window)
     if shape.shape != (frame,):
         fail(ShapeError, f"{name}: the window is {shape.type}, frames have {frame}", (x, shape))
     return shape

@@ -8,6 +8,7 @@ There are no complex numbers: a value is a pair of tensors.
 from __future__ import annotations
 
 import math
+import typing
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from graphc.functions.products import contract
 from graphc.ops.base import Array
 from graphc.tensor import Tensor, lift
 from graphc.types import DType
+
+Signal = typing.Any  # a tensor, what one can be made of, or a pair (real, imaginary) of them
 
 DIRECT = 64  # sizes up to this one are one stage
 LARGEST_PRIME = 256  # larger ones are convolutions

@@ -7,16 +7,18 @@ from typing import Any
 
 from graphc import functions as fn
 from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
-from graphc.fft.stages import Complex, Value, transform
-from graphc.functions.operands import all_axes, fail, floating, one_axis, same_dtype
+from graphc.fft.stages import Complex, Signal, Value, transform
+from graphc.functions.operands import all_axes, check_count, fail, floating, one_axis, same_dtype
 from graphc.functions.shapes import part
 from graphc.tensor import Tensor
 from graphc.types import float32, float64
 
+Sizes = Sequence[int] | None
+
 NORMS = ("backward", "ortho", "forward")
 
 
-def fft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") -> Complex:
+def fft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward") -> Complex:
     """The discrete Fourier transform of a pair (real, imaginary), or of real numbers.
 
     `n` elements are taken along the axis, or zeros added. `norm` says which direction divides by
@@ -25,32 +27,42 @@ def fft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") ->
     return pair(along("fft", value("fft", x), n, axis, -1, norm))
 
 
-def ifft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") -> Complex:
+def ifft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward") -> Complex:
     """The inverse of `fft`."""
     return pair(along("ifft", value("ifft", x), n, axis, 1, norm))
 
 
-def fftn(x: Any, s: Any = None, axes: Any = None, norm: str = "backward") -> Complex:
+def fftn(
+    x: Signal,
+    s: Sizes = None,
+    axes: Any = None,
+    norm: str = "backward",
+) -> Complex:
     """The transform along several axes (default: all, or the last ones when sizes are given)."""
     return pair(along_all("fftn", value("fftn", x), s, axes, -1, norm))
 
 
-def ifftn(x: Any, s: Any = None, axes: Any = None, norm: str = "backward") -> Complex:
+def ifftn(
+    x: Signal,
+    s: Sizes = None,
+    axes: Any = None,
+    norm: str = "backward",
+) -> Complex:
     """The inverse of `fftn`."""
     return pair(along_all("ifftn", value("ifftn", x), s, axes, 1, norm))
 
 
-def fft2(x: Any, s: Any = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
+def fft2(x: Signal, s: Sizes = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
     """The transform along two axes."""
     return fftn(x, s, axes, norm)
 
 
-def ifft2(x: Any, s: Any = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
+def ifft2(x: Signal, s: Sizes = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
     """The inverse of `fft2`."""
     return ifftn(x, s, axes, norm)
 
 
-def rfft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") -> Complex:
+def rfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward") -> Complex:
     """The first half of the transform of real numbers: n // 2 + 1 elements."""
     x = real("rfft", x)
     found = pair(along("rfft", (x, None), n, axis, -1, norm))
@@ -59,7 +71,7 @@ def rfft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") -
     return Complex(part(found.real, axis, 0, half), part(found.imag, axis, 0, half))
 
 
-def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
+def irfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
     """The inverse of `rfft`, of n elements (default: an even number)."""
     v = value("irfft", x)
     axis = one_axis("irfft", axis, v[0].ndim, (v[0],))
@@ -68,7 +80,12 @@ def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") 
     return along("irfft", mirrored(v, n, axis), n, axis, 1, norm)[0]
 
 
-def rfftn(x: Any, s: Any = None, axes: Any = None, norm: str = "backward") -> Complex:
+def rfftn(
+    x: Signal,
+    s: Sizes = None,
+    axes: Any = None,
+    norm: str = "backward",
+) -> Complex:
     """The transform of real numbers along several axes; half of it along the last one."""
     x = real("rfftn", x)
     sizes, chosen = sizes_and_axes("rfftn", x, s, axes)
@@ -76,7 +93,12 @@ def rfftn(x: Any, s: Any = None, axes: Any = None, norm: str = "backward") -> Co
     return pair(along_all("rfftn", first, sizes[:-1], chosen[:-1], -1, norm))
 
 
-def irfftn(x: Any, s: Any = None, axes: Any = None, norm: str = "backward") -> Tensor:
+def irfftn(
+    x: Signal,
+    s: Sizes = None,
+    axes: Any = None,
+    norm: str = "backward",
+) -> Tensor:
     """The inverse of `rfftn`."""
     v = value("irfftn", x)
     sizes, chosen = sizes_and_axes("irfftn", v[0], s, axes)
@@ -84,24 +106,24 @@ def irfftn(x: Any, s: Any = None, axes: Any = None, norm: str = "backward") -> T
     return irfft(along_all("irfftn", v, sizes[:-1], chosen[:-1], 1, norm), last, chosen[-1], norm)
 
 
-def rfft2(x: Any, s: Any = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
+def rfft2(x: Signal, s: Sizes = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
     """The transform of real numbers along two axes."""
     return rfftn(x, s, axes, norm)
 
 
-def irfft2(x: Any, s: Any = None, axes: Any = (-2, -1), norm: str = "backward") -> Tensor:
+def irfft2(x: Signal, s: Sizes = None, axes: Any = (-2, -1), norm: str = "backward") -> Tensor:
     """The inverse of `rfft2`."""
     return irfftn(x, s, axes, norm)
 
 
-def hfft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
+def hfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
     """The transform, which is real, of what is Hermitian and given by its first half."""
     re, im = value("hfft", x)
     swapped = {"backward": "forward", "forward": "backward"}.get(norm, norm)
     return irfft((re, None if im is None else -im), n, axis, swapped)
 
 
-def ihfft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") -> Complex:
+def ihfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward") -> Complex:
     """The inverse of `hfft`."""
     swapped = {"backward": "forward", "forward": "backward"}.get(norm, norm)
     found = rfft(real("ihfft", x), n, axis, swapped)
@@ -151,6 +173,7 @@ def along(name: str, x: Value, n: int | None, axis: int, sign: int, norm: str) -
     axis = one_axis(name, axis, x[0].ndim, (x[0],))
     size = known_size(name, x[0], axis)
     n = size if n is None else n
+    check_count(name, n)
     if n < 1:
         fail(ShapeError, f"{name}: needs one element or more, got {n} (axis {axis})", (x[0],))
     if norm not in NORMS:
@@ -195,8 +218,7 @@ def sizes_and_axes(
 
 def resized(x: Tensor, axis: int, n: int) -> Tensor:
     """The first n elements along an axis, zeros behind them where there are fewer."""
-    size = x.shape[axis]
-    assert isinstance(size, int)
+    size = known_size("fft", x, axis)
     if n <= size:
         return part(x, axis, 0, n)
     return fn.pad(x, tuple((0, n - size if i == axis else 0) for i in range(x.ndim)))

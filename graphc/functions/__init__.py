@@ -1,5 +1,6 @@
 """The functions on tensors, under the names of the Python array API standard."""
 
+from graphc.arguments import check_all
 from graphc.functions.arithmetic import (
     abs,
     add,
@@ -341,3 +342,5 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]  # fmt: skip
+
+check_all(globals(), __all__)

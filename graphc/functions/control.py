@@ -8,6 +8,7 @@ from typing import Any
 
 from graphc import graph as graphs
 from graphc import origin as origins
+from graphc.arguments import tensor
 from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError, UnsupportedError
 from graphc.functions.joining import concat
@@ -42,8 +43,8 @@ def scan(
     """
     firsts, carry_structure = flatten(init)
     arrays, row_structure = flatten(() if xs is None else xs)
-    starts = [lift(v) for v in firsts]
-    stacks = [lift(v) for v in arrays]
+    starts = [tensor("scan", "init", v) for v in firsts]
+    stacks = [tensor("scan", "xs", v) for v in arrays]
     count = _length(stacks, length)
     _check_options(truncate, checkpoint)
     if checkpoint is not None:
@@ -137,9 +138,11 @@ def _length(stacks: Sequence[Tensor], length: Size | None) -> Size:
 
 
 def _check_options(truncate: int | None, checkpoint: str | int | None) -> None:
-    if truncate is not None and (not isinstance(truncate, int) or truncate < 1):
+    if truncate is not None and truncate < 1:
         _fail(ArgumentError, f"scan: truncate must be 1 or more, got {truncate!r}")
-    if checkpoint is not None and checkpoint != "sqrt" and not isinstance(checkpoint, int):
+    number = isinstance(checkpoint, int) and not isinstance(checkpoint, bool) and checkpoint >= 1
+    named = isinstance(checkpoint, str) and checkpoint == "sqrt"
+    if checkpoint is not None and not number and not named:
         _fail(ArgumentError, f'scan: checkpoint must be "sqrt" or an int, got {checkpoint!r}')
 
 
@@ -148,7 +151,10 @@ def _results(
 ) -> tuple[list[Tensor], list[Tensor], Structure | None]:
     if not isinstance(result, tuple) or len(result) != 2:
         _fail(ArgumentError, "scan: the body must return a pair (carry, y); y may be None")
-    nexts = [lift(v) for v in flatten_like(carry_structure, result[0], "scan: the carry returned")]
+    nexts = [
+        tensor("scan", "the carry returned", v)
+        for v in flatten_like(carry_structure, result[0], "scan: the carry returned")
+    ]
     for i, (new, old) in enumerate(zip(nexts, starts)):
         if new.type != old.type:
             _fail(
@@ -160,7 +166,7 @@ def _results(
     if result[1] is None:
         return nexts, [], None
     leaves, structure = flatten(result[1])
-    return nexts, [lift(v) for v in leaves], structure
+    return nexts, [tensor("scan", "y", v) for v in leaves], structure
 
 
 def _fail(kind: type[Exception], text: str, *tensors: Tensor) -> None:
@@ -194,7 +200,9 @@ def cond(
     for function in (true_function, false_function):
         with origins.making() as made, origins.drawing() as drawn:
             leaves, structure = flatten(function(*operands))
-            branches.append(([lift(v) for v in leaves], structure, made, drawn))
+            branches.append(
+                ([tensor("cond", "a result", v) for v in leaves], structure, made, drawn)
+            )
     (first, structure, _, _), (second, other, _, _) = branches
     _check_branches(first, second, structure, other)
     results = [zeros_like(t).node for t in first]
@@ -232,7 +240,7 @@ def while_loop(
     `max_steps` is a RuntimeCheckError, and nothing is updated.
     """
     firsts, structure = flatten(init)
-    starts = [lift(v) for v in firsts]
+    starts = [tensor("while_loop", "init", v) for v in firsts]
     going = _condition(condition(structure.build(starts)))
     carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
     go, steps = placeholder("going", going.type), placeholder("steps", TensorType(int64, ()))
@@ -257,7 +265,7 @@ def while_loop(
 
 
 def _condition(value: Any) -> Tensor:
-    result = lift(value)
+    result = tensor("while_loop", "the condition", value)
     if result.type != TensorType(bool_, ()):
         _fail(ShapeError, f"while_loop: the condition must be bool[], got {result.type}", result)
     return result

@@ -9,7 +9,18 @@ import numpy as np
 
 from graphc.dims import Poly, Size, ceildiv
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import Sizes, cast, expand, fail, is_weak, to_dtype, to_shape
+from graphc.functions.operands import (
+    Sizes,
+    cast,
+    check_count,
+    check_sizes,
+    expand,
+    fail,
+    is_weak,
+    to_dtype,
+    to_shape,
+)
+from graphc.limits import ADDRESSABLE
 from graphc.ops.elementwise_logic import Equal
 from graphc.ops.leaf import Iota, SizeOf
 from graphc.tensor import Tensor, lift, lift_op, literal, weak_dtype
@@ -28,17 +39,11 @@ def full(shape: Any, value: Any, dtype: Any = None) -> Tensor:
     """One value everywhere; without a dtype float32, int32 or bool after the value's type."""
     sizes = to_shape("full", shape)
     check_sizes("full", sizes)
-    if isinstance(value, Tensor):
+    if not isinstance(value, (bool, int, float)):
+        value = lift(value)
         return expand(value if dtype is None else cast(value, to_dtype("full", dtype)), sizes)
     kind = weak_dtype(value, None) if dtype is None else to_dtype("full", dtype)
     return expand(literal(value, kind), sizes)
-
-
-def check_sizes(name: str, shape: Sizes) -> None:
-    """Raise where a size is negative."""
-    for axis, size in enumerate(shape):
-        if isinstance(size, int) and size < 0:
-            fail(ShapeError, f"{name}: sizes are 0 or more, got {size} (axis {axis})")
 
 
 def zeros(shape: Any, dtype: Any = "float32") -> Tensor:
@@ -90,15 +95,22 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     if stop is None:
         start, stop = 0, start
     bounds = (start, stop, step)
+    for bound in bounds:
+        check_bound("arange", bound)
+    start, stop, step = bounds = tuple(b.item() if isinstance(b, np.generic) else b for b in bounds)
     if step == 0:
         fail(ArgumentError, "arange: the step must not be 0")
     symbolic = any(isinstance(b, Poly) for b in bounds)
+    if isinstance(step, Poly):
+        fail(ArgumentError, f"arange: the step must be a number, got {step}")
     if symbolic and not all(isinstance(b, (int, Poly)) for b in bounds):
         fail(ArgumentError, "arange: bounds with dims must be whole")
     if symbolic:
         count = ceildiv(stop - start, step) if step > 0 else ceildiv(start - stop, -step)
     else:
-        count = max(0, math.ceil((stop - start) / step))
+        steps = (stop - start) / step
+        count = max(0, math.ceil(steps) if math.isfinite(steps) else ADDRESSABLE)
+        check_count("arange", count)
     whole = all(isinstance(b, (int, np.integer, Poly)) for b in bounds)
     kind = (int32 if whole else float32) if dtype is None else to_dtype("arange", dtype)
     index = lift_op(Iota((count,), 0, kind if whole else float32))
@@ -108,6 +120,15 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     return scaled if start == 0 else scaled + number(start, scaled.dtype)
 
 
+def check_bound(name: str, value: Any) -> None:
+    """Raise unless a value is a finite number or a dim."""
+    single = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
+        value, bool
+    )
+    if not isinstance(value, Poly) and not (single and math.isfinite(value)):
+        fail(ArgumentError, f"{name}: a bound is a finite number or a dim, got {value!r:.60}")
+
+
 def number(value: Any, dtype: DType) -> Any:
     """A bound as a number or, with dims, as a rank-0 tensor."""
     return size_as(value, dtype) if isinstance(value, Poly) else value
@@ -115,6 +136,9 @@ def number(value: Any, dtype: DType) -> Any:
 
 def linspace(start: float, stop: float, num: int, dtype: Any = "float32") -> Tensor:
     """`num` values evenly spaced from start to stop, both included."""
+    check_bound("linspace", start)
+    check_bound("linspace", stop)
+    check_count("linspace", num)
     if num < 0:
         fail(ArgumentError, f"linspace: the number of values is 0 or more, got {num}")
     values = np.linspace(float(start), float(stop), num)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.arguments import check_operands
 from graphc.dims import Poly, Size, ceildiv
 from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from graphc.functions.creation import iota
@@ -198,6 +199,7 @@ def known_index(x: Tensor, part: Any) -> list[Any]:
     if isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool_)):
         return [int(part)]
     if isinstance(part, (list, np.ndarray)):
+        check_operands("index", (x, part))
         return known_array(x, np.asarray(part))
     mask = isinstance(part, Tensor) and part.dtype.kind == "b"
     if mask and isinstance(part.node.op, Constant):

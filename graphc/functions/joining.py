@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from graphc.dims import Size, divide_exactly
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import fail, one_axis, same_dtype
+from graphc.functions.operands import check_sizes, fail, one_axis, same_dtype, to_shape
 from graphc.functions.shapes import broadcast_to, expand_dims, flatten, part, reshape
 from graphc.ops.join import Concat
 from graphc.tensor import Tensor, lift, lift_op
@@ -66,13 +68,15 @@ def split(x: Any, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
     axis = one_axis("split", axis, x.ndim, (x,))
     whole = x.shape[axis]
     sizes: list[Size]
-    if isinstance(parts, int):
+    if isinstance(parts, (int, np.integer)) and not isinstance(parts, bool):
+        parts = int(parts)
         each = divide_exactly(whole, parts) if parts > 0 else None
         if each is None:
             fail(ShapeError, f"split: {whole} (axis {axis}) is no multiple of {parts}", (x,))
         sizes = [each] * parts
     else:
-        sizes = list(parts)
+        sizes = list(to_shape("split", parts))
+        check_sizes("split", tuple(sizes))
     total: Size = 0
     result = []
     for size in sizes:
@@ -99,7 +103,8 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
 def check_counts(name: str, counts: Sequence[Any], x: Tensor) -> None:
     """Raise unless all are ints that are not negative."""
     for count in counts:
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
+        if not whole or count < 0:
             fail(ArgumentError, f"{name}: counts are ints, 0 or more, got {count!r}", (x,))
 
 
@@ -108,6 +113,7 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
     x = lift(x)
     given = tuple(repetitions) if isinstance(repetitions, (tuple, list)) else (repetitions,)
     check_counts("tile", given, x)
+    given = tuple(int(n) for n in given)
     counts = (1,) * (x.ndim - len(given)) + given
     x = reshape(x, (1,) * (len(counts) - x.ndim) + x.shape)
     apart = reshape(x, tuple(s for size in x.shape for s in (1, size)))

@@ -9,8 +9,17 @@ import numpy as np
 
 from graphc import graph as graphs
 from graphc import origin as origins
+from graphc.arguments import check_operands
 from graphc.dims import Poly, Size
-from graphc.errors import ArgumentError, AxisError, DTypeError, GraphcError, ShapeError
+from graphc.errors import (
+    ArgumentError,
+    AxisError,
+    DTypeError,
+    GraphcError,
+    MemoryBudgetError,
+    ShapeError,
+)
+from graphc.limits import ADDRESSABLE
 from graphc.ops.base import Op
 from graphc.ops.elementwise_logic import Cast
 from graphc.ops.view import BroadcastTo, shape_text
@@ -120,19 +129,6 @@ def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) 
         weak(name, v, dtype) if is_weak(k) else cast(next(left), dtype)
         for v, k in zip(values, kinds)
     ]
-
-
-def check_operands(name: str, values: Sequence[Any]) -> None:
-    """Raise unless all are tensors, or numbers and arrays of dtypes that tensors have."""
-    for i, value in enumerate(values):
-        if isinstance(value, (Tensor, int, float)):
-            continue
-        dtype = np.asarray(value).dtype
-        if find_dtype(dtype) is None:
-            others = [v for v in values if isinstance(v, Tensor)]
-            kind = "" if dtype.kind == "O" else f" (dtype {dtype})"
-            text = f"{name}: cannot make a tensor of {value!r:.60}{kind} (input {i})"
-            fail(DTypeError, text, others)
 
 
 def mixed(name: str, tensors: Sequence[Tensor], dtype: DType, i: int) -> NoReturn:
@@ -281,7 +277,21 @@ def to_shape(name: str, shape: Any) -> Sizes:
     return tuple(sizes)
 
 
+def check_count(name: str, count: int) -> None:
+    """Raise where no machine holds so many numbers."""
+    if 8 * count >= ADDRESSABLE:
+        fail(MemoryBudgetError, f"{name}: {count} elements are more than an address can count")
+
+
+def check_sizes(name: str, shape: Sizes) -> None:
+    """Raise where a size is negative."""
+    for axis, size in enumerate(shape):
+        if isinstance(size, int) and size < 0:
+            fail(ShapeError, f"{name}: sizes are 0 or more, got {size} (axis {axis})")
+
+
 __all__ = [
-    "all_axes", "cast", "common_shape", "expand", "fail", "floating", "is_weak", "mixed",
-    "one_axis", "same_dtype", "shape_text", "to_dtype", "to_shape", "together", "weak",
+    "all_axes", "cast", "check_count", "check_sizes", "common_shape", "expand", "fail", "floating",
+    "is_weak", "mixed", "one_axis", "same_dtype", "shape_text", "to_dtype", "to_shape", "together",
+    "weak",
 ]  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from graphc.dims import Poly, Size, bound
 from graphc.errors import ArgumentError, AxisError, ShapeError
 from graphc.functions.creation import ones_like
@@ -44,6 +46,8 @@ def pad_value(x: Tensor, pairs: Sequence[tuple[int, int]], value: Any) -> Tensor
     """One value around x."""
     op = Pad(tuple(b for b, _ in pairs), tuple(a for _, a in pairs), (1,) * x.ndim)
     padded = lift_op(op, x)
+    if np.ndim(value) if not isinstance(value, Tensor) else value.ndim:
+        fail(ArgumentError, f"pad: value must be a number, got {value!r:.60}", (x,))
     if not isinstance(value, Tensor) and value == 0:
         return padded
     inside = lift_op(op, ones_like(x, dtype="bool"))
@@ -52,9 +56,9 @@ def pad_value(x: Tensor, pairs: Sequence[tuple[int, int]], value: Any) -> Tensor
 
 def pad_widths(widths: Any, x: Tensor) -> list[tuple[int, int]]:
     """One (before, after) for every axis."""
-    if isinstance(widths, int):
+    if isinstance(widths, (int, np.integer)):
         widths = (widths, widths)
-    given = list(widths)
+    given = list(widths) if isinstance(widths, (tuple, list)) else []
     if len(given) == 2 and all(isinstance(w, int) for w in given):
         given = [tuple(given)] * x.ndim
     flat = [w for pair in given if isinstance(pair, (tuple, list)) for w in pair]

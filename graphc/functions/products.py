@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
 from graphc.functions.operands import all_axes, fail, one_axis, same_dtype
@@ -134,11 +136,14 @@ def without_ones(x: Tensor, labels: Labels, others: dict[int, Size]) -> tuple[Te
 def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
     """Sum products over pairs of axes: the last n of x with the first n of y, or two lists."""
     a, b = same_dtype("tensordot", (x, y))
-    if isinstance(axes, int):
+    if isinstance(axes, (int, np.integer)) and not isinstance(axes, bool):
+        axes = int(axes)
         if not 0 <= axes <= min(a.ndim, b.ndim):
             fail(ArgumentError, f"tensordot: {a.type} and {b.type} lack {axes} axes", (a, b))
         left, right = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
     else:
+        if not isinstance(axes, (tuple, list)) or len(axes) != 2:
+            fail(ArgumentError, f"tensordot: axes is an int or two lists, got {axes!r:.60}", (a, b))
         left = all_axes("tensordot", axes[0], a.ndim, (a,))
         right = all_axes("tensordot", axes[1], b.ndim, (b,))
     if len(left) != len(right):

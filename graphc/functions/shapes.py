@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphc.dims import Size, divide_exactly, product
@@ -9,6 +10,7 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.functions.operands import (
     Sizes,
     all_axes,
+    check_sizes,
     common_shape,
     expand,
     fail,
@@ -22,7 +24,9 @@ from graphc.tensor import Tensor, lift, lift_op
 
 def broadcast_to(x: Any, shape: Any) -> Tensor:
     """x repeated along new leading axes and along axes of size 1."""
-    return expand(lift(x), to_shape("broadcast_to", shape))
+    sizes = to_shape("broadcast_to", shape)
+    check_sizes("broadcast_to", sizes)
+    return expand(lift(x), sizes)
 
 
 def broadcast_arrays(*xs: Any) -> list[Tensor]:
@@ -39,6 +43,7 @@ def broadcast_shapes(*shapes: Any) -> Sizes:
     result: Sizes = ()
     for i, given in enumerate(shapes):
         shape = to_shape("broadcast_shapes", given)
+        check_sizes("broadcast_shapes", shape)
         ndim = max(len(shape), len(result))
         a, b = ((1,) * (ndim - len(s)) + s for s in (result, shape))
         for p, q in zip(a, b):
@@ -79,7 +84,7 @@ def with_inferred(x: Tensor, sizes: Sizes, unknown: list[int]) -> Sizes:
     return (*sizes[:axis], missing, *sizes[axis + 1 :])
 
 
-def permute_dims(x: Any, axes: Any) -> Tensor:
+def permute_dims(x: Any, axes: Sequence[Any]) -> Tensor:
     """Axis i of the result is axis axes[i] of x; all axes must be named once."""
     x = lift(x)
     order = all_axes("permute_dims", tuple(axes), x.ndim, (x,))

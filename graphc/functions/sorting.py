@@ -129,7 +129,7 @@ def unique_all(
     return values, indices, inverse, unique_counts(x, size, fill_value)[1], count
 
 
-def nonzero(x: Any, size: Size, fill_value: int = 0) -> tuple[tuple[Tensor, ...], Tensor]:
+def nonzero(x: Any, size: Size, fill_value: Any = 0) -> tuple[tuple[Tensor, ...], Tensor]:
     """Where x is not 0: one vector of positions (int64) an axis, in row-major order, and how many.
 
     There are `size` places; those without an element hold `fill_value`. Of more elements than

@@ -4,6 +4,7 @@ Matrices are the last two axes; the axes before them are a stack. Everything is 
 generated code, one matrix by one thread, and has gradients.
 """
 
+from graphc.arguments import check_all
 from graphc.functions import matmul, matrix_transpose, outer, tensordot, trace, vecdot
 from graphc.linalg.norms import matrix_norm, norm, vector_norm
 from graphc.linalg.products import cross, diagonal, matrix_power, multi_dot
@@ -25,3 +26,5 @@ __all__ = [
     "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot",
     "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
+
+check_all(globals(), __all__)

@@ -1,5 +1,6 @@
 """Building blocks of models: activations, losses, metrics and layers."""
 
+from graphc.arguments import check_all
 from graphc.nn.activations import (
     celu,
     elu,
@@ -156,3 +157,5 @@ __all__ = [
     "through_time",
     "top_k_accuracy",
 ]
+
+check_all(globals(), __all__)

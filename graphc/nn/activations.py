@@ -141,7 +141,7 @@ def find(activation: Any) -> Any:
         return identity
     if callable(activation):
         return activation
-    if activation in ACTIVATIONS:
+    if isinstance(activation, str) and activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
     raise ArgumentError(
         f"no activation is called {activation!r}", hint="one of " + ", ".join(ACTIVATIONS)

@@ -11,6 +11,8 @@ from graphc.functions.shapes import reshape
 from graphc.nn.windows import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
+    Extent,
+    Padding,
     Sliding,
     channel_axis,
     check_layout,
@@ -30,9 +32,9 @@ INPUTS, OUTPUTS, TAPS = "dhw", "opq", "rst"
 def conv(
     x: Any,
     w: Any,
-    strides: Any = 1,
-    padding: Any = "valid",
-    dilation: Any = 1,
+    strides: Extent = 1,
+    padding: Padding = "valid",
+    dilation: Extent = 1,
     groups: int = 1,
     layout: str = CHANNELS_LAST,
 ) -> Tensor:
@@ -66,12 +68,12 @@ def conv(
 def conv_transpose(
     x: Any,
     w: Any,
-    strides: Any = 1,
-    padding: Any = "valid",
-    dilation: Any = 1,
+    strides: Extent = 1,
+    padding: Padding = "valid",
+    dilation: Extent = 1,
     groups: int = 1,
     layout: str = CHANNELS_LAST,
-    output_padding: Any = 0,
+    output_padding: Extent = 0,
 ) -> Tensor:
     """The transpose of `conv` with the same arguments; w is (*spatial, out / groups, in).
 
@@ -92,10 +94,10 @@ def conv_transpose(
         )
     arguments = window_arguments("conv_transpose", b, strides, dilation, rank, (a, b))
     extra = per_axis("conv_transpose", "output_padding", output_padding, rank, 0, (a, b))
-    given = "valid" if padding == "same" else padding
+    given = "valid" if str(padding) == "same" else padding
     windows = slidings("conv_transpose", a, axes, arguments, given, (a, b))
     sized = [
-        transposed_size(a, b, axis, window, more, padding == "same")
+        transposed_size(a, b, axis, window, more, str(padding) == "same")
         for axis, window, more in zip(axes, windows, extra)
     ]
     return _Contraction(rank, groups, layout).transposed(a, b, sized)
@@ -143,7 +145,7 @@ def channel_hint(x: Tensor, expected: Size, layout: str) -> str | None:
 
 
 def window_arguments(
-    name: str, w: Tensor, strides: Any, dilation: Any, rank: int, operands: tuple[Tensor, ...]
+    name: str, w: Tensor, strides: Extent, dilation: Extent, rank: int, operands: tuple[Tensor, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Sizes, strides and dilations of the windows."""
     sizes = w.shape[:rank]

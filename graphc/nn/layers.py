@@ -16,11 +16,13 @@ from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import init, naming, symbols
 from graphc import origin as origins
+from graphc.arguments import tensor
 from graphc.dims import Size, product
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.operands import to_shape
 from graphc.nn import activations
 from graphc.nn.masking import check_rate, masked
-from graphc.tensor import Parameter, Tensor, lift
+from graphc.tensor import Parameter, Tensor
 
 Function = Callable[[Tensor], Tensor] | str | None
 
@@ -51,7 +53,7 @@ class Layer:
     def __call__(self, x: Any) -> Tensor:
         """Apply the layer to a tensor."""
         assert self.name
-        return self.call(lift(x))
+        return self.call(tensor(self.name, "x", x))
 
     def call(self, x: Tensor) -> Tensor:
         """What the layer computes."""
@@ -197,10 +199,12 @@ class Reshape(Layer):
 
     def __init__(self, shape: tuple[Size, ...], name: str | None = None) -> None:
         super().__init__(name)
-        self.shape = tuple(shape)
+        self.shape = to_shape("Reshape", shape)
 
     def call(self, x: Tensor) -> Tensor:
         """(batch, ...) -> (batch, *shape)."""
+        if not x.shape:
+            raise ShapeError(f"{self.name}: needs at least one axis, got {x.type}")
         return fn.reshape(x, (x.shape[0], *self.shape))
 
 
@@ -235,7 +239,8 @@ class Embedding(Layer):
         super().__init__(name)
         check_count("Embedding", "count", count)
         check_count("Embedding", "units", units)
-        self.count, self.units, self.dtype = count, units, dtype
+        self.count, self.units = count, units
+        self.dtype = symbols.check_dtype("Embedding", dtype)
         self.table_init = table_init or init.uniform()
 
     def call(self, x: Tensor) -> Tensor:

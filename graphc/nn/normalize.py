@@ -9,7 +9,7 @@ from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import all_axes
+from graphc.functions.operands import all_axes, floating
 from graphc.tensor import Tensor, lift
 from graphc.types import float32
 
@@ -25,9 +25,9 @@ def layer_norm(
 
     The variance is that of the population. 16-bit floats are computed in float32.
     """
-    x = lift(x)
+    x = floating("layer_norm", x)
     wide = widened(x)
-    along = axis if isinstance(axis, int) else tuple(axis)
+    along = all_axes("layer_norm", axis, x.ndim, (x,))
     centred = wide - fn.mean(wide, axis=along, keepdims=True)
     variance = fn.mean(centred * centred, axis=along, keepdims=True)
     y = fn.astype(centred / fn.sqrt(variance + epsilon), x.dtype)
@@ -40,9 +40,9 @@ def rms_norm(
     x: Tensor, scale: Tensor | None = None, axis: int | Sequence[int] = -1, epsilon: float = 1e-6
 ) -> Tensor:
     """x / sqrt(mean(x^2) + epsilon) over `axis`, times scale (Zhang and Sennrich 2019)."""
-    x = lift(x)
+    x = floating("rms_norm", x)
     wide = widened(x)
-    along = axis if isinstance(axis, int) else tuple(axis)
+    along = all_axes("rms_norm", axis, x.ndim, (x,))
     square = fn.mean(wide * wide, axis=along, keepdims=True)
     y = fn.astype(wide / fn.sqrt(square + epsilon), x.dtype)
     return y if scale is None else y * scale

@@ -15,6 +15,8 @@ from graphc.errors import ArgumentError, DTypeError
 from graphc.functions.operands import fail, floating
 from graphc.nn.windows import (
     CHANNELS_LAST,
+    Extent,
+    Padding,
     Sliding,
     check_layout,
     check_rank,
@@ -31,10 +33,10 @@ from graphc.types import DType, bool_
 
 def max_pool(
     x: Any,
-    window: Any,
-    strides: Any = None,
-    padding: Any = "valid",
-    dilation: Any = 1,
+    window: Extent,
+    strides: Extent = None,
+    padding: Padding = "valid",
+    dilation: Extent = 1,
     layout: str = CHANNELS_LAST,
     ceil_mode: bool = False,
 ) -> Tensor:
@@ -55,10 +57,10 @@ def max_pool(
 
 def avg_pool(
     x: Any,
-    window: Any,
-    strides: Any = None,
-    padding: Any = "valid",
-    dilation: Any = 1,
+    window: Extent,
+    strides: Extent = None,
+    padding: Padding = "valid",
+    dilation: Extent = 1,
     layout: str = CHANNELS_LAST,
     ceil_mode: bool = False,
     count_include_pad: bool = False,
@@ -72,11 +74,11 @@ def avg_pool(
 
 def lp_pool(
     x: Any,
-    window: Any,
+    window: Extent,
     p: float = 2.0,
-    strides: Any = None,
-    padding: Any = "valid",
-    dilation: Any = 1,
+    strides: Extent = None,
+    padding: Padding = "valid",
+    dilation: Extent = 1,
     layout: str = CHANNELS_LAST,
     ceil_mode: bool = False,
 ) -> Tensor:
@@ -153,10 +155,10 @@ class _Pool:
         self,
         name: str,
         x: Tensor,
-        window: Any,
-        strides: Any,
-        padding: Any,
-        dilation: Any,
+        window: Extent,
+        strides: Extent,
+        padding: Padding,
+        dilation: Extent,
         layout: str,
         ceil_mode: bool,
     ) -> None:

@@ -13,7 +13,15 @@ from graphc.nn import activations
 from graphc.nn.convolution import conv, conv_transpose
 from graphc.nn.layers import Function, Layer
 from graphc.nn.pooling import avg_pool, global_avg_pool, max_pool
-from graphc.nn.windows import CHANNELS_FIRST, CHANNELS_LAST, channel_axis, check_layout, per_axis
+from graphc.nn.windows import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    Extent,
+    Padding,
+    channel_axis,
+    check_layout,
+    per_axis,
+)
 from graphc.tensor import Tensor
 
 
@@ -46,10 +54,10 @@ class ConvolutionLayer(Layer):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: Any = "valid",
-        dilation: Any = 1,
+        kernel_size: Extent,
+        strides: Extent = 1,
+        padding: Padding = "valid",
+        dilation: Extent = 1,
         groups: int = 1,
         activation: Function = None,
         use_bias: bool = True,
@@ -125,7 +133,7 @@ class ConvTranspose2D(ConvolutionLayer):
 
     kind, rank = "conv_transpose2d", 2
 
-    def __init__(self, *arguments: Any, output_padding: Any = 0, **named: Any) -> None:
+    def __init__(self, *arguments: Any, output_padding: Extent = 0, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.arguments["output_padding"] = output_padding
 
@@ -143,9 +151,9 @@ class PoolingLayer(Layer):
 
     def __init__(
         self,
-        window: Any = 2,
-        strides: Any = None,
-        padding: Any = "valid",
+        window: Extent = 2,
+        strides: Extent = None,
+        padding: Padding = "valid",
         layout: str = CHANNELS_LAST,
         name: str | None = None,
         **arguments: Any,

@@ -15,6 +15,8 @@ from graphc.tensor import Tensor
 
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 RANKS = (1, 2, 3)
+Extent = Any  # an int, or one for every spatial axis
+Padding = Any  # "same", "valid", an int, or (before, after) for every spatial axis
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from graphc import functions as fn
 from graphc import naming, symbols
 from graphc import origin as origins
+from graphc.arguments import checked
 from graphc.errors import ArgumentError, NameError
 from graphc.graph import topological
 from graphc.ops import leaf
@@ -91,6 +92,7 @@ class Optimizer:
 
     # -- what the user calls -----------------------------------------------------------
 
+    @checked
     def minimize(
         self,
         loss: Tensor,
@@ -125,6 +127,7 @@ class Optimizer:
         gradients = grad(loss, chosen)
         return self.apply(dict(zip(chosen, gradients)), clip_norm, clip_value, sparse)
 
+    @checked
     def apply(
         self,
         gradients: Mapping[Parameter, Tensor] | Iterable[tuple[Tensor, Parameter]],
@@ -335,11 +338,20 @@ def reachable(loss: Tensor) -> list[Parameter]:
     ]
 
 
+def _pair(value: Any) -> tuple[Any, Any]:
+    return value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+
+
 def _pairs(gradients: Any) -> list[tuple[Parameter, Tensor]]:
     if isinstance(gradients, Mapping):
         pairs = list(gradients.items())
+    elif not isinstance(gradients, (list, tuple)) and not hasattr(gradients, "__next__"):
+        raise ArgumentError(
+            "apply: needs {parameter: gradient} or (gradient, parameter) pairs,"
+            f" got {gradients!r:.60}"
+        )
     else:
-        pairs = [(parameter, gradient) for gradient, parameter in gradients]
+        pairs = [(p[1], p[0]) for p in map(_pair, gradients)]
     for parameter, gradient in pairs:
         if not isinstance(parameter, Parameter) or not isinstance(gradient, Tensor):
             raise ArgumentError(

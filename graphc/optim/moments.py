@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from graphc import functions as fn
+from graphc.arguments import tensors
 from graphc.errors import ArgumentError
 from graphc.optim.base import Optimizer, Schedule
 from graphc.tensor import Parameter, Tensor
@@ -145,5 +146,5 @@ def bias_correction(count: Tensor, beta: float) -> Tensor:
 
 
 def _member_of(parameters: Iterable[Parameter]) -> Callable[[Parameter], bool]:
-    members = list(parameters)
+    members = tensors("AdamW", "mask", parameters)
     return lambda parameter: any(parameter is member for member in members)

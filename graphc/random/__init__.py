@@ -6,6 +6,7 @@ nothing but its name decides its stream; unnamed draws are numbered by scope and
 (uniform, uniform_1, ..., dropout/bernoulli), in the order in which the graph is built.
 """
 
+from graphc.arguments import check_all
 from graphc.random.distributions import (
     categorical,
     exponential,
@@ -21,3 +22,5 @@ __all__ = [
     "bernoulli", "bits", "categorical", "exponential", "gamma", "gumbel", "normal", "permutation",
     "randint", "stream_of", "truncated_normal", "uniform",
 ]  # fmt: skip
+
+check_all(globals(), __all__)

@@ -22,7 +22,7 @@ ROOT_2 = math.sqrt(2.0)
 
 
 def exponential(
-    shape: Shape, scale: Any = 1.0, name: str | None = None, dtype: Any = "float32"
+    shape: Shape, scale: float | Tensor = 1.0, name: str | None = None, dtype: Any = "float32"
 ) -> Tensor:
     """Draw exponential variates of mean `scale`, a number or a tensor that broadcasts."""
     drawn = bits(shape, name, "exponential")
@@ -36,8 +36,8 @@ def _standard_exponential(drawn: Tensor, dtype: Any, kind: str = "exponential") 
 
 def gumbel(
     shape: Shape,
-    loc: Any = 0.0,
-    scale: Any = 1.0,
+    loc: float | Tensor = 0.0,
+    scale: float | Tensor = 1.0,
     name: str | None = None,
     dtype: Any = "float32",
 ) -> Tensor:
@@ -51,8 +51,8 @@ def truncated_normal(
     shape: Shape,
     lower: float = -2.0,
     upper: float = 2.0,
-    mean: Any = 0.0,
-    std: Any = 1.0,
+    mean: float | Tensor = 0.0,
+    std: float | Tensor = 1.0,
     name: str | None = None,
     dtype: Any = "float32",
 ) -> Tensor:
@@ -73,8 +73,8 @@ def truncated_normal(
 
 def gamma(
     shape: Shape,
-    concentration: Any,
-    scale: Any = 1.0,
+    concentration: float | Tensor,
+    scale: float | Tensor = 1.0,
     name: str | None = None,
     dtype: Any = "float32",
 ) -> Tensor:

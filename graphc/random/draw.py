@@ -39,8 +39,8 @@ def stream(shape: Shape, full: str) -> Tensor:
 
 def uniform(
     shape: Shape,
-    low: Any = 0.0,
-    high: Any = 1.0,
+    low: float | Tensor = 0.0,
+    high: float | Tensor = 1.0,
     name: str | None = None,
     dtype: Any = "float32",
 ) -> Tensor:
@@ -58,8 +58,8 @@ def uniform(
 
 def normal(
     shape: Shape,
-    mean: Any = 0.0,
-    std: Any = 1.0,
+    mean: float | Tensor = 0.0,
+    std: float | Tensor = 1.0,
     name: str | None = None,
     dtype: Any = "float32",
 ) -> Tensor:
@@ -72,12 +72,12 @@ def normal(
     return scaled if _is(mean, 0) else scaled + mean
 
 
-def bernoulli(shape: Shape, p: Any = 0.5, name: str | None = None) -> Tensor:
+def bernoulli(shape: Shape, p: float | Tensor = 0.5, name: str | None = None) -> Tensor:
     """Draw bools that are true with probability p, a number or a tensor."""
     return choose(bits(shape, name, "bernoulli"), p)
 
 
-def choose(drawn: Tensor, p: Any) -> Tensor:
+def choose(drawn: Tensor, p: float | Tensor) -> Tensor:
     """Bools that are true with probability p, from random bits."""
     if isinstance(p, Tensor):
         below: Tensor = unit_of(drawn, float32) < fn.astype(p, float32)

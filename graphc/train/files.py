@@ -78,7 +78,7 @@ def named(what: Any) -> dict[str, Any]:
         return dict(found)
     if isinstance(found, Parameter):
         found = [found]
-    if not isinstance(found, Iterable):
+    if not isinstance(found, Iterable) or isinstance(found, np.ndarray):
         raise ArgumentError(f"save and load take parameters or what has them, got {what!r}")
     result: dict[str, Parameter] = {}
     for parameter in found:

@@ -102,7 +102,7 @@ def test_updates_must_have_the_parameters_type():
         ({"target": "gpu"}, "target must be one of cpu, cuda, interpret, got 'gpu'"),
         ({"cast": "unsafe"}, "cast must be one of same_kind, no, got 'unsafe'"),
         ({"threads": 0}, "threads must be an int of 1 or more, got 0"),
-        ({"microbatches": 1.5}, "microbatches must be an int of 1 or more, got 1.5"),
+        ({"microbatches": 1.5}, "microbatches must be an int, got 1.5"),
         ({"memory": "lots"}, "memory must be bytes or a text such as \"8MB\", got 'lots'"),
     ],
 )
@@ -312,3 +312,10 @@ def test_epochs(step):
     scalar = gx.input("s", ())
     text = "no input has a batch axis"
     refuse(errors.ArgumentError, text, interpret([scalar], scalar).run_epoch, [1.0], 1)
+
+
+def test_microbatches_are_not_silently_ignored():
+    x = gx.input("x", (2,))
+    with pytest.raises(errors.UnsupportedError, match="microbatches must be 1, got 2") as caught:
+        gx.compile([x], x, microbatches=2)
+    assert "scan over slices" in caught.value.hint

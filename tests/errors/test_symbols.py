@@ -107,7 +107,7 @@ def test_only_floats_are_trainable():
         ({"shape": (2,), "init": 0.0}, errors.ArgumentError, "init must be a function"),
         ({"value": 1.0, "init": np.zeros}, errors.ArgumentError, "both init and value"),
         ({"value": np.zeros(3), "shape": (2,)}, errors.ShapeError, r"the value has shape \(3,\)"),
-        ({"value": np.array(["a"])}, errors.DTypeError, "no dtype for a value of <U1"),
+        ({"value": np.array(["a"])}, errors.DTypeError, "cannot make a tensor of array"),
     ],
 )
 def test_bad_parameters(arguments, error, text):
@@ -145,7 +145,7 @@ def test_scopes_prefix_parameters():
 
 
 def test_bad_seed():
-    with pytest.raises(errors.ArgumentError, match="needs an int, got 'a'"):
+    with pytest.raises(errors.ArgumentError, match="n must be an int, got 'a'"):
         gx.seed("a")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -143,8 +144,8 @@ def test_softmax_does_not_overflow() -> None:
 def test_activations_are_found_by_name() -> None:
     from graphc.nn.activations import find
 
-    assert find("relu") is nn.relu
-    assert find(None) is nn.identity
+    assert find("relu") is inspect.unwrap(nn.relu)
+    assert find(None) is inspect.unwrap(nn.identity)
     assert find(nn.gelu) is nn.gelu
     with pytest.raises(ArgumentError, match="no activation is called 'rleu'"):
         find("rleu")
