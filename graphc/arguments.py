@@ -142,6 +142,11 @@ def axes(name: str, word: str, value: Any) -> Any:
     return integer(name, word, value)
 
 
+def name_or_integer(name: str, word: str, value: Any) -> Any:
+    """A str or an int."""
+    return value if isinstance(value, str) else integer(name, word, value)
+
+
 def integers(name: str, word: str, value: Any) -> tuple[int, ...]:
     """Several ints."""
     if not isinstance(value, (tuple, list, range)):
@@ -206,12 +211,13 @@ KINDS: dict[str, Check] = {
     "tuple[int, int]": pair, "Sequence[float]": numbers, "Iterable[Tensor]": tensors,
     "Parameter | Iterable[Parameter]": tensors,
     "Mapping[Tensor, Any]": mapping, "str | os.PathLike[str]": path, "Path": path,
-    "Extent": extent, "Padding": padding, "Axes": axes, "Order": order,
-    "float | Tensor": number_or_tensor, "Signal": signal,
+    "Extent": extent, "Padding": padding, "Axes": axes, "str | int": name_or_integer,
+    "Order": order, "float | Tensor": number_or_tensor, "Signal": signal,
 }  # fmt: skip
 OPERANDS = {
     "x", "y", "a", "b", "q", "w", "x1", "x2", "xs", "indices", "condition", "updates", "value",
     "values", "logits", "labels", "min", "max", "fill_value", "scale", "zero_point", "sorter",
+    "h", "k", "v", "kernel", "recurrent_kernel", "bias", "mask",
 }  # fmt: skip
 
 CALLED = {"getitem": "index"}  # what errors call a function

@@ -123,7 +123,7 @@ def find_dtype(name: object) -> DType | None:
         return None
     try:
         return _BY_NAME.get(np.dtype(name).name)
-    except (TypeError, ValueError, SyntaxError):
+    except (TypeError, ValueError, SyntaxError, DeprecationWarning):
         return None
 
 

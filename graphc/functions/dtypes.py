@@ -26,12 +26,12 @@ def dtype_of(name: str, value: Any) -> DType:
     return to_dtype(name, value)
 
 
-def result_type(*values: Any) -> DType:
+def result_type(*arrays_and_dtypes: Any) -> DType:
     """The dtype that tensors, dtypes and Python numbers promote to; numbers are weak.
 
     Raises DTypeError where the standard leaves it undefined.
     """
-    strong = [dtype_of("result_type", v) for v in values if not is_weak(v)]
+    strong = [dtype_of("result_type", v) for v in arrays_and_dtypes if not is_weak(v)]
     if not strong:
         fail(DTypeError, "result_type: needs a tensor or a dtype")
     result = strong[0]
@@ -41,7 +41,7 @@ def result_type(*values: Any) -> DType:
             fail(DTypeError, f"result_type: {result.name} and {other.name} have no common dtype")
         assert both is not None
         result = both
-    for value in values:
+    for value in arrays_and_dtypes:
         if is_weak(value):
             result = weak_dtype(value, result)
     return result

@@ -8,7 +8,7 @@ front of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc import functions as fn
@@ -105,9 +105,9 @@ def gru_cell(
 
 
 def through_time(
-    step: Step,
+    step: Callable[..., Any],
     x: Any,
-    state: State,
+    state: Sequence[Any],
     mask: Any = None,
     reverse: bool = False,
     truncate: int | None = None,
@@ -120,6 +120,8 @@ def through_time(
     `reverse` time runs backwards; outputs keep the order of x. `truncate` and `checkpoint` are
     those of gx.scan.
     """
+    if not state:
+        raise ArgumentError("through_time: needs one tensor of state or more, got none")
     rows = [_time_first(lift(x))]
     if mask is not None:
         rows.append(_time_first(lift(mask)))

@@ -9,7 +9,7 @@ from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import all_axes, floating
+from graphc.functions.operands import all_axes, floating, one_axis
 from graphc.tensor import Tensor, lift
 from graphc.types import float32
 
@@ -143,7 +143,7 @@ def spread(name: str, vector: Tensor, x: Tensor, axis: int) -> Tensor:
 
 def check_channels(name: str, x: Tensor, axis: int) -> tuple[int, int]:
     """The axis of the channels, not negative, and its size, which must be known."""
-    (place,) = all_axes(name, axis, x.ndim, (x,))
+    place = one_axis(name, axis, x.ndim, (x,))
     size: Size = x.shape[place]
     if place == 0 or not isinstance(size, int):
         what = "comes after the batch axis" if place == 0 else "has a known size"

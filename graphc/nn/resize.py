@@ -9,7 +9,7 @@ import numpy as np
 from graphc import functions as fn
 from graphc.dims import Poly
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import fail
+from graphc.functions.operands import check_count, fail
 from graphc.nn.windows import CHANNELS_LAST, RANKS, check_layout, per_axis, spatial_axes
 from graphc.ops.base import Array
 from graphc.symbols import constant
@@ -62,6 +62,7 @@ def along(
     assert isinstance(old, int)
     if old == wanted:
         return x
+    check_count("resize", wanted)
     places = centres(old, wanted, align_corners)
     if method == "nearest":
         return picked(x, axis, np.ceil(places - 0.5) if align_corners else np.floor(places + 0.5))

@@ -34,6 +34,11 @@ Q = gx.input("q", (3, 3))
 S = gx.input("s", (), "float32")
 IMAGE = gx.input("image", (2, 8, 8, 4))
 KERNEL = gx.input("kernel", (3, 3, 4, 4))
+SERIES = gx.input("series", (2, 5, 4))
+H = gx.input("h", (3, 3))
+RECURRENT, GATED, LSTM = (
+    (gx.input("kernel", (4, 3 * n)), gx.input("recurrent", (3, 3 * n))) for n in (1, 3, 4)
+)
 W = gx.parameter("w", (4, 2), trainable=True)
 LOSS = gx.mean((X @ W) ** 2)
 BITS = gx.input("bits", (3, 4), "int8")
@@ -48,7 +53,8 @@ abs acos acosh asin asinh atan atanh ceil cos cosh digamma erf erfc erfinv exp e
 gamma lgamma log log10 log1p log2 negative positive reciprocal round sigmoid sign signbit sin sinh
 softplus sqrt square tan tanh trunc isfinite isinf isnan logical_not stop_gradient
 matrix_transpose nn.hard_sigmoid nn.identity nn.mish nn.relu nn.selu nn.sigmoid
-nn.silu nn.softplus nn.softsign nn.tanh linalg.matrix_transpose
+nn.silu nn.softplus nn.softsign nn.tanh nn.log_sigmoid nn.hard_silu linalg.matrix_transpose
+i0 i0e i1 i1e
 """
 BINARY = """
 add atan2 copysign divide equal floor_divide greater greater_equal hypot less less_equal logaddexp
@@ -78,6 +84,11 @@ CONV = {
     "filters": 4, "kernel_size": 3, "strides": 1, "padding": "same", "dilation": 1, "groups": 1,
     "activation": "relu", "use_bias": True, "layout": "channels_last", "kernel_init": None,
     "bias_init": None, "name": "conv",
+}  # fmt: skip
+RNN = {
+    "activation": "tanh", "use_bias": True, "kernel_init": None, "recurrent_init": None,
+    "bias_init": None, "dropout": 0.0, "return_sequences": False, "return_state": False,
+    "reverse": False, "truncate": None, "checkpoint": None, "name": "rnn",
 }  # fmt: skip
 POOL = {"window": 2, "strides": 2, "padding": "valid", "layout": "channels_last", "name": "pool"}
 
@@ -118,6 +129,15 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
                     lambda: given(4, periodic=True, dtype="float32")),
     **{f"optim.{name}": lambda name=name: given(learning_rate=0.1, name="o", **OPTIMIZERS[name])
        for name in OPTIMIZERS},
+    "can_cast": lambda: given("int8", "float32"),
+    "empty": lambda: given((2, 3), dtype="int32"),
+    "empty_like": lambda: given(X, dtype="int32"),
+    "finfo": lambda: given("float32"),
+    "iinfo": lambda: given("int32"),
+    "isdtype": lambda: given("int32", "integral"),
+    "result_type": lambda: given(X, "float64"),
+    "unique_all": lambda: given(L, size=3, fill_value=0),
+    "load_library": lambda: given("/nonexistent/file"),
     "arange": lambda: given(0, stop=5, step=2, dtype="int32"),
     "asarray": lambda: given([1, 2], dtype="float32"),
     "astype": lambda: given(X, "int32"),
@@ -241,6 +261,45 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "nn.leaky_relu": lambda: given(X, slope=0.1),
     **dict.fromkeys(("nn.softmax", "nn.log_softmax"), lambda: given(X, axis=-1)),
     "nn.softmax_cross_entropy": lambda: given(X, L, label_smoothing=0.1),
+    "nn.celu": lambda: given(X, alpha=1.0),
+    "nn.glu": lambda: given(X, axis=-1),
+    "nn.prelu": lambda: given(X, V),
+    "nn.hard_tanh": lambda: given(X, low=-1.0, high=1.0),
+    "nn.l2_normalize": lambda: given(X, axis=-1, epsilon=1e-12),
+    **dict.fromkeys(("nn.cosine_distance", "nn.cosine_similarity"),
+                    lambda: given(X, Y, axis=-1, epsilon=1e-12)),
+    "nn.dropconnect": lambda: given(W, 0.5, name="d"),
+    "nn.batch_norm": lambda: given(
+        X, scale=V, bias=V, axis=-1, epsilon=1e-5, mean=V, variance=V),
+    "nn.group_norm": lambda: given(X, 2, scale=V, bias=V, axis=-1, epsilon=1e-5),
+    "nn.resize": lambda: given(
+        IMAGE, (4, 4), method="linear", align_corners=True, antialias=False,
+        layout="channels_last"),
+    "nn.scaled_dot_product_attention": lambda: given(
+        SERIES, SERIES, SERIES, mask=None, is_causal=True, scale=0.5),
+    "nn.rnn_cell": lambda: given(X, H, RECURRENT[0], RECURRENT[1], bias=None, activation="tanh"),
+    "nn.gru_cell": lambda: given(
+        X, H, GATED[0], GATED[1], bias=None, activation="tanh", recurrent_activation="sigmoid",
+        reset_after=True),
+    "nn.lstm_cell": lambda: given(
+        X, (H, H), LSTM[0], LSTM[1], bias=None, activation="tanh",
+        recurrent_activation="sigmoid"),
+    "nn.through_time": lambda: given(
+        lambda x, state: state, SERIES, (gx.zeros((2, 3)),), mask=None, reverse=True,
+        truncate=None, checkpoint=None),
+    "nn.BatchNorm": lambda: given(
+        momentum=0.9, epsilon=1e-5, use_scale=True, use_bias=True, layout="channels_last",
+        name="b"),
+    "nn.GroupNorm": lambda: given(
+        groups=2, epsilon=1e-5, use_scale=True, use_bias=True, layout="channels_last", name="g"),
+    "nn.RMSNorm": lambda: given(epsilon=1e-6, use_scale=True, name="r"),
+    "nn.DropConnect": lambda: given(3, 0.5, name="d"),
+    "nn.SimpleRNN": lambda: given(3, **RNN),
+    "nn.GRU": lambda: given(3, **RNN, recurrent_activation="sigmoid", reset_after=True),
+    "nn.LSTM": lambda: given(3, **RNN, recurrent_activation="sigmoid", unit_forget_bias=True),
+    "nn.Bidirectional": lambda: given(gx.nn.GRU(3), merge_mode="concat", name="b"),
+    "nn.MultiHeadAttention": lambda: given(
+        2, key_dim=4, value_dim=4, dropout=0.1, use_bias=True, name="m"),
     # -- linalg --
     "linalg.cholesky": lambda: given(Q, upper=True),
     "linalg.cross": lambda: given(Q, Q, axis=-1),
