@@ -261,6 +261,11 @@ def check_operand(name: str, word: str, value: Any, others: Sequence[Tensor] = (
         )
 
 
+def is_optional(parameter: inspect.Parameter) -> bool:
+    """Whether an argument may be None."""
+    return parameter.default is None or str(parameter.annotation).endswith(" | None")
+
+
 def refuse(name: str, word: str, wanted: str, value: Any) -> NoReturn:
     """Raise: the argument is of another kind."""
     raise ArgumentError(
@@ -279,7 +284,7 @@ def checked(function: Function, home: str | None = None, names: bool = False) ->
     @functools.cache
     def kinds() -> tuple[list[Any], Any, dict[str, Any]]:
         found = list(inspect.signature(function).parameters.values())
-        rows = [(p.name, kind_of(p), p.default, i) for i, p in enumerate(found)]
+        rows = [(p.name, kind_of(p), is_optional(p), i) for i, p in enumerate(found)]
         rest = next((r for r, p in zip(rows, found) if p.kind is p.VAR_POSITIONAL), None)
         ordered = [r for r, p in zip(rows, found) if p.kind is p.POSITIONAL_OR_KEYWORD]
         return ordered, rest, {row[0]: row for row in rows}
@@ -319,8 +324,8 @@ def complete(error: GraphcError, name: str, values: Iterable[Any]) -> None:
 def _check(name: str, row: Any, value: Any) -> Any:
     if row is None or (type(value) is Tensor and row[1] in (operand, tensor, None)):
         return value
-    word, kind, default, place = row
-    if kind is None or (value is None and default is None):
+    word, kind, optional, place = row
+    if kind is None or (value is None and optional):
         return value
     return kind(name, f"input {place}" if kind in (operand, tensor) else word, value)
 
