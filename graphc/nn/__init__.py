@@ -63,8 +63,8 @@ from graphc.nn.pooling import (
 )  # fmt: skip
 from graphc.nn.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 from graphc.nn.resize import resize
-from graphc.nn.similarity import cosine_distance, cosine_similarity, l2_normalize
 from graphc.nn.sampling import sampled_softmax
+from graphc.nn.similarity import cosine_distance, cosine_similarity, l2_normalize
 from graphc.nn.spatial import (
     AvgPool2D,
     Conv1D,

@@ -92,6 +92,8 @@ def _check(
         text = f"labels must have the shape of x without the last axis, {x.type}[:-1]"
         _fail(ShapeError, f"{text}, got {labels.type}", x, labels)
     classes = table.shape[0]
+    if not classes:
+        _fail(ShapeError, f"table must have a class or more, got {table.type}", table)
     if bias is not None and lift(bias).shape != (classes,):
         _fail(ShapeError, f"bias must be ({classes},), got {lift(bias).type}", table, lift(bias))
     if not isinstance(samples, (int, np.integer)) or isinstance(samples, bool) or samples < 1:

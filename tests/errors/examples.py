@@ -300,6 +300,11 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "nn.Bidirectional": lambda: given(gx.nn.GRU(3), merge_mode="concat", name="b"),
     "nn.MultiHeadAttention": lambda: given(
         2, key_dim=4, value_dim=4, dropout=0.1, use_bias=True, name="m"),
+    "nn.ctc": lambda: given(
+        SERIES, gx.input("targets", (2, 2), "int32"), logit_lengths=None, label_lengths=None,
+        blank=0),
+    "nn.sampled_softmax": lambda: given(
+        X, gx.input("table", (9, 4)), L, 3, bias=None, distribution="uniform", name="s"),
     # -- linalg --
     "linalg.cholesky": lambda: given(Q, upper=True),
     "linalg.cross": lambda: given(Q, Q, axis=-1),
