@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,18 @@ QUOTED = re.findall(
 )
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[str(i) for i in range(len(BLOCKS))])
-def test_programs_run(block: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+def test_programs_run(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    """One after the other: later ones use names of the first."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(compile(block, "README.md", "exec"), names)
+    for block in BLOCKS:
+        if "bundle.load()" in block and not any(map(shutil.which, ("ld", "ld.lld", "cc"))):
+            continue  # there is no shared library to load
+        exec(compile(block, "README.md", "exec"), names)
     assert names["history"].last("val_accuracy") > 0.9
     printed = capsys.readouterr().out
     assert str(names["step"].memory.arena_bytes) in printed
-    assert any(tmp_path.iterdir())
+    assert (tmp_path / "step.dot").exists()
 
 
 def test_there_is_a_program() -> None:
