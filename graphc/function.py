@@ -133,6 +133,12 @@ class CompiledFunction(Direct, Inspection):
         """What has been compiled, for which sizes, and why."""
         return self._variants.listed
 
+    @property
+    def times(self) -> Mapping[str, float]:
+        """Seconds that the stages of compiling took here; nothing for code from the cache."""
+        program = vars(self).get("program")
+        return {} if program is None else program.times
+
     def __repr__(self) -> str:
         inputs = ", ".join(f"{n.name} {n.type}" for n in self.graph.inputs)
         return f"<CompiledFunction {self.name}({inputs}) {self.mode} {self.target}>"

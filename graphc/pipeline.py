@@ -21,6 +21,7 @@ from graphc.passes import GRAPH_PASSES
 from graphc.passes.driver import Trace, run_passes
 from graphc.prepare import split_prepare
 from graphc.schedule import Schedule
+from graphc.timing import Times
 from graphc.verify import verify_schedule
 
 
@@ -33,6 +34,7 @@ class Program:
     schedule: Schedule
     options: Options
     trace: Trace
+    times: Times
     _plans: dict[tuple[tuple[str, int], ...], MemoryPlan] = field(default_factory=dict, repr=False)
 
     @property
@@ -50,17 +52,22 @@ class Program:
         """The memory plan for given sizes."""
         key = tuple(sorted(dims.items()))
         if key not in self._plans:
-            self._plans[key] = plan(self.schedule, dims, self.options.memory)
+            with self.times.of("plan"):
+                self._plans[key] = plan(self.schedule, dims, self.options.memory)
         return self._plans[key]
 
 
 def compile_graph(graph: Graph, options: Options) -> Program:
     """The whole compiler but for the machine."""
-    optimized, trace = run_passes(graph, GRAPH_PASSES)  # Graph -> Graph
-    fused = fuse(optimized)  # Graph -> kernels
-    schedule = schedule_calls(optimized, fused)  # kernels -> Schedule
-    verify_schedule(schedule)
-    return Program(graph, optimized, schedule, options, trace)
+    times = Times()
+    with times.of("passes"):
+        optimized, trace = run_passes(graph, GRAPH_PASSES)  # Graph -> Graph
+    with times.of("fuse"):
+        fused = fuse(optimized)  # Graph -> kernels
+    with times.of("order"):
+        schedule = schedule_calls(optimized, fused)  # kernels -> Schedule
+        verify_schedule(schedule)
+    return Program(graph, optimized, schedule, options, trace, times)
 
 
 def schedule_calls(graph: Graph, fused: Fused) -> Schedule:

@@ -23,8 +23,12 @@ def compile_artifact(
     graph: Graph, program: Program, target: Target, dims: Mapping[str, int]
 ) -> Artifact:
     """Generate code for given sizes."""
-    module = emit_program(program, target, dims)
-    return describe(graph, program, module, dims, compile_text(module.text, target))
+    program.plan(dims)
+    with program.times.of("emit"):
+        module = emit_program(program, target, dims)
+    with program.times.of("llvm"):
+        image = compile_text(module.text, target)
+    return describe(graph, program, module, dims, image)
 
 
 def generic_image(graph: Graph, module: Module, target: Target) -> bytes:

@@ -49,8 +49,10 @@ def split_kernels(text: str, kernels: Mapping[str, Kernel]) -> dict[str, list[st
 
 
 def print_times(function: Any, arrays: Sequence[Any], dims: Mapping[str, int], runner: Any) -> None:
-    """Milliseconds of every pass and microseconds of every kernel, to the error stream."""
-    lines = [f"{function.name}: passes"]
+    """Times of every stage, pass and kernel, to the error stream."""
+    lines = [f"{function.name}: stages"]
+    lines += [f"  {name:<24}{seconds * 1e3:9.3f} ms" for name, seconds in function.times.items()]
+    lines.append(f"{function.name}: passes")
     for step in function.program.trace:
         counts = f"{step.nodes_before:6d} -> {step.nodes_after:<6d}"
         lines.append(f"  {step.name:<24}{step.seconds * 1e3:9.3f} ms  {counts} nodes")
