@@ -6,7 +6,7 @@ arena small and says where barriers stand; `memory.plan` gives every temporary i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from graphc.dims import Size
@@ -105,6 +105,15 @@ class LoopCall(Call):
         return self.before + self.repeated + self.after
 
 
+def every_call(calls: Sequence[Call]) -> Iterator[Call]:
+    """The calls of kernels, those inside loops included, loops themselves not."""
+    for call in calls:
+        if isinstance(call, LoopCall):
+            yield from every_call(call.inner)
+        else:
+            yield call
+
+
 def relocate(call: Call, places: Mapping[Storage, Storage]) -> Call:
     """The call on other storages; those that `places` does not name stay."""
     moved = replace(
@@ -144,6 +153,11 @@ class Schedule:
     parameters: tuple[Storage, ...] = ()
     constants: tuple[Storage, ...] = ()
     rng: Storage | None = None
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernel of every call, of the prepare part first and of those inside loops."""
+        return tuple(c.kernel for c in every_call((*self.prepare, *self.calls)))
 
     @property
     def temporaries(self) -> tuple[Storage, ...]:

@@ -75,7 +75,7 @@ class _Numbering:
         schedule = program.schedule
         self.outputs = {s: i for i, s in enumerate(schedule.outputs)}
         made = {s: None for c in schedule.prepare for s in c.writes if s.role == PREPARED}
-        self.prepared = tuple(made)
+        self.prepared = {s: i for i, s in enumerate(made)}
         self.nodes = {n: i for i, n in enumerate(graph.nodes)}
         self.lines = {n.origin: i for n, i in self.nodes.items()}
         self.alike = {(n.origin, n.op.name): i for n, i in self.nodes.items()}
@@ -93,7 +93,7 @@ class _Numbering:
         if role == OUTPUT:
             return role, self.outputs[storage]
         if role == PREPARED:
-            return role, self.prepared.index(storage)
+            return role, self.prepared[storage]
         if role == RNG:
             return role, 0
         node = storage.node

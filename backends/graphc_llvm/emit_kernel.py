@@ -41,7 +41,7 @@ from graphc_llvm.text import FunctionBuilder, Module, Parameter, identifier
 BARRIER = "@graphc_barrier"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EmittedKernel:
     """The LLVM text of one kernel.
 

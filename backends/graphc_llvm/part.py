@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from graphc.dims import Size, evaluate
+from graphc.loops.ir import Kernel
 from graphc.memory import MemoryPlan
 from graphc.schedule import TEMPORARY, Call, LoopCall, Storage, Window
 from graphc_llvm.emit_kernel import EmittedKernel
@@ -13,6 +15,7 @@ from graphc_llvm.runtime.description import ARENA, BUFFERS, SCRATCH, SIZES, TEAM
 from graphc_llvm.text import identifier
 
 NO_FAILURE = -1  # as i32
+PIECE = 64  # calls in a function: LLVM needs more for each line of a longer one
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,11 @@ class Layout:
 
     def offset_at(self, storage: Storage) -> int:
         """Where the offset of a temporary is in the sizes table."""
-        return sum(map(len, self.kernel_dims)) + self.offsets.index(storage)
+        return sum(map(len, self.kernel_dims)) + self._offset_numbers[storage]
+
+    @cached_property
+    def _offset_numbers(self) -> dict[Storage, int]:
+        return {storage: i for i, storage in enumerate(self.offsets)}
 
     def number_at(self, size: Size) -> int:
         """Where a size is in the sizes table."""
@@ -63,15 +70,6 @@ class Layout:
     def scratch_at(self) -> int:
         """Where the bytes of a thread's scratch are in the sizes table."""
         return sum(map(len, self.kernel_dims)) + len(self.offsets) + len(self.numbers)
-
-
-def every_call(calls: Sequence[Call]) -> Iterator[Call]:
-    """The calls of kernels, those inside loops included, loops themselves not."""
-    for call in calls:
-        if isinstance(call, LoopCall):
-            yield from every_call(call.inner)
-        else:
-            yield call
 
 
 def loop_numbers(call: Call) -> Iterator[Size]:
@@ -93,31 +91,52 @@ def row_bytes(window: Window) -> Size:
 
 
 class Part:
-    """Writes one function of a program."""
+    """Writes one function of a program; where there are many calls, in several pieces."""
 
     def __init__(
         self,
         layout: Layout,
-        kernels: Mapping[Call, EmittedKernel],
+        kernels: Mapping[Kernel, EmittedKernel],
         offset: Callable[[Storage], int],
         dims: Mapping[str, int] | None,
     ) -> None:
         self.layout, self.kernels, self.offset, self.dims = layout, kernels, offset, dims
         self.lines: list[str] = []
-        self.pointer: dict[Storage, str] = {}
+        self.window: dict[Storage, str] = {}  # where the windows of open loops are
         self.block = "entry"
         self.count = 0
 
-    def function(
+    def functions(
         self, name: str, calls: Sequence[Call], barriers: frozenset[int], commit: int | None
-    ) -> str:
+    ) -> list[str]:
         """All calls in order; at position `commit` the step ends if a check has failed."""
-        self._pointers(calls)
-        self._sequence(calls, barriers, commit)
+        if len(calls) <= PIECE:
+            return [self._function(name, lambda: self._sequence(calls, barriers, commit))]
+        starts = sorted({*range(0, len(calls), PIECE), commit or 0})
+        names = {start: f"{name}.{i}" for i, start in enumerate(starts)}
+        found = []
+        for start, stop in zip(starts, [*starts[1:], len(calls)]):
+            inside = frozenset(b - start for b in barriers if start < b < stop)
+            body = partial(self._sequence, calls[start:stop], inside)
+            found.append(self._function(names[start], body, "internal "))
+        return [*found, self._function(name, lambda: self._pieces(names, barriers, commit))]
+
+    def _pieces(
+        self, names: Mapping[int, str], barriers: frozenset[int], commit: int | None
+    ) -> None:
+        """Calls of functions, by the position of the first call in each."""
+        for start, name in names.items():
+            self._before(start, barriers, commit)
+            self._line(f"call void @{name}(ptr %ctx, i64 %thread, i64 %threads)")
+
+    def _function(self, name: str, body: Callable[[], None], linkage: str = "") -> str:
+        self.lines, self.block, self.count = [], "entry", 0
+        self._entry()
+        body()
         self._line("ret void")
-        body = "\n".join(self.lines)
-        head = f"define void @{name}(ptr %ctx, i64 %thread, i64 %threads) nounwind"
-        return f"{head} {{\nentry:\n{body}\n}}"
+        text = "\n".join(self.lines)
+        head = f"define {linkage}void @{name}(ptr %ctx, i64 %thread, i64 %threads) nounwind"
+        return f"{head} {{\nentry:\n{text}\n}}"
 
     # -- lines ------------------------------------------------------------------------
 
@@ -157,7 +176,8 @@ class Part:
             return str(evaluate(size, self.dims))
         return self._from_sizes("size", self.layout.number_at(size))
 
-    def _pointers(self, calls: Sequence[Call]) -> None:
+    def _entry(self) -> None:
+        """What every call needs."""
         for name, slot in (("sizes", SIZES), ("arena", ARENA), ("all.scratch", SCRATCH)):
             self._load_slot(name, slot)
         self._load_slot("team", TEAM)
@@ -167,20 +187,23 @@ class Part:
             size = str(self.layout.scratch_bytes(self.dims))
         self._line(f"%scratch.offset = mul i64 %thread, {size}")
         self._line("%scratch = getelementptr i8, ptr %all.scratch, i64 %scratch.offset")
-        for storage in dict.fromkeys(s for c in calls for s in c.arguments):
-            name = f"{identifier(storage.name)}.{len(self.pointer)}"
-            self.pointer[storage] = name
-            if storage.role == TEMPORARY:
-                self._temporary(name, storage)
-            else:
-                self._load_slot(name, self.layout.slots[storage])
 
-    def _temporary(self, name: str, storage: Storage) -> None:
+    def _pointer(self, storage: Storage) -> str:
+        """Where a storage is; found again for each call, so that no register holds it between."""
+        if storage in self.window:
+            return self.window[storage]
+        name = identifier(storage.name)
+        if storage.role == TEMPORARY:
+            offset = self._offset(name, storage)
+            return self._define(name, f"getelementptr i8, ptr %arena, i64 {offset}")
+        slot = self.layout.slots[storage]
+        place = self._define(f"{name}.slot", f"getelementptr ptr, ptr %ctx, i64 {slot}")
+        return self._define(name, f"load ptr, ptr {place}")
+
+    def _offset(self, name: str, storage: Storage) -> str:
         if self.dims is not None:
-            offset = str(self.offset(storage))
-        else:
-            offset = self._from_sizes(f"{name}.offset", self.layout.offset_at(storage))
-        self._line(f"%{name} = getelementptr i8, ptr %arena, i64 {offset}")
+            return str(self.offset(storage))
+        return self._from_sizes(f"{name}.offset", self.layout.offset_at(storage))
 
     # -- calls ------------------------------------------------------------------------
 
@@ -188,14 +211,18 @@ class Part:
         self, calls: Sequence[Call], barriers: frozenset[int], commit: int | None = None
     ) -> None:
         for i, call in enumerate(calls):
-            if i in barriers:
-                self._barrier()
-            if i == commit:
-                self._stop_if_failed()
+            self._before(i, barriers, commit)
             if isinstance(call, LoopCall):
                 self._loop(call)
             else:
                 self._call(call)
+
+    def _before(self, i: int, barriers: frozenset[int], commit: int | None) -> None:
+        """What stands before the call at a position."""
+        if i in barriers:
+            self._barrier()
+        if i == commit:
+            self._stop_if_failed()
 
     def _stop_if_failed(self) -> None:
         self._line("%status = load atomic i32, ptr %team acquire, align 4")
@@ -205,12 +232,12 @@ class Part:
         self._label("commit")
 
     def _call(self, call: Call) -> None:
-        kernel = self.kernels[call]
+        kernel = self.kernels[call.kernel]
         sizes = "%sizes"
         if self.dims is None and kernel.dims:
             index = self.layout.dims_at(kernel.dims)
             sizes = self._define("sizes", f"getelementptr i64, ptr %sizes, i64 {index}")
-        pointers = [f"ptr %{self.pointer[s]}" for s in call.arguments]
+        pointers = [f"ptr {self._pointer(s)}" for s in call.arguments]
         rest = [f"ptr {sizes}", "ptr %scratch", "ptr %team", "i64 %thread", "i64 %threads"]
         self._line(f"call void @{kernel.name}({', '.join(pointers + rest)})")
 
@@ -249,7 +276,7 @@ class Part:
         length = self._number(call.length)
         if call.count is None:
             return length
-        count = self._define("count", f"load i64, ptr %{self.pointer[call.count]}")
+        count = self._define("count", f"load i64, ptr {self._pointer(call.count)}")
         fewer = self._define("fewer", f"icmp slt i64 {count}, {length}")
         return self._define("length", f"select i1 {fewer}, i64 {count}, i64 {length}")
 
@@ -257,7 +284,7 @@ class Part:
         """Whether the loop goes on; all threads read the same carry."""
         assert call.condition is not None
         self._window(call.condition, call.windows[call.condition], step, length)
-        going = self._define("going", f"load i8, ptr %{self.pointer[call.condition]}")
+        going = self._define("going", f"load i8, ptr {self._pointer(call.condition)}")
         true = self._define("true", f"icmp ne i8 {going}, 0")
         return self._define("more", f"and i1 {more}, {true}")
 
@@ -284,9 +311,8 @@ class Part:
             row = self._wrapped(row, rows)
         stride = self._number(row_bytes(window))
         offset = self._define("offset", f"mul i64 {row}, {stride}")
-        base = self.pointer[window.base]
-        name = self._define("window", f"getelementptr i8, ptr %{base}, i64 {offset}")
-        self.pointer[storage] = name[1:]
+        base = self._pointer(window.base)
+        self.window[storage] = self._define("window", f"getelementptr i8, ptr {base}, i64 {offset}")
 
     def _wrapped(self, row: str, rows: str) -> str:
         """The row modulo the number of rows; 0 where there is none."""

@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from graphc.loops.ir import Kernel
+from graphc.loops.meaning import first_equal
 from graphc.pipeline import Program
 from graphc.schedule import TEMPORARY, Call, Storage
 from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
-from graphc_llvm.part import Layout, Part, every_call, loop_numbers
+from graphc_llvm.part import Layout, Part, loop_numbers
 from graphc_llvm.runtime.barrier import barrier_ir
 from graphc_llvm.runtime.description import BUFFERS
 from graphc_llvm.target import Target
@@ -49,7 +51,7 @@ def emit_program(
     stepwise: bool = False,
     freestanding: bool = False,
 ) -> Module:
-    """Emit a program for given sizes, or (None) for all sizes.
+    """Emit a program for given sizes, or (None) for all sizes; equal kernels are one function.
 
     `stepwise` adds a function for every call, prepare part first (`call_symbol`). `freestanding`
     code calls no library, also where threads wait.
@@ -86,22 +88,24 @@ class _Emission:
     ) -> None:
         self.program, self.target, self.dims, self.symbol = program, target, dims, symbol
         self.schedule = program.schedule
-        self.kernels: dict[Call, EmittedKernel] = {}
+        self.kernels: dict[Kernel, EmittedKernel] = {}  # equal ones are one
 
     def run(self, stepwise: bool) -> Pieces:
         """All kernels, then the schedules."""
-        for call in every_call((*self.schedule.prepare, *self.schedule.calls)):
-            name = f"{self.symbol}.{identifier(call.kernel.name)}"
-            self.kernels[call] = emit_kernel(call.kernel, self.target, self.dims, name)
+        for kernel, first in first_equal(self.schedule.kernels).items():
+            if kernel is first:
+                name = f"{self.symbol}.{identifier(kernel.name)}"
+                self.kernels[kernel] = emit_kernel(kernel, self.target, self.dims, name)
+            self.kernels[kernel] = self.kernels[first]
         self.layout = self._layout()
         early = self.schedule.prepare
         parts = [
-            self._part("prepare", early, frozenset(range(1, len(early)))),
-            self._part("part", self.schedule.calls, self._barriers()),
+            *self._part("prepare", early, frozenset(range(1, len(early)))),
+            *self._part("part", self.schedule.calls, self._barriers()),
         ]
         if stepwise:
             for i, call in enumerate((*self.schedule.prepare, *self.schedule.calls)):
-                parts.append(self._part(f"call{i}", (call,), frozenset()))
+                parts += self._part(f"call{i}", (call,), frozenset())
         return self._pieces(parts)
 
     # -- layout ---------------------------------------------------------------------
@@ -141,7 +145,7 @@ class _Emission:
     def _pieces(self, parts: list[str]) -> Pieces:
         declarations: dict[str, str] = {}
         functions: list[str] = []
-        for kernel in self.kernels.values():
+        for kernel in dict.fromkeys(self.kernels.values()):
             functions += kernel.functions
             declarations |= dict(kernel.declarations)
         declarations.pop("@graphc_barrier", None)
@@ -149,10 +153,10 @@ class _Emission:
         local = [f.replace("define void", "define internal void", 1) for f in functions]
         return Pieces((head, *local, *parts), declarations, self.layout)
 
-    def _part(self, name: str, calls: tuple[Call, ...], barriers: frozenset[int]) -> str:
+    def _part(self, name: str, calls: tuple[Call, ...], barriers: frozenset[int]) -> list[str]:
         commit = self._first_commit() if name == "part" else None
         part = Part(self.layout, self.kernels, self._offset, self.dims)
-        return part.function(f"{self.symbol}_{name}", calls, barriers, commit)
+        return part.functions(f"{self.symbol}_{name}", calls, barriers, commit)
 
     def _offset(self, storage: Storage) -> int:
         """Where a temporary is in the arena, for given sizes."""

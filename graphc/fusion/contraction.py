@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.fusion.grouping import Group
+from graphc.fusion.group import Group
 from graphc.fusion.rows import AXIS_NAMES, Lowering
 from graphc.fusion.values import Values
 from graphc.graph import Node

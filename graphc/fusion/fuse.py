@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from graphc.dims import Size, product
 from graphc.fusion.axes import base_of, through_views
 from graphc.fusion.contraction import lower_contraction
-from graphc.fusion.grouping import CONTRACTION, SPECIAL, Group, Grouping, is_computed
+from graphc.fusion.group import CONTRACTION, SPECIAL, Group
+from graphc.fusion.grouping import Grouping, is_computed
 from graphc.fusion.loop import lower_loop
 from graphc.fusion.materialise import materialise
 from graphc.fusion.nests import close_loops, load, lower_copy, open_loops
@@ -336,7 +337,7 @@ class Fusion:
             if node in self.targets or node in needed:
                 needed.add(node)
                 needed |= {base_of(i) for i in node.inputs}
-        group.nodes = [n for n in group.nodes if n in needed]
+        self.grouping.keep(group, [n for n in group.nodes if n in needed])
 
     def _lower_rows(self, group: Group, lowering: Lowering) -> Values:
         rows = self.grouping.rows(group)

@@ -11,11 +11,19 @@ takes elementwise nodes of its own shape. Nothing here knows an op by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-
-from graphc.dims import Size, product
+from graphc.dims import Size
 from graphc.fusion.axes import Axes, base_of, through_views
+from graphc.fusion.group import (
+    CONTRACTION,
+    ROWS,
+    SPECIAL,
+    Group,
+    has_variables,
+    is_small,
+    reduced_axes,
+    result_of,
+)
+from graphc.fusion.merging import Merging
 from graphc.graph import Graph, Node
 from graphc.ops.base import (
     Contract,
@@ -31,24 +39,8 @@ from graphc.ops.base import (
 from graphc.ops.leaf import RandomBits
 from graphc.ops.loop import Body, Scan
 
-ROWS, CONTRACTION, SPECIAL = "rows", "contraction", "special"
 UNIFORM_COST = 12  # flops of a number that is not worth a kernel and a barrier
 CHEAP = 4  # flops per element that are not worth a round trip through memory
-
-
-@dataclass(eq=False)
-class Group:
-    """Nodes of one kernel, in topological order."""
-
-    kind: str
-    first: int  # position of its earliest node
-    last: int = 0  # position of its latest node
-    nodes: list[Node] = field(default_factory=list)
-    axes: dict[Node, Axes] = field(default_factory=dict)  # of the iteration: a reduce's input
-    inner: set[int] = field(default_factory=set)
-    late: set[Node] = field(default_factory=set)  # reductions, and what follows them
-    before: set[Group] = field(default_factory=set)  # groups it reads from
-    after: set[Group] = field(default_factory=set)  # groups that read from it
 
 
 class Grouping:
@@ -61,6 +53,7 @@ class Grouping:
         self.readers = readers(graph)
         self._roots = {base_of(r) for r in graph.roots}
         self.sizes: list[Size] = []
+        self._axes: dict[Node, Axes] = {}  # of the iteration: a reduce's input
         self._same: list[int] = []
         self._loops: dict[tuple[Body, tuple[Node, ...]], Group] = {}
         self._reordered = False  # whether a group may wait for a later one
@@ -70,7 +63,9 @@ class Grouping:
             self._place(node)
         for node in placed:  # what only now has inner variables may take in more
             if self.group_of[node].kind == ROWS:
-                self._merge_others(node, self.group_of[node])
+                self._merge_others(node)
+        for group in dict.fromkeys(self.group_of.values()):
+            group.nodes.sort(key=self.position.__getitem__)
 
     # -- variables ------------------------------------------------------------------
 
@@ -93,14 +88,15 @@ class Grouping:
 
     def axes(self, node: Node) -> Axes:
         """The variables of a placed node's iteration."""
-        return tuple(self.find(v) for v in self.group_of[node].axes[node])
+        return self.found(self._axes[node])
+
+    def found(self, axes: Axes) -> Axes:
+        """The variables that stand for these."""
+        return tuple([self.find(v) for v in axes])
 
     def result_axes(self, node: Node) -> Axes:
         """The variables of a placed node's result."""
-        axes = self.axes(node)
-        if isinstance(node.op, Reduce):
-            return tuple(v for i, v in enumerate(axes) if i not in node.op.axes)
-        return axes
+        return result_of((self.axes(node), reduced_axes(node)))
 
     def inner(self, group: Group) -> set[int]:
         """The inner variables of a group."""
@@ -110,11 +106,19 @@ class Grouping:
         """The row variables of a group, in the order of its first node with all of them."""
         inner = self.inner(group)
         best: tuple[int, ...] = ()
-        for node in group.nodes:
-            rows = tuple(v for v in self.axes(node) if v is not None and v not in inner)
+        for axes, _ in group.forms:
+            rows = tuple([v for v in self.found(axes) if v is not None and v not in inner])
             if len(rows) > len(best):
                 best = rows
         return best
+
+    def keep(self, group: Group, nodes: list[Node]) -> None:
+        """Leave out all other nodes of a group."""
+        group.nodes = nodes
+        group.forms = {}
+        for node in nodes:
+            form = self.axes(node), reduced_axes(node)
+            group.forms.setdefault(form, self.position[node])
 
     # -- placing ----------------------------------------------------------------------
 
@@ -133,7 +137,7 @@ class Grouping:
             axes = self._fit(node, group, shape)
             if axes is not None:
                 self._join(node, group, axes)
-                self._merge_others(node, group)
+                self._merge_others(node)
                 return
         self._start(node, ROWS, shape)
 
@@ -152,14 +156,9 @@ class Grouping:
         self._join(node, group, tuple(self.variable(s) for s in shape))
 
     def _join(self, node: Node, group: Group, axes: Axes) -> None:
-        group.nodes.append(node)
-        group.axes[node] = axes
-        group.last = self.position[node]
+        self._axes[node] = axes
         self.group_of[node] = group
-        if _is_late(node, group.late, axes):
-            group.late.add(node)
-        if isinstance(node.op, Reduce):
-            group.inner |= {v for v in (axes[a] for a in node.op.axes) if v is not None}
+        group.add(node, self.position[node], axes)
         for other in self._input_groups(node):
             if other is not group:
                 group.before.add(other)
@@ -184,7 +183,7 @@ class Grouping:
         axes = self._inner_matches(group, axes, shape)
         if axes is None or not self._keeps_rows(node, group, axes):
             return None
-        again = _follows(node, group.late) and any(v is not None for v in axes)
+        again = has_variables(axes) and group.follows(node)
         if again and not self.rows(group) and not self._is_short(group):
             return None  # see `_passes_twice`
         others = (g for g in self._input_groups(node) if g is not group)
@@ -245,21 +244,21 @@ class Grouping:
             return False  # the result would need an array per row
         if not reduced & rows:
             return True
-        results = (n for n in group.nodes if isinstance(n.op, Reduce))
-        if any(reduced & set(self.result_axes(n)) for n in results):
+        results = (self.found(result_of(f)) for f in group.forms if f[1] is not None)
+        if any(not reduced.isdisjoint(axes) for axes in results):
             return False
         return bool(rows - reduced) or not inner
 
     # -- merging ----------------------------------------------------------------------
 
-    def _merge_others(self, node: Node, group: Group) -> None:
+    def _merge_others(self, node: Node) -> None:
         for other in self._input_groups(node):
-            if other is group or other.kind != ROWS:
+            group = self.group_of[node]
+            if other is group or other.absorbed or other.kind != ROWS:
                 continue
             if group.kind == CONTRACTION and not self._is_for(other, node):
                 continue
-            if self._may_merge(node, group, other):
-                self._merge(group, other)
+            self._merge(node, group, other)
 
     def _is_for(self, group: Group, reader: Node) -> bool:
         """Whether a group is a few cheap elementwise nodes that one node alone reads."""
@@ -272,122 +271,17 @@ class Grouping:
                 return False
         return True
 
-    def _may_merge(self, node: Node, group: Group, other: Group) -> bool:
-        """Unify the variables through the node's axes, when every condition holds."""
-        pairs = self._pairs(node, other)
-        if pairs is None or (not pairs and group.inner and other.inner):
-            return False  # two sums over everything have nothing in common
-        pairs |= self._inner_pairs(group, other, pairs)
-        if not self._rows_remain(group, other, pairs) or self._passes_twice(group, other, pairs):
-            return False
-        if self._path_outside(group, other) or self._path_outside(other, group):
-            return False
-        if not self._edges_agree(group, other, pairs):
-            return False
+    def _merge(self, node: Node, group: Group, other: Group) -> None:
+        """Make one group of a node's group and the one of an input, where that may be."""
+        merging = Merging(self, group, other)
+        pairs = merging.pairs(node)
+        if pairs is None or self._path_outside(group, other) or self._path_outside(other, group):
+            return
+        if not merging.edges_agree(pairs):
+            return
         for v, w in pairs.items():
             self._same[v] = w
-        return True
-
-    def _pairs(self, node: Node, other: Group) -> dict[int, int] | None:
-        """The variables of `other` that the node sees, and those on the same axes of the node."""
-        mine = self.axes(node)
-        pairs: dict[int, int] = {}
-        for i in node.inputs:
-            base = base_of(i)
-            if self.group_of.get(base) is not other:
-                continue
-            axes = through_views(i, self.result_axes(base))
-            if axes is None:
-                return None
-            for v, w in zip(axes, mine):
-                if v is not None and (w is None or pairs.setdefault(v, w) != w):
-                    return None
-        return pairs if len(set(pairs.values())) == len(pairs) else None
-
-    def _inner_pairs(self, group: Group, other: Group, seen: dict[int, int]) -> dict[int, int]:
-        """Other inner variables of equal size run together, each of `group` taken once."""
-        free = sorted(self.inner(group) - set(seen.values()))
-        pairs: dict[int, int] = {}
-        for v in sorted(self.inner(other) - set(seen)):
-            same = [w for w in free if self.sizes[w] == self.sizes[v]]
-            if same:
-                pairs[v] = same[0]
-                free.remove(same[0])
-        return pairs
-
-    def _rows_remain(self, group: Group, other: Group, pairs: dict[int, int]) -> bool:
-        """Whether what stays a row after the merge is an axis of every node and result."""
-        inner = self.inner(group) | {pairs.get(v, v) for v in self.inner(other)}
-        rows = set(self.rows(group)) | {pairs.get(v, v) for v in self.rows(other)}
-        kept = rows - inner
-        if rows and not kept:
-            return False
-        for node in group.nodes + other.nodes:
-            axes = {pairs.get(v, v) for v in self.axes(node) if v is not None}
-            if not kept <= axes:
-                return False
-            if isinstance(node.op, Reduce):
-                result = {pairs.get(v, v) for v in self.result_axes(node) if v is not None}
-                if result & inner:
-                    return False
-        return True
-
-    def _passes_twice(self, group: Group, other: Group, pairs: dict[int, int]) -> bool:
-        """Whether something runs over everything after a reduction of everything to a number.
-
-        Threads share the elements, so each must wait for the number: that is another kernel.
-        """
-        inner = self.inner(group) | {pairs.get(v, v) for v in self.inner(other)}
-        rows = {pairs.get(v, v) for v in (*self.rows(group), *self.rows(other))} - inner
-        if rows or is_small(self.sizes[v] for v in sorted(inner)):
-            return False
-        late: set[Node] = set()
-        for node in sorted(group.nodes + other.nodes, key=self.position.__getitem__):
-            if _is_late(node, late, self.axes(node)):
-                late.add(node)
-                if _follows(node, late) and any(v is not None for v in self.axes(node)):
-                    return True
-        return False
-
-    def _edges_agree(self, group: Group, other: Group, pairs: dict[int, int]) -> bool:
-        """Values that pass between the two groups are read at the index they are made at."""
-
-        def renamed(axes: Axes) -> Axes:
-            return tuple(pairs.get(v, v) if v is not None else None for v in axes)
-
-        for reader in group.nodes + other.nodes:
-            mine = renamed(self.axes(reader))
-            for k, i in enumerate(reader.inputs):
-                made_in = self.group_of.get(base_of(i))
-                if made_in not in (group, other) or made_in is self.group_of[reader]:
-                    continue
-                axes = through_views(i, self.result_axes(base_of(i)))
-                if axes is None or (isinstance(reader.op, Gather) and k == 0):
-                    return False
-                if any(v is not None and v != w for v, w in zip(renamed(axes), mine)):
-                    return False
-        return True
-
-    def _merge(self, group: Group, other: Group) -> None:
-        group.nodes = sorted(group.nodes + other.nodes, key=self.position.__getitem__)
-        group.axes |= other.axes
-        group.inner |= other.inner
-        group.late = set()
-        for node in group.nodes:
-            if _is_late(node, group.late, group.axes[node]):
-                group.late.add(node)
-        group.first = min(group.first, other.first)
-        for node in other.nodes:
-            self.group_of[node] = group
-        for g in other.before:
-            g.after.discard(other)
-            g.after.add(group)
-        for g in other.after:
-            g.before.discard(other)
-            g.before.add(group)
-        group.before = (group.before | other.before) - {group, other}
-        group.after = (group.after | other.after) - {group, other}
-        group.last = max(group.last, other.last)
+        merging.merge()
 
     # -- cycles -----------------------------------------------------------------------
 
@@ -430,16 +324,6 @@ class Grouping:
         return False
 
 
-def _follows(node: Node, late: set[Node]) -> bool:
-    return any(base_of(i) in late for i in node.inputs)
-
-
-def _is_late(node: Node, late: set[Node], axes: Axes) -> bool:
-    """Whether a node, whose iteration has these axes, is a reduction or follows one."""
-    reduces = isinstance(node.op, Reduce) and any(v is not None for v in axes)
-    return reduces or _follows(node, late)
-
-
 def find_uniform(graph: Graph, roots: set[Node]) -> set[Node]:
     """Numbers made of leaves by a few operations: every kernel computes them again.
 
@@ -466,12 +350,6 @@ def readers(graph: Graph) -> dict[Node, list[Node]]:
             for base in dict.fromkeys(base_of(i) for i in node.inputs):
                 result[base].append(node)
     return result
-
-
-def is_small(sizes: Iterable[Size]) -> bool:
-    """True for a row short enough to stay in the nearest cache."""
-    total = product(sizes)
-    return isinstance(total, int) and total <= 4096
 
 
 def is_computed(node: Node) -> bool:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from graphc.dims import Size, nominal, product
 from graphc.fusion.axes import Axes, base_of, through_views
-from graphc.fusion.grouping import CHEAP, Group, Grouping
+from graphc.fusion.group import Group
+from graphc.fusion.grouping import CHEAP, Grouping
 from graphc.fusion.values import Values, narrowed
 from graphc.graph import Node
 from graphc.loops.ir import (

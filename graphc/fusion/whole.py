@@ -6,7 +6,8 @@ The chunks are a function of the sizes alone, so the number of threads changes n
 from __future__ import annotations
 
 from graphc.dims import ceildiv, nominal, product
-from graphc.fusion.grouping import Group, Grouping
+from graphc.fusion.group import Group
+from graphc.fusion.grouping import Grouping
 from graphc.fusion.rows import Lowering, RowKernel, stage_levels
 from graphc.fusion.values import Values
 from graphc.graph import Node

@@ -11,6 +11,7 @@ from graphc.config import environment
 from graphc.inspect.dump import Dump
 from graphc.inspect.text import call_name
 from graphc.loops.ir import Kernel
+from graphc.loops.meaning import first_equal
 
 _FUNCTION = re.compile(r"^define [^\n]*@([^\s(]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
 
@@ -29,7 +30,9 @@ def dump_variant(function: Any, dims: Mapping[str, int], runner: Any) -> None:
     text = source("llvm")
     dump.write("code.ll", text)
     dump.write("code.s", source("asm"))
-    kernels = {call_name(i, c): c.kernel for i, c in enumerate(program.schedule.calls)}
+    first = first_equal(program.schedule.kernels)  # the code of equal kernels has its name
+    calls = enumerate(program.schedule.calls)
+    kernels = {call_name(i, c): first.get(c.kernel, c.kernel) for i, c in calls}
     for name, parts in split_kernels(text, kernels).items():
         dump.kernel(name, "ll", "\n\n".join(parts) + "\n")
 
@@ -37,14 +40,15 @@ def dump_variant(function: Any, dims: Mapping[str, int], runner: Any) -> None:
 def split_kernels(text: str, kernels: Mapping[str, Kernel]) -> dict[str, list[str]]:
     """The functions of a module by kernel: those named after it, and after tiles of it."""
     found: dict[str, list[str]] = {name: [] for name in kernels}
-    by_length = sorted(kernels, key=lambda name: -len(kernels[name].name))
+    named: dict[str, list[str]] = {}
+    for name, kernel in kernels.items():
+        named.setdefault(kernel.name, []).append(name)
     for match in _FUNCTION.finditer(text):
         symbol = match[1].partition(".")[2]
-        for name in by_length:
-            wanted = kernels[name].name
-            if symbol == wanted or symbol.startswith(wanted + "."):
-                found[name].append(match[0])
-                break
+        while symbol and symbol not in named:
+            symbol = symbol.rpartition(".")[0]
+        for name in named.get(symbol, ()):
+            found[name].append(match[0])
     return found
 
 
