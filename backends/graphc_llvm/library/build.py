@@ -11,7 +11,7 @@ import llvmlite
 from graphc.export.budget import check_ram
 from graphc.export.interface import Interface
 from graphc.export.selftest import Recording
-from graphc.schedule import Call
+from graphc.schedule import Call, every_call
 from graphc.tensor import Parameter
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.calls import Calls
@@ -22,7 +22,6 @@ from graphc_llvm.library.link import library_suffix, link
 from graphc_llvm.library.objects import compile_objects, stack_bytes
 from graphc_llvm.library.selftest import selftest_text
 from graphc_llvm.library.state import State
-from graphc_llvm.part import every_call
 from graphc_llvm.program import emit_pieces, module_text
 from graphc_llvm.target import Target
 from graphc_llvm.text import identifier
