@@ -362,6 +362,22 @@ def test_projection_and_weight_gradients_are_outside_of_the_loops(kind: str) -> 
     assert len(products) == (4 if kind == "gru_before" else 3), report
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_change_no_bit_of_training(kind: str) -> None:
+    make, options, _ = KINDS[kind]
+    given, found = values(9, 17, 13, dtype="float32"), []
+    for threads in (1, 2, 3):
+        gx.seed(0)
+        layer = make(11, dropout=0.1, **options)
+        x = gx.input("x", ("batch", "time", 13))
+        loss = (layer(x) ** 2).sum()
+        step = gx.compile([x], loss, updates=gx.optim.Adam(0.01).minimize(loss), threads=threads)
+        found.append([step(given), step(given), *(p.value for p in layer.parameters)])
+    for other in found[1:]:
+        for a, b in zip(found[0], other):
+            np.testing.assert_array_equal(a, b)
+
+
 # --------------------------------------------------------------------------------- mistakes
 
 
