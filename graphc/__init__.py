@@ -48,6 +48,8 @@ _HOMES = {
     "dot": "inspect",
     "summary": "inspect",
     # train
+    "ema": "optim.average",
+    "ensemble": "nn.ensemble",
     "fit": "train",
     "History": "train",
     "save": "train.files",
@@ -141,6 +143,8 @@ if TYPE_CHECKING:
     from graphc.inspect import dot as dot
     from graphc.inspect import summary as summary
     from graphc.library import load_library as load_library
+    from graphc.nn.ensemble import ensemble as ensemble
+    from graphc.optim.average import ema as ema
     from graphc.origin import name_scope as name_scope
     from graphc.rebuild import substitute as substitute
     from graphc.symbols import constant as constant

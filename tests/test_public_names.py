@@ -16,8 +16,8 @@ EXPECTED = (
     "grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "vmap", "check_gradients",
     "custom_gradient", "stop_gradient", "substitute", "compile", "CompiledFunction", "dot",
     "cond", "scan", "while_loop", "summary", "fit", "History", "save", "load", "callbacks",
-    "data", "decode", "errors", "init", "linalg", "nn", "optim", "random", "schedules",
-    "regularizers",
+    "ema", "ensemble", "data", "decode", "errors", "init", "linalg", "nn", "optim", "random",
+    "schedules", "regularizers",
     "exp", "sum", "matmul", "where", "float32", "bool", "pi", "inf",
 )  # fmt: skip
 

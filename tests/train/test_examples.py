@@ -35,6 +35,17 @@ def test_digits_mlp_reaches_97_percent() -> None:
     assert accuracy(run("digits_mlp.py")) >= 0.97
 
 
+@pytest.mark.slow
+def test_resnet_learns_in_three_epochs() -> None:
+    assert accuracy(run("resnet.py", "--depth", "8", "--epochs", "3")) > 0.95
+
+
+def test_resnet_has_depths_of_its_own() -> None:
+    result = run("resnet.py", "--depth", "9")
+    assert result.returncode == 2
+    assert "--depth must be 6 n + 2: 8, 14, 20, ..., got 9" in result.stderr
+
+
 def write_clothes(directory: Path) -> None:
     """Four IDX files of pictures in which the row of the bright stripe is the class."""
     rng = np.random.default_rng(0)
