@@ -21,6 +21,9 @@ _ROUNDING = ("avx512", "avx2", "neon")
 _INTRINSICS = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint"}
 _UNSIGNED = {8: uint8, 16: uint16, 32: uint32, 64: uint64}
 
+# instruction sets that multiply whole registers by powers of two
+_SCALING = ("avx512",)
+
 # instruction sets (little-endian) whose vector products of 32 bits are those of the even lanes
 _EVEN_PRODUCTS = ("avx512", "avx2", "sse2")
 LOW_HALF = 0xFFFFFFFF
@@ -216,6 +219,37 @@ def _with_sign(e: LaneWriter, magnitude: Value, x: Value) -> Value:
     word = _UNSIGNED[x.dtype.bits]
     sign = _binary(e, "and", e.bitcast(x, word), 1 << (x.dtype.bits - 1))
     return e.bitcast(e.op("or", (e.bitcast(magnitude, word), sign)), x.dtype)
+
+
+# ----------------------------------------------------------------- powers of two
+
+
+def has_scaling(e: LaneWriter, x: Value) -> bool:
+    """True where the target has an instruction for x * 2**n."""
+    return e.target.isa in _SCALING and x.width * x.dtype.bits >= 128
+
+
+def scale(e: LaneWriter, x: Value, n: Value) -> Value:
+    """x * 2**n, rounded once; n is an integer as a float."""
+    width = min(x.width, e.target.vector_bits // x.dtype.bits)
+    parts = [
+        _scale_register(e, e.lanes(x, first, width), e.lanes(n, first, width))
+        for first in range(0, x.width, width)
+    ]
+    return e.join(parts)
+
+
+def _scale_register(e: LaneWriter, x: Value, n: Value) -> Value:
+    bits, mask = x.width * x.dtype.bits, f"i{max(8, x.width)}"
+    kind = vector(element_type(x.dtype), x.width)
+    arguments = [(kind, x.text), (kind, n.text), (kind, "poison"), (mask, "-1")]
+    if bits == 512:
+        arguments.append(("i32", "4"))  # round as usual
+    name = f"@llvm.x86.avx512.mask.scalef.p{'s' if x.dtype == float32 else 'd'}.{bits}"
+    return Value(e.builder.call(e.hint or "scaled", kind, name, arguments), x.dtype, x.width)
+
+
+# ----------------------------------------------------------------- products
 
 
 def high_product(e: LaneWriter, x: Value, y: Value) -> Value:

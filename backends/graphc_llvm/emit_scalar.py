@@ -190,6 +190,8 @@ class LaneEmitter(LaneWriter):
         """Any function of `graphc.loops.scalar.FUNCTIONS` by its name."""
         if function in PRIMITIVES:
             result: Value = getattr(self, function)(*xs)
+        elif function == "times_power" and convert.has_scaling(self, xs[0]):
+            result = convert.scale(self, xs[0], xs[1])
         else:
             result = getattr(elementary, function)(self, *xs)
         return result

@@ -16,7 +16,15 @@ from typing import Any
 from graphc.loops.elementary_arc import acos, asin, atan, atan2
 from graphc.loops.elementary_bits import copysign, hypot, nextafter
 from graphc.loops.elementary_error import erf_inv, erfc
-from graphc.loops.elementary_exp import exp, exp2, expm1, sigmoid, softplus, tanh
+from graphc.loops.elementary_exp import (
+    exp,
+    exp2,
+    expm1,
+    sigmoid,
+    softplus,
+    tanh,
+    times_power,
+)
 from graphc.loops.elementary_gamma import digamma, lgamma
 from graphc.loops.elementary_hyperbolic import acosh, asinh, atanh, cosh, sinh
 from graphc.loops.elementary_log import log, log1p, log2
@@ -96,6 +104,7 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "hypot": hypot,
     "copysign": copysign,
     "nextafter": nextafter,
+    "times_power": times_power,
     "philox": philox,
     "unit_float": unit_float,
     "normal_float": normal_float,

@@ -74,15 +74,20 @@ TANH_END = {float32: 9.25, float64: 19.25}
 SIGMOID_RANGE = {float32: (-105.0, 20.0), float64: (-747.0, 40.0)}
 
 
-def _reduce(e: Emitter, f: Format, x: Any, parts: float = 1.0) -> tuple[Any, Any]:
-    """Return r = x - n * ln(2) / parts and an integer with n in its low bits."""
+def _reduce(e: Emitter, f: Format, x: Any, parts: float = 1.0) -> tuple[Any, Any, Any]:
+    """Return r = x - n * ln(2) / parts, n, and an integer with n in its low bits."""
     n, bits = round_product(e, f, x, LOG2_E * parts)
     r = e.fma(n, e.const(-f.ln2_high / parts, f.dtype), x)
-    return e.fma(n, e.const(-f.ln2_low / parts, f.dtype), r), bits
+    return e.fma(n, e.const(-f.ln2_low / parts, f.dtype), r), n, bits
 
 
-def times_power(e: Emitter, f: Format, y: Any, bits: Any, negative: Any) -> Any:
-    """Return y * 2**n, rounded once, through infinity and the subnormal numbers."""
+def times_power(e: Emitter, y: Any, n: Any, bits: Any) -> Any:
+    """y * 2**n, rounded once, through infinity and the subnormal numbers, for y in [1/2, 2].
+
+    n is an integer as a float, within the exponents of the format; `bits` has it in its low bits.
+    """
+    f = FORMATS[e.dtype(y)]
+    negative = e.lt(n, e.const(0.0, f.dtype))
     offset = e.select(negative, exponent_field(e, f, f.stride), exponent_field(e, f, -1))
     scaled = e.mul(y, power_of_two(e, f, bits, offset))
     return e.mul(scaled, chosen(e, negative, 2.0**-f.stride, 2.0, f.dtype))
@@ -98,8 +103,8 @@ def exp(e: Emitter, x: Any) -> Any:
     """e**x."""
     f = FORMATS[e.dtype(x)]
     x = clamp(e, x, *EXP_RANGE[f.dtype])
-    r, bits = _reduce(e, f, x)
-    return times_power(e, f, _reduced_exp(e, f, r), bits, e.lt(x, e.const(0.0, f.dtype)))
+    r, n, bits = _reduce(e, f, x)
+    return e.apply("times_power", _reduced_exp(e, f, r), n, bits)
 
 
 @widened
@@ -110,12 +115,12 @@ def exp2(e: Emitter, x: Any) -> Any:
     n, bits = round_product(e, f, x, 1.0)
     r = e.sub(x, n)
     y = e.fma(polynomial(e, r, EXP2[f.dtype]), r, e.const(1.0, f.dtype))
-    return times_power(e, f, y, bits, e.lt(x, e.const(0.0, f.dtype)))
+    return e.apply("times_power", y, n, bits)
 
 
 def reduced_expm1(e: Emitter, f: Format, x: Any) -> Any:
     """e**x - 1 where that is finite and not -1."""
-    r, bits = _reduce(e, f, x)
+    r, _, bits = _reduce(e, f, x)
     p = e.fma(polynomial(e, r, EXPM1[f.dtype]), e.mul(r, r), r)
     # half of 2**n, which is finite where the result is
     half = power_of_two(e, f, bits, exponent_field(e, f, -1))
@@ -139,7 +144,7 @@ def tanh(e: Emitter, x: Any) -> Any:
     magnitude = e.abs(x)
     end = e.const(TANH_END[f.dtype], f.dtype)
     magnitude = e.select(e.lt(end, magnitude), end, magnitude)
-    r, bits = _reduce(e, f, magnitude, parts=2.0)
+    r, _, bits = _reduce(e, f, magnitude, parts=2.0)
     p = e.fma(polynomial(e, r, HALF_EXPM1[f.dtype]), e.mul(r, r), r)
     field = e.shl(bits, e.const(f.mantissa, f.integer))
     inverse = e.bitcast(e.sub(exponent_field(e, f, 0), field), f.dtype)
@@ -153,7 +158,7 @@ def sigmoid(e: Emitter, x: Any) -> Any:
     """1 / (1 + e**-x) = 2**-n / (2**-n + y) where e**-x = 2**n * y."""
     f = FORMATS[e.dtype(x)]
     x = clamp(e, x, *SIGMOID_RANGE[f.dtype])
-    r, bits = _reduce(e, f, e.neg(x))
+    r, _, bits = _reduce(e, f, e.neg(x))
     y = _reduced_exp(e, f, r)
     # 2**-n can be below the normal numbers: make it larger by 2**half
     half = f.stride // 2
@@ -170,7 +175,7 @@ def softplus(e: Emitter, x: Any) -> Any:
     zero, low = e.const(0.0, f.dtype), e.const(EXP_RANGE[f.dtype][0], f.dtype)
     below = e.neg(e.abs(x))
     below = e.select(e.lt(below, low), low, below)
-    r, bits = _reduce(e, f, below)
+    r, _, bits = _reduce(e, f, below)
     raised = power_of_two(e, f, bits, exponent_field(e, f, f.stride))
     y = e.mul(e.mul(_reduced_exp(e, f, r), raised), e.const(2.0**-f.stride, f.dtype))
     return e.add(e.select(e.lt(x, zero), zero, x), log1p_of_positive(e, y, below_one=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.loops.elementary_exp import EXP, EXP_RANGE, LOG2_E, times_power
+from graphc.loops.elementary_exp import EXP, EXP_RANGE, LOG2_E
 from graphc.loops.elementary_log import split_any
 from graphc.loops.formats import (
     FORMATS,
@@ -184,4 +184,4 @@ def _long_pow(e: Emitter, x: Any, y: Any) -> Any:
     tail = e.mul(e.mul(r, r), polynomial(e, r, EXP[float64]))
     tail = e.add(tail, e.mul(lost, e.add(one, e.add(r, tail))))
     power = e.add(one, e.add(r, tail))
-    return times_power(e, f, power, bits, e.lt(p, zero))
+    return e.apply("times_power", power, n, bits)

@@ -98,6 +98,8 @@ DEFINED = (
     "erf", "pow", "maximum", "minimum", "sign", "floor_div", "remainder",
     "atan", "atan2", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh", "erfc", "erf_inv",
     "lgamma", "digamma", "hypot", "copysign", "nextafter",
+    # (y, n, integer with n in its low bits) -> y * 2**n
+    "times_power",
     # uint32 bits of a counter-based stream: (key_lo, key_hi, step u32, element index u64)
     "philox",
     # uint32 bits -> float in [0, 1)

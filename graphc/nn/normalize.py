@@ -30,7 +30,7 @@ def layer_norm(
     along = all_axes("layer_norm", axis, x.ndim, (x,))
     centred = wide - fn.mean(wide, axis=along, keepdims=True)
     variance = fn.mean(centred * centred, axis=along, keepdims=True)
-    y = fn.astype(centred / fn.sqrt(variance + epsilon), x.dtype)
+    y = fn.astype(centred * (1.0 / fn.sqrt(variance + epsilon)), x.dtype)
     if scale is not None:
         y = y * scale
     return y if bias is None else y + bias
@@ -44,7 +44,7 @@ def rms_norm(
     wide = widened(x)
     along = all_axes("rms_norm", axis, x.ndim, (x,))
     square = fn.mean(wide * wide, axis=along, keepdims=True)
-    y = fn.astype(wide / fn.sqrt(square + epsilon), x.dtype)
+    y = fn.astype(wide * (1.0 / fn.sqrt(square + epsilon)), x.dtype)
     return y if scale is None else y * scale
 
 
