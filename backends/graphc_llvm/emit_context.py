@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import gcd
 
-from graphc.dims import Atom, Dim, Size, evaluate
+from graphc.dims import Atom, Dim, Size, evaluate, floordiv, product
 from graphc.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
 from graphc.types import int64
 from graphc_llvm.contract_index import affine
@@ -15,6 +15,8 @@ from graphc_llvm.emit_scalar import LaneEmitter
 from graphc_llvm.target import Target
 from graphc_llvm.text import FunctionBuilder, Operand
 from graphc_llvm.values import Value
+
+CACHE_LINE = 64
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Context:
     """The state of an emission.
 
     `memo` holds what expressions are worth here; `versions` and `pins` keep loads of buffers
-    that the kernel writes from being merged or moved across the writes.
+    that the kernel writes from being merged or moved across the writes. `fetching` tells which
+    loops ask for memory on behalf of others.
     """
 
     builder: FunctionBuilder
@@ -88,6 +91,7 @@ class Context:
     pins: dict[Buffer, int] = field(default_factory=dict)
     running: dict[Accumulator, Running] = field(default_factory=dict)
     scratch: Size = 0
+    fetching: dict[Loop, Callable[[], None]] = field(default_factory=dict)
     _nowhere: str | None = None
 
     def __post_init__(self) -> None:
@@ -156,6 +160,15 @@ class Context:
         if self._nowhere is None:
             self._nowhere = self.builder.stack("nowhere", "i8", 16, 16)
         return self._nowhere
+
+    def reserve(self, buffer: Buffer, copies: int = 1) -> Operand:
+        """Give a buffer a place in the thread's scratch; return how far its copies are apart."""
+        self.pointers[buffer] = self.builder.gep(
+            "%scratch", "i8", self.size(self.scratch), buffer.name
+        )
+        lines = floordiv(product(buffer.shape) * buffer.dtype.itemsize + CACHE_LINE - 1, CACHE_LINE)
+        self.scratch = self.scratch + lines * CACHE_LINE * copies
+        return self.size(lines * CACHE_LINE)
 
     # ------------------------------------------------------------------ places
 

@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from graphc.dims import Size, floordiv, product
 from graphc.loops.ir import (
     BLOCK,
     LANES,
     Accumulate,
-    Buffer,
     Check,
     Let,
     Loop,
@@ -35,13 +33,13 @@ from graphc_llvm.emit_reduce import (
     texts,
     updated,
 )
+from graphc_llvm.emit_rows import Finish, Rows, emit_rows, find_rows
 from graphc_llvm.emit_transpose import Squares, emit_squares, find_squares
 from graphc_llvm.emit_value import evaluate, single
 from graphc_llvm.emit_width import holds_loops, is_tiny, lanes_at_once, narrow_width
 from graphc_llvm.text import Operand
 from graphc_llvm.values import Value
 
-CACHE_LINE = 64
 _ZERO_MULTIPLE = 1 << 30  # 0 is a multiple of everything
 
 
@@ -63,7 +61,7 @@ def emit_block(c: Context, body: Sequence[Stmt]) -> None:
             case Check():
                 _check(c, stmt)
             case Scratch(buffer=buffer):
-                _scratch(c, buffer)
+                c.reserve(buffer)
             case Loop():
                 emit_loop(c, stmt)
 
@@ -87,7 +85,11 @@ def emit_loop(c: Context, loop: Loop) -> None:
     if squares is not None:
         emit_rows_of_squares(c, squares, 0, single(c, squares.outer.extent))
         return
-    emit_stretch(c, loop, Stretch(0, single(c, loop.extent), _ZERO_MULTIPLE, c.divisor(loop)))
+    rows = find_rows(c, loop)
+    if rows is not None:
+        emit_blocks_of_rows(c, rows, 0, single(c, loop.extent))
+        return
+    emit_whole(c, loop, finish)
 
 
 def emit_rows_of_squares(c: Context, squares: Squares, begin: Operand, end: Operand) -> None:
@@ -99,7 +101,18 @@ def emit_rows_of_squares(c: Context, squares: Squares, begin: Operand, end: Oper
     emit_squares(c, squares, begin, end, emit_block, columns)
 
 
-def emit_stretch(c: Context, loop: Loop, part: Stretch) -> None:
+def emit_blocks_of_rows(c: Context, rows: Rows, begin: Operand, end: Operand) -> None:
+    """Emit rows begin (a multiple of the blocks' side) to end of a nest with rows side by side."""
+    emit_rows(c, rows, begin, end, emit_block, emit_whole)
+
+
+def emit_whole(c: Context, loop: Loop, end: Finish) -> None:
+    """Emit all iterations of a loop, then `end` for each of its accumulators."""
+    whole = Stretch(0, single(c, loop.extent), _ZERO_MULTIPLE, c.divisor(loop))
+    emit_stretch(c, loop, whole, end)
+
+
+def emit_stretch(c: Context, loop: Loop, part: Stretch, end: Finish = finish) -> None:
     """Emit some iterations of a loop as if they were all."""
     runnings = [start(c, accumulator, loop) for accumulator in loop.accumulators]
     direct = [r for r in runnings if r.blocked and not r.counted]
@@ -108,7 +121,7 @@ def emit_stretch(c: Context, loop: Loop, part: Stretch) -> None:
     else:
         _iterate_in_blocks(c, loop, part)
     for running in runnings:
-        finish(c, running)
+        end(c, running)
 
 
 def _iterate_in_blocks(c: Context, loop: Loop, part: Stretch) -> None:
@@ -159,6 +172,8 @@ def _repeat(
         with c.inside(loop, lane_at(index)):
             show_carried(c, loop)
             emit_block(c, loop.body)
+            if loop in c.fetching and c.lane is not None and c.lane.mask is None:
+                c.fetching[loop]()
         return texts(slots)
 
     if c.lane is not None and isinstance(begin, int) and isinstance(end, int) and is_tiny(c, loop):
@@ -228,10 +243,3 @@ def _check(c: Context, stmt: Check) -> None:
         return []
 
     c.builder.when(fails.text, [], record, "fails")
-
-
-def _scratch(c: Context, buffer: Buffer) -> None:
-    size: Size = product(buffer.shape) * buffer.dtype.itemsize
-    c.pointers[buffer] = c.builder.gep("%scratch", "i8", c.size(c.scratch), buffer.name)
-    padded = floordiv(size + (CACHE_LINE - 1), CACHE_LINE) * CACHE_LINE
-    c.scratch = c.scratch + padded

@@ -48,10 +48,21 @@ def accumulate(c: Context, stmt: Accumulate) -> None:
         _step(c, running, values, None)
         return
     assert c.lane is not None, "an accumulator over lanes is fed outside of them"
-    for first in range(0, c.lane.width, LANES):
-        part = tuple(c.emit.lanes(v, first, LANES) for v in values)
-        mask = c.lane.mask
+    firsts = range(0, c.lane.width, LANES)
+    parts = [tuple(c.emit.lanes(v, first, LANES) for v in values) for first in firsts]
+    mask = c.lane.mask
+    if mask is None and running.accumulator.combine.name in _ANY_GROUPING:
+        parts = [_together(c, running, parts)]
+    for first, part in zip(firsts, parts):
         _step(c, running, part, mask and c.emit.lanes(mask, first, LANES))
+
+
+def _together(c: Context, running: Running, parts: list[tuple[Value, ...]]) -> tuple[Value, ...]:
+    """Merge neighbours with neighbours, so that the running values wait for one merge only."""
+    while len(parts) > 1:
+        pairs = zip(parts[::2], parts[1::2])
+        parts = [merge(c, running, low, high) for low, high in pairs]
+    return parts[0]
 
 
 def _step(c: Context, running: Running, values: tuple[Value, ...], mask: Value | None) -> None:
@@ -107,12 +118,17 @@ def end_block(c: Context, running: Running) -> None:
     running.total = merge(c, running, running.total, running.current)
 
 
-def finish(c: Context, running: Running) -> None:
-    """Name the final values."""
+def last_values(c: Context, running: Running) -> tuple[Value, ...]:
+    """What the lanes hold after the last step."""
     c.emit.hint = running.accumulator.refs[0].name
     if running.counted:
         end_block(c, running)
-    values = running.total if running.blocked else running.current
+    return running.total if running.blocked else running.current
+
+
+def finish(c: Context, running: Running) -> None:
+    """Name the final values."""
+    values = last_values(c, running)
     if running.laned:
         values = _tree(c, running, values)
     for ref, value in zip(running.accumulator.refs, values):
@@ -128,6 +144,32 @@ def _tree(c: Context, running: Running, values: tuple[Value, ...]) -> tuple[Valu
         high = tuple(c.emit.lanes(v, width, width) for v in values)
         values = merge(c, running, low, high)
     return values
+
+
+def fold_rows(c: Context, running: Running, rows: list[tuple[Value, ...]]) -> tuple[Value, ...]:
+    """The same tree for a power of two of rows at once; lane k of the result is that of row k."""
+    c.emit.hint = running.accumulator.refs[0].name
+    width = LANES
+    while width > 1:
+        width //= 2
+        if len(rows) > 1:
+            rows = [_fold(c, running, a, b, width) for a, b in zip(rows[::2], rows[1::2])]
+        else:
+            rows = [_fold(c, running, rows[0], None, width)]
+    return rows[0]
+
+
+def _fold(
+    c: Context, running: Running, x: tuple[Value, ...], y: tuple[Value, ...] | None, width: int
+) -> tuple[Value, ...]:
+    """Merge the lower `width` lanes of each 2 `width` lanes with the upper ones."""
+    count = x[0].width * (1 if y is None else 2)
+    lower = [lane for lane in range(count) if lane % (2 * width) < width]
+    upper = [lane + width for lane in lower]
+    pairs = list(zip(x, x if y is None else y))
+    low = tuple(c.emit.shuffle(a, b, lower) for a, b in pairs)
+    high = tuple(c.emit.shuffle(a, b, upper) for a, b in pairs)
+    return merge(c, running, low, high)
 
 
 # ------------------------------------------------------------------ carrying through loops

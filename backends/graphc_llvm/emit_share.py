@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import gcd
 
 from graphc.loops.ir import PARALLEL, Loop
 from graphc_llvm.contract_index import axes_of
+from graphc_llvm.emit_ahead import fetch_ahead
 from graphc_llvm.emit_context import Context
-from graphc_llvm.emit_loops import Stretch, emit_block, emit_rows_of_squares, emit_stretch
-from graphc_llvm.emit_transpose import SIDE, Squares, find_squares
+from graphc_llvm.emit_loops import (
+    Stretch,
+    emit_block,
+    emit_blocks_of_rows,
+    emit_rows_of_squares,
+    emit_stretch,
+)
+from graphc_llvm.emit_rows import find_rows
+from graphc_llvm.emit_transpose import SIDE, find_squares
 from graphc_llvm.emit_value import single
 from graphc_llvm.text import Operand
 
@@ -23,7 +32,19 @@ def emit_share(c: Context, loop: Loop) -> None:
     chain = _chain(c, loop)
     squares = find_squares(c, chain[-1])
     if squares is not None:
-        _share_squares(c, chain[:-1], squares)
+
+        def some_squares(first: Operand, end: Operand) -> None:
+            emit_rows_of_squares(c, squares, first, end)
+
+        _share_blocks(c, chain[:-1], squares.outer, SIDE, some_squares)
+        return
+    blocks = find_rows(c, chain[-1])
+    if blocks is not None:
+
+        def some_rows(first: Operand, end: Operand) -> None:
+            emit_blocks_of_rows(c, blocks, first, end)
+
+        _share_blocks(c, chain[:-1], blocks.loop, blocks.side, some_rows)
         return
     lanes = chain.pop() if chain[-1].lanes else None
     extents = [single(c, each.extent) for each in chain]
@@ -38,28 +59,36 @@ def emit_share(c: Context, loop: Loop) -> None:
     def body(row: Operand, _: list[str]) -> list[str]:
         with c.inside(chain[0]):
             _place(c, chain, extents, row)
+            fetch_ahead(c, chain[-1])
             emit_block(c, chain[-1].body)
         return []
 
     c.builder.loop(chain[-1].axis.name, low, high, 1, [], body)
 
 
-def _share_squares(c: Context, chain: list[Loop], squares: Squares) -> None:
-    f, size = c.builder, single(c, squares.outer.extent)
+def _share_blocks(
+    c: Context,
+    chain: list[Loop],
+    loop: Loop,
+    side: int,
+    emit: Callable[[Operand, Operand], None],
+) -> None:
+    """Give each thread blocks of `side` iterations of a loop inside of others."""
+    f, size = c.builder, single(c, loop.extent)
     extents = [single(c, each.extent) for each in chain]
-    blocks = f.div(f.add(size, SIDE - 1), SIDE, "blocks")
+    blocks = f.div(f.add(size, side - 1), side, "blocks")
     units = blocks
     for extent in extents:
         units = f.mul(units, extent, "units")
 
     def unit(number: Operand, _: list[str]) -> list[str]:
-        with c.inside(squares.outer):
+        with c.inside(loop):
             _place(c, chain, extents, f.div(number, blocks))
-            first = f.mul(f.rem(number, blocks), SIDE, "first")
-            emit_rows_of_squares(c, squares, first, f.minimum(f.add(first, SIDE), size))
+            first = f.mul(f.rem(number, blocks), side, "first")
+            emit(first, f.minimum(f.add(first, side), size))
         return []
 
-    f.loop("square", *_range(c, units), 1, [], unit)
+    f.loop("block", *_range(c, units), 1, [], unit)
 
 
 def _chain(c: Context, loop: Loop) -> list[Loop]:

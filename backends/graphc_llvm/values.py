@@ -119,9 +119,13 @@ class LaneWriter:
         return parts[0]
 
     def _join_two(self, x: Value, y: Value) -> Value:
-        mask, count = elements("i32", range(2 * x.width)), 2 * x.width
-        text = f"shufflevector {self.typed(x)}, {self.typed(y)}, <{count} x i32> {mask}"
-        return Value(self.builder.define("joined", text, (x.text, y.text)), x.dtype, count)
+        return self.shuffle(x, y, range(2 * x.width))
+
+    def shuffle(self, x: Value, y: Value, lanes: Sequence[int]) -> Value:
+        """Some lanes of two vectors, those of y counted after those of x."""
+        chosen = f"<{len(lanes)} x i32> {elements('i32', lanes)}"
+        text = f"shufflevector {self.typed(x)}, {self.typed(y)}, {chosen}"
+        return Value(self.builder.define("joined", text, (x.text, y.text)), x.dtype, len(lanes))
 
     def vector_of(self, values: Sequence[Any], dtype: DType) -> Value:
         """A constant with its own number in each lane."""
