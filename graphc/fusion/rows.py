@@ -14,6 +14,7 @@ from graphc.dims import Size, nominal, product
 from graphc.fusion.axes import Axes, base_of, through_views
 from graphc.fusion.group import Group
 from graphc.fusion.grouping import CHEAP, Grouping
+from graphc.fusion.picks import find_pick
 from graphc.fusion.values import Values, narrowed
 from graphc.graph import Node
 from graphc.loops.ir import (
@@ -31,6 +32,7 @@ from graphc.loops.ir import (
     Store,
 )  # fmt: skip
 from graphc.ops.base import Elementwise, Reduce
+from graphc.ops.reduce import Sum
 from graphc.schedule import Storage
 from graphc.types import int64
 
@@ -61,6 +63,8 @@ class RowKernel:
         self.axis: dict[int, Axis] = {}
         self.position: dict[int, Expr] = {}  # where each variable is
         self.cached: dict[Node, Buffer] = {}
+        picks = {n: find_pick(n) for n in group.nodes if self.flat is None}
+        self.picks = {n: pick for n, pick in picks.items() if pick is not None}
 
     # -- loops ----------------------------------------------------------------------
 
@@ -106,7 +110,9 @@ class RowKernel:
         for level in range(max(self.levels.values()) + 1):
             here = [n for n in nodes if self.levels[n] == level]
             for node in here:
-                if not self._loops(node):
+                if node in self.picks:
+                    self._pick(node)
+                elif not self._loops(node):
                     self._row_value(node)
             for variables, members in self._stages(here).items():
                 self._stage(variables, members, level)
@@ -121,6 +127,8 @@ class RowKernel:
         """Nodes that need a loop of their own, by the variables they run over."""
         stages: dict[tuple[int, ...], list[Node]] = {}
         for node in nodes:
+            if node in self.picks:
+                continue
             wanted = isinstance(node.op, Reduce) or node in self.cached
             if self._loops(node) and (wanted or node in self.lowering.stored):
                 stages.setdefault(self._loops(node), []).append(node)
@@ -129,6 +137,24 @@ class RowKernel:
     def _row_value(self, node: Node) -> None:
         at = self.at(self.grouping.result_axes(node))
         value = self.values.named(node, self.values.at(node, at))
+        self.values.bind(node, at, value)
+        self._store(node, at, value)
+
+    def _pick(self, node: Node) -> None:
+        """Look at the one element of a sum that is not zero."""
+        e, pick = self.values.e, self.picks[node]
+        axes = self.grouping.axes(node)
+        kept = {a: self.at(axes[a : a + 1])[0] for a in range(len(axes)) if a != pick.axis}
+        first = tuple(kept.get(a, e.const(0, int64)) for a in range(len(axes)))
+        place = e.cast(self.values.at(pick.place, first), int64)
+        low = e.apply("le", e.const(0, int64), place)
+        high = e.apply("lt", place, e.extent(node.inputs[0].type.shape[pick.axis]))
+        there = tuple(kept.get(a, place) for a in range(len(axes)))
+        inside = e.apply("logical_and", low, high)
+        assert isinstance(node.op, Sum)
+        fed = node.op.emit(e, self.values.inside(pick.source, there, inside), place)
+        value = self.values.named(node, narrowed(e, node, node.op.finish(e, fed)))
+        at = self.at(self.grouping.result_axes(node))
         self.values.bind(node, at, value)
         self._store(node, at, value)
 
