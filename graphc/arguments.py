@@ -21,6 +21,7 @@ from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Poly
 from graphc.errors import ArgumentError, DTypeError, GraphcError, MemoryBudgetError
+from graphc.structure import flatten
 from graphc.symbols import check_name
 from graphc.tensor import Tensor, lift
 from graphc.types import find_dtype
@@ -113,6 +114,13 @@ def signal(name: str, word: str, value: Any) -> Any:
         refuse(name, word, "a tensor or a pair (real, imaginary)", value)
     for part in value if pair else (value,):
         check_operand(name, word, part)
+    return value
+
+
+def nested(name: str, word: str, value: Any) -> Any:
+    """Nested tuples, lists and dicts of operands."""
+    for leaf in flatten(value)[0]:
+        check_operand(name, word, leaf)
     return value
 
 
@@ -212,7 +220,7 @@ KINDS: dict[str, Check] = {
     "Parameter | Iterable[Parameter]": tensors,
     "Mapping[Tensor, Any]": mapping, "str | os.PathLike[str]": path, "Path": path,
     "Extent": extent, "Padding": padding, "Axes": axes, "str | int": name_or_integer,
-    "Order": order, "float | Tensor": number_or_tensor, "Signal": signal,
+    "Order": order, "Nested": nested, "float | Tensor": number_or_tensor, "Signal": signal,
 }  # fmt: skip
 OPERANDS = {
     "x", "y", "a", "b", "q", "w", "x1", "x2", "xs", "indices", "condition", "updates", "value",

@@ -9,6 +9,7 @@ from typing import Any
 from graphc.errors import ArgumentError
 
 Key = int | str
+Nested = Any  # nested tuples, lists and dicts of tensors
 
 
 @dataclass(frozen=True)

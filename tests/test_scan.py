@@ -113,6 +113,20 @@ def test_structures_and_no_rows(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_rows_of_several_stacks(target: str) -> None:
+    x = gx.input("x", (4, 2))
+
+    def body(total: Any, row: Any) -> tuple[Any, Any]:
+        a, rest = row
+        return total + a * rest["b"], None
+
+    last, _ = gx.scan(body, gx.zeros((2,)), (x, {"b": np.arange(4, dtype="float32")}))
+    given = weights(4, 2, seed=6)
+    expected = (given * np.arange(4)[:, None]).sum(0)
+    np.testing.assert_allclose(gx.compile([x], last, target=target)(given), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_nested(target: str) -> None:
     x = gx.input("x", (4, 3, 5))
 

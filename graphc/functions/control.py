@@ -16,15 +16,15 @@ from graphc.functions.logic import check
 from graphc.functions.shapes import broadcast_to, reshape
 from graphc.loop_builder import LoopBuilder, placeholder
 from graphc.ops.base import Leaf
-from graphc.structure import Structure, flatten, flatten_like, map_structure
+from graphc.structure import Nested, Structure, flatten, flatten_like, map_structure
 from graphc.tensor import Tensor, face, lift, literal, zeros_like
 from graphc.types import TensorType, bool_, int64
 
 
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
-    init: Any,
-    xs: Any = None,
+    init: Nested,
+    xs: Nested = None,
     length: Size | None = None,
     reverse: bool = False,
     truncate: int | None = None,
