@@ -29,10 +29,15 @@ def scoped(name: str) -> str:
 
 
 def numbered(given: dict[str, int], name: str) -> str:
-    """The name itself when it is new, else with the next number."""
+    """The name itself when it is new, else with the next number that makes it new."""
     count = given.get(name, 0)
+    made = f"{name}_{count}" if count else name
+    while made in given and made != name:
+        count += 1
+        made = f"{name}_{count}"
     given[name] = count + 1
-    return f"{name}_{count}" if count else name
+    given.setdefault(made, 1)
+    return made
 
 
 @contextmanager

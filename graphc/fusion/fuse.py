@@ -21,6 +21,7 @@ from graphc.fusion.values import Checks, Values
 from graphc.fusion.whole import WholeReduction, is_whole, reduced_variables
 from graphc.graph import Graph, Node
 from graphc.loops.ir import Buffer, Expr, Load, Store, expressions, operands, walk
+from graphc.naming import numbered
 from graphc.ops.base import Elementwise, Gather, Reduce, Scatter, View
 from graphc.ops.indexing import FirstSame
 from graphc.ops.leaf import Constant, Iota, Parameter, RandomBits
@@ -131,9 +132,7 @@ class Fusion:
 
     def unique(self, name: str) -> str:
         """A name that no other storage or kernel has."""
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
-        return f"{name}_{count}" if count else name
+        return numbered(self._names, name)
 
     def _place_outputs(self) -> tuple[Storage, ...]:
         outputs = []

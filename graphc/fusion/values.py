@@ -27,6 +27,7 @@ from graphc.loops.ir import (
     Store,
     operands,
 )  # fmt: skip
+from graphc.naming import numbered
 from graphc.ops.base import Elementwise, Leaf, Reduce, View
 from graphc.ops.gather import Guard, Take
 from graphc.ops.indexing import TakeAlong
@@ -100,9 +101,7 @@ class Values:
 
     def name(self, wanted: str) -> str:
         """A name that no other value of the kernel has."""
-        count = self._names.get(wanted, 0)
-        self._names[wanted] = count + 1
-        return f"{wanted}_{count}" if count else wanted
+        return numbered(self._names, wanted)
 
     # -- buffers --------------------------------------------------------------------
 
