@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -20,10 +20,11 @@ _BACKENDS = ("graphc_llvm", "graphc_cuda")  # they call us back: no lines of the
 
 @dataclass(frozen=True)
 class Origin:
-    """A line of the user's program."""
+    """A line of the user's program, and the scope (of names, or the layer) that it ran in."""
 
     filename: str
     line: int
+    scope: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:
@@ -36,11 +37,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Context:
-    """What new nodes inherit: an origin (None: look at the stack), a part, a name scope."""
+    """What new nodes inherit: an origin (None: look at the stack) and a part.
+
+    `scope` comes before new names, `place` is the scope that new origins get.
+    """
 
     origin: Origin | None = None
     part: str = FORWARD
     scope: str = ""
+    place: str = ""
 
 
 _START = Context()
@@ -69,7 +74,7 @@ def find_user() -> Origin | None:
     while frame is not None:
         filename = frame.f_code.co_filename
         if not filename.startswith(_PACKAGE) and not _is_backend(frame.f_globals):
-            return Origin(filename, frame.f_lineno)
+            return Origin(filename, frame.f_lineno, _context.get().place)
         frame = frame.f_back
     return None
 
@@ -82,7 +87,7 @@ def _is_backend(names: dict[str, Any]) -> bool:
 def inherit(origin: Origin | None = None, part: str | None = None) -> Iterator[None]:
     """Give nodes built inside the block this origin and part."""
     old = _context.get()
-    new = Context(origin or old.origin, part or old.part, old.scope)
+    new = Context(origin or old.origin, part or old.part, old.scope, old.place)
     token = _context.set(new)
     try:
         yield
@@ -125,7 +130,7 @@ def making() -> Iterator[list[Any]]:
 
 
 def note_made(node: object) -> None:
-    """Tell the choice whose branch is being traced, if there is one, of a new node."""
+    """Tell the choice whose branch is traced, or the pass that runs, of a new node."""
     nodes = _made.get()
     if nodes is not None:
         nodes.append(node)
@@ -143,9 +148,22 @@ def name_scope(name: str) -> Iterator[str]:
     """Prefix the names made inside the block with `name/`; yields the whole prefix."""
     old = _context.get()
     scope = f"{old.scope}{name}/"
-    token = _context.set(Context(old.origin, old.part, scope))
+    with placed(scope[:-1]):
+        token = _context.set(replace(_context.get(), scope=scope))
+        try:
+            yield scope
+        finally:
+            _context.reset(token)
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Give nodes built inside the block this scope, also those that inherit their line."""
+    old = _context.get()
+    origin = old.origin and replace(old.origin, scope=place)
+    token = _context.set(Context(origin, old.part, old.scope, place))
     try:
-        yield scope
+        yield
     finally:
         _context.reset(token)
 
@@ -154,7 +172,7 @@ def name_scope(name: str) -> Iterator[str]:
 def root_scope() -> Iterator[None]:
     """Take the names made inside the block as they are, without the scope around it."""
     old = _context.get()
-    token = _context.set(Context(old.origin, old.part))
+    token = _context.set(replace(old, scope=""))
     try:
         yield
     finally:

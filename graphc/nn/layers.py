@@ -52,8 +52,8 @@ class Layer:
 
     def __call__(self, x: Any) -> Tensor:
         """Apply the layer to a tensor."""
-        assert self.name
-        return self.call(tensor(self.name, "x", x))
+        with origins.placed(self.name):
+            return self.call(tensor(self.name, "x", x))
 
     def call(self, x: Tensor) -> Tensor:
         """What the layer computes."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc import functions as fn
 from graphc import init, naming
+from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.operands import fail
 from graphc.nn import activations
@@ -67,8 +68,10 @@ class Recurrent(Layer):
 
     def __call__(self, x: Any, initial_state: Any = None, mask: Any = None) -> Any:
         """Apply the layer to (batch, time, features)."""
-        assert self.name
-        x = lift(x)
+        with origins.placed(self.name):
+            return self._run(lift(x), initial_state, mask)
+
+    def _run(self, x: Tensor, initial_state: Any, mask: Any) -> Any:
         self.check_float(x)
         if x.ndim != 3:
             fail(ShapeError, f"{self.name}: needs (batch, time, features), got {x.type}", (x,))

@@ -148,7 +148,8 @@ class Optimizer:
                 values = clip_by_global_norm(values, clip_norm)
             new: dict[Parameter, Tensor] = {}
             for (parameter, _), gradient, some in zip(pairs, values, rows):
-                self._step(parameter, gradient, some, new)
+                with origins.placed(parameter.name.rpartition("/")[0]):
+                    self._step(parameter, gradient, some, new)
             if self._next_count is not None:
                 new[self._scalars["step"]] = self._next_count
         return Updates(new, (self,))

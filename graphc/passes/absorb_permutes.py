@@ -8,6 +8,7 @@ from graphc import origin as origins
 from graphc.graph import Graph, Node, apply, with_inputs
 from graphc.ops.contract import Dot
 from graphc.ops.view import Permute
+from graphc.passes.rewrite import Fired
 
 
 def absorb_permutes(graph: Graph) -> Graph:
@@ -25,7 +26,10 @@ def absorb(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
         alone = len(node.inputs) == 1 and len(readers[node.inputs[0]]) == 1
         if alone and node.inputs[0] not in roots:
             with origins.inherit(node.origin, node.part):
-                candidate = rule(candidate) or candidate
+                result = rule(candidate)
+            if result is not None:
+                origins.note_made(Fired(rule.__name__, node))
+                candidate = result
         new[node] = candidate
     return graph.substitute(new)
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from graphc import origin as origins
 from graphc.errors import VerifyError
 from graphc.graph import Graph, Node, with_inputs
 from graphc.ops.base import Op
 from graphc.passes.patterns import Rule, Rules
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A rule was applied to a node; it follows the nodes that the rule has made."""
+
+    rule: str
+    node: Node
+
 
 SWEEPS = 8  # more than patterns nest; what is left after them is correct as it is
 STEPS = 16  # rules applied to one node in a row
@@ -19,7 +30,7 @@ def apply_rules(graph: Graph, table: Rules) -> Graph:
         new: dict[Node, Node] = {}
         for node in graph.nodes:
             candidate = with_inputs(node, tuple([new[i] for i in node.inputs]))
-            new[node] = rewrite(candidate, table, rules)
+            new[node] = rewrite(node, candidate, table, rules)
         after = graph.substitute(new)
         if after.roots == graph.roots:
             break
@@ -27,13 +38,13 @@ def apply_rules(graph: Graph, table: Rules) -> Graph:
     return graph
 
 
-def rewrite(node: Node, table: Rules, rules: dict[type[Op], tuple[Rule, ...]]) -> Node:
-    """Apply the first rule that fires to a node, and so on to the result."""
+def rewrite(old: Node, node: Node, table: Rules, rules: dict[type[Op], tuple[Rule, ...]]) -> Node:
+    """Apply the first rule that fires to a node, `old` on new inputs, and so on to the result."""
     for _ in range(STEPS):
         op = type(node.op)
         if op not in rules:
             rules[op] = tuple(r for cls, some in table if issubclass(op, cls) for r in some)
-        result = first_result(node, rules[op])
+        result = first_result(old, node, rules[op])
         if result is None:
             break
         if result.type != node.type:
@@ -42,7 +53,7 @@ def rewrite(node: Node, table: Rules, rules: dict[type[Op], tuple[Rule, ...]]) -
     return node
 
 
-def first_result(node: Node, rules: tuple[Rule, ...]) -> Node | None:
+def first_result(old: Node, node: Node, rules: tuple[Rule, ...]) -> Node | None:
     """What the first rule that fires makes of a node; it inherits origin and part."""
     if not rules:
         return None
@@ -50,5 +61,6 @@ def first_result(node: Node, rules: tuple[Rule, ...]) -> Node | None:
         for rule in rules:
             result = rule(node)
             if result is not None:
+                origins.note_made(Fired(rule.__name__, old))
                 return result
     return None
