@@ -145,6 +145,7 @@ class Graph:
 
     def substitute(self, new: dict[Node, Node]) -> Graph:
         """The same graph with other roots; inputs and updated parameters stay."""
+        origins.note_made(new)
         return replace(
             self,
             outputs=tuple((name, new[n]) for name, n in self.outputs),

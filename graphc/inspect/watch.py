@@ -38,17 +38,19 @@ def dump_variant(function: Any, dims: Mapping[str, int], runner: Any) -> None:
 
 
 def split_kernels(text: str, kernels: Mapping[str, Kernel]) -> dict[str, list[str]]:
-    """The functions of a module by kernel: those named after it, and after tiles of it."""
+    """The functions of a module by kernel: those that only it calls stand before its own."""
     found: dict[str, list[str]] = {name: [] for name in kernels}
     named: dict[str, list[str]] = {}
     for name, kernel in kernels.items():
         named.setdefault(kernel.name, []).append(name)
+    waiting: list[str] = []
     for match in _FUNCTION.finditer(text):
         symbol = match[1].partition(".")[2]
-        while symbol and symbol not in named:
-            symbol = symbol.rpartition(".")[0]
+        waiting = [*waiting, match[0]] if symbol else []
         for name in named.get(symbol, ()):
-            found[name].append(match[0])
+            found[name] = waiting
+        if symbol in named:
+            waiting = []
     return found
 
 

@@ -20,9 +20,10 @@ GraphPass = Callable[[Graph], Graph]
 class Step:
     """What one pass did.
 
-    `rules` names the rule behind nodes: those that are new in the graph, and those of the graph
-    before that a rule replaced. A new node that is not among them is an old one on new inputs, or
-    made by a pass that has no rules; "" tells the latter.
+    `made` has the rule behind every new node that was not merely rebuilt on new inputs ("" where
+    the pass has no rules). `became` has, for every node of the graph before that is no longer
+    there, the node that stands for it now (None if nobody reads it any more) and the rules that
+    were applied to it.
     """
 
     name: str
@@ -31,7 +32,8 @@ class Step:
     nodes_after: int
     graph: Graph
     changed: bool  # whether the graph is another one
-    rules: Mapping[Node, str]
+    made: Mapping[Node, str]
+    became: Mapping[Node, tuple[Node | None, tuple[str, ...]]]
 
 
 Trace = tuple[Step, ...]
@@ -42,34 +44,60 @@ def run_passes(graph: Graph, passes: Sequence[GraphPass]) -> tuple[Graph, Trace]
     steps = []
     for apply_pass in passes:
         start = time.perf_counter()
-        with origins.making() as made:
+        with origins.making() as events:
             after = apply_pass(graph)
         seconds = time.perf_counter() - start
         name = apply_pass.__name__
         verify_graph(after, graph, name)
         changed = after.roots != graph.roots  # nodes never change: same roots, same graph
         after = after if changed else graph
-        rules = find_rules(made, graph, after) if changed else {}
-        steps.append(Step(name, seconds, len(graph.nodes), len(after.nodes), after, changed, rules))
+        counts = len(graph.nodes), len(after.nodes)
+        made = find_made(events, after) if changed else {}
+        became = find_became(events, graph, after) if changed else {}
+        steps.append(Step(name, seconds, *counts, after, changed, made, became))
         graph = after
     return graph, tuple(steps)
 
 
-def find_rules(made: Sequence[Any], before: Graph, after: Graph) -> dict[Node, str]:
-    """The rule behind every new and every replaced node: rules that fired follow what they made."""
-    old, new = set(before.nodes), set(after.nodes)
+# While a pass runs it is noted, in order, which nodes are made, which rules fire, and, whenever a
+# graph has been rebuilt, the mapping from its nodes to the new ones.
+Events = Sequence[Any]
+
+
+def find_made(events: Events, after: Graph) -> dict[Node, str]:
+    """The rule behind every new node: one that fires comes after the nodes that it has made."""
+    present = set(after.nodes)
     found: dict[Node, str] = {}
     waiting: list[Node] = []
-    for item in made:
-        if not isinstance(item, Fired):
-            waiting.append(item)
-            continue
-        if item.node in old and item.node not in new:
-            found[item.node] = item.rule
-        found.update((n, item.rule) for n in waiting if n in new)
-        waiting = []
-    found.update((n, "") for n in waiting if n in new)
+    for event in events:
+        if isinstance(event, Node):
+            waiting.append(event)
+        elif isinstance(event, Fired):
+            found.update((n, event.rule) for n in waiting if n in present)
+            waiting = []
+    found.update((n, "") for n in waiting if n in present)
     return found
+
+
+def find_became(
+    events: Events, before: Graph, after: Graph
+) -> dict[Node, tuple[Node | None, tuple[str, ...]]]:
+    """What stands for every node that has gone, and the rules on the way there."""
+    now: dict[Node, Node | None] = {n: n for n in before.nodes}
+    rules: dict[Node, list[str]] = {}
+    fired: dict[Node, list[str]] = {}
+    for event in events:
+        if isinstance(event, Fired):
+            fired.setdefault(event.node, []).append(event.rule)
+        elif isinstance(event, Mapping) and all(now[root] in event for root in before.roots):
+            for node, image in now.items():
+                if image in fired:
+                    rules.setdefault(node, []).extend(fired[image])
+                now[node] = event.get(image)
+            fired = {}
+    present = set(after.nodes)
+    gone = [n for n in before.nodes if n not in present]
+    return {n: (now[n] if now[n] in present else None, tuple(rules.get(n, ()))) for n in gone}
 
 
 def verify_graph(graph: Graph, before: Graph, name: str) -> None:
