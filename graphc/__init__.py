@@ -45,7 +45,9 @@ _HOMES = {
     "compile": "function",
     "CompiledFunction": "function",
     # inspect
+    "diff_graphs": "inspect",
     "dot": "inspect",
+    "explain": "inspect",
     "summary": "inspect",
     # train
     "ema": "optim.average",
@@ -140,7 +142,9 @@ if TYPE_CHECKING:
     from graphc.functions.control import cond as cond
     from graphc.functions.control import scan as scan
     from graphc.functions.control import while_loop as while_loop
+    from graphc.inspect import diff_graphs as diff_graphs
     from graphc.inspect import dot as dot
+    from graphc.inspect import explain as explain
     from graphc.inspect import summary as summary
     from graphc.library import load_library as load_library
     from graphc.nn.ensemble import ensemble as ensemble

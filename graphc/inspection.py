@@ -59,12 +59,15 @@ class Inspection:
         return _inspect("profile").profile(self, args, kwargs)
 
     @checked
-    def html(self, path: Path) -> None:
-        """Write one self-contained page."""
-        _inspect("html").html(self, path)
+    def html(self, path: Path, profile: Any = None) -> None:
+        """Write one self-contained page, with measured times if `profile()`'s result is given."""
+        _inspect("html").html(self, path, profile)
 
     def _repr_svg_(self) -> str | None:
         return _inspect("notebook").function_svg(self)  # type: ignore[no-any-return]
+
+    def _repr_html_(self) -> str | None:
+        return _inspect("notebook").function_html(self)  # type: ignore[no-any-return]
 
 
 def _inspect(module: str) -> Any:

@@ -17,7 +17,7 @@ EXPECTED = (
     "custom_gradient", "stop_gradient", "substitute", "compile", "CompiledFunction", "dot",
     "cond", "scan", "while_loop", "summary", "fit", "History", "save", "load", "callbacks",
     "ema", "ensemble", "data", "decode", "errors", "init", "linalg", "nn", "optim", "random",
-    "schedules", "regularizers",
+    "schedules", "regularizers", "explain", "diff_graphs",
     "exp", "sum", "matmul", "where", "float32", "bool", "pi", "inf",
 )  # fmt: skip
 
@@ -29,7 +29,7 @@ def test_name(name: str) -> None:
 
 
 def test_functions_are_no_modules() -> None:
-    for name in ("dot", "substitute", "grad", "compile", "input", "fit", "summary"):
+    for name in ("dot", "substitute", "grad", "compile", "input", "fit", "summary", "explain"):
         assert callable(getattr(gx, name)), name
 
 

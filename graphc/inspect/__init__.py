@@ -1,6 +1,8 @@
 """Looking inside: texts, pictures, reports and tables of graphs and compiled functions."""
 
+from graphc.inspect.difference import diff_graphs
 from graphc.inspect.dot import dot
+from graphc.inspect.explain import explain
 from graphc.inspect.summary import summary
 
-__all__ = ["dot", "summary"]
+__all__ = ["diff_graphs", "dot", "explain", "summary"]

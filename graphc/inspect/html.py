@@ -2,71 +2,77 @@
 
 from __future__ import annotations
 
+import json
 import os
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from graphc.inspect.chart import kernels_svg, timeline_svg
-from graphc.inspect.dot import function_dot
+from graphc import origin as origins
+from graphc.errors import ArgumentError
+from graphc.inspect.content import code, content
 from graphc.inspect.dot_label import text as escaped
-from graphc.inspect.memory import memory
-from graphc.inspect.notebook import function_svg
+from graphc.inspect.profile import Profile
 from graphc.inspect.render import write_whole
-from graphc.inspect.report import kernels, report
-from graphc.inspect.stages import STAGES
+from graphc.inspect.report import kernels
 from graphc.inspect.subject import Subject, program_of
-from graphc.inspect.text import text
 
-STYLE = """
-body { font: 14px/1.45 Helvetica, Arial, sans-serif; margin: 2em auto; max-width: 1100px;
-       padding: 0 1em; color: #1c2733; }
-pre { background: #f6f8fa; padding: 0.8em; overflow-x: auto; font-size: 12px; line-height: 1.35; }
-details { margin: 0.6em 0; } summary { cursor: pointer; font-weight: bold; }
-.picture { overflow: auto; max-height: 85vh; border: 1px solid #d5dbe1; }
-svg { max-width: none; }
+# The page may run and draw what is in it, and nothing else: it cannot reach any address.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+# The parts of the script in order; they share one scope.
+SCRIPTS = ("data", "boxes", "layout", "charts", "canvas", "panel", "main")
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{name}</title>
+<style>
+{style}</style></head>
+<body>
+<noscript>This page draws itself and needs JavaScript.</noscript>
+<script type="application/json" id="content">{content}</script>
+<script type="application/json" id="code">{code}</script>
+<script>
+"use strict";
+(() => {{
+{script}}})();
+</script>
+</body></html>
 """
 
 
-def html(subject: Subject, path: str | os.PathLike[str]) -> None:
-    """Write the page; pictures of graphs are drawn if Graphviz is there, else given as text."""
-    write_whole(Path(path), page(subject).encode())
+def html(subject: Subject, path: str | os.PathLike[str], profile: Profile | None = None) -> None:
+    """Write the page, with the times of a profile if there is one; the same subject, same bytes."""
+    if profile is not None:
+        _check(subject, profile)
+    write_whole(Path(path), page(subject, profile).encode())
 
 
-def page(subject: Subject) -> str:
-    """The page as text."""
-    program = program_of(subject)
-    name = escaped(program.schedule.name)
-    sections = [
-        f"<h1>{name}</h1>",
-        f"<pre>{_lines(report(subject))}</pre>",
-        "<h2>Memory, phase by phase</h2>",
-        timeline_svg(memory(subject)),
-        "<h2>Kernels, phase by phase</h2>",
-        kernels_svg(program.schedule, kernels(subject)),
-        "<h2>Stages</h2>",
-        *(_stage(subject, stage) for stage in STAGES),
-    ]
-    head = f'<meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>'
-    return (
-        "\n".join(
-            ["<!DOCTYPE html>", f"<html><head>{head}</head><body>", *sections, "</body></html>"]
+def _check(subject: Subject, profile: object) -> None:
+    """Raise ArgumentError unless it is a profile of this function."""
+    own = tuple(k.name for k in kernels(subject))
+    if not isinstance(profile, Profile) or tuple(k.name for k in profile.kernels) != own:
+        raise ArgumentError(
+            f"html: needs the profile of {program_of(subject).name}, got {profile!r:.60}",
+            origin=origins.find_origin(),
+            hint="html(path, profile=step.profile(...))",
         )
-        + "\n"
+
+
+def page(subject: Subject, profile: Profile | None = None, generated: bool = True) -> str:
+    """The page as text; the code of the kernels is most of it, and can be left out."""
+    folder = files("graphc.inspect") / "page"
+    return PAGE.format(
+        policy=POLICY,
+        name=escaped(program_of(subject).name),
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        content=_json(content(subject, profile)),
+        code=_json(code(subject) if generated else {}),
+        script="\n".join((folder / f"{n}.js").read_text(encoding="utf-8") for n in SCRIPTS),
     )
 
 
-def _stage(subject: Subject, stage: str) -> str:
-    """The text and the picture of a stage, folded."""
-    drawn = function_svg(subject, stage)
-    if drawn is None:
-        picture = f"<pre>{_lines(function_dot(subject, None, stage))}</pre>"
-    else:
-        picture = f'<div class="picture">{drawn[drawn.index("<svg") :]}</div>'
-    words = f"<pre>{_lines(text(subject, stage))}</pre>"
-    return f"<details><summary>{stage}: picture</summary>{picture}</details>\n" + (
-        f"<details><summary>{stage}: text</summary>{words}</details>"
-    )
-
-
-def _lines(words: str) -> str:
-    """Escape line by line, so that line ends stay."""
-    return "\n".join(escaped(line) for line in words.splitlines())
+def _json(data: Any) -> str:
+    """Data as text that is JSON, and in which nothing can end the element around it."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from graphc.inspect.dot import dot, function_dot
@@ -18,6 +19,16 @@ def tensor_svg(tensor: Any) -> str | None:
 def function_svg(function: Any, stage: str = "fused") -> str | None:
     """A compiled function as SVG; None without Graphviz or for very large graphs."""
     return _svg(function_dot(function, None, stage)) if find_program() else None
+
+
+def function_html(function: Any) -> str | None:
+    """The page about a function in a frame, where there is no picture; None where there is one."""
+    if function_svg(function) is not None:
+        return None
+    from graphc.inspect.html import page
+
+    inside = escape(page(function, generated=False))
+    return f'<iframe srcdoc="{inside}" style="width: 100%; height: 40em; border: 0"></iframe>'
 
 
 def _svg(picture: str) -> str | None:

@@ -13,19 +13,34 @@ from graphc.inspect.report import KernelFacts, kernels
 
 @dataclass(frozen=True)
 class Profile:
-    """Measured seconds of every kernel of one call, beside what is known about it."""
+    """Measured seconds of every kernel of one call on one thread, beside what is known about it.
+
+    A kernel's bound is the least time that a typical machine allows one thread for its operations
+    and bytes; the share of it is how much of the measured time that is.
+    """
 
     kernels: tuple[KernelFacts, ...]
     seconds: tuple[float, ...]
 
+    @property
+    def least(self) -> tuple[float, ...]:
+        """The bound of every kernel, in seconds."""
+        return tuple(k.cost.seconds() for k in self.kernels)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """How much of the measured time of every kernel its bound is; 1 is as good as can be."""
+        return tuple(b / s if s else 0.0 for b, s in zip(self.least, self.seconds))
+
     def __str__(self) -> str:
         total = sum(self.seconds) or 1.0
         width = max((len(k.name) for k in self.kernels), default=6)
-        lines = [f"{'kernel':<{width}}{'us':>12}{'share':>8}{'GFLOP/s':>10}{'least us':>12}"]
-        for k, seconds in zip(self.kernels, self.seconds):
+        titles = f"{'us':>12}{'share':>8}{'GFLOP/s':>10}{'bound us':>12}{'of bound':>10}"
+        lines = [f"{'kernel':<{width}}{titles}"]
+        for k, seconds, least, reached in zip(self.kernels, self.seconds, self.least, self.shares):
             rate = k.cost.flops / seconds / 1e9 if seconds else 0.0
             figures = f"{seconds * 1e6:>12.2f}{seconds / total:>8.1%}{rate:>10.1f}"
-            lines.append(f"{k.name:<{width}}{figures}{k.seconds * 1e6:>12.2f}")
+            lines.append(f"{k.name:<{width}}{figures}{least * 1e6:>12.2f}{reached:>10.1%}")
         lines.append(f"{'total':<{width}}{sum(self.seconds) * 1e6:>12.2f}")
         return "\n".join(lines)
 

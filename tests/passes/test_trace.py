@@ -34,7 +34,7 @@ def test_rules_of_nodes_that_others_replace() -> None:
 
 def test_rules_of_new_nodes_and_of_chains() -> None:
     x = gx.input("x", (3,))
-    y = -(-(gx.reshape(gx.reshape(x, (1, 3)), (3, 1))))
+    y = gx.negative(gx.negative(gx.reshape(gx.reshape(x, (1, 3)), (3, 1))))
     step = step_of(simplify, y)
     (root,) = step.graph.roots
     assert root.op.name == "reshape"
