@@ -224,6 +224,7 @@ class CompiledFunction(Direct, Inspection):
         threads: int | None = None,
         features: str = "",
         selftest: bool = True,
+        frozen: bool = False,
         max_flash: int | str | None = None,
         max_ram: int | str | None = None,
     ) -> Bundle:
@@ -235,15 +236,22 @@ class CompiledFunction(Direct, Inspection):
         more of its instruction set. Dims are arguments in C, up to their maxima; `dims` gives
         them other bounds (least, most), or one size, which becomes a constant. `weights`
         "separate" leaves them in files of their own. The library starts no threads; `threads` is
-        how many of the caller's may share a call. Raises MemoryBudgetError where code and
-        constants need more than `max_flash`, or the workspace more than `max_ram`.
+        how many of the caller's may share a call. With `frozen`, parameters that no function
+        updates are constants of the code, and so is what depends on them alone. Raises
+        MemoryBudgetError where code and constants need more than `max_flash`, or the workspace
+        more than `max_ram`.
         """
         from graphc.export.bundle import export
 
         word = "step" if self.graph.updates else "run"
+        if word in (also or {}):
+            raise ArgumentError(
+                f"export: {self.name} is called {word!r} in the library: `also` needs another name",
+                origin=origins.find_origin(),
+            )
         return export(
             {word: self, **(also or {})}, directory, target, weights, name=name or self.name,
-            dims=dims, threads=threads, features=features, selftest=selftest,
+            dims=dims, threads=threads, features=features, selftest=selftest, frozen=frozen,
             max_flash=max_flash, max_ram=max_ram,
         )  # fmt: skip
 

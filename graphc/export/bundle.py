@@ -64,6 +64,7 @@ def export(
     threads: int | None = None,
     features: str = "",
     selftest: bool = True,
+    frozen: bool = False,
     max_flash: int | str | None = None,
     max_ram: int | str | None = None,
 ) -> Bundle:
@@ -79,7 +80,9 @@ def export(
     count = threads if threads is not None else (THREADS if chosen.hosted else 1)
     if not embedded and chosen.object_format == "wasm":
         _fail("a WebAssembly library holds its weights: weights='separate' is not for it")
-    interface = make_interface(name, functions, dict(dims or {}), count)
+    if frozen and not embedded:
+        _fail("frozen parameters are part of the code: weights='separate' is not for them")
+    interface = make_interface(name, functions, dict(dims or {}), count, frozen)
     recording = record(interface) if selftest else None
     built = backend.library(interface, chosen, embedded, recording, parse_bytes(max_ram))
     check_flash(built, embedded, parse_bytes(max_flash))

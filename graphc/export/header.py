@@ -92,6 +92,7 @@ def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> 
     ]
     for p in interface.parameters:
         kind = f"{c_type(p.dtype)}[{', '.join(map(str, p.memory.shape))}]"
+        kind += " (read only)" if p in interface.frozen else ""
         lines.append(f" *   {in_comment(p.name)}: {kind}, {p.memory.nbytes} bytes")
     lines += [
         " */",

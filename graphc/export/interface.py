@@ -38,6 +38,7 @@ STATUSES = {
     "BYTES": "the number of bytes is not that of the value",
     "STATE": "these are not saved values of this library",
     "SELFTEST": "results differ from those recorded when the library was made",
+    "READONLY": "the parameter is part of the code (exported with frozen=True)",
 }
 CHECKS = 64
 
@@ -46,9 +47,25 @@ _C_WORDS = frozenset(
     auto break case char class const continue default delete do double else enum extern false float
     for goto if inline int int8_t long new register restrict return short signed sizeof static
     struct switch template this true typedef union unsigned void volatile while bool
+    alignas alignof and and_eq asm bitand bitor catch char16_t char32_t char8_t co_await co_return
+    co_yield compl concept const_cast consteval constexpr constinit decltype dynamic_cast explicit
+    export friend import module mutable namespace noexcept not not_eq nullptr operator or or_eq
+    private protected public reinterpret_cast requires static_assert static_cast thread_local throw
+    try typeid typename typeof using virtual wchar_t xor xor_eq
+    assert complex errno imaginary linux noreturn offsetof stderr stdin stdout unix
+    int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t EOF I NULL
     workspace bytes thread threads weights weights_bytes
     """.split()  # noqa: SIM905
 )
+
+# What the functions of every library are called, and what each of the user's has besides itself.
+_LIBRARY_WORDS = frozenset(
+    """
+    find get_parameter init load parameters save selftest set_parameter state_bytes status_text
+    workspace_bytes
+    """.split()  # noqa: SIM905
+)
+_BESIDES = ("", "_bind", "_part", "_set_random", "_get_random")
 
 
 @dataclass(frozen=True)
@@ -111,6 +128,7 @@ class Interface:
     entries: tuple[Entry, ...]
     parameters: tuple[Parameter, ...]
     threads: int
+    frozen: frozenset[Parameter] = frozenset()  # in constant memory, not in the workspace
 
     @property
     def fingerprint(self) -> int:
@@ -130,6 +148,7 @@ def make_interface(
     functions: Mapping[str, CompiledFunction],
     dims: Mapping[str, int | tuple[int, int]],
     threads: int,
+    frozen: bool = False,
 ) -> Interface:
     """Check everything and give everything a name in C.
 
@@ -137,12 +156,13 @@ def make_interface(
     """
     symbol = c_name(name, ())
     entries: list[Entry] = []
-    first = CHECKS
+    first, taken = CHECKS, set(_LIBRARY_WORDS)
     for word, function in functions.items():
         known = {d for f in functions.values() for d in f.dims}
         if set(dims) - known:
             _fail(f"there is no dim {', '.join(sorted(set(dims) - known))}; there are: {known}")
-        entries.append(_entry(symbol, word, function, dims, first))
+        own = f"{symbol}_{_function_name(word, taken)}"
+        entries.append(_entry(own, word, function, dims, first))
         codes = [c.code for c in function.program.schedule.checks]
         first += max(codes, default=-1) + 1
     parameters: dict[str, Parameter] = {}
@@ -155,11 +175,24 @@ def make_interface(
                     operands=tuple(("parameter", p.name, p.node.origin) for p in (mine, node.face)),
                     origin=origins.find_origin(),
                 )
-    return Interface(symbol, tuple(entries), tuple(parameters.values()), threads)
+    updated = {p.face for e in entries for p, _ in e.function.graph.updates}
+    kept = {p for p in parameters.values() if p not in updated} if frozen else set()
+    return Interface(symbol, tuple(entries), tuple(parameters.values()), threads, frozenset(kept))
+
+
+def _function_name(word: str, taken: set[str]) -> str:
+    """A name in C for a function, so that nothing of the library is called like another."""
+    for i in itertools.count(2):
+        found = c_name(word if i == 2 else f"{word}_{i - 1}", ())
+        names = {f"{found}{beside}" for beside in _BESIDES}
+        if not names & taken:
+            taken |= names
+            break
+    return found
 
 
 def _entry(
-    library: str,
+    symbol: str,
     word: str,
     function: CompiledFunction,
     given: Mapping[str, int | tuple[int, int]],
@@ -191,19 +224,19 @@ def _entry(
                 hint=f'gx.dim("{dim.name}", max=256), or export(..., dims=...) with'
                 f' {{"{dim.name}": (1, 256)}}, or {{"{dim.name}": 32}} for one size',
             )
-    taken = {d.name for d in free}
+    taken = {c_name(d.name, ()) for d in free}
     inputs, outputs = [], []
     for node in graph.inputs:
-        symbol = c_name(node.name, taken)
-        taken.add(symbol)
-        inputs.append(Argument(node.name, symbol, node.type))
+        own = c_name(node.name, taken)
+        taken.add(own)
+        inputs.append(Argument(node.name, own, node.type))
     for name, node in graph.outputs:
-        symbol = c_name(name, taken)
-        taken.add(symbol)
-        outputs.append(Argument(name, symbol, node.type))
+        own = c_name(name, taken)
+        taken.add(own)
+        outputs.append(Argument(name, own, node.type))
     free = _bounded(function, free, mine)
     return Entry(
-        word, f"{library}_{c_name(word, ())}", function, free, mine,
+        word, symbol, function, free, mine,
         tuple(inputs), tuple(outputs), first,
     )  # fmt: skip
 

@@ -41,6 +41,7 @@ def manifest(
                 "shape": list(p.memory.shape),
                 "bytes": p.memory.nbytes,
                 "trainable": p.trainable,
+                "frozen": p in interface.frozen,
                 "sha256": hashlib.sha256(p.memory.tobytes()).hexdigest(),
             }
             for p in interface.parameters

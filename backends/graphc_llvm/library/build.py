@@ -16,6 +16,7 @@ from graphc.tensor import Parameter
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.calls import Calls
 from graphc_llvm.library.code import any_bit, internal_symbol
+from graphc_llvm.library.frozen import find_constants
 from graphc_llvm.library.image import needed_symbols, section_bytes
 from graphc_llvm.library.layout import STATE_HEADER, Workspace, lay_out
 from graphc_llvm.library.link import library_suffix, link
@@ -78,7 +79,7 @@ def build(
         sizes = None if entry.dims else dict(entry.fixed)
         program = entry.function.program
         pieces[entry] = emit_pieces(program, target, sizes, internal_symbol(entry))
-    workspace = lay_out(interface, pieces)
+    workspace = lay_out(interface, pieces, find_constants(interface))
     check_ram(interface, workspace, max_ram, target.is_small)
     api = Api(interface, workspace, size_type(target), embedded)
     programs = module_text(list(pieces.values()), target, freestanding=True)

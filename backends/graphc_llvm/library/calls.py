@@ -101,6 +101,8 @@ class Calls:
             case "rng":
                 assert self.block.random is not None
                 return code.at("%workspace", self.block.random)
+            case "prepared" if storage in self.api.workspace.constants.prepared:
+                return self.api.data(self.api.workspace.constants.prepared[storage], "prepared")
             case "prepared":
                 return code.at("%workspace", self.block.prepared[storage])
             case "output":
@@ -113,6 +115,10 @@ class Calls:
                 assert node is not None
                 parameter = node.face
                 assert isinstance(parameter, Parameter)
+                if parameter in self.api.workspace.constants.parameters:
+                    return self.api.data(parameter.memory, "weights")
+                if parameter in self.api.interface.frozen:
+                    return "null"  # only what is computed from it is read
                 return code.at("%workspace", self.api.workspace.parameters[parameter])
         assert storage.role == CONSTANT
         assert node is not None

@@ -21,6 +21,7 @@ from graphc.export.interface import ALIGNMENT, TRIED, Entry, Interface
 from graphc.memory import MemoryPlan, round_up
 from graphc.schedule import PREPARED, Storage
 from graphc.tensor import Parameter
+from graphc_llvm.library.frozen import Constants
 from graphc_llvm.program import Pieces
 from graphc_llvm.runtime.barrier import TEAM_BYTES
 
@@ -68,9 +69,12 @@ class Workspace:
     scratch: int
     scratch_bytes: int  # of one thread
     total: int
+    constants: Constants
 
 
-def lay_out(interface: Interface, pieces: Mapping[Entry, Pieces]) -> Workspace:
+def lay_out(
+    interface: Interface, pieces: Mapping[Entry, Pieces], constants: Constants
+) -> Workspace:
     """Give everything its place; all dims at their maxima."""
     at = ALIGNMENT
     bases: dict[Entry, tuple[int, int, int]] = {}
@@ -88,6 +92,8 @@ def lay_out(interface: Interface, pieces: Mapping[Entry, Pieces]) -> Workspace:
     at = round_up(at)
     parameters: dict[Parameter, int] = {}
     for parameter in interface.parameters:
+        if parameter in interface.frozen:
+            continue
         parameters[parameter] = at
         at = round_up(at + parameter.memory.nbytes)
     state_bytes = at - state
@@ -99,7 +105,8 @@ def lay_out(interface: Interface, pieces: Mapping[Entry, Pieces]) -> Workspace:
         prepared: dict[Storage, int] = {}
         for call in program.schedule.prepare:
             for storage in call.writes:
-                if storage.role == PREPARED and storage not in prepared:
+                known = storage in prepared or storage in constants.prepared
+                if storage.role == PREPARED and not known:
                     prepared[storage] = at
                     at = round_up(at + evaluate(storage.type.nbytes, maxima))
         scratch = pieces[entry].layout.scratch_bytes(maxima)
@@ -115,7 +122,7 @@ def lay_out(interface: Interface, pieces: Mapping[Entry, Pieces]) -> Workspace:
     total = scratch + scratch_bytes * interface.threads
     return Workspace(
         tuple(blocks), parameters, state, state_bytes, arena, arena_bytes, scratch, scratch_bytes,
-        total,
+        total, constants,
     )  # fmt: skip
 
 

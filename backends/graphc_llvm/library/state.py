@@ -6,7 +6,9 @@ from graphc_llvm.library.api import Api
 from graphc_llvm.library.code import STATUS, Code, any_bit
 from graphc_llvm.library.layout import BYTES, MAGIC, STATE_HEADER, VERSION
 
-ROW = "{ ptr, i64, i64 }"  # of the table of parameters: name, offset, bytes
+# Of the table of parameters: name, offset in the workspace (-1: frozen), bytes, constant memory
+# (null: in the workspace, or computed away).
+ROW = "{ ptr, i64, i64, ptr }"
 
 
 class State:
@@ -110,11 +112,12 @@ class State:
         code.fail_if(wrong, STATUS["BYTES"])
 
     def _find(self) -> str:
-        """Look a name up: the address of (name, offset, bytes), or null."""
-        rows = [
-            f"{ROW} {{ ptr {self.api.string(p.name)}, i64 {at}, i64 {p.memory.nbytes} }}"
-            for p, at in self.api.workspace.parameters.items()
-        ]
+        """Look a name up: the address of its row, or null."""
+        w, rows = self.api.workspace, []
+        for p in self.api.interface.parameters:
+            fixed = self.api.data(p.memory, "weights") if p in w.constants.parameters else "null"
+            fields = f"i64 {w.parameters.get(p, -1)}, i64 {p.memory.nbytes}, ptr {fixed}"
+            rows.append(f"{ROW} {{ ptr {self.api.string(p.name)}, {fields} }}")
         body = f"internal constant [{len(rows)} x {ROW}] [{', '.join(rows)}]"
         self.api.constants[body] = f"@{self.api.name}.parameters"
         return f"""\
@@ -161,12 +164,19 @@ missing:
         row = code.define("row", f"call ptr @{self.api.name}.find(ptr %name)")
         code.fail_if(code.define("none", f"icmp eq ptr {row}, null"), STATUS["NO_PARAMETER"])
         places = [
-            code.define("field", f"getelementptr {ROW}, ptr {row}, i64 0, i32 {i}") for i in (1, 2)
+            code.define("field", f"getelementptr {ROW}, ptr {row}, i64 0, i32 {i}")
+            for i in (1, 2, 3)
         ]
-        offset, count = (code.define("number", f"load i64, ptr {p}") for p in places)
+        offset, count = (code.define("number", f"load i64, ptr {p}") for p in places[:2])
+        frozen = code.define("frozen", f"icmp slt i64 {offset}, 0")
+        if word == "set":
+            code.fail_if(frozen, STATUS["READONLY"])
         wrong = code.define("wrong", f"icmp ne i64 {self.api.wide(code, '%bytes')}, {count}")
         code.fail_if(wrong, STATUS["BYTES"])
-        at = code.define("at", f"getelementptr i8, ptr %workspace, i64 {offset}")
+        inside = code.define("inside", f"getelementptr i8, ptr %workspace, i64 {offset}")
+        fixed = code.define("fixed", f"load ptr, ptr {places[2]}")
+        at = code.define("at", f"select i1 {frozen}, ptr {fixed}, ptr {inside}")
+        code.fail_if(code.define("gone", f"icmp eq ptr {at}, null"), STATUS["NO_PARAMETER"])
         return code, at, count
 
     def _get(self) -> str:

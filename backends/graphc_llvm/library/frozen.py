@@ -1,0 +1,65 @@
+"""Parameters that never change, and what depends on them alone, as constants of a library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.dims import evaluate
+from graphc.export.interface import Entry, Interface
+from graphc.ops.base import Array
+from graphc.schedule import PARAMETER, PREPARED, Call, Storage
+from graphc.tensor import Parameter
+from graphc_llvm.part import every_call
+from graphc_llvm.stepwise import Stepwise
+from graphc_llvm.target import host_target
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """Frozen parameters that the code still reads, and prepared values that are known."""
+
+    parameters: frozenset[Parameter]
+    prepared: Mapping[Storage, Array]
+
+
+def find_constants(interface: Interface) -> Constants:
+    """Compute here, by this machine's code, what the functions' prepare parts would compute."""
+    prepared: dict[Storage, Array] = {}
+    read: set[Parameter] = set()
+    for entry in interface.entries:
+        schedule = entry.function.program.schedule
+        calls = schedule.calls
+        if _is_known(schedule.prepare, interface.frozen):
+            prepared |= _prepare(entry)
+        else:
+            calls = (*schedule.prepare, *calls)
+        read |= _parameters(calls)
+    return Constants(interface.frozen & read, prepared)
+
+
+def _parameters(calls: tuple[Call, ...]) -> set[Parameter]:
+    storages = {s for c in (*calls, *every_call(calls)) for s in c.arguments}
+    return {s.node.face for s in storages if s.role == PARAMETER and s.node is not None}
+
+
+def _is_known(prepare: tuple[Call, ...], frozen: frozenset[Parameter]) -> bool:
+    """Whether all that is prepared depends on frozen parameters alone, and on no dim."""
+    made = [s for c in prepare for s in c.writes if s.role == PREPARED]
+    sized = any(not isinstance(size, int) for s in made for size in s.type.shape)
+    return bool(frozen and made) and not sized and _parameters(prepare) <= frozen
+
+
+def _prepare(entry: Entry) -> dict[Storage, Array]:
+    program, dims = entry.function.program, entry.sample
+    steps = Stepwise(program, host_target(), dims)
+    shapes = [tuple(evaluate(s, dims) for s in i.type.shape) for i in program.schedule.inputs]
+    inputs = [
+        np.zeros(shape, i.type.dtype.numpy) for shape, i in zip(shapes, program.schedule.inputs)
+    ]
+    steps.bind(inputs, entry.function.rng.copy())
+    for part in steps.parts[: len(program.schedule.prepare)]:
+        part(steps.ctx.ctypes.data, 0, 1)
+    return {s: steps.value(s) for s in steps.arrays if s.role == PREPARED}
