@@ -37,6 +37,8 @@ def load_library(path: str | os.PathLike[str]) -> Library:
     has several; `lib.parameters[name]` reads and sets. Raises FormatError for files that are not
     what the manifest says, UnsupportedError for a library of another machine.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"load_library: path must be a str or a path, got {path!r}")
     return Library(find_manifest(Path(path)))
 
 

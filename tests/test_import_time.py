@@ -30,6 +30,12 @@ def test_imports_nothing_heavy(code: str) -> None:
     assert loaded == ""
 
 
+def test_exported_libraries_need_nothing_of_the_compiler() -> None:
+    loaded = run("import graphc as gx, sys; gx.load_library; print(*sys.modules)").split()
+    found = {name for name in loaded if name.startswith("graphc")}
+    assert found == {"graphc", "graphc.errors", "graphc.library", "graphc.origin"}
+
+
 def cpu_seconds(code: str) -> float:
     """The least processor time of several runs, in fresh processes."""
     timed = f"import time; t = time.process_time(); {code}; print(time.process_time() - t)"

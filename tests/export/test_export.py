@@ -249,6 +249,8 @@ def test_damaged_bundles(tmp_path: Path) -> None:
     manifest.write_text(text.replace("x86_64", "sparc").replace("aarch64", "sparc"))
     with pytest.raises(UnsupportedError, match="this machine"):
         gx.load_library(tmp_path)
+    with pytest.raises(ArgumentError, match="must be a str or a path, got 3"):
+        gx.load_library(3)  # type: ignore[arg-type]
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(FormatError, match="none"):

@@ -121,7 +121,7 @@ def link_library(folder: Path, built: Built) -> tuple[str | None, str | None]:
     """Link the object files in a folder: the library's name, or why there is none."""
     suffix = library_suffix(built.target.triple)
     if suffix is None:
-        return None, f"{built.target.triple} has no shared libraries: link the archive"
+        return None, f"{built.target.triple} gets no shared library: link the archive"
     first = next(iter(built.objects))
     objects = [folder / f"{name}.o" for name in built.objects]
     result, triple = folder / f"{first}{suffix}", built.target.triple

@@ -10,9 +10,8 @@ import numpy as np
 from graphc.dims import evaluate
 from graphc.export.interface import Entry, Interface
 from graphc.ops.base import Array
-from graphc.schedule import PARAMETER, PREPARED, Call, Storage
+from graphc.schedule import PARAMETER, PREPARED, Call, Storage, every_call
 from graphc.tensor import Parameter
-from graphc_llvm.part import every_call
 from graphc_llvm.stepwise import Stepwise
 from graphc_llvm.target import host_target
 

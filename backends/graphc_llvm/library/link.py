@@ -24,7 +24,7 @@ def library_suffix(triple: str) -> str | None:
         return None
     if any(word.startswith(("darwin", "macos")) for word in rest):
         return ".dylib"
-    return ".dll" if "windows" in triple else ".so"
+    return None if "windows" in triple else ".so"
 
 
 def link(
@@ -53,14 +53,13 @@ def _command(
         wanted = ["--no-entry", "--strip-debug", "--export=__heap_base", "--stack-first",
                   "-z", f"stack-size={stack}", *exports]  # fmt: skip
         return tool and [*tool, *wanted, *given]
+    architecture = {"arm64": "aarch64", "amd64": "x86_64"}.get(triple.split("-")[0])
+    architecture = architecture or triple.split("-")[0]
     native = triple.split("-")[0] == host().architecture
     if suffix == ".dylib":
-        tool = (_first("cc", "clang") if sys.platform == "darwin" else None) or _zig("ld64.lld")
-        return tool and [*tool, "-dynamiclib", *given]
-    if suffix == ".dll":
-        tool = _first("lld-link") or _zig("lld-link")
-        exports = [f"/export:{name}" for name in symbols]
-        return tool and [*tool, "/dll", "/noentry", *exports, *map(str, objects), f"/out:{result}"]
+        tool = _first("cc", "clang") if sys.platform == "darwin" and native else None
+        tool = tool or _zig("cc", "-target", f"{architecture}-macos")
+        return tool and [*tool, "-shared", *given]
     name = result.name
     elf = ["-shared", "--build-id=none", "-z", "noexecstack", "-soname", name, "--gc-sections"]
     tool = (_first("ld") if native else None) or _first("ld.lld") or _zig("ld.lld")
@@ -86,5 +85,5 @@ def _first(*names: str) -> list[str] | None:
     return [found] if found else None
 
 
-def _zig(tool: str) -> list[str] | None:
-    return [sys.executable, "-m", "ziglang", tool] if find_spec("ziglang") else None
+def _zig(*arguments: str) -> list[str] | None:
+    return [sys.executable, "-m", "ziglang", *arguments] if find_spec("ziglang") else None
