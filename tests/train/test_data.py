@@ -89,7 +89,7 @@ def test_idx_reads_what_was_written(
     array = np.arange(int(np.prod(shape))).astype(dtype).reshape(shape)
     content = encode(array, CODES[dtype])
     path = tmp_path / "a.idx"
-    path.write_bytes(gzip.compress(content) if packed else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
     read = data.idx(path)
     assert read.dtype == np.dtype(dtype).newbyteorder("=")
     np.testing.assert_array_equal(read, array)
@@ -109,7 +109,7 @@ def test_idx_reads_what_was_written(
         (b"\x00\x00\x08\x01\x00\x00\x00\x01abc", r"too long: 11 bytes, uint8\[1\] needs 9"),
         (b"\x00\x00\x08\x03" + b"\xff" * 12, "truncated: 16 bytes"),
         (b"\x1f\x8b\x08broken", "broken gzip data"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x02ab")[:-6], "broken gzip data"),
+        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x02ab", mtime=0)[:-6], "broken gzip data"),
     ],
 )
 def test_idx_names_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
@@ -136,7 +136,9 @@ def test_fashion_mnist_reads_four_files(tmp_path: Path) -> None:
     labels = np.array([3, 9], np.uint8)
     for part in ("train", "t10k"):
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(encode(images, 8))
-        (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(encode(labels, 8)))
+        (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(
+            gzip.compress(encode(labels, 8), mtime=0)
+        )
     (x, y), (x_test, _) = data.fashion_mnist(tmp_path)
     np.testing.assert_array_equal(x, images)
     np.testing.assert_array_equal(x_test, images)
