@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -33,7 +34,7 @@ class Ensemble(Layer):
         check_count("ensemble", "k", k)
         self.members: list[Any] = []
         self._build, self._k = build, int(k)
-        self._taken: list[dict[str, int]] = [{} for _ in range(self._k)]
+        self._taken: dict[int, dict[str, int]] = defaultdict(dict)
 
     def __call__(self, *arguments: Any) -> Any:
         """What all members make of the same arguments."""

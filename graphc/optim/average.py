@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
 
 from graphc import functions as fn
 from graphc import naming, symbols
@@ -41,9 +42,12 @@ def ema(
         _fail(f"decay must be a number between 0 and 1, got {decay!r}")
     values: dict[Parameter, Tensor] = {}
     if isinstance(parameters, Mapping):
+        _check_parameters(parameters)
         values = {p: value for p, value in parameters.items() if p.trainable}
     else:
-        values = {p: p for p in parameters}
+        listed = _listed(parameters)
+        _check_parameters(listed)
+        values = {p: p for p in listed}
     if not values:
         _fail("there is no parameter to average")
     scope = naming.scoped(name) if name else naming.automatic("ema")
@@ -56,9 +60,22 @@ def ema(
     return Averages(averages, of)
 
 
+def _listed(parameters: Any) -> list[Any]:
+    try:
+        return list(parameters)
+    except TypeError:
+        _fail(f"needs parameters or updates of them, got {parameters!r}")
+
+
+def _check_parameters(values: Iterable[Any]) -> None:
+    for value in values:
+        if not isinstance(value, Parameter):
+            _fail(f"only parameters of floats have averages, got {value!r}")
+
+
 def _average(parameter: Parameter, scope: str) -> Parameter:
     """The average of a parameter, called SCOPE/PARAMETER; of 16-bit floats in float32."""
-    if not isinstance(parameter, Parameter) or not parameter.dtype.is_float:
+    if not parameter.dtype.is_float:
         _fail(f"only parameters of floats have averages, got {parameter!r}")
     with origins.root_scope():
         return symbols.parameter(
@@ -70,5 +87,5 @@ def _average(parameter: Parameter, scope: str) -> Parameter:
         )
 
 
-def _fail(text: str) -> None:
+def _fail(text: str) -> NoReturn:
     raise ArgumentError(f"ema: {text}", origin=origins.find_origin())

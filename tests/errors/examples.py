@@ -166,6 +166,8 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "expand_dims": lambda: given(X, axis=0),
     "eye": lambda: given(3, m=4, k=1, dtype="float32"),
     "fake_quantize": lambda: given(X, 0.5, zero_point=0, dtype="int8", axis=None),
+    "ema": lambda: given({W: W * 1.0}, 0.9, name="average"),
+    "ensemble": lambda: given(lambda: gx.nn.Dense(2), 3, name="several"),
     "fit": lambda: given(
         STEP, [np.ones((3, 4), "f4")], epochs=1, batch_size=3, validation=None, callbacks=(),
         shuffle=True, drop_last=False, seed=0, verbose=False),
