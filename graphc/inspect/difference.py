@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.graph import Graph, Node
 from graphc.inspect.dot import graph_of
-from graphc.inspect.names import Names, all_nodes, is_bound, is_number, name_nodes
+from graphc.inspect.names import Names, all_nodes, is_bound, is_number, name_nodes, number_text
 from graphc.inspect.subject import program_of
 from graphc.inspect.text import expression
 from graphc.ops import leaf
@@ -76,7 +76,8 @@ def _match_down(one: Graph, two: Graph, pairs: Pairs) -> None:
         if (a, b) in seen:
             continue
         seen.add((a, b))
-        if a not in pairs and b not in taken and type(a.op) is type(b.op) and not is_bound(a):
+        alike = type(a.op) is type(b.op) and not is_bound(a) and not is_number(a)
+        if alike and a not in pairs and b not in taken:
             pairs[a] = b
             taken.add(b)
         if pairs.get(a) is b:
@@ -90,7 +91,10 @@ def _change(a: Node, b: Node, pairs: Pairs) -> str:
         found.append(f"{a.type} -> {b.type}")
     if not is_bound(a) and meaning(a.op) != meaning(b.op):
         found.append(f"{a.op.attributes()} -> {b.op.attributes()}")
-    if tuple(pairs.get(i) for i in a.inputs) != b.inputs:
+    others = [(i, k) for i, k in zip(a.inputs, b.inputs) if pairs.get(i) is not k]
+    numbers = [(i, k) for i, k in others if is_number(i) and is_number(k)]
+    found += [f"{number_text(i)} -> {number_text(k)}" for i, k in numbers]
+    if len(others) > len(numbers) or len(a.inputs) != len(b.inputs):
         found.append("other inputs")
     return ", ".join(found)
 

@@ -32,7 +32,7 @@ function makeBoxes() {
   const results = ends(state.pass), homes = new Map();
   const shown = [...here].filter(id => get(id, "number") === null || results.has(id));
   for (const id of shown.sort((a, b) => a - b)) push(homes, homeOf(id), id);
-  const boxes = [], fresh = new Set(passes[state.pass].new), made = passes[state.pass].made;
+  const boxes = [], { fresh } = fates[state.pass], made = passes[state.pass].made;
   boxOf = new Map();
   for (const [key, ids] of homes) {
     const id = ids[0], group = typeof key === "string" && ids.length > 1;
@@ -42,7 +42,7 @@ function makeBoxes() {
     if (state.pass && ids.some(n => fresh.has(n) && n in made)) box.line = CHANGED;
     else if (!group && kept.has(id)) box.line = KEPT;
     box.wide = box.line === LINE[box.part] ? 1 : 2.5;
-    box.text = group ? groupText(key, ids) : nodeText(id, results);
+    box.text = group ? groupText(key, ids) : nodeLines(id, results);
     box.w = Math.max(70, 14 + 6.3 * Math.max(...box.text.map(t => t.length)));
     box.h = 12 + 13 * box.text.length;
     box.tip = group ? `${box.text.join("\n")}\ndouble-click opens` : nodeTip(id);
@@ -59,7 +59,7 @@ function groupText(key, ids) {
   return [short(`▸ ${key.slice(key.indexOf("/") + 1)}`), `${ids.length} nodes, ${flopsText(flops)}`];
 }
 
-function nodeText(id, results) {
+function nodeLines(id, results) {
   const numbers = get(id, "inputs").map(i => get(i, "number")).filter(n => n !== null);
   const rows = [short(`${titleOf(id)} ${numbers.length ? `(${numbers.join(", ")})` : ""}`.trim()),
                 short(typeOf(id))];

@@ -35,15 +35,17 @@ const titleOf = id => get(id, "name") || `${get(id, "op")} ${data.names[id] ?? "
 const typeOf = id => data.types[get(id, "type")];
 const lineOf = id => data.lines[get(id, "line")];
 
-// For every pass: what stands for a node that has gone, and the other way round.
+// For every pass: the new nodes; what stands for a node that has gone, and by which rules; what a
+// node was before; and what else it stands for now.
 const fates = passes.map(p => {
-  const after = new Map(), before = new Map();
+  const fresh = new Set(p.new), after = new Map(), before = new Map(), absorbed = new Map();
   for (const [old, now, rules] of p.gone) {
     after.set(old, [now, rules]);
-    if (now !== null && !(before.has(now) && get(before.get(now), "op") === get(now, "op")))
-      before.set(now, old);
+    const first = fresh.has(now) && !(before.has(now) && get(before.get(now), "op") === get(now, "op"));
+    if (first) before.set(now, old);
   }
-  return { after, before };
+  for (const [old, now] of p.gone) if (now !== null && before.get(now) !== old) push(absorbed, now, old);
+  return { fresh, after, before, absorbed };
 });
 
 function presentAt(pass) {

@@ -1,6 +1,6 @@
 // Boxes in rows: what a value needs stands above it (in the backward half, below it).
 
-const GAP = 14, ROW = 74;
+const GAP = 14, ROW = 74, WIDEST = 12;
 
 function rankPart(boxes, part) {  // longest paths; where groups depend on each other, the first goes first
   const mine = boxes.filter(b => b.part === part);
@@ -47,19 +47,27 @@ function layOut(boxes) {  // a column for each part; gradients go up beside what
   for (let part = 0; part < 3; part++) {
     const mine = boxes.filter(b => b.part === part), count = rankPart(boxes, part);
     if (!count) continue;
-    const rows = Array.from({ length: count }, () => []);
-    for (const b of mine) rows[b.rank].push(b);
+    const rows = inRows(mine, count);
     for (const row of rows) placeRow(row, new Map(row.map((b, i) => [b, (i - row.length / 2) * 120])));
     for (let sweep = 0; sweep < 6; sweep++) smooth(rows, part, sweep);
     const x0 = Math.min(...mine.map(b => b.x)), x1 = Math.max(...mine.map(b => b.x + b.w));
     for (const b of mine) {
       b.x += left + 30 - x0;
-      b.y = ROW * (part === 1 ? count - 1 - b.rank : b.rank);
+      b.y = ROW * (part === 1 ? rows.length - 1 - b.rank : b.rank);
     }
     bands.push({ part, x: left, w: x1 - x0 + 60, label: PARTS[part], fill: GROUND[part], line: LINE[part] });
     left += x1 - x0 + 80;
   }
   return bands;
+}
+
+function inRows(boxes, count) {  // rows that are too wide to look at go on below
+  const ranks = Array.from({ length: count }, () => []), rows = [];
+  for (const b of boxes) ranks[b.rank].push(b);
+  for (const rank of ranks)
+    for (let i = 0; i < rank.length; i += WIDEST) rows.push(rank.slice(i, i + WIDEST));
+  rows.forEach((row, i) => { for (const b of row) b.rank = i; });
+  return rows;
 }
 
 function smooth(rows, part, sweep) {  // move every box towards those above it, then those below it

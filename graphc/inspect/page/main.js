@@ -18,7 +18,7 @@ function markChosen() {
 function choose(kind, id, move) {
   state.chosen = { kind, id };
   if (kind === "node" && move) {
-    if (!here.has(id)) goTo(passes.findLastIndex(p => p.new.includes(id)), true);
+    if (!here.has(id)) goTo(fates.findLastIndex(f => f.fresh.has(id)), true);
     let key = `${get(id, "part")}:`;
     for (const step of scopeOf(id)) state.open.add(key += `/${step}`);
     showTab("graph");
@@ -55,7 +55,7 @@ function goTo(pass, quiet) {
   let c = state.chosen && state.chosen.kind === "node" && !quiet ? state.chosen.id : null;
   for (let k = state.pass + 1; k <= pass && c !== null; k++) if (fates[k].after.has(c)) c = fates[k].after.get(c)[0];
   for (let k = state.pass; k > pass && c !== null; k--)
-    if (passes[k].new.includes(c)) c = fates[k].before.get(c) ?? null;
+    if (fates[k].fresh.has(c)) c = fates[k].before.get(c) ?? null;
   if (state.chosen && state.chosen.kind === "node" && !quiet) state.chosen = c === null ? null : { kind: "node", id: c };
   state.pass = pass;
   here = presentAt(pass);

@@ -35,11 +35,13 @@ function history(id) {  // from what it came and what it became, pass by pass
   const rows = [];
   let before = id;
   for (let k = state.pass; k > 0; k--) {
-    const rule = passes[k].made[before], old = fates[k].before.get(before);
-    if (!passes[k].new.includes(before)) continue;
-    const rules = old === undefined ? [] : fates[k].after.get(old)[1];
-    const names = [...new Set([...rules, rule].filter(Boolean))].join(", ");
-    rows.unshift([k, names || (rule === undefined ? "on new inputs" : "made here"), old]);
+    const fate = fates[k], made = passes[k].made[before], old = fate.before.get(before);
+    for (const other of fate.absorbed.get(before) ?? [])
+      rows.unshift([k, rulesText(fate.after.get(other)[1], "the same value"), `stands for ${nodeText(other)}`]);
+    if (!fate.fresh.has(before)) continue;
+    const rules = old === undefined ? [] : fate.after.get(old)[1];
+    const how = rulesText([...rules, made], made === undefined ? "on new inputs" : "made here");
+    rows.unshift([k, how, old === undefined ? "" : `was ${nodeText(old)}`]);
     if (old === undefined) break;
     before = old;
   }
@@ -48,12 +50,14 @@ function history(id) {  // from what it came and what it became, pass by pass
     const fate = fates[k].after.get(now);
     if (!fate) continue;
     now = fate[0];
-    rows.push([k, fate[1].join(", ") || (now === null ? "no longer read" : "on new inputs"), now]);
+    const how = rulesText(fate[1], now === null ? "no longer read" : "on new inputs");
+    rows.push([k, how, now === null ? "" : `becomes ${nodeText(now)}`]);
   }
-  return rows.map(([k, what, other]) => el("span", {},
-    link(passes[k].name, () => goTo(k)), `: ${what}`,
-    other === undefined || other === null ? "" : `, ${k <= state.pass ? "was" : "becomes"} ${get(other, "op")} ${typeOf(other)}`));
+  return rows.map(([k, how, what]) => el("span", {}, link(passes[k].name, () => goTo(k)), `: ${how}${what && ", "}${what}`));
 }
+
+const nodeText = id => `${get(id, "op")} ${typeOf(id)}`;
+const rulesText = (rules, otherwise) => [...new Set(rules.filter(Boolean))].join(", ") || otherwise;
 
 function nodeDetails(id) {
   const [place, words] = lineOf(id), own = kernelsOf.get(id) ?? [], where = scopeOf(id);
