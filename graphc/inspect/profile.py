@@ -16,7 +16,8 @@ class Profile:
     """Measured seconds of every kernel of one call on one thread, beside what is known about it.
 
     A kernel's bound is the least time that a typical machine allows one thread for its operations
-    and bytes; the share of it is how much of the measured time that is.
+    and bytes; the share of it is how much of the measured time that is (more than all of it where
+    the bytes are in a cache).
     """
 
     kernels: tuple[KernelFacts, ...]
@@ -29,7 +30,7 @@ class Profile:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """How much of the measured time of every kernel its bound is; 1 is as good as can be."""
+        """How much of the measured time of every kernel its bound is."""
         return tuple(b / s if s else 0.0 for b, s in zip(self.least, self.seconds))
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ function fit() {
                                       Math.max(b[3], i.y + i.h)], [Infinity, Infinity, -Infinity, -Infinity]);
   if (!items.length) box.splice(0, 4, 0, 0, 1, 1);
   const [x0, y0, x1, y1] = [box[0] - 90, box[1] - 40, box[2] + 20, box[3] + 40];
-  const whole = Math.min(r.width / (x1 - x0), r.height / (y1 - y0), 1.2), s = Math.max(whole, 0.4);
+  const whole = Math.min(r.width / (x1 - x0), r.height / (y1 - y0), 1.2), s = Math.max(whole, state.tab === "schedule" ? 0.8 : 0.4);
   const top = s > whole && state.tab === "graph";  // too large to read as a whole: begin where it begins
   const x = s * (x1 - x0) > r.width ? -s * x0 : (r.width - s * (x0 + x1)) / 2;
   views[state.tab] = { s, x, y: top ? -s * y0 : Math.max(10, (r.height - s * (y1 - y0)) / 2) - s * y0 };

@@ -12,7 +12,7 @@ function memoryScene() {
     const [first, last] = s.phases, from = s.offset.toLocaleString("en"), room = s.bytes * scale;
     items.push({ x: at(first), y: s.offset * scale, w: (last - first + 1) * width - 1,
       h: Math.max(room, 0.7), fill: FILL[partOf(s)], line: LINE[partOf(s)], wide: 0.7,
-      text: room > 12 ? [s.name] : [], clip: true, pick: { kind: "storage", id: i },
+      text: room > 16 ? [s.name] : [], clip: true, pick: { kind: "storage", id: i },
       tip: `${s.name} ${s.type}\n${bytesText(s.bytes)} at ${from}\nphases ${first} to ${last}` });
   });
   timeline.forEach((live, phase) => {
