@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from graphc.config import environment
 from graphc.definition import Definition, define
 from graphc.dims import Dim
 from graphc.epoch import run_epoch
-from graphc.errors import ArgumentError, ShapeError
+from graphc.errors import ArgumentError, ShapeError, UnsupportedError
 from graphc.graph import Graph
 from graphc.inspection import Inspection
 from graphc.interpret import Executor
@@ -138,6 +138,13 @@ class CompiledFunction(Direct, Inspection):
         """Seconds that the stages of compiling took here; nothing for code from the cache."""
         program = vars(self).get("program")
         return {} if program is None else program.times
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise UnsupportedError(
+            f"{self.name}: a compiled function cannot be copied or pickled",
+            origin=origins.find_origin(),
+            hint="step.export(directory) makes a library that gx.load_library loads anywhere",
+        )
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{n.name} {n.type}" for n in self.graph.inputs)

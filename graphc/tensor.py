@@ -9,7 +9,7 @@ import numpy as np
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Size
-from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, ShapeError, UnsupportedError
 from graphc.graph import Node
 from graphc.ops import leaf
 from graphc.ops.base import Array, Op
@@ -94,6 +94,15 @@ class Tensor:
         if not self.shape or not isinstance(self.shape[0], int):
             self._no_value("known number of rows to iterate over")
         return (self[i] for i in range(self.shape[0]))
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        name = self.node.name or self.node.op.name
+        raise UnsupportedError(
+            f"{name} {self.type} cannot be copied or pickled: it is a part of a graph",
+            operands=graphs.describe((self.node,)),
+            origin=origins.find_origin(),
+            hint="gx.save keeps values: build the model again there, then gx.load",
+        )
 
     def __array__(self, *_: Any, **__: Any) -> Array:
         self._no_value("value as a numpy array")

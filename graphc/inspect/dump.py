@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphc.files import write_whole
 from graphc.graph import Graph
 from graphc.inspect.dot import graph_dot
 from graphc.inspect.memory import measure
-from graphc.inspect.render import write_whole
 from graphc.inspect.report import report_text
 from graphc.inspect.text import call_name, graph_text, schedule_text
 from graphc.loops.text import kernel_text

@@ -10,10 +10,10 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
+from graphc.files import write_whole
 from graphc.inspect.content import code, content
 from graphc.inspect.dot_label import text as escaped
 from graphc.inspect.profile import Profile
-from graphc.inspect.render import write_whole
 from graphc.inspect.report import kernels
 from graphc.inspect.subject import Subject, program_of
 

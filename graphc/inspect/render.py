@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, UnsupportedError, VerifyError
+from graphc.files import write_whole
 
 TEXT = (".dot", ".gv")
 DRAWN = (".svg", ".png", ".pdf")
@@ -52,18 +52,3 @@ def draw(text: str, format: str) -> bytes:
 def find_program() -> str | None:
     """Graphviz's `dot`, or None."""
     return shutil.which("dot")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

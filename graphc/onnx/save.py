@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -12,6 +13,7 @@ from onnx import helper
 import graphc as gx
 from graphc.definition import check_inputs, define
 from graphc.errors import ArgumentError
+from graphc.files import write_whole
 from graphc.graph import Graph, Node, topological
 from graphc.onnx import (
     write_elementwise,
@@ -50,14 +52,7 @@ def save(path: str | os.PathLike[str], outputs: Any, inputs: Any = None) -> None
     UnsupportedError, naming the op and the user's line, for what ONNX cannot say.
     """
     model = to_model(outputs, inputs)
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.part"
-    try:
-        onnx.save_model(model, temporary)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    write_whole(Path(path), model.SerializeToString())
 
 
 def to_model(outputs: Any, inputs: Any = None) -> onnx.ModelProto:

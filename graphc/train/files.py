@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphc.errors import ArgumentError, DTypeError, FormatError, NameError, ShapeError
+from graphc.files import write_whole
 from graphc.tensor import Parameter
 from graphc.types import find_dtype
 
@@ -41,7 +42,7 @@ def write(path: str | os.PathLike[str], what: Any, notes: Mapping[str, str]) -> 
         name: np.array(value.value if isinstance(value, Parameter) else value, order="C")
         for name, value in named(what).items()
     }
-    _replace(Path(path), serialize(arrays, {"format": "graphc", **notes}))
+    write_whole(Path(path), serialize(arrays, {"format": "graphc", **notes}))
 
 
 def read_notes(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -119,15 +120,3 @@ def _array(path: str, name: str, entry: Mapping[str, Any]) -> Array:
         raise FormatError(f"{path}: {name} has dtype {entry['dtype']}, which graphc does not have")
     flat: Array = np.frombuffer(bytes(entry["data"]), dtype.numpy)
     return flat.reshape(entry["shape"]).copy()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

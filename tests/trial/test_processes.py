@@ -1,0 +1,147 @@
+"""What a new user does around a step: copies, files, interrupts, forks, two processes at once."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc.errors import UnsupportedError
+
+PROGRAM = """
+import numpy as np
+import graphc as gx
+gx.seed(0)
+x, w = gx.input("x", ("batch", 256)), gx.parameter("w", (256, 256), init=gx.init.normal())
+loss = gx.tanh(x @ w).mean()
+step = gx.compile([x], loss, gx.optim.SGD(0.01).minimize(loss))
+rows = np.ones((100000, 256), np.float32)
+step(rows[:32])
+"""
+LOOPS = {
+    "gx.fit(step, [rows], epochs=10000, verbose=False).interrupted": "True",
+    "[step.run_epoch([rows], 32) for _ in range(10000)]": "KeyboardInterrupt",
+}
+
+
+@pytest.fixture
+def step() -> Any:
+    x, w = gx.input("x", ("batch", 4)), gx.parameter("w", (4, 2), init=gx.init.ones())
+    return gx.compile([x], x @ w, {w: w * 1.0})
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_graphs_are_not_copied(way: Callable[[Any], Any], step: Any) -> None:
+    w = step.parameters["w"]
+    layer = gx.nn.Dense(2)
+    layer(gx.input("x", ("batch", 4)))
+    for thing, hint in ((w, "gx.load"), (w * 2.0, "gx.load"), (step, "gx.load_library")):
+        with pytest.raises(UnsupportedError, match="cannot be copied or pickled") as caught:
+            way(thing)
+        assert hint in (caught.value.hint or "")
+    if way is copy.deepcopy:
+        with pytest.raises(UnsupportedError, match=r"kernel f32.*cannot be copied or pickled"):
+            way(layer)
+
+
+def test_errors_cross_processes() -> None:
+    with pytest.raises(gx.errors.AxisError) as caught:
+        gx.sum(gx.input("x", (3,)), axis=5)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+
+
+def test_functions_are_pickled_by_name() -> None:
+    for function in (gx.exp, gx.compile, gx.nn.relu, gx.linalg.solve, gx.random.normal):
+        assert pickle.loads(pickle.dumps(function)) is function
+
+
+@pytest.mark.parametrize("writer", [
+    lambda path, step: gx.save(path, step), lambda path, step: step.dot(path),
+    lambda path, step: step.html(path),
+])  # fmt: skip
+def test_files_that_cannot_be_written(writer: Any, step: Any, tmp_path: Path) -> None:
+    step(np.ones((1, 4), np.float32))
+    path = tmp_path / "missing" / "a.dot"
+    with pytest.raises(FileNotFoundError) as caught:
+        writer(path, step)
+    assert caught.value.filename == str(path)
+    folder = tmp_path / "folder.dot"
+    folder.mkdir()
+    with pytest.raises(OSError) as refused:
+        writer(folder, step)
+    assert refused.value.filename == str(folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.dot"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("loop", LOOPS)
+def test_interrupts(loop: str) -> None:
+    code = f"""{PROGRAM}
+print("ready", flush=True)
+try:
+    print({loop})
+except KeyboardInterrupt:
+    print("KeyboardInterrupt")
+print(np.isfinite(w.value).all(), np.isfinite(step(rows[:32])))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGINT)
+    try:
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert said.split() == [LOOPS[loop], "True", "True"]
+
+
+def test_processes_that_share_a_cache(tmp_path: Path) -> None:
+    environment = {**os.environ, "GRAPHC_CACHE": str(tmp_path)}
+    code = f"{PROGRAM}\nprint(repr(float(step(rows[:32]))))"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    found = [p.communicate(timeout=120)[0] for p in processes]
+    assert len(set(found)) == 1
+    assert np.isfinite(float(found[0]))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_forked_workers(step: Any) -> None:
+    rows = np.arange(8, dtype=np.float32).reshape(2, 4)
+    expected, call = step(rows), ForkedCall(step)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        found = pool.map_async(call, [rows] * 4).get(timeout=60)
+    assert all((f == expected).all() for f in found)
+    np.testing.assert_array_equal(step(rows), expected)
+
+
+class ForkedCall:
+    """A call of a function that the child has inherited: found by its place, not pickled."""
+
+    functions: list[Any] = []  # noqa: RUF012
+
+    def __init__(self, function: Any) -> None:
+        self.place = len(self.functions)
+        self.functions.append(function)
+
+    def __call__(self, rows: Any) -> Any:
+        return self.functions[self.place](rows)
