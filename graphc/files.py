@@ -24,4 +24,6 @@ def write_whole(path: Path, content: bytes) -> None:
             os.unlink(name)
             raise
     except OSError as error:
+        if error.errno is None:
+            raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None

@@ -6,8 +6,6 @@ import os
 from importlib import import_module
 from typing import Any
 
-from graphc.arguments import checked
-
 Path = str | os.PathLike[str]
 STAGES = ("defined", "differentiated", "optimized", "fused", "planned")
 
@@ -39,17 +37,14 @@ class Inspection:
         """The kernels in order."""
         return _inspect("report").kernels(self)
 
-    @checked
     def text(self, stage: str = "optimized") -> str:
         """The program at a stage, as text."""
         return str(_inspect("text").text(self, stage))
 
-    @checked
     def dot(self, path: Path | None = None, stage: str = "fused") -> str:
         """The program at a stage, as DOT; also drawn if the path ends in .svg, .png or .pdf."""
         return str(_inspect("dot").function_dot(self, path, stage))
 
-    @checked
     def source(self, language: str = "llvm") -> str:
         """The generated code."""
         return str(_inspect("report").source(self, language))
@@ -58,7 +53,6 @@ class Inspection:
         """Measured time of every kernel for these inputs."""
         return _inspect("profile").profile(self, args, kwargs)
 
-    @checked
     def html(self, path: Path, profile: Any = None) -> None:
         """Write one self-contained page, with measured times if `profile()`'s result is given."""
         _inspect("html").html(self, path, profile)

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphc.config import environment
 from graphc.dims import evaluate
-from graphc.errors import GraphcError, RuntimeCheckError
+from graphc.errors import GraphcError, RuntimeCheckError, UnsupportedError
 from graphc.graph import Graph, describe
 from graphc.ops.base import Array
 from graphc.ops.leaf import Constant
@@ -285,6 +285,8 @@ class Runner:
         """The generated code: "llvm" text, or the "asm" that it becomes."""
         from graphc_llvm.compile import emit_program
 
+        if language not in ("llvm", "asm"):
+            raise UnsupportedError(f"source: code for CPUs is in llvm or asm, not in {language}")
         text = emit_program(self.owner.program(), self.owner.target, self.dims).text
         return text if language == "llvm" else emit_assembly(text, self.owner.target)
 

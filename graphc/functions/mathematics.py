@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError
-from graphc.functions.operands import fail, floating
+from graphc.functions.operands import cast, fail, floating, widened
 from graphc.ops import elementwise_arc as arcs
 from graphc.ops import elementwise_math as ops
 from graphc.ops import elementwise_power as powers
@@ -40,7 +40,8 @@ def log2(x: Any) -> Tensor:
 
 def log10(x: Any) -> Tensor:
     """The logarithm to base 10."""
-    return lift_op(ops.Log(), floating("log10", x)) * 0.4342944819032518
+    x = floating("log10", x)
+    return cast(lift_op(ops.Log(), widened(x)) * 0.4342944819032518, x.dtype)
 
 
 def log1p(x: Any) -> Tensor:
@@ -76,7 +77,8 @@ def cos(x: Any) -> Tensor:
 def tan(x: Any) -> Tensor:
     """The tangent."""
     x = floating("tan", x)
-    return lift_op(ops.Sin(), x) / lift_op(ops.Cos(), x)
+    wide = widened(x)
+    return cast(lift_op(ops.Sin(), wide) / lift_op(ops.Cos(), wide), x.dtype)
 
 
 def sinh(x: Any) -> Tensor:

@@ -144,6 +144,11 @@ def mixed(name: str, tensors: Sequence[Tensor], dtype: DType, i: int) -> NoRetur
     )
 
 
+def widened(x: Tensor) -> Tensor:
+    """A 16-bit tensor as float32: what is computed in several steps is rounded once."""
+    return cast(x, float32) if x.dtype.bits == 16 else x
+
+
 def floating(name: str, x: Any) -> Tensor:
     """A float tensor; Python ints become float32, integer tensors are refused."""
     if is_weak(x):
@@ -293,5 +298,5 @@ def check_sizes(name: str, shape: Sizes) -> None:
 __all__ = [
     "all_axes", "cast", "check_count", "check_sizes", "common_shape", "expand", "fail", "floating",
     "is_weak", "mixed", "one_axis", "same_dtype", "shape_text", "to_dtype", "to_shape", "together",
-    "weak",
+    "weak", "widened",
 ]  # fmt: skip

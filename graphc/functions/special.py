@@ -8,12 +8,13 @@ from graphc.errors import ArgumentError
 from graphc.functions.arithmetic import remainder
 from graphc.functions.logic import where
 from graphc.functions.mathematics import exp, floor
-from graphc.functions.operands import fail, floating, is_weak, together
+from graphc.functions.operands import cast, fail, floating, is_weak, together
 from graphc.ops import elementwise_arc as arcs
 from graphc.ops import elementwise_bessel as bessel
 from graphc.ops import elementwise_special as ops
 from graphc.ops.base import Op
 from graphc.tensor import Tensor, lift_op
+from graphc.types import float64
 
 
 def acos(x: Any) -> Tensor:
@@ -89,14 +90,15 @@ def lgamma(x: Any) -> Tensor:
 
 def gamma(x: Any) -> Tensor:
     """The gamma function, as the exponential of its logarithm; NaN at negative whole numbers."""
-    x = floating("gamma", x)
+    given = floating("gamma", x)
+    x = cast(given, float64)  # an error of the logarithm is multiplied by the logarithm
     below = floor(x)
     odd = remainder(below, 2.0) != 0.0
     magnitude = exp(lgamma(x))
     negative = x < 0.0
     poles = negative & (x == below)
     signed = where(negative & odd, -magnitude, magnitude)
-    return where(poles, float("nan"), where(x == 0.0, 1.0 / x, signed))
+    return cast(where(poles, float("nan"), where(x == 0.0, 1.0 / x, signed)), given.dtype)
 
 
 def digamma(x: Any) -> Tensor:

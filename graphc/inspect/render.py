@@ -21,6 +21,10 @@ def write_picture(text: str, path: str | os.PathLike[str]) -> None:
     Raises ArgumentError for other endings, UnsupportedError where drawing needs Graphviz and
     there is none, OSError where the file cannot be written.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(
+            f"dot: path must be the path of a file, got {path!r:.60}", origin=origins.find_origin()
+        )
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix in TEXT:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc import origin as origins
-from graphc.errors import UnsupportedError
+from graphc.errors import ArgumentError, UnsupportedError
 from graphc.inspect.cost import TYPICAL, Cost, Machine, call_cost, total
 from graphc.inspect.memory import measure
 from graphc.inspect.names import bytes_text, count_text
@@ -168,8 +168,16 @@ def _short(words: str) -> str:
     return words if len(words) <= WIDEST else f"{words[: WIDEST - 1]}…"
 
 
+LANGUAGES = ("llvm", "asm", "cuda", "ptx")
+
+
 def source(subject: Any, language: str) -> str:
     """The code generated for the first variant that has some in this language."""
+    if not isinstance(language, str) or language not in LANGUAGES:
+        raise ArgumentError(
+            f"source: the language is one of {', '.join(LANGUAGES)}, got {language!r:.60}",
+            origin=origins.find_origin(),
+        )
     for variant in subject.variants:
         made = getattr(variant.run, "source", None)
         if made is not None:

@@ -16,7 +16,7 @@ STAGES = ("defined", "differentiated", "optimized", "fused", "planned")
 
 def check_stage(stage: Any) -> None:
     """Raise ArgumentError unless it is the name of a stage."""
-    if stage not in STAGES:
+    if not isinstance(stage, str) or stage not in STAGES:
         raise ArgumentError(
             f"stage must be one of {', '.join(STAGES)}, got {stage!r}",
             origin=origins.find_origin(),
