@@ -189,6 +189,11 @@ def tensors(name: str, word: str, value: Any) -> list[Tensor]:
     return listed
 
 
+def tensors_or_mapping(name: str, word: str, value: Any) -> Any:
+    """Several tensors, or a dict with tensors as keys."""
+    return (mapping if isinstance(value, Mapping) else tensors)(name, word, value)
+
+
 def mapping(name: str, word: str, value: Any) -> Any:
     """A dict or the like, whose keys are tensors."""
     if not isinstance(value, Mapping) or not all(isinstance(key, Tensor) for key in value):
@@ -212,12 +217,13 @@ def symbol(name: str, word: str, value: Any) -> Tensor:
 
 KINDS: dict[str, Check] = {
     "bool": flag, "int": integer, "float": number, "str": text, "Size": size, "Tensor": tensor,
-    "Callable[..., Any]": function, "Callable[[Any], Any]": function,
+    "Callable[..., Any]": function, "Callable[[], Any]": function, "Callable[[Any], Any]": function,
     "Callable[[Any, Any], tuple[Any, Any]]": function, "init.Initializer": function,
     "Sequence[Any]": sequence, "Sequence[int]": integers, "Sizes": integers,
     "tuple[int, ...]": integers,
     "tuple[int, int]": pair, "Sequence[float]": numbers, "Iterable[Tensor]": tensors,
     "Parameter | Iterable[Parameter]": tensors,
+    "Iterable[Parameter] | Mapping[Parameter, Tensor]": tensors_or_mapping,
     "Mapping[Tensor, Any]": mapping, "str | os.PathLike[str]": path, "Path": path,
     "Extent": extent, "Padding": padding, "Axes": axes, "str | int": name_or_integer,
     "Order": order, "Nested": nested, "float | Tensor": number_or_tensor, "Signal": signal,

@@ -25,8 +25,10 @@ from graphc.errors import ArgumentError, GraphcError
 FUNCTIONS = dict(public_functions())
 HERE = (Path(__file__).name, "examples.py")
 BATCH, TIME = gx.dim("n"), gx.dim("m")
+DONE = {("fit", "epochs"), ("compile", "memory"), ("save", 0), ("ensemble", 1)}  # however much
 CALLS_THE_USER = {
-    "cond", "scan", "while_loop", "vmap", "custom_gradient", "nn.through_time", "nn.rnn_cell",
+    "cond", "scan", "while_loop", "vmap", "custom_gradient", "ensemble", "nn.through_time",
+    "nn.rnn_cell",
     "nn.gru_cell", "nn.lstm_cell",
 }  # fmt: skip
 
@@ -110,8 +112,8 @@ def test_nothing_but_our_errors(name: str, capsys: Any) -> None:
     of_a_package = name in gx.functions.__all__ or name.split(".")[0] in MODULES
     says_its_name = of_a_package and name != "getitem"  # which is called "index"
     for place, call in places(name):
-        if place in ("epochs", "memory") or (name == "save" and place == 0):
-            continue  # these are done, not refused
+        if (name, place) in DONE:
+            continue
         for what, value in wrong_values().items():
             error = refusal(name, call, value)
             if error is None:
