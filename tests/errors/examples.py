@@ -162,8 +162,6 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "diff": lambda: given(X, axis=0, n=1),
     "dim": lambda: given("n", max=5, min=1),
     "diff_graphs": lambda: given(STEP, SYMBOLIC),
-    "ema": lambda: given([W], 0.9, name="e"),
-    "ensemble": lambda: given(lambda: gx.nn.Dense(2), 2, name="e"),
     "explain": lambda: given(LOSS, STEP),
     "dot": lambda: given(X, path=None),
     "einsum": lambda: given("ij,j->i", X, V),
