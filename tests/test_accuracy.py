@@ -1,0 +1,45 @@
+"""docs/accuracy.md says how exact the functions are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graphc import ops
+from graphc.ops.base import Comparison, Elementwise
+from graphc.types import DType, float32
+
+pytest.importorskip("scipy")
+import accuracy
+
+PAGE = (Path(__file__).parent.parent / "docs" / "accuracy.md").read_text(encoding="utf-8")
+ROWS = {line.split("`")[1]: line.split(" | ") for line in PAGE.splitlines() if line[:3] == "| `"}
+AGAIN = "run `python tests/accuracy.py > docs/accuracy.md`"
+EXACT = {"copysign", "nextafter"}
+THIN = 64
+
+
+@pytest.mark.parametrize("dtype", accuracy.DTYPES, ids=str)
+@pytest.mark.parametrize("name", accuracy.FUNCTIONS)
+def test_no_error_is_larger(name: str, dtype: DType) -> None:
+    said = float(ROWS[name][1 + 2 * accuracy.DTYPES.index(dtype)])
+    found, place = accuracy.worst(name, dtype, THIN if dtype == float32 else 1)
+    assert found <= said, (name, place, AGAIN)
+    if dtype != float32:
+        assert accuracy.number(found) == f"{said:.3f}", AGAIN
+
+
+@pytest.mark.parametrize("name", accuracy.FUNCTIONS)
+def test_nothing_is_far_off(name: str) -> None:
+    assert all(float(ROWS[name][1 + 2 * i]) < 5.0 for i in range(3))
+
+
+def test_every_function_of_floats_is_measured() -> None:
+    kinds = [kind for kind in ops.ALL_OPS if issubclass(kind, Elementwise) and kind.kinds == "f"]
+    names = {kind.name for kind in kinds if not issubclass(kind, Comparison)}
+    assert names - EXACT <= set(accuracy.FUNCTIONS)
+
+
+def test_the_text_around_the_table() -> None:
+    assert PAGE.startswith(accuracy.HEAD)
