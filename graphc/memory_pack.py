@@ -7,9 +7,12 @@ get the same offsets.
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
+
+from graphc.memory_gaps import MANY, Few, Many
 
 SMALL = 24  # blocks up to which the exact search is tried
 NODES = 3_000  # placements that the exact search tries
@@ -86,35 +89,25 @@ def _orders(blocks: Sequence[Block]) -> list[list[int]]:
 def _crowds(blocks: Sequence[Block]) -> list[int]:
     """For every block the most bytes alive in a phase of its life."""
     start = min((b.first for b in blocks), default=0)
-    live = [0] * (max((b.last for b in blocks), default=0) - start + 1)
+    change = np.zeros(max((b.last for b in blocks), default=0) - start + 2, np.int64)
     for b in blocks:
-        for phase in range(b.first, b.last + 1):
-            live[phase - start] += b.size
-    return [max(live[b.first - start : b.last - start + 1]) for b in blocks]
+        change[b.first - start] += b.size
+        change[b.last + 1 - start] -= b.size
+    live = np.cumsum(change)
+    return [int(live[b.first - start : b.last - start + 1].max()) for b in blocks]
 
 
 def place(blocks: Sequence[Block], order: Sequence[int], tight: bool) -> tuple[list[int], int]:
     """Put each block into the lowest gap that holds it (or the tightest); also the work done."""
     places = [0] * len(blocks)
-    placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
+    placed = (Many if len(blocks) > MANY else Few)(len(blocks))
     steps = 0
     for i in order:
         size, first, last = blocks[i]
-        if not size:
-            continue
-        top, chosen, room = 0, -1, 0
-        for offset, end, begin, until in placed:
-            steps += 1
-            if until < first or begin > last:
-                continue
-            gap = offset - top
-            if gap >= size and (chosen < 0 or gap < room):
-                chosen, room = top, gap
-                if not tight:
-                    break
-            top = max(top, end)
-        places[i] = top if chosen < 0 else chosen
-        insort(placed, (places[i], places[i] + size, first, last))
+        if size:
+            places[i], looked = placed.find(size, first, last, tight)
+            placed.add(places[i], size, first, last)
+            steps += looked
     return places, steps
 
 

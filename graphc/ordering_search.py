@@ -279,6 +279,7 @@ def _moves(problem: Problem, order: list[int], at: int) -> Iterator[tuple[int, l
     where the order changes, and the calls that stand there instead."""
     if not order:
         return
+    position = {call: i for i, call in enumerate(order)}
     early = sum(1 << c for c in order[:at])
     late = sum(1 << c for c in order[at + 1 :])
     across = [
@@ -287,13 +288,13 @@ def _moves(problem: Problem, order: list[int], at: int) -> Iterator[tuple[int, l
     ]  # fmt: skip
     for s in sorted(across, key=lambda s: -problem.sizes[s]):
         moved = problem.touchers[s] & early
-        start = next(i for i, call in enumerate(order) if moved >> call & 1)
+        start = min(position[call] for call in members(moved))
         window = order[start : at + 1]
         moved = _closure(problem, window, moved)
         if not moved >> order[at] & 1:
             yield start, _split(window, moved)
         needed = problem.touchers[s] & late
-        stop = next(i for i in range(len(order), 0, -1) if needed >> order[i - 1] & 1)
+        stop = max(position[call] for call in members(needed)) + 1
         window = order[at:stop]
         for call in reversed(window):
             if needed >> call & 1:

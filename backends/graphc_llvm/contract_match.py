@@ -173,7 +173,7 @@ def _take_lets(body: Sequence[Stmt], parts: _Parts) -> tuple[Stmt, ...]:
     for position, stmt in enumerate(body):
         if not isinstance(stmt, Let):
             return tuple(body[position:])
-        parts.lets = Substitution({**parts.lets.refs, stmt.ref.name: parts.lets(stmt.value)})
+        parts.lets.refs[stmt.ref.name] = parts.lets(stmt.value)
     return ()
 
 

@@ -201,11 +201,16 @@ class _Reverse:
         return (*shares, None) if self.op.counted else shares
 
 
-def _terms(node: Node) -> list[Node]:
+def _terms(root: Node) -> list[Node]:
     """The terms of a sum."""
-    if isinstance(node.op, Add):
-        return [term for i in node.inputs for term in _terms(i)]
-    return [node]
+    terms, waiting = [], [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node.op, Add):
+            waiting.extend(reversed(node.inputs))
+        else:
+            terms.append(node)
+    return terms
 
 
 def _is_sum(term: Node) -> bool:

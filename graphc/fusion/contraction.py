@@ -51,7 +51,7 @@ class _NestLowering:
         at = tuple(self._position(place) for place in self.nest.out)
         values.bind(self.node, at, self._reduction())
         for member in group.nodes:
-            if member in self.lowering.stored:
+            if member in self.lowering.targets:
                 own = self._index_of(member, at)
                 value = values.at(member, own)
                 values.store_later(member, self.lowering.targets[member], own, value)

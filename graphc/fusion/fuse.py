@@ -66,6 +66,7 @@ class Fusion:
         self.graph = graph
         self.grouping = Grouping(graph)
         self.stored, self.inlined = materialise(graph, self.grouping)
+        self._again = self.inlined | self.grouping.uniform  # what every reader computes
         self.checks: Checks = outer.checks if outer else Checks()
         self.rng: Storage = outer.rng if outer else Storage("rng", TensorType(uint32, (4,)), RNG)
         self.storage: dict[Node, Storage] = {}
@@ -236,7 +237,7 @@ class Fusion:
                     return False
             elif base in self.inlined and base not in seen:
                 seen.add(base)
-                if parameter in _leaves_of(base, self.inlined | self.grouping.uniform):
+                if parameter in _leaves_of(base, self._again):
                     return False
         return True
 
@@ -245,7 +246,7 @@ class Fusion:
         found: dict[Node, dict[Group, None]] = {}
         for node, group in self.grouping.group_of.items():
             for i in node.inputs:
-                for leaf in _leaves_of(base_of(i), self.inlined | self.grouping.uniform):
+                for leaf in _leaves_of(base_of(i), self._again):
                     found.setdefault(leaf, {})[group] = None
         return found
 
@@ -286,7 +287,7 @@ class Fusion:
     # -- lowering -------------------------------------------------------------------
 
     def _lowering(self) -> Lowering:
-        return Lowering(self.grouping, frozenset(self.targets), self.targets)
+        return Lowering(self.grouping, self.targets)
 
     def _values(self, group: Iterable[Node], flat: Size | None = None) -> Values:
         return Values(self.storage.get, self.rng, self.checks, frozenset(group), flat)

@@ -40,6 +40,7 @@ from graphc.ops.leaf import RandomBits
 from graphc.ops.loop import Body, Scan
 
 UNIFORM_COST = 12  # flops of a number that is not worth a kernel and a barrier
+MOST = 1000  # nodes of a group: what LLVM needs for a kernel grows faster than the kernel
 CHEAP = 4  # flops per element that are not worth a round trip through memory
 
 
@@ -175,6 +176,8 @@ class Grouping:
 
     def _fit(self, node: Node, group: Group, shape: tuple[Size, ...]) -> Axes | None:
         """The node's axes in the group, or None where it cannot join."""
+        if len(group.nodes) >= MOST:
+            return None
         if group.kind == CONTRACTION and not isinstance(node.op, Elementwise):
             return None
         axes = self._unify_inputs(node, group, shape)
@@ -255,6 +258,8 @@ class Grouping:
         for other in self._input_groups(node):
             group = self.group_of[node]
             if other is group or other.absorbed or other.kind != ROWS:
+                continue
+            if len(group.nodes) + len(other.nodes) > MOST:
                 continue
             if group.kind == CONTRACTION and not self._is_for(other, node):
                 continue

@@ -45,8 +45,7 @@ class Lowering:
     """What every lowering needs to know about the group's surroundings."""
 
     grouping: Grouping
-    stored: frozenset[Node]  # nodes that must be in their storages afterwards
-    targets: Mapping[Node, tuple[Storage, ...]]  # every place a node's value is stored to
+    targets: Mapping[Node, tuple[Storage, ...]]  # every place that a node's value is stored to
 
 
 class RowKernel:
@@ -130,7 +129,7 @@ class RowKernel:
             if node in self.picks:
                 continue
             wanted = isinstance(node.op, Reduce) or node in self.cached
-            if self._loops(node) and (wanted or node in self.lowering.stored):
+            if self._loops(node) and (wanted or node in self.lowering.targets):
                 stages.setdefault(self._loops(node), []).append(node)
         return stages
 
@@ -159,7 +158,7 @@ class RowKernel:
         self._store(node, at, value)
 
     def _store(self, node: Node, at: tuple[Expr, ...], value: Expr) -> None:
-        if node in self.lowering.stored:
+        if node in self.lowering.targets:
             self.values.store_later(node, self.lowering.targets[node], at, value)
 
     # -- one stage --------------------------------------------------------------------
@@ -297,7 +296,7 @@ def choose_lane(group: Group, lowering: Lowering) -> int | None:
 
     for node in group.nodes:
         axes = grouping.axes(node)
-        if node in lowering.stored:
+        if node in lowering.targets:
             last = [v for v in grouping.result_axes(node) if v is not None]
             vote(last[-1] if last else None, nominal(node.type.size))
         for i in node.inputs:

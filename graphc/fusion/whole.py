@@ -110,7 +110,7 @@ class WholeReduction(RowKernel):
         for node in self.inside():
             if isinstance(node.op, Reduce):
                 results[node] = self._element(node)
-            elif node in self.lowering.stored:
+            elif node in self.lowering.targets:
                 self._element(node)
         for k in reversed(range(len(self.variables))):
             v = self.variables[k]

@@ -23,6 +23,8 @@ from graphc.tensor import Parameter, Tensor, face, lift_op, zeros_like
 from graphc.types import int64
 
 Part = tuple[Tensor, Tensor]  # indices of rank 1, and a row for each
+# What rows are multiplied with, the innermost first: a number (None for -1), and what is around it.
+Factors = tuple[Tensor | None, "Factors"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,29 +74,41 @@ def are_few(parameter: Parameter, rows: Rows) -> bool:
     return 2 * nominal(rows.count) <= nominal(parameter.shape[0])
 
 
-def _parts(node: Node) -> list[Part] | None:
+def _parts(root: Node) -> list[Part] | None:
     """The indices and rows that are added to zeros, in order; None where anything else is."""
-    match node.op:
-        case ScatterAdd() if _is_zero(node.inputs[0]):
-            return [_flat(face(node.inputs[1]), face(node.inputs[2]))]
-        case Add():
-            left, right = _parts(node.inputs[0]), _parts(node.inputs[1])
-            return None if left is None or right is None else left + right
-        case Neg():
-            parts = _parts(node.inputs[0])
-            return None if parts is None else [(i, -rows) for i, rows in parts]
-        case Mul():
-            return _scaled(*node.inputs) or _scaled(node.inputs[1], node.inputs[0])
-    return None
+    parts: list[Part] = []
+    waiting: list[tuple[Node, Factors]] = [(root, None)]
+    while waiting:
+        node, factors = waiting.pop()
+        match node.op:
+            case ScatterAdd() if _is_zero(node.inputs[0]):
+                indices, rows = _flat(face(node.inputs[1]), face(node.inputs[2]))
+                parts.append((indices, _scaled(rows, factors)))
+            case Add():
+                waiting += [(i, factors) for i in reversed(node.inputs)]
+            case Neg():
+                waiting.append((node.inputs[0], (None, factors)))
+            case Mul():
+                x, y = node.inputs if _is_number(node.inputs[1]) else reversed(node.inputs)
+                if not _is_number(y):
+                    return None
+                waiting.append((x, (fn.reshape(face(y.inputs[0]), ()), factors)))
+            case _:
+                return None
+    return parts
 
 
-def _scaled(node: Node, factor: Node) -> list[Part] | None:
-    """Rows times one number."""
-    if not isinstance(factor.op, BroadcastTo) or factor.inputs[0].type.size != 1:
-        return None
-    parts = _parts(node)
-    number = fn.reshape(face(factor.inputs[0]), ())
-    return None if parts is None else [(i, rows * number) for i, rows in parts]
+def _is_number(node: Node) -> bool:
+    """Whether a node repeats one number."""
+    return isinstance(node.op, BroadcastTo) and node.inputs[0].type.size == 1
+
+
+def _scaled(rows: Tensor, factors: Factors) -> Tensor:
+    """Rows times numbers, the innermost first."""
+    while factors is not None:
+        number, factors = factors
+        rows = -rows if number is None else rows * number
+    return rows
 
 
 def _flat(indices: Tensor, rows: Tensor) -> Part:
