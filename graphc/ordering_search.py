@@ -286,21 +286,33 @@ def _moves(problem: Problem, order: list[int], at: int) -> Iterator[tuple[int, l
         s for s, mask in enumerate(problem.touchers)
         if mask & early and mask & late and not mask >> order[at] & 1
     ]  # fmt: skip
+    needs, needed_by = _ways_to(problem, order, at), _ways_from(problem, order, at)
     for s in sorted(across, key=lambda s: -problem.sizes[s]):
-        moved = problem.touchers[s] & early
-        start = min(position[call] for call in members(moved))
-        window = order[start : at + 1]
-        moved = _closure(problem, window, moved)
-        if not moved >> order[at] & 1:
-            yield start, _split(window, moved)
-        needed = problem.touchers[s] & late
-        stop = max(position[call] for call in members(needed)) + 1
-        window = order[at:stop]
-        for call in reversed(window):
-            if needed >> call & 1:
-                needed |= problem.before[call] & ~early
-        if not needed >> order[at] & 1:
+        moved, needed = problem.touchers[s] & early, problem.touchers[s] & late
+        if not moved & needs:
+            start = min(position[call] for call in members(moved))
+            window = order[start : at + 1]
+            yield start, _split(window, _closure(problem, window, moved))
+        if not needed & needed_by:
+            window = order[at : max(position[call] for call in members(needed)) + 1]
+            for call in reversed(window):
+                if needed >> call & 1:
+                    needed |= problem.before[call] & ~early
             yield at, _split(window, ~needed)
+
+
+def _ways_to(problem: Problem, order: list[int], at: int) -> int:
+    """The calls that the one at a position needs, directly or through others."""
+    needs = problem.before[order[at]]
+    for call in reversed(order[:at]):
+        if needs >> call & 1:
+            needs |= problem.before[call]
+    return needs
+
+
+def _ways_from(problem: Problem, order: list[int], at: int) -> int:
+    """The calls that need the one at a position, directly or through others."""
+    return _closure(problem, order[at + 1 :], 1 << order[at])
 
 
 def _closure(problem: Problem, calls: list[int], mask: int) -> int:
@@ -361,9 +373,12 @@ def gather(problem: Problem, order: list[int], limit: int, any_size: bool) -> li
             if k - len(kept) > 0 and len(kept) >= NEAR:
                 kept += rest[k:]
                 break
+            if problem.before[call] & ~done:
+                kept.append(call)
+                continue
             added, remains = problem.step(done, call, phase)
             fits = live + during + added <= limit and (any_size or remains <= 0 or not kept)
-            if problem.before[call] & ~done or (phase and not fits):
+            if phase and not fits:
                 kept.append(call)
                 continue
             phase |= 1 << call

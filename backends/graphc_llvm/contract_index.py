@@ -27,6 +27,8 @@ from graphc.loops.ir import (
 )
 from graphc.types import int64
 
+SUMS = ("add", "sub", "neg", "mul")
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -79,6 +81,25 @@ def _apply(function: str, x: Expr, y: Expr) -> Expr:
 
 def affine(expr: Expr) -> Affine:
     """Take an int64 expression apart; what is no sum of multiples of axes stays an expression."""
+    forms: dict[Expr, Affine] = {}
+    waiting = [expr]
+    while waiting:
+        current = waiting[-1]
+        missing = [x for x in _terms(current) if x not in forms]
+        if missing:
+            waiting.extend(missing)
+            continue
+        waiting.pop()
+        forms[current] = _form(current, forms)
+    return forms[expr]
+
+
+def _terms(expr: Expr) -> tuple[Expr, ...]:
+    """What a sum, a difference or a product is made of."""
+    return expr.args if isinstance(expr, Apply) and expr.function in SUMS else ()
+
+
+def _form(expr: Expr, forms: Mapping[Expr, Affine]) -> Affine:
     match expr:
         case Const(value=value):
             return Affine(int(value))
@@ -87,13 +108,13 @@ def affine(expr: Expr) -> Affine:
         case Index(axis=axis):
             return Affine(axes={axis: 1})
         case Apply(function="add", args=(x, y)):
-            return affine(x) + affine(y)
+            return forms[x] + forms[y]
         case Apply(function="sub", args=(x, y)):
-            return affine(x) + affine(y).scaled(-1)
+            return forms[x] + forms[y].scaled(-1)
         case Apply(function="neg", args=(x,)):
-            return affine(x).scaled(-1)
+            return forms[x].scaled(-1)
         case Apply(function="mul", args=(x, y)):
-            left, right = affine(x), affine(y)
+            left, right = forms[x], forms[y]
             if right.is_constant:
                 return left.scaled(right.constant)
             if left.is_constant:

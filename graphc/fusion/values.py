@@ -36,6 +36,8 @@ from graphc.schedule import Storage
 from graphc.types import bool_, int64, uint32, uint64
 
 At = tuple[Expr, ...]
+Element = tuple[Node, At, Expr | None]  # of a node, at an index, where a condition holds
+DEEP = 25  # elements computed each for the one before: from here on without recursion
 
 
 class Checks:
@@ -70,6 +72,7 @@ class Values:
         self._blocks: list[list[Stmt]] = [[]]
         self._later: list[list[Stmt]] = [[]]  # stores at the end of each open block
         self._names: dict[str, int] = {}
+        self._depth = 0  # elements being computed, each for the one before
         self.buffers: dict[Storage, Buffer] = {}
         self.shared: frozenset[Node] = frozenset()  # worth a name when computed
 
@@ -142,24 +145,74 @@ class Values:
 
     def at(self, node: Node, at: At, where: Expr | None = None) -> Expr:
         """The element of a node at an index; 0, and nothing is read, where `where` is false."""
+        known = self._known(node, at, where)
+        if known is not None:
+            return known
+        if self._depth >= DEEP:
+            self._make_needed(node, at, where)
+        return self._make(node, at, where)
+
+    def _known(self, node: Node, at: At, where: Expr | None) -> Expr | None:
         key = (node, at) if where is None else (node, at, where)
         for frame in reversed(self._frames):
             if key in frame:
                 return frame[key]
             if where is not None and isinstance(frame.get((node, at)), Ref):
                 return frame[node, at]  # computed anyway; the reader chooses
+        return None
+
+    def _make(self, node: Node, at: At, where: Expr | None) -> Expr:
+        self._depth += 1
         value = self._compute(node, at, where)
+        self._depth -= 1
         if node in self.shared and where is None:
             value = self.named(node, value)
-        self._frames[-1][key] = value
+        self._frames[-1][(node, at) if where is None else (node, at, where)] = value
         return value
+
+    def _make_needed(self, node: Node, at: At, where: Expr | None) -> None:
+        """Compute what an element needs, in the same order as without this, but step by step."""
+        waiting = list(reversed(self._needs(node, at, where)))
+        while waiting:
+            element = waiting[-1]
+            missing = []
+            if self._known(*element) is None:
+                missing = [e for e in self._needs(*element) if self._known(*e) is None]
+                if not missing:
+                    self._make(*element)
+            if missing:
+                waiting.extend(reversed(missing))
+            else:
+                waiting.pop()
+
+    def _needs(self, node: Node, at: At, where: Expr | None) -> list[Element]:
+        """The elements that are known beforehand to be needed for one."""
+        if self._stored_at(node) is not None:
+            return []
+        match node.op:
+            case View():
+                index, inside = self._shown(node, at)
+                if inside is not None and where is not None:
+                    inside = self.e.apply("logical_and", where, inside)
+                return [(node.inputs[0], index, where if inside is None else inside)]
+            case Take():
+                rows = node.inputs[1]
+                return [(rows, at[: rows.type.ndim], where)]
+            case TakeAlong():
+                return [(node.inputs[1], at, where)]
+            case Elementwise():
+                return [(i, at, where) for i in node.inputs]
+        return []
+
+    def _stored_at(self, node: Node) -> Storage | None:
+        """Where a node is read; None if it is computed here."""
+        return None if node in self._computed else self._storage_of(node)
 
     def _compute(self, node: Node, at: At, where: Expr | None) -> Expr:
         op = node.op
-        if node not in self._computed:
-            storage = self._storage_of(node)
-            if storage is not None:
-                return self._load(storage, at, where)
+        storage = self._stored_at(node)
+        if storage is not None:
+            return self._load(storage, at, where)
         match op:
             case Literal(value=value, dtype=dtype):
                 return self.e.const(value, dtype)
@@ -195,12 +248,17 @@ class Values:
         return self.e.unique(key, lambda: Load(buffer.dtype, buffer, at, where))  # type: ignore[no-any-return]
 
     def _view(self, node: Node, at: At, where: Expr | None) -> Expr:
+        index, inside = self._shown(node, at)
+        return self.inside(node.inputs[0], index, inside, where)
+
+    def _shown(self, node: Node, at: At) -> tuple[At, Expr | None]:
+        """Which element of its source a view shows, and whether there is one."""
         (source,) = node.inputs
         if self._flat is not None:
-            return self.at(source, at if product(source.type.shape) == self._flat else (), where)
+            return (at if product(source.type.shape) == self._flat else ()), None
         index, inside = node.op.source_index(self.e, at, source.type, node.type)  # type: ignore[attr-defined]
-        index = tuple(self.e.const(i.value, i.dtype) if isinstance(i, Const) else i for i in index)
-        return self.inside(source, index, inside, where)
+        constants = [self.e.const(i.value, i.dtype) if isinstance(i, Const) else i for i in index]
+        return tuple(constants), inside
 
     def inside(self, node: Node, at: At, inside: Expr | None, where: Expr | None = None) -> Expr:
         """The element where `inside` is true, else 0; nothing is read where `where` is false."""

@@ -49,6 +49,9 @@ def kernel_text(kernel: Kernel) -> str:
     return "\n".join([*lines, *_Writer().block(kernel.body, 1)]) + "\n"
 
 
+DEEPEST = 32  # calls within calls that may stand on one line
+
+
 class _Writer:
     """Names of the axes in scope, and of what occurs several times in a statement."""
 
@@ -150,12 +153,20 @@ class _Writer:
 
 
 def _shared(stmt: Stmt) -> list[Expr]:
-    """What is computed or loaded once and used several times in a statement, operands first."""
+    """What is computed or loaded once and used several times in a statement, or is too deep to
+    be read on one line; operands first."""
     uses: dict[Expr, int] = {}
     order: list[Expr] = []
     for root in expressions(stmt):
         _count(root, uses, order)
-    return [e for e in order if uses[e] > 1 and isinstance(e, (Apply, Load))]
+    height: dict[Expr, int] = {}  # calls within calls on a line
+    named: list[Expr] = []
+    for e in order:
+        height[e] = 1 + max((height[x] for x in operands(e)), default=0)
+        if isinstance(e, (Apply, Load)) and (uses[e] > 1 or height[e] >= DEEPEST):
+            height[e] = 0
+            named.append(e)
+    return named
 
 
 def _count(root: Expr, uses: dict[Expr, int], order: list[Expr]) -> None:
