@@ -116,7 +116,7 @@ def gelu(x: Tensor, approximate: bool = False) -> Tensor:
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along an axis, without overflow."""
     powers = fn.exp(shifted("softmax", x, axis))
-    return powers * (1.0 / fn.sum(powers, axis=axis, keepdims=True))
+    return powers / fn.sum(powers, axis=axis, keepdims=True)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:

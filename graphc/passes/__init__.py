@@ -2,6 +2,7 @@
 
 from graphc.passes.absorb_permutes import absorb_permutes
 from graphc.passes.absorb_sums import absorb_sums
+from graphc.passes.divide_rows import divide_rows
 from graphc.passes.driver import GraphPass
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.loops import merge_loops, simplify_bodies
@@ -30,6 +31,8 @@ GRAPH_PASSES: tuple[GraphPass, ...] = (
     # -- and shorten what that has written --
     simplify,
     merge_common,
+    # -- and make cheap what is left --
+    divide_rows,
     # -- and put what does not change where it is read fast --
     pack_parameters,
 )
