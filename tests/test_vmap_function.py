@@ -354,5 +354,5 @@ def test_messages() -> None:
         gx.vmap(lambda a: a, out_axes=None)(x)
     with pytest.raises(errors.ArgumentError, match="in_axes must be structured like"):
         gx.vmap(lambda a: a, in_axes=(0, 1))(x)
-    with pytest.raises(errors.ArgumentError, match="axes are ints or None, got 'a'"):
+    with pytest.raises(errors.ArgumentError, match="in_axes must be an int, got 'a'"):
         gx.vmap(lambda a: a, in_axes="a")(x)

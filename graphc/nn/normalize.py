@@ -16,8 +16,8 @@ from graphc.types import float32
 
 def layer_norm(
     x: Tensor,
-    scale: Tensor | None = None,
-    bias: Tensor | None = None,
+    scale: float | Tensor | None = None,
+    bias: float | Tensor | None = None,
     axis: int | Sequence[int] = -1,
     epsilon: float = 1e-5,
 ) -> Tensor:
@@ -37,7 +37,10 @@ def layer_norm(
 
 
 def rms_norm(
-    x: Tensor, scale: Tensor | None = None, axis: int | Sequence[int] = -1, epsilon: float = 1e-6
+    x: Tensor,
+    scale: float | Tensor | None = None,
+    axis: int | Sequence[int] = -1,
+    epsilon: float = 1e-6,
 ) -> Tensor:
     """x / sqrt(mean(x^2) + epsilon) over `axis`, times scale (Zhang and Sennrich 2019)."""
     x = floating("rms_norm", x)
@@ -51,8 +54,8 @@ def rms_norm(
 def group_norm(
     x: Tensor,
     groups: int,
-    scale: Tensor | None = None,
-    bias: Tensor | None = None,
+    scale: float | Tensor | None = None,
+    bias: float | Tensor | None = None,
     axis: int = -1,
     epsilon: float = 1e-5,
 ) -> Tensor:
@@ -81,8 +84,8 @@ def group_norm(
 
 def batch_norm(
     x: Tensor,
-    scale: Tensor | None = None,
-    bias: Tensor | None = None,
+    scale: float | Tensor | None = None,
+    bias: float | Tensor | None = None,
     axis: int = -1,
     epsilon: float = 1e-5,
     mean: Tensor | None = None,

@@ -47,7 +47,7 @@ def mixture() -> tuple[Any, list[Array]]:
     table = gx.parameter("table", (7, 16), init=gx.init.normal(1.0))
     w = gx.parameter("w", (FEATURES, 16), init=gx.init.normal(0.2))
     short = gx.astype(gx.take(table, t, axis=0), "bfloat16") + gx.astype(x @ w, "bfloat16")
-    h = gx.nn.layer_norm(gx.astype(short, "float32") + gx.random.normal(short.shape), -1)
+    h = gx.nn.layer_norm(gx.astype(short, "float32") + gx.random.normal(short.shape), axis=-1)
     half = gx.astype(gx.astype(gx.erf(h) * 3.0, "float16"), "float64")
     wide = gx.sum(gx.log1p(gx.exp(half)) * gx.sin(half) + gx.cos(half) ** 3, axis=-1)
     loss = gx.mean(gx.astype(wide, "float32") ** 2)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import network
+from trained import network
 
 import graphc as gx
 from graphc.errors import ArgumentError

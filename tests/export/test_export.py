@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import MOST, data, network
+from trained import MOST, data, network
 
 import graphc as gx
 from graphc.errors import (
@@ -105,7 +105,7 @@ def test_failed_checks_change_nothing(tmp_path: Path) -> None:
     library = step.export(tmp_path, name="net").load()
     before, (x, t) = library.save(), data(np.random.default_rng(0), 4)
     t[2] = 5
-    with pytest.raises(RuntimeCheckError, match=r"label is outside 0 to 4 \(networks.py:\d+\)"):
+    with pytest.raises(RuntimeCheckError, match=r"label is outside 0 to 4 \(trained.py:\d+\)"):
         library(x, t)
     assert library.save() == before
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import data, network
+from trained import data, network
 
 import graphc as gx
 from graphc.errors import ArgumentError, RuntimeCheckError

@@ -16,7 +16,7 @@ from typing import Any
 import linux
 import numpy as np
 import pytest
-from networks import data, network
+from trained import data, network
 
 import graphc as gx
 from graphc.errors import ArgumentError, MemoryBudgetError
@@ -155,7 +155,7 @@ def test_training_in_node(tmp_path: Path) -> None:
         found["errors"],
         [
             "batch must be from 1 to 24, got 99", "t needs 9 elements", "no parameter none",
-            r"label is outside 0 to 4 \(networks.py:\d+\)", "no input z", "number of bytes",
+            r"label is outside 0 to 4 \(trained.py:\d+\)", "no input z", "number of bytes",
             "has 17 elements",
         ],
         strict=True,

@@ -159,7 +159,7 @@ def test_ensemble_refuses_nonsense() -> None:
     one = nn.Dense(3)
     with pytest.raises(ArgumentError, match="the members share all parameters"):
         gx.ensemble(lambda: one, 2)(x)
-    with pytest.raises(ArgumentError, match="build must be a function that returns a model"):
+    with pytest.raises(ArgumentError, match="ensemble: build must be a function, got 3"):
         gx.ensemble(3, 2)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="ensemble: k must be an int of 1 or more, got 0"):
         gx.ensemble(build, 0)
