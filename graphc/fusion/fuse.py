@@ -14,7 +14,8 @@ from graphc.fusion.grouping import Grouping, is_computed
 from graphc.fusion.loop import lower_loop
 from graphc.fusion.materialise import materialise
 from graphc.fusion.nests import close_loops, load, lower_copy, open_loops
-from graphc.fusion.rows import Lowering, RowKernel, stage_levels
+from graphc.fusion.reading import Reading, may_fail
+from graphc.fusion.rows import Lowering, RowKernel
 from graphc.fusion.rowwise import find_puts, lower_check, lower_put_into, moved_bytes
 from graphc.fusion.special import lower_special
 from graphc.fusion.values import Checks, Values
@@ -22,8 +23,7 @@ from graphc.fusion.whole import WholeReduction, is_whole, reduced_variables
 from graphc.graph import Graph, Node
 from graphc.loops.ir import Buffer, Expr, Load, Store, expressions, operands, walk
 from graphc.naming import numbered
-from graphc.ops.base import Elementwise, Gather, Reduce, Scatter, View
-from graphc.ops.indexing import FirstSame
+from graphc.ops.base import Elementwise, Reduce, View
 from graphc.ops.leaf import Constant, Iota, Parameter, RandomBits
 from graphc.ops.loop import Scan
 from graphc.ops.view import Pad
@@ -66,7 +66,8 @@ class Fusion:
         self.graph = graph
         self.grouping = Grouping(graph)
         self.stored, self.inlined = materialise(graph, self.grouping)
-        self._again = self.inlined | self.grouping.uniform  # what every reader computes
+        self._reading = Reading(self.grouping, self.inlined)
+        self._shown = {base_of(root) for _, root in graph.outputs}
         self.checks: Checks = outer.checks if outer else Checks()
         self.rng: Storage = outer.rng if outer else Storage("rng", TensorType(uint32, (4,)), RNG)
         self.storage: dict[Node, Storage] = {}
@@ -76,7 +77,6 @@ class Fusion:
         self._aside: dict[Node, Storage] = {}  # old values of parameters that are copied
         self._copied_from_aside: set[Storage] = set()
         self._names: dict[str, int] = outer._names if outer else {}
-        self._reading_groups = self._groups_by_leaf()
         self._puts = find_puts(graph, self.grouping, self.inlined)
         self._put_inside: set[Node] = set()  # values that are never there as a whole
         self._checking = self._groups_that_check()
@@ -173,7 +173,7 @@ class Fusion:
 
     def _groups_that_check(self) -> dict[Group, None]:
         """The groups whose kernels check data, or on which a check made apart depends."""
-        apart = [n for puts in self._puts.values() for n in puts.nodes]
+        apart = dict.fromkeys(n for puts in self._puts.values() for n in puts.nodes)
         checking = [n for n in self.graph.nodes if may_fail(n) and n not in apart]
         indices = [base_of(n.inputs[1]) for n in apart]
         group_of = self.grouping.group_of
@@ -186,7 +186,7 @@ class Fusion:
 
     def _first(self, parameter: Node) -> dict[Group, None]:
         """What comes before a parameter is overwritten: who reads the old value, every check."""
-        return self._reading_groups.get(parameter, {}) | self._checking
+        return dict.fromkeys(self._reading.groups(parameter)) | self._checking
 
     def _come_after_readers(self, parameter: Node, group: Group) -> None:
         """Let the kernel that overwrites a parameter wait for what comes before."""
@@ -199,74 +199,26 @@ class Fusion:
         Inside the kernel, the parameter is read at the index that is written, and nowhere else,
         and nothing is checked; what comes before the write does not need what the kernel makes.
         """
-        group = self.grouping.group_of[value]
-        if group.kind == SPECIAL or is_whole(group, self._lowering()):
+        if parameter in self._shown or not self._reading.agrees(parameter, value):
             return False
-        if any(may_fail(n) for n in group.nodes):
-            return False
-        levels = stage_levels(group, self.grouping)
-        if levels[value] < max(levels.values()):
-            return False  # a later stage may read the parameter again
-        own = self.grouping.result_axes(value)
-        seen: set[Node] = set()
-        for node in group.nodes:
-            if not self._reads_at(node, parameter, own, self.grouping.axes(node), seen):
-                return False
-        if not self._is_last(parameter, value):
-            return False
-        return not any(parameter is base_of(root) for _, root in self.graph.outputs)
-
-    def _reads_at(
-        self,
-        node: Node,
-        parameter: Node,
-        own: tuple[int | None, ...],
-        axes: tuple[int | None, ...],
-        seen: set[Node],
-    ) -> bool:
-        """Whether a node (and what is inlined into it) reads the parameter at index `own` only."""
-        for i in node.inputs:
-            base = base_of(i)
-            if base is parameter:
-                shown = through_views(i, own)
-                if not isinstance(node.op, (Elementwise, Reduce)) or shown is None:
-                    return False
-                if any(v is not None and v != w for v, w in zip(shown, axes)):
-                    return False
-                if any(v is not None and v not in shown for v in own):
-                    return False
-            elif base in self.inlined and base not in seen:
-                seen.add(base)
-                if parameter in _leaves_of(base, self._again):
-                    return False
-        return True
-
-    def _groups_by_leaf(self) -> dict[Node, dict[Group, None]]:
-        """For every leaf or stored node, the groups that read it, through what is inlined."""
-        found: dict[Node, dict[Group, None]] = {}
-        for node, group in self.grouping.group_of.items():
-            for i in node.inputs:
-                for leaf in _leaves_of(base_of(i), self._again):
-                    found.setdefault(leaf, {})[group] = None
-        return found
+        return self._is_last(parameter, value)
 
     def _place_temporaries(self) -> None:
+        copied = {base_of(n) for n, _ in self.copies}
         for node in self.graph.nodes:
             if node not in self.stored or node in self._put_inside:
                 continue
             placed = self.targets.get(node, ())
             if node in self.storage:
                 continue  # an output is readable where it is
-            if not placed or self._read_outside(node):
+            if not placed or node in copied or self._read_outside(node):
                 name = self.unique(identifier(node.name or node.op.name))
                 self.storage[node] = Storage(name, node.type, TEMPORARY, node)
                 self.targets[node] = (self.storage[node], *placed)
 
     def _read_outside(self, node: Node) -> bool:
         group = self.grouping.group_of[node]
-        if any(base_of(n) is node for n, _ in self.copies):
-            return True
-        return any(g is not group for g in self._reading_groups.get(node, ()))
+        return any(g is not group for g in self._reading.groups(node))
 
     def _safe_copies(self) -> list[tuple[Node, Storage]]:
         """The copies; a parameter that is itself updated is put aside first (a swap)."""
@@ -304,7 +256,7 @@ class Fusion:
             values = self._values(group.nodes)
             values.shared = self._shared(group)
             lower_contraction(group, lowering, values)
-        elif is_whole(group, lowering):
+        elif is_whole(group, self.grouping):
             self._lower_whole(group, lowering)
             return
         else:
@@ -489,28 +441,6 @@ def _every(roots: tuple[Expr, ...]) -> list[Expr]:
             seen[x] = None
             stack.extend(operands(x))
     return list(seen)
-
-
-def _leaves_of(node: Node, inlined: set[Node]) -> set[Node]:
-    """The stored nodes that reading a node reads, going through what is inlined."""
-    found: set[Node] = set()
-    stack = [node]
-    while stack:
-        n = stack.pop()
-        if n in inlined:
-            stack.extend(base_of(i) for i in n.inputs)
-        else:
-            found.add(n)
-    return found
-
-
-def may_fail(node: Node) -> bool:
-    """Whether the kernel of a node checks data."""
-    if isinstance(node.op, Scan):
-        return any(map(may_fail, node.op.body.nodes))
-    if isinstance(node.op, (Gather, Scatter, FirstSame)):
-        return True
-    return not node.op.pure and is_computed(node)
 
 
 def kernel_name(nodes: list[Node]) -> str:

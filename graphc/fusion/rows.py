@@ -106,8 +106,10 @@ class RowKernel:
     def _row(self) -> None:
         nodes = self.group.nodes
         self._choose_cached()
-        for level in range(max(self.levels.values()) + 1):
-            here = [n for n in nodes if self.levels[n] == level]
+        by_level: list[list[Node]] = [[] for _ in range(max(self.levels.values()) + 1)]
+        for node in nodes:
+            by_level[self.levels[node]].append(node)
+        for level, here in enumerate(by_level):
             for node in here:
                 if node in self.picks:
                     self._pick(node)
@@ -249,14 +251,16 @@ class RowKernel:
 
     def _needed_later(self, node: Node) -> bool:
         """Whether a node of a later level reads it, directly or through cheap elementwise nodes."""
-        level = self.levels[node]
-        reach = {node}
-        for reader in self.group.nodes:
-            if any(base_of(i) in reach for i in reader.inputs):
-                if self.levels[reader] > level:
+        reach, waiting = {node}, [node]
+        while waiting:
+            for reader in self.grouping.readers[waiting.pop()]:
+                if reader in reach or reader not in self.levels:
+                    continue
+                if self.levels[reader] > self.levels[node]:
                     return True
                 if not isinstance(reader.op, Reduce):
                     reach.add(reader)
+                    waiting.append(reader)
         return False
 
     def _inner_at(self, node: Node) -> tuple[Expr, ...]:

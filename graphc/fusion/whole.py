@@ -29,9 +29,8 @@ CHUNK = 8192  # elements of a chunk
 SERIAL = 16384  # so few elements are not worth a second kernel
 
 
-def is_whole(group: Group, lowering: Lowering) -> bool:
+def is_whole(group: Group, grouping: Grouping) -> bool:
     """True for groups that reduce more than a few elements to numbers, in one pass."""
-    grouping = lowering.grouping
     inner = grouping.inner(group)
     if not inner or grouping.rows(group):
         return False

@@ -1,0 +1,104 @@
+"""Who reads a value, and whether a kernel may overwrite what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphc.fusion.axes import base_of, through_views
+from graphc.fusion.group import SPECIAL, Group
+from graphc.fusion.grouping import Grouping, is_computed
+from graphc.fusion.rows import stage_levels
+from graphc.fusion.whole import is_whole
+from graphc.graph import Node
+from graphc.ops.base import Elementwise, Gather, Reduce, Scatter
+from graphc.ops.indexing import FirstSame
+from graphc.ops.loop import Scan
+
+
+class Reading:
+    """Who reads every leaf or stored node, through what is inlined."""
+
+    def __init__(self, grouping: Grouping, inlined: set[Node]) -> None:
+        self.grouping, self.inlined = grouping, inlined
+        self.again = inlined | grouping.uniform  # what every reader computes
+        self._last: dict[Group, set[Node]] = {}
+        self._readers: dict[Node, dict[Group, list[Node]]] = {}
+        for node, group in grouping.group_of.items():
+            for i in node.inputs:
+                for leaf in _leaves_of(base_of(i), self.again):
+                    self._readers.setdefault(leaf, {}).setdefault(group, []).append(node)
+
+    def groups(self, leaf: Node) -> Iterable[Group]:
+        """The groups that read it."""
+        return self._readers.get(leaf, {})
+
+    def agrees(self, parameter: Node, value: Node) -> bool:
+        """Whether the kernel that makes a value reads a parameter at the index where the value is
+        stored, and nowhere else, checks nothing, and stores the value in its last stage."""
+        group = self.grouping.group_of[value]
+        if value not in self._last_stage(group):
+            return False
+        own = self.grouping.result_axes(value)
+        seen: set[Node] = set()
+        return all(
+            self._reads_at(node, parameter, own, self.grouping.axes(node), seen)
+            for node in self._readers.get(parameter, {}).get(group, ())
+        )
+
+    def _last_stage(self, group: Group) -> set[Node]:
+        """The nodes of a group's last stage; none where the group must not overwrite anything."""
+        if group not in self._last:
+            self._last[group] = set()
+            whole = group.kind == SPECIAL or is_whole(group, self.grouping)
+            if not whole and not any(may_fail(n) for n in group.nodes):
+                levels = stage_levels(group, self.grouping)
+                top = max(levels.values())  # a later stage may read the parameter again
+                self._last[group] = {n for n, level in levels.items() if level == top}
+        return self._last[group]
+
+    def _reads_at(
+        self,
+        node: Node,
+        parameter: Node,
+        own: tuple[int | None, ...],
+        axes: tuple[int | None, ...],
+        seen: set[Node],
+    ) -> bool:
+        """Whether a node (and what is inlined into it) reads the parameter at index `own` only."""
+        for i in node.inputs:
+            base = base_of(i)
+            if base is parameter:
+                shown = through_views(i, own)
+                if not isinstance(node.op, (Elementwise, Reduce)) or shown is None:
+                    return False
+                if any(v is not None and v != w for v, w in zip(shown, axes)):
+                    return False
+                if any(v is not None and v not in shown for v in own):
+                    return False
+            elif base in self.inlined and base not in seen:
+                seen.add(base)
+                if parameter in _leaves_of(base, self.again):
+                    return False
+        return True
+
+
+def _leaves_of(node: Node, inlined: set[Node]) -> set[Node]:
+    """The stored nodes that reading a node reads, going through what is inlined."""
+    found: set[Node] = set()
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if n in inlined:
+            stack.extend(base_of(i) for i in n.inputs)
+        else:
+            found.add(n)
+    return found
+
+
+def may_fail(node: Node) -> bool:
+    """Whether the kernel of a node checks data."""
+    if isinstance(node.op, Scan):
+        return any(map(may_fail, node.op.body.nodes))
+    if isinstance(node.op, (Gather, Scatter, FirstSame)):
+        return True
+    return not node.op.pure and is_computed(node)
