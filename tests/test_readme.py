@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +11,21 @@ from click.testing import CliRunner
 
 import graphc as gx
 from graphc.cli import main
+from tests.docs.code_blocks import run
 
 ROOT = Path(__file__).parent.parent
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+README = ROOT / "README.md"
+TEXT = README.read_text(encoding="utf-8")
 QUOTED = re.findall(
     r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.MULTILINE)
 )
 
 
-def test_programs_run(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
-    """One after the other: later ones use names of the first."""
+def test_programs_run(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for block in BLOCKS:
-        if "bundle.load()" in block and not any(map(shutil.which, ("ld", "ld.lld", "cc"))):
-            continue  # there is no shared library to load
-        exec(compile(block, "README.md", "exec"), names)
+    names = run(README)
     assert names["history"].last("val_accuracy") > 0.9
-    printed = capsys.readouterr().out
-    assert str(names["step"].memory.arena_bytes) in printed
     assert (tmp_path / "step.dot").exists()
-
-
-def test_there_is_a_program() -> None:
-    assert BLOCKS
 
 
 @pytest.mark.parametrize("name", sorted({q for q in QUOTED if re.match(r"gx\.[\w.]+", q)}))
