@@ -24,6 +24,8 @@ from graphc.random.distributions import gumbel
 from graphc.structure import flatten
 from graphc.tensor import Tensor
 
+__all__ = ["beam_search", "greedy", "sample"]
+
 Step = Callable[..., Any]
 Choice = Callable[[Any], Any]
 

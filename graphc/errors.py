@@ -21,6 +21,12 @@ import builtins
 
 from graphc.origin import Origin, find_user
 
+__all__ = [
+    "ArgumentError", "AxisError", "BackendError", "DTypeError", "FormatError", "GradientError",
+    "GraphcError", "MemoryBudgetError", "NameError", "RuntimeCheckError", "ShapeError",
+    "UnsupportedError", "VerifyError",
+]  # fmt: skip
+
 
 class GraphcError(Exception):
     """A mistake that the user can mend: says what, where and, when known, how."""

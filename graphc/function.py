@@ -51,9 +51,19 @@ def compile(
 ) -> CompiledFunction:
     """A function of the inputs that returns the outputs and makes the updates.
 
-    `outputs` is a tensor or a nested structure of them; `updates` maps parameters to their next
-    values (a mapping, or a list of them). `mode` is "train" when there are updates, else
-    "inference". `memory` limits the arena.
+    - `inputs`: tensors in the order of the arguments of a call.
+    - `outputs`: a tensor, or a nested structure of them, which is what a call returns.
+    - `updates`: the next values of parameters, a mapping such as `minimize` returns, or a list.
+    - `mode`: "train" (the default where there are updates) or "inference", without dropout and
+      with the running statistics of batch norms.
+    - `target`: "cpu", or "interpret" for numpy.
+    - `threads`: how many threads a call may use; None for as many as pay.
+    - `memory`: a limit on the arena of temporaries, in bytes or as a text such as "8MB".
+    - `precise`: no effect so far, no formula that is in use is less precise than another.
+    - `cast`: "same_kind" takes float64 arrays for float32 and int64 for int32 where the values
+      fit; "no" refuses them.
+    - `microbatches`: 1; nothing else is there yet.
+    - `name`: what reports, files and the exported library call it.
     """
     updated = not isinstance(updates, (Mapping, list, tuple, type(None))) or updates
     chosen = mode if mode is not None else ("train" if updated else "inference")
