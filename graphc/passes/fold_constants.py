@@ -61,8 +61,8 @@ def known(node: Node) -> Array | None:
     if isinstance(node.op, (Literal, Constant)):
         return node.op.evaluate()
     if isinstance(node.op, BroadcastTo) and isinstance(node.inputs[0].op, Literal):
-        size = node.type.nbytes
-        if isinstance(size, int) and size <= LARGEST:
+        size = node.type.nbytes  # 0 also where a dim stands beside a size of 0
+        if isinstance(size, int) and size <= LARGEST and not has_dims(node.op):
             return node.op.evaluate(node.inputs[0].op.evaluate())
     return None
 

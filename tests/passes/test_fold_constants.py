@@ -83,6 +83,14 @@ def test_symbolic_shapes_are_left() -> None:
     assert names(folded(y, inputs=(x,))) == ["literal", "broadcast_to"]
 
 
+def test_empty_shapes_with_a_dim_are_left() -> None:
+    x = gx.input("x", ("batch",))
+    y = gx.exp(gx.broadcast_to(gx.constant(1.5), (*x.shape, 0)))
+    assert names(folded(gx.sum(y, axis=0), inputs=(x,))) == [
+        "literal", "broadcast_to", "exp", "sum",
+    ]  # fmt: skip
+
+
 def test_a_failing_check_fails_when_it_runs() -> None:
     table = gx.constant(TABLE)
     graph = folded(gx.take(table, gx.constant(np.array([5])), axis=0))
