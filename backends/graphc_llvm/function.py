@@ -81,7 +81,7 @@ class CpuFunction:
         """A variant for given sizes."""
         if environment().check:
             return self._checked(dims)
-        made = artifact(self.graph, self.program, self.target, dims)
+        made = self._artifact(dims)
         runner = self._bind(made, dims, self._load(made.image, made.symbol))
         self._special[tuple(sorted(dims.items()))] = runner
         return runner
@@ -96,13 +96,21 @@ class CpuFunction:
             self._generic = module, self._load(image, module.symbol)
         return self._run_generic
 
+    def _artifact(self, dims: Mapping[str, int]) -> Artifact:
+        """The code for these sizes; MemoryBudgetError where it needs a larger arena than allowed."""
+        made = artifact(self.graph, self.program, self.target, dims)
+        limit = self.options.memory
+        if limit is not None and made.arena_bytes > limit:  # the cache knows no limits
+            self.program().plan(dims)
+        return made
+
     def _checked(self, dims: Mapping[str, int]) -> Any:
         """A runner that compares every kernel with the interpreter before the real step."""
         from graphc_llvm.stepwise import Stepwise, check_step
 
         program = self.program()
         steps = Stepwise(program, self.target, dims)
-        made = artifact(self.graph, self.program, self.target, dims)
+        made = self._artifact(dims)
         runner = self._bind(made, dims, self._load(made.image, made.symbol))
         updates = dict(program.optimized.updates)
 

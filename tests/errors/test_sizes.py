@@ -73,3 +73,11 @@ def test_an_arena_beyond_its_limit() -> None:
         "step: the arena needs 102,400 bytes, 1,000 are allowed",
         "test_sizes.py",
     )
+
+
+def test_an_arena_beyond_its_limit_with_code_from_the_cache() -> None:
+    x = gx.input("x", ("batch", 256))
+    outputs = gx.exp(x @ gx.ones((256, 256))) @ gx.ones((256, 256))
+    gx.compile([x], outputs).specialize(batch=100)
+    limited = gx.compile([x], outputs, memory="1KB")
+    refuse(lambda: limited.specialize(batch=100), "step: the arena needs 102,400 bytes, 1,000 are")

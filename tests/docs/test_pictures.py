@@ -1,0 +1,23 @@
+"""The pictures of the tutorial are those that its program draws (`pictures.py` makes them)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from code_blocks import run
+from pictures import PAGE, PICTURES, mark
+
+import graphc as gx
+
+
+def test_pictures_are_those_of_the_program(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    stages = run(PAGE)["step"].stages
+    for stage in stages:
+        assert f"(pictures/{stage}.svg)" in PAGE.read_text(encoding="utf-8")
+        dot = (tmp_path / f"{stage}.dot").read_text(encoding="utf-8")
+        hint = "draw again: python tests/docs/pictures.py"
+        assert (PICTURES / f"{stage}.dot").read_text(encoding="utf-8") == dot, hint
+        assert (PICTURES / f"{stage}.svg").read_text(encoding="utf-8").endswith(mark(dot)), hint
+    assert {p.stem for p in PICTURES.iterdir()} == set(stages) == set(gx.compile([], 1.0).stages)
