@@ -97,7 +97,7 @@ class CpuFunction:
         return self._run_generic
 
     def _artifact(self, dims: Mapping[str, int]) -> Artifact:
-        """The code for these sizes; MemoryBudgetError where it needs a larger arena than allowed."""
+        """The code for these sizes; raises MemoryBudgetError where the arena is over its limit."""
         made = artifact(self.graph, self.program, self.target, dims)
         limit = self.options.memory
         if limit is not None and made.arena_bytes > limit:  # the cache knows no limits

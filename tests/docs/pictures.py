@@ -1,6 +1,6 @@
 """The pictures of docs/tutorial.md: what its program draws, as DOT text and, by Graphviz, as SVG.
 
-    python tests/docs/pictures.py
+python tests/docs/pictures.py
 """
 
 from __future__ import annotations
