@@ -28,6 +28,7 @@ from graphc.errors import (
 Array = NDArray[Any]
 FORMAT = 1
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+_SYSTEMS = {"linux": "linux", "windows": "windows", "macos": "darwin", "darwin": "darwin"}
 
 
 def load_library(path: str | os.PathLike[str]) -> Library:
@@ -362,9 +363,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def _checked_library(path: Path, manifest: Mapping[str, Any]) -> Path:
     """The shared library, if it is for this machine and is what the manifest says."""
     triple = manifest["target"]["triple"]
-    here = platform.machine().lower()
-    if triple.split("-")[0] != _MACHINES.get(here, here):
-        raise UnsupportedError(f"load_library: {path.name} is for {triple}, this machine is {here}")
+    machine, system = platform.machine().lower(), platform.system().lower()
+    architecture = triple.split("-")[0]
+    systems = [value for word, value in _SYSTEMS.items() if word in triple]
+    if _MACHINES.get(architecture, architecture) != _MACHINES.get(machine, machine) or (
+        systems and system not in systems
+    ):
+        raise UnsupportedError(
+            f"load_library: {path.name} is for {triple}, this machine is {machine} with {system}"
+        )
     for role in ("library", "weights"):
         name = manifest["files"].get(role)
         if name is None:

@@ -35,8 +35,8 @@ class LlvmBackend:
 
         return build(*args)
 
-    def link_library(self, folder: Path, built: Any) -> tuple[str | None, str | None]:
-        """The name of the shared library, made in the folder; or why there is none."""
+    def link_library(self, folder: Path, built: Any) -> tuple[list[str], str | None]:
+        """The shared library and what belongs to it, made in the folder; or why there is none."""
         from graphc_llvm.library.build import link_library
 
         return link_library(folder, built)

@@ -14,7 +14,7 @@ import numpy as np
 from graphc import origin as origins
 from graphc.backend import load_backend
 from graphc.errors import ArgumentError
-from graphc.export.archive import archive
+from graphc.export.archive import apple_archive, archive
 from graphc.export.budget import check_flash
 from graphc.export.header import header
 from graphc.export.interface import Interface, make_interface
@@ -104,7 +104,8 @@ def _write(
     symbols = {
         f"{word}.o": [s for s in built.symbols if _in(s, word, name)] for word in built.objects
     }
-    files[f"{name}.a"] = archive(files, symbols)
+    make = apple_archive if built.target.object_format == "macho" else archive
+    files[f"{name}.a"] = make(files, symbols)
     text = header(interface, built, embedded, recording is not None)
     files[f"{name}.h"] = text.encode()
     if not embedded:
@@ -118,13 +119,13 @@ def _write(
         for word, data in files.items():
             (place / word).write_bytes(data)
         linked, note = backend.link_library(place, built)
-        if linked is not None:
-            files[linked] = (place / linked).read_bytes()
-            roles["library"] = linked
-        if linked == f"{name}.wasm":
+        for role, word in zip(("library", "import_library"), linked):
+            files[word] = (place / word).read_bytes()
+            roles[role] = word
+        if roles.get("library") == f"{name}.wasm":
             code = loader(interface, recording)
             files[f"{name}.mjs"] = code.encode()
-            files[f"{name}.html"] = page(interface, code, files[linked]).encode()
+            files[f"{name}.html"] = page(interface, code, files[f"{name}.wasm"]).encode()
             roles |= {"loader": f"{name}.mjs", "page": f"{name}.html"}
             for word in (roles["loader"], roles["page"]):
                 (place / word).write_bytes(files[word])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
@@ -112,15 +113,32 @@ def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> 
             f"int32_t {name}_selftest({given});",
         ]
     lines += ["", "#ifdef __cplusplus", "}", "#endif", "#endif", ""]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    return _imported(text, name) if built.target.object_format == "coff" else text
+
+
+def _imported(text: str, name: str) -> str:
+    """The header with every function marked as one that a DLL may have."""
+    big = name.upper()
+    mark = [
+        f"/* Programs that use {name}.dll by its import library {name}.lib define {big}_DLL. */",
+        f"#ifdef {big}_DLL",
+        f"#define {big}_API __declspec(dllimport)",
+        "#else",
+        f"#define {big}_API",
+        "#endif",
+    ]
+    text = re.sub(rf"^(?=\w[\w ]*[ *]{name}_\w+\()", f"{big}_API ", text, flags=re.MULTILINE)
+    place = f"#define {big}_WORKSPACE_BYTES"
+    return text.replace(place, "\n".join([*mark, "", place]), 1)
 
 
 def _helpers(names: list[str]) -> list[str]:
-    """What to say of the compiler's functions that stand in for missing instructions."""
+    """What to say of other functions, which stand in for instructions that are missing."""
     if not names:
         return []
-    text = "This processor lacks some instructions; functions of the compiler's own library"
-    text += f" (libgcc, compiler-rt) stand in for them: {', '.join(names)}."
+    text = "For this machine, LLVM also needs symbols of the compiler's own library or of the"
+    text += f" system (libgcc, compiler-rt, the C library): {', '.join(names)}."
     return [" *", *(f" * {line}" for line in textwrap.wrap(text, 94))]
 
 

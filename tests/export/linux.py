@@ -19,7 +19,7 @@ from freestanding import SYSTEMS, _array, _emulator, _global, missing_tools
 
 Array = np.ndarray[Any, Any]
 
-DRIVER = """\
+SYSTEM = """\
 define void @system_write(i64 %fd, ptr %data, i64 %count) noinline prologue {write} {{
   ret void
 }}
@@ -57,6 +57,8 @@ next:
 done:
   ret ptr %to
 }}
+"""
+DRIVER = """\
 define void @finish(i32 signext %status) {{
   %failed = icmp ne i32 %status, 0
   br i1 %failed, label %fail, label %go
@@ -78,15 +80,13 @@ define void @_start() "stackrealign" {{
 """
 
 
-def run(
-    target: Target, folder: Path, name: str, calls: Sequence[tuple[str, Sequence[Any]]],
-    memory: dict[str, Array], results: Sequence[str],
-) -> dict[str, Array]:  # fmt: skip
-    """Link NAME.a with a driver that makes the calls, in order, and return arrays of `memory`.
+def driver(
+    calls: Sequence[tuple[str, Sequence[Any]]], memory: dict[str, Array], results: Sequence[str]
+) -> str:
+    """A program that makes the calls, in order, and writes arrays of `memory`.
 
-    Arguments are names in `memory` or ints. A status other than 0 raises CalledProcessError.
+    Arguments are names in `memory` or ints. It ends with the first status that is not 0.
     """
-    system = SYSTEMS[target.triple.split("-")[0]]
     lines, declared = [], {}
     for i, (symbol, arguments) in enumerate(calls):
         given = [f"ptr @{a}" if isinstance(a, str) else f"i64 {a}" for a in arguments]
@@ -94,14 +94,34 @@ def run(
         declared[symbol] = f"declare signext i32 @{symbol}({kinds})"
         lines.append(f"  %status.{i} = call signext i32 @{symbol}({', '.join(given)})")
         lines.append(f"  call void @finish(i32 signext %status.{i})")
-    text = DRIVER.format(
-        write=_array(system.write), exit=_array(system.exit), calls="\n".join(lines),
+    return DRIVER.format(
+        calls="\n".join(lines),
         writes="\n".join(
             f"  call void @system_write(i64 1, ptr @{r}, i64 {memory[r].nbytes})" for r in results
         ),
         declarations="\n".join(declared.values()),
         memory="\n".join(_global(n, a.nbytes, a) for n, a in memory.items()),
-    )  # fmt: skip
+    )
+
+
+def written(output: bytes, memory: dict[str, Array], results: Sequence[str]) -> dict[str, Array]:
+    """The arrays that such a program wrote."""
+    found, at = {}, 0
+    for r in results:
+        found[r] = np.frombuffer(output[at : at + memory[r].nbytes], memory[r].dtype)
+        at += memory[r].nbytes
+    assert at == len(output)
+    return found
+
+
+def run(
+    target: Target, folder: Path, name: str, calls: Sequence[tuple[str, Sequence[Any]]],
+    memory: dict[str, Array], results: Sequence[str],
+) -> dict[str, Array]:  # fmt: skip
+    """Link NAME.a with a driver and run it; a status other than 0 raises CalledProcessError."""
+    system = SYSTEMS[target.triple.split("-")[0]]
+    text = SYSTEM.format(write=_array(system.write), exit=_array(system.exit))
+    text += driver(calls, memory, results)
     (folder / "driver.o").write_bytes(compile_text(text, target))
     linker = next(filter(None, map(shutil.which, system.linkers)))
     program = folder / "program"
@@ -111,12 +131,7 @@ def run(
         [str(_emulator(system)), str(program)] if _emulator(system) else [str(program)],
         capture_output=True, check=True, timeout=120,
     )  # fmt: skip
-    found, at = {}, 0
-    for r in results:
-        found[r] = np.frombuffer(done.stdout[at : at + memory[r].nbytes], memory[r].dtype)
-        at += memory[r].nbytes
-    assert at == len(done.stdout)
-    return found
+    return written(done.stdout, memory, results)
 
 
-__all__ = ["missing_tools", "run"]
+__all__ = ["driver", "missing_tools", "run", "written"]

@@ -23,6 +23,7 @@ from graphc_llvm.library.link import library_suffix, link
 from graphc_llvm.library.objects import compile_objects, stack_bytes
 from graphc_llvm.library.selftest import selftest_text
 from graphc_llvm.library.state import State
+from graphc_llvm.library.windows import support_text
 from graphc_llvm.program import emit_pieces, module_text
 from graphc_llvm.target import Target
 from graphc_llvm.text import identifier
@@ -43,6 +44,7 @@ class Built:
     stored: dict[Parameter, int]
     stack_bytes: int
     needs: list[str]
+    support: bytes | None  # an object file that only a shared library gets
 
     @property
     def state_bytes(self) -> int:
@@ -92,13 +94,16 @@ def build(
         test = f"{interface.name}_selftest"
         texts[test] = selftest_text(interface, workspace, api.size, embedded, recording, target)
         symbols = [*symbols, test]
-    made = compile_objects(texts, target, lambda name: _blamed(interface, name))
+    apart, support = f"{interface.name}.support", support_text(target.triple)
+    modules = texts | ({apart: support} if support else {})
+    made = compile_objects(modules, target, lambda name: _blamed(interface, name))
     images = [made.images[name] for name in texts]
     stored = {p: p.memory.nbytes for p in interface.parameters if embedded and any_bit(p.memory)}
     return Built(
         dict(zip(texts, images)), symbols, workspace, target, texts[interface.name],
         section_bytes(images[0]), stored, max(stack_bytes(texts, made.frames, s) for s in symbols),
         sorted({s for i in images for s in needed_symbols(i) if s not in symbols}),
+        made.images.get(apart),
     )  # fmt: skip
 
 
@@ -117,16 +122,20 @@ def _lines(call: Call) -> list[str]:
     return [f"{node.op.name} at {node.origin}" for node in call.nodes]
 
 
-def link_library(folder: Path, built: Built) -> tuple[str | None, str | None]:
-    """Link the object files in a folder: the library's name, or why there is none."""
+def link_library(folder: Path, built: Built) -> tuple[list[str], str | None]:
+    """Link the object files in a folder: the library's name and what is beside it, or why not."""
     suffix = library_suffix(built.target.triple)
     if suffix is None:
-        return None, f"{built.target.triple} gets no shared library: link the archive"
+        return [], f"{built.target.triple} gets no shared library: link the archive"
     first = next(iter(built.objects))
     objects = [folder / f"{name}.o" for name in built.objects]
+    if built.support is not None:
+        objects.append(folder / ".support.o")
+        objects[-1].write_bytes(built.support)
     result, triple = folder / f"{first}{suffix}", built.target.triple
     note = link(objects, result, triple, built.symbols, built.stack_bytes)
-    return (None, note) if note else (f"{first}{suffix}", None)
+    made = [result.name, f"{first}.lib"] if suffix == ".dll" else [result.name]
+    return ([], note) if note else (made, None)
 
 
 def size_type(target: Target) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from types import ModuleType
+
+from graphc_llvm.library import coff, macho
 
 ELF, WASM = b"\x7fELF", b"\0asm"
 SYMBOLS, WRITABLE, ALLOCATED, EXECUTABLE, ZEROED = 2, 1, 2, 4, 8
@@ -16,6 +19,8 @@ def section_bytes(image: bytes) -> dict[str, int]:
         sizes = {number: end - start for number, start, end in _wasm_sections(image)}
         return found | {"code": sizes.get(10, 0), "constants": sizes.get(11, 0)}
     if not image.startswith(ELF):
+        for name, size in _reader(image).sections(image):
+            found[name] += size
         return found
     for _, kind, flags, _, size, *_ in _elf_sections(image):
         if flags & EXECUTABLE:
@@ -28,10 +33,17 @@ def section_bytes(image: bytes) -> dict[str, int]:
 
 
 def needed_symbols(image: bytes) -> list[str]:
-    """The functions that an object file (ELF or wasm) calls and does not define, sorted."""
+    """The symbols that an object file uses and does not define, sorted."""
     if image.startswith(WASM):
         return sorted(set(_wasm_imports(image)))
-    return sorted(set(_elf_undefined(image))) if image.startswith(ELF) else []
+    if image.startswith(ELF):
+        return sorted(set(_elf_undefined(image)))
+    return sorted(set(_reader(image).undefined(image)))
+
+
+def _reader(image: bytes) -> ModuleType:
+    assert image.startswith((macho.MAGIC, *coff.MACHINES))
+    return macho if image.startswith(macho.MAGIC) else coff
 
 
 def _elf_sections(image: bytes) -> list[tuple[int, ...]]:

@@ -24,13 +24,16 @@ def library_suffix(triple: str) -> str | None:
         return None
     if any(word.startswith(("darwin", "macos")) for word in rest):
         return ".dylib"
-    return None if "windows" in triple else ".so"
+    return ".dll" if "windows" in triple else ".so"
 
 
 def link(
     objects: Sequence[Path], result: Path, triple: str, symbols: Sequence[str], stack_bytes: int
 ) -> str | None:
-    """Make a shared library; None, or why there is none. The result does not name any path."""
+    """Make a shared library; None, or why there is none. The result does not name any path.
+
+    A DLL gets an import library beside it.
+    """
     command = _command(objects, result, triple, symbols, stack_bytes)
     if command is None:
         return f"no linker for {triple} found: {HINT}"
@@ -53,13 +56,19 @@ def _command(
         wanted = ["--no-entry", "--strip-debug", "--export=__heap_base", "--stack-first",
                   "-z", f"stack-size={stack}", *exports]  # fmt: skip
         return tool and [*tool, *wanted, *given]
+    if suffix == ".dll":
+        tool = _first("lld-link") or _zig("lld-link")
+        files = [f"/out:{result}", f"/implib:{result.with_suffix('.lib')}"]
+        wanted = ["/dll", "/noentry", "/nodefaultlib", "/brepro", *files]
+        wanted += [f"/export:{name}" for name in symbols]
+        return tool and [*tool, *wanted, *map(str, objects)]
     architecture = {"arm64": "aarch64", "amd64": "x86_64"}.get(triple.split("-")[0])
     architecture = architecture or triple.split("-")[0]
     native = triple.split("-")[0] == host().architecture
     if suffix == ".dylib":
         tool = _first("cc", "clang") if sys.platform == "darwin" and native else None
         tool = tool or _zig("cc", "-target", f"{architecture}-macos")
-        return tool and [*tool, "-shared", *given]
+        return tool and [*tool, "-shared", f"-Wl,-install_name,@rpath/{result.name}", *given]
     name = result.name
     elf = ["-shared", "--build-id=none", "-z", "noexecstack", "-soname", name, "--gc-sections"]
     tool = (_first("ld") if native else None) or _first("ld.lld") or _zig("ld.lld")
