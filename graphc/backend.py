@@ -79,5 +79,6 @@ def _find(name: str) -> ModuleType:
         return import_module(target)
     except ImportError as error:
         raise BackendError(
-            f"the backend {name} does not load: {error}", hint=f"pip install graphc[{name}]"
+            f"the backend {name} does not load: {error}",
+            hint='graphc doctor says what this machine offers; target="interpret" always works',
         ) from error

@@ -216,7 +216,8 @@ def broadcast_hint(pair: tuple[int, int], x: Sizes, y: Sizes) -> str | None:
                     f"input {i} fits with an axis of size 1 at {axis}: keepdims=True where it was"
                     f" reduced, or gx.expand_dims(x, {axis})"
                 )
-    if any(isinstance(s, Poly) for s in (*x, *y)):
+    unequal = [s for p, q in zip(reversed(x), reversed(y)) if p != q for s in (p, q)]
+    if any(isinstance(s, Poly) for s in unequal):
         return "symbolic sizes are equal when they are the same polynomial of the same dims"
     return None
 

@@ -5,6 +5,7 @@ directory, as the file PAGE.py that errors name. Words after `python` say what i
 
 - `no-run`: is not run; its first line is a comment that says why;
 - `raises=ShapeError`: raises this, and the message counts as what it printed;
+- `file=NAME`: begins another program, without what was before;
 - `needs=NAME`: needs a package, a program, or "linker"; where there is none the page ends here.
 
 A block `text output` after it is what the block printed, `...` being anything. In blocks
@@ -17,6 +18,7 @@ import contextlib
 import doctest
 import importlib.util
 import io
+import linecache
 import re
 import shlex
 import shutil
@@ -41,7 +43,7 @@ class Block:
     language: str
     words: tuple[str, ...]
     text: str
-    place: str
+    place: str = ""
 
     def word(self, name: str) -> str | None:
         """What stands behind `name=`."""
@@ -64,9 +66,11 @@ def blocks_of(page: Path) -> list[Block]:
 def run(page: Path) -> dict[str, Any]:
     """Run a page in the current directory, which is empty; returns the names it defines."""
     gx.seed(0)
-    names: dict[str, Any] = {"__name__": "__main__"}
-    program, printed = Path(f"{page.stem}.py"), ""
+    program, names = begin(f"{page.stem}.py")
+    printed = ""
     for block in blocks_of(page):
+        if name := block.word("file"):
+            program, names = begin(name)
         if "no-run" in block.words:
             reason = re.match(r"\s*#\s*\w+", block.text)
             assert reason, f"{block.place}: the first line of a no-run block says why, as a comment"
@@ -79,6 +83,12 @@ def run(page: Path) -> dict[str, Any]:
                 error.add_note(f"in the block at {block.place}")
                 raise
     return names
+
+
+def begin(name: str) -> tuple[Path, dict[str, Any]]:
+    """An empty program and its names."""
+    Path(name).write_text("", encoding="utf-8")
+    return Path(name), {"__name__": "__main__"}
 
 
 def step(block: Block, program: Path, names: dict[str, Any], printed: str) -> str:
@@ -94,8 +104,9 @@ def step(block: Block, program: Path, names: dict[str, Any], printed: str) -> st
 
 def python(block: Block, program: Path, names: dict[str, Any]) -> str:
     """Run a block as the continuation of a program."""
-    before = program.read_text(encoding="utf-8") if program.exists() else ""
+    before = program.read_text(encoding="utf-8")
     program.write_text(before + block.text + "\n", encoding="utf-8")
+    linecache.cache.pop(program.name, None)  # the lines that errors show
     code = compile("\n" * before.count("\n") + block.text, program.name, "exec")
     expected = block.word("raises")
     with contextlib.redirect_stdout(io.StringIO()) as out:

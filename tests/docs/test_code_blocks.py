@@ -40,6 +40,16 @@ ShapeError: matmul: inner sizes differ...
   at        x @ x       good.py:5
   hint ...
 ```
+```python file=other.py raises=ShapeError
+import graphc as gx
+gx.input("y", (4, 5)) @ gx.input("z", (2, 2))
+```
+```text output
+... at        gx.input("y", (4, 5)) @ gx.input("z", (2, 2))  other.py:2
+```
+```python file=third.py raises=NameError
+gx
+```
 ```console
 $ graphc --help
 Usage...
@@ -59,7 +69,7 @@ def test_a_good_page(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     page = tmp_path / "good.md"
     page.write_text(GOOD)
-    assert run(page)["x"].shape == (2, 3)
+    assert set(run(page)) == {"__name__", "__builtins__"}
     assert not missing("numpy")
 
 
