@@ -43,11 +43,12 @@ autodoc_type_aliases = {
 }
 autosummary_generate = False
 python_use_unqualified_type_names = True
-maximum_signature_line_length = 88
+maximum_signature_line_length = 110
 toc_object_entries_show_parents = "hide"
 smartquotes = False
 
 html_theme = "furo"
+html_static_path, html_css_files = ["_static"], ["site.css"]
 html_title = f"graphc {version}"
 html_copy_source = html_show_sourcelink = html_show_sphinx = False
 html_show_search_summary = False  # a page opened from a file cannot read other files
