@@ -39,7 +39,7 @@ add_module_names = True
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_type_aliases = {
-    name: name for name in ("Array", "Axes", "Initializer", "Nested", "Schedule", "Shape", "Size")
+    name: name for name in ("Array", "Axes", "Initializer", "Nested", "Schedule", "Shape")
 }
 autosummary_generate = False
 python_use_unqualified_type_names = True
@@ -58,6 +58,17 @@ pygments_style, pygments_dark_style = "friendly", "github-dark"
 CODE = re.compile(r"(`[^`]+`)")
 API = re.compile(r"^```\{api\} *(\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 STEP = re.compile(r"step(?=\.\w)")
+ANY = r"[~\w.]*Any"
+WRITTEN = (  # types as they are written where they are too long
+    (rf"[~\w.]*ndarray\[tuple\[{ANY}, \.\.\.\], [~\w.]*dtype\[{ANY}\]\]", "ndarray"),
+    (
+        rf"[~\w.]*Callable\[\[tuple\[int, \.\.\.\], {ANY}, [~\w.]*Generator\], ndarray\]",
+        "Initializer",
+    ),
+    (r"TypeAliasForwardRef\('(\w+)'\)", r"\1"),
+)
+ERROR = re.compile(rf"\b({'|'.join(graphc.errors.__all__)})\b")
+MENTION = re.compile(r"(?<![\w.`])(?:nn|optim|init|linalg|random)\.[a-zA-Z](?:\w|\\_)*")
 MADE = "Tensor Parameter CompiledFunction History Bundle Library Variant Memory Cost Profile Model"
 MADE_BY_GRAPHC = {*MADE.split(), "GradientReport", "Updates", "PreparedModel"}
 
@@ -99,7 +110,7 @@ def as_rst(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: l
         if not line.startswith("    "):
             program = program and not line
             parts = CODE.split(line)
-            parts[::2] = [re.sub(r"([\\*|_])", r"\\\1", part) for part in parts[::2]]
+            parts[::2] = [plain(part) for part in parts[::2]]
             parts[1::2] = [part if names_api(part, own) else f"`{part}`" for part in parts[1::2]]
             lines[number] = "".join(parts)
         elif not program:
@@ -107,9 +118,27 @@ def as_rst(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: l
     lines[:] = "\n".join(lines).split("\n")
 
 
-def without_constructor(app: Sphinx, what: str, name: str, *rest: Any) -> tuple[str, None] | None:
-    """Hide how graphc makes the objects that users are given."""
-    return ("", None) if what == "class" and name.split(".")[-1] in MADE_BY_GRAPHC else None
+def as_written(
+    app: Sphinx, what: str, name: str, value: Any, options: Any, arguments: str | None, result: str
+) -> tuple[str | None, str | None]:
+    """Signatures with the names of aliases, without how graphc makes what users are given."""
+    if what == "class" and name.split(".")[-1] in MADE_BY_GRAPHC:
+        return "", None
+    return written(arguments), written(result)
+
+
+def written(text: str | None) -> str | None:
+    """A signature's text with short names of types."""
+    for long, short in WRITTEN:
+        text = text and re.sub(long, short, text)
+    return text
+
+
+def plain(text: str) -> str:
+    """Escape what has a meaning in reStructuredText; link the errors and functions it names."""
+    escaped = re.sub(r"([\\*|_])", r"\\\1", text)
+    linked = ERROR.sub(r":py:obj:`~gx.errors.\1`", escaped)
+    return MENTION.sub(lambda m: ":py:obj:`~gx.{}`".format(m[0].replace("\\", "")), linked)
 
 
 def names_api(code: str, arguments: set[str]) -> bool:
@@ -149,20 +178,21 @@ class LinkCode(SphinxTransform):
 
 
 def resolve(app: Sphinx, env: Any, node: pending_xref, text: nodes.Element) -> Any:
-    """Find `graphc.tensor.Tensor` under the name that users have for it."""
+    """Find a class by its own name: `Recurrent`, and `graphc.tensor.Tensor` as `gx.Tensor`."""
     last = node.get("reftarget", "").rpartition(".")[2]
-    found = env.domains["py"].objects.get(f"gx.{last}")
-    if node.get("reftype") != "class" or found is None:
+    objects = env.domains["py"].objects
+    found = [o for name, o in objects.items() if name.rpartition(".")[2] == last]
+    if len(found) != 1 or found[0].objtype != "class":
         return None
-    uri = app.builder.get_relative_uri(node["refdoc"], found.docname)
-    return nodes.reference("", "", text, refuri=f"{uri}#{found.node_id}", internal=True)
+    uri = app.builder.get_relative_uri(node["refdoc"], found[0].docname)
+    return nodes.reference("", "", text, refuri=f"{uri}#{found[0].node_id}", internal=True)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what is above."""
     app.connect("source-read", expand)
     app.connect("autodoc-process-docstring", as_rst)
-    app.connect("autodoc-process-signature", without_constructor)
+    app.connect("autodoc-process-signature", as_written)
     app.connect("missing-reference", resolve)
     app.add_transform(LinkCode)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

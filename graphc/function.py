@@ -87,9 +87,10 @@ class Direct:
 class CompiledFunction(Direct, Inspection):
     """A compiled graph: call it with arrays, look into it, or export it.
 
-    `graph` is the graph as defined, `parameters` its parameters by name, `rng` the random state
-    (uint64: seed, step). Calls are serialised, also with other functions that update the same
-    parameters.
+    `step(*arrays, **named)` takes the inputs in order or by name, makes the updates and returns
+    what `outputs` was, with NumPy values in place of tensors. `graph` is the graph as defined,
+    `parameters` its parameters by name, `rng` the random state (uint64: seed, step). Calls are
+    serialised, also with other functions that update the same parameters.
     """
 
     def __init__(self, definition: Definition, options: Options) -> None:

@@ -148,7 +148,7 @@ class Recurrent(Layer):
 
 
 class SimpleRNN(Recurrent):
-    """h = activation(x @ kernel + bias + h @ recurrent_kernel); see Recurrent and nn.rnn_cell."""
+    """h = activation(x @ kernel + bias + h @ recurrent_kernel); see `Recurrent` and nn.rnn_cell."""
 
     kind = "simple_rnn"
 
@@ -158,7 +158,7 @@ class SimpleRNN(Recurrent):
 
 
 class LSTM(Recurrent):
-    """Long short-term memory with the gates i f g o; see Recurrent and nn.lstm_cell.
+    """Long short-term memory with the gates i f g o; see `Recurrent` and nn.lstm_cell.
 
     With `unit_forget_bias` the bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
     """
@@ -196,7 +196,7 @@ class LSTM(Recurrent):
 
 
 class GRU(Recurrent):
-    """Gated recurrent unit with the gates z r n; see Recurrent and nn.gru_cell.
+    """Gated recurrent unit with the gates z r n; see `Recurrent` and nn.gru_cell.
 
     With `reset_after` the bias is (2, 3 * units), else (3 * units,).
     """

@@ -107,8 +107,8 @@ class Optimizer:
         every element of the gradients, `clip_norm` (after it) their global norm.
 
         A gradient that consists of a few rows (of an embedding table) updates those alone, where
-        that gives the same result: with ``"exact"`` if the optimiser leaves rows without a
-        gradient as they are, with ``"lazy"`` always (state of the other rows then stands still).
+        that gives the same result: with "exact" if the optimiser leaves rows without a
+        gradient as they are, with "lazy" always (state of the other rows then stands still).
         `report()` says which.
         """
         from graphc.autodiff import grad
