@@ -68,7 +68,13 @@ def compile(
     updated = not isinstance(updates, (Mapping, list, tuple, type(None))) or updates
     chosen = mode if mode is not None else ("train" if updated else "inference")
     options = Options(
-        chosen, target, threads, parse_bytes(memory), bool(precise), cast, microbatches
+        chosen,
+        target,
+        threads,
+        parse_bytes(memory, "compile: memory"),
+        bool(precise),
+        cast,
+        microbatches,
     )
     check_options(options)
     return CompiledFunction(define(inputs, outputs, updates, chosen, name), options)
@@ -262,6 +268,13 @@ class CompiledFunction(Direct, Inspection):
         from graphc.export.bundle import export
 
         word = "step" if self.graph.updates else "run"
+        if not isinstance(also, (Mapping, type(None))) or not all(
+            isinstance(f, CompiledFunction) for f in (also or {}).values()
+        ):
+            raise ArgumentError(
+                f"export: `also` must be a dict of names and compiled functions, got {also!r}",
+                origin=origins.find_origin(),
+            )
         if word in (also or {}):
             raise ArgumentError(
                 f"export: {self.name} is called {word!r} in the library: `also` needs another name",

@@ -26,7 +26,7 @@ from graphc.errors import (
 )  # fmt: skip
 
 Array = NDArray[Any]
-FORMAT = 1
+FORMAT = 2
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _SYSTEMS = {"linux": "linux", "windows": "windows", "macos": "darwin", "darwin": "darwin"}
 
@@ -100,6 +100,8 @@ class Library:
 
     def load(self, saved: bytes) -> None:
         """Put back what `save` returned."""
+        if not isinstance(saved, (bytes, bytearray, memoryview)):
+            raise ArgumentError(f"{self.name}: load takes the bytes of `save`, got {saved!r}")
         buffer = np.frombuffer(saved, np.uint8)
         self.check(self._symbol("load")(*self._given(buffer)), "load")
 
@@ -237,7 +239,12 @@ class Function:
 
     def _convert(self, fact: Mapping[str, Any], value: Any) -> Array:
         """An array of the declared dtype; only conversions that lose no value are made."""
-        wanted, given = numpy_dtype(fact["dtype"]), np.asarray(value)
+        try:
+            wanted, given = numpy_dtype(fact["dtype"]), np.asarray(value)
+        except ValueError as error:
+            raise ArgumentError(
+                f"{self.name}: input {fact['name']}: {type(value).__name__} is no array: {error}"
+            ) from None
         if given.dtype != wanted:
             with np.errstate(over="ignore"):
                 made = given.astype(wanted) if _convertible(given.dtype, wanted) else None
@@ -357,7 +364,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise FormatError(
             f"load_library: {path} has format {content.get('format')}, this version reads {FORMAT}"
         )
+    if content.pop("digest", None) != digest(content):
+        raise FormatError(f"load_library: {path} is not as `export` wrote it (changed since)")
     return content
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """A checksum of what a manifest says: sizes in it are trusted by code without checks."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _checked_library(path: Path, manifest: Mapping[str, Any]) -> Path:

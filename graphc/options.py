@@ -54,14 +54,14 @@ def check_options(options: Options) -> None:
         )
 
 
-def parse_bytes(value: Any) -> int | None:
+def parse_bytes(value: Any, what: str) -> int | None:
     """A number of bytes from an int or a text such as "8MB" or "2 GiB" (MB = 10**6)."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?|)b?\s*", str(value).lower())
     if not isinstance(value, str) or not found:
-        _fail(f'memory must be bytes or a text such as "8MB", got {value!r}')
-        return None
+        text = f'{what} must be bytes or a text such as "8MB", got {value!r}'
+        raise ArgumentError(text, origin=origins.find_origin())
     return int(float(found[1]) * _UNITS[found[2]])
 
 

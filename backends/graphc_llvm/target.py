@@ -118,6 +118,10 @@ _ARCHITECTURES = {
     "wasm32": "wasm32", "riscv64": "riscv64", "thumbv7em": "cortex-m4",
 }  # fmt: skip
 
+_VENDORS = ("unknown", "pc", "apple", "w64")
+_SYSTEMS = ("linux", "windows", "macos", "darwin", "none", "elf", "freebsd", "netbsd", "openbsd",
+            "android", "wasi", "emscripten")  # fmt: skip
+
 _BIG_ENDIAN = ("aarch64_be", "armeb", "thumbeb", "mips", "powerpc", "ppc", "s390x", "sparc", "m68k")
 
 
@@ -134,6 +138,10 @@ def make_target(name: str) -> Target:
     if "-" not in name or architecture not in _ARCHITECTURES:
         known = ", ".join(_NAMED)
         raise ValueError(f"no target {name!r}: give a triple or one of {known}")
+    rest = [word for word in name.split("-")[1:] if word not in _VENDORS]
+    if rest and not any(word.startswith(_SYSTEMS) for word in rest):
+        known = ", ".join(_SYSTEMS)
+        raise ValueError(f"no target {name!r}: its system is none of {known}")
     _, cpu, features, isa = _NAMED[_ARCHITECTURES[architecture]]
     # LLVM reads triples by position: "thumbv7em-none-eabihf" would be a system called eabihf
     return _build(name.replace("-none-", "-unknown-none-", 1) if name.count("-") == 2 else name,

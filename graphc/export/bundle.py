@@ -71,9 +71,22 @@ def export(
     """Write a library of functions that share parameters. See `CompiledFunction.export`."""
     if weights not in WEIGHTS:
         _fail(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
-    for word, value in (("threads", threads),):
-        if value is not None and not (isinstance(value, int) and 1 <= value <= 1024):
-            _fail(f"{word} must be an int from 1 to 1024, got {value!r}")
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= 1024):
+        _fail(f"threads must be an int from 1 to 1024, got {threads!r}")
+    if not isinstance(directory, (str, os.PathLike)):
+        _fail(f"the directory must be a str or a path, got {directory!r}")
+    for word, text in (("target", target), ("features", features), ("name", name)):
+        if not isinstance(text, str):
+            _fail(f"{word} must be a str, got {text!r}")
+    for word, flag in (("selftest", selftest), ("frozen", frozen)):
+        if not isinstance(flag, bool):
+            _fail(f"{word} must be True or False, got {flag!r}")
+    if not isinstance(dims, (Mapping, type(None))):
+        _fail(f"dims must be a dict of names and sizes, got {dims!r}")
+    flash, ram = (
+        parse_bytes(max_flash, "export: max_flash"),
+        parse_bytes(max_ram, "export: max_ram"),
+    )
     embedded = weights == "embedded"
     backend: Any = load_backend("llvm")
     chosen = backend.export_target(target, features)
@@ -84,9 +97,14 @@ def export(
         _fail("frozen parameters are part of the code: weights='separate' is not for them")
     interface = make_interface(name, functions, dict(dims or {}), count, frozen)
     recording = record(interface) if selftest else None
-    built = backend.library(interface, chosen, embedded, recording, parse_bytes(max_ram))
-    check_flash(built, embedded, parse_bytes(max_flash))
-    return _write(Path(directory), interface, built, embedded, recording, backend)
+    built = backend.library(interface, chosen, embedded, recording, ram)
+    check_flash(built, embedded, flash)
+    try:
+        return _write(Path(directory), interface, built, embedded, recording, backend)
+    except OSError as error:  # some do not say which file, some name a temporary one
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(directory)) from None
 
 
 def _write(

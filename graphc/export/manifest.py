@@ -11,9 +11,8 @@ from typing import Any
 from graphc.export.header import shape_texts
 from graphc.export.interface import ALIGNMENT, STATUSES, Argument, Entry, Interface
 from graphc.inspect.cost import total
+from graphc.library import FORMAT, digest
 from graphc.structure import Structure
-
-FORMAT = 1
 
 
 def manifest(
@@ -47,6 +46,7 @@ def manifest(
             for p in interface.parameters
         ],
     }
+    content["digest"] = digest(content)
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

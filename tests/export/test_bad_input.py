@@ -118,6 +118,21 @@ def test_folders_that_cannot_be_written(tmp_path: Path, monkeypatch: Any) -> Non
     assert not list((tmp_path / "full").iterdir())
 
 
+@pytest.mark.parametrize("options", ["size=20k", "size=1m,ro"])
+def test_file_systems_that_are_full_or_read_only(options: str, tmp_path: Path) -> None:
+    f = network()[1]
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", tmp_path]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("needs to be allowed to mount")
+    try:
+        with pytest.raises(OSError, match=r"No space left|Read-only") as caught:
+            f.export(tmp_path)
+        assert caught.value.filename == str(tmp_path)
+        assert not list(tmp_path.iterdir())
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
 STACK = r"""
 #include "net.h"
 #include <stdio.h>

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -67,6 +68,8 @@ def test_state_can_be_saved_and_put_back(tmp_path: Path) -> None:
     assert [library(*batch)["loss"] for batch in batches] == first
     with pytest.raises(RuntimeCheckError, match="bytes"):
         library.load(saved[:-1])
+    with pytest.raises(ArgumentError, match="takes the bytes of `save`, got 'no'"):
+        library.load("no")  # type: ignore[arg-type]
     with pytest.raises(RuntimeCheckError, match="not saved values"):
         library.load(b"\1" * len(saved))
 
@@ -205,6 +208,8 @@ def test_wrong_calls(tmp_path: Path) -> None:
         library(x, t, t)
     with pytest.raises(DTypeError, match="must be float32"):
         library(x.astype(np.complex64), t)
+    with pytest.raises(ArgumentError, match="input x: list is no array"):
+        library([[1.0], [2.0, 3.0]], t)
     with pytest.raises(ShapeError, match="must have shape"):
         library(x[:, :5], t)
     with pytest.raises(ShapeError, match="must have shape"):
@@ -229,7 +234,36 @@ def test_limits(tmp_path: Path) -> None:
         step.export(tmp_path, dims={"n": 3})
 
 
-def test_damaged_bundles(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"directory": 3}, "the directory must be a str or a path, got 3"),
+        ({"target": 3}, "target must be a str, got 3"),
+        ({"features": None}, "features must be a str, got None"),
+        ({"name": 3}, "name must be a str, got 3"),
+        ({"frozen": "yes"}, "frozen must be True or False, got 'yes'"),
+        ({"selftest": 1}, "selftest must be True or False, got 1"),
+        ({"dims": 3}, "dims must be a dict of names and sizes, got 3"),
+        ({"dims": {"n": 6}}, "dim n must be an int of at least 0 and at most 5, got 6"),
+        ({"threads": 0}, "threads must be an int from 1 to 1024, got 0"),
+        ({"also": [3]}, "`also` must be a dict of names and compiled functions"),
+        ({"also": {"g": 3}}, "`also` must be a dict of names and compiled functions"),
+        ({"max_flash": "lots"}, "max_flash must be bytes or a text"),
+        ({"max_ram": -1}, "max_ram must be bytes or a text"),
+    ],
+    ids=str,
+)
+def test_arguments_of_the_wrong_kind(wrong: dict[str, Any], text: str, tmp_path: Path) -> None:
+    x = gx.input("x", (gx.dim("n", max=5), 3))
+    f = gx.compile([x], x * 2, name="f")
+    with pytest.raises(ArgumentError) as caught:
+        f.export(**({"directory": tmp_path} | wrong))
+    assert f"export: {text}" in str(caught.value)
+    assert "test_export.py" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_bundles(tmp_path: Path, monkeypatch: Any) -> None:
     step, _ = network()
     bundle = step.export(tmp_path, name="net")
     manifest = tmp_path / "net.json"
@@ -242,19 +276,48 @@ def test_damaged_bundles(tmp_path: Path) -> None:
     (tmp_path / library).unlink()
     with pytest.raises(FileNotFoundError, match="missing"):
         gx.load_library(tmp_path)
-    for content in ("", "{", "[]", "{}", text.replace('"format": 1', '"format": 99')):
+    for content in ("", "{", "[]", "{}", text.replace('"format": 2', '"format": 99')):
         manifest.write_text(content)
         with pytest.raises(FormatError):
             gx.load_library(manifest)
-    manifest.write_text(text.replace("x86_64", "sparc").replace("aarch64", "sparc"))
-    with pytest.raises(UnsupportedError, match="this machine"):
-        gx.load_library(tmp_path)
+    manifest.write_text(text)
+    (tmp_path / library).write_bytes(whole)
+    for word, other in (("machine", "sparc"), ("system", "Plan9")):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"platform.{word}", lambda other=other: other)
+            with pytest.raises(UnsupportedError, match="this machine"):
+                gx.load_library(tmp_path)
     with pytest.raises(ArgumentError, match="must be a str or a path, got 3"):
         gx.load_library(3)  # type: ignore[arg-type]
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(FormatError, match="none"):
         gx.load_library(empty)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"workspace": {"bytes": 64}}, {"workspace": {"bytes": 1 << 60}}, {"functions": []},
+        {"functions": [3]}, {"name": "other"}, {"files": {"library": "../x.so"}}, {"sha256": {}},
+        {"target": None}, {"parameters": 3}, {"digest": 0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_changed_manifests(change: dict[str, Any], tmp_path: Path) -> None:
+    """What they say of sizes is what memory is made by: a changed one must not be believed."""
+    x = gx.input("x", (gx.dim("n", max=5), 3))
+    gx.compile([x], x * 2, name="f").export(tmp_path)
+    content = json.loads((tmp_path / "f.json").read_text())
+    assert gx.load_library(tmp_path)(np.ones((2, 3), np.float32)).sum() == 12
+    (tmp_path / "f.json").write_text(json.dumps(content | change))
+    with pytest.raises(FormatError, match=r"f.json is not as `export` wrote it"):
+        gx.load_library(tmp_path)
+    shape = content["functions"][0]["outputs"][0]
+    shape["shape"] = [1, 1]  # too few bytes for what the code writes
+    (tmp_path / "f.json").write_text(json.dumps(content))
+    with pytest.raises(FormatError, match="changed since"):
+        gx.load_library(tmp_path)
 
 
 C_PROGRAM = r"""

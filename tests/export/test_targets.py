@@ -19,7 +19,8 @@ import pytest
 from trained import data, network
 
 import graphc as gx
-from graphc.errors import ArgumentError, MemoryBudgetError
+from graphc.errors import ArgumentError, MemoryBudgetError, UnsupportedError
+from graphc_llvm.library import objects
 from graphc_llvm.runtime.session import host
 from graphc_llvm.target import export_target, host_target, make_target
 
@@ -190,6 +191,11 @@ def test_targets_that_there_are_not(tmp_path: Path) -> None:
     for name in ("s390x-ibm-linux-gnu", "aarch64_be-none-elf", "powerpc64-linux-gnu"):
         with pytest.raises(ArgumentError, match="big-endian"):
             f.export(tmp_path, target=name)
+    for name in ("x86_64-unknown-windws", "x86_64-pc-win32", "aarch64-foo-bar"):
+        with pytest.raises(
+            ArgumentError, match=r"no target .*its system is none of linux, windows"
+        ):
+            f.export(tmp_path, target=name)
     for name in ("", "z80", "z80-none-elf", "x86_64", "host2"):
         with pytest.raises(ArgumentError, match="no target"):
             f.export(tmp_path, target=name)
@@ -199,6 +205,42 @@ def test_targets_that_there_are_not(tmp_path: Path) -> None:
         f.export(tmp_path, target="baseline", features="warp")
     with pytest.raises(ArgumentError, match="weights"):
         f.export(tmp_path, target="wasm32", weights="separate")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("target", "features", "reason"),
+    [
+        ("riscv64", "-a", "LLVM ERROR: Cannot select: .*AtomicLoadAdd"),
+        ("cortex-m4", "-db", "LLVM ERROR: Cannot select: "),
+        ("baseline", "+soft-float", "Assertion|LLVM ERROR"),
+    ],
+)
+def test_what_llvm_has_no_code_for(target: str, features: str, reason: str, tmp_path: Path) -> None:
+    x = gx.input("x", (gx.dim("n", max=7), 5))
+    y = gx.exp(x).sum(axis=0) * 3
+    f = gx.compile([x], y, name="f")
+    with pytest.raises(UnsupportedError) as caught:
+        f.export(tmp_path, target=target, features=features)
+    text = str(caught.value)
+    assert export_target(target).triple in text
+    assert re.search(r"code for exp_sum\w* \(exp at test_targets.py:\d+, sum at", text), text
+    assert re.search(reason, text), text
+    assert re.search(r"at +f.export\(tmp_path, target=target", text), text
+    assert not list(tmp_path.iterdir())
+    f.export(tmp_path, target=target).sizes["f.o"]  # LLVM ended a process, not this one
+
+
+def test_a_compiler_that_dies_without_a_word(tmp_path: Path, monkeypatch: Any) -> None:
+    x = gx.input("x", (3,))
+    f = gx.compile([x], x * 2, name="f")
+    die = "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"
+    monkeypatch.setattr(objects, "_CHILD", die)
+    with pytest.raises(UnsupportedError, match=r"riscv64-unknown-linux-gnu .*ended with signal 11"):
+        f.export(tmp_path, target="riscv64")
+    monkeypatch.setattr(objects, "_CHILD", "import sys\nsys.exit('out of paper')\n")
+    with pytest.raises(UnsupportedError, match="out of paper"):
+        f.export(tmp_path, target="riscv64")
     assert not list(tmp_path.iterdir())
 
 

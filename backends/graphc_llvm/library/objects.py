@@ -67,7 +67,7 @@ def compile_objects(
                 f"export: {target.triple} has no {kind} {word!r}", origin=find_origin()
             )
         if done.returncode:
-            raise _refused(done.stderr, target, blame)
+            raise _refused(done, target, blame)
         images = {name: Path(folder, f"{name}.o").read_bytes() for name in modules}
     return Objects(images, {name: int(size) for size, name in _FRAME.findall(done.stderr)})
 
@@ -104,17 +104,28 @@ def stack_bytes(texts: Mapping[str, str], frames: Mapping[str, int], entry: str)
     return deepest(entry)
 
 
-def _refused(stderr: str, target: Target, blame: Callable[[str], str | None]) -> UnsupportedError:
+def _refused(
+    done: subprocess.CompletedProcess[str], target: Target, blame: Callable[[str], str | None]
+) -> UnsupportedError:
+    stderr = done.stderr
     if "CodegenError: " in stderr:  # our text is wrong, which is no property of the target
         raise CodegenError(stderr.partition("CodegenError: ")[2])
-    lines = [line for line in stderr.strip().splitlines() if line.strip()]
-    reason = next((x for x in lines if "LLVM ERROR" in x), lines[-1] if lines else "")
     function = re.search(r"[Ff]unction:? '?@?([\w.]+)", stderr)
     about = blame(function[1]) if function else None
     where = f" for {about}" if about else f" (in {function[1]})" if function else ""
     return UnsupportedError(
         f"export: LLVM cannot make code{where} for {target.triple} ({target.cpu}):"
-        f" {reason.strip()}",
+        f" {_reason(stderr, done.returncode)}",
         origin=find_origin(),
         hint="try fixed sizes, other dtypes, or another cpu and other features",
     )
+
+
+def _reason(stderr: str, status: int) -> str:
+    """What LLVM said before it ended the process, or how that ended."""
+    said = re.search(r"LLVM ERROR: .*|Assertion .* failed", stderr)
+    if said:
+        return said[0].strip()
+    lines = [x for x in stderr.strip().splitlines() if not x.startswith("module ")]
+    ending = f"signal {-status}" if status < 0 else f"status {status}"
+    return lines[-1].strip() if status > 0 and lines else f"its process ended with {ending}"
