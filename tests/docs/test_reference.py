@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections import Counter
 from importlib import import_module
@@ -16,13 +17,13 @@ REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
 BLOCK = re.compile(r"^```\{api\} *(\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def listed() -> list[tuple[str, str]]:
-    """The names in the reference, each with its module."""
-    found = []
+def listed() -> list[tuple[str, str, list[str]]]:
+    """The names in the reference: module, name, and the members that are shown."""
+    found: list[tuple[str, str, list[str]]] = []
     for page in sorted(REFERENCE.glob("*.md")):
         for home, text in BLOCK.findall(page.read_text(encoding="utf-8")):
             lines = (line.partition(":") for line in text.splitlines())
-            found += [(home, name) for before, _, _ in lines for name in before.split()]
+            found += [(home, n, after.split()) for names, _, after in lines for n in names.split()]
     return found
 
 
@@ -39,14 +40,16 @@ def public() -> set[tuple[str, str]]:
 
 
 def test_every_public_name_is_there_once() -> None:
-    counts = Counter(listed())
+    counts = Counter((home, name) for home, name, _ in listed())
     assert [name for name, count in counts.items() if count > 1] == []
     assert sorted(public() - set(counts)) == []
 
 
 def test_whatever_is_there_exists_and_says_what_it_is() -> None:
-    for home, name in listed():
+    for home, name, members in listed():
         first, *rest = home.split(".")
         module = functools.reduce(getattr, rest, gx) if first == "gx" else import_module(home)
         value = getattr(module, name)
-        assert not callable(value) or (value.__doc__ or "").strip(), f"{home}.{name}"
+        assert not callable(value) or value.__doc__, f"{home}.{name}"
+        for member in members:
+            assert inspect.getdoc(getattr(value, member)), f"{home}.{name}.{member}"
