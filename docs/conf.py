@@ -85,8 +85,8 @@ def entries(home: str, text: str) -> str:
         name, colon, shown = line.partition(":")
         members |= {name.strip(): shown} if colon else dict.fromkeys(line.split(), "")
     told = [n for n in members if callable(getattr(importlib.import_module(home), n))]
-    table = "".join(f"   {name}\n" for name in told)
-    parts = [f".. currentmodule:: {home}\n.. autosummary::\n   :nosignatures:\n\n{table}\n"]
+    table = ".. autosummary::\n   :nosignatures:\n\n" + "".join(f"   {n}\n" for n in told)
+    parts = [f".. currentmodule:: {home}\n", f"{table}\n" if told else "\n"]
     parts += [entry(home, name, shown.split()) for name, shown in members.items()]
     return "```{eval-rst}\n" + "".join(parts) + "```"
 
