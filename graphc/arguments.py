@@ -260,7 +260,7 @@ def check_operands(name: str, values: Sequence[Any]) -> None:
 
 def check_operand(name: str, word: str, value: Any, others: Sequence[Tensor] = ()) -> None:
     """Raise unless a value is a tensor, or a number or an array of a dtype that tensors have."""
-    if isinstance(value, (Tensor, int, float)):
+    if isinstance(value, (Tensor, int, float, Poly)):
         return
     try:
         dtype = np.asarray(value).dtype

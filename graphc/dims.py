@@ -17,6 +17,11 @@ Monomial = tuple[Atom, ...]  # sorted by text; () is the constant term
 NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
 
 
+def is_size(value: object) -> bool:
+    """Whether it is a size, not a number or a tensor that a size stands beside."""
+    return isinstance(value, (int, Poly))
+
+
 class Poly:
     """An integer polynomial over dims, kept in one canonical form."""
 
@@ -35,18 +40,18 @@ class Poly:
         return self._hash
 
     def __add__(self, other: Size) -> Size:
-        return _add(self, other)
+        return _add(self, other) if is_size(other) else NotImplemented
 
     __radd__ = __add__
 
     def __sub__(self, other: Size) -> Size:
-        return _add(self, _mul(-1, other))
+        return _add(self, _mul(-1, other)) if is_size(other) else NotImplemented
 
     def __rsub__(self, other: Size) -> Size:
-        return _add(_mul(-1, self), other)
+        return _add(_mul(-1, self), other) if is_size(other) else NotImplemented
 
     def __mul__(self, other: Size) -> Size:
-        return _mul(self, other)
+        return _mul(self, other) if is_size(other) else NotImplemented
 
     __rmul__ = __mul__
 
@@ -54,10 +59,10 @@ class Poly:
         return _mul(-1, self)
 
     def __floordiv__(self, other: Size) -> Size:
-        return floordiv(self, other)
+        return floordiv(self, other) if is_size(other) else NotImplemented
 
     def __rfloordiv__(self, other: Size) -> Size:
-        return floordiv(other, self)
+        return floordiv(other, self) if is_size(other) else NotImplemented
 
     def __bool__(self) -> bool:
         return True

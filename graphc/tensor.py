@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc import graph as graphs
 from graphc import origin as origins
-from graphc.dims import Size
+from graphc.dims import Poly, Size
 from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, ShapeError, UnsupportedError
 from graphc.graph import Node
 from graphc.ops import leaf
@@ -404,9 +404,13 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
 
     A Python float never makes an integer tensor silently truncate: beside an integer dtype it
     becomes float32. Without `like`, bool, int and float become bool, int32 and float32.
+    A size is an int64, beside floats one of them.
     """
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, Poly):
+        size = lift_op(leaf.SizeOf(value))
+        return size.astype(like) if like is not None and like.is_float else size
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
         return literal(value, weak_dtype(value, like))
     from graphc.symbols import python_array

@@ -109,6 +109,11 @@ def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) 
     """
     kinds = [plain(v) for v in values]
     check_operands(name, kinds)
+    if any(isinstance(v, Poly) for v in values):
+        others = [v for v in values if not isinstance(v, Poly)]
+        like = same_dtype(name, others, before)[0].dtype if others else None
+        values = [lift(v, like) if isinstance(v, Poly) else v for v in values]
+        return same_dtype(name, values, before)
     strong = [lift(v) for v, k in zip(values, kinds) if not is_weak(k)]
     dtype = strong[0].dtype if strong else None
     for i, other in enumerate(strong):
@@ -151,8 +156,8 @@ def widened(x: Tensor) -> Tensor:
 
 def floating(name: str, x: Any) -> Tensor:
     """A float tensor; Python ints become float32, integer tensors are refused."""
-    if is_weak(x):
-        return lift(float(x), float32)
+    if is_weak(x) or isinstance(x, Poly):
+        return lift(x if isinstance(x, Poly) else float(x), float32)
     check_operands(name, (x,))
     tensor = lift(x)
     if not tensor.dtype.is_float:
