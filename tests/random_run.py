@@ -258,7 +258,7 @@ def define_sample(sample: Sample) -> Definition:
 
 def compiled(sample: Sample, passes: Passes) -> CompiledFunction:
     """The sample as a function, after these passes."""
-    native.choose_threads = lambda seconds, most: most  # small graphs would run on one
+    native.choose_threads = lambda seconds, meetings, most: most  # small graphs would run on one
     step = CompiledFunction(
         define_sample(sample), Options("train" if sample.updates else "inference")
     )

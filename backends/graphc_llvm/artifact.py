@@ -40,6 +40,7 @@ class Artifact:
     arena_bytes: int
     scratch_bytes: int
     seconds: float
+    meetings: int
     checks: tuple[tuple[int, int, str], ...]
     prepared: tuple[int, ...]  # bytes of every prepared value
     folded: tuple[Array, ...]
@@ -89,6 +90,7 @@ def _from_entry(entry: Entry) -> Artifact:
         m["arena_bytes"],
         m["scratch_bytes"],
         m["seconds"],
+        m["meetings"],
         tuple((code, node, text) for code, node, text in m["checks"]),
         tuple(m["prepared"]),
         folded,

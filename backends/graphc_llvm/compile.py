@@ -12,7 +12,7 @@ from graphc.ops.leaf import Constant, Parameter
 from graphc.pipeline import Program
 from graphc.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG, Storage
 from graphc_llvm.artifact import FOLDED, Artifact, cache_key
-from graphc_llvm.cost import estimate_seconds
+from graphc_llvm.cost import count_meetings, estimate_seconds
 from graphc_llvm.program import Module, emit_program
 from graphc_llvm.runtime.cache import Entry, disk_cache
 from graphc_llvm.runtime.session import compile_text
@@ -56,6 +56,7 @@ def describe(
         plan.arena_bytes,
         module.layout.scratch_bytes(dims),
         estimate_seconds(program.schedule, dims),
+        count_meetings(program.schedule.calls, program.schedule.barriers, dims),
         tuple((c.code, numbering.node(c.node), c.message) for c in program.schedule.checks),
         prepared,
         tuple(numbering.folded),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from graphc.dims import evaluate
-from graphc.schedule import Schedule
+from graphc.schedule import Call, LoopCall, Schedule
 
 # One core of a server processor of the 2020s; only the order of magnitude matters.
 FLOPS_PER_SECOND = 60e9
 BYTES_PER_SECOND = 30e9
 SECONDS_PER_CALL = 50e-9
+SECONDS_PER_MEETING = 100e-9  # of all threads, at a barrier
 PARALLEL_SECONDS = 8e-6  # below this, meeting other threads costs more than they give
 
 
@@ -24,6 +25,18 @@ def estimate_seconds(schedule: Schedule, dims: Mapping[str, int]) -> float:
     return total
 
 
-def choose_threads(seconds: float, most: int) -> int:
-    """How many threads a step of this length pays for."""
-    return most if seconds > PARALLEL_SECONDS else 1
+def count_meetings(calls: Sequence[Call], barriers: frozenset[int], dims: Mapping[str, int]) -> int:
+    """How many barriers all threads pass in a step, in every iteration of its loops too."""
+    found = len(barriers)
+    for call in calls:
+        if isinstance(call, LoopCall):
+            each = 1 + count_meetings(call.repeated, call.barriers, dims)
+            found += evaluate(call.length, dims) * each + len(call.before) + len(call.after)
+    return found
+
+
+def choose_threads(seconds: float, meetings: int, most: int) -> int:
+    """How many threads pay for a step that takes one so long: sharing must save more than meeting
+    costs."""
+    saved = seconds - seconds / most
+    return most if seconds > PARALLEL_SECONDS and saved > meetings * SECONDS_PER_MEETING else 1

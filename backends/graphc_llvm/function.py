@@ -230,7 +230,9 @@ class CpuFunction:
             made.sizes,
             made.arena_bytes,
             made.scratch_bytes,
-            choose_threads(made.seconds, self.options.threads or available_threads()),
+            choose_threads(
+                made.seconds, made.meetings, self.options.threads or available_threads()
+            ),
             made.seconds,
         )
 
