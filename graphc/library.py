@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Library:
         self.path = path
         self.manifest = read_manifest(path)
         self.name: str = self.manifest["name"]
-        self._library = ctypes.CDLL(str(_checked_library(path, self.manifest)))
+        self._library = _open(_checked_library(path, self.manifest))
         self._workspace = aligned(self.manifest["workspace"]["bytes"])
         self._init()
         self.functions = {f["name"]: Function(self, f) for f in self.manifest["functions"]}
@@ -372,6 +373,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def digest(content: Mapping[str, Any]) -> str:
     """A checksum of what a manifest says: sizes in it are trusted by code without checks."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    """Load a shared library under a name that was never used before.
+
+    For a path that has been loaded, systems give back what they have, not the file there is now.
+    """
+    if os.name != "posix":
+        return ctypes.CDLL(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        name = Path(folder) / path.name
+        name.symlink_to(path.resolve())
+        return ctypes.CDLL(str(name))
 
 
 def _checked_library(path: Path, manifest: Mapping[str, Any]) -> Path:

@@ -61,11 +61,21 @@ def emit_program(
     return Module(emission.symbol, module_text([pieces], target, freestanding), pieces.layout)
 
 
-def emit_pieces(
-    program: Program, target: Target, dims: Mapping[str, int] | None, symbol: str
-) -> Pieces:
-    """A program under another symbol, to be put into a module with others."""
-    return _Emission(program, target, dims, symbol).run(stepwise=False)
+def emit_together(
+    programs: Mapping[str, tuple[Program, Mapping[str, int] | None]], target: Target
+) -> list[Pieces]:
+    """Programs under their symbols, for one module; equal kernels for equal sizes are one."""
+    pieces = []
+    known: list[tuple[Mapping[str, int] | None, dict[Kernel, EmittedKernel]]] = []
+    for symbol, (program, dims) in programs.items():
+        kernels = next((kernels for sizes, kernels in known if sizes == dims), None)
+        if kernels is None:
+            kernels = {}
+            known.append((dims, kernels))
+        emission = _Emission(program, target, dims, symbol, kernels)
+        pieces.append(emission.run(stepwise=False))
+        kernels |= emission.kernels
+    return pieces
 
 
 def module_text(pieces: Sequence[Pieces], target: Target, freestanding: bool = False) -> str:
@@ -84,19 +94,24 @@ def call_symbol(symbol: str, number: int) -> str:
 
 class _Emission:
     def __init__(
-        self, program: Program, target: Target, dims: Mapping[str, int] | None, symbol: str
-    ) -> None:
+        self, program: Program, target: Target, dims: Mapping[str, int] | None, symbol: str,
+        others: Mapping[Kernel, EmittedKernel] | None = None,
+    ) -> None:  # fmt: skip
         self.program, self.target, self.dims, self.symbol = program, target, dims, symbol
         self.schedule = program.schedule
+        self.others = dict(others or {})  # kernels that the module has already
         self.kernels: dict[Kernel, EmittedKernel] = {}  # equal ones are one
 
     def run(self, stepwise: bool) -> Pieces:
         """All kernels, then the schedules."""
-        for kernel, first in first_equal(self.schedule.kernels).items():
-            if kernel is first:
+        made = dict(self.others)
+        firsts = first_equal((*self.others, *self.schedule.kernels))
+        for kernel in self.schedule.kernels:
+            first = firsts[kernel]
+            if first not in made:
                 name = f"{self.symbol}.{identifier(kernel.name)}"
-                self.kernels[kernel] = emit_kernel(kernel, self.target, self.dims, name)
-            self.kernels[kernel] = self.kernels[first]
+                made[first] = emit_kernel(kernel, self.target, self.dims, name)
+            self.kernels[kernel] = made[first]
         self.layout = self._layout()
         early = self.schedule.prepare
         parts = [
@@ -146,8 +161,9 @@ class _Emission:
         declarations: dict[str, str] = {}
         functions: list[str] = []
         for kernel in dict.fromkeys(self.kernels.values()):
-            functions += kernel.functions
-            declarations |= dict(kernel.declarations)
+            if kernel not in self.others.values():
+                functions += kernel.functions
+                declarations |= dict(kernel.declarations)
         declarations.pop("@graphc_barrier", None)
         head = f"; {self.program.name}: {len(self.schedule.calls)} kernels"
         local = [f.replace("define void", "define internal void", 1) for f in functions]

@@ -58,6 +58,33 @@ done:
   ret ptr %to
 }}
 """
+# The same frame twice: bytes are painted below the caller's, and those with paint on counted later.
+PAINT = """\
+define i64 @stack(i1 %painting) noinline {{
+entry:
+  %bytes = alloca [{count} x i8], align 64
+  br label %next
+next:
+  %i = phi i64 [ 0, %entry ], [ %j, %more ]
+  %at = getelementptr i8, ptr %bytes, i64 %i
+  br i1 %painting, label %paint, label %look
+paint:
+  store volatile i8 90, ptr %at
+  br label %more
+look:
+  %found = load volatile i8, ptr %at
+  %same = icmp eq i8 %found, 90
+  br i1 %same, label %more, label %done
+more:
+  %j = add i64 %i, 1
+  %again = icmp ult i64 %j, {count}
+  br i1 %again, label %next, label %done
+done:
+  %clean = phi i64 [ %i, %look ], [ {count}, %more ]
+  %used = sub i64 {count}, %clean
+  ret i64 %used
+}}
+"""
 DRIVER = """\
 define void @finish(i32 signext %status) {{
   %failed = icmp ne i32 %status, 0
@@ -85,16 +112,23 @@ def driver(
 ) -> str:
     """A program that makes the calls, in order, and writes arrays of `memory`.
 
-    Arguments are names in `memory` or ints. It ends with the first status that is not 0.
+    Arguments are names in `memory` or ints. It ends with the first status that is not 0. An array
+    `used` in `memory` becomes the bytes of stack that the calls took.
     """
     lines, declared = [], {}
+    measured = "used" in memory
+    if measured:
+        lines.append("  %painted = call i64 @stack(i1 true)")
     for i, (symbol, arguments) in enumerate(calls):
         given = [f"ptr @{a}" if isinstance(a, str) else f"i64 {a}" for a in arguments]
         kinds = ", ".join(g.split(" ")[0] for g in given)
         declared[symbol] = f"declare signext i32 @{symbol}({kinds})"
         lines.append(f"  %status.{i} = call signext i32 @{symbol}({', '.join(given)})")
         lines.append(f"  call void @finish(i32 signext %status.{i})")
-    return DRIVER.format(
+    if measured:
+        lines.append("  %used = call i64 @stack(i1 false)\n  store i64 %used, ptr @used")
+    paint = PAINT.format(count=1 << 16) if measured else ""
+    return paint + DRIVER.format(
         calls="\n".join(lines),
         writes="\n".join(
             f"  call void @system_write(i64 1, ptr @{r}, i64 {memory[r].nbytes})" for r in results

@@ -196,6 +196,16 @@ def test_several_instances_are_independent(tmp_path: Path) -> None:
     assert first[0] != first[2]
 
 
+def test_a_folder_that_is_written_again(tmp_path: Path) -> None:
+    x = gx.input("x", (gx.dim("n", max=5), 3))
+    old = gx.compile([x], x * 2, name="f").export(tmp_path).load()
+    new = gx.compile([x], {"y": x * 3 + 1, "s": gx.sum(x)}, name="f")
+    fresh, given = new.export(tmp_path, dims={"n": 2}).load(), np.ones((2, 3), np.float32)
+    np.testing.assert_array_equal(fresh(given)["y"], np.full((2, 3), 4))
+    assert fresh(given)["s"] == 6
+    np.testing.assert_array_equal(old(given), given * 2)
+
+
 def test_wrong_calls(tmp_path: Path) -> None:
     step, _ = network()
     library = step.export(tmp_path, name="net").load()

@@ -24,7 +24,7 @@ from graphc_llvm.library.objects import compile_objects, stack_bytes
 from graphc_llvm.library.selftest import selftest_text
 from graphc_llvm.library.state import State
 from graphc_llvm.library.windows import support_text
-from graphc_llvm.program import emit_pieces, module_text
+from graphc_llvm.program import emit_together, module_text
 from graphc_llvm.target import Target
 from graphc_llvm.text import identifier
 
@@ -76,12 +76,12 @@ def build(
     max_ram: int | None,
 ) -> Built:  # fmt: skip
     """Emit and compile everything."""
-    pieces = {}
-    for entry in interface.entries:
-        sizes = None if entry.dims else dict(entry.fixed)
-        program = entry.function.program
-        pieces[entry] = emit_pieces(program, target, sizes, internal_symbol(entry))
-    workspace = lay_out(interface, pieces, find_constants(interface))
+    given = {
+        internal_symbol(e): (e.function.program, None if e.dims else dict(e.fixed))
+        for e in interface.entries
+    }
+    pieces = dict(zip(interface.entries, emit_together(given, target)))
+    workspace = lay_out(interface, pieces, find_constants(interface, target))
     check_ram(interface, workspace, max_ram, target.is_small)
     api = Api(interface, workspace, size_type(target), embedded)
     programs = module_text(list(pieces.values()), target, freestanding=True)

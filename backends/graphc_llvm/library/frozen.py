@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from graphc.ops.base import Array
 from graphc.schedule import PARAMETER, PREPARED, Call, Storage, every_call
 from graphc.tensor import Parameter
 from graphc_llvm.stepwise import Stepwise
-from graphc_llvm.target import host_target
+from graphc_llvm.target import Target, host_target, make_target
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +24,18 @@ class Constants:
     prepared: Mapping[Storage, Array]
 
 
-def find_constants(interface: Interface) -> Constants:
-    """Compute here, by this machine's code, what the functions' prepare parts would compute."""
+def find_constants(interface: Interface, target: Target) -> Constants:
+    """Compute here what the functions' prepare parts would compute there, with the same bits.
+
+    (Near the same where a target has multiply-add and this machine has none.)
+    """
     prepared: dict[Storage, Array] = {}
     read: set[Parameter] = set()
     for entry in interface.entries:
         schedule = entry.function.program.schedule
         calls = schedule.calls
         if _is_known(schedule.prepare, interface.frozen):
-            prepared |= _prepare(entry)
+            prepared |= _prepare(entry, like(target))
         else:
             calls = (*schedule.prepare, *calls)
         read |= _parameters(calls)
@@ -51,9 +54,17 @@ def _is_known(prepare: tuple[Call, ...], frozen: frozenset[Parameter]) -> bool:
     return bool(frozen and made) and not sized and _parameters(prepare) <= frozen
 
 
-def _prepare(entry: Entry) -> dict[Storage, Array]:
+def like(target: Target) -> Target:
+    """A target that runs here and rounds products as another one does, where there is one."""
+    here = host_target()
+    if here.has_fma and not target.has_fma and here.isa in ("avx2", "avx512"):
+        return replace(make_target("baseline"), triple=here.triple)
+    return here
+
+
+def _prepare(entry: Entry, target: Target) -> dict[Storage, Array]:
     program, dims = entry.function.program, entry.sample
-    steps = Stepwise(program, host_target(), dims)
+    steps = Stepwise(program, target, dims)
     shapes = [tuple(evaluate(s, dims) for s in i.type.shape) for i in program.schedule.inputs]
     inputs = [
         np.zeros(shape, i.type.dtype.numpy) for shape, i in zip(shapes, program.schedule.inputs)
