@@ -10,6 +10,7 @@ from graphc.loops.ir import Buffer, Expr
 from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, row_block_count
+from graphc_llvm.contract_steps import Edges, place_name
 from graphc_llvm.contract_tile import TileFunctions, TileKind
 from graphc_llvm.emit_address import address
 from graphc_llvm.emit_context import Context
@@ -129,15 +130,18 @@ class TileCalls:
             each = c.size(row_block_count(plan.tiling, plan.row.size))
             decode(c, f.div(number, each), plan.outer_rows)
             number = f.rem(number, each, "block")
-        row, sizes = first_row(c, plan, number), plan.tiling.blocks
-        if len(sizes) == 2:
-            for how, (height, _) in zip(("slt", "sge"), sizes):
-                test = f.compare(how, number, sizes[0][1] or 0)
-                guarded(c, test, partial(self._tile, row, 0, height, None))
-        elif plan.tiling.rest:
-            self._unknown_rows(row, sizes[0][0])
-        else:
-            self._tile(row, 0, sizes[0][0], None)
+        row = first_row(c, plan, number)
+        if plan.tiling.rest:
+            self._unknown_rows(row, plan.tiling.rows)
+            return
+        listed = self.tiles.steps.blocks
+        for some in listed:
+            tile = partial(self._tile, row, 0, some.height, None, some.edges)
+            if some is not listed[-1]:
+                tile = partial(guarded, c, f.compare("slt", number, some.end), tile)
+            if some is not listed[0]:
+                tile = partial(guarded, c, f.compare("sge", number, some.begin), tile)
+            tile()
 
     def _unknown_rows(self, row: Operand, height: int) -> None:
         f, rest = self.builder, self.plan.tiling.rest
@@ -156,7 +160,14 @@ class TileCalls:
         guarded(self.c, whole, partial(self._tile, row, 0, height, None))
         guarded(self.c, f.compare("slt", left, height), several)
 
-    def _tile(self, row: Operand, offset: Operand, height: int, valid: Operand | None) -> None:
+    def _tile(
+        self,
+        row: Operand,
+        offset: Operand,
+        height: int,
+        valid: Operand | None,
+        edges: Edges = (),
+    ) -> None:
         """Call one tile, `offset` rows into its block."""
         c, f, plan = self.c, self.builder, self.plan
         c.axes[plan.row.axis] = row
@@ -170,10 +181,13 @@ class TileCalls:
             values["steps"] = self.depth.count or 0
             values["later"] = self.depth.later
             values["last"] = self.depth.last
+            places = (*self.depth.outer, self.depth.begin)
+            values |= {place_name(k): places[k] for k in self.tiles.steps.places}
         if valid is not None:
             values["valid"] = valid
         values["columns"] = f.sub(c.size(plan.column.size), self.panel.column, "left")
-        kind = TileKind(Shape(height, self.panel.vectors), self.panel.full, valid is not None)
+        shape = Shape(height, self.panel.vectors)
+        kind = TileKind(shape, self.panel.full, valid is not None, edges)
         self.tiles.call(kind, values)
 
     def _left(self, row: Operand) -> str:

@@ -215,9 +215,15 @@ def _cut(plan: ContractPlan) -> ContractPlan:
         if not whole:
             if isinstance(first, int):
                 block = -(-first // -(-first // block))
-            plan = replace(plan, depth_block=block)
+            plan = replace(plan, depth_block=_in_units(plan, plan.reduction[0], block))
     plan = _cut_rows(plan)
     return plan if plan.depth_block is None else _cut_output(plan)
+
+
+def _in_units(plan: ContractPlan, span: Span, steps: int) -> int:
+    """So many steps of an axis, rounded up to those that guards take together."""
+    units = [g.per for g in plan.contraction.guards if g.step is span.axis]
+    return max([steps, *(-(-steps // unit) * unit for unit in units)])
 
 
 def _cut_rows(plan: ContractPlan) -> ContractPlan:
@@ -314,7 +320,8 @@ def _shortened(plan: ContractPlan) -> ContractPlan | None:
         if plan.depth_block is not None and plan.cut == cut:
             most = min(most, plan.depth_block)
         for parts in range(1, most + 1):
-            shorter = replace(plan, cut=cut, depth_block=max(1, -(-most // parts)))
+            block = _in_units(plan, span, max(1, -(-most // parts)))
+            shorter = replace(plan, cut=cut, depth_block=block)
             size = _box_bytes(shorter)
             if size is None:
                 return None

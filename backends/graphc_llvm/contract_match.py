@@ -37,6 +37,7 @@ from graphc.loops.ir import (
     operands,
 )
 from graphc_llvm.contract_box import Box
+from graphc_llvm.contract_guard import Guard, take_guards
 from graphc_llvm.contract_index import (
     Affine,
     Substitution,
@@ -62,7 +63,8 @@ class Contraction:
     `reduction` is in the order of the chain; the other axes are in the order of the nest. Buffers
     that merging made one-dimensional are listed in `aliases` with the argument they stand for.
     Operands that are staged by position read a buffer of `boxes`. With `paired` the column is an
-    axis of both operands, whose lanes are multiplied one by one.
+    axis of both operands, whose lanes are multiplied one by one. Steps for which one of the
+    `guards` does not hold are left out.
     """
 
     rows: tuple[Span, ...]
@@ -77,6 +79,7 @@ class Contraction:
     aliases: Mapping[Buffer, Buffer]
     boxes: Mapping[Buffer, Box] = field(default_factory=dict)
     paired: bool = False
+    guards: tuple[Guard, ...] = ()
 
     def swapped(self) -> Contraction:
         """The same contraction with its operands exchanged."""
@@ -95,7 +98,8 @@ def recognise(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | N
         return None
     aliases: dict[Buffer, Buffer] = {}
     found = _mapped(found, _Resolve(sizes, aliases))
-    return _without_units(replace(found, aliases=aliases))
+    found = replace(found, aliases=aliases, guards=_some_guards(found, sizes))
+    return _without_units(found)
 
 
 def merged(found: Contraction) -> Contraction:
@@ -137,7 +141,8 @@ def _unfold(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | Non
     if fed.accumulator is not accumulator or {left.dtype, right.dtype} != {fed_dtype}:
         return None
     rest = tuple(parts.lets.statement(s) for s in epilogue)
-    return _classify(parts, left, right, accumulator, rest)
+    left, right, guards = take_guards(left, right, [span.axis for span in parts.reduction])
+    return replace(_classify(parts, left, right, accumulator, rest), guards=guards)
 
 
 def _descend(
@@ -215,12 +220,23 @@ def _mapped(found: Contraction, change: Substitution) -> Contraction:
     return replace(found, left=change(found.left), right=change(found.right), epilogue=epilogue)
 
 
+def _some_guards(found: Contraction, sizes: Mapping[str, int]) -> tuple[Guard, ...]:
+    """The guards that may fail, with the sizes that are known."""
+    spans = (*found.rows, *found.columns, *found.batch, *found.reduction)
+    extents = {span.axis: span.size for span in spans}
+    known = [replace(g, constant=resolve(g.constant, sizes)) for g in found.guards]
+    return tuple(guard for guard in known if not guard.always(extents))
+
+
 def _without_units(found: Contraction) -> Contraction:
-    """Put 0 for every axis of extent 1."""
+    """Put 0 for every axis of extent 1, but for steps that may be left out."""
     groups = {g: getattr(found, g) for g in ("rows", "columns", "batch", "reduction")}
     units = {span.axis: zero() for spans in groups.values() for span in spans if span.size == 1}
+    for guard in found.guards:
+        units.pop(guard.step, None)
     if not units:
         return found
+    found = replace(found, guards=tuple(guard.without(units) for guard in found.guards))
     kept: dict[str, Any] = {
         g: tuple(s for s in spans if s.axis not in units) for g, spans in groups.items()
     }
@@ -245,8 +261,10 @@ def _merge_one(found: Contraction, group: str) -> Contraction | None:
     if group != "reduction":  # only the order of the reduction matters
         pairs = [(o, i) for o in spans for i in spans if o is not i]
     for outer, inner in pairs:
-        if all(_walks_as_one(a, outer, inner) for a in _accesses(found)) and not (
-            {outer.axis, inner.axis} & _loose_axes(found).keys()
+        if (
+            all(_walks_as_one(a, outer, inner) for a in _accesses(found))
+            and not {outer.axis, inner.axis} & _loose_axes(found).keys()
+            and all(g.may_join(outer.axis, inner.axis, inner.size) for g in found.guards)
         ):
             return _merge(found, group, outer, inner)
     return None
@@ -354,5 +372,7 @@ def _merge(found: Contraction, group: str, outer: Span, inner: Span) -> Contract
     change = Flatten(outer, inner, merged.axis, aliases)
     spans = [s for s in getattr(found, group) if s is not outer]
     kept: dict[str, Any] = {group: tuple(merged if s is inner else s for s in spans)}
+    guards = [guard.joined(outer.axis, merged.axis, inner.size) for guard in found.guards]
     lanes = merged.axis if found.lanes in (outer.axis, inner.axis) else found.lanes
+    found = replace(found, guards=tuple(guards))
     return replace(_mapped(found, change), lanes=lanes, aliases=aliases, **kept)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from graphc.dims import Size
-from graphc.loops.ir import Apply, Axis, Buffer, Const, Expr, Index, Load, all_of
+from graphc.loops.ir import Apply, Axis, Buffer, Expr, Index, Load
 from graphc.types import DType, int64
 from graphc_llvm.contract_box import Box, Reach
+from graphc_llvm.contract_guard import conditions, inequality, without_conditions
 from graphc_llvm.contract_index import (
     Affine,
     Substitution,
@@ -150,7 +151,7 @@ def _finished(
     extents = {reach.position: reach.extent for reach in reaches}
     valid: dict[Axis, tuple[Size, Size]] = {}
     held: set[Expr] = set()
-    for term in _guards(value):
+    for term in conditions(value):
         bound = _bound(term)
         if bound is not None and bound[0] in extents:
             held.add(term)
@@ -162,62 +163,13 @@ def _finished(
                 valid[axis] = first, _smallest(end, limit)
     reaches = tuple(replace(r, valid=valid.get(r.position)) for r in reaches)
     buffer = Buffer("box", dtype, tuple(reach.extent for reach in reaches))
-    return Box(buffer, _unguarded(value, held), reaches, sizes)
-
-
-def _guards(value: Expr) -> tuple[Expr, ...]:
-    """The conditions outside of which a value is 0."""
-    match value:
-        case Load(where=Apply() as where):
-            return _terms(where)
-        case Apply(function="select", args=(condition, _, Const(value=0))):
-            return _terms(condition)
-    return ()
-
-
-def _terms(condition: Expr) -> tuple[Expr, ...]:
-    if isinstance(condition, Apply) and condition.function == "logical_and":
-        return tuple(term for part in condition.args for term in _terms(part))
-    return (condition,)
-
-
-def _unguarded(value: Expr, held: set[Expr]) -> Expr:
-    """The value where these conditions hold."""
-    change = _Unguarded(held)
-    match value:
-        case Apply(function="select", args=(condition, inner, Const(value=0) as zero)):
-            left = [term for term in _terms(condition) if term not in held]
-            rest = all_of(left)
-            moved = change(inner)
-            return moved if rest is None else Apply(value.dtype, "select", (rest, moved, zero))
-    return change(value)
-
-
-class _Unguarded(Substitution):
-    """Loads without the conditions that are known to hold."""
-
-    def __init__(self, held: set[Expr]) -> None:
-        super().__init__()
-        self.held = held
-
-    def _rewrite(self, expr: Expr) -> Expr:
-        if isinstance(expr, Load) and expr.where is not None:
-            left = [term for term in _terms(expr.where) if term not in self.held]
-            buffer, at = self.access(expr.buffer, expr.index)
-            return Load(expr.dtype, buffer, at, all_of(left))
-        return super()._rewrite(expr)
+    return Box(buffer, without_conditions(value, held), reaches, sizes)
 
 
 def _bound(term: Expr) -> tuple[Axis, bool, Size] | None:
     """An axis with the first position (true) or the end (false) that a condition leaves."""
-    match term:
-        case Apply(function="le", args=(x, y)):
-            form = affine(y) + affine(x).scaled(-1)
-        case Apply(function="lt", args=(x, y)):
-            form = affine(y) + affine(x).scaled(-1) + Affine(-1)
-        case _:
-            return None
-    if form.others or len(form.axes) != 1:
+    form = inequality(term)
+    if form is None or len(form.axes) != 1:
         return None
     ((axis, coefficient),) = form.axes.items()  # coefficient * position + constant >= 0
     if coefficient not in (1, -1):

@@ -18,12 +18,13 @@ from graphc.loops.ir import (
 from graphc_llvm.contract_index import flat_offset, parts_of
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, known
+from graphc_llvm.contract_steps import Edges, StepEmitter, TileSteps, place_name
 from graphc_llvm.emit_address import address
 from graphc_llvm.emit_context import Context, Lane
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_value import evaluate
 from graphc_llvm.text import Carried, FunctionBuilder, Operand, Parameter, identifier
-from graphc_llvm.tiles import Stream, Tile, lane_mask, transpose
+from graphc_llvm.tiles import Front, Stream, Tile, lane_mask, transpose
 from graphc_llvm.values import Value, memory_type
 
 CACHE_LINE = 64
@@ -35,17 +36,20 @@ INLINE_OPERATIONS = 200  # epilogue operations of a tile that are written out ro
 class TileKind:
     """What tells a plan's tile functions apart.
 
-    `full`: all lanes exist. `clamped`: only the first rows may exist.
+    `full`: all lanes exist. `clamped`: only the first rows may exist. `edges`: the steps in
+    which not all rows take part.
     """
 
     shape: Shape
     full: bool
     clamped: bool
+    edges: Edges = ()
 
     @property
     def suffix(self) -> str:
         """The end of the function's name."""
-        return ("" if self.full else "_last") + ("_rest" if self.clamped else "")
+        ends = "" if self.full else "_last", "_rest" if self.clamped else ""
+        return "".join(ends) + ("_edge" if self.edges else "")
 
 
 class TileFunctions:
@@ -54,6 +58,7 @@ class TileFunctions:
     def __init__(self, plan: ContractPlan, context: Context) -> None:
         self.plan, self.context = plan, context
         self.buffers = _epilogue_buffers(plan)
+        self.steps = TileSteps(plan)
         self._names: dict[TileKind, str] = {}
 
     def call(self, kind: TileKind, values: Mapping[str, Operand]) -> None:
@@ -63,7 +68,7 @@ class TileFunctions:
         c = self.context
         listed: list[tuple[str, Operand]] = [("ptr", c.pointers[b]) for b in self.buffers]
         listed.append(("ptr", "%sizes"))
-        for type, name in _locals(self.plan, kind):
+        for type, name in _locals(self.plan, kind, self.steps):
             listed.append((type, values.get(name, f"%{name}")))
         listed += [("i64", c.axes[axis]) for axis in tile_axes(self.plan)]
         written = ", ".join(f"{type} {value}" for type, value in listed)
@@ -77,7 +82,7 @@ class TileFunctions:
         buffers = {b: _parameter(b.name, taken) for b in self.buffers}
         axes = {axis: _parameter(axis.name, taken) for axis in tile_axes(plan)}
         parameters = [Parameter("ptr", n) for n in (*buffers.values(), "sizes")]
-        parameters += [Parameter(type, n) for type, n in _locals(plan, kind)]
+        parameters += [Parameter(type, n) for type, n in _locals(plan, kind, self.steps)]
         parameters += [Parameter("i64", n) for n in axes.values()]
         builder = FunctionBuilder(
             outer.builder.module, name, parameters, "noinline nounwind", "internal"
@@ -86,7 +91,7 @@ class TileFunctions:
         c.pointers.update({b: f"%{n}" for b, n in buffers.items()})
         c.axes.update({axis: f"%{n}" for axis, n in axes.items()})
         c.written = frozenset(s.buffer for s in plan.contraction.stores) | outer.written
-        _TileBody(plan, kind, c).emit()
+        _TileBody(self.steps, kind, c).emit()
         builder.finish()
         return name
 
@@ -94,8 +99,9 @@ class TileFunctions:
 class _TileBody:
     """Emits what one tile function does."""
 
-    def __init__(self, plan: ContractPlan, kind: TileKind, c: Context) -> None:
-        self.plan, self.kind, self.c, self.builder = plan, kind, c, c.builder
+    def __init__(self, steps: TileSteps, kind: TileKind, c: Context) -> None:
+        self.plan = plan = steps.plan
+        self.steps, self.kind, self.c, self.builder = steps, kind, c, c.builder
         lanes = plan.tiling.lanes
         self.masks = [lane_mask(c.emit, lanes, n) for n in self._counts()]
         # panels in scratch memory, and packed ones, have all lanes
@@ -125,10 +131,7 @@ class _TileBody:
         if self.plan.depth_block is not None:
             again = self.builder.compare("ne", "%later", 0)
             start = self.builder.when(again, kept, lambda: self.tile.read_back("%kept"), "again")
-        extents: list[Operand] = [self.c.size(s.size) for s in self.plan.inner]
-        if self.plan.depth_block is not None:
-            extents[0] = "%steps"
-        sums = self.tile.chain(extents, self._left(), self._right(), start)
+        sums = self._chain(start)
         if self.plan.depth_block is None:
             self._finish(sums)
             return
@@ -143,6 +146,22 @@ class _TileBody:
 
         self.builder.when(self.builder.compare("eq", "%last", 0), [], keep, "keep")
         self.builder.when(self.builder.compare("ne", "%last", 0), [], finish, "finish")
+
+    def _chain(self, start: list[str]) -> list[str]:
+        """Continue the chains through the steps that count."""
+        c, shape, first = self.c, self.kind.shape, self.first_row
+        rows = [dict(self._row_values(row)) for row in range(shape.rows)]
+        c.axes[self.plan.row.axis] = first
+        emitter = StepEmitter(self.steps, self.kind.edges, c, rows, shape.vectors)
+
+        def steps(sizes: tuple[Size, ...]) -> tuple[Operand, ...]:
+            return tuple(c.size(size) for size in sizes)
+
+        width = shape.vectors * self.plan.tiling.lanes
+        left = Stream("%left", steps(left_steps(self.plan)), self._left_rows())
+        right = Stream("%right", steps(right_steps(self.plan, width)))
+        front = Front(left, right, self.tile.all_lanes, emitter.outer_masks())
+        return self.tile.chain(emitter.levels(), front, start)
 
     def _fetch_ahead(self) -> None:
         """Ask for the cache lines that the epilogue will write, while the chain runs."""
@@ -165,17 +184,17 @@ class _TileBody:
 
     # ------------------------------------------------------------------ operands
 
-    def _left(self) -> Stream:
+    def _left_rows(self) -> tuple[Operand, ...]:
+        """The offset of each row of the broadcast operand from the first."""
         f, rows = self.builder, range(self.kind.shape.rows)
         if self.plan.combined:
-            return Stream("%left", self._steps(left_steps(self.plan)), self._combined_rows())
+            return self._combined_rows()
         stride = self.c.size(left_row_stride(self.plan))
         numbers: list[Operand] = list(rows)
         if self.kind.clamped:
             final = f.sub("%valid", 1, "final")
             numbers = [f.minimum(row, final, "row") if row else 0 for row in rows]
-        offsets = tuple(f.mul(number, stride, "row") for number in numbers)
-        return Stream("%left", self._steps(left_steps(self.plan)), offsets)
+        return tuple(f.mul(number, stride, "row") for number in numbers)
 
     def _combined_rows(self) -> tuple[Operand, ...]:
         """The offset of each row from the first, where rows run along several axes."""
@@ -198,13 +217,6 @@ class _TileBody:
             values.append((span.axis, f.rem(row, size, span.axis.name)))
             row = f.div(row, size)
         return values
-
-    def _right(self) -> Stream:
-        width = self.kind.shape.vectors * self.plan.tiling.lanes
-        return Stream("%right", self._steps(right_steps(self.plan, width)))
-
-    def _steps(self, sizes: tuple[Size, ...]) -> tuple[Operand, ...]:
-        return tuple(self.c.size(size) for size in sizes)
 
     # ------------------------------------------------------------------ epilogue
 
@@ -322,12 +334,13 @@ def tile_axes(plan: ContractPlan) -> tuple[Axis, ...]:
     return tuple(span.axis for span in spans)
 
 
-def _locals(plan: ContractPlan, kind: TileKind) -> list[tuple[str, str]]:
+def _locals(plan: ContractPlan, kind: TileKind, steps: TileSteps) -> list[tuple[str, str]]:
     listed = [("ptr", "left"), ("ptr", "right")]
     if any(isinstance(stmt, Check) for stmt in plan.epilogue):
         listed.append(("ptr", "team"))
     if plan.depth_block is not None:
         listed += [("ptr", "kept"), ("i64", "steps"), ("i64", "later"), ("i64", "last")]
+    listed += [("i64", place_name(number)) for number in steps.places]
     if kind.clamped:
         listed.append(("i64", "valid"))
     if not kind.full and not isinstance(plan.column.size, int):
@@ -343,7 +356,7 @@ _RESERVED = (
 def _parameter(name: str, taken: dict[str, int]) -> str:
     """A parameter name that is used once."""
     name = identifier(name)
-    while name in taken or name in _RESERVED:
+    while name in taken or name in _RESERVED or name.startswith(place_name()):
         name += "_"
     taken[name] = 1
     return name

@@ -5,8 +5,9 @@ Each accumulator is one ascending chain of multiply-adds, whatever the tile's sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from graphc.types import DType, bool_, int32, int64
 from graphc_llvm.contract_shape import Shape
@@ -26,6 +27,35 @@ class Stream:
     pointer: str
     steps: tuple[Operand, ...]
     rows: tuple[Operand, ...] = ()
+
+
+Lanes = tuple[tuple[int, ...], ...]  # bits, for each row and vector of a tile
+
+
+@dataclass(frozen=True)
+class Part:
+    """Steps begin .. end - 1 of an axis of the chain, and the lanes that take part (None: all).
+
+    `masks` gives, for a step, a mask for each accumulator, where the lanes are not known before.
+    """
+
+    begin: Operand
+    end: Operand
+    lanes: Lanes | None = None
+    masks: Callable[[Operand], list[Value]] | None = None
+
+
+@dataclass(frozen=True)
+class Front:
+    """Where a tile is in its chain: `left` is broadcast, `right` in lanes.
+
+    Of each accumulator, these lanes take part, and only where its mask (None: none) says so.
+    """
+
+    left: Stream
+    right: Stream
+    lanes: tuple[int, ...]
+    masks: list[Value] | None = None
 
 
 class Tile:
@@ -52,6 +82,11 @@ class Tile:
         self.pairs = pairs
 
     @property
+    def all_lanes(self) -> tuple[int, ...]:
+        """All lanes of each accumulator, as bits."""
+        return ((1 << self.lanes) - 1,) * self.count
+
+    @property
     def count(self) -> int:
         """The number of accumulators."""
         return self.shape.rows * self.shape.vectors
@@ -61,35 +96,75 @@ class Tile:
         literal = self.emitter.const(0.0, self.dtype)
         return [self.emitter.operand(literal, self.lanes)] * self.count
 
-    def chain(
-        self, extents: Sequence[Operand], left: Stream, right: Stream, start: Sequence[str]
+    def chain(self, levels: Sequence[Sequence[Part]], at: Front, start: Sequence[str]) -> list[str]:
+        """Continue the chain over the levels, each of which is done part by part."""
+        if not levels:
+            return self._step(at, start)
+        result = list(start)
+        for part in levels[0]:
+            lanes = at.lanes
+            if part.lanes is not None:
+                given = [bits for row in part.lanes for bits in row[: self.shape.vectors]]
+                lanes = tuple(x & y for x, y in zip(lanes, given))
+            places = [place for place, bits in enumerate(lanes) if bits]
+            if places:
+                carried = [Carried(self.type, result[p], "c") for p in places]
+                front = replace(at, lanes=lanes)
+                body = partial(self._body, levels, part, front, list(result), places)
+                values = self.builder.loop("k", part.begin, part.end, 1, carried, body)
+                for place, value in zip(places, values):
+                    result[place] = value
+        return result
+
+    def _body(
+        self,
+        levels: Sequence[Sequence[Part]],
+        part: Part,
+        at: Front,
+        outside: list[str],
+        places: Sequence[int],
+        index: Operand,
+        values: list[str],
     ) -> list[str]:
-        """Continue the chain over the reduction axes; `left` is broadcast, `right` in lanes."""
-        if not extents:
-            return self._step(left, right, start)
-        carried = [Carried(self.type, value, "c") for value in start]
-
-        def body(index: Operand, values: list[str]) -> list[str]:
-            inner = [self._advance(stream, index) for stream in (left, right)]
-            return self.chain(extents[1:], inner[0], inner[1], values)
-
-        return self.builder.loop("k", 0, extents[0], 1, carried, body)
+        """One step of the first level: the new sums at `places`."""
+        running, masks = list(outside), at.masks
+        for place, value in zip(places, values):
+            running[place] = value
+        if part.masks is not None:
+            more = part.masks(index)
+            masks = more if masks is None else list(map(self.emitter.logical_and, masks, more))
+        left, right = self._advance(at.left, index), self._advance(at.right, index)
+        result = self.chain(levels[1:], Front(left, right, at.lanes, masks), running)
+        return [result[place] for place in places]
 
     def _advance(self, stream: Stream, index: Operand) -> Stream:
         offset = self.builder.mul(index, stream.steps[0])
         pointer = self.builder.gep(stream.pointer, self.element, offset)
         return Stream(pointer, stream.steps[1:], stream.rows)
 
-    def _step(self, left: Stream, right: Stream, start: Sequence[str]) -> list[str]:
-        vectors = [self._load(right.pointer, v, self.masks) for v in range(self.shape.vectors)]
-        result = list(start)
+    def _step(self, at: Front, start: Sequence[str]) -> list[str]:
+        count, result = self.shape.vectors, list(start)
+        vectors = [
+            self._load(at.right.pointer, v, self.masks) if any(at.lanes[v::count]) else None
+            for v in range(count)
+        ]
         for row in range(self.shape.rows):
-            factors = self._factors(left, row)
-            for v, lanes in enumerate(vectors):
-                place = row * self.shape.vectors + v
-                running = Value(result[place], self.dtype, self.lanes)
-                result[place] = self.emitter.fma(factors[v], lanes, running).text
+            if not any(at.lanes[row * count : (row + 1) * count]):
+                continue
+            for v, (factor, lanes) in enumerate(zip(self._factors(at.left, row), vectors)):
+                place = row * count + v
+                if lanes is not None and at.lanes[place]:
+                    running = Value(result[place], self.dtype, self.lanes)
+                    total = self.emitter.fma(factor, lanes, running)
+                    result[place] = self._chosen(at, place, total, running).text
         return result
+
+    def _chosen(self, at: Front, place: int, total: Value, running: Value) -> Value:
+        """The new sum in the lanes that take part."""
+        bits = [bool(at.lanes[place] >> lane & 1) for lane in range(self.lanes)]
+        if not all(bits):
+            total = self.emitter.select(self.emitter.vector_of(bits, bool_), total, running)
+        return total if at.masks is None else self.emitter.select(at.masks[place], total, running)
 
     def _factors(self, left: Stream, row: int) -> list[Value]:
         """The left operand of a row: one value for all vectors, or lanes."""

@@ -68,23 +68,26 @@ class _NestLowering:
         offset = e.extent(place.offset)
         return offset if total is None else e.add(total, offset)
 
-    def _factor(self, operand: Node, places: tuple[Place, ...]) -> Expr:
-        """An operand's element; 0 where a position lies outside."""
-        e, zero = self.values.e, self.values.e.const(0, int64)
-        at = tuple(self._position(place) for place in places)
-        inside: list[Expr] = []
-        for place, position in zip(places, at):
+    def _factors(self) -> tuple[Expr, Expr]:
+        """An element of each operand; both are 0 where a position of one lies outside.
+
+        So the product is left out, even if the other factor is no finite number.
+        """
+        e, nest, (a, b) = self.values.e, self.nest, self.node.inputs
+        left, right = (tuple(map(self._position, places)) for places in (nest.a, nest.b))
+        zero, inside = e.const(0, int64), list[Expr]()
+        for place, position in zip(nest.a + nest.b, left + right):
             if place.size is not None:
                 inside += [e.le(zero, position), e.lt(position, e.extent(place.size))]
-        return self.values.inside(operand, at, all_of(inside))
+        where = all_of(inside)
+        return self.values.inside(a, left, where), self.values.inside(b, right, where)
 
     def _reduction(self) -> Expr:
         """The sum of products for one element; loops over what is summed, outermost first."""
         values, nest = self.values, self.nest
-        a, b = self.node.inputs
         for _ in nest.reduced:
             values.open()
-        x, y = self._factor(a, nest.a), self._factor(b, nest.b)
+        x, y = self._factors()
         if not nest.reduced:
             return values.e.apply("mul", x, y)
         x, y = widened(values.e, x), widened(values.e, y)

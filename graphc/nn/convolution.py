@@ -42,7 +42,9 @@ def conv(
 
     The rank, 1 to 3 spatial axes, is that of x. `padding` is "valid", "same" (ceil(n / stride)
     outputs; of an odd number of zeros the last is at the end), an int, or a pair (before, after)
-    for every spatial axis. With "channels_first" x and the result are (batch, channels, *spatial).
+    for every spatial axis. The zeros are not multiplied: an infinite or NaN weight reaches only
+    results, and gradients, whose windows meet the input with it. With "channels_first" x and the
+    result are (batch, channels, *spatial).
     Raises ShapeError where channels or windows do not fit.
     """
     a, b = same_dtype("conv", (x, w))

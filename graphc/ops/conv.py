@@ -31,7 +31,8 @@ class Conv(Contract):
     """out[...] = sum of a[...] * b[...] over the labels that `out` lacks, along windows.
 
     Of the three labels of a window each tensor has one; where the input position lies outside
-    the input, the product is left out. With the input, the kernel and the output as its three
+    the input, the product is left out, whatever the other factor is: a kernel's infinity or NaN
+    reaches no result through the padding. With the input, the kernel and the output as its three
     tensors, this is one trilinear form: a convolution and the gradients to its input and its
     kernel differ in which tensor is `out`. `shape` is that of the result. The sum runs over the
     taps first, in the order of the windows, then over the other labels in the order of a and b;
@@ -152,10 +153,25 @@ class Conv(Contract):
         return view, tuple(left)
 
     def flops(self, out: TensorType, *types: TensorType) -> Size:
-        """Two per product, those with zeros outside included."""
+        """Two per product; none where a position lies outside, if the sizes are known."""
+        x, y = types
+        sizes = self.sizes(x, y)
+        shares = [self._products(window, sizes) for window in self.windows]
+        ends = [label for w in self.windows for label in w.labels]
+        others = [size for label, size in sizes.items() if label not in ends]
+        return 2 * product(shares) * product(others)
+
+    def _products(self, window: Window, sizes: dict[Label, Size]) -> Size:
+        """How often a tap of a window meets an input."""
+        inputs, outputs, taps = (sizes[label] for label in window.labels)
+        if isinstance(inputs, int) and isinstance(outputs, int) and isinstance(taps, int):
+            return sum(len(window.outputs(tap, inputs, outputs)) for tap in range(taps))
+        phases = [dict(phase.extents) for phase in self._phases(window, sizes)]
+        solved = window.output if window.input in self.out else window.input
+        walked = [label for label in window.labels if label != solved]
         total: Size = 0
-        for nest in self.nests(*types):
-            total = total + 2 * product(size for _, size in nest.result + nest.reduced)
+        for phase in phases:
+            total = total + product(phase.get(label, sizes[label]) for label in walked)
         return total
 
     def attributes(self) -> str:

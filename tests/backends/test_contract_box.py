@@ -16,7 +16,7 @@ import graphc as gx
 from graphc.fusion.fuse import fuse
 from graphc.loops.ir import Kernel, Loop
 from graphc.loops.text import kernel_text
-from graphc_llvm import contract_choose
+from graphc_llvm import contract_choose, contract_steps
 from graphc_llvm.contract_choose import match
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import Target, host_target, make_target
@@ -219,13 +219,56 @@ def test_no_images() -> None:
         assert all((value == 0).all() for value in found.values())
 
 
-def test_infinity_beside_the_padding() -> None:
-    """The zeros of the padding are multiplied, as in the loops: infinity times 0 is NaN."""
-    (kernel, _, _) = CASES["same"].kernels(1)
-    arrays = operands(kernel, {})
-    arrays["w"][0, 0] = np.inf
-    expected = plain(kernel, arrays, {}, host_target())
-    found = run(Native(kernel, {}), arrays, {})
-    for name, value in expected.items():
-        assert np.isnan(value).any()
-        np.testing.assert_array_equal(found[name], value)
+def spoiled(kernel: Kernel, sizes: Mapping[str, int]) -> Arrays:
+    """Operands of which a few elements are no finite numbers."""
+    arrays, random = operands(kernel, sizes), np.random.default_rng(3)
+    for buffer in kernel.reads:
+        flat = arrays[buffer.name].reshape(-1)
+        if flat.size:
+            places = random.integers(0, flat.size, 4)
+            flat[places] = np.inf, np.nan, -np.inf, np.inf
+    return arrays
+
+
+def check_spoiled(name: str, isa: str = "") -> None:
+    """Tiles leave out the products that the plain loops leave out, and no others."""
+    target = make_target(isa) if isa else host_target()
+    for kernel in CASES[name].kernels("batch"):
+        sizes = dims(kernel, 3)
+        arrays = spoiled(kernel, sizes)
+        expected = plain(kernel, arrays, sizes, target)
+        for known in (sizes, None):
+            for buffer, found in run(Native(kernel, known, target), arrays, sizes).items():
+                np.testing.assert_array_equal(found, expected[buffer])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_infinity_beside_the_padding(name: str) -> None:
+    check_spoiled(name)
+
+
+@pytest.mark.parametrize("isa", ["avx2", "baseline"])
+def test_infinity_with_other_instructions(isa: str) -> None:
+    for name in ("same", "depthwise", "first", "uneven"):
+        check_spoiled(name, isa)
+
+
+@pytest.mark.parametrize("choices", CHOICES, ids=str)
+def test_infinity_with_other_choices(
+    choices: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in choices.items():
+        monkeypatch.setattr(contract_choose, name, value)
+    monkeypatch.setattr(contract_steps, "MOST_PARTS", 0 if "BOX_BYTES" in choices else 64)
+    for name in ("same", "strided", "uneven", "line"):
+        check_spoiled(name)
+
+
+def test_a_window_that_is_outside_of_everything() -> None:
+    """Sums of no products are 0."""
+    x, w = gx.input("x", (2, 1, 3)), gx.input("w", (4, 3, 16))
+    y = nn.conv(x, w, padding=((7, 0),))
+    found = gx.compile([x, w], y)(*(np.full(s, np.inf, np.float32) for s in (x.shape, w.shape)))
+    assert y.shape == (2, 5, 16)
+    assert (found[:, :4] == 0).all()
+    assert np.isinf(found[:, 4]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -341,3 +342,29 @@ def test_messages(make: Any, kind: type[GraphcError], text: str, hint: str | Non
     assert "test_convolution" in error.origin.filename
     assert (error.hint is None) == (hint is None)
     assert hint is None or hint in str(error.hint)
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_infinity_does_not_come_through_the_padding(layout: str) -> None:
+    """Nor through that of the gradients; the judge walks through all windows by itself."""
+    rng = np.random.default_rng(5)
+    xs, ws, gs = rng.random((2, 5, 6, 3)), rng.random((3, 3, 3, 4)), rng.random((2, 5, 6, 4))
+    ws[0, 0, 1, 2], ws[2, 1, 0, 3], gs[0, 0, 0, 1], xs[1, 4, 5, 2] = np.inf, np.nan, np.inf, -np.inf
+    y, dx, dw = np.zeros_like(gs), np.zeros_like(xs), np.zeros_like(ws)
+    with np.errstate(invalid="ignore"):
+        for n, h, v, r, s in itertools.product(range(2), range(5), range(6), range(3), range(3)):
+            p, q = h + r - 1, v + s - 1
+            if 0 <= p < 5 and 0 <= q < 6:
+                y[n, h, v] += xs[n, p, q] @ ws[r, s]
+                dx[n, p, q] += ws[r, s] @ gs[n, h, v]
+                dw[r, s] += np.outer(xs[n, p, q], gs[n, h, v])
+    first = layout == "channels_first"
+    move = (lambda a: np.moveaxis(a, -1, 1)) if first else (lambda a: a)
+    given = [move(xs).astype(np.float32), ws.astype(np.float32), move(gs).astype(np.float32)]
+    x, w, g = (gx.input(n, a.shape) for n, a in zip("xwg", given))
+    out = gx.nn.conv(x, w, padding=1, layout=layout)
+    outputs = [out, *gx.vjp(out, [x, w], g)]
+    for target in ("interpret", "cpu"):
+        found = gx.compile([x, w, g], outputs, target=target)(*given)
+        for value, expected in zip(found, (move(y), move(dx), dw)):
+            np.testing.assert_allclose(value, expected, rtol=1e-4)
