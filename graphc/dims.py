@@ -293,9 +293,9 @@ def _atom_bound(atom: Atom, low: bool) -> int | None:
     return None if end is None else end // atom.denominator
 
 
-def nominal(size: Size) -> int:
-    """A number for a size: dims count as their maximum, or `NOMINAL`."""
+def nominal(size: Size, unbounded: int = NOMINAL) -> int:
+    """A number for a size: dims count as their maximum, or as `unbounded`."""
     if not isinstance(size, Poly):
         return size
-    dims = {atom.name: atom.max or NOMINAL for atom in dims_of(size)}
+    dims = {atom.name: atom.max or unbounded for atom in dims_of(size)}
     return evaluate(size, dims)

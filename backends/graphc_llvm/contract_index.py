@@ -132,7 +132,28 @@ def flat_offset(buffer: Buffer, at: tuple[Expr, ...]) -> Affine:
     total = Affine()
     for position, stride in zip(at, row_major_strides(buffer.shape)):
         total = total + affine(position).scaled(stride)
-    return total
+    return joined(total)
+
+
+def joined(form: Affine) -> Affine:
+    """The form with x // b * b + x % b written as x, and as what x is made of."""
+    others = {e: c for c, e in form.others}
+    if len(others) < len(form.others):
+        return form
+    for rest, coefficient in others.items():
+        match rest:
+            case Apply(function="rem", args=(x, by)):
+                divisor = affine(by)
+            case _:
+                continue
+        for whole, times in others.items():
+            match whole:
+                case Apply(function="div", args=(y, again)) if y is x and again is by:
+                    if times == coefficient * divisor.constant:
+                        left = tuple((c, e) for e, c in others.items() if e not in (rest, whole))
+                        kept = Affine(form.constant, form.axes, left)
+                        return joined(kept + affine(x).scaled(coefficient))
+    return form
 
 
 def parts_of(*roots: Expr) -> tuple[Expr, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from graphc.dims import Size, product
 from graphc.fusion.axes import base_of, through_views
+from graphc.fusion.chunks import ChunkedReduction, is_chunked, reduced_variables
 from graphc.fusion.contraction import lower_contraction
 from graphc.fusion.group import CONTRACTION, SPECIAL, Group
 from graphc.fusion.grouping import Grouping, is_computed
@@ -19,7 +20,6 @@ from graphc.fusion.rows import Lowering, RowKernel
 from graphc.fusion.rowwise import find_puts, lower_check, lower_put_into, moved_bytes
 from graphc.fusion.special import lower_special
 from graphc.fusion.values import Checks, Values
-from graphc.fusion.whole import WholeReduction, is_whole, reduced_variables
 from graphc.graph import Graph, Node
 from graphc.loops.ir import Buffer, Expr, Load, Store, expressions, operands, walk
 from graphc.naming import numbered
@@ -256,8 +256,8 @@ class Fusion:
             values = self._values(group.nodes)
             values.shared = self._shared(group)
             lower_contraction(group, lowering, values)
-        elif is_whole(group, self.grouping):
-            self._lower_whole(group, lowering)
+        elif is_chunked(group, self.grouping):
+            self._lower_chunks(group, lowering)
             return
         else:
             values = self._lower_rows(group, lowering)
@@ -302,19 +302,20 @@ class Fusion:
         RowKernel(group, lowering, values, flat).build()
         return values
 
-    def _lower_whole(self, group: Group, lowering: Lowering) -> None:
+    def _lower_chunks(self, group: Group, lowering: Lowering) -> None:
         variables = reduced_variables(group, self.grouping)
-        flat = len(variables) > 1 and self._is_flat(group, variables)
+        rows = self.grouping.rows(group)
+        flat = not rows and len(variables) > 1 and self._is_flat(group, variables)
         total = product(self.grouping.sizes[v] for v in variables)
         values = self._values(group.nodes, total if flat else None)
         values.shared = self._shared(group)
-        whole = WholeReduction(group, lowering, values, flat)
-        whole.build_chunks()
-        inside = whole.inside()
+        chunked = ChunkedReduction(group, lowering, values, flat)
+        chunked.build_chunks()
+        inside = chunked.inside()
         self._finish(values, inside)
         after = [n for n in group.nodes if n not in inside]
         values = self._values(group.nodes)
-        whole.build_total(values)
+        chunked.build_total(values)
         self._finish(values, after, name=f"{kernel_name(inside)}_total", part=inside[-1].part)
 
     def _shared(self, group: Group) -> frozenset[Node]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from graphc.dims import Size, product
+from graphc.dims import Size, nominal, product
 from graphc.fusion.axes import Axes, base_of
 from graphc.graph import Node
 from graphc.ops.base import Reduce
 
 ROWS, CONTRACTION, SPECIAL = "rows", "contraction", "special"
+
+FEW = 8  # units of work that keep all threads busy
+VECTORS = 64  # results next to each other that are a unit of work
+LONG = 16384  # elements of a unit of work that are worth a second kernel
+MANY = 1024  # what a dim without a maximum counts as here
 
 # How a node runs over variables: the axes of its iteration, and those that it reduces.
 Form = tuple[Axes, tuple[int, ...] | None]
@@ -22,7 +27,7 @@ class Group:
 
     `forms` are the few ways in which the nodes run over variables, each with the position of the
     first node that does, ascending. `late` are reductions and what follows them; `passes_twice`
-    says whether anything with axes follows one.
+    says whether anything that runs over inner variables follows one.
     """
 
     kind: str
@@ -45,7 +50,7 @@ class Group:
         follows = self.follows(node)
         if follows or reduces(node, axes):
             self.late.add(node)
-        self.passes_twice |= follows and has_variables(axes)
+        self.passes_twice |= follows and not self.inner.isdisjoint(axes)
         if isinstance(node.op, Reduce):
             self.inner |= {v for v in (axes[a] for a in node.op.axes) if v is not None}
 
@@ -102,6 +107,19 @@ def has_variables(axes: Axes) -> bool:
 def reduces(node: Node, axes: Axes) -> bool:
     """Whether a node with these axes is a reduction over something."""
     return isinstance(node.op, Reduce) and has_variables(axes)
+
+
+def is_divided(rows: list[Size], inner: list[Size], neighbours: bool) -> bool:
+    """Whether threads share what is reduced, and so have the results only after all of it.
+
+    True for few results of many elements; `neighbours` says that the elements reduced to one
+    result lie next to each other, and not the results. Dims without a maximum count as `MANY`.
+    """
+    if not rows:
+        return not is_small(inner)
+    columns = nominal(product(rows), MANY) * (VECTORS if neighbours else 1)
+    units = max(1, columns // VECTORS)
+    return columns < FEW * VECTORS and nominal(product(rows + inner), MANY) > LONG * units
 
 
 def is_small(sizes: Iterable[Size]) -> bool:

@@ -11,15 +11,17 @@ takes elementwise nodes of its own shape. Nothing here knows an op by name.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from graphc.dims import Size
 from graphc.fusion.axes import Axes, base_of, through_views
 from graphc.fusion.group import (
     CONTRACTION,
     ROWS,
     SPECIAL,
+    Form,
     Group,
-    has_variables,
-    is_small,
+    is_divided,
     reduced_axes,
     result_of,
 )
@@ -186,14 +188,28 @@ class Grouping:
         axes = self._inner_matches(group, axes, shape)
         if axes is None or not self._keeps_rows(node, group, axes):
             return None
-        again = has_variables(axes) and group.follows(node)
-        if again and not self.rows(group) and not self._is_short(group):
+        again = group.follows(node) and not self.inner(group).isdisjoint(axes)
+        if again and self.is_divided(group):
             return None  # see `_passes_twice`
         others = (g for g in self._input_groups(node) if g is not group)
         return None if any(self.depends(g, group) for g in others) else axes
 
-    def _is_short(self, group: Group) -> bool:
-        return is_small(self.sizes[v] for v in sorted(self.inner(group)))
+    def is_divided(self, group: Group) -> bool:
+        """Whether threads share what a group reduces."""
+        return self.divided(self.rows(group), self.inner(group), group.forms)
+
+    def divided(self, rows: Iterable[int], inner: set[int], forms: Iterable[Form]) -> bool:
+        """Whether threads share what is reduced in forms that run over these variables."""
+        if not inner:
+            return False
+        last = (
+            next((v for v in reversed(self.found(axes)) if v is not None), None)
+            for axes, reduced in forms
+            if reduced
+        )
+        neighbours = next((v in inner for v in last), False)
+        sizes = self.sizes
+        return is_divided([sizes[v] for v in rows], [sizes[v] for v in sorted(inner)], neighbours)
 
     def _unify_inputs(self, node: Node, group: Group, shape: tuple[Size, ...]) -> Axes | None:
         """Where the inputs from the group put its variables on the node's axes."""
@@ -221,12 +237,11 @@ class Grouping:
         """Axes that repeat the group's values must run over an inner variable of their size."""
         result = list(axes)
         inner = sorted(self.inner(group))
-        whole = bool(self.rows(group)) or is_small(self.sizes[w] for w in inner)
         for a, (v, size) in enumerate(zip(axes, shape)):
             if v is not None or size == 1:
                 continue
-            if not whole:
-                return None  # reduced to a number over all threads: a second pass is a kernel
+            if self.is_divided(group):
+                return None  # reduced by all threads together: a second pass is a kernel
             free = [w for w in inner if self.sizes[w] == size and w not in result]
             if not free:
                 return None

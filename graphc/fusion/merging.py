@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from graphc.fusion.axes import Axes, base_of, through_views
-from graphc.fusion.group import Form, Group, has_variables, is_small, merged_forms, result_of
+from graphc.fusion.group import Form, Group, merged_forms, result_of
 from graphc.graph import Node
 from graphc.ops.base import Gather
 
@@ -78,14 +78,17 @@ class Merging:
         return True
 
     def _passes_twice(self, pairs: Pairs) -> bool:
-        """Whether something runs over everything after a reduction of everything to a number.
+        """Whether something runs over everything after a reduction of everything to few results.
 
-        Threads share the elements, so each must wait for the number: that is another kernel.
+        Threads share the elements, so each must wait for the results: that is another kernel.
         """
         inner = self._inner(pairs)
-        if self._rows(pairs) - inner or is_small(self.grouping.sizes[v] for v in sorted(inner)):
+        rows = sorted(self._rows(pairs) - inner)
+        forms = [(self._renamed(a, pairs), r) for a, r in (*self.group.forms, *self.other.forms)]
+        if not self.grouping.divided(rows, inner, forms):
             return False
-        return self.group.passes_twice or self.other.passes_twice or self._follows_with_axes
+        passes_twice = self.group.passes_twice or self.other.passes_twice
+        return passes_twice or self._follows_inside(inner, pairs)
 
     def edges_agree(self, pairs: Pairs) -> bool:
         """Whether values that pass between the groups are read at the index they are made at."""
@@ -102,7 +105,8 @@ class Merging:
     def merge(self) -> None:
         """Make one group of the two, whose variables have been unified; the larger one stays."""
         few, many, grouping = self.few, self.many, self.grouping
-        passes_twice, (_, late) = self._follows_with_axes, self._late
+        inner = grouping.inner(few) | grouping.inner(many)
+        passes_twice, (_, late) = self._follows_inside(inner, {}), self._late
         for node in few.nodes:
             grouping.group_of[node] = many
         forms: dict[Form, int] = {}
@@ -162,10 +166,10 @@ class Merging:
             waiting += reading
         return following, added
 
-    @property
-    def _follows_with_axes(self) -> bool:
+    def _follows_inside(self, inner: set[int], pairs: Pairs) -> bool:
         following, _ = self._late
-        return any(has_variables(self.grouping.axes(n)) for n in following)
+        axes = (self._renamed(self.grouping.axes(n), pairs) for n in following)
+        return any(not inner.isdisjoint(own) for own in axes)
 
     def _is_inside(self, node: Node) -> bool:
         return self.grouping.group_of.get(node) in (self.few, self.many)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graphc.fusion.axes import base_of, through_views
+from graphc.fusion.chunks import is_chunked, runs
 from graphc.fusion.group import SPECIAL, Group
 from graphc.fusion.grouping import Grouping, is_computed
 from graphc.fusion.rows import stage_levels
-from graphc.fusion.whole import is_whole
 from graphc.graph import Node
 from graphc.ops.base import Elementwise, Gather, Reduce, Scatter
 from graphc.ops.indexing import FirstSame
@@ -49,12 +49,16 @@ class Reading:
         """The nodes of a group's last stage; none where the group must not overwrite anything."""
         if group not in self._last:
             self._last[group] = set()
-            whole = group.kind == SPECIAL or is_whole(group, self.grouping)
-            if not whole and not any(may_fail(n) for n in group.nodes):
-                levels = stage_levels(group, self.grouping)
-                top = max(levels.values())  # a later stage may read the parameter again
-                self._last[group] = {n for n, level in levels.items() if level == top}
+            if group.kind != SPECIAL and not any(may_fail(n) for n in group.nodes):
+                self._last[group] = self._stage_at_the_end(group)
         return self._last[group]
+
+    def _stage_at_the_end(self, group: Group) -> set[Node]:
+        if is_chunked(group, self.grouping):
+            return {n for n in group.nodes if not runs(n, group, self.grouping)}
+        levels = stage_levels(group, self.grouping)
+        top = max(levels.values())  # a later stage may read the parameter again
+        return {n for n, level in levels.items() if level == top}
 
     def _reads_at(
         self,

@@ -187,7 +187,7 @@ class Values:
 
     def _needs(self, node: Node, at: At, where: Expr | None) -> list[Element]:
         """The elements that are known beforehand to be needed for one."""
-        if self._stored_at(node) is not None:
+        if self.stored_at(node) is not None:
             return []
         match node.op:
             case View():
@@ -204,13 +204,13 @@ class Values:
                 return [(i, at, where) for i in node.inputs]
         return []
 
-    def _stored_at(self, node: Node) -> Storage | None:
+    def stored_at(self, node: Node) -> Storage | None:
         """Where a node is read; None if it is computed here."""
         return None if node in self._computed else self._storage_of(node)
 
     def _compute(self, node: Node, at: At, where: Expr | None) -> Expr:
         op = node.op
-        storage = self._stored_at(node)
+        storage = self.stored_at(node)
         if storage is not None:
             return self._load(storage, at, where)
         match op:

@@ -82,6 +82,9 @@ class ExprEmitter:
                 return y
             if b == 0:
                 return x
+            whole = _undivided(x, y)
+            if whole is not None:
+                return whole
         return self.make("add", x.dtype, (x, y))
 
     def sub(self, x: Expr, y: Expr) -> Expr:
@@ -129,6 +132,17 @@ class ExprEmitter:
 
 def _int(x: Expr) -> int | None:
     return x.value if isinstance(x, Const) and not isinstance(x.value, bool) else None
+
+
+def _undivided(x: Expr, y: Expr) -> Expr | None:
+    """z where x is z // b * b and y is z % b."""
+    match x, y:
+        case (
+            Apply(function="mul", args=(Apply(function="div", args=(z, b)), c)),
+            Apply(function="rem", args=(w, d)),
+        ) if z is w and b is c is d:
+            return z
+    return None
 
 
 def result_dtype(function: str, xs: tuple[Expr, ...]) -> DType:
