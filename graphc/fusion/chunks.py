@@ -43,7 +43,7 @@ Results = dict[Node, tuple[Expr, ...]]
 
 def is_chunked(group: Group, grouping: Grouping) -> bool:
     """True for groups that reduce many elements to few, in one pass."""
-    inner = grouping.inner(group)
+    inner = frozenset(grouping.inner(group))
     if not inner:
         return False
     if grouping.rows(group):
@@ -51,24 +51,25 @@ def is_chunked(group: Group, grouping: Grouping) -> bool:
             return False
     elif nominal(product(grouping.sizes[v] for v in inner)) <= SERIAL:
         return False
-    inside = [n for n in group.nodes if runs(n, group, grouping)]
+    inside = nodes_inside(group, grouping)
     levels = stage_levels(group, grouping)
     if any(levels[n] for n in inside):
         return False  # runs over the elements again when the results are there
-    reduces = [n for n in inside if isinstance(n.op, Reduce)]
-    return len({frozenset(runs(n, group, grouping)) for n in reduces}) == 1
+    reduced = {inner.intersection(grouping.axes(n)) for n in inside if isinstance(n.op, Reduce)}
+    return len(reduced) == 1
 
 
-def runs(node: Node, group: Group, grouping: Grouping) -> tuple[int, ...]:
-    """The inner variables that a node runs over."""
+def nodes_inside(group: Group, grouping: Grouping) -> list[Node]:
+    """The nodes that are computed in the chunks; the others follow the finished results."""
     inner = grouping.inner(group)
-    return tuple(v for v in grouping.axes(node) if v is not None and v in inner)
+    return [n for n in group.nodes if not inner.isdisjoint(grouping.axes(n))]
 
 
 def reduced_variables(group: Group, grouping: Grouping) -> tuple[int, ...]:
     """The variables that a group reduces, in the order of its first reduction."""
-    reduces = (n for n in group.nodes if isinstance(n.op, Reduce))
-    return next(found for n in reduces if (found := runs(n, group, grouping)))
+    inner = grouping.inner(group)
+    first = next(n for n in nodes_inside(group, grouping) if isinstance(n.op, Reduce))
+    return tuple(v for v in grouping.axes(first) if v is not None and v in inner)
 
 
 class ChunkedReduction(RowKernel):
@@ -76,7 +77,8 @@ class ChunkedReduction(RowKernel):
 
     def __init__(self, group: Group, lowering: Lowering, values: Values, flat: bool) -> None:
         super().__init__(group, lowering, values, None)
-        self.reduces = [n for n in self.inside() if isinstance(n.op, Reduce)]
+        self.inside = nodes_inside(group, self.grouping)
+        self.reduces = [n for n in self.inside if isinstance(n.op, Reduce)]
         self.variables = reduced_variables(group, self.grouping)
         self.partials: dict[Node, tuple[Storage, ...]] = {}
         if flat:
@@ -100,10 +102,6 @@ class ChunkedReduction(RowKernel):
         assert v is not None
         self.variables, self.flat = (v,), v
 
-    def inside(self) -> list[Node]:
-        """The nodes that are computed in the chunks; the others follow the finished results."""
-        return [n for n in self.group.nodes if runs(n, self.group, self.grouping)]
-
     def size(self, v: int) -> Size:
         """How far a variable runs."""
         return self.grouping.sizes[v]
@@ -113,11 +111,10 @@ class ChunkedReduction(RowKernel):
     def _is_in_order(self) -> bool:
         """Whether all that is read runs over outer rows, reduced variables and columns in order,
         or over rows alone."""
-        inside = set(self.inside())
         full = tuple(v for v in self.grouping.axes(self.reduces[0]) if v is not None)
         if full != (*self.outer, *self.variables, self.column):
             return False
-        for node in inside:
+        for node in self.inside:
             axes = self.grouping.axes(node)
             if not isinstance(node.op, (Reduce, Elementwise, RandomBits)):
                 return False
@@ -265,7 +262,7 @@ class ChunkedReduction(RowKernel):
                 self.position[v], step = e.modulo(step, self.size(v)), e.over(step, self.size(v))
         self.position[self.variables[0]] = step
         results: Results = {}
-        for node in self.inside():
+        for node in self.inside:
             if isinstance(node.op, Reduce):
                 results[node] = self._element(node)
             elif node in self.lowering.targets:
@@ -303,8 +300,9 @@ class ChunkedReduction(RowKernel):
         results = self._accumulate(axis, e.extent(self.chunks), fed, lanes=self.column is None)
         for node, parts in results.items():
             self._finish(node, parts)
+        inside = set(self.inside)
         for node in self.group.nodes:
-            if not runs(node, self.group, self.grouping):
+            if node not in inside:
                 self._row_value(node)
         for v in reversed(rows):
             self._close(v)

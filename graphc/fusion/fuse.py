@@ -311,7 +311,7 @@ class Fusion:
         values.shared = self._shared(group)
         chunked = ChunkedReduction(group, lowering, values, flat)
         chunked.build_chunks()
-        inside = chunked.inside()
+        inside = chunked.inside
         self._finish(values, inside)
         after = [n for n in group.nodes if n not in inside]
         values = self._values(group.nodes)
