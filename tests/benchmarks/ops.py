@@ -185,7 +185,7 @@ def torch_round() -> dict[str, float]:
 # ------------------------------------------------------------------------------- driver
 
 
-def run_round(system: str, program: str = __file__) -> dict[str, float]:
+def run_round(system: str, program: str = __file__, *more: str) -> dict[str, float]:
     """One process."""
     from run import HERE, PEERS, wait_until_quiet
 
@@ -195,7 +195,7 @@ def run_round(system: str, program: str = __file__) -> dict[str, float]:
     if system == "graphc":
         env["PYTHONPATH"] = os.pathsep.join(paths)
     python = sys.executable if system == "graphc" else PEERS
-    done = subprocess.run([python, program, system], env=env, capture_output=True, text=True)
+    done = subprocess.run([python, program, system, *more], env=env, capture_output=True, text=True)
     sys.stderr.write("".join(f"{e}\n" for e in done.stderr.splitlines() if e.startswith("graphc")))
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
