@@ -50,6 +50,8 @@ def layer_normalization(call: Call) -> Any:
     """Normalised over the axes from one on; the mean and 1 / deviation if asked for."""
     x, scale, bias = call.x(0), call.x(1), call.optional(2)
     axes = tuple(range(call.axis(), x.ndim))
+    if call.count == 1 and x.dtype == gx.float32:
+        return nn.layer_norm(x, scale, bias, axes, call["epsilon"])
     wide = gx.astype(x, "float32") if call["stash_type"] == 1 else x
     centre = gx.mean(wide, axes, keepdims=True)
     inverse = 1.0 / gx.sqrt(gx.var(wide, axes, keepdims=True) + call["epsilon"])

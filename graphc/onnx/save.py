@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,15 @@ from graphc.onnx import (
     write_sums,
     write_views,
 )
-from graphc.onnx.writer import Rules, Writer
+from graphc.onnx.write_layers import layer
+from graphc.onnx.writer import Rules, Writer, all_inputs, living
 from graphc.ops import leaf
 from graphc.structure import flatten
 from graphc.tensor import Tensor, face, lift
 
 OPSET = 22
 IR_VERSION = 10
+LARGEST = 2**31 - 2**24  # bytes of arrays in a file, which must stay below 2 GB as a whole
 
 RULES: Rules = {
     **write_numbers.RULES,
@@ -43,16 +46,38 @@ RULES: Rules = {
 }
 
 
-def save(path: str | os.PathLike[str], outputs: Any, inputs: Any = None) -> None:
+def save(
+    path: str | os.PathLike[str], outputs: Any, inputs: Any = None, external: bool | None = None
+) -> None:
     """Write tensors and all they depend on as an ONNX model of operator set 22.
 
     `outputs` is a tensor, a list or a dict, whose keys become the names; `inputs` says in which
     order the model takes them (default: as the outputs need them). Layers are as at inference.
     Parameters are stored under their names, symbolic sizes become named ones. Raises
-    UnsupportedError, naming the op and the user's line, for what ONNX cannot say.
+    UnsupportedError, naming the op and the user's line, for what ONNX cannot say. With `external`
+    the arrays are in a second file, PATH.data: the default where one would be larger than 2 GB.
     """
     model = to_model(outputs, inputs)
-    write_whole(Path(path), model.SerializeToString())
+    if external is None:
+        external = sum(len(t.raw_data) for t in model.graph.initializer) > LARGEST
+    if external:
+        write_apart(Path(path), model)
+    else:
+        write_whole(Path(path), model.SerializeToString())
+
+
+def write_apart(path: Path, model: onnx.ModelProto) -> None:
+    """Write the arrays to a file next to that of the model; both are moved to their places."""
+    data = f"{path.name}.data"
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            whole = Path(folder, path.name)
+            onnx.save_model(model, whole, save_as_external_data=True, location=data)
+            for name in (data, path.name):
+                if Path(folder, name).exists():  # small arrays stay inside
+                    os.replace(Path(folder, name), path.parent / name)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def to_model(outputs: Any, inputs: Any = None) -> onnx.ModelProto:
@@ -63,7 +88,7 @@ def to_model(outputs: Any, inputs: Any = None) -> onnx.ModelProto:
     listed = needed_inputs(leaves) if inputs is None else inputs
     check_inputs(listed)
     graph = define(listed, outputs, None, "inference", "model").graph
-    writer = Writer(RULES, graph.inputs)
+    writer = Writer(RULES, layer, graph.inputs)
     for node in graph.inputs:
         writer.values[node] = writer.names.fresh(node.name)
     for node in graph.leaves(leaf.Parameter):
@@ -83,12 +108,14 @@ def needed_inputs(leaves: Sequence[Any]) -> list[Tensor]:
 
 def assembled(writer: Writer, graph: Graph, names: Sequence[str]) -> onnx.ModelProto:
     """The model around the nodes."""
+    nodes = without_copies(living(writer.nodes, names), names)
+    read = set(all_inputs(nodes))
     proto = helper.make_graph(
-        without_copies(writer.nodes, names),
+        nodes,
         "graphc",
         [writer.declared(writer.values[n], n.type) for n in graph.inputs],
         [writer.declared(name, n.type) for name, (_, n) in zip(names, graph.outputs)],
-        list(writer.stored.values()),
+        [t for key, t in writer.stored.items() if isinstance(key, Node) or t.name in read],
     )
     return helper.make_model(
         proto,
@@ -104,8 +131,7 @@ def without_copies(nodes: list[Any], names: Sequence[str]) -> list[Any]:
     makers = {name: node for node in nodes for name in node.output}
     readers: dict[str, int] = {}
     for node in nodes:
-        inner = [n for a in node.attribute if a.HasField("g") for n in all_inputs(a.g)]
-        for name in (*node.input, *inner):
+        for name in all_inputs([node]):
             readers[name] = readers.get(name, 0) + 1
     dropped = []
     for node in nodes:
@@ -116,13 +142,3 @@ def without_copies(nodes: list[Any], names: Sequence[str]) -> list[Any]:
             maker.output[list(maker.output).index(source)] = node.output[0]
             dropped.append(id(node))
     return [node for node in nodes if id(node) not in dropped]
-
-
-def all_inputs(graph: Any) -> list[str]:
-    """What the nodes of a graph read, also inside the graphs that they hold, and its outputs."""
-    found = [o.name for o in graph.output]
-    for node in graph.node:
-        found += node.input
-        for attribute in node.attribute:
-            found += all_inputs(attribute.g) if attribute.HasField("g") else []
-    return found

@@ -30,7 +30,7 @@ BITS: dict[type[Op], tuple[str, str]] = {
 
 def same(w: Writer, node: Node, *xs: str) -> str:
     """The operator of the same meaning."""
-    return str(w.op(SAME[type(node.op)], *xs, hint=node.name or None))
+    return w.pointwise(SAME[type(node.op)], *xs, hint=node.name or None)
 
 
 def given(w: Writer, node: Node, *xs: str) -> str:
@@ -58,7 +58,7 @@ def extreme(kind: str, logical: str) -> Rule:
     """Max or Min; of bool the logical operator."""
 
     def rule(w: Writer, node: Node, x: str, y: str) -> str:
-        return str(w.op(logical if dtype_of(node).kind == "b" else kind, x, y))
+        return w.pointwise(logical if dtype_of(node).kind == "b" else kind, x, y)
 
     return rule
 

@@ -7,7 +7,7 @@ from typing import Any
 from onnx import helper
 
 from graphc.graph import Node
-from graphc.onnx.writer import Rule, Writer
+from graphc.onnx.writer import Rule, Writer, living
 from graphc.ops.base import Op
 from graphc.ops.loop import Scan
 from graphc.types import TensorType, bool_, int64
@@ -30,7 +30,7 @@ class Inside:
     def __init__(self, w: Writer, node: Node, xs: tuple[str, ...]) -> None:
         assert isinstance(node.op, Scan)
         op = self.op = node.op
-        self.writer = Writer(w.rules, (), around=w)
+        self.writer = Writer(w.rules, w.layers, (), around=w)
         inputs = op.body.inputs
         self.carries, after = inputs[: op.carries], inputs[op.carries :]
         self.rows, shared = after[: op.scanned], after[op.scanned :]
@@ -52,7 +52,8 @@ class Inside:
             name = writer.names.fresh("next")
             writer.nodes.append(helper.make_node("Identity", [writer[node]], [name], name))
             outputs.append(writer.declared(name, node.type))
-        return helper.make_graph(writer.nodes, "body", inputs, [*first, *outputs])
+        nodes = living(writer.nodes, [o.name for o in outputs])
+        return helper.make_graph(nodes, "body", inputs, [*first, *outputs])
 
 
 def rows(w: Writer, node: Node, xs: tuple[str, ...]) -> list[str]:

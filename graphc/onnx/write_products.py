@@ -98,7 +98,7 @@ def convolved(
     found = (*r.batch, *r.group, *r.made, *shown)
     y = w.op("Reshape", y, w.sizes([sizes[i] for i in found]), allowzero=1)
     perm = [found.index(i) for i in op.out]
-    return y if perm == sorted(perm) else str(w.op("Transpose", y, perm=perm))
+    return y if perm == sorted(perm) else w.transpose(y, perm)
 
 
 def arranged(
@@ -108,7 +108,7 @@ def arranged(
     order = [i for axis in axes for i in axis]
     perm = [labels.index(i) for i in order]
     if perm != sorted(perm):
-        x = w.op("Transpose", x, perm=perm)
+        x = w.transpose(x, perm)
     if all(len(axis) == 1 for axis in axes):
         return x
     shape = [product(sizes[i] for i in axis) for axis in axes]
@@ -121,7 +121,10 @@ def forward_pads(w: Writer, node: Node, x: str, sizes: dict[int, Size]) -> tuple
     before, after = [], []
     for axis, window in enumerate(node.op.windows, 2):
         size, start = sizes[window.input], max(0, -window.before)
-        end = behind(node, w, window, sizes)
+        count = sizes[window.output]
+        end = behind(window, size, count, sizes[window.tap])
+        if end is None:
+            w.unsupported(node, f"from {size} to {count} elements has no counterpart in ONNX")
         if start or end < 0:
             x = cut(w, x, axis, start, size - start + min(0, end))
         before.append(max(0, window.before))
@@ -129,19 +132,19 @@ def forward_pads(w: Writer, node: Node, x: str, sizes: dict[int, Size]) -> tuple
     return x, before + after
 
 
-def behind(node: Node, w: Writer, window: Window, sizes: dict[int, Size]) -> int:
-    """How many zeros come after the input (negative: how much of it no window sees)."""
-    size, count, taps = sizes[window.input], sizes[window.output], sizes[window.tap]
+def behind(window: Window, size: Size, count: Size, taps: Size) -> int | None:
+    """How many zeros come after the input (negative: how much of it no window sees).
+
+    None where no number gives so many outputs for all sizes.
+    """
     assert isinstance(taps, int)
     reach = window.dilation * (taps - 1) + 1 - window.before
     exact = window.stride * (count - 1) + reach - size
     if isinstance(exact, int):
         return exact
     ends = range(reach + window.before + window.stride)
-    fitting = [n for n in ends if floordiv(size + n - reach, window.stride) + 1 == count]
-    if not fitting:
-        w.unsupported(node, f"from {size} to {count} elements has no counterpart in ONNX")
-    return fitting[0]
+    fitting = (n for n in ends if floordiv(size + n - reach, window.stride) + 1 == count)
+    return next(fitting, None)
 
 
 def back_pads(w: Writer, node: Node, sizes: dict[int, Size]) -> list[int]:

@@ -21,8 +21,15 @@ def broadcast(w: Writer, node: Node, x: str) -> str:
 
 
 def reshape(w: Writer, node: Node, x: str) -> str:
-    """Reshape, in which 0 is a size."""
-    return str(w.op("Reshape", x, w.sizes(node.type.shape), allowzero=1))
+    """Reshape; sizes that are not known are left to the runtime or taken from the input."""
+    shape, source = node.type.shape, node.inputs[0].type.shape
+    unknown = [i for i, size in enumerate(shape) if not isinstance(size, int)]
+    copied = all(i < len(source) and source[i] == shape[i] for i in unknown)
+    if unknown and 0 not in shape and (copied or len(unknown) == 1):
+        stands = 0 if copied else -1
+        known = [stands if i in unknown else int(s) for i, s in enumerate(shape)]  # type: ignore[arg-type]
+        return str(w.op("Reshape", x, w.ints(*known)))
+    return str(w.op("Reshape", x, w.sizes(shape), allowzero=1))
 
 
 def permute(w: Writer, node: Node, x: str) -> str:
@@ -30,7 +37,7 @@ def permute(w: Writer, node: Node, x: str) -> str:
     assert isinstance(node.op, ops.Permute)
     if not node.op.axes:
         return x
-    return str(w.op("Transpose", x, perm=list(node.op.axes)))
+    return w.transpose(x, node.op.axes)
 
 
 def cut(w: Writer, x: str, axis: int, start: Size, count: Size, step: int = 1) -> str:

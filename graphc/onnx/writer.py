@@ -24,6 +24,8 @@ from graphc.types import DType, TensorType, bfloat16, float32, int32, int64
 # What an op becomes: gets the writer, the node and the names of its inputs, returns a name.
 Rule = Callable[..., str]
 Rules = Mapping[type[Op], Rule]
+# The operator of a whole layer that ends in a node, None where the node ends none.
+Layers = Callable[["Writer", Node], str | None]
 
 AS_IT_IS = (StopGradient, Stored, Guard)
 SIGNED = (int32, int64)
@@ -51,8 +53,11 @@ class Writer:
     The graphs inside loops see the values around them: they share names and constants.
     """
 
-    def __init__(self, rules: Rules, inputs: Sequence[Node], around: Writer | None = None) -> None:
+    def __init__(
+        self, rules: Rules, layers: Layers, inputs: Sequence[Node], around: Writer | None = None
+    ) -> None:
         self.rules = rules
+        self.layers = layers
         self.around = around
         self.nodes: list[NodeProto] = []
         self.values: dict[Node, str] = {}
@@ -60,6 +65,8 @@ class Writer:
         self.stored: dict[Any, TensorProto] = around.stored if around else {}
         self.inputs: Sequence[Node] = around.inputs if around else inputs
         self.loops: dict[Any, list[str]] = {}
+        self.turned: dict[str, tuple[str, tuple[int, ...]]] = {}  # what is a transpose of what
+        self.numbers: set[str] = set()  # stored values of rank 0
         self._sizes: dict[Size, str] = {}
 
     # -- values ---------------------------------------------------------------------------
@@ -81,6 +88,10 @@ class Writer:
         rule = self.rules.get(type(node.op))
         if rule is None:
             self.unsupported(node)
+        layer = self.layers(self, node)
+        if layer is not None:
+            self.values[node] = layer
+            return
         widened = in_wider_type(node)
         if widened is not None:
             self.write_all(topological([widened]))
@@ -114,6 +125,25 @@ class Writer:
         self.nodes.append(helper.make_node(kind, list(inputs), outputs, outputs[0], **attributes))
         return outputs[0] if count == 1 else tuple(outputs)
 
+    def transpose(self, x: str, perm: Sequence[int]) -> str:
+        """x with its axes in another order; what a transpose undoes is not written."""
+        source, first = self.turned.get(x, (x, tuple(range(len(perm)))))
+        whole = tuple(first[i] for i in perm)
+        if whole == tuple(range(len(whole))):
+            return source
+        y = str(self.op("Transpose", source, perm=whole))
+        self.turned[y] = source, whole
+        return y
+
+    def pointwise(self, kind: str, *xs: str, hint: str | None = None, **attributes: Any) -> str:
+        """An operator on elements, in front of a transpose that all of its operands share."""
+        found = [self.turned.get(x) for x in xs]
+        perms = {turned[1] for turned in found if turned}
+        if len(perms) != 1 or any(not f and x not in self.numbers for f, x in zip(found, xs)):
+            return str(self.op(kind, *xs, hint=hint, **attributes))
+        sources = [turned[0] if turned else x for turned, x in zip(found, xs)]
+        return self.transpose(self.op(kind, *sources, hint=hint, **attributes), perms.pop())
+
     # -- constants ------------------------------------------------------------------------
 
     def constant(self, value: Any, dtype: Any = None, hint: str = "constant") -> str:
@@ -126,8 +156,11 @@ class Writer:
 
     def store(self, key: Any, array: Array, hint: str) -> str:
         """Store an array under a name of its own."""
-        self.stored[key] = numpy_helper.from_array(array, self.names.fresh(hint))
-        return str(self.stored[key].name)
+        name = self.names.fresh(hint)
+        self.stored[key] = numpy_helper.from_array(array, name)
+        if array.ndim == 0:
+            self.numbers.add(name)
+        return name
 
     def number(self, value: float, dtype: DType) -> str:
         """A stored number."""
@@ -236,3 +269,25 @@ def _linear(size: Size, dim: Dim) -> tuple[int, int] | None:
     terms = dict(size.terms)
     factor, rest = terms.pop((dim,), 0), terms.pop((), 0)
     return (factor, rest) if factor > 0 and not terms else None
+
+
+def living(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto]:
+    """The nodes that outputs need."""
+    read, kept = set(outputs), []
+    for node in reversed(nodes):
+        if not read.isdisjoint(node.output):
+            kept.append(node)
+            read.update(all_inputs([node]))
+    return kept[::-1]
+
+
+def all_inputs(nodes: Iterable[NodeProto]) -> list[str]:
+    """What nodes read, also inside the graphs that they hold, and the outputs of those."""
+    found: list[str] = []
+    for node in nodes:
+        found += node.input
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                found += all_inputs(attribute.g.node)
+                found += [o.name for o in attribute.g.output]
+    return found
