@@ -8,7 +8,7 @@ from typing import Any
 from graphc import ops
 from graphc.dims import Size, floordiv, product
 from graphc.graph import Node
-from graphc.onnx.write_sums import in_wide, wide
+from graphc.onnx.write_sums import wide
 from graphc.onnx.write_views import cut
 from graphc.onnx.writer import Rule, Writer
 from graphc.ops.base import Op
@@ -17,25 +17,36 @@ from graphc.ops.window import Window
 
 
 def dot(w: Writer, node: Node, a: str, b: str) -> str:
-    """MatMul where the labels are those of matrices, else Einsum."""
+    """MatMul of transposes where the labels are those of matrices, else Einsum."""
     op, dtype = node.op, node.type.dtype
     assert isinstance(op, ops.Dot)
     if wide(dtype) != dtype:
-        b = w.cast(b, wide(dtype))
-    if is_matmul(op):
-        return in_wide(w, node, a, lambda x: str(w.op("MatMul", x, b)))
-    equation = f"{letters(op.a)},{letters(op.b)}->{letters(op.out)}"
-    return in_wide(w, node, a, lambda x: str(w.op("Einsum", x, b, equation=equation)))
+        a, b = w.cast(a, wide(dtype)), w.cast(b, wide(dtype))
+    y = as_matmul(w, op, a, b)
+    if y is None:
+        equation = f"{letters(op.a)},{letters(op.b)}->{letters(op.out)}"
+        y = str(w.op("Einsum", a, b, equation=equation))
+    return y if wide(dtype) == dtype else w.cast(y, dtype)
 
 
-def is_matmul(op: ops.Dot) -> bool:
-    """Whether the labels are (batch, i, k), (batch, k, j), (batch, i, j); one batch may lack."""
+def as_matmul(w: Writer, op: ops.Dot, a: str, b: str) -> str | None:
+    """MatMul of (batch, i, k) and (batch, k, j), of which one may lack the batch; else None."""
     if min(len(op.a), len(op.b), len(op.out)) < 2:
-        return False
+        return None
     *batch, i, j = op.out
-    (*left, ai, ak), (*right, bk, bj) = op.a, op.b
-    fits = (ai, bj) == (i, j) and ak == bk and ak not in op.out and i != j
-    return fits and left in ([], batch) and right in ([], batch) and batch in (left, right)
+    (x, x_labels), (y, y_labels) = (a, op.a), (b, op.b)
+    if i not in op.a:
+        (x, x_labels), (y, y_labels) = (b, op.b), (a, op.a)
+    summed = [k for k in op.a if k in op.b and k not in op.out]
+    left, right = ([n for n in batch if n in labels] for labels in (x_labels, y_labels))
+    rows, columns = [*left, i, *summed], [*right, *summed, j]
+    fits = sorted(rows) == sorted(x_labels) and sorted(columns) == sorted(y_labels)
+    whole = batch in (left, right) and left in ([], batch) and right in ([], batch)
+    if not (fits and whole and len(summed) == 1):
+        return None
+    x = w.transpose(x, [x_labels.index(label) for label in rows])
+    y = w.transpose(y, [y_labels.index(label) for label in columns])
+    return str(w.op("MatMul", x, y))
 
 
 @dataclass(frozen=True)

@@ -244,3 +244,25 @@ def test_a_model_above_two_gigabytes(tmp_path: Path) -> None:
     places = np.array([0, rows - 1, 2**20])
     (found,) = runtime.InferenceSession(tmp_path / "model.onnx").run(None, {"at": places})
     np.testing.assert_array_equal(found[:, -1], places)
+
+
+@pytest.mark.parametrize(
+    "equation",
+    ["bik,bkj->bij", "bik,bjk->bij", "bki,bkj->bij", "bik,kj->bij", "ki,bkj->bij", "bik,bkj->bji",
+     "ik,jk->ij", "ki,jk->ji", "bthd,bshd->bhts", "bhts,bshd->bhtd", "bcik,bcjk->bcij",
+     "ik,kj->ji"],
+)  # fmt: skip
+def test_products_of_matrices_in_any_order_of_axes(equation: str) -> None:
+    sizes = {"b": 2, "c": 3, "h": 3, "i": 4, "j": 5, "k": 6, "t": 4, "s": 5, "d": 6}
+    left, right = equation.split("->")[0].split(",")
+    a, b = (gx.input(n, tuple(sizes[i] for i in t)) for n, t in (("a", left), ("b", right)))
+    feeds = {a: normal(*a.shape), b: normal(*b.shape)}
+    assert kinds(check({"y": gx.einsum(equation, a, b)}, feeds)) == ["MatMul"]
+
+
+@pytest.mark.parametrize("equation", ["bi,bj->ij", "aik,bkj->abij", "ikl,klj->ij", "abi,bai->ab"])
+def test_other_products_are_sums_over_labels(equation: str) -> None:
+    left, right = equation.split("->")[0].split(",")
+    sizes = {"a": 2, "b": 2, "i": 4, "j": 5, "k": 6, "l": 3}
+    a, b = (gx.input(n, tuple(sizes[i] for i in t)) for n, t in (("a", left), ("b", right)))
+    check({"y": gx.einsum(equation, a, b)}, {a: normal(*a.shape), b: normal(*b.shape)})
