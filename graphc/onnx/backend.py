@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 from onnx.backend.base import Backend, BackendRep, Device, DeviceType
 
 import graphc as gx
@@ -34,7 +34,6 @@ class PreparedModel(BackendRep):
         self.target = target
         stored = {t.name for t in model.graph.initializer}
         self.inputs = [i.name for i in model.graph.input if i.name not in stored]
-        self.outputs = [o.name for o in model.graph.output]
         self.function: gx.CompiledFunction | None = None
         self._by_value: tuple[str, ...] = ()
         self._by_shape = False
@@ -50,7 +49,15 @@ class PreparedModel(BackendRep):
                 break
         self.function = function
         result = function(**{n.name: arrays[n.name] for n in function.graph.inputs})
-        return tuple(np.asarray(result[name]) for name in self.outputs)
+        return tuple(self._output(result, o) for o in self.model.graph.output)
+
+    def _output(self, result: Mapping[str, Any], declared: ValueInfoProto) -> Any:
+        """An array, or a list of them."""
+        name = declared.name
+        if not declared.type.HasField("sequence_type"):
+            return np.asarray(result[name])
+        count = sum(f"{name}_{i}" in result for i in range(len(result)))
+        return [np.asarray(result[f"{name}_{i}"]) for i in range(count)]
 
     def _named(self, inputs: Any) -> dict[str, Array]:
         """Arrays by the names of the inputs."""

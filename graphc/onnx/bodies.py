@@ -57,6 +57,9 @@ def type_of(value: Value | None) -> TypeProto:
     """The type of an operand in the format's terms."""
     if value is None:
         return TypeProto()
+    if value.items is not None:
+        inner = type_of(value.items[0]) if value.items else TypeProto()
+        return helper.make_sequence_type_proto(inner)
     type = value.tensor.type
     sizes = [s if isinstance(s, int) else None for s in type.shape]
     return helper.make_tensor_type_proto(number_of(type.dtype), sizes)

@@ -121,7 +121,7 @@ class Call:
     @property
     def is_symbolic(self) -> bool:
         """Whether an operand has a size that is not known."""
-        return any(v is not None and v.tensor.type.dims() for v in self.inputs)
+        return any(v is not None and v.items is None and v.tensor.type.dims() for v in self.inputs)
 
     # -- attributes ------------------------------------------------------------------------
 

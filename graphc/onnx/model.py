@@ -27,7 +27,10 @@ MULTIPLE = re.compile(r"(\d+)\*([A-Za-z_]\w*)( ?[+-] ?\d+)?")
 
 @dataclass(frozen=True)
 class Model:
-    """A file's graph as tensors, under the names and in the order of the file."""
+    """A file's graph as tensors, under the names and in the order of the file.
+
+    The elements of an output that is a sequence are called OUTPUT_0, OUTPUT_1, ...
+    """
 
     inputs: Mapping[str, gx.Tensor]
     outputs: Mapping[str, gx.Tensor]
@@ -60,8 +63,19 @@ def load(
         inputs = add_inputs(graph, scope, given)
         given.check(inputs)
         scope.run_nodes(graph.node, file)
-        outputs = {o.name: scope.find(o.name).tensor for o in graph.output}
+        outputs: dict[str, gx.Tensor] = {}
+        for declared in graph.output:
+            value = scope.find(declared.name)
+            parts = (
+                {declared.name: value} if value.items is None else numbered(declared.name, value)
+            )
+            outputs.update((name, part.tensor) for name, part in parts.items())
     return Model(inputs, outputs, scope.parameters)
+
+
+def numbered(name: str, sequence: Value) -> dict[str, Value]:
+    """The elements of a sequence by names of their own."""
+    return {f"{name}_{i}": item for i, item in enumerate(sequence.items or ())}
 
 
 def opsets_of(model: ModelProto) -> dict[str, int]:

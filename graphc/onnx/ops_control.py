@@ -34,7 +34,10 @@ def branch(call: Call) -> Any:
         return tuple(call.scope.inner().run_graph(chosen, ()))
 
     def side(name: str) -> tuple[Tensor, ...]:
-        return tensors(call.scope.inner().run_graph(call.graph(name), ()))
+        values = call.scope.inner().run_graph(call.graph(name), ())
+        if any(value.items is not None for value in values):
+            call.known(0)  # sequences are chosen while loading
+        return tensors(values)
 
     test = gx.reshape(call.x(0), ())
     try:
@@ -58,7 +61,7 @@ def loop(call: Call) -> Any:
             return open_loop(call, body, carried, count)
         call.known(0 if count is None else 1)  # how many rows there are must be known
     count = int(count) if going else 0
-    if count > WRITTEN_OUT:
+    if count > WRITTEN_OUT and all(value.items is None for value in carried):
         try:
             return counted_loop(call, body, carried, count)
         except (ShapeError, UnsupportedError):

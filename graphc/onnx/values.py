@@ -1,4 +1,4 @@
-"""What a name of a file stands for: a tensor, an array that is known now, or both."""
+"""What a name of a file stands for: a tensor, an array that is known now, both, or a list."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc import functions as fn
 from graphc.dims import Poly, Size
+from graphc.errors import FormatError
 from graphc.functions.creation import size_as
 from graphc.graph import topological
 from graphc.ops import leaf
@@ -19,18 +20,26 @@ from graphc.types import int64
 class Value:
     """A tensor, an array that is known, or both; the tensor of an array is made when needed.
 
-    An array of dtype object holds sizes: ints and polynomials of dims.
+    An array of dtype object holds sizes: ints and polynomials of dims. A sequence has items only.
     """
 
-    __slots__ = ("_tensor", "array")
+    __slots__ = ("_tensor", "array", "items")
 
-    def __init__(self, tensor: Tensor | None = None, array: Array | None = None) -> None:
+    def __init__(
+        self,
+        tensor: Tensor | None = None,
+        array: Array | None = None,
+        items: tuple[Value, ...] | None = None,
+    ) -> None:
         self._tensor = tensor
         self.array = array
+        self.items = items
 
     @property
     def tensor(self) -> Tensor:
         """The value as a tensor."""
+        if self.items is not None:
+            raise FormatError("onnx.load: a sequence stands where a tensor is wanted")
         if self._tensor is None:
             assert self.array is not None
             self._tensor = tensor_of(self.array)

@@ -25,7 +25,8 @@ from graphc.onnx.table import VERSIONS  # noqa: E402
 from graphc.ops import ALL_OPS, Input  # noqa: E402
 from tests.onnx import models  # noqa: E402
 from tests.onnx.node_cases import Outcome, node_cases, run_case  # noqa: E402
-from tests.onnx.test_client_models import compared  # noqa: E402
+from tests.onnx.test_client_models import TOLERANCE, compared  # noqa: E402
+from tests.onnx.test_suites import CASES, INSIDE, KINDS, check  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "onnx.md"
 ROW = re.compile(r"^\| `(test_\w+)` \| (\w+) \| (.*) \|$")
@@ -41,10 +42,38 @@ gradients of the training preview), `gx.onnx.save` writes operator set {saved};
 
 {total} cases, run through compiled code on the CPU: {passed} pass, {different} run but have
 expected outputs that no other implementation has, {unsupported} are not supported. None crashes.
+The stored cases and the networks with random weights (against onnxruntime, 1e-4) beside them:
+
+{suites}
 
 | case | what | reason |
 |---|---|---|
 """
+
+
+def suites(nodes: Counter[str]) -> str:
+    """The table of counts: cases of every kind that the package has."""
+    light = [path for path in models.light_models() if difference_of(path) < TOLERANCE]
+    rows = [
+        ("node", sum(nodes.values()), nodes["passed"], nodes["different"], nodes["unsupported"])
+    ]
+    for kind in KINDS:
+        cases = [case for case in CASES if case.parent.name == kind]
+        inside = [case for case in cases if case in INSIDE]
+        for case in inside:
+            check(case)
+        rows.append((kind, len(cases), len(inside), 0, len(cases) - len(inside)))
+    rows.append(("light", len(models.light_models()), len(light), 0, 0))
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join(
+        ["| suite | cases | pass | different | not supported |", "|---|---|---|---|---|", *lines]
+    )
+
+
+def difference_of(path: Path) -> float:
+    """How far a network is from onnxruntime."""
+    model = models.read(path)
+    return compared(model, models.some_input(model, models.IMAGE, 1))
 
 
 def listed() -> dict[str, Outcome]:
@@ -59,7 +88,7 @@ def operators() -> str:
     for schema in defs.get_all_schemas_with_history():
         label = f"{schema.domain}.{schema.name}" if schema.domain else schema.name
         known = newest.get(label)
-        if schema.domain in ("", "ai.onnx.preview.training") and (
+        if schema.domain in ("", "ai.onnx.ml", "ai.onnx.preview.training") and (
             known is None or known.since_version < schema.since_version
         ):
             newest[label] = schema
@@ -170,6 +199,7 @@ def main() -> None:
         passed=counts["passed"],
         different=counts["different"],
         unsupported=counts["unsupported"],
+        suites=suites(counts),
     )
     rows = [
         f"| `{name}` | {o.status} | {o.reason} |"
