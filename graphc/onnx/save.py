@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 import graphc as gx
 from graphc.definition import check_inputs, define
@@ -25,9 +24,11 @@ from graphc.onnx import (
     write_sums,
     write_views,
 )
+from graphc.onnx.files import write_apart
 from graphc.onnx.write_layers import layer
 from graphc.onnx.writer import Rules, Writer, all_inputs, living
 from graphc.ops import leaf
+from graphc.ops.base import Array
 from graphc.structure import flatten
 from graphc.tensor import Tensor, face, lift
 
@@ -57,31 +58,22 @@ def save(
     UnsupportedError, naming the op and the user's line, for what ONNX cannot say. With `external`
     the arrays are in a second file, PATH.data: the default where one would be larger than 2 GB.
     """
-    model = to_model(outputs, inputs)
+    assemble = written(outputs, inputs)
     if external is None:
-        external = sum(len(t.raw_data) for t in model.graph.initializer) > LARGEST
+        external = assemble.bytes > LARGEST
     if external:
-        write_apart(Path(path), model)
+        write_apart(Path(path), assemble)
     else:
-        write_whole(Path(path), model.SerializeToString())
-
-
-def write_apart(path: Path, model: onnx.ModelProto) -> None:
-    """Write the arrays to a file next to that of the model; both are moved to their places."""
-    data = f"{path.name}.data"
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            whole = Path(folder, path.name)
-            onnx.save_model(model, whole, save_as_external_data=True, location=data)
-            for name in (data, path.name):
-                if Path(folder, name).exists():  # small arrays stay inside
-                    os.replace(Path(folder, name), path.parent / name)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+        write_whole(Path(path), assemble(numpy_helper.from_array).SerializeToString())
 
 
 def to_model(outputs: Any, inputs: Any = None) -> onnx.ModelProto:
-    """The model that `save` writes."""
+    """The model that `save` writes, with its arrays inside."""
+    return written(outputs, inputs)(numpy_helper.from_array)
+
+
+def written(outputs: Any, inputs: Any) -> Assembly:
+    """Everything that a model consists of."""
     leaves, _ = flatten(outputs)
     if not leaves:
         raise ArgumentError("onnx.save: there are no outputs")
@@ -97,7 +89,7 @@ def to_model(outputs: Any, inputs: Any = None) -> onnx.ModelProto:
     writer.write_all(graph.nodes)
     for name, (_, node) in zip(names, graph.outputs):
         writer.nodes.append(helper.make_node("Identity", [writer[node]], [name], name))
-    return assembled(writer, graph, names)
+    return Assembly(writer, graph, names)
 
 
 def needed_inputs(leaves: Sequence[Any]) -> list[Tensor]:
@@ -106,24 +98,40 @@ def needed_inputs(leaves: Sequence[Any]) -> list[Tensor]:
     return [face(n) for n in found if isinstance(n.op, leaf.Input)]
 
 
-def assembled(writer: Writer, graph: Graph, names: Sequence[str]) -> onnx.ModelProto:
-    """The model around the nodes."""
-    nodes = without_copies(living(writer.nodes, names), names)
-    read = set(all_inputs(nodes))
-    proto = helper.make_graph(
-        nodes,
-        "graphc",
-        [writer.declared(writer.values[n], n.type) for n in graph.inputs],
-        [writer.declared(name, n.type) for name, (_, n) in zip(names, graph.outputs)],
-        [t for key, t in writer.stored.items() if isinstance(key, Node) or t.name in read],
-    )
-    return helper.make_model(
-        proto,
-        producer_name="graphc",
-        producer_version=gx.__version__,
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-    )
+class Assembly:
+    """Nodes and arrays; called with what makes a tensor of an array and a name, the model."""
+
+    def __init__(self, writer: Writer, graph: Graph, names: Sequence[str]) -> None:
+        self.writer, self.graph, self.names = writer, graph, names
+        self.nodes = without_copies(living(writer.nodes, names), names)
+        read = set(all_inputs(self.nodes))
+        self.arrays = {
+            name: array
+            for key, (name, array) in writer.stored.items()
+            if isinstance(key, Node) or name in read
+        }
+
+    @property
+    def bytes(self) -> int:
+        """How large the arrays are together."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def __call__(self, place: Callable[[Array, str], onnx.TensorProto]) -> onnx.ModelProto:
+        declared, values = self.writer.declared, self.writer.values
+        proto = helper.make_graph(
+            self.nodes,
+            "graphc",
+            [declared(values[n], n.type) for n in self.graph.inputs],
+            [declared(name, n.type) for name, (_, n) in zip(self.names, self.graph.outputs)],
+            [place(array, name) for name, array in self.arrays.items()],
+        )
+        return helper.make_model(
+            proto,
+            producer_name="graphc",
+            producer_version=gx.__version__,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+        )
 
 
 def without_copies(nodes: list[Any], names: Sequence[str]) -> list[Any]:

@@ -11,9 +11,7 @@ from graphc.types import int64
 
 def parameter(w: Writer, node: Node) -> str:
     """A stored array under the parameter's name; inside loops one of the graph around."""
-    return w.store(node, node.face.value, node.name) if node not in w.stored else str(
-        w.stored[node].name
-    )  # fmt: skip
+    return w.stored[node][0] if node in w.stored else w.store(node, node.face.value, node.name)
 
 
 def constant(w: Writer, node: Node) -> str:

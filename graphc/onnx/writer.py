@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, helper
 
 from graphc.dims import Dim, FloorDiv, Poly, Size, dims_of
 from graphc.errors import UnsupportedError
@@ -62,7 +62,7 @@ class Writer:
         self.nodes: list[NodeProto] = []
         self.values: dict[Node, str] = {}
         self.names: Names = around.names if around else Names()
-        self.stored: dict[Any, TensorProto] = around.stored if around else {}
+        self.stored: dict[Any, tuple[str, Array]] = around.stored if around else {}
         self.inputs: Sequence[Node] = around.inputs if around else inputs
         self.loops: dict[Any, list[str]] = {}
         self.turned: dict[str, tuple[str, tuple[int, ...]]] = {}  # what is a transpose of what
@@ -152,12 +152,12 @@ class Writer:
         key = (array.dtype, array.shape, array.tobytes())
         if key not in self.stored:
             self.store(key, array, hint)
-        return str(self.stored[key].name)
+        return self.stored[key][0]
 
     def store(self, key: Any, array: Array, hint: str) -> str:
         """Store an array under a name of its own."""
         name = self.names.fresh(hint)
-        self.stored[key] = numpy_helper.from_array(array, name)
+        self.stored[key] = name, array
         if array.ndim == 0:
             self.numbers.add(name)
         return name

@@ -244,6 +244,8 @@ def test_a_model_above_two_gigabytes(tmp_path: Path) -> None:
     places = np.array([0, rows - 1, 2**20])
     (found,) = runtime.InferenceSession(tmp_path / "model.onnx").run(None, {"at": places})
     np.testing.assert_array_equal(found[:, -1], places)
+    again = gx.onnx.load(tmp_path / "model.onnx")
+    np.testing.assert_array_equal(again.parameters["table"].value[places, 0], places)
 
 
 @pytest.mark.parametrize(
