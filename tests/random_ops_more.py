@@ -163,14 +163,16 @@ def rounded(m: Maker) -> Value | None:
     x = m.pick(lambda v: v.exact and v.tensor.dtype.is_float)
     if x is None:
         return None
-    y = m.partner(x).tensor
+    partner = m.partner(x)
+    y = partner.tensor if partner.exact else x.tensor
     functions: list[Callable[[Tensor], Tensor]] = [
         gx.floor, gx.ceil, gx.trunc, gx.round, gx.sign, gx.isnan, gx.isinf, gx.isfinite,
         gx.signbit, lambda t: gx.copysign(t, gx.broadcast_to(y, t.shape)),
-        lambda t: gx.nextafter(t, gx.broadcast_to(y, t.shape)),
         lambda t: gx.remainder(t, 0.5), lambda t: gx.floor_divide(t, 2.0),
         lambda t: gx.clip(t, -1.0, 1.5),
     ]  # fmt: skip
+    if not m.integral:
+        functions.append(lambda t: gx.nextafter(t, gx.broadcast_to(y, t.shape)))
     return Value(any_of(m, functions)(x.tensor), True)
 
 

@@ -39,7 +39,7 @@ from graphc_llvm.target import Target
 Array = NDArray[Any]
 Passes = tuple[Any, ...]
 RANDOM = (7, 0)
-RUNS = 3  # shaken ones
+RUNS = 5  # shaken ones
 OFF = 2.0  # how many ulps a shaken value is off, at most
 FACTOR = 16.0  # of the spread of the shaken runs
 FLOOR = 8.0  # ulps that are always allowed

@@ -39,7 +39,7 @@ class Lane:
         return self.width if self.mask is None else self.count
 
 
-CURRENT, TOTAL, STEPS = "current", "total", "steps"
+CURRENT, TOTAL, STEPS, UNKNOWN = "current", "total", "steps", "unknown"
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Running:
     `laned` says that they are the 16 virtual lanes of a loop inside; otherwise each has the
     width of the place where the loop stands. Where long sums are cut into blocks, `total` holds
     the finished blocks, and `counted` says that `steps` counts what is in the current one.
+    `watched` says that `current` passes over NaN, and `unknown` tells where one was.
     """
 
     accumulator: Accumulator
@@ -56,13 +57,17 @@ class Running:
     laned: bool
     blocked: bool
     counted: bool
+    watched: bool = False
     current: tuple[Value, ...] = ()
     total: tuple[Value, ...] = ()
     steps: tuple[Value, ...] = ()
+    unknown: tuple[Value, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
         """What changes inside of the loop (inside of one block of it)."""
+        if self.watched:
+            return CURRENT, UNKNOWN
         return (CURRENT, TOTAL, STEPS) if self.counted else (CURRENT,)
 
 

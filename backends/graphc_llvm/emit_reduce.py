@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from graphc.loops.combine import MAX, MIN
 from graphc.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop, Stmt
-from graphc.types import int64
+from graphc.types import bool_, int64
 from graphc_llvm.emit_context import CURRENT, Context, Running
 from graphc_llvm.emit_value import evaluate
 from graphc_llvm.text import Carried, vector
@@ -27,6 +29,9 @@ def start(c: Context, accumulator: Accumulator, loop: Loop) -> Running:
     running = Running(accumulator, width, laned, blocked, counted)
     running.current = running.total = identity(c, running)
     running.steps = (c.emit.const(0, int64),)
+    if c.target.has_mask_registers and laned and _is_extreme(accumulator):
+        running.watched = True
+        running.unknown = (c.emit.spread(c.emit.const(False, bool_), width),)
     c.running[accumulator] = running
     return running
 
@@ -51,6 +56,9 @@ def accumulate(c: Context, stmt: Accumulate) -> None:
     firsts = range(0, c.lane.width, LANES)
     parts = [tuple(c.emit.lanes(v, first, LANES) for v in values) for first in firsts]
     mask = c.lane.mask
+    if running.watched:
+        _watch(c, running, parts, mask)
+        return
     if mask is None and running.accumulator.combine.name in _ANY_GROUPING:
         parts = [_together(c, running, parts)]
     for first, part in zip(firsts, parts):
@@ -63,6 +71,33 @@ def _together(c: Context, running: Running, parts: list[tuple[Value, ...]]) -> t
         pairs = zip(parts[::2], parts[1::2])
         parts = [merge(c, running, low, high) for low, high in pairs]
     return parts[0]
+
+
+def _watch(
+    c: Context, running: Running, parts: list[tuple[Value, ...]], mask: Value | None
+) -> None:
+    """Merge as comparisons say, which pass over NaN, and note where there was one.
+
+    A pair is looked at once for NaN. The last of equal values stays, as everywhere.
+    """
+    e = c.emit
+    values, (unknown,) = [value for (value,) in parts], running.unknown
+    if mask is not None:
+        (idle,) = identity(c, running)
+        firsts = range(0, mask.width, LANES)
+        values = [e.select(e.lanes(mask, at, LANES), v, idle) for at, v in zip(firsts, values)]
+    for x, y in zip(values[::2], values[1::2] or values):
+        unknown = e.logical_or(unknown, e.op("fcmp uno", (x, y), bool_))
+    while len(values) > 1:
+        values = [_beyond(c, running, x, y) for x, y in zip(values[::2], values[1::2])]
+    running.current = (_beyond(c, running, running.current[0], values[0]),)
+    running.unknown = (unknown,)
+
+
+def _beyond(c: Context, running: Running, x: Value, y: Value) -> Value:
+    """The greater or the lesser of two numbers."""
+    e = c.emit
+    return e.select(e.lt(y, x) if running.accumulator.combine is MAX else e.lt(x, y), x, y)
 
 
 def _step(c: Context, running: Running, values: tuple[Value, ...], mask: Value | None) -> None:
@@ -123,6 +158,10 @@ def last_values(c: Context, running: Running) -> tuple[Value, ...]:
     c.emit.hint = running.accumulator.refs[0].name
     if running.counted:
         end_block(c, running)
+    if running.watched:
+        (found,), (unknown,) = running.current, running.unknown
+        nan = c.emit.spread(c.emit.const(math.nan, found.dtype), found.width)
+        return (c.emit.select(unknown, nan, found),)
     return running.total if running.blocked else running.current
 
 
@@ -233,6 +272,10 @@ def _is_blocked(accumulator: Accumulator) -> bool:
         return False
     floats = any(ref.dtype.is_float for ref in accumulator.refs)
     return floats and name != "dot" and name not in _ANY_GROUPING
+
+
+def _is_extreme(accumulator: Accumulator) -> bool:
+    return accumulator.combine in (MAX, MIN) and accumulator.refs[0].dtype.is_float
 
 
 def _is_direct(loop: Loop, accumulator: Accumulator) -> bool:

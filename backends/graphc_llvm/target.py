@@ -72,6 +72,11 @@ class Target:
         return self.isa in ("avx512", "neon")
 
     @property
+    def has_mask_registers(self) -> bool:
+        """True where comparisons of vectors leave bits, which cost no vector register."""
+        return self.isa == "avx512"
+
+    @property
     def tile_registers(self) -> int:
         """Vector registers that accumulators and one row of the lane-side operand may fill.
 

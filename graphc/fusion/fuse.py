@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from graphc.fusion.rowwise import find_puts, lower_check, lower_put_into, moved_
 from graphc.fusion.special import lower_special
 from graphc.fusion.values import Checks, Values
 from graphc.graph import Graph, Node
-from graphc.loops.ir import Buffer, Expr, Load, Store, expressions, operands, walk
+from graphc.loops.ir import Buffer, Expr, Load, Loop, Store, expressions, operands, walk
 from graphc.naming import numbered
 from graphc.ops.base import Elementwise, Reduce, View
 from graphc.ops.leaf import Constant, Iota, Parameter, RandomBits
@@ -401,20 +402,26 @@ def _shows_zeros(node: Node) -> bool:
 def _in_place(values: Values) -> tuple[tuple[Storage, Storage], ...]:
     """Pairs (written, read) whose elements are read only where they are written."""
     body = values.body()
-    stores = [s for s in walk(body) if isinstance(s, Store)]
+    order = list(walk(body))
+    stores = [s for s in order if isinstance(s, Store)]
+    # What is stored twice, or in front of a loop, is written before all that is read.
+    once = Counter(s.buffer for s in stores)
+    last_loop = max((k for k, s in enumerate(order) if isinstance(s, Loop)), default=-1)
+    late = [s for k, s in enumerate(order) if isinstance(s, Store) and k > last_loop]
     loads: dict[Buffer, set[tuple[Expr, ...]]] = {}
-    for statement in walk(body):
+    for statement in order:
         for x in _every(expressions(statement)):
             if isinstance(x, Load):
                 loads.setdefault(x.buffer, set()).add(x.index)
     storage = {b: s for s, b in values.buffers.items()}
     written = {s.buffer for s in stores}
     pairs = []
-    for s in stores:
+    for s in late:
         for b, indices in loads.items():
             if b in written or b not in storage or s.buffer not in storage:
                 continue
-            if indices == {s.index} and _alike(storage[b], storage[s.buffer]):
+            same = indices == {s.index} and _alike(storage[b], storage[s.buffer])
+            if same and once[s.buffer] == 1:
                 pairs.append((storage[s.buffer], storage[b]))
     return tuple(pairs) if len(_nests(body)) == 1 else ()
 
@@ -425,8 +432,6 @@ def _alike(a: Storage, b: Storage) -> bool:
 
 def _nests(body: tuple[object, ...]) -> list[object]:
     """The innermost loops: with one, a store follows every load of its iteration."""
-    from graphc.loops.ir import Loop
-
     return [
         s for s in walk(body)  # type: ignore[arg-type]
         if isinstance(s, Loop) and not any(isinstance(t, Loop) for t in s.body)

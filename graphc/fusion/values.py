@@ -257,8 +257,14 @@ class Values:
         if self._flat is not None:
             return (at if product(source.type.shape) == self._flat else ()), None
         index, inside = node.op.source_index(self.e, at, source.type, node.type)  # type: ignore[attr-defined]
-        constants = [self.e.const(i.value, i.dtype) if isinstance(i, Const) else i for i in index]
-        return tuple(constants), inside
+        sizes = source.type.shape
+        return tuple(self._plain(i, size) for i, size in zip(index, sizes, strict=True)), inside
+
+    def _plain(self, index: Expr, size: Size) -> Expr:
+        """An index in the form in which it is known; there is one in an axis of size 1."""
+        if size == 1:
+            return self.e.const(0, int64)
+        return self.e.const(index.value, index.dtype) if isinstance(index, Const) else index
 
     def inside(self, node: Node, at: At, inside: Expr | None, where: Expr | None = None) -> Expr:
         """The element where `inside` is true, else 0; nothing is read where `where` is false."""
@@ -313,6 +319,8 @@ class Values:
     def _single(self, node: Node, op: Reduce, at: At, where: Expr | None) -> Expr:
         """A reduction over axes of size 1."""
         (source,) = node.inputs
+        if any(source.type.shape[axis] != 1 for axis in op.axes):
+            raise VerifyError(f"{node} is asked for outside of its loop")
         zero, kept = self.e.const(0, int64), iter(at)
         index = tuple(zero if a in op.axes else next(kept) for a in range(source.type.ndim))
         fed = op.emit(self.e, self.at(source, index, where), zero)

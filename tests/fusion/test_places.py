@@ -1,0 +1,35 @@
+"""Where kernels find their values: bugs that random graphs have found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc import pipeline
+from graphc.ops.view import Pad
+from graphc.tensor import lift_op
+
+
+def test_a_scatter_does_not_overwrite_what_it_adds() -> None:
+    # The sum of rows begins with a zero: what is added must not lie at the same place.
+    t = gx.parameter("t", value=np.array([0.25], np.float32))
+    x = gx.input("x", (1,))
+    rows = gx.constant(np.array([0, -1, -1, 0, -1], np.int16))
+    taken = gx.take(gx.tanh(t * x), rows, axis=0)
+    loss = gx.sum(gx.tanh(gx.sum(taken, axis=0, keepdims=True) * 0.125))
+    y = np.tanh(0.25 * 2.0)
+    expected = (1 - np.tanh(5 * y / 8) ** 2) * 5 / 8 * (1 - y**2) * 2.0
+    step = gx.compile([x], gx.grad(loss, t))
+    np.testing.assert_allclose(step(np.array([2.0], np.float32)), [expected], rtol=1e-5)
+
+
+def test_the_only_element_of_a_sum_is_one_whatever_index_finds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "GRAPH_PASSES", ())  # they would see that nothing is padded
+    x = gx.input("x", (1, 5))
+    spread = lift_op(Pad((0,), (0,), (2,)), gx.tanh(gx.sum(x, axis=1)))
+    text = gx.compile([x], gx.tanh(spread)).text("fused")
+    assert text.count("sum sum= x[0, i]") == 1
+    assert text.count("x[") == 1
