@@ -275,7 +275,8 @@ def _is_blocked(accumulator: Accumulator) -> bool:
 
 
 def _is_extreme(accumulator: Accumulator) -> bool:
-    return accumulator.combine in (MAX, MIN) and accumulator.refs[0].dtype.is_float
+    element = element_type(accumulator.refs[0].dtype)
+    return accumulator.combine in (MAX, MIN) and element in ("float", "double")
 
 
 def _is_direct(loop: Loop, accumulator: Accumulator) -> bool:
