@@ -317,8 +317,10 @@ class Values:
         return e.apply("philox", key_low, key_high, words[2], e.cast(position, uint64))
 
     def _single(self, node: Node, op: Reduce, at: At, where: Expr | None) -> Expr:
-        """A reduction over axes of size 1."""
+        """A reduction over axes of size 1, or one without elements."""
         (source,) = node.inputs
+        if any(size == 0 for size in node.type.shape):
+            return self.e.const(False if node.type.dtype == bool_ else 0, node.type.dtype)
         if any(source.type.shape[axis] != 1 for axis in op.axes):
             raise VerifyError(f"{node} is asked for outside of its loop")
         zero, kept = self.e.const(0, int64), iter(at)
