@@ -33,3 +33,10 @@ def test_the_only_element_of_a_sum_is_one_whatever_index_finds_it(
     text = gx.compile([x], gx.tanh(spread)).text("fused")
     assert text.count("sum sum= x[0, i]") == 1
     assert text.count("x[") == 1
+
+
+def test_a_reduction_without_elements_asks_for_none() -> None:
+    x = gx.input("x", (2, 0, 3))
+    y = gx.exp(x - gx.max(x, axis=2, keepdims=True))
+    step = gx.compile([x], [y, gx.reshape(y, (3, 0, 2))])
+    assert [a.shape for a in step(np.zeros((2, 0, 3), np.float32))] == [(2, 0, 3), (3, 0, 2)]
