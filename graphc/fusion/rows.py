@@ -289,6 +289,9 @@ def stage_levels(group: Group, grouping: Grouping) -> dict[Node, int]:
     return levels
 
 
+SHORT = 4  # a reduced axis of so few elements leaves the lanes to the rows
+
+
 def choose_lane(group: Group, lowering: Lowering) -> int | None:
     """The variable that runs over neighbouring elements of most of what is read and written."""
     grouping = lowering.grouping
@@ -309,7 +312,17 @@ def choose_lane(group: Group, lowering: Lowering) -> int | None:
     if not votes:
         rows = grouping.rows(group)
         return rows[-1] if rows else None
-    return max(votes, key=lambda v: (votes[v], v))
+    best = max(votes, key=lambda v: (votes[v], v))
+    rows = grouping.rows(group)
+    if rows and best not in rows and _is_short(grouping.sizes[best]):
+        long = [v for v in rows if not _is_short(grouping.sizes[v])]
+        return long[-1] if long else best
+    return best
+
+
+def _is_short(size: Size) -> bool:
+    """Whether elements so far apart are still neighbours: rows are taken side by side then."""
+    return isinstance(size, int) and size <= SHORT
 
 
 def last_axis(node: Node, axes: Axes) -> int | None:
