@@ -57,6 +57,8 @@ def where_of_truth(node: Node) -> Node | None:
     c, x, y = node.inputs
     if node.type.dtype != bool_ or number(x) is None or number(y) is None:
         return None
+    if number(x) == number(y):  # two nodes, not merged yet
+        return x
     return c if number(x) else apply(LogicalNot(), c)
 
 

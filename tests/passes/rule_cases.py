@@ -145,6 +145,8 @@ CHOICE = (
     Case(choice.where_nested, lambda x, y, c: op(Where, c, x, op(Where, c, x, y))),
     Case(choice.where_of_truth, lambda x, y, c: op(Where, c, number(True, c), number(False, c))),
     Case(choice.where_of_truth, lambda x, y, c: op(Where, c, number(False, c), number(True, c))),
+    Case(choice.where_of_truth, lambda x, y, c: op(Where, c, number(False, c), number(False, c))),
+    Case(choice.where_of_truth, lambda x, y, c: op(Where, c, number(True, c), number(True, c))),
     Case(choice.and_known, lambda x, y, c: op(And, c, number(True, c))),
     Case(choice.and_known, lambda x, y, c: op(And, number(False, c), c)),
     Case(choice.and_known, lambda x, y, c: op(And, c, c)),
