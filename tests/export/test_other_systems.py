@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import windows
-from test_targets import BATCH, STEPS, equal, parameters_of, trained
-from trained import data, network
+from test_targets import equal, parameters_of, trained, training
+from trained import network
 
 import graphc as gx
 from graphc.errors import UnsupportedError
@@ -49,15 +49,7 @@ def test_training_with_a_dll(target: str, tmp_path: Path) -> None:
     if windows.wine() is None or not all(map(shutil.which, windows.TOOLS)):
         pytest.skip(f"needs wine, {', '.join(windows.TOOLS)}")
     facts = exported(tmp_path, target)
-    x, t = data(np.random.default_rng(0), BATCH)
-    saved = np.zeros(facts["workspace"]["state_bytes"], np.uint8)
-    memory = {
-        "space": np.zeros(facts["workspace"]["bytes"], np.uint8), "x": x, "t": t,
-        "loss": np.zeros(1, np.float32), "best": np.zeros(BATCH, np.int64), "saved": saved,
-    }  # fmt: skip
-    calls: list[Any] = [("net_selftest", ()), ("net_init", ("space", memory["space"].size))]
-    calls += [("net_step", ("space", BATCH, "x", "t", "loss", "best"))] * STEPS
-    calls.append(("net_save", ("space", "saved", saved.size)))
+    memory, calls = training(facts)
     results = ["loss", "best", "saved"]
     program = windows.link(export_target(target), tmp_path, "net", calls, memory, results)
     found = windows.run(program, memory, results)

@@ -60,6 +60,19 @@ def parameters_of(saved: Array, wanted: dict[str, Array]) -> dict[str, Array]:
     return found
 
 
+def training(facts: dict[str, Any]) -> tuple[dict[str, Array], list[Any]]:
+    """The arrays and the C calls of a self-test, some training steps and a save."""
+    x, t = data(np.random.default_rng(0), BATCH)
+    saved = np.zeros(facts["workspace"]["state_bytes"], np.uint8)
+    memory = {
+        "space": np.zeros(facts["workspace"]["bytes"], np.uint8), "x": x, "t": t,
+        "loss": np.zeros(1, np.float32), "best": np.zeros(BATCH, np.int64), "saved": saved,
+    }  # fmt: skip
+    calls: list[Any] = [("net_selftest", ()), ("net_init", ("space", memory["space"].size))]
+    calls += [("net_step", ("space", BATCH, "x", "t", "loss", "best"))] * STEPS
+    return memory, [*calls, ("net_save", ("space", "saved", saved.size))]
+
+
 def equal(found: dict[str, Array], wanted: dict[str, Array]) -> None:
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
@@ -83,15 +96,7 @@ def test_training_on_linux(name: str, features: str, tmp_path: Path) -> None:
     step.export(tmp_path, name="net", target=name, features=features, also={"predict": predict})
     facts = _state(tmp_path)
     assert set(facts["needs"]) <= {"memcpy", "memset", "memmove"}
-    x, t = data(np.random.default_rng(0), BATCH)
-    saved = np.zeros(facts["workspace"]["state_bytes"], np.uint8)
-    memory = {
-        "space": np.zeros(facts["workspace"]["bytes"], np.uint8), "x": x, "t": t,
-        "loss": np.zeros(1, np.float32), "best": np.zeros(BATCH, np.int64), "saved": saved,
-    }  # fmt: skip
-    calls: list[Any] = [("net_selftest", ()), ("net_init", ("space", memory["space"].size))]
-    calls += [("net_step", ("space", BATCH, "x", "t", "loss", "best"))] * STEPS
-    calls.append(("net_save", ("space", "saved", saved.size)))
+    memory, calls = training(facts)
     found = linux.run(target, tmp_path, "net", calls, memory, ["loss", "best", "saved"])
     wanted = trained(target.has_fma)
     parameters = parameters_of(found.pop("saved"), wanted)
