@@ -23,10 +23,33 @@ def c_type(dtype: DType) -> str:
 
 def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> str:
     """The text of NAME.h; `built` is what the backend made."""
-    name, big = interface.name, interface.name.upper()
-    workspace_bytes, state_bytes = built.workspace.total, built.state_bytes
-    weights = "" if embedded else ", const void *weights, size_t weights_bytes"
+    name = interface.name
     lines = [
+        *_opening(name, built),
+        *_sizes(interface, built),
+        *_statuses(interface),
+        *_instances(name, built.workspace.total, embedded),
+        *_parameters(interface),
+    ]
+    for entry in interface.entries:
+        lines += ["", *_functions(entry, interface.threads)]
+    if selftest:
+        given = "void" if embedded else "const void *weights, size_t weights_bytes"
+        lines += [
+            "",
+            "/* Run every function on recorded inputs, in a workspace of its own (static memory),",
+            " * and compare. */",
+            f"int32_t {name}_selftest({given});",
+        ]
+    lines += ["", "#ifdef __cplusplus", "}", "#endif", "#endif", ""]
+    text = "\n".join(lines)
+    return _imported(text, name) if built.target.object_format == "coff" else text
+
+
+def _opening(name: str, built: Any) -> list[str]:
+    """What a reader has to know, and what compilers do."""
+    big = name.upper()
+    return [
         f"/* {name}.h, made by graphc. Functions of this library allocate nothing, start no",
         " * threads and call nothing but memcpy, memmove and memset. All that they know is in a",
         " * workspace, memory that the caller gives: several workspaces are several instances.",
@@ -50,9 +73,16 @@ def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> 
         f"#define {big}_ASSERT _Static_assert",
         "#endif",
         "",
-        f"#define {big}_WORKSPACE_BYTES {workspace_bytes}",
+    ]
+
+
+def _sizes(interface: Interface, built: Any) -> list[str]:
+    """Bytes, threads, and how far dims go."""
+    big = interface.name.upper()
+    lines = [
+        f"#define {big}_WORKSPACE_BYTES {built.workspace.total}",
         f"#define {big}_WORKSPACE_ALIGNMENT {ALIGNMENT}",
-        f"#define {big}_STATE_BYTES {state_bytes}",
+        f"#define {big}_STATE_BYTES {built.state_bytes}",
         f"#define {big}_MAX_THREADS {interface.threads}",
         "/* No call needs more stack than this, without what memcpy and its like need. */",
         f"#define {big}_STACK_BYTES {built.stack_bytes}",
@@ -61,24 +91,34 @@ def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> 
         for dim in entry.dims:
             word = f"{entry.symbol}_{c_name(dim.name, ())}".upper()
             lines += [f"#define {word}_MIN {dim.min}", f"#define {word}_MAX {dim.max}"]
-    lines += ["", "enum {"]
+    return lines
+
+
+def _statuses(interface: Interface) -> list[str]:
+    """The statuses, and that the types are what the library takes them for."""
+    big = interface.name.upper()
+    lines = ["", "enum {"]
     for i, (word, text) in enumerate(STATUSES.items()):
         lines.append(f"  {big}_{word} = {i}, /* {text} */")
     lines += ["};", ""]
     used = {a.type.dtype for e in interface.entries for a in (*e.inputs, *e.outputs)}
     for dtype in sorted(used, key=lambda d: d.name):
         lines.append(f'{big}_ASSERT(sizeof({c_type(dtype)}) == {dtype.itemsize}, "{dtype.name}");')
-    lines += [
+    return lines
+
+
+def _instances(name: str, workspace_bytes: int, embedded: bool) -> list[str]:
+    """Functions that make, save and load a workspace."""
+    weights = "" if embedded else ", const void *weights, size_t weights_bytes"
+    told = [" */"] if embedded else [",", f" * which {name}.weights holds. */"]
+    first = "/* Make a workspace ready, with the parameters as they were when the library was made"
+    return [
         "",
         f"/* Bytes of a workspace ({workspace_bytes}): at a multiple of {ALIGNMENT}. */",
         f"size_t {name}_workspace_bytes(void);",
         "",
-        "/* Make a workspace ready, with the parameters as they were when the library was made"
-        + (" */" if embedded else ","),
-    ]
-    if not embedded:
-        lines.append(f" * which {name}.weights holds. */")
-    lines += [
+        first + told[0],
+        *told[1:],
         f"int32_t {name}_init(void *workspace, size_t bytes{weights});",
         "",
         "/* What a status means. */",
@@ -88,33 +128,25 @@ def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> 
         f"size_t {name}_state_bytes(void);",
         f"int32_t {name}_save(const void *workspace, void *saved, size_t bytes);",
         f"int32_t {name}_load(void *workspace, const void *saved, size_t bytes);",
-        "",
-        "/* Copy a parameter out or in. Names, elements and bytes:",
     ]
+
+
+def _parameters(interface: Interface) -> list[str]:
+    """Functions that read and write one parameter."""
+    name = interface.name
+    lines = ["", "/* Copy a parameter out or in. Names, elements and bytes:"]
     for p in interface.parameters:
         kind = f"{c_type(p.dtype)}[{', '.join(map(str, p.memory.shape))}]"
         kind += " (read only)" if p in interface.frozen else ""
         lines.append(f" *   {in_comment(p.name)}: {kind}, {p.memory.nbytes} bytes")
-    lines += [
+    return [
+        *lines,
         " */",
         f"int32_t {name}_get_parameter(const void *workspace, const char *name, void *value,",
         "    size_t bytes);",
         f"int32_t {name}_set_parameter(void *workspace, const char *name, const void *value,",
         "    size_t bytes);",
     ]
-    for entry in interface.entries:
-        lines += ["", *_functions(entry, interface.threads)]
-    if selftest:
-        given = "void" if embedded else "const void *weights, size_t weights_bytes"
-        lines += [
-            "",
-            "/* Run every function on recorded inputs, in a workspace of its own (static memory),",
-            " * and compare. */",
-            f"int32_t {name}_selftest({given});",
-        ]
-    lines += ["", "#ifdef __cplusplus", "}", "#endif", "#endif", ""]
-    text = "\n".join(lines)
-    return _imported(text, name) if built.target.object_format == "coff" else text
 
 
 def _imported(text: str, name: str) -> str:
