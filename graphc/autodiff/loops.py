@@ -8,7 +8,7 @@ that the loop can stack, it is one contraction after the loop, else it is carrie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from graphc import functions as fn
@@ -26,11 +26,11 @@ from graphc.types import TensorType, int64
 
 
 def scan_cotangents(
-    op: Scan, results: Sequence[int], cotangents: Sequence[Tensor], inputs: Sequence[Tensor]
+    op: Scan, cotangents: Mapping[int, Tensor], inputs: Sequence[Tensor]
 ) -> tuple[Tensor | None, ...]:
     """The shares of a loop's inputs, given the cotangents of some of its results."""
     forward = _Forward(op, [t.node for t in inputs])
-    local = _Iteration(op, dict(zip(results, cotangents)), forward)
+    local = _Iteration(op, cotangents, forward)
     return _Reverse(op, forward, local).shares()
 
 
@@ -77,7 +77,7 @@ class _Forward:
 class _Iteration:
     """The cotangents of the body's inputs, in terms of rows and of the flowing cotangents."""
 
-    def __init__(self, op: Scan, given: dict[int, Tensor], forward: _Forward) -> None:
+    def __init__(self, op: Scan, given: Mapping[int, Tensor], forward: _Forward) -> None:
         self.op, self.given, self.forward = op, given, forward
         body = op.body
         self.carried = [i for i in range(op.carries) if body.inputs[i].type.dtype.is_float]

@@ -98,26 +98,29 @@ class Backward:
                 self._add(i, share)
 
     def _results_of_loops(self) -> dict[tuple[Any, ...], list[Node]]:
+        """The results of each loop that a cotangent can go through, the first one first."""
         found: dict[tuple[Any, ...], list[Node]] = {}
         for node in self.order:
-            if isinstance(node.op, Scan):
+            if isinstance(node.op, Scan) and node in self.carries:
                 found.setdefault(loop_key(node), []).append(node)
         return found
 
     def _loop_shares(self, node: Node, inputs: list[Tensor]) -> tuple[Tensor | None, ...]:
-        """All results of a loop are differentiated together."""
+        """All results of a loop are differentiated together; several nodes can be one result."""
         group = [n for n in self._loops[loop_key(node)] if n in self.cotangents]
         ops = [n.op for n in group if isinstance(n.op, Scan)]
         body, indices = merged(ops)
-        given = [self.cotangents[n] for n in group]
-        return replace(ops[0], body=body).vjp_together(indices, given, inputs)
+        given: dict[int, Tensor] = {}
+        for n, index in zip(group, indices):
+            share = self.cotangents[n]
+            given[index] = _total(given[index], share) if index in given else share
+        return replace(ops[0], body=body).vjp_together(given, inputs)
 
     def _add(self, node: Node, share: Tensor) -> None:
         if share.type != node.type:
             raise VerifyError(f"the cotangent of {node!r} is {share.type}")
         old = self.cotangents.get(node)
-        total = share if old is None else face(graphs.apply(Add(), old.node, share.node))
-        self.cotangents[node] = total
+        self.cotangents[node] = share if old is None else _total(old, share)
 
     def result(self, x: Tensor, unreachable: str) -> Tensor:
         """The gradient of one tensor; zeros or an error when there is none."""
@@ -162,6 +165,11 @@ class Backward:
             return True
         given = any(i in self.cotangents for i in node.inputs if i in users)
         return node in self.cotangents and not given
+
+
+def _total(a: Tensor, b: Tensor) -> Tensor:
+    total: Tensor = face(graphs.apply(Add(), a.node, b.node))
+    return total
 
 
 def _check_loss(loss: Any) -> None:

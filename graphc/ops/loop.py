@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -89,17 +89,12 @@ class Scan(Op):
         return f"length={self.length}, result={self.index}{turned}"
 
     def vjp_together(
-        self, results: Sequence[int], cotangents: Sequence[Tensor], inputs: Sequence[Tensor]
+        self, cotangents: Mapping[int, Tensor], inputs: Sequence[Tensor]
     ) -> tuple[Tensor | None, ...]:
-        """The shares of the inputs, given the cotangents of several results of one loop."""
+        """The shares of the inputs, given the cotangents of some results of one loop."""
         from graphc.autodiff.loops import scan_cotangents
 
-        return scan_cotangents(self, results, cotangents, inputs)
-
-
-def same_loop(a: Node, b: Node) -> bool:
-    """Whether two nodes are results of one loop."""
-    return loop_key(a) == loop_key(b)
+        return scan_cotangents(self, cotangents, inputs)
 
 
 def loop_key(node: Node) -> tuple[Any, ...]:
