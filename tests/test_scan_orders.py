@@ -1,0 +1,166 @@
+"""Gradients of loops with results of many kinds, of every order, and taken inside a body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc.ops.base import Array
+from graphc.tensor import Tensor
+
+TARGETS = ("interpret", "cpu")
+X = np.array([1.0, 2.0, 3.0])
+
+
+def scalar(name: str = "p") -> Tensor:
+    return gx.input(name, (), dtype="float64")
+
+
+def values(inputs: list[Any], outputs: Any, *arrays: Array) -> list[Array]:
+    """What all targets and `.eval` agree on."""
+    runs = [gx.compile(inputs, outputs, target=t)(*arrays) for t in TARGETS]
+    leaves = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    runs.append([t.eval(dict(zip(inputs, arrays))) for t in leaves])
+    lists = [r if isinstance(r, (list, tuple)) else [r] for r in runs]
+    for other in lists[1:]:
+        for a, b in zip(lists[0], other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+    return list(lists[0])
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_result_without_a_gradient_may_come_first(first: int) -> None:
+    x, p = gx.input("x", (3,), dtype="float64"), scalar()
+
+    def body(c: Any, r: Tensor) -> Any:
+        v, flag = (c[0], c[1]) if first else (c[1], c[0])
+        v, flag = v * p + r, flag | (v > 100)
+        return ((v, flag) if first else (flag, v)), None
+
+    start = (p, gx.constant(False)) if first else (gx.constant(False), p)
+    last, _ = gx.scan(body, start, x)
+    v, flag = (last[0], last[1]) if first else (last[1], last[0])
+    orders = [gx.where(flag, 0.0, v) + p, gx.where(~flag, v, 0.0) + p]
+    found = values([x, p], [gx.grad(y, p) for y in orders], X, np.array(2.0))
+    assert found == [39.0, 39.0]
+
+
+def test_counters_and_flags_among_the_rows() -> None:
+    p = scalar()
+
+    def body(c: Any, _: None) -> Any:
+        count, v = c
+        v = gx.sin(v * p)
+        return (count + 1, v), (count % 2 == 0, count, v)
+
+    (count, v), (even, counts, vs) = gx.scan(body, (gx.constant(0), p), None, length=4)
+    y = gx.where(even, gx.astype(counts, "float64"), vs).sum() + v / gx.astype(count, "float64")
+
+    def unrolled(v: Tensor) -> Tensor:
+        total = gx.constant(0.0, dtype="float64")
+        for k in range(4):
+            v = gx.sin(v * p)
+            total = total + (k if k % 2 == 0 else v)
+        return total + v / 4.0
+
+    orders = [gx.grad(y, p), gx.grad(unrolled(p), p)]
+    a, b = values([p], orders, np.array(0.7))
+    np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+def test_the_flag_of_a_choice_comes_first() -> None:
+    p = scalar()
+    flag, v = gx.cond(p > 0, lambda: (p > 1, p**3), lambda: (p < 1, p**2))
+    y = gx.where(flag, v, 2.0 * v)
+    assert values([p], gx.grad(y, p), np.array(2.0)) == [12.0]
+    assert values([p], gx.grad(y, p), np.array(-2.0)) == [-4.0]
+
+
+def derivatives(y: Tensor, x: Tensor, order: int) -> list[Tensor]:
+    found = [y]
+    for _ in range(order):
+        found.append(gx.grad(found[-1], x))
+    return found[1:]
+
+
+def test_derivatives_of_every_order() -> None:
+    x = scalar("x")
+    y = gx.scan(lambda c, _: (c**2, None), x, None, length=4)[0]
+    found = values([x], derivatives(y, x, 5), np.array(0.95))
+    expected, factor = [], 1.0
+    for k in range(1, 6):
+        factor *= 17 - k
+        expected.append(factor * 0.95 ** (16 - k))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["while", "cond", "nested", "rows", "checkpoint"])
+def test_third_derivatives_of_other_loops(kind: str) -> None:
+    x = scalar("x")
+    if kind == "while":
+        y = gx.while_loop(lambda c: c > 0.3, lambda c: gx.sin(c * c), x, 9)
+    elif kind == "cond":
+        y = gx.cond(x > 0, lambda: gx.sin(gx.sin(x * x) ** 2), lambda: x)
+    elif kind == "rows":
+        rows = gx.scan(lambda c, _: (gx.sin(c * c), c * c), x, None, length=3)[1]
+        y = rows[2] * rows[1]
+    elif kind == "checkpoint":
+        y = gx.scan(lambda c, _: (gx.sin(c * c), None), x, None, length=3, checkpoint=2)[0]
+    else:
+
+        def inner(c: Tensor) -> Tensor:
+            return gx.scan(lambda d, _: (gx.sin(c * d), None), c, None, length=2)[0]
+
+        y = gx.scan(lambda c, _: (inner(c), None), x, None, length=2)[0]
+    plain = {
+        "while": lambda: gx.sin(gx.sin(x * x) ** 2),
+        "cond": lambda: gx.sin(gx.sin(x * x) ** 2),
+        "rows": lambda: gx.sin(gx.sin(x * x) ** 2) ** 2 * gx.sin(x * x) ** 2,
+        "checkpoint": lambda: gx.sin(gx.sin(gx.sin(x * x) ** 2) ** 2),
+        "nested": lambda: _nested(x),
+    }[kind]()
+    found = values([x], [*derivatives(y, x, 3), *derivatives(plain, x, 3)], np.array(0.7))
+    np.testing.assert_allclose(found[:3], found[3:], rtol=1e-11)
+
+
+def _nested(x: Tensor) -> Tensor:
+    for _ in range(2):
+        c, d = x, x
+        for _ in range(2):
+            d = gx.sin(c * d)
+        x = d
+    return x
+
+
+def test_a_gradient_taken_inside_a_body() -> None:
+    x = scalar("x")
+
+    def inner(c: Tensor) -> Tensor:
+        return gx.scan(lambda d, _: (gx.sin(d * d), None), c, None, length=2)[0]
+
+    def newton(c: Tensor) -> Tensor:
+        y = inner(c)
+        return c - 0.1 * y * gx.grad(y, c)
+
+    y = gx.scan(lambda c, _: (newton(c), None), x, None, length=2)[0]
+    plain = x
+    for _ in range(2):
+        z = gx.sin(gx.sin(plain * plain) ** 2)
+        plain = plain - 0.1 * z * gx.grad(z, plain)
+    found = values([x], [*derivatives(y, x, 2), *derivatives(plain, x, 2)], np.array(0.7))
+    np.testing.assert_allclose(found[:2], found[2:], rtol=1e-11)
+
+
+def test_third_derivatives_of_many_examples() -> None:
+    x = gx.input("x", (4,), dtype="float64")
+
+    def third(x: Tensor) -> Tensor:
+        y = gx.scan(lambda c, _: (c**2, None), x, None, length=3)[0]
+        return derivatives(y, x, 3)[-1]
+
+    given = np.array([0.5, 0.9, 1.1, -0.7])
+    (found,) = values([x], gx.vmap(third)(x), given)
+    np.testing.assert_allclose(found, 8 * 7 * 6 * given**5, rtol=1e-12)
