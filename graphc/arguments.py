@@ -230,8 +230,8 @@ KINDS: dict[str, Check] = {
 }  # fmt: skip
 OPERANDS = {
     "x", "y", "a", "b", "q", "w", "x1", "x2", "xs", "indices", "condition", "updates", "value",
-    "values", "logits", "labels", "min", "max", "fill_value", "scale", "zero_point", "sorter",
-    "h", "k", "v", "kernel", "recurrent_kernel", "bias", "mask",
+    "values", "logits", "labels", "target", "min", "max", "fill_value", "scale", "zero_point",
+    "sorter", "h", "k", "v", "kernel", "recurrent_kernel", "bias", "mask",
 }  # fmt: skip
 
 CALLED = {"getitem": "index"}  # what errors call a function

@@ -5,12 +5,13 @@ A loss reduces nothing but the axis it is defined over: take `.mean()` for a num
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.operands import fail
 from graphc.nn.activations import relu, shifted, softplus
 from graphc.ops import leaf
 from graphc.ops.gather import Guard
@@ -72,6 +73,7 @@ def class_mask(logits: Tensor, labels: Tensor) -> Tensor:
             f" got {labels.type}",
             logits,
             labels,
+            hint=_label_hint(logits, labels),
         )
     index = fn.astype(labels, int32 if labels.dtype.bits < 32 or labels.dtype == int32 else int64)
     count = fn.astype(lift_op(leaf.SizeOf(logits.shape[-1])), index.dtype)
@@ -84,40 +86,56 @@ def class_mask(logits: Tensor, labels: Tensor) -> Tensor:
     return numbers == fn.expand_dims(index, axis=-1)
 
 
-def sigmoid_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """-labels log sigmoid(x) - (1 - labels) log(1 - sigmoid(x)), element by element."""
-    logits, labels = lift(logits), lift(labels)
-    return softplus(logits) - logits * _like(labels, logits)
+def _label_hint(logits: Tensor, labels: Tensor) -> str | None:
+    if labels.shape == (*logits.shape[:-1], 1):
+        return "labels[..., 0] would fit"
+    if labels.shape == logits.shape:
+        return "a distribution over the classes is given as floats: astype('float32')"
+    return None
 
 
-def mse(prediction: Tensor, target: Tensor) -> Tensor:
+def sigmoid_cross_entropy(logits: Tensor, labels: Any) -> Tensor:
+    """-labels log sigmoid(x) - (1 - labels) log(1 - sigmoid(x)), element by element.
+
+    As in all losses of two operands here, shapes must be equal; a number may stand for one.
+    """
+    x, y = _pair("sigmoid_cross_entropy", ("logits", "labels"), logits, labels)
+    return softplus(x) - x * y
+
+
+def mse(prediction: Tensor, target: Any) -> Tensor:
     """(prediction - target)^2, element by element."""
-    difference = lift(prediction) - _like(target, prediction)
+    x, y = _pair("mse", ("prediction", "target"), prediction, target)
+    difference = x - y
     return difference * difference
 
 
-def mae(prediction: Tensor, target: Tensor) -> Tensor:
+def mae(prediction: Tensor, target: Any) -> Tensor:
     """|prediction - target|, element by element; the gradient at 0 is 0."""
-    return fn.abs(lift(prediction) - _like(target, prediction))
+    x, y = _pair("mae", ("prediction", "target"), prediction, target)
+    return fn.abs(x - y)
 
 
-def huber(prediction: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
+def huber(prediction: Tensor, target: Any, delta: float = 1.0) -> Tensor:
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), element by element."""
     if not delta > 0:
         raise ArgumentError(f"huber: delta must be positive, got {delta}")
-    difference = lift(prediction) - _like(target, prediction)
+    x, y = _pair("huber", ("prediction", "target"), prediction, target)
+    difference = x - y
     size = fn.abs(difference)
     near = 0.5 * (difference * difference)
     return fn.where(size <= delta, near, delta * (size - 0.5 * delta))
 
 
-def hinge(scores: Tensor, labels: Tensor) -> Tensor:
+def hinge(scores: Tensor, labels: Any) -> Tensor:
     """max(0, 1 - labels * scores) for labels -1 and 1, element by element."""
-    return relu(1.0 - lift(scores) * _like(labels, scores))
+    x, y = _pair("hinge", ("scores", "labels"), scores, labels)
+    return relu(1.0 - x * y)
 
 
 def kl_divergence(p: Tensor, q: Tensor, axis: int = -1) -> Tensor:
-    """sum of p log(p / q) along an axis, for distributions; 0 log 0 is 0."""
+    """sum of p log(p / q) along an axis, for distributions of one shape; 0 log 0 is 0."""
+    p, q = _pair("kl_divergence", ("p", "q"), p, q)
     some = p > 0
     ratio = fn.log(fn.where(some, p, 1.0)) - fn.log(fn.where(some, q, 1.0))
     return fn.sum(fn.where(some, p * ratio, 0.0), axis=axis)
@@ -126,11 +144,14 @@ def kl_divergence(p: Tensor, q: Tensor, axis: int = -1) -> Tensor:
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """The share of examples whose largest logit is the label's, a float32 of rank 0.
 
-    Of equal logits the first counts. With logits of the labels' shape, a positive logit says 1.
+    Logits have one axis more than labels, the classes; of equal logits the first counts. With
+    logits of the labels' shape, a positive logit says 1.
     """
     logits, labels = lift(logits), lift(labels)
     if logits.shape == labels.shape:
         right = (logits > 0) == (labels != 0)
+    elif logits.shape == (*labels.shape, 1) or logits.shape[:-1] != labels.shape:
+        _refuse_shapes("accuracy", ("logits", "labels"), logits, labels)
     else:
         chosen = fn.argmax(logits, axis=-1)
         right = chosen == fn.astype(labels, chosen.dtype)
@@ -158,10 +179,39 @@ def _wide(x: Tensor) -> Tensor:
     return fn.astype(x, float32) if x.dtype.bits == 16 else x
 
 
-def _like(target: Any, prediction: Tensor) -> Tensor:
-    """The target in the dtype of the prediction; bools and integers convert."""
-    target = lift(target, prediction.dtype)
-    return target if target.dtype.is_float else fn.astype(target, prediction.dtype)
+def _pair(name: str, roles: tuple[str, str], prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
+    """Two operands of one shape (or one of them a number), the second in the dtype of the first.
+
+    Broadcasting here would pair every prediction with every target. Bools, integers and arrays
+    convert.
+    """
+    x = lift(prediction)
+    y = lift(target, x.dtype)
+    if x.dtype.is_float and (not isinstance(target, Tensor) or not y.dtype.is_float):
+        y = fn.astype(y, x.dtype)
+    if x.shape != y.shape and x.ndim and y.ndim:
+        _refuse_shapes(name, roles, x, y)
+    return x, y
+
+
+def _refuse_shapes(name: str, roles: tuple[str, str], x: Tensor, y: Tensor) -> NoReturn:
+    """Complain about two operands of a loss or metric, with what would make them fit."""
+    hint = None
+    for (role, t), (other, u) in (((roles[0], x), (roles[1], y)), ((roles[1], y), (roles[0], x))):
+        if t.shape == (*u.shape, 1):
+            hint = f"{role}[..., 0] has the shape of {other}"
+        elif u.shape == t.shape[t.ndim - u.ndim :]:
+            hint = f"gx.broadcast_to({other}, {role}.shape) where every {role} meets {other}"
+    wanted = "must have one shape"
+    if name == "accuracy":
+        wanted += ", or the logits one axis of classes more"
+        hint = hint or _label_hint(x, y)
+    fail(
+        ShapeError,
+        f"{name}: {roles[0]} and {roles[1]} {wanted}: {x.type} vs {y.type}",
+        (x, y),
+        hint,
+    )
 
 
 def _fail(

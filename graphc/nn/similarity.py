@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphc import functions as fn
-from graphc.functions.operands import floating
-from graphc.tensor import Tensor
+from graphc.errors import ShapeError
+from graphc.functions.operands import fail, floating, one_axis
+from graphc.tensor import Tensor, lift
 
 
 def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
@@ -21,9 +22,27 @@ def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
 
 
 def cosine_similarity(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
-    """The cosine of the angle between x and y along an axis; 0 where one of them is 0."""
+    """The cosine of the angle between x and y along an axis; 0 where one of them is 0.
+
+    They have equal ranks (other axes may be 1 in one of them), or one is a single vector.
+    """
+    x, y = lift(x), lift(y)
+    _check_pair(x, y, axis)
     product = l2_normalize(x, axis, epsilon) * l2_normalize(y, axis, epsilon)
     return fn.sum(product, axis=axis)
+
+
+def _check_pair(x: Tensor, y: Tensor, axis: int) -> None:
+    """Raise where vectors of other lengths, or every row with every row, would be compared."""
+    name = "cosine_similarity"
+    axes = [one_axis(name, axis, t.ndim, (t,)) - t.ndim for t in (x, y)]
+    if x.ndim != y.ndim and (1 not in (x.ndim, y.ndim) or axes != [-1, -1]):
+        text = f"{name}: x and y need equal ranks: {x.type} vs {y.type}"
+        fail(ShapeError, text, (x, y), "gx.expand_dims where every x meets every y")
+    p, q = (t.shape[a] for t, a in zip((x, y), axes))
+    if p != q:
+        text = f"{name}: sizes along axis {axis} differ: {p} vs {q} ({x.type} vs {y.type})"
+        fail(ShapeError, text, (x, y))
 
 
 def cosine_distance(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:

@@ -10,11 +10,12 @@ import numpy as np
 from graphc import functions as fn
 from graphc import optim, symbols
 from graphc import origin as origins
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, ShapeError
 from graphc.function import CompiledFunction, compile
+from graphc.functions.operands import common_shape, fail, shape_text
 from graphc.nn import losses
 from graphc.ops.base import Array
-from graphc.tensor import Tensor
+from graphc.tensor import Tensor, lift
 from graphc.train.batches import Batches
 from graphc.train.fit import fit
 from graphc.train.history import History
@@ -100,8 +101,8 @@ class Trainer:
         if self._step is None or self._check is None:
             inputs, targets = _input("x", x), _input("y", y)
             outputs = self.model(inputs)
-            named = {"loss": fn.mean(self.loss(outputs, targets))}
-            named |= {_name(m): fn.mean(m(outputs, targets)) for m in self.metrics}
+            named = {"loss": _mean_of(self.loss, outputs, targets)}
+            named |= {_name(m): _mean_of(m, outputs, targets) for m in self.metrics}
             updates = self.optimizer.minimize(named["loss"])
             both = [inputs, targets]
             self._step = compile(both, named, updates, name="step", **self.options)
@@ -118,6 +119,24 @@ def _input(name: str, array: Array) -> Tensor:
         )
     narrow = {"float64": "float32", "int64": "int32"}.get(dtype.name, dtype.name)
     return symbols.input(name, ("batch", *array.shape[1:]), narrow)
+
+
+def _mean_of(function: Callable[..., Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
+    """The mean of a loss or metric; raises where it paired every output with every target."""
+    value = lift(function(outputs, targets))
+    a, b = outputs.shape, targets.shape
+    columns = a == (*b, 1) or b == (*a, 1)
+    if columns and value.shape == common_shape(_name(function), (outputs, targets)):
+        fail(
+            ShapeError,
+            f"{_name(function)}: outputs and y broadcast to {shape_text(value.shape)}:"
+            f" {outputs.type} vs {targets.type}",
+            (outputs, targets),
+            hint="give y the shape of the outputs: y[..., None]"
+            if len(a) > len(b)
+            else "give y the shape of the outputs: y[..., 0]",
+        )
+    return fn.mean(value)
 
 
 def _name(metric: Callable[..., Tensor]) -> str:

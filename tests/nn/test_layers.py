@@ -324,6 +324,18 @@ def test_fit_continues_where_it_was() -> None:
     assert optimizer.step.value == 12
 
 
+@pytest.mark.parametrize("loss", ["mse", nn.huber, lambda p, t: (p - t) ** 2])
+def test_fit_refuses_targets_that_would_meet_every_output(loss: Any) -> None:
+    x = np.random.default_rng(0).random((12, 3), "float32")
+    model = nn.Sequential([nn.Dense(1)])
+    model.compile("adam", loss, target="interpret")
+    with pytest.raises(ShapeError, match=r"f32\[batch,1\] vs f32\[batch\]") as caught:
+        model.fit(x, x.sum(1), verbose=False)
+    assert "..." in str(caught.value.hint)
+    history = model.fit(x, x.sum(1)[:, None], epochs=2, verbose=False)
+    assert history["loss"][1] < history["loss"][0]
+
+
 def test_sequential_refuses_nonsense() -> None:
     x, y = blobs(10)
     with pytest.raises(ArgumentError, match="a layer must be callable, got 3"):

@@ -201,6 +201,60 @@ def test_kl_divergence() -> None:
     assert np.isfinite(gx.grad(loss.sum(), [a, b])[0].eval({a: p, b: q})).all()
 
 
+TWO_OPERANDS = ["mse", "mae", "huber", "hinge", "sigmoid_cross_entropy", "kl_divergence"]
+
+
+@pytest.mark.parametrize("name", [*TWO_OPERANDS, "accuracy"])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("size", ["n", 4])
+def test_a_column_beside_a_row_of_numbers_is_refused(name: str, first: int, size: Any) -> None:
+    pair = [gx.input("p", (size, 1)), gx.input("t", (size,))]
+    text = r"f32\[\w,1\] vs f32\[\w\]" if not first else r"f32\[\w\] vs f32\[\w,1\]"
+    with pytest.raises(ShapeError, match=f"{name}: .* must have one shape.*{text}") as caught:
+        getattr(nn, name)(pair[first], pair[1 - first])
+    assert "[..., 0] has the shape of" in str(caught.value.hint)
+    assert "test_losses.py" in str(caught.value)
+    getattr(nn, name)(pair[0], pair[1][:, None])
+
+
+@pytest.mark.parametrize("name", TWO_OPERANDS)
+def test_rows_and_one_row_are_refused(name: str) -> None:
+    with pytest.raises(ShapeError, match="must have one shape"):
+        getattr(nn, name)(gx.input("p", ("n", 3)), gx.input("t", (3,)))
+
+
+def test_labels_of_another_shape_are_refused() -> None:
+    x, column = gx.input("x", ("n", 3)), gx.input("t", ("n", 1), dtype="int32")
+    for metric in (nn.accuracy, nn.top_k_accuracy, nn.softmax_cross_entropy):
+        with pytest.raises(ShapeError, match="labels") as caught:
+            metric(x, column)
+        assert caught.value.hint
+        assert metric(x, column[..., 0]).dtype.name == "float32"
+
+
+def test_a_number_stands_beside_any_shape() -> None:
+    x = gx.input("x", (3,))
+    feeds = {x: np.array([0.5, 2, -1], "float32")}
+    for target in (1, 1.0, np.float64(1), np.array(1), gx.constant(np.float32(1)), True):
+        loss = nn.mse(x, target)
+        assert loss.dtype.name == "float32"
+        np.testing.assert_allclose(loss.eval(feeds), [0.25, 1, 4])
+    assert nn.mse(x, np.arange(3.0)).dtype.name == "float32"
+    assert nn.hinge(x, -1).shape == (3,)
+
+
+def test_similarity_of_rows_that_do_not_meet_is_refused() -> None:
+    x, y = gx.input("x", ("n", 1, 4)), gx.input("y", ("n", 4))
+    with pytest.raises(ShapeError, match="need equal ranks"):
+        nn.cosine_similarity(x, y)
+    with pytest.raises(ShapeError, match="sizes along axis -1 differ: 1 vs 4"):
+        nn.cosine_similarity(x[..., :1], x)
+    with pytest.raises(ShapeError, match="need equal ranks"):
+        nn.cosine_distance(gx.input("x", (4, 4)), gx.input("y", (4,)), axis=0)
+    assert nn.cosine_similarity(x, gx.expand_dims(y, 0)).shape == y.shape[:1] * 2
+    assert nn.cosine_similarity(y, np.ones(4, "float32")).shape == y.shape[:1]
+
+
 # ------------------------------------------------------------------------------------ metrics
 
 
