@@ -20,15 +20,21 @@ _BACKENDS = ("graphc_llvm", "graphc_cuda")  # they call us back: no lines of the
 
 @dataclass(frozen=True)
 class Origin:
-    """A line of the user's program, and the scope (of names, or the layer) that it ran in."""
+    """A line of the user's program, and the scope (of names, or the layer) that it ran in.
+
+    `says` is what stands there where no text file can be read: the node of a model.
+    """
 
     filename: str
     line: int
     scope: str = field(default="", compare=False)
+    says: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:
         """The source text of the line, stripped; empty when it cannot be read."""
+        if self.says:
+            return self.says
         return linecache.getline(self.filename, self.line).strip()
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from graphc.binding import concrete
@@ -11,7 +11,8 @@ from graphc.errors import GraphcError, ShapeError
 from graphc.graph import Graph, Node, describe
 from graphc.interpret import concretise
 from graphc.ops.base import Reduce
-from graphc.ops.view import Slice
+from graphc.ops.loop import Body, Scan
+from graphc.ops.view import Pad, Slice
 
 
 def specialize(graph: Graph, dims: Mapping[str, int]) -> Graph:
@@ -47,14 +48,33 @@ def _specialized(node: Node, inputs: tuple[Node, ...], dims: Mapping[str, int]) 
 
 
 def fragile(graph: Graph) -> tuple[Node, ...]:
-    """The nodes that may not exist for some sizes within the bounds of the dims: slices that
-    could reach outside, the maximum of nothing, shapes that could be negative."""
-    return tuple(n for n in graph.nodes if _may_be_outside(n) or _may_be_empty(n))
+    """The nodes, also of loops, that may not exist for some sizes within the bounds of the dims.
+
+    Slices that could reach outside, pads and shapes that could be negative, the maximum of nothing.
+    """
+    return tuple(n for n in _with_bodies(graph.nodes) if _may_be_outside(n) or _may_be_empty(n))
+
+
+def _with_bodies(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes and those of the loops among them, at any depth."""
+    found = dict.fromkeys(nodes)
+    waiting = [n.op for n in nodes if isinstance(n.op, Scan)]
+    bodies: set[Body] = set()
+    while waiting:
+        body = waiting.pop().body
+        if body not in bodies:
+            bodies.add(body)
+            inner = body.nodes
+            found.update(dict.fromkeys(inner))
+            waiting.extend(n.op for n in inner if isinstance(n.op, Scan))
+    return list(found)
 
 
 def _may_be_outside(node: Node) -> bool:
     if any(not _at_least(size, 0) for size in node.type.shape):
         return True
+    if isinstance(node.op, Pad):
+        return not all(_at_least(size, 0) for size in (*node.op.before, *node.op.after))
     if not isinstance(node.op, Slice):
         return False
     op, whole = node.op, node.inputs[0].type.shape

@@ -108,7 +108,8 @@ class Scope:
     def run_nodes(self, nodes: Iterable[NodeProto], file: str = "") -> None:
         """Convert nodes in the order of the file, whose name tensors get as origin."""
         for i, node in enumerate(nodes):
-            place = origins.Origin(file, i + 1) if file else None
+            says = describe(node, self.opset(node.domain))
+            place = origins.Origin(file, i + 1, says=says) if file else None
             with origins.inherit(place):
                 outputs = self.run_node(node)
             for name, value in zip(node.output, outputs):

@@ -7,6 +7,7 @@ from typing import Any
 import graphc as gx
 from graphc import nn
 from graphc.onnx.call import Call, Table
+from graphc.onnx.ops_index import checked_places
 from graphc.onnx.ops_pad import cropped
 from graphc.tensor import Tensor
 
@@ -238,7 +239,8 @@ def max_unpool(call: Call) -> Any:
     count = 1
     for n in full:
         count *= n
-    flat = gx.put_along_axis(gx.zeros((count,), x.dtype), gx.flatten(places), gx.flatten(x), 0)
+    flat_places = checked_places(call, gx.flatten(places), count)
+    flat = gx.put_along_axis(gx.zeros((count,), x.dtype), flat_places, gx.flatten(x), 0)
     y = gx.reshape(flat, full)
     if not call.has(2):
         return y

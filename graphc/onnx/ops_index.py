@@ -8,10 +8,13 @@ import numpy as np
 
 import graphc as gx
 from graphc.dims import Size, product
+from graphc.errors import FormatError
 from graphc.functions.creation import size_as
+from graphc.functions.placing import change
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_shape import along
 from graphc.ops.base import Array
+from graphc.ops.view import shape_text
 from graphc.tensor import Tensor
 from graphc.types import int64
 
@@ -30,8 +33,7 @@ def gather(call: Call) -> Any:
 def gather_elements(call: Call) -> Any:
     """x[..., index[..., i, ...], ...] along an axis; the index may be smaller on other axes."""
     x, index, axis = call.x(0), call.x(1), call.axis()
-    key = [slice(None) if i == axis else slice(0, n) for i, n in enumerate(index.shape)]
-    return gx.take_along_axis(x[tuple(key)], index, axis)
+    return gx.take_along_axis(x[part_beside(call, x, index, axis)], index, axis)
 
 
 def gather_nd(call: Call) -> Any:
@@ -60,44 +62,42 @@ def mode_of(call: Call) -> str:
 
 
 def scatter_elements(call: Call) -> Any:
-    """x with updates put at x[..., index[..., i, ...], ...]."""
+    """x with updates put at x[..., index[..., i, ...], ...]; the index may be smaller elsewhere."""
     x, index, updates = call.x(0), gx.astype(call.x(1), "int64"), call.x(2)
     axis, mode = call.axis(), mode_of(call)
-    elsewhere = [i for i in range(x.ndim) if i != axis]
-    if all(x.shape[i] == index.shape[i] for i in elsewhere):
-        return gx.put_along_axis(x, index, updates, axis, mode)
-    whole = size_as(x.shape[axis], int64)
-    index = gx.where(index < 0, index + whole, index)
-    parts = [
-        index if i == axis else along(gx.arange(n, dtype="int64"), i, x.ndim)
-        for i, n in enumerate(index.shape)
-    ]
-    flat = gx.flatten(gx.broadcast_to(row_major(parts, x.shape), index.shape))
-    put = gx.put_along_axis(gx.flatten(x), flat, gx.flatten(updates), 0, mode)
-    return gx.reshape(put, x.shape)
+    check_updates(call, updates, index.shape)
+    key = part_beside(call, x, index, axis)
+    put = gx.put_along_axis(x[key], index, updates, axis, mode)
+    return change(x, key, put, "set")
 
 
-def row_major(parts: list[Tensor], sizes: tuple[Size, ...]) -> Tensor:
-    """The position in row-major order that indices on all axes name."""
-    position = parts[0]
-    for part, size in zip(parts[1:], sizes[1:]):
-        position = position * size_as(size, int64) + part
-    return position
+def part_beside(call: Call, x: Tensor, index: Tensor, axis: int) -> tuple[slice, ...]:
+    """The part of x that an index of its rank reaches, whose other axes may be smaller."""
+    if index.ndim != x.ndim:
+        raise FormatError(f"{call.where}: ranks differ: {x.type} and indices {index.type}")
+    for i, (n, m) in enumerate(zip(x.shape, index.shape)):
+        if i != axis and isinstance(n, int) and isinstance(m, int) and m > n:
+            raise FormatError(
+                f"{call.where}: the indices {index.type} are larger than {x.type} on axis {i}"
+            )
+    return tuple(slice(None) if i == axis else slice(0, n) for i, n in enumerate(index.shape))
+
+
+def check_updates(call: Call, updates: Tensor, shape: tuple[Size, ...]) -> None:
+    """Raise where updates have another shape, also where they would broadcast to it."""
+    known = [(n, m) for n, m in zip(updates.shape, shape) if isinstance(n, int)]
+    if updates.ndim != len(shape) or any(isinstance(m, int) and n != m for n, m in known):
+        raise FormatError(f"{call.where}: updates must be {shape_text(shape)}, got {updates.type}")
 
 
 def scatter_nd(call: Call) -> Any:
     """x with updates put at positions that the last axis of the index spells out."""
     x, index, updates = call.x(0), gx.astype(call.x(1), "int64"), call.x(2)
-    count = call.static(1)[-1]
-    sizes, rest = x.shape[:count], product(x.shape[count:])
-    parts = []
-    for i, part in enumerate(gx.unstack(index, -1)):
-        parts.append(gx.where(part < 0, part + size_as(sizes[i], int64), part))
-    rows = gx.reshape(row_major(parts, sizes), (-1, 1))
-    flat = gx.reshape(x, (product(sizes), rest))
-    updates = gx.reshape(updates, (rows.shape[0], rest))
-    put = gx.put_along_axis(flat, gx.broadcast_to(rows, updates.shape), updates, 0, mode_of(call))
-    return gx.reshape(put, x.shape)
+    count = index.shape[-1] if index.ndim else None
+    if not isinstance(count, int) or not 0 < count <= x.ndim:
+        raise FormatError(f"{call.where}: indices {index.type} spell no positions of {x.type}")
+    check_updates(call, updates, index.shape[:-1] + x.shape[count:])
+    return change(x, tuple(gx.unstack(index, -1)), updates, mode_of(call))
 
 
 def tensor_scatter(call: Call) -> Any:
@@ -110,7 +110,15 @@ def tensor_scatter(call: Call) -> Any:
     places = along(start, 0, cache.ndim) + steps
     if call["mode"] == "circular":
         places = gx.remainder(places, sizes[axis])
+    places = checked_places(call, places, sizes[axis])
     return gx.put_along_axis(cache, gx.broadcast_to(places, update.shape), update, axis)
+
+
+def checked_places(call: Call, places: Tensor, size: Size) -> Tensor:
+    """Positions that do not count from the end, after a check that they are inside."""
+    limit = size_as(size, int64)
+    inside = (places >= 0) & (places < limit)
+    return gx.check(places, inside, f"{call.where}: an index is not from 0 to {size - 1}")
 
 
 def compress(call: Call) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import graphc as gx
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_conv import with_bias
+from graphc.onnx.ops_index import checked_places
 from graphc.ops.window import SlideBack, Window
 from graphc.tensor import Tensor, lift_op
 
@@ -144,7 +145,8 @@ def deformed_conv(call: Call) -> Any:
 def roi_align(call: Call) -> Any:
     """Regions of an image averaged (or their largest samples) into bins."""
     x, rois, images = call.x(0), call.x(1), gx.astype(call.x(2), "int64")
-    _, channels, height, width = call.static()
+    count, channels, height, width = call.static()
+    images = checked_places(call, images, count)
     ratio = call["sampling_ratio"]
     if ratio <= 0:
         call.unsupported("sampling_ratio 0: the number of samples would depend on data")

@@ -317,7 +317,10 @@ class Pad(View):
             if x.shape[axis] != 0 and isinstance(a, int) and a < 0:
                 wrong.append(a)
             if wrong:
-                raise ShapeError(f"pad: {wrong[0]} (axis {axis} of input 0) is negative")
+                raise ShapeError(
+                    f"pad: {wrong[0]} (axis {axis} of input 0) is negative",
+                    hint=f"what is named or put lies inside the {size} elements of the axis",
+                )
         return x.with_shape(shape)
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:

@@ -61,6 +61,23 @@ SIZES: list[tuple[Any, int, str]] = [
     (lambda x: x[-5], 5, "slice: index -1 (axis 0) is before f32[4,2] (input 0)"),
     (lambda x: fn.max(x[4:], axis=0), 5, "max: axis 0 of f32[0,2] (input 0) is empty"),
     (lambda x: 1.5 * fn.arange(x.shape[0] - 5), 5, "the size n-5 (axis 0) is -1"),
+    (lambda x: x.at[4].set(1.0), 5, "pad: -1 (axis 0 of input 0) is negative"),
+    (lambda x: x.at[-5, 1].set(1.0), 5, "pad: -1 (axis 0 of input 0) is negative"),
+    (
+        lambda x: gx.scan(lambda c, _: (c * 0.5 + c[4], None), x, None, length=2)[0],
+        5,
+        "slice: index 4 (axis 0) is beyond f32[4,2] (input 0)",
+    ),
+    (
+        lambda x: gx.scan(lambda c, _: (c.at[4].set(2.0), None), x, None, length=2)[0],
+        5,
+        "pad: -1 (axis 0 of input 0) is negative",
+    ),
+    (
+        lambda x: gx.cond(fn.all(x < 99), lambda: fn.max((x * 2)[4:], axis=0), lambda: x[0]),
+        5,
+        "max: axis 0 of f32[0,2] (input 0) is empty",
+    ),
 ]
 
 
