@@ -22,7 +22,11 @@ class Pick:
 
 
 def find_pick(node: Node) -> Pick | None:
-    """sum(where(index == place, source, 0)), where the place is the same along the axis."""
+    """sum(where(index == place, source, 0)), where the place is the same along the axis.
+
+    The axes are compared by number, not by size: the index is that of the summed axis, and the
+    place is repeated along it. Both are integers, since a place of 2.5 or NaN is no element.
+    """
     if not isinstance(node.op, Sum) or len(node.op.axes) != 1:
         return None
     (axis,) = node.op.axes
@@ -36,6 +40,13 @@ def find_pick(node: Node) -> Pick | None:
         repeated = isinstance(place.op, BroadcastTo) and axis in place.op.repeated(
             place.inputs[0].type.shape
         )
-        if isinstance(index.op, Iota) and index.op.axis == axis and repeated:
+        if is_index(index, axis) and repeated:
             return Pick(source, axis, place)
     return None
+
+
+def is_index(node: Node, axis: int) -> bool:
+    """Whether a node counts the elements along an axis, in integers that do not wrap around."""
+    dtype = node.type.dtype
+    counts = isinstance(node.op, Iota) and node.op.axis == axis
+    return counts and dtype.is_integer and dtype.bits >= 32

@@ -2,17 +2,22 @@
 
 Multiplying exp(x) by a factor k > 0 for each row multiplies what is made of it by a power of k:
 1 for a sum over the row, -1 for what is divided by such a sum, 0 for a softmax and its gradient.
-Where every value that leaves is of degree 0, k = exp(-max of the row) may be chosen; a logarithm
-of something of degree d makes up for it with d times the maximum.
+So a value of degree 0 may be made of exp(x - max of the row) as well; a logarithm of something of
+degree d makes up for it with d times the maximum.
+
+Every value of degree 0 is made so, and all others are made of exp(x) as it is written: both may
+be there at once, and what a value is made of never depends on what else is computed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from graphc import origin as origins
 from graphc.graph import Graph, Node, apply, with_inputs
+from graphc.ops.axes import Axes, base_of, through_views
 from graphc.ops.base import Elementwise
 from graphc.ops.elementwise import Abs, Add, Div, Maximum, Minimum, Mul, Neg, Sub
 from graphc.ops.elementwise_logic import Cast, Less, StopGradient, Where
@@ -22,62 +27,79 @@ from graphc.ops.view import BroadcastTo, Reshape
 from graphc.passes.patterns import Sizes, at_least_one, broadcast, full, is_zero, reshape
 
 FULL, KEPT, REDUCED = "full", "kept", "reduced"  # all axes; size 1 for the reduced ones; without
-NEAR = 64  # nodes between an exponential and the last value that its scale matters to
+NEAR = 64  # nodes in a row between an exponential and the last value that its scale matters to
+
+Users = dict[Node, list[Node]]
+Positions = dict[Node, int]
 
 
 def shift_exponents(graph: Graph) -> Graph:
     """Shift exponents by the maximum of their row where the shift cancels out: no overflow."""
-    users, roots = graph.users(), set(graph.roots)
+    if not any(isinstance(n.op, Exp) for n in graph.nodes):
+        return graph
+    users = graph.users()
     position = {n: i for i, n in enumerate(graph.nodes)}
-    scales = {}
+    scales: list[Scale] = []
     for node in graph.nodes:
-        if isinstance(node.op, Exp) and not is_shifted(node.inputs[0]):
-            scale = Scale(node, users, position)
-            if scale.follow(roots):
-                scales[node] = scale
-    return rebuild(graph, scales) if scales else graph
+        if isinstance(node.op, Exp):
+            for axes in rows_summed(node, users, position):
+                scale = Scale(node, axes, users, position)
+                scale.follow()
+                scales += [scale] if scale.ends else []
+    return Versions(graph, scales).graph() if scales else graph
 
 
-@dataclass
+def rows_summed(exp: Node, users: Users, position: Positions) -> list[tuple[int, ...]]:
+    """The sets of axes that anything of an exponential's shape is summed over, in order."""
+    trial = Scale(exp, None, users, position)
+    trial.follow()
+    return sorted(axes for axes in trial.summed if not is_shifted(exp.inputs[0], axes))
+
+
+@dataclass(eq=False)
 class Scale:
-    """What a factor on every row of an exponential does to the values made of it."""
+    """What a factor on every row of an exponential does to the values made of it.
+
+    `degree` has what the factor changes, by which power; `ends` the values of degree 0 that are
+    made of that, after a sum over the row. What cannot be followed is in neither. All this is a
+    matter of a value's own inputs: nobody asks who else reads them.
+    """
 
     exp: Node
-    users: dict[Node, list[Node]]
-    position: dict[Node, int]
-    axes: tuple[int, ...] | None = None  # that a row runs along: those of the first sum
+    axes: tuple[int, ...] | None  # that a row runs along; None while sums are looked for
+    users: Users
+    position: Positions
     degree: dict[Node, int] = field(default_factory=dict)
     layout: dict[Node, str] = field(default_factory=dict)
-    logarithms: list[Node] = field(default_factory=list)
+    has_sum: set[Node] = field(default_factory=set)
+    distance: dict[Node, int] = field(default_factory=dict)
+    ends: set[Node] = field(default_factory=set)
+    summed: set[tuple[int, ...]] = field(default_factory=set)
 
-    def follow(self, roots: set[Node]) -> bool:
-        """Find the degrees; False unless all that leaves is of degree 0."""
-        self.degree[self.exp], self.layout[self.exp] = 1, FULL
+    def follow(self) -> None:
+        """Find the degrees of all that is made of the exponential, as far as they go."""
+        self.degree[self.exp], self.layout[self.exp], self.distance[self.exp] = 1, FULL, 0
         waiting: list[tuple[int, Node]] = []
+        seen: set[Node] = set()
         self._wait(self.exp, waiting)
         while waiting:
             _, node = heappop(waiting)
-            if node in self.degree:
-                continue
-            if not self._visit(node) or len(self.degree) > NEAR:
-                return False
-            if self.degree[node]:
+            if node not in seen and self._visit(node):
                 self._wait(node, waiting)
-        return self.axes is not None and not any(self.degree.get(r, 0) for r in roots)
+            seen.add(node)
 
     def _wait(self, node: Node, waiting: list[tuple[int, Node]]) -> None:
         for user in self.users[node]:
             heappush(waiting, (self.position[user], user))
 
     def _visit(self, node: Node) -> bool:
-        """Set the degree and the layout of a node; False where it has none."""
-        scaled = [i for i in node.inputs if self.degree.get(i, 0)]
-        layouts = {self.layout[i] for i in scaled}
-        degree, layout = None, self.layout[scaled[0]]
-        if len(layouts) > 1:
+        """Set the degree and the layout of a node; False where nothing made of it is scaled."""
+        scaled = [i for i in node.inputs if i in self.degree]
+        layout, distance = self.layout[scaled[0]], max(self.distance[i] for i in scaled) + 1
+        if distance > NEAR or any(self.layout[i] != layout for i in scaled):
             return False
+        degree: int | None = None
         if isinstance(node.op, Log):
-            self.logarithms.append(node)
             degree = 0
         elif isinstance(node.op, Elementwise):
             degree = self._elementwise(node)
@@ -87,7 +109,12 @@ class Scale:
                 degree, layout = self.degree[scaled[0]], moved
         if degree is None:
             return False
-        self.degree[node], self.layout[node] = degree, layout
+        has_sum = isinstance(node.op, Sum) or not self.has_sum.isdisjoint(scaled)
+        if degree == 0:
+            self.ends |= {node} if has_sum else set()
+            return False
+        self.degree[node], self.layout[node], self.distance[node] = degree, layout, distance
+        self.has_sum |= {node} if has_sum else set()
         return True
 
     def _elementwise(self, node: Node) -> int | None:
@@ -112,11 +139,17 @@ class Scale:
         return different.pop() if len(different) == 1 else None
 
     def _moved(self, node: Node, layout: str) -> str | None:
-        """The layout of a sum over the rows, or of a view of it."""
+        """The layout of a sum over the rows, or of a view of it.
+
+        A layout says which axes there are, in their order, so a view must keep that: shapes tell
+        it of a reshape, which keeps the order of elements. A repetition must put the rows back
+        where they were, and of the layouts without the row's axes only one does so: that of
+        which these were the first.
+        """
         shape, full_shape = node.type.shape, self.exp.type.shape
         if isinstance(node.op, Sum) and layout == FULL:
-            if self.axes is None and all(at_least_one(full_shape[a]) for a in node.op.axes):
-                self.axes = node.op.axes
+            if all(at_least_one(full_shape[a]) for a in node.op.axes):
+                self.summed.add(node.op.axes)
             return REDUCED if self.axes == node.op.axes else None
         if self.axes is None:
             return None
@@ -130,19 +163,31 @@ class Scale:
         return None
 
 
-def is_shifted(x: Node) -> bool:
-    """Whether a maximum has been subtracted from an exponent."""
+def is_shifted(x: Node, axes: tuple[int, ...]) -> bool:
+    """Whether the maximum of every row has been subtracted from an exponent.
+
+    That of other rows would not do: all of a row may lie far below the others.
+    """
     if not isinstance(x.op, Sub):
         return False
-    top = x.inputs[1]
-    while not isinstance(top.op, Max):
-        if isinstance(top.op, (BroadcastTo, Reshape, StopGradient)):
-            top = top.inputs[0]
-        elif isinstance(top.op, Where):
-            top = top.inputs[1]
-        else:
-            return False
-    return True
+    moved, top = x.inputs
+    own = tuple(None if s == 1 or a in axes else a for a, s in enumerate(x.type.shape))
+    return axes_of_maximum(top, moved, axes) == own
+
+
+def axes_of_maximum(top: Node, x: Node, axes: tuple[int, ...]) -> Axes | None:
+    """Which axes of x run along those of a node that is the maximum of x over some, or 0."""
+    base = base_of(top)
+    own: Axes | None = None
+    match base.op:
+        case Max(axes=taken) if taken == axes and base.inputs[0] is x:
+            shape = x.type.shape
+            own = tuple(None if s == 1 else a for a, s in enumerate(shape) if a not in axes)
+        case StopGradient():
+            own = axes_of_maximum(base.inputs[0], x, axes)
+        case Where():
+            own = axes_of_maximum(base.inputs[1], x, axes)
+    return None if own is None else through_views(top, own)
 
 
 def kept(shape: Sizes, axes: tuple[int, ...]) -> Sizes:
@@ -158,27 +203,75 @@ def reduced(shape: Sizes, axes: tuple[int, ...]) -> Sizes:
 # ------------------------------------------------------------------------------ rewriting
 
 
-def rebuild(graph: Graph, scales: dict[Node, Scale]) -> Graph:
-    """The graph with shifted exponents and logarithms that make up for it."""
-    shifts = {node: scale for scale in scales.values() for node in scale.logarithms}
-    tops: dict[Node, Node] = {}
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        with origins.inherit(node.origin, node.part):
-            candidate = with_inputs(node, tuple(new[i] for i in node.inputs))
-            if node in scales:
-                axes = scales[node].axes
-                assert axes is not None
-                x = candidate.inputs[0]
-                tops[node] = finite_maximum(x, axes)
-                shape = kept(x.type.shape, axes)
-                top = broadcast(reshape(tops[node], shape), x.type.shape)
-                candidate = apply(Exp(), apply(Sub(), x, top))
-            elif node in shifts:
-                scale = shifts[node]
-                candidate = corrected(node, candidate, scale, tops[scale.exp])
-        new[node] = candidate
-    return graph.substitute(new)
+Chosen = tuple[Scale, ...]  # whose exponents are shifted, in the order of the scales
+
+
+class Versions:
+    """Every node as it is written and, where others need that, with some exponents shifted."""
+
+    def __init__(self, given: Graph, scales: list[Scale]) -> None:
+        self.given, self.scales = given, scales
+        self.ending: dict[Node, list[Scale]] = {}
+        self.carried: dict[Node, list[Scale]] = {}
+        for scale in scales:
+            for node in scale.ends:
+                self.ending.setdefault(node, []).append(scale)
+            for node in scale.degree:
+                self.carried.setdefault(node, []).append(scale)
+        self.tops: dict[Scale, Node] = {}
+        self.made: dict[tuple[Node, Chosen], Node] = {}
+
+    def graph(self) -> Graph:
+        """The graph with shifted exponents and logarithms that make up for it."""
+        wanted = self._wanted()
+        new: dict[Node, Node] = {}
+        for node in self.given.nodes:
+            for chosen in wanted.get(node, ()):
+                with origins.inherit(node.origin, node.part):
+                    self.made[node, chosen] = self._make(node, chosen)
+                new.setdefault(node, self.made[node, chosen])
+        return self.given.substitute(new)
+
+    def _wanted(self) -> dict[Node, dict[Chosen, None]]:
+        """The versions of every node that the roots need, directly or through others."""
+        wanted: dict[Node, dict[Chosen, None]] = {root: {(): None} for root in self.given.roots}
+        for node in reversed(self.given.nodes):
+            versions = wanted.get(node, {})
+            if () in versions:  # what stands for the node comes first
+                wanted[node] = versions = {(): None} | versions
+            for chosen in versions:
+                scales = self._scales_inside(node, chosen)
+                for i in node.inputs:
+                    wanted.setdefault(i, {})[self._carried_by(i, scales)] = None
+        return wanted
+
+    def _scales_inside(self, node: Node, chosen: Chosen) -> Chosen:
+        """What is shifted in a node's inputs: also what ends here, one shift per exponential."""
+        taken = {scale.exp for scale in chosen}
+        ending = []
+        for scale in self.ending.get(node, ()):
+            if scale.exp not in taken:
+                taken.add(scale.exp)
+                ending.append(scale)
+        return (*chosen, *ending)
+
+    def _carried_by(self, node: Node, scales: Iterable[Scale]) -> Chosen:
+        carried = self.carried.get(node, [])
+        return tuple(scale for scale in carried if scale in scales)
+
+    def _make(self, node: Node, chosen: Chosen) -> Node:
+        scales = self._scales_inside(node, chosen)
+        inputs = tuple(self.made[i, self._carried_by(i, scales)] for i in node.inputs)
+        result = with_inputs(node, inputs)
+        for scale in scales:
+            if scale.exp is node:
+                x = inputs[0]
+                top = self.tops[scale] = finite_maximum(x, scale.axes or ())
+                shape = kept(x.type.shape, scale.axes or ())
+                return apply(Exp(), apply(Sub(), x, broadcast(reshape(top, shape), x.type.shape)))
+            if isinstance(node.op, Log) and node in scale.ends:
+                result = corrected(node, result, scale, self.tops[scale])
+        return result
 
 
 def finite_maximum(x: Node, axes: tuple[int, ...]) -> Node:

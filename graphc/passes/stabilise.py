@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphc.graph import Graph, Node, apply
+from graphc.ops.axes import base_of, repeats_along
 from graphc.ops.base import View
 from graphc.ops.elementwise import Add, Div, Mul, Neg, Sub
 from graphc.ops.elementwise_logic import Where
@@ -98,7 +99,7 @@ def are_opposite(x: Node, y: Node) -> bool:
 
 
 def is_softmax(node: Node) -> bool:
-    """Whether a node is exp(x) / sum(exp(x)), the sum repeated over its row."""
+    """Whether a node is exp(x) / sum(exp(x)), every element beside the sum of its own row."""
     if not isinstance(node.op, Div) or not isinstance(node.inputs[0].op, Exp):
         return False
     total = row_sum(node.inputs[1])
@@ -106,10 +107,9 @@ def is_softmax(node: Node) -> bool:
 
 
 def row_sum(node: Node) -> Node | None:
-    """The sum that a chain of views shows."""
-    while isinstance(node.op, View):
-        node = node.inputs[0]
-    return node if isinstance(node.op, Sum) else None
+    """The sum that a chain of views repeats along exactly the axes that it was taken over."""
+    total = base_of(node)
+    return total if isinstance(total.op, Sum) and repeats_along(node, total) else None
 
 
 # --------------------------------------------------------------------------- exponentials
@@ -140,14 +140,18 @@ def quotient_is_sigmoid(node: Node) -> Node | None:
 
 
 def softmax_gradient(node: Node) -> Node | None:
-    """(a / s - sum(a / s * p)) * exp(x)  ->  (a - sum(a * p)) * p, for p = exp(x) / s"""
+    """(a / s - sum(a / s * p)) * exp(x)  ->  (a - sum(a * p)) * p, for p = exp(x) / s
+
+    All of s must be equal along the axes of the second sum, or it could not leave that sum, and
+    the second sum must stand beside its own row, or it would be divided by another one's s.
+    """
     for difference, powers in pairs(node):
         if not isinstance(powers.op, Exp) or not isinstance(difference.op, Sub):
             continue
         for share, repeated in pairs(difference):
             total = row_sum(repeated)
             p = total and softmax_in(total, share, powers)
-            if total is None or p is None:
+            if total is None or p is None or not sums_within(total, p):
                 continue
             a = share.inputs[0]
             again = apply(total.op, apply(Mul(), a, p))
@@ -167,6 +171,15 @@ def softmax_in(total: Node, share: Node, powers: Node) -> Node | None:
         if a is share and is_softmax(p) and p.inputs == (powers, share.inputs[1]):
             return p
     return None
+
+
+def sums_within(total: Node, p: Node) -> bool:
+    """Whether a sum runs along axes of a softmax's rows alone, or along axes of size 1."""
+    own = base_of(p.inputs[1]).op
+    assert isinstance(own, Sum)
+    assert isinstance(total.op, Sum)
+    shape = p.type.shape
+    return all(a in own.axes or shape[a] == 1 for a in total.op.axes)
 
 
 def views_above(node: Node) -> list[Node]:

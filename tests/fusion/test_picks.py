@@ -61,3 +61,15 @@ def test_other_sums_stay_sums() -> None:
     columns = np.arange(7)
     assert (got[0] == np.where(columns == p, a, 0).sum(1)).all()
     assert (got[1] == np.where(columns == k[:, None], a, 1).sum(1)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8"])
+def test_a_place_that_is_no_whole_number_is_no_element(dtype: str) -> None:
+    """Nor does an index of few bits name one element: it wraps around."""
+    x, t = gx.input("x", (4, 300)), gx.input("t", (4,), dtype=dtype)
+    index = lift_op(Iota(x.shape, 1, t.dtype))
+    y = gx.sum(gx.where(index == gx.expand_dims(t, axis=1), x, 0.0), axis=1)
+    a = np.arange(1200.0).reshape(4, 300).astype("float32")
+    places = [2, 44, -3, 0] if dtype == "int8" else [2.5, np.nan, 7.0, -1.0]
+    given = np.array(places, dtype)
+    np.testing.assert_array_equal(gx.compile([x, t], y)(a, given), y.eval({x: a, t: given}))

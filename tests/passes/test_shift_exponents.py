@@ -1,0 +1,111 @@
+"""Exponents are shifted for every value that allows it, whatever else is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+from numpy.typing import NDArray
+
+import graphc as gx
+from graphc.tensor import Tensor
+
+Array = NDArray[Any]
+HIGH = np.array([[700.0, 800.0, 3.0], [-900.0, -901.0, -950.0], [0.5, 0.25, -1.0]])
+X = gx.input("x", HIGH.shape, dtype="float64")
+POWERS = gx.exp(X)
+ROWS, COLUMNS = (gx.sum(POWERS, axis=axis) for axis in (1, 0))
+ROW_LOG, COLUMN_LOG = (scipy.special.logsumexp(HIGH, axis=axis) for axis in (1, 0))
+# Values of degree 0, and what they are.
+STABLE: dict[str, tuple[Tensor, Array]] = {
+    "log of rows": (gx.log(ROWS), ROW_LOG),
+    "log of columns": (gx.log(COLUMNS), COLUMN_LOG),
+    "log of mean": (gx.log(ROWS / 3.0), ROW_LOG - np.log(3.0)),
+    "softmax of rows": (POWERS / ROWS[:, None], scipy.special.softmax(HIGH, axis=1)),
+    "softmax of columns": (POWERS / COLUMNS, scipy.special.softmax(HIGH, axis=0)),
+    "log of square": (gx.log(ROWS * ROWS), 2.0 * ROW_LOG),
+    "log of inverse": (gx.log(1.0 / ROWS), -ROW_LOG),
+    "gradient": (gx.grad(gx.sum(gx.log(ROWS)), X), scipy.special.softmax(HIGH, axis=1)),
+    "square of softmax": (
+        POWERS * POWERS / (ROWS * ROWS)[:, None],
+        scipy.special.softmax(HIGH, axis=1) ** 2,
+    ),
+}
+# Values that the scale matters to, and such that cannot be followed.
+OTHERS: dict[str, Tensor] = {
+    "the exponentials": POWERS, "their sums": ROWS, "one more": POWERS + 1.0,
+    "transposed": POWERS.T, "the other sums": COLUMNS, "all": gx.sum(POWERS),
+    "sums of sums": gx.sum(ROWS * 2.0), "a quotient without sums": POWERS / gx.exp(X * 2.0),
+    "a product": POWERS @ POWERS, "mixed": POWERS / (1.0 + ROWS[:, None]),
+}  # fmt: skip
+
+
+def compiled(outputs: list[Tensor], x: Array = HIGH) -> list[Array]:
+    """The values that the compiled function has."""
+    return list(gx.compile([X], outputs)(x))
+
+
+@pytest.mark.parametrize("name", STABLE)
+def test_value(name: str) -> None:
+    value, expected = STABLE[name]
+    (found,) = compiled([value])
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-300)
+
+
+def test_no_value_depends_on_what_else_is_asked_for() -> None:
+    values = [v for v, _ in STABLE.values()] + list(OTHERS.values())
+    together = compiled(values)
+    for value, found in zip(values, together):
+        assert compiled([value])[0].tobytes() == found.tobytes()
+
+
+def test_others_are_as_written() -> None:
+    low = HIGH / 1000.0
+    for value, found in zip(OTHERS.values(), compiled(list(OTHERS.values()), low)):
+        np.testing.assert_allclose(found, value.eval({X: low}), rtol=1e-14)
+    assert np.isinf(compiled([ROWS, gx.log(ROWS)])[0][0])
+
+
+def test_two_exponentials_in_one_logarithm() -> None:
+    y = gx.input("y", (3, 3), dtype="float64")
+    other = scipy.special.logsumexp(HIGH[::-1], axis=1)
+    product = ROWS * gx.sum(gx.exp(y), axis=1)
+    found = gx.compile([X, y], gx.log(product))(HIGH, HIGH[::-1])
+    np.testing.assert_allclose(found, ROW_LOG + other, rtol=1e-14)
+
+
+def test_two_exponents_of_the_first_kind() -> None:
+    x = gx.input("x", (2,), dtype="float64")
+    total = gx.sum(gx.exp(x))
+    given = np.array([200.0, 0.0]) * 5.0
+    assert gx.compile([x], gx.log(total))(given) == 1000.0
+    logarithm, plain = gx.compile([x], (gx.log(total), total))(given)
+    assert (logarithm, plain) == (1000.0, np.inf)
+
+
+SHIFTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "of the columns": lambda x: x - gx.max(x, axis=0),
+    "of the columns, turned": lambda x: x - gx.max(x, axis=0)[:, None],
+    "of the rows, turned": lambda x: x - gx.max(x, axis=1),
+    "of everything": lambda x: x - gx.max(x),
+    "of another tensor": lambda x: x - gx.max(x * 0.0 + 1000.0, axis=1, keepdims=True),
+}
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_maximum_of_other_rows_is_no_shift(name: str) -> None:
+    moved = SHIFTS[name](X)
+    x = HIGH * 2.0
+    expected = scipy.special.logsumexp(moved.eval({X: x}), axis=1)
+    (found,) = compiled([gx.log(gx.sum(gx.exp(moved), axis=1))], x)
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-80)
+
+
+def test_own_maximum_is_a_shift() -> None:
+    for axis in (0, 1):
+        shifted = X - gx.max(X, axis=axis, keepdims=True)
+        step = gx.compile([X], gx.log(gx.sum(gx.exp(shifted), axis=axis)))
+        assert step.text("optimized").count("max(") == 1
