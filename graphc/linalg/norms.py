@@ -10,15 +10,20 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.functions.operands import all_axes, fail, floating
 from graphc.linalg.spectra import svdvals
 from graphc.tensor import Tensor
+from graphc.types import float32
 
 Order = int | float | str | None
+# Powers of two: elements above the first or all below the second are scaled by the third, so that
+# sums of their squares neither overflow nor vanish. Others are left as they are, to the last bit.
+EDGES = {32: (40, -44, 90), 64: (400, -400, 700)}
 
 
 def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Order = 2) -> Tensor:
     """The norms of vectors along axes (None: all); the gradient at 0 is 0.
 
     `ord` is any number; inf and -inf take the largest and the smallest magnitude, 0 counts what
-    is not 0.
+    is not 0. A norm is right wherever its dtype holds it, also where powers of the elements are
+    out of its range.
     """
     x = floating("vector_norm", x)
     axes = all_axes("vector_norm", axis, x.ndim, (x,))
@@ -31,9 +36,35 @@ def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Order = 2
         return fn.sum(fn.astype(x != 0.0, x.dtype), axis=axes, keepdims=keepdims)
     if ord == 1:
         return fn.sum(fn.abs(x), axis=axes, keepdims=keepdims)
-    if ord == 2:
-        return _root(fn.sum(x * x, axis=axes, keepdims=keepdims), 2.0)
-    return _root(fn.sum(fn.abs(x) ** float(ord), axis=axes, keepdims=keepdims), float(ord))
+    wide = fn.astype(x, float32) if x.dtype.bits == 16 else x
+    scale = _scale(wide, axes) if ord == 2 else _unit(wide, axes, ord)
+    small = wide / scale
+    powers = small * small if ord == 2 else fn.abs(small) ** float(ord)
+    result = _root(fn.sum(powers, axis=axes, keepdims=True), float(ord)) * scale
+    return fn.astype(result if keepdims else fn.squeeze(result, axes), x.dtype)
+
+
+def _scale(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """What to divide by before elements are squared: a power of two, 1 for ordinary elements."""
+    high, low, by = EDGES[x.dtype.bits]
+    size = fn.abs(fn.stop_gradient(x))
+    large = fn.any(size > 2.0**high, axis=axes, keepdims=True)
+    small = fn.all(size < 2.0**low, axis=axes, keepdims=True)
+    unit = fn.ones(large.shape, dtype=x.dtype)
+    return fn.where(large, 2.0**by, fn.where(small, 2.0**-by, unit))
+
+
+def _unit(x: Tensor, axes: tuple[int, ...], order: float) -> Tensor:
+    """The magnitude that decides a norm of this order; 1 where that is 0, not finite or of nothing.
+
+    A neutral element behind the others stands in where there are none.
+    """
+    width = [(0, 1) if axis in axes else (0, 0) for axis in range(x.ndim)]
+    size = fn.abs(fn.stop_gradient(x))
+    neutral = 0.0 if order > 0 else math.inf
+    reduce = fn.max if order > 0 else fn.min
+    found = reduce(fn.pad(size, width, value=neutral), axis=axes, keepdims=True)
+    return fn.where(fn.isfinite(found) & (found > 0.0), found, 1.0)
 
 
 def _root(total: Tensor, order: float) -> Tensor:

@@ -27,14 +27,16 @@ class Pow(Elementwise):
 
     def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any]:
         """y x^(y-1) and z log(x); 0 where y = 0 and where x = 0 < y, the limits there."""
-        from graphc.functions import log, where
+        from graphc.functions import log, where, zeros_like
 
         exponent = known_number(y)
-        if exponent is not None:
-            return (dz * (exponent * x ** (exponent - 1.0)) if exponent else None), None
-
-        flat = y == 0.0
-        dx = where(flat, 0.0, dz * y * lift_pow(x, where(flat, 1.0, y - 1.0)))
+        if exponent is None:
+            flat = y == 0.0
+            dx = where(flat, 0.0, dz * y * lift_pow(x, where(flat, 1.0, y - 1.0)))
+        elif exponent == 0.0:
+            dx = zeros_like(x)  # x counts, although nothing depends on how large it is
+        else:
+            dx = dz * (exponent * x ** (exponent - 1.0))
         at_zero = x == 0.0
         dy = where(at_zero, 0.0, dz * z * log(where(at_zero, 1.0, x)))
         return dx, dy

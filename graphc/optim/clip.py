@@ -6,18 +6,27 @@ from collections.abc import Sequence
 
 from graphc import functions as fn
 from graphc.errors import ArgumentError
+from graphc.linalg.norms import vector_norm
 from graphc.tensor import Tensor
-from graphc.types import float32
+from graphc.types import float32, float64
 
 
 def global_norm(tensors: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all elements of all tensors, rank 0; float32 for 16-bit ones."""
+    norm, first = _norm(tensors), tensors[0].dtype
+    return fn.astype(norm, float32 if first.bits == 16 else first)
+
+
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
+    """The norm as a float64, which holds the squares of all narrower floats."""
     if not tensors:
         raise ArgumentError("global_norm: needs at least one tensor")
-    wide = [fn.astype(t, float32) if t.dtype.bits == 16 else t for t in tensors]
+    wide = [fn.astype(t, float64) for t in tensors]
+    if any(t.dtype == float64 for t in tensors):
+        return vector_norm(fn.stack([vector_norm(t) for t in wide]))
     total = fn.sum(wide[0] * wide[0])
     for tensor in wide[1:]:
-        total = total + fn.astype(fn.sum(tensor * tensor), total.dtype)
+        total = total + fn.sum(tensor * tensor)
     return fn.sqrt(total)
 
 
@@ -25,9 +34,9 @@ def clip_by_global_norm(tensors: Sequence[Tensor], limit: float) -> list[Tensor]
     """Scale all tensors by limit / norm where their global norm exceeds the limit."""
     if not limit > 0:
         raise ArgumentError(f"clip_norm must be positive, got {limit}")
-    norm = global_norm(tensors)
-    factor = limit / fn.maximum(norm, limit)  # exactly 1 below the limit
-    return [t * fn.astype(factor, t.dtype) for t in tensors]
+    factor = limit / fn.maximum(_norm(tensors), limit)  # exactly 1 below the limit
+    wide = [fn.astype(t, float32) if t.dtype.bits == 16 else t for t in tensors]
+    return [fn.astype(w * fn.astype(factor, w.dtype), t.dtype) for t, w in zip(tensors, wide)]
 
 
 def clip_by_value(tensors: Sequence[Tensor], limit: float) -> list[Tensor]:
