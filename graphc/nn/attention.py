@@ -29,8 +29,9 @@ def scaled_dot_product_attention(
     (..., keys, e) give (..., queries, e).
 
     `mask` broadcasts to (..., queries, keys): bools say which keys a query may look at, floats
-    are added to the scores. `is_causal` lets query i look at keys 0 to i. A query that may look
-    at nothing gets zeros. `scale` is 1 / sqrt(d) if not given. 16-bit scores are taken in float32.
+    are added to the scores, where -inf forbids. `is_causal` lets query i look at keys 0 to i. A
+    query that may look at nothing gets zeros. `scale` is 1 / sqrt(d) if not given. 16-bit scores
+    are taken in float32.
     """
     v = lift(v)
     weights = attention_weights(q, k, mask, is_causal, scale)
@@ -73,8 +74,10 @@ def _masked(scores: Tensor, mask: Any, is_causal: bool) -> tuple[Tensor, Tensor 
         _check_mask(m, scores)
         if m.dtype == bool_:
             allowed = m
-        else:
-            scores = scores + fn.astype(m, scores.dtype)
+        else:  # -inf forbids, as False does; added, a row of it would leave inf - inf
+            m = fn.astype(m, scores.dtype)
+            allowed = m != float("-inf")
+            scores = scores + fn.where(allowed, m, 0.0)
     if is_causal:
         queries, keys = scores.shape[-2:]
         past = fn.expand_dims(fn.arange(queries), 1) >= fn.arange(keys)

@@ -94,6 +94,32 @@ def test_masks_of_minus_infinity() -> None:
     assert all(np.isfinite(g).all() for g in found)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_rows_of_minus_infinity_are_rows_of_false(causal: bool, dtype: str, target: str) -> None:
+    """Values, gradients and Hessian-vector products, where the mask is known late."""
+    inputs = [gx.input(n, (2, 3, 4), dtype=dtype) for n in "qkv"]
+    allowed = gx.input("allowed", (3, 3), dtype="bool")
+    bias = gx.input("bias", (3, 3), dtype=dtype)
+    arrays = [values(2, 3, 4, seed=i).astype(inputs[0].dtype.numpy) for i in range(3)]
+    mask = np.array([[True, False, True], [False] * 3, [False, True, True]])
+    minus = np.where(mask, 0.0, -np.inf).astype(inputs[0].dtype.numpy)
+    found = []
+    for given in (allowed, bias):
+        y = nn.scaled_dot_product_attention(*inputs, mask=given, is_causal=causal)
+        loss = (y.astype("float32") ** 2).sum()
+        both = [y, *gx.grad(loss, inputs), *gx.hvp(loss, inputs, inputs)]
+        step = gx.compile([*inputs, allowed, bias], both, target=target)
+        found.append(step(*arrays, mask, minus))
+    for a, b in zip(*found):
+        np.testing.assert_array_equal(a, b)
+        assert np.isfinite(a.astype("float32")).all()
+    np.testing.assert_array_equal(found[1][0][:, 1], 0)
+    learnt = gx.grad((y * y).sum(), bias).eval(dict(zip((*inputs, bias), (*arrays, minus))))
+    np.testing.assert_array_equal(learnt[~mask], 0)
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_gradients(causal: bool) -> None:
     shapes = [(2, 4, 3), (2, 5, 3), (2, 5, 2)]
