@@ -161,8 +161,8 @@ def minimum(x: Any, y: Any) -> Tensor:
 def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     """x, but at least min and at most max; the gradient passes at the bounds, not beyond them.
 
-    Bounds broadcast with x; where min is above max the result is max. The result has the dtype
-    of x, so a Python float is no bound for integers.
+    Bounds broadcast with x; where min is above max the result is max, where one is NaN it is NaN.
+    The result has the dtype of x, so a Python float is no bound for integers.
     """
     from graphc.functions.logic import where
 
@@ -172,11 +172,18 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
             fail(DTypeError, f"clip: the bound {bound} is no {t.dtype.name}", (t,), "use an int")
     if min is not None:
         t, low = broadcast_pair("clip", t, min)
-        t = where(t < low, low, t)
+        t = where(beyond(t < low, low, min), low, t)
     if max is not None:
         t, high = broadcast_pair("clip", t, max)
-        t = where(t > high, high, t)
+        t = where(beyond(t > high, high, max), high, t)
     return t
+
+
+def beyond(passed: Tensor, bound: Tensor, given: Any) -> Tensor:
+    """Where the bound takes the place of x: where x is beyond it, or it is NaN."""
+    from graphc.functions.logic import isnan
+
+    return passed if is_weak(given) or not bound.dtype.is_float else passed | isnan(bound)
 
 
 def broadcast_pair(name: str, x: Any, y: Any) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Order: sorts, the first few of an order, searches, and what is found by sorting.
 
-NaN comes last, in ascending and in descending order. Sizes that data decide are declared: results
-have `size` places, and a count says how many of them are meant.
+NaN is larger than every number: last in ascending, first in descending order. Sizes that data
+decide are declared: results have `size` places, and a count says how many of them are meant.
 """
 
 from __future__ import annotations
@@ -27,13 +27,19 @@ FEW = 32  # elements that are compared with each other rather than searched for
 
 
 def sort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """The elements along an axis in order; `stable` or not, equal ones keep theirs."""
+    """The elements along an axis in order; `stable` or not, equal ones keep theirs.
+
+    NaN is larger than every number: last, or first if `descending`.
+    """
     x = lift(x)
     return lift_op(Sort(one_axis("sort", axis, x.ndim, (x,)), bool(descending)), x)
 
 
 def argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """The positions (int64) that sort an axis; equal elements in ascending order of position."""
+    """The positions (int64) that sort an axis; equal elements in ascending order of position.
+
+    NaN is larger than every number: last, or first if `descending`.
+    """
     x = lift(x)
     return lift_op(ArgSort(one_axis("argsort", axis, x.ndim, (x,)), bool(descending)), x)
 
@@ -41,7 +47,8 @@ def argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = Tru
 def topk(x: Any, k: Size, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest (smallest) elements along an axis in order, and their positions (int64).
 
-    Equal elements are taken in ascending order of position. The gradient goes to the elements.
+    Equal elements are taken in ascending order of position; NaN is larger than every number. The
+    gradient goes to the elements.
     """
     x = lift(x)
     axis = one_axis("topk", axis, x.ndim, (x,))
@@ -54,8 +61,8 @@ def topk(x: Any, k: Size, axis: int = -1, largest: bool = True) -> tuple[Tensor,
 def searchsorted(x1: Any, x2: Any, side: str = "left", sorter: Any | None = None) -> Tensor:
     """Where the values x2 belong in the ascending vector x1 (int64).
 
-    "left": how many elements are smaller; "right": how many are not larger. `sorter` are the
-    positions that sort x1.
+    "left": how many elements are smaller; "right": how many are not larger, NaN being larger than
+    every number. `sorter` are the positions that sort x1.
     """
     if side not in ("left", "right"):
         fail(ArgumentError, f'searchsorted: side is "left" or "right", got {side!r}')

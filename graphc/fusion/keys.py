@@ -69,9 +69,9 @@ class Layout:
 
 
 def encoded(e: ExprEmitter, x: Expr, descending: bool, one_zero: bool) -> Expr:
-    """The key of an element, uint32 or uint64: larger for what comes later, largest for NaN.
+    """The key of an element, uint32 or uint64: larger for what comes later.
 
-    `one_zero` gives 0.0 and -0.0 one key.
+    NaN counts as larger than every number. `one_zero` gives 0.0 and -0.0 one key.
     """
     dtype = x.dtype
     if dtype.kind == "b":
@@ -95,7 +95,8 @@ def encoded(e: ExprEmitter, x: Expr, descending: bool, one_zero: bool) -> Expr:
     if descending:
         key = e.apply("bit_xor", key, e.const(last, unsigned))
     if dtype.is_float:
-        key = e.apply("select", e.apply("ne", x, x), e.const(last, unsigned), key)
+        nan = e.const(0 if descending else last, unsigned)
+        key = e.apply("select", e.apply("ne", x, x), nan, key)
     return e.cast(key, wide)
 
 
@@ -114,5 +115,5 @@ def decoded(e: ExprEmitter, key: Expr, dtype: DType, descending: bool) -> Expr:
     above = e.apply("le", e.const(sign, unsigned), bits)
     flipped = e.apply("select", above, e.const(sign, unsigned), e.const(last, unsigned))
     value = e.bitcast(e.apply("bit_xor", bits, flipped), dtype)
-    nan = e.apply("eq", key, e.const(last, unsigned))
+    nan = e.apply("eq", key, e.const(0 if descending else last, unsigned))
     return e.apply("select", nan, e.const(float("nan"), dtype), value)

@@ -161,7 +161,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
     """The share of examples whose label is among the k largest logits, a float32 of rank 0.
 
-    Of equal logits the first counts as larger.
+    Of equal logits the first counts as larger, NaN as larger than every number.
     """
     logits, labels = lift(logits), lift(labels)
     if k < 1:
@@ -171,6 +171,8 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
     classes = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, int64))
     earlier = classes < fn.expand_dims(fn.astype(labels, int64), axis=-1)
     before = (logits > mine) | ((logits == mine) & earlier)
+    unknown = fn.isnan(logits)  # larger than every number, as in topk
+    before = fn.where(unknown, ~fn.isnan(mine) | earlier, before)
     rank = fn.sum(fn.astype(before, int32), axis=-1)
     return fn.mean(fn.astype(rank < k, float32))
 

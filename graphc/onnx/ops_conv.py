@@ -160,7 +160,7 @@ def positions(call: Call, largest: Tensor, arguments: dict[str, Any]) -> Tensor:
     best = gx.full(largest.shape, -1, "int64")
     for taps in reversed(list(tap_slices(largest.shape, shape, arguments))):
         value, place, inside = (tapped(t, taps) for t in (call.x(), places, None))
-        hit = (value == largest) & inside
+        hit = ((value == largest) | gx.isnan(value)) & inside
         best = gx.where(hit, place, best)
     return best
 

@@ -228,7 +228,7 @@ class Maximum(Elementwise):
 
     def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The cotangent goes to the larger one."""
-        return winners_share(dz, x > y, x == y), winners_share(dz, y > x, x == y)
+        return winners_share(dz, x > y, x, y), winners_share(dz, y > x, y, x)
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's maximum."""
@@ -250,7 +250,7 @@ class Minimum(Elementwise):
 
     def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The cotangent goes to the smaller one."""
-        return winners_share(dz, x < y, x == y), winners_share(dz, y < x, x == y)
+        return winners_share(dz, x < y, x, y), winners_share(dz, y < x, y, x)
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's minimum."""
@@ -262,8 +262,9 @@ class Minimum(Elementwise):
         return e.apply("minimum", x, y)
 
 
-def winners_share(dz: Tensor, wins: Tensor, ties: Tensor) -> Tensor:
-    """The cotangent where one wins, half of it at ties, 0 elsewhere."""
+def winners_share(dz: Tensor, wins: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """The share of x: all where it wins or is a NaN beside a number, half at ties, else 0."""
     from graphc.functions import where
 
-    return where(wins, dz, where(ties, dz * 0.5, 0.0))
+    share = where(wins, dz, where(x == y, dz * 0.5, 0.0))
+    return where(x != x, where(y != y, dz * 0.5, dz), share) if x.dtype.is_float else share

@@ -164,8 +164,10 @@ class Put(Scatter):
     ) -> tuple[Any, ...]:
         from graphc.functions.logic import astype
 
-        mine = astype(x == y, x.dtype)
-        theirs = astype(u == self.take(y, indices), x.dtype)
+        mine, theirs = x == y, u == self.take(y, indices)
+        if x.dtype.is_float:  # an extreme that is NaN is that of the NaNs
+            mine, theirs = mine | (x != x), theirs | (u != u)
+        mine, theirs = astype(mine, x.dtype), astype(theirs, x.dtype)
         share = dy / self.put(ADD, mine, indices, theirs)
         return share * mine, None, self.take(share, indices) * theirs
 

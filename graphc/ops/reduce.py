@@ -148,11 +148,13 @@ def by_pairs(x: Tensor) -> Tensor:
 
 
 def extremes_share(y: Tensor, dy: Tensor, op: Reduce, x: Tensor) -> Tensor:
-    """The cotangent divided evenly among the elements that equal the extreme."""
+    """The cotangent divided evenly among the elements that equal the extreme (or are NaN)."""
     from graphc.functions import astype, where
     from graphc.tensor import lift_op
 
     chosen = x == spread(y, op, x)
+    if x.dtype.is_float:
+        chosen = chosen | (x != x)
     share = dy / lift_op(Sum(op.axes), astype(chosen, x.dtype))
     return where(chosen, spread(share, op, x), 0.0)
 

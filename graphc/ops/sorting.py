@@ -1,4 +1,4 @@
-"""Rows in order, and where things are in rows in order. NaN comes last in both directions."""
+"""Rows in order, and where things are in rows in order. NaN is larger than every number."""
 
 from __future__ import annotations
 
@@ -115,17 +115,14 @@ class ArgSort(Ordered):
 
 
 def order_of(x: Array, axis: int, descending: bool) -> Array:
-    """The stable order of an axis, NaN last."""
+    """The stable order of an axis, NaN being larger than every number."""
     if x.dtype.kind not in "biuf":
         x = x.astype(np.float32)
     if not descending:
         return np.asarray(np.argsort(x, axis=axis, kind="stable"), np.int64)
     # sorted backwards, equal elements keep their order
     behind = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
-    order = x.shape[axis] - 1 - np.flip(behind, axis)
-    nan = np.take_along_axis(x != x, order, axis)
-    last = np.argsort(nan, axis=axis, kind="stable")
-    return np.asarray(np.take_along_axis(order, last, axis), np.int64)
+    return np.asarray(x.shape[axis] - 1 - np.flip(behind, axis), np.int64)
 
 
 @dataclass(frozen=True)

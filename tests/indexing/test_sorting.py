@@ -37,11 +37,11 @@ SHAPES = [
 
 
 def order(x: Array, axis: int, descending: bool) -> Array:
-    """numpy's stable order; descending: of negated ranks, NaN last."""
+    """numpy's stable order; descending: of negated ranks, of which NaN has the highest."""
     if not descending:
         return np.argsort(x, axis, kind="stable")
-    ranks = np.unique(x, return_inverse=True, equal_nan=False)[1].reshape(x.shape)
-    return np.argsort(np.where(x == x, -ranks, 1), axis, kind="stable")
+    ranks = np.unique(x, return_inverse=True)[1].reshape(x.shape)
+    return np.argsort(-ranks, axis, kind="stable")
 
 
 def sort_cases(x: Array, axis: int) -> list[Case]:
