@@ -45,11 +45,14 @@ def _is_fixed(
         return storage.node is not None and storage.node not in updated
     if storage.role == CONSTANT:
         return True
-    return storage.role == TEMPORARY and storage in makers and fixed[makers[storage]]
+    return storage.role == TEMPORARY and storage in makers and fixed.get(makers[storage], False)
 
 
 def topological_calls(calls: Sequence[Call], makers: dict[Storage, Call]) -> list[Call]:
-    """The calls, each after the makers of what it reads."""
+    """The calls, each after the makers of what it reads.
+
+    Calls that wait for each other stand in any order here: `order` names and refuses them.
+    """
     order: list[Call] = []
     done: set[Call] = set()
     for root in calls:

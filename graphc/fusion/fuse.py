@@ -16,6 +16,7 @@ from graphc.fusion.grouping import Grouping, is_computed
 from graphc.fusion.loop import lower_loop
 from graphc.fusion.materialise import materialise
 from graphc.fusion.nests import close_loops, load, lower_copy, open_loops
+from graphc.fusion.precedence import verify_acyclic
 from graphc.fusion.reading import Reading, may_fail
 from graphc.fusion.rows import Lowering, RowKernel
 from graphc.fusion.rowwise import find_puts, lower_check, lower_put_into, moved_bytes
@@ -90,6 +91,7 @@ class Fusion:
         outputs = self._place_outputs()
         self._place_updates()
         self._place_temporaries()
+        verify_acyclic(self.grouping.group_of)
         for group in dict.fromkeys(self.grouping.group_of.values()):
             if any(n in self.targets for n in group.nodes):
                 self._lower(group)

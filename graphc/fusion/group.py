@@ -31,7 +31,6 @@ class Group:
     """
 
     kind: str
-    first: int  # position of its earliest node
     last: int = 0  # position of its latest node
     nodes: list[Node] = field(default_factory=list)
     forms: dict[Form, int] = field(default_factory=dict)
@@ -41,6 +40,7 @@ class Group:
     absorbed: bool = False  # its nodes belong to another group now
     before: set[Group] = field(default_factory=set)  # groups it reads from
     after: set[Group] = field(default_factory=set)  # groups that read from it
+    waits: set[Group] = field(default_factory=set)  # of `before`, those it reads nothing of
 
     def add(self, node: Node, position: int, axes: Axes) -> None:
         """Take in a node that comes after all others."""
@@ -65,7 +65,7 @@ class Group:
         self.inner |= other.inner
         self.late |= other.late
         self.passes_twice |= other.passes_twice
-        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
+        self.last = max(self.last, other.last)
         for g in other.before:
             g.after.discard(other)
             g.after.add(self)

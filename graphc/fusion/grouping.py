@@ -26,6 +26,7 @@ from graphc.fusion.group import (
     result_of,
 )
 from graphc.fusion.merging import Merging
+from graphc.fusion.precedence import Precedence
 from graphc.graph import Graph, Node
 from graphc.ops.base import (
     Contract,
@@ -59,7 +60,7 @@ class Grouping:
         self._axes: dict[Node, Axes] = {}  # of the iteration: a reduce's input
         self._same: list[int] = []
         self._loops: dict[tuple[Body, tuple[Node, ...]], Group] = {}
-        self._reordered = False  # whether a group may wait for a later one
+        self.precedence = Precedence()
         self.uniform = find_uniform(graph, self._roots)
         placed = [n for n in graph.nodes if is_computed(n) and n not in self.uniform]
         for node in placed:
@@ -155,7 +156,8 @@ class Grouping:
             self._loops[key] = self.group_of[node]
 
     def _start(self, node: Node, kind: str, shape: tuple[Size, ...]) -> None:
-        group = Group(kind, self.position[node])
+        group = Group(kind)
+        self.precedence.append(group)
         self._join(node, group, tuple(self.variable(s) for s in shape))
 
     def _join(self, node: Node, group: Group, axes: Axes) -> None:
@@ -164,8 +166,7 @@ class Grouping:
         group.add(node, self.position[node], axes)
         for other in self._input_groups(node):
             if other is not group:
-                group.before.add(other)
-                other.after.add(group)
+                self.precedence.put_before(other, group)
 
     def _input_groups(self, node: Node) -> list[Group]:
         found = {self.group_of[b]: None for i in node.inputs if (b := base_of(i)) in self.group_of}
@@ -192,7 +193,7 @@ class Grouping:
         if again and self.is_divided(group):
             return None  # see `_passes_twice`
         others = (g for g in self._input_groups(node) if g is not group)
-        return None if any(self.depends(g, group) for g in others) else axes
+        return None if any(self.precedence.needs(g, group) for g in others) else axes
 
     def is_divided(self, group: Group) -> bool:
         """Whether threads share what a group reduces."""
@@ -295,7 +296,7 @@ class Grouping:
         """Make one group of a node's group and the one of an input, where that may be."""
         merging = Merging(self, group, other)
         pairs = merging.pairs(node)
-        if pairs is None or self._path_outside(group, other) or self._path_outside(other, group):
+        if pairs is None or not self.precedence.can_merge(group, other):
             return
         if not merging.edges_agree(pairs):
             return
@@ -304,10 +305,6 @@ class Grouping:
         merging.merge()
 
     # -- cycles -----------------------------------------------------------------------
-
-    def depends(self, group: Group, on: Group) -> bool:
-        """Whether `group` needs `on`, directly or through others."""
-        return group is on or self._path(list(group.before), on, skip=None)
 
     def needing(self, group: Group) -> set[Group]:
         """The groups that need a group, directly or through others."""
@@ -324,24 +321,7 @@ class Grouping:
         if first is not second:
             second.before.add(first)
             first.after.add(second)
-            self._reordered = True
-
-    def _path_outside(self, group: Group, on: Group) -> bool:
-        """Whether `group` needs `on` through a third group."""
-        return self._path([g for g in group.before if g is not on], on, skip=group)
-
-    def _path(self, stack: list[Group], on: Group, skip: Group | None) -> bool:
-        seen: set[Group] = set()
-        while stack:
-            g = stack.pop()
-            if g is on:
-                return True
-            # a group whose nodes all come before the first node of `on` cannot need it
-            if g in seen or g is skip or (not self._reordered and g.last < on.first):
-                continue
-            seen.add(g)
-            stack.extend(g.before)
-        return False
+            second.waits.add(first)
 
 
 def find_uniform(graph: Graph, roots: set[Node]) -> set[Node]:

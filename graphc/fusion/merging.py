@@ -112,6 +112,7 @@ class Merging:
         forms: dict[Form, int] = {}
         for (axes, reduced), position in merged_forms((few, many)).items():
             forms.setdefault((grouping.found(axes), reduced), position)
+        grouping.precedence.merge(many, few)
         many.absorb(few, self.group.kind, forms)
         many.inner = grouping.inner(many)
         many.late |= late
