@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -20,6 +18,7 @@ from graphc.definition import Definition, define
 from graphc.dims import Dim
 from graphc.epoch import run_epoch
 from graphc.errors import ArgumentError, ShapeError, UnsupportedError
+from graphc.forked import ProcessLock
 from graphc.graph import Graph
 from graphc.inspection import Inspection
 from graphc.interpret import Executor
@@ -109,6 +108,8 @@ class CompiledFunction(Direct, Inspection):
         # What a call goes through; a backend puts a faster entry here, which falls back on `call`.
         self.entry = self.call
         self._native: Any = None  # the function as its backend keeps it
+        self._program: Program | None = None
+        self._compiling = ProcessLock()
         self._definition = definition
         self._locks = shared_locks([p.face for p, _ in self.graph.updates])
         self._variants = Variants(self.graph, self._build)
@@ -153,8 +154,7 @@ class CompiledFunction(Direct, Inspection):
     @property
     def times(self) -> Mapping[str, float]:
         """Seconds that the stages of compiling took here; nothing for code from the cache."""
-        program = vars(self).get("program")
-        return {} if program is None else program.times
+        return {} if self._program is None else self._program.times
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise UnsupportedError(
@@ -288,12 +288,15 @@ class CompiledFunction(Direct, Inspection):
 
     # -- how -----------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def program(self) -> Program:
         """What the compiler made of the graph, before code generation."""
         from graphc.pipeline import compile_graph
 
-        return compile_graph(self.graph, self.options)
+        with self._compiling:
+            if self._program is None:
+                self._program = compile_graph(self.graph, self.options)
+            return self._program
 
     def _build(self, dims: Mapping[str, int] | None) -> Runner:
         native = self.native
@@ -391,7 +394,7 @@ class Locks:
 def shared_locks(written: list[Parameter]) -> Locks:
     """A function's lock: the one of what it writes, shared with others that write the same."""
     found = {id(p.lock): p.lock for p in written if p.lock is not None}
-    locks = list(found.values()) or [threading.RLock()]
+    locks = list(found.values()) or [ProcessLock()]
     for parameter in written:
         if parameter.lock is None:
             parameter.lock = locks[0]

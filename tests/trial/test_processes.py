@@ -134,6 +134,54 @@ def test_forked_workers(step: Any) -> None:
     np.testing.assert_array_equal(step(rows), expected)
 
 
+FORKING = """
+import os, signal, sys, threading, time
+import numpy as np
+import graphc as gx
+from graphc_llvm.runtime.session import compile_text, host
+x, w = gx.input("x", ("batch", 64)), gx.parameter("w", (64, 64), init=gx.init.normal())
+loss = gx.tanh(x @ w).mean()
+step = gx.compile([x], loss, gx.optim.SGD(0.01).minimize(loss), threads=2)
+rows, ended, text = np.ones((512, 64), np.float32), threading.Event(), []
+step(rows)
+
+def trains():
+    while not ended.is_set():
+        step(rows)
+
+def compiles():
+    n = 0
+    while not ended.is_set():
+        n += 1
+        compile_text(f"define i32 @f{n}() {{ ret i32 {n} }}", host())
+
+threads = [threading.Thread(target=t) for t in (trains, trains, compiles)]
+for thread in threads:
+    thread.start()
+children = 0
+for n in range(15):
+    time.sleep(0.01)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        step(rows)
+        compile_text("define i32 @f() { ret i32 1 }", host())
+        os._exit(7)
+    children += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+ended.set()
+for thread in threads:
+    thread.join()
+print(children)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forks_while_other_threads_run_and_compile() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKING]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300, check=True)
+    assert said.stdout == "15\n"
+
+
 class ForkedCall:
     """A call of a function that the child has inherited: found by its place, not pickled."""
 

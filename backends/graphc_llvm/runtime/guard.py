@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 
+from graphc.forked import forget_after_fork
 from graphc_llvm.runtime import layout
-from graphc_llvm.runtime.forked import forget_after_fork
 from graphc_llvm.runtime.support import support
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from ctypes import c_int64, c_void_p
 from functools import cache
 
+from graphc.forked import forget_after_fork
 from graphc_llvm.runtime import layout
-from graphc_llvm.runtime.forked import forget_after_fork
 from graphc_llvm.runtime.memory import aligned_bytes
 from graphc_llvm.runtime.support import Support, support
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,23 @@ def initialize() -> None:
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     binding.initialize_native_asmparser()
+    _fork_outside_llvm()
+
+
+def _fork_outside_llvm() -> None:
+    """Fork when no other thread is inside LLVM: its state would stay half changed in the child.
+
+    llvmlite takes one lock around every call of LLVM, and waits for it for ever in a child where
+    it was taken by a thread that is not there.
+    """
+    lock = getattr(binding.ffi.lib, "_lock", None)
+    if lock is None or not hasattr(os, "register_at_fork"):
+        return
+
+    def leave() -> None:
+        lock.__exit__(None, None, None)
+
+    os.register_at_fork(before=lock.__enter__, after_in_parent=leave, after_in_child=leave)
 
 
 @cache

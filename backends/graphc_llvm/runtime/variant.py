@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphc.forked import forget_after_fork
 from graphc.types import DType, bfloat16
 from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.barrier import TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM, Description, OutputSlot
-from graphc_llvm.runtime.forked import forget_after_fork
 from graphc_llvm.runtime.memory import Workspace, aligned_bytes
 from graphc_llvm.runtime.session import Library
 
