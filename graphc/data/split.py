@@ -13,25 +13,55 @@ Array = NDArray[Any]
 Part = tuple[Array, Array]
 
 
-def split(x: Array, y: Array, share: float = 0.2, seed: int = 0) -> tuple[Part, Part]:
+def split(x: Any, y: Any, share: float = 0.2, seed: int = 0) -> tuple[Part, Part]:
     """Return ((x, y) of the first part, (x, y) of the second), stratified by the labels y.
 
-    The second part holds `share` of every class, rounded; both parts are in a random order that
-    depends on `seed` alone.
+    The second part holds `share` of the examples, rounded, and of every class as nearly that
+    as whole examples allow. Labels are integers, bools or strings, one an example; other
+    targets, such as floats, are no classes, and any example is as good as another. Both parts
+    are in a random order that depends on `seed` alone.
     """
+    x, y = np.asarray(x), np.asarray(y)
     if not 0.0 <= share <= 1.0:
         raise ArgumentError(f"split: share must be between 0 and 1, got {share}")
     if len(x) != len(y):
         raise ArgumentError(f"split: {len(x)} examples but {len(y)} labels")
+    taken = round(share * len(y))
+    if len(y) and 0.0 < share < 1.0 and taken in (0, len(y)):
+        raise ArgumentError(
+            f"split: a share of {share} of {len(y)} examples leaves a part without any",
+            hint=f"more examples, or a share of at least {1 / len(y):.3g} for each part",
+        )
     rng = np.random.Generator(np.random.Philox(seed))
-    first: list[Array] = []
-    second: list[Array] = []
-    for label in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == label))
-        count = round(share * len(rows))
-        second.append(rows[:count])
-        first.append(rows[count:])
+    classes = [rng.permutation(rows) for rows in _classes(y)]
+    counts = _counts([len(rows) for rows in classes], share, taken, seed)
+    first = [rows[count:] for rows, count in zip(classes, counts)]
+    second = [rows[:count] for rows, count in zip(classes, counts)]
     return _take(x, y, first, rng), _take(x, y, second, rng)
+
+
+def _classes(y: Array) -> list[Array]:
+    """The rows of every class; one class where the targets are no labels."""
+    if y.ndim != 1 or y.dtype.kind not in "iubUSO":
+        return [np.arange(len(y))]
+    _, labels, sizes = np.unique(y, return_inverse=True, return_counts=True)
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.cumsum(sizes)[:-1])
+
+
+def _counts(sizes: list[int], share: float, taken: int, seed: int) -> Array:
+    """How many of each class to take, `taken` in all: each rounded, then corrected.
+
+    Each class rounded for itself may miss the total by far (of 100 pairs no example is taken);
+    the classes that rounding changed the most are corrected, equal ones in random order.
+    """
+    exact = share * np.array(sizes, np.float64)
+    counts = np.round(exact).astype(np.int64)
+    missing = taken - int(counts.sum())
+    ties = np.random.Generator(np.random.Philox([seed, 1])).permutation(len(sizes))
+    order = ties[np.argsort((np.sign(missing) * (counts - exact))[ties], kind="stable")]
+    counts[order[: abs(missing)]] += np.sign(missing)
+    return counts
 
 
 def _take(x: Array, y: Array, rows: list[Array], rng: np.random.Generator) -> Part:

@@ -63,7 +63,45 @@ def test_split_of_nothing() -> None:
     assert len(y) == len(y2) == 0
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.linspace(0.0, 1.0, 100),  # targets of a regression
+        np.linspace(0.0, 1.0, 300).reshape(100, 3),
+        np.eye(10)[np.arange(100) % 10],
+        np.repeat(np.arange(50), 2),  # .4 of each class, which rounds to none
+        np.arange(100),
+        np.array(["a", "b"])[np.arange(100) % 2],
+    ],
+    ids=["floats", "rows", "one_hot", "pairs", "unique", "words"],
+)
+def test_split_takes_its_share_of_any_targets(y: np.ndarray) -> None:
+    (first, first_y), (second, second_y) = data.split(np.arange(100), y, 0.2)
+    assert (len(first), len(second)) == (80, 20)
+    assert sorted([*first, *second]) == list(range(100))
+    np.testing.assert_array_equal(y[first], first_y)
+    np.testing.assert_array_equal(y[second], second_y)
+    assert sorted(second) != list(range(20))
+
+
+def test_split_is_stratified_beyond_rounding() -> None:
+    y = np.repeat(np.arange(4), [7, 7, 7, 9])  # 1.4, 1.4, 1.4 and 1.8 of them
+    (_, _), (_, second) = data.split(y, y, 0.2)
+    counts = np.bincount(second)
+    assert counts.sum() == 6
+    assert counts.min() >= 1
+    assert counts[3] == 2
+
+
+def test_split_takes_lists() -> None:
+    (first, _), (second, _) = data.split([1, 2, 3, 4, 5], [0, 1, 0, 1, 0], 0.4)
+    assert sorted([*first, *second]) == [1, 2, 3, 4, 5]
+    assert len(second) == 2
+
+
 def test_split_refuses_nonsense() -> None:
+    with pytest.raises(ArgumentError, match=r"share of 0\.2 of 2 examples leaves a part without"):
+        data.split(np.zeros(2), np.zeros(2))
     with pytest.raises(ArgumentError, match=r"between 0 and 1, got 1\.5"):
         data.split(np.zeros(3), np.zeros(3), share=1.5)
     with pytest.raises(ArgumentError, match="3 examples but 4 labels"):
