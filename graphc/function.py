@@ -104,6 +104,7 @@ class CompiledFunction(Direct, Inspection):
         self.options = options
         self.rng: Array = np.array([current_seed(), 0], np.uint64)
         self.epochs = 0
+        self.resumed: Any = None  # what a checkpoint says about the run that `fit` goes on with
         self.binding = Binding(self.graph.name, self.graph.inputs, options.cast)
         # What a call goes through; a backend puts a faster entry here, which falls back on `call`.
         self.entry = self.call

@@ -17,7 +17,7 @@ from graphc.limits import ADDRESSABLE
 from graphc.ops import leaf
 from graphc.ops.base import Array
 from graphc.tensor import Parameter, Tensor, lift, lift_op
-from graphc.types import DType, TensorType, find_dtype, float32
+from graphc.types import DType, TensorType, find_dtype, float32, float64
 
 _seed = 0  # the one module state: see `seed`
 
@@ -104,8 +104,9 @@ def _with_value(
     where = f"parameter {label}"
     if init is not None:
         raise ArgumentError(f"{where}: has both init and value", origin=origins.find_origin())
-    array = python_array(value)
-    found = find_dtype(array.dtype) if dtype is None else check_dtype(where, dtype)
+    kind = None if dtype is None else check_dtype(where, dtype)
+    array = python_array(value, kind)
+    found = kind or find_dtype(array.dtype)
     if found is None:
         raise DTypeError(
             f"{where}: no dtype for a value of {array.dtype}", origin=origins.find_origin()
@@ -158,7 +159,7 @@ def constant(value: Any, dtype: Any = None, name: str = "") -> Tensor:
         raise ArgumentError(
             f"constant: {value!r} is symbolic already", origin=origins.find_origin()
         )
-    array = python_array(value)
+    array = python_array(value, None if dtype is None else find_dtype(dtype))
     if find_dtype(array.dtype) is None:
         raise DTypeError(
             f"constant: {value!r:.60} does not fit into any dtype", origin=origins.find_origin()
@@ -179,8 +180,11 @@ def constant(value: Any, dtype: Any = None, name: str = "") -> Tensor:
     return tensor
 
 
-def python_array(value: Any) -> Array:
-    """An array; of nested Python numbers a float32, int32 (int64 if needed) or bool one."""
+def python_array(value: Any, wanted: DType | None = None) -> Array:
+    """An array; of nested Python numbers a float32, int32 (int64 if needed) or bool one.
+
+    Numbers that will be `wanted` as float64 are not rounded to float32 before.
+    """
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -188,7 +192,7 @@ def python_array(value: Any) -> Array:
     if not isinstance(value, (bool, int, float, list, tuple)) or isinstance(value, np.generic):
         return array
     if array.dtype == np.float64 and not holds_numpy(value):
-        return array.astype(np.float32)
+        return array if wanted == float64 else array.astype(np.float32)
     fits = array.dtype == np.int64 and (not array.size or abs(array).max() < 2**31)
     return array.astype(np.int32) if fits and not holds_numpy(value) else array
 

@@ -348,7 +348,7 @@ class Parameter(Tensor):
     def value(self, array: Any) -> None:
         from graphc.symbols import python_array
 
-        new = np.asarray(python_array(array))
+        new = python_array(array, self.dtype)
         if new.shape != self.shape:
             raise ShapeError(
                 f"parameter {self.name}: the value must have shape {self.shape}, got {new.shape}",

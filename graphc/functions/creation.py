@@ -23,6 +23,7 @@ from graphc.functions.operands import (
 from graphc.limits import ADDRESSABLE
 from graphc.ops.elementwise_logic import Equal
 from graphc.ops.leaf import Iota, SizeOf
+from graphc.symbols import python_array
 from graphc.tensor import Tensor, lift, lift_op, literal, weak_dtype
 from graphc.types import DType, float32, int32, int64
 
@@ -32,7 +33,10 @@ def asarray(value: Any, dtype: Any = None) -> Tensor:
     if dtype is None:
         return lift(value)
     kind = to_dtype("asarray", dtype)
-    return literal(value, kind) if is_weak(value) else cast(lift(value), kind)
+    if is_weak(value):
+        return literal(value, kind)
+    whole = python_array(value, kind) if isinstance(value, (list, tuple)) else value
+    return cast(lift(whole), kind)
 
 
 def full(shape: Any, value: Any, dtype: Any = None) -> Tensor:

@@ -44,13 +44,25 @@ class Batches:
 
     def run(self, order: Array | None, start: int, stop: int) -> Steps:
         """Call the function on batches start..stop-1; what every step gave."""
-        first = start * self.batch_size
-        last = min(stop * self.batch_size, self.used)
-        chosen: Any = slice(first, last) if order is None else order[first:last]
-        parts = [a[chosen] if taken else a for a, taken in zip(self.arrays, self.batched)]
+        parts = self.inputs(self._chosen(order, start, stop))
         outputs = self.function.run_epoch(parts, self.batch_size, shuffle=False)
         edges = np.minimum(np.arange(start, stop + 1) * self.batch_size, self.used)
         return Steps(scalars(self.function, outputs), np.diff(edges))
+
+    def rows(self, order: Array | None, step: int) -> Array:
+        """The samples of one batch."""
+        rows = np.arange(self.count) if order is None else order
+        chosen: Array = rows[self._chosen(None, step, step + 1)]
+        return chosen
+
+    def inputs(self, chosen: Any) -> list[Array]:
+        """The arrays for some samples, in the order of the inputs."""
+        return [a[chosen] if taken else a for a, taken in zip(self.arrays, self.batched)]
+
+    def _chosen(self, order: Array | None, start: int, stop: int) -> Any:
+        first = start * self.batch_size
+        last = min(stop * self.batch_size, self.used)
+        return slice(first, last) if order is None else order[first:last]
 
 
 def scalars(function: CompiledFunction, outputs: Any) -> dict[str, Array]:

@@ -1,19 +1,31 @@
-"""What may happen between epochs: stop early, stop on NaN, lower the rate, write a log."""
+"""What may happen between epochs: stop early, stop on NaN, lower the rate, write a log.
+
+A callback that watches a number (`monitor`) knows by its name whether it should fall or grow
+(`mode="auto"`): the last word that tells does, among them loss, error, mse, mae, rmse, nll,
+entropy, perplexity (fall) and accuracy, acc, auc, f1, precision, recall, r2, iou, dice (grow). A
+name without such a word is an error until `mode` is "min" or "max".
+
+Every run of `fit` begins afresh, also with callbacks that an earlier run had; after
+`Checkpoint.restore` they go on where they were when the file was written.
+"""
 
 from __future__ import annotations
 
 import csv
-import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphc.errors import ArgumentError, FormatError
-from graphc.train import files
+from graphc.errors import ArgumentError
+from graphc.train.callback import Callback
+from graphc.train.checkpoint import Checkpoint
+from graphc.train.monitor import Monitor
 from graphc.train.progress import ProgressBar
+from graphc.train.rollback import Rollback
 
 if TYPE_CHECKING:
-    from graphc.function import CompiledFunction
+    from graphc.tensor import Parameter
     from graphc.train.fit import Run
 
 __all__ = [
@@ -22,57 +34,28 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Callback:
-    """Base of the callbacks; `run` has the step, the history and `stop(note)`."""
-
-    def begin(self, run: Run) -> None:
-        """Before the first epoch."""
-
-    def slice_end(self, run: Run, logs: dict[str, float]) -> None:
-        """After some steps of an epoch, with the means so far."""
-
-    def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
-        """After an epoch and its validation, with what the history just got."""
-
-    def end(self, run: Run) -> None:
-        """After the last epoch, also when the run was interrupted."""
-
-
-class Monitor:
-    """Watches one number of the logs for improvement by more than `min_delta`."""
-
-    def __init__(self, name: str, mode: str, min_delta: float) -> None:
-        if mode not in ("min", "max"):
-            raise ArgumentError(f'mode must be "min" or "max", got {mode!r}')
-        self.name, self.sign = name, 1.0 if mode == "min" else -1.0
-        self.min_delta, self.best, self.waited = min_delta, math.inf, 0
-
-    def improved(self, logs: dict[str, float]) -> bool:
-        """Whether the latest number is the best so far; counts the epochs since that."""
-        if self.name not in logs:
-            raise ArgumentError(f"monitor: no {self.name} among {', '.join(logs)}")
-        value = self.sign * logs[self.name]
-        if value < self.best - self.min_delta:
-            self.best, self.waited = value, 0
-            return True
-        self.waited += 1
-        return False
-
-
 class EarlyStopping(Callback):
-    """Stop after `patience` epochs without improvement; the best parameters come back."""
+    """Stop after `patience` epochs without improvement; the best parameters come back.
+
+    See graphc.callbacks for `mode`.
+    """
 
     def __init__(
         self,
         monitor: str = "val_loss",
         patience: int = 5,
         min_delta: float = 0.0,
-        mode: str = "min",
+        mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
         self.monitor = Monitor(monitor, mode, min_delta)
         self.patience, self.restore_best = patience, restore_best
-        self._best: list[tuple[Any, Any]] = []
+        self._best: list[tuple[Parameter, Any]] = []
+
+    def begin(self, run: Run) -> None:
+        """Forget an earlier run."""
+        self.monitor.reset()
+        self._best = []
 
     def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         """Remember the best epoch, or stop."""
@@ -85,20 +68,44 @@ class EarlyStopping(Callback):
         """Put the best parameters back."""
         for parameter, value in self._best:
             parameter.value = value
+        self._best = []
+
+    @property
+    def key(self) -> str:
+        """What tells it from others of its kind."""
+        return f"{type(self).__name__} {self.monitor.key}"
+
+    def state(self) -> dict[str, Any]:
+        """The best number, and the best parameters in order."""
+        best = {f"best/{i}": value for i, (_, value) in enumerate(self._best)}
+        return self.monitor.state() | best
+
+    def set_state(self, run: Run, state: Mapping[str, Any]) -> None:
+        """The same."""
+        self.monitor.set_state(state)
+        values = [state[f"best/{i}"] for i in range(len(run.parameters)) if f"best/{i}" in state]
+        self._best = list(zip(run.parameters, values)) if self.restore_best else []
 
 
 class StopOnNaN(Callback):
-    """Stop as soon as an output's mean is not finite."""
+    """Stop at the first step with an output of rank 0, or an update, that is not finite.
 
-    def slice_end(self, run: Run, logs: dict[str, float]) -> None:
-        """Look at the means so far."""
-        bad = [name for name, value in logs.items() if not math.isfinite(value)]
-        if bad:
-            run.stop(f"{bad[0]} is {logs[bad[0]]}: lower the learning rate first")
+    The parameters are those before that step (it is taken back, in whatever order the
+    callbacks are), its epoch does not count, and the note says whether the data or the learning
+    rate are to blame. The parameters that are updated are copied about ten times a second for
+    that.
+    """
+
+    def begin(self, run: Run) -> None:
+        """Let the run take steps back."""
+        run.rollback = Rollback(run)
 
 
 class ReduceOnPlateau(Callback):
-    """Multiply the learning rate by `factor` after `patience` epochs without improvement."""
+    """Multiply the learning rate by `factor` after `patience` epochs without improvement.
+
+    See graphc.callbacks for `mode`. Of several optimisers, the rates of all are lowered.
+    """
 
     def __init__(
         self,
@@ -106,62 +113,71 @@ class ReduceOnPlateau(Callback):
         factor: float = 0.1,
         patience: int = 5,
         min_delta: float = 0.0,
-        mode: str = "min",
+        mode: str = "auto",
         min_rate: float = 0.0,
     ) -> None:
         self.monitor = Monitor(monitor, mode, min_delta)
         self.factor, self.patience, self.min_rate = factor, patience, min_rate
 
+    def begin(self, run: Run) -> None:
+        """Forget an earlier run; raises where there is no rate to lower."""
+        self.monitor.reset()
+        if not run.optimizers:
+            raise ArgumentError(
+                f"ReduceOnPlateau: {run.step.name} has no optimiser whose rate could be lowered"
+            )
+        for optimizer in run.optimizers:
+            optimizer.learning_rate  # noqa: B018 - raises where it is a schedule
+
     def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         """Count, and lower the rate."""
         if not self.monitor.improved(logs) and self.monitor.waited >= self.patience:
-            rate = run.step.optimizer.learning_rate
-            rate.value = max(self.min_rate, float(rate.value) * self.factor)
+            for optimizer in run.optimizers:
+                rate = optimizer.learning_rate
+                rate.value = max(self.min_rate, float(rate.value) * self.factor)
             self.monitor.waited = 0
+
+    @property
+    def key(self) -> str:
+        """What tells it from others of its kind."""
+        return f"{type(self).__name__} {self.monitor.key}"
+
+    def state(self) -> dict[str, Any]:
+        """The best number and the epochs since."""
+        return self.monitor.state()
+
+    def set_state(self, run: Run, state: Mapping[str, Any]) -> None:
+        """The same."""
+        self.monitor.set_state(state)
 
 
 class CSVLogger(Callback):
-    """Write one row per epoch to a CSV file, flushed at once."""
+    """Write one row per epoch to a CSV file, flushed at once.
+
+    A run begins the file anew; a resumed one goes on with the rows that it had.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._rows: list[dict[str, float]] = []
 
+    def begin(self, run: Run) -> None:
+        """Forget an earlier run."""
+        self._rows = []
+
     def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         """Write the file anew, so that its header has every name."""
-        self._rows.append({"epoch": run.history.epochs, **logs})
+        self._rows.append({"epoch": run.done + run.history.epochs, **logs})
         names = list(dict.fromkeys(name for row in self._rows for name in row))
         with self.path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, names)
             writer.writeheader()
             writer.writerows(self._rows)
 
+    def state(self) -> dict[str, Any]:
+        """The rows."""
+        return {"rows": [{k: float(v) for k, v in row.items()} for row in self._rows]}
 
-class Checkpoint(Callback):
-    """Save the parameters, optimiser state included, after every epoch or every best one.
-
-    The file also holds the random state and the number of epochs: after `restore` into a step
-    that was built the same way, training goes on bit for bit as if it had never stopped.
-    """
-
-    def __init__(
-        self, path: str | os.PathLike[str], monitor: str | None = None, mode: str = "min"
-    ) -> None:
-        self.path = Path(path)
-        self.monitor = None if monitor is None else Monitor(monitor, mode, 0.0)
-
-    def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
-        """Write the file, atomically."""
-        if self.monitor is None or self.monitor.improved(logs):
-            seed, count = (int(word) for word in run.step.rng)
-            notes = {"seed": str(seed), "step": str(count), "epochs": str(run.step.epochs)}
-            files.write(self.path, run.parameters, notes)
-
-    def restore(self, step: CompiledFunction) -> None:
-        """Set everything that the step updates, its random state and its number of epochs."""
-        notes = files.read_notes(self.path)
-        if not {"seed", "step", "epochs"} <= set(notes):
-            raise FormatError(f"{self.path}: parameters, but no checkpoint of a training run")
-        files.load(self.path, into=[node.face for node, _ in step.graph.updates])
-        step.rng[:] = int(notes["seed"]), int(notes["step"])
-        step.epochs = int(notes["epochs"])
+    def set_state(self, run: Run, state: Mapping[str, Any]) -> None:
+        """The same."""
+        self._rows = [{**row, "epoch": int(row["epoch"])} for row in state["rows"]]

@@ -34,13 +34,18 @@ def save(path: str | os.PathLike[str], what: Any) -> None:
     write(path, what, {})
 
 
-def write(path: str | os.PathLike[str], what: Any, notes: Mapping[str, str]) -> None:
-    """`save` with notes in the file's metadata."""
+def write(
+    path: str | os.PathLike[str],
+    what: Any,
+    notes: Mapping[str, str],
+    more: Mapping[str, Array] | None = None,
+) -> None:
+    """`save` with notes in the file's metadata, and more arrays."""
     from safetensors.numpy import save as serialize
 
     arrays = {
         name: np.array(value.value if isinstance(value, Parameter) else value, order="C")
-        for name, value in named(what).items()
+        for name, value in (named(what) | dict(more or {})).items()
     }
     write_whole(Path(path), serialize(arrays, {"format": "graphc", **notes}))
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
+from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.function import CompiledFunction
+from graphc.ops.base import Array
 from graphc.tensor import Parameter
-from graphc.train.batches import Batches, Running
+from graphc.train.batches import Batches, Running, Steps
+from graphc.train.checkpoint import Resumed
 from graphc.train.history import History
 from graphc.train.progress import ProgressBar
+from graphc.train.rollback import Rollback
 
 EVENTS = ("begin", "slice_end", "epoch_end", "end")  # the methods of a callback
 _SLICE_SECONDS = 0.1  # how long native code runs between looks at the screen and at Ctrl-C
@@ -21,20 +26,60 @@ _SLICE_SECONDS = 0.1  # how long native code runs between looks at the screen an
 class Run:
     """A training run as callbacks see it: the step, the data, the history, and `stop`."""
 
-    def __init__(self, step: CompiledFunction, batches: Batches, epochs: int) -> None:
+    def __init__(
+        self, step: CompiledFunction, batches: Batches, epochs: int, checks: Batches | None = None
+    ) -> None:
         self.step, self.batches, self.epochs = step, batches, epochs
+        self.checks = checks  # the validation function and its data
         self.history = History()
         self.stopped = False
+        self.done = 0  # epochs of the run that this one goes on with
+        self.rollback: Rollback | None = None  # what takes steps back, if a callback asks for it
+        self.watchers: list[Any] = []
 
-    @property
+    @cached_property
     def parameters(self) -> list[Parameter]:
         """Everything that the step updates: weights, statistics, optimiser state."""
         return [node.face for node, _ in self.step.graph.updates]
+
+    @property
+    def optimizers(self) -> list[Any]:
+        """The optimisers behind the step."""
+        return _flat(self.step.optimizer)
 
     def stop(self, note: str) -> None:
         """End the run after the present slice of steps; the note says why."""
         self.stopped = True
         self.history.note = self.history.note or note
+
+    def keyed(self) -> dict[str, Any]:
+        """The callbacks that have a state, by what tells them apart."""
+        found: dict[str, Any] = {}
+        for watcher in self.watchers:
+            if hasattr(watcher, "set_state") and hasattr(watcher, "state"):
+                key = getattr(watcher, "key", type(watcher).__name__)
+                same = sum(k == key or k.startswith(f"{key} #") for k in found)
+                found[f"{key} #{same + 1}" if same else key] = watcher
+        return found
+
+    def states(self) -> dict[str, Any]:
+        """What the callbacks remember."""
+        return {key: watcher.state() for key, watcher in self.keyed().items()}
+
+    def resume(self, resumed: Resumed) -> None:
+        """Go on with the run that a checkpoint was written in."""
+        self.done = resumed.epochs
+        if self.checks is not None and resumed.validation is not None:
+            self.checks.function.rng[:] = resumed.validation
+        for key, watcher in self.keyed().items():
+            if key in resumed.callbacks:
+                watcher.set_state(self, resumed.callbacks[key])
+
+
+def _flat(optimizers: Any) -> list[Any]:
+    if isinstance(optimizers, tuple):
+        return [o for part in optimizers for o in _flat(part)]
+    return [] if optimizers is None else [optimizers]
 
 
 def fit(
@@ -53,7 +98,9 @@ def fit(
 
     `data` is what `step.run_epoch` takes; `validation` is (function, data), whose outputs are
     logged as val_NAME after every epoch; so are `seconds` (all of it) and `steps_per_second`.
-    Without a seed the order of the samples is that of `epochs` calls of `step.run_epoch`.
+    The order of the samples depends on `seed` and the number of epochs since the run began;
+    without a seed it is that of `epochs` calls of `step.run_epoch`. A step that a `Checkpoint` was
+    restored into goes on with the run that wrote it.
     `verbose` None shows progress unless the callbacks do; False is quiet. Ctrl-C ends the run
     between two steps: the parameters are usable and the history so far comes back with
     `interrupted` set.
@@ -61,10 +108,10 @@ def fit(
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of 0 or more, got {epochs!r}")
     check_arguments(step, validation, callbacks)
-    run = Run(step, Batches(step, data, batch_size, drop_last), epochs)
     checks = None if validation is None else Batches(*validation, batch_size)
-    loop = Loop(run, checks, _watchers(callbacks, verbose), shuffle, seed)
-    loop.run()
+    run = Run(step, Batches(step, data, batch_size, drop_last), epochs, checks)
+    run.watchers = _watchers(callbacks, verbose)
+    Loop(run, shuffle, seed).run()
     return run.history
 
 
@@ -72,12 +119,14 @@ def check_arguments(step: Any, validation: Any, callbacks: Any) -> None:
     """Raise unless these are what `fit` takes."""
     if not isinstance(step, CompiledFunction):
         raise ArgumentError(f"fit: step must be what gx.compile returns, got {step!r}")
+    if not step.graph.updates:
+        raise ArgumentError(
+            f"fit: {step.name} has no updates, so it would learn nothing",
+            origin=origins.find_origin(),
+            hint="gx.compile(inputs, loss, updates=optimizer.minimize(loss))",
+        )
     if validation is not None:
-        pair = isinstance(validation, (tuple, list)) and len(validation) == 2
-        if not pair or not isinstance(validation[0], CompiledFunction):
-            raise ArgumentError(
-                f"fit: validation must be (compiled function, arrays), got {validation!r:.80}"
-            )
+        check_validation(validation)
     for callback in callbacks:
         missing = [e for e in EVENTS if not callable(getattr(callback, e, None))]
         if missing:
@@ -85,6 +134,25 @@ def check_arguments(step: Any, validation: Any, callbacks: Any) -> None:
                 f"fit: a callback needs the method {missing[0]}, got {callback!r}",
                 hint="derive it from gx.callbacks.Callback",
             )
+
+
+def check_validation(validation: Any) -> None:
+    """Raise unless it is a function that learns nothing, and data."""
+    pair = isinstance(validation, (tuple, list)) and len(validation) == 2
+    if not pair or not isinstance(validation[0], CompiledFunction):
+        raise ArgumentError(
+            f"fit: validation must be (compiled function, arrays), got {validation!r:.80}"
+        )
+    function = validation[0]
+    if function.graph.updates:
+        updated = [node.face for node, _ in function.graph.updates]
+        names = ", ".join([p.name for p in updated if p.trainable][:3]) or updated[0].name
+        raise ArgumentError(
+            f"fit: the validation function {function.name} updates {names}:"
+            " it would learn from the validation data",
+            origin=origins.find_origin(),
+            hint='give it gx.compile(inputs, outputs, mode="inference"), without updates',
+        )
 
 
 def _watchers(callbacks: Sequence[Any], verbose: bool | None) -> list[Any]:
@@ -97,31 +165,26 @@ def _watchers(callbacks: Sequence[Any], verbose: bool | None) -> list[Any]:
 class Loop:
     """Epochs of slices of steps."""
 
-    def __init__(
-        self,
-        run: Run,
-        checks: Batches | None,
-        watchers: list[Any],
-        shuffle: bool,
-        seed: int | None,
-    ) -> None:
-        self._run, self._checks, self._watchers = run, checks, watchers
-        self._shuffle, self._seed = shuffle, seed
+    def __init__(self, run: Run, shuffle: bool, seed: int | None) -> None:
+        self._run, self._shuffle, self._seed = run, shuffle, seed
         self._first = run.step.epochs
         self._slice = 1
 
     def run(self) -> None:
         """All epochs; Ctrl-C and callbacks may end them early."""
+        run = self._run
         self._tell("begin")
+        resumed, run.step.resumed = run.step.resumed, None
+        if resumed is not None:
+            run.resume(resumed)
         try:
-            while self._run.history.epochs < self._run.epochs and not self._run.stopped:
+            while run.history.epochs < run.epochs and not run.stopped:
                 self._epoch()
         except KeyboardInterrupt:
-            self._run.history.interrupted = True
-            done = self._run.history.epochs
-            self._run.stop(f"interrupted after {done} of {self._run.epochs} epochs")
+            run.history.interrupted = True
+            run.stop(f"interrupted after {run.history.epochs} of {run.epochs} epochs")
         finally:
-            self._run.step.epochs = self._first + self._run.history.epochs
+            run.step.epochs = self._first + run.history.epochs
             self._tell("end")
 
     def _epoch(self) -> None:
@@ -132,30 +195,44 @@ class Loop:
         while done < batches.steps and not self._run.stopped:
             stop = min(done + self._slice, batches.steps)
             before = time.perf_counter()
-            running.add(batches.run(order, done, stop))
+            steps, fault = self._steps(order, done, stop)
+            history.steps += len(steps.sizes)
+            if fault:  # this epoch has no end
+                self._run.stop(fault)
+                return
             seconds = time.perf_counter() - before
             training += seconds
             self._resize(stop - done, seconds)
-            history.steps += stop - done
+            running.add(steps)
             done = stop
             self._tell("slice_end", running.so_far)
-        logs = running.means()
-        if self._checks is not None:
-            logs |= self._validate(self._checks)
+        logs = running.means() | self._validate()
         logs["seconds"] = time.perf_counter() - start
         logs["steps_per_second"] = done / max(training, 1e-9)
         history.add(logs)
         self._run.step.epochs = self._first + history.epochs
         self._tell("epoch_end", logs)
+        for watcher in self._run.watchers:
+            if hasattr(watcher, "epoch_done"):
+                watcher.epoch_done(self._run)
 
-    def _order(self) -> Any:
+    def _steps(self, order: Array | None, start: int, stop: int) -> tuple[Steps, str]:
+        """Some steps, and what is wrong with the one after them, if a callback asks for that."""
+        if self._run.rollback is not None:
+            return self._run.rollback.steps(order, start, stop)
+        return self._run.batches.run(order, start, stop), ""
+
+    def _order(self) -> Array | None:
         done = self._run.history.epochs
-        seed, name = self._seed, f"epoch {done}"
+        seed, name = self._seed, f"epoch {self._run.done + done}"
         if seed is None:
             seed, name = int(self._run.step.rng[0]), f"epoch {self._first + done}"
         return self._run.batches.order(seed, name, self._shuffle)
 
-    def _validate(self, checks: Batches) -> dict[str, float]:
+    def _validate(self) -> dict[str, float]:
+        checks = self._run.checks
+        if checks is None:
+            return {}
         values = checks.run(None, 0, checks.steps).means()
         return {f"val_{name}": value for name, value in values.items()}
 
@@ -165,5 +242,5 @@ class Loop:
         self._slice = max(1, min(wanted, 4 * steps))
 
     def _tell(self, event: str, *logs: dict[str, float]) -> None:
-        for watcher in self._watchers:
+        for watcher in self._run.watchers:
             getattr(watcher, event)(self._run, *logs)

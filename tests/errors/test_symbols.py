@@ -178,3 +178,15 @@ def test_a_symbol_has_no_value():
         assert "gx.where" in caught.value.hint
     with pytest.raises(errors.ArgumentError, match="no truth value"):
         assert x > 0
+
+
+@pytest.mark.parametrize("value", [0.1, [0.1, 0.2], [[0.1], [0.3]]])
+def test_python_numbers_for_float64_are_not_rounded_to_float32(value):
+    truth = np.array(value)
+    parameter = gx.parameter("p", value=value, dtype="float64")
+    np.testing.assert_array_equal(parameter.value, truth)
+    parameter.value = np.zeros_like(truth)
+    parameter.value = value
+    np.testing.assert_array_equal(parameter.value, truth)
+    np.testing.assert_array_equal(gx.constant(value, "float64").eval(), truth)
+    np.testing.assert_array_equal(gx.asarray(value, "float64").eval(), truth)

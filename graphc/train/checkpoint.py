@@ -1,0 +1,160 @@
+"""Files from which a run goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.errors import ArgumentError, FormatError
+from graphc.ops.base import Array
+from graphc.train import files
+from graphc.train.callback import Callback
+from graphc.train.monitor import Monitor
+from graphc.train.rollback import finite_parameters, first_broken
+
+if TYPE_CHECKING:
+    from graphc.function import CompiledFunction
+    from graphc.tensor import Parameter
+    from graphc.train.fit import Run
+
+_NOTE, _ARRAYS = "run", "run/"  # where the file keeps what is no parameter
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What a file says about the run: `fit` of the step that it was restored into goes on there."""
+
+    epochs: int  # finished in that run
+    callbacks: Mapping[str, Mapping[str, Any]]
+    validation: tuple[int, int] | None  # random state of the validation function
+
+
+class Checkpoint(Callback):
+    """Save the run after every epoch or, with a `monitor`, after every best one.
+
+    The file has all parameters of the step with the optimiser's state and its learning rate,
+    random states, the number of epochs and what the run's callbacks remember. After `restore`
+    into a step that was built the same way, `fit` goes on bit for bit as if the run had never
+    stopped. An epoch that ends with parameters that are not finite is not saved (a warning says
+    so). See graphc.callbacks for `mode`; the best is the best of all runs of one step.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto"
+    ) -> None:
+        self.path = Path(path)
+        self.monitor = None if monitor is None else Monitor(monitor, mode, 0.0)
+        self._step: Any = lambda: None
+        self._watched: list[Parameter] = []
+        self._wanted = False
+
+    def begin(self, run: Run) -> None:
+        """Forget the runs of another step."""
+        self._watched = finite_parameters(run.parameters)
+        if self.monitor is not None and self._step() is not run.step:
+            self.monitor.reset()
+        self._step = weakref.ref(run.step)
+
+    def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
+        """Find out whether this epoch is worth a file."""
+        broken = first_broken(self._watched)
+        if broken is not None:
+            text = f"{self.path}: not written, since {broken.name} is not finite"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+        self._wanted = broken is None and (self.monitor is None or self.monitor.improved(logs))
+
+    def epoch_done(self, run: Run) -> None:
+        """Write the file, atomically: after `epoch_end` of all callbacks, so with their state."""
+        if self._wanted:
+            self._write(run)
+
+    @property
+    def key(self) -> str:
+        """What tells it from other checkpoints of a run."""
+        return f"Checkpoint {self.monitor.key}" if self.monitor else "Checkpoint"
+
+    def state(self) -> dict[str, Any]:
+        """The best number."""
+        return self.monitor.state() if self.monitor else {}
+
+    def set_state(self, run: Run, state: Mapping[str, Any]) -> None:
+        """The same."""
+        if self.monitor and state:
+            self.monitor.set_state(state)
+
+    def _write(self, run: Run) -> None:
+        seed, count = (int(word) for word in run.step.rng)
+        notes = {"seed": str(seed), "step": str(count), "epochs": str(run.step.epochs)}
+        plain, arrays = _apart(run.states())
+        checks = None if run.checks is None else [int(w) for w in run.checks.function.rng]
+        epochs = run.done + run.history.epochs
+        about = {"epochs": epochs, "callbacks": plain, "validation": checks}
+        notes[_NOTE] = json.dumps(about)
+        files.write(self.path, run.step, notes, arrays)
+
+    def restore(self, step: CompiledFunction) -> None:
+        """Set the parameters of a step, its random state and its number of epochs.
+
+        The next `fit` of the step goes on with the order of the samples and gives the callbacks
+        back what they had: those of the same kind that watch the same number.
+        """
+        notes = files.read_notes(self.path)
+        if not {"seed", "step", "epochs", _NOTE} <= set(notes):
+            raise FormatError(f"{self.path}: parameters, but no checkpoint of a training run")
+        if not hasattr(step, "resumed"):
+            raise ArgumentError(f"restore: needs a compiled step, got {step!r}")
+        about = _parse(self.path, notes)
+        arrays = files.load(self.path, into=step)
+        step.rng[:] = int(notes["seed"]), int(notes["step"])
+        step.epochs = int(notes["epochs"])
+        checks = about["validation"]
+        step.resumed = Resumed(
+            int(about["epochs"]),
+            _together(about["callbacks"], arrays),
+            None if checks is None else (int(checks[0]), int(checks[1])),
+        )
+
+
+def _parse(path: Path, notes: Mapping[str, str]) -> Any:
+    """The note about the run; raises FormatError where it is damaged."""
+    try:
+        about = json.loads(notes[_NOTE])
+        numbers = [int(notes[name]) for name in ("seed", "step", "epochs")]
+        if not all(0 <= n < 2**64 for n in numbers) or int(about["epochs"]) < 0:
+            raise ValueError("a number is out of range")
+        return {name: about[name] for name in ("epochs", "callbacks", "validation")}
+    except (ValueError, TypeError, KeyError) as error:
+        raise FormatError(f"{path}: the note about the run is damaged: {error}") from error
+
+
+def _apart(
+    states: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, dict[str, Any]], dict[str, Array]]:
+    """States of callbacks without their arrays, and the arrays by name."""
+    plain: dict[str, dict[str, Any]] = {}
+    arrays: dict[str, Array] = {}
+    for number, (key, state) in enumerate(states.items()):
+        plain[key] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                arrays[f"{_ARRAYS}{number}/{name}"] = value
+    return plain, arrays
+
+
+def _together(
+    plain: Mapping[str, Mapping[str, Any]], arrays: Mapping[str, Array]
+) -> dict[str, dict[str, Any]]:
+    """The states that `_apart` took apart."""
+    states = {key: dict(state) for key, state in plain.items()}
+    for number, state in enumerate(states.values()):
+        start = f"{_ARRAYS}{number}/"
+        state |= {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+    return states

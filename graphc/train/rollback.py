@@ -1,0 +1,116 @@
+"""Steps that are taken back where their results are not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.ops.base import Array
+from graphc.tensor import Parameter
+from graphc.train.batches import Batches, Steps
+
+if TYPE_CHECKING:
+    from graphc.train.fit import Run
+
+
+def finite_parameters(parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Those of floats that hold no inf and no NaN: the ones that should stay so."""
+    return [p for p in parameters if p.dtype.is_float and np.isfinite(p.memory).all()]
+
+
+def first_broken(parameters: Iterable[Parameter]) -> Parameter | None:
+    """The first of parameters that holds inf or NaN."""
+    return next((p for p in parameters if not np.isfinite(p.memory).all()), None)
+
+
+class Rollback:
+    """Runs steps of a run and ends before the first one that is not finite.
+
+    A step is finite if its outputs of rank 0 are, and everything that it updates (and that was
+    finite when the run began). What comes after the last finite step is taken back: parameters,
+    optimiser state and random state are put where they were before the slice, and the finite
+    steps are done again, so the result does not depend on how the epoch was cut.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._watched = finite_parameters(run.parameters)
+
+    def steps(self, order: Array | None, start: int, stop: int) -> tuple[Steps, str]:
+        """Do steps start..stop-1; those kept, and what was wrong with the next (empty: nothing)."""
+        batches = self._run.batches
+        saved = [p.value for p in self._run.parameters], self._run.step.rng.copy()
+        steps = batches.run(order, start, stop)
+        good = _finite_steps(steps)
+        if good == stop - start and first_broken(self._watched) is None:
+            return steps, ""
+        good = self._search(order, start, good, saved)
+        kept = Steps({k: v[:good] for k, v in steps.values.items()}, steps.sizes[:good])
+        self._back(order, start, good, saved)
+        what = _bad_output(steps, good)
+        if not what:
+            what = self._bad_parameter(order, start + good)
+            self._back(order, start, good, saved)
+        return kept, f"{what}{self._where(start + good)}: {_blame(batches, order, start + good)}"
+
+    def _search(self, order: Array | None, start: int, good: int, saved: Any) -> int:
+        """The most steps, at most `good`, that leave the parameters finite."""
+        low, high, probe = 0, good + 1, good
+        while high - low > 1:
+            self._back(order, start, probe, saved)
+            if first_broken(self._watched) is None:
+                low = probe
+            else:
+                high = probe
+            probe = high - 1 if high == good else (low + high) // 2  # mostly the last step did it
+        return low
+
+    def _back(self, order: Array | None, start: int, count: int, saved: Any) -> None:
+        """Do the first `count` steps again, from what was saved."""
+        for parameter, value in zip(self._run.parameters, saved[0]):
+            parameter.value = value
+        self._run.step.rng[:] = saved[1]
+        if count:
+            self._run.batches.run(order, start, start + count)
+
+    def _bad_parameter(self, order: Array | None, step: int) -> str:
+        """What a step with finite outputs makes of the parameters."""
+        self._run.batches.run(order, step, step + 1)
+        broken = first_broken(self._watched)
+        return "an update is not finite" if broken is None else f"{broken.name} is not finite"
+
+    def _where(self, step: int) -> str:
+        epoch = self._run.done + self._run.history.epochs + 1
+        return f" at step {step + 1} of epoch {epoch} (taken back)"
+
+
+def _finite_steps(steps: Steps) -> int:
+    """How many steps come before the first output that is not finite."""
+    bad = np.zeros(len(steps.sizes), bool)
+    for values in steps.values.values():
+        bad |= ~np.isfinite(values)
+    return int(bad.argmax()) if bad.any() else len(bad)
+
+
+def _bad_output(steps: Steps, step: int) -> str:
+    """The first output that is not finite at a step, and its value; empty if all are."""
+    for name, values in steps.values.items():
+        if step < len(values) and not np.isfinite(values[step]):
+            return f"{name} is {values[step]}"
+    return ""
+
+
+def _blame(batches: Batches, order: Array | None, step: int) -> str:
+    """The data of the step where they are not finite, else the learning rate."""
+    rows = batches.rows(order, step)
+    parts = batches.inputs(rows)
+    for unwanted in (np.isnan, np.isinf):
+        for node, part, taken in zip(batches.function.graph.inputs, parts, batches.batched):
+            if part.dtype.kind in "iub" or not unwanted(part).any():
+                continue
+            place = np.unravel_index(int(unwanted(part).argmax()), part.shape)
+            number = f" in row {rows[place[0]]} of the data" if taken else ""
+            return f"input {node.name} holds {part[place]}{number}: clean the data"
+    return "its inputs are finite: lower the learning rate first"
