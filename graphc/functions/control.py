@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.arguments import tensor
 from graphc.dims import Size
-from graphc.errors import ArgumentError, ShapeError, UnsupportedError
+from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError, UnsupportedError
 from graphc.functions.joining import concat
 from graphc.functions.logic import check
+from graphc.functions.operands import is_weak, same_dtype
 from graphc.functions.shapes import broadcast_to, reshape
+from graphc.graph import Node
 from graphc.loop_builder import LoopBuilder, placeholder
 from graphc.ops.base import Leaf
 from graphc.structure import Nested, Structure, flatten, flatten_like, map_structure
 from graphc.tensor import Tensor, face, lift, literal, zeros_like
-from graphc.types import TensorType, bool_, int64
+from graphc.types import DType, TensorType, bool_, float32, int64
 
 
 def scan(
@@ -34,7 +38,8 @@ def scan(
 
     `init`, `xs` and what `f` returns may be nested tuples, lists and dicts of tensors; rows are
     along axis 0 and `ys` has one for every iteration, in the order of `xs` also with `reverse`.
-    Without `xs`, `length` says how often. The body may use any tensor around it; what does not
+    Without `xs`, `length` says how often. Python numbers in `init` take the dtypes that the body
+    returns (it is traced again where these are not the usual ones). The body may use any tensor around it; what does not
     depend on its arguments is computed once. `truncate=k` cuts gradients every k iterations.
     `checkpoint=k` keeps the carry of every k-th iteration for the gradient, which computes the
     others again ("sqrt": k is the root of the length, which must be known).
@@ -43,33 +48,100 @@ def scan(
     """
     firsts, carry_structure = flatten(init)
     arrays, row_structure = flatten(() if xs is None else xs)
-    starts = [tensor("scan", "init", v) for v in firsts]
     stacks = [tensor("scan", "xs", v) for v in arrays]
     count = _length(stacks, length)
     _check_options(truncate, checkpoint)
+    rows = [placeholder(f"row_{i}", _row(t.type)) for i, t in enumerate(stacks)]
+    given = row_structure.build([face(n) for n in rows]) if xs is not None else None
+
+    def trace(starts: Sequence[Tensor]) -> _Iteration:
+        carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
+        with origins.drawing() as drawn:
+            result = f(carry_structure.build([face(n) for n in carries]), given)
+        nexts, ys, y_structure = _results(result, carry_structure, starts)
+        return _Iteration(carries, nexts, ys, y_structure, drawn)
+
     if checkpoint is not None:
         every = _every(checkpoint, count)
+        if any(is_weak(v) for v in firsts):
+            init = carry_structure.build(_fitted("scan", firsts, stacks, trace)[0])
         return _in_chunks(f, init, xs, every, count, reverse, truncate)  # type: ignore[arg-type]
-    carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
-    rows = [placeholder(f"row_{i}", _row(t.type)) for i, t in enumerate(stacks)]
-    with origins.drawing() as drawn:
-        result = f(
-            carry_structure.build([face(n) for n in carries]),
-            row_structure.build([face(n) for n in rows]) if xs is not None else None,
-        )
-    nexts, ys, y_structure = _results(result, carry_structure, starts)
+    starts, one = _fitted("scan", firsts, stacks, trace)
     loop = LoopBuilder(
-        carries,
+        one.carries,
         [t.node for t in starts],
         dict(zip(rows, (t.node for t in stacks))),
         count,
         reverse,
-        drawn,
+        one.drawn,
         truncate,
     )
-    last, stacked = loop.build([t.node for t in nexts], [t.node for t in ys])
-    found = y_structure.build([face(n) for n in stacked]) if y_structure is not None else None
+    last, stacked = loop.build([t.node for t in one.nexts], [t.node for t in one.ys])
+    found = None if one.structure is None else one.structure.build([face(n) for n in stacked])
     return carry_structure.build([face(n) for n in last]), found
+
+
+@dataclass(eq=False)
+class _Iteration:
+    """A body that was traced: its placeholders, the next carries, and what else it gives."""
+
+    carries: Sequence[Node]
+    nexts: Sequence[Tensor]
+    ys: Sequence[Tensor]
+    structure: Structure | None
+    drawn: Sequence[Node]
+
+
+def _fitted(
+    name: str,
+    firsts: Sequence[Any],
+    stacks: Sequence[Tensor],
+    trace: Callable[[Sequence[Tensor]], _Iteration],
+) -> tuple[list[Tensor], _Iteration]:
+    """The first carries and one iteration of them.
+
+    Python numbers among them take the dtypes that the body returns, for which it is traced again
+    where these are not the usual ones.
+    """
+    starts = [tensor(name, "init", v) for v in firsts]
+    numbers = [i for i, v in enumerate(firsts) if is_weak(v)]
+    like = _float_of((*stacks, *starts))
+    starts, one = _first_trace(firsts, starts, like, trace)
+    for _ in numbers:
+        fitting = list(starts)
+        for i in numbers:
+            wanted = one.nexts[i].dtype
+            if wanted.is_float or not starts[i].dtype.is_float:
+                fitting[i] = lift(firsts[i], wanted)
+        if [t.type for t in fitting] == [t.type for t in starts]:
+            break
+        starts, one = fitting, trace(fitting)
+    _check_carries(name, starts, one.nexts)
+    return starts, one
+
+
+def _first_trace(
+    firsts: Sequence[Any],
+    starts: list[Tensor],
+    like: DType,
+    trace: Callable[[Sequence[Tensor]], _Iteration],
+) -> tuple[list[Tensor], _Iteration]:
+    """Trace with Python integers as integers; where they meet floats, with one or all as floats."""
+    try:
+        return starts, trace(starts)
+    except DTypeError:
+        whole = [i for i, v in enumerate(firsts) if is_weak(v) and isinstance(v, int)]
+        for chosen in (*([i] for i in whole), whole):
+            floats = [lift(v, like) if i in chosen else starts[i] for i, v in enumerate(firsts)]
+            with suppress(DTypeError):
+                return floats, trace(floats)
+        raise
+
+
+def _float_of(tensors: Sequence[Tensor]) -> DType:
+    """The widest dtype of the tensors that are floats; float32 where none is."""
+    floats = [t.dtype for t in tensors if t.dtype.is_float]
+    return max(floats, key=lambda dtype: dtype.bits, default=float32)
 
 
 def _every(checkpoint: str | int, count: Size) -> int:
@@ -152,27 +224,34 @@ def _results(
     if not isinstance(result, tuple) or len(result) != 2:
         _fail(ArgumentError, "scan: the body must return a pair (carry, y); y may be None")
     nexts = [
-        tensor("scan", "the carry returned", v)
-        for v in flatten_like(carry_structure, result[0], "scan: the carry returned")
+        lift(v, start.dtype) if is_weak(v) else tensor("scan", "the carry returned", v)
+        for v, start in zip(
+            flatten_like(carry_structure, result[0], "scan: the carry returned"), starts
+        )
     ]
-    for i, (new, old) in enumerate(zip(nexts, starts)):
-        if new.type != old.type:
-            _fail(
-                ShapeError,
-                f"scan: carry {i} starts as {old.type}, but the body returns {new.type}",
-                old,
-                new,
-            )
     if result[1] is None:
         return nexts, [], None
     leaves, structure = flatten(result[1])
     return nexts, [tensor("scan", "y", v) for v in leaves], structure
 
 
-def _fail(kind: type[Exception], text: str, *tensors: Tensor) -> None:
-    raise kind(  # type: ignore[call-arg]
-        text, operands=graphs.describe(t.node for t in tensors), origin=origins.find_origin()
-    )
+def _check_carries(name: str, starts: Sequence[Tensor], nexts: Sequence[Tensor]) -> None:
+    for i, (new, old) in enumerate(zip(nexts, starts)):
+        if new.type != old.type:
+            _fail(
+                ShapeError,
+                f"{name}: carry {i} starts as {old.type}, but the body returns {new.type}",
+                old,
+                new,
+                hint="a carry keeps its type: convert the first one or the next one with astype"
+                if new.shape == old.shape
+                else None,
+            )
+
+
+def _fail(kind: type[GraphcError], text: str, *tensors: Tensor, hint: str | None = None) -> None:
+    operands = graphs.describe(t.node for t in tensors)
+    raise kind(text, operands=operands, origin=origins.find_origin(), hint=hint)
 
 
 def _row(type: TensorType) -> TensorType:
@@ -191,7 +270,8 @@ def cond(
     """What one of two functions of the operands returns; only that one is computed.
 
     `condition` is a bool of rank 0. Both functions return the same structure of tensors of the
-    same types (ShapeError otherwise) and may use any tensor around them. Differentiable.
+    same types (ShapeError otherwise; a Python number takes the dtype of the other branch) and may
+    use any tensor around them. Differentiable.
     """
     chosen = lift(condition)
     if chosen.type != TensorType(bool_, ()):
@@ -199,14 +279,13 @@ def cond(
     branches = []
     for function in (true_function, false_function):
         with origins.making() as made, origins.drawing() as drawn:
-            leaves, structure = flatten(function(*operands))
-            branches.append(
-                ([tensor("cond", "a result", v) for v in leaves], structure, made, drawn)
-            )
-    (first, structure, _, _), (second, other, _, _) = branches
-    _check_branches(first, second, structure, other)
-    results = [zeros_like(t).node for t in first]
-    for (leaves, _, made, drawn), taken in zip(branches, (chosen, ~chosen)):
+            branches.append((*flatten(function(*operands)), made, drawn))
+    (one, structure, _, _), (two, other, _, _) = branches
+    _check_structures(structure, other)
+    sides = tuple(zip(*(_alike(a, b) for a, b in zip(one, two)))) or ((), ())
+    _check_branches(*sides)
+    results = [zeros_like(t).node for t in sides[0]]
+    for leaves, (_, _, made, drawn), taken in zip(sides, branches, (chosen, ~chosen)):
         carries = [placeholder(f"result_{i}", t.type) for i, t in enumerate(leaves)]
         count = taken.astype("int64").node
         inside = [n for n in made if not isinstance(n.op, Leaf)]
@@ -215,11 +294,22 @@ def cond(
     return structure.build([face(n) for n in results])
 
 
-def _check_branches(
-    first: Sequence[Tensor], second: Sequence[Tensor], structure: Structure, other: Structure
-) -> None:
+def _alike(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """What both branches return in one place; Python numbers take the dtype of the other."""
+    if is_weak(a) and is_weak(b):
+        first, second = same_dtype("cond", (a, b))
+        return first, second
+    first = tensor("cond", "a result", a) if not is_weak(a) else lift(a, lift(b).dtype)
+    second = tensor("cond", "a result", b) if not is_weak(b) else lift(b, first.dtype)
+    return first, second
+
+
+def _check_structures(structure: Structure, other: Structure) -> None:
     if str(structure) != str(other):
         _fail(ArgumentError, f"cond: one branch returns {structure}, the other one {other}")
+
+
+def _check_branches(first: Sequence[Tensor], second: Sequence[Tensor]) -> None:
     for i, (a, b) in enumerate(zip(first, second)):
         if a.type != b.type:
             _fail(
@@ -235,19 +325,26 @@ def while_loop(
 ) -> Any:
     """Repeat `carry = body(carry)` while `condition(carry)` holds, at most `max_steps` times.
 
-    `carry` may be a nested structure; its types stay (ShapeError otherwise). Differentiable: what
-    the gradient needs is kept for `max_steps` iterations. A loop that would go on after
-    `max_steps` is a RuntimeCheckError, and nothing is updated.
+    `carry` may be a nested structure; its types stay (ShapeError otherwise; Python numbers in
+    `init` take the dtypes that the body returns). Differentiable: what the gradient needs is kept
+    for `max_steps` iterations. A loop that would go on after `max_steps` is a RuntimeCheckError,
+    and nothing is updated.
     """
     firsts, structure = flatten(init)
-    starts = [tensor("while_loop", "init", v) for v in firsts]
-    going = _condition(condition(structure.build(starts)))
-    carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
+
+    def trace(starts: Sequence[Tensor]) -> _Iteration:
+        going = _condition(condition(structure.build(starts)))
+        carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
+        with origins.drawing() as drawn:
+            result = body(structure.build([face(n) for n in carries]))
+            nexts, _, _ = _results((result, None), structure, starts)
+            fits = all(a.type == b.type for a, b in zip(nexts, starts))
+            again = _condition(condition(structure.build(nexts))) if fits else going
+        return _Iteration(carries, nexts, [going, again], None, drawn)
+
+    starts, one = _fitted("while_loop", firsts, (), trace)
+    carries, nexts, (going, again), drawn = one.carries, one.nexts, one.ys, one.drawn
     go, steps = placeholder("going", going.type), placeholder("steps", TensorType(int64, ()))
-    with origins.drawing() as drawn:
-        result = body(structure.build([face(n) for n in carries]))
-        nexts, _, _ = _results((result, None), structure, starts)
-        again = _condition(condition(structure.build(nexts)))
     loop = LoopBuilder(
         [*carries, go, steps],
         [*(t.node for t in starts), going.node, literal(0, int64).node],
