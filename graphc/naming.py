@@ -15,12 +15,25 @@ from contextvars import ContextVar
 from graphc import origin as origins
 
 _given: dict[str, int] = {}
+_kinds: dict[str, str] = {}  # of names that the library gave
 _counts: ContextVar[dict[str, int]] = ContextVar("graphc_names", default=_given)
 
 
 def automatic(kind: str) -> str:
     """The next name of a kind in the present scope, scope included."""
-    return numbered(_counts.get(), scoped(kind))
+    name = numbered(_counts.get(), scoped(kind))
+    _kinds[name] = kind
+    return name
+
+
+def kind_of(path: str) -> str | None:
+    """The kind of the last part of a name if the library gave it; also of a name behind another
+    (adam/dense_1)."""
+    while path:
+        if path in _kinds:
+            return _kinds[path]
+        path = path.partition("/")[2]
+    return None
 
 
 def scoped(name: str) -> str:

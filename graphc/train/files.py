@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from graphc.errors import ArgumentError, DTypeError, FormatError, NameError, ShapeError
 from graphc.files import write_whole
 from graphc.tensor import Parameter
+from graphc.train.match import match_names
 from graphc.types import find_dtype
 
 Array = NDArray[Any]
@@ -63,15 +64,19 @@ def load(path: str | os.PathLike[str], into: Any = None) -> dict[str, Array]:
 
     `into` is what `save` takes. Every name must be in the file with the right shape and dtype;
     otherwise NameError, ShapeError or DTypeError, and nothing is set. More in the file is fine.
+    Where names are missing, those that nobody gave (dense_2, adam_1) go by their order: a model
+    that is built a second time takes the file of the first.
     """
     arrays = _read(os.fspath(path))
     if into is None:
         return arrays
     parameters = named(into)
+    places = match_names(parameters, arrays)
+    _check_names(os.fspath(path), parameters, places, arrays)
     for name, parameter in parameters.items():
-        _check(os.fspath(path), name, parameter, arrays)
+        _check(os.fspath(path), name, parameter, arrays[places[name]])
     for name, parameter in parameters.items():
-        parameter.value = arrays[name]
+        parameter.value = arrays[places[name]]
     return arrays
 
 
@@ -95,13 +100,28 @@ def named(what: Any) -> dict[str, Any]:
     return result
 
 
-def _check(path: str, name: str, parameter: Any, arrays: Mapping[str, Array]) -> None:
-    if not isinstance(parameter, Parameter):
-        raise ArgumentError(f"load: {name} is no parameter but {parameter!r}")
-    if name not in arrays:
-        listing = ", ".join(list(arrays)[:8]) or "nothing"
-        raise NameError(f"{path}: no {name} in the file", hint=f"it has {listing}")
-    array = arrays[name]
+def _check_names(
+    path: str, wanted: Mapping[str, Any], places: Mapping[str, str], arrays: Mapping[str, Array]
+) -> None:
+    for name, parameter in wanted.items():
+        if not isinstance(parameter, Parameter):
+            raise ArgumentError(f"load: {name} is no parameter but {parameter!r}")
+    missing = [name for name in wanted if name not in places]
+    if missing:
+        taken = set(places.values())
+        rest = [name for name in arrays if name not in taken]
+        raise NameError(
+            f"{path}: no {missing[0]} in the file",
+            hint=f"it has {_listing(rest)}; wanted are {_listing(missing)}",
+        )
+
+
+def _listing(names: list[str]) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > 8 else ""
+    return (", ".join(names[:8]) or "nothing") + more
+
+
+def _check(path: str, name: str, parameter: Parameter, array: Array) -> None:
     if array.shape != parameter.shape:
         raise ShapeError(f"{path}: {name} has shape {array.shape}, not {parameter.shape}")
     if find_dtype(array.dtype) != parameter.dtype:
