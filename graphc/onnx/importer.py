@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from graphc.onnx.call import Call, Converter, describe
 from graphc.onnx.check import check_node
 from graphc.onnx.errors import UnknownValueError
 from graphc.onnx.proto import array_of, attributes_of, schema_of
-from graphc.onnx.sizes import fold
+from graphc.onnx.sizes import evaluated, fold
 from graphc.onnx.table import find_converter
 from graphc.onnx.values import Value, result_value
 from graphc.ops.base import Array
@@ -135,24 +136,15 @@ class Scope:
             )
         call = Call(node, opset, inputs, attributes_of(node, schema), self)
         check_node(call, schema)
-        folded = self.folded(call)
-        if folded is not None:
-            return [Value(array=folded)]
         converter = find_converter(node, schema.since_version)
         if converter is not None:
-            return converted(converter, call)
+            convert = partial(converted, converter)
+            folded = fold(call, convert)
+            return evaluated(call, convert(call)) if folded is None else folded
         body = body_of(call, schema)
         if body is None:
             raise UnsupportedError(f"{describe(node, opset)}: the operator is not supported")
         return self.run_function(node, body, inputs, call.attributes)
-
-    def folded(self, call: Call) -> Array | None:
-        """What a node makes of sizes."""
-        arrays = [None if v is None else v.array for v in call.inputs]
-        missing = any(v is not None and a is None for v, a in zip(call.inputs, arrays))
-        if missing or call.node.domain not in ("", "ai.onnx") or call.count != 1:
-            return None
-        return fold(call.node.op_type, call.attributes, arrays)
 
     def run_function(
         self,

@@ -11,8 +11,7 @@ from graphc.dims import Poly, Size, product
 from graphc.errors import FormatError
 from graphc.onnx.call import Call, Table
 from graphc.onnx.proto import dtype_of
-from graphc.onnx.sizes import LARGEST
-from graphc.onnx.values import sizes_array
+from graphc.onnx.values import LARGEST, sizes_array
 from graphc.ops.base import Array
 from graphc.tensor import Tensor
 

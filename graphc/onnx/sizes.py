@@ -1,53 +1,149 @@
-"""Arithmetic on sizes while a model is loaded: numpy, over ints and polynomials of dims.
+"""Sizes that a model computes for itself, while it is loaded: ints and polynomials of dims.
 
 Exporters compute shapes in the graph (Shape, Gather, Mul, Concat, ...). What such nodes make of
-sizes is again sizes, so that Reshape, Expand or Slice see a shape and not a tensor.
+sizes is again sizes, so that Reshape, Expand or Slice see a shape and not a tensor. There are
+three kinds of such nodes:
+
+- what has constants for operands is converted like any node and evaluated at once;
+- what only moves elements is converted too, for the places of the elements instead of them;
+- arithmetic on polynomials is done here, where the bounds of the dims tell the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
-from graphc.dims import Poly
-from graphc.onnx.values import settled
+from graphc.dims import Dim, FloorDiv, Size, bound, divide_exactly
+from graphc.errors import RuntimeCheckError
+from graphc.onnx.call import Call
+from graphc.onnx.values import LARGEST, Value, sizes_value
 from graphc.ops.base import Array
 
-Fold = Callable[[Mapping[str, Any], list[Array | None]], Any]
+Convert = Callable[[Call], "list[Value | None]"]
 
-LARGEST = 4096  # elements: what is larger is data, not a shape
+ALL = None
+# Operators that only move elements, and which of their operands hold them.
+MOVES: dict[str, tuple[int, ...] | None] = {
+    "Concat": ALL, "Expand": (0,), "Flatten": (0,), "Gather": (0,), "GatherElements": (0,),
+    "GatherND": (0,), "Identity": (0,), "Pad": (0, 2), "Reshape": (0,), "Scatter": (0, 2),
+    "ScatterElements": (0, 2), "ScatterND": (0, 2), "Slice": (0,), "Split": (0,), "Squeeze": (0,),
+    "Tile": (0,), "Transpose": (0,), "Unsqueeze": (0,), "Where": (1, 2),
+}  # fmt: skip
 
 
 class CannotFoldError(Exception):
     """The sizes do not tell the result."""
 
 
-def fold(name: str, attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array | None:
-    """What a node makes of known whole numbers, or None where only tensors can say."""
-    function = FOLDS.get(name)
-    if function is None or not arrays or not all(map(foldable, arrays)):
+def fold(call: Call, convert: Convert) -> list[Value | None] | None:
+    """What a node makes of symbolic sizes, or None where only tensors can say."""
+    symbolic = any(v is not None and is_symbolic(v) for v in call.inputs)
+    if not symbolic or call.node.domain not in ("", "ai.onnx"):
         return None
+    name = call.node.op_type
     try:
-        result = np.asarray(function(attributes, arrays))
-        return finished(result, next(a.dtype for a in arrays if a is not None))
-    except (CannotFoldError, ArithmeticError, LookupError, TypeError, ValueError):
+        if name in MOVES and call.get("reduction", "none") == "none":
+            return moved(call, convert, MOVES[name])
+        if name in ARITHMETIC and call.get("axis") is None:
+            return [elementwise(call, *ARITHMETIC[name])]
+        if name in REDUCTIONS:
+            return [reduced(call, REDUCTIONS[name])]
+        return [cast(call)] if name == "Cast" else None
+    except (CannotFoldError, ArithmeticError):
         return None
 
 
-def foldable(array: Array | None) -> bool:
-    """Whether it may be a shape or a part of one."""
-    return array is None or (array.dtype.kind in "biuO" and array.size <= LARGEST)
+def evaluated(call: Call, results: list[Value | None]) -> list[Value | None]:
+    """The results as arrays, where nothing but small constants went in."""
+    given = [v for v in call.inputs if v is not None]
+    graphs = any(a.HasField("g") for a in call.node.attribute)
+    if not given or graphs or not all(is_constant(v) for v in given):
+        return results
+    return [at_once(value) for value in results]
 
 
-def finished(array: Array, kind: np.dtype[Any]) -> Array:
-    """Objects that are numbers as numbers, of the dtype that went in."""
-    if array.dtype != object:
-        return array
-    array = settled(array)
-    return array if array.dtype == object or kind.kind == "O" else array.astype(kind)
+def is_symbolic(value: Value) -> bool:
+    """Whether it is an array with a size that is a polynomial."""
+    return value.array is not None and value.array.dtype == object
+
+
+def is_constant(value: Value) -> bool:
+    """Whether it is a small array of numbers that stay what they are."""
+    array = value.array
+    return (
+        array is not None
+        and array.dtype.kind in "biuf"
+        and array.size <= LARGEST
+        and not value.is_parameter
+    )
+
+
+def at_once(value: Value | None) -> Value | None:
+    """The value as an array, if it is small and nothing is drawn at random."""
+    if value is None or value.items is not None or value.array is not None:
+        return value
+    size = value.tensor.size
+    if not isinstance(size, int) or size > LARGEST:
+        return value
+    try:
+        array = value.known()
+    except RuntimeCheckError:  # it fails when the model runs, if that is reached
+        return value
+    return value if array is None else Value(array=array)
+
+
+# ------------------------------------------------------------------------ moved elements
+
+
+def moved(call: Call, convert: Convert, places: tuple[int, ...] | None) -> list[Value | None]:
+    """The results of an operator that moves elements: it moves their numbers, 0 is none."""
+    elements: list[Any] = [0]
+    inputs: list[Value | None] = []
+    kinds = set()
+    for i, value in enumerate(call.inputs):
+        array = None if value is None else small(value)
+        if value is None or (places is not ALL and i not in places):
+            if array is not None and array.dtype == object:
+                raise CannotFoldError
+            inputs.append(value)
+            continue
+        assert array is not None
+        kinds.add(value.kind)
+        numbers = np.arange(len(elements), len(elements) + array.size, dtype=np.int64)
+        elements.extend(objects(array).flat)
+        inputs.append(Value(array=numbers.reshape(array.shape)))
+    if len(kinds) != 1:
+        raise CannotFoldError
+    results = convert(Call(call.node, call.opset, tuple(inputs), call.attributes, call.scope))
+    (kind,) = kinds
+    return [None if r is None else renamed(r, elements, kind) for r in results]
+
+
+def renamed(numbers: Value, elements: list[Any], kind: np.dtype[Any]) -> Value:
+    """The elements that have these numbers."""
+    found = at_once(numbers)
+    if found is None or found.array is None:
+        raise CannotFoldError
+    array = np.empty(found.array.size, object)
+    array[:] = [elements[int(i)] for i in found.array.flat]
+    return sizes_value(array.reshape(found.array.shape), kind)
+
+
+def small(value: Value) -> Array:
+    """The array of a value that may be a shape or a part of one."""
+    array = None
+    try:
+        if value.array is not None or (value.items is None and value.tensor.dtype.kind in "biu"):
+            array = value.known()
+    except RuntimeCheckError as error:  # it fails when the model runs, if that is reached
+        raise CannotFoldError from error
+    if array is None or array.size > LARGEST or array.dtype.kind not in "biuO":
+        raise CannotFoldError
+    return array
 
 
 def objects(array: Array) -> Array:
@@ -55,190 +151,184 @@ def objects(array: Array) -> Array:
     return array if array.dtype == object else array.astype(object)
 
 
-def elementwise(function: Callable[[Any, Any], Any]) -> Fold:
-    """Two or more operands, element by element."""
+# ---------------------------------------------------------------------------- arithmetic
 
-    def apply(_: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-        result = objects(_present(arrays[0]))
-        if result.dtype != object or any(a is not None and a.dtype == bool for a in arrays):
-            raise CannotFoldError
+
+def elementwise(call: Call, function: Callable[..., Any], kind: str) -> Value:
+    """One operand or several, which broadcast, element by element."""
+    if any(v is None for v in call.inputs):
+        raise CannotFoldError
+    values = [v for v in call.inputs if v is not None]
+    given = [objects(small(v)) for v in values]
+    try:
+        arrays = np.broadcast_arrays(*given)
+    except ValueError as error:  # shapes that do not fit: the tensors say so
+        raise CannotFoldError from error
+    if len({v.kind for v in values}) != 1:
+        raise CannotFoldError
+    flat = np.empty(arrays[0].size, object)
+    if len(arrays) == 1:
+        flat[:] = [function(a) for a in arrays[0].flat]
+    else:
+        flat[:] = arrays[0].reshape(-1)
         for array in arrays[1:]:
-            pairs = np.broadcast(result, objects(_present(array)))
-            flat = np.empty(pairs.size, object)
-            flat[:] = [function(a, b) for a, b in pairs]
-            result = flat.reshape(pairs.shape)
-        return result
-
-    return apply
+            flat[:] = [function(a, b, call) for a, b in zip(flat, array.flat)]
+    result = np.dtype(kind) if kind else values[0].kind
+    return sizes_value(flat.reshape(arrays[0].shape), result)
 
 
-def _present(array: Array | None) -> Array:
-    if array is None:
-        raise CannotFoldError
-    return array
+def reaches(size: Size, least: int) -> bool:
+    """Whether a size is never below a number, with 1 element at least along every dim."""
+    found = bound(from_one(size))
+    return found is not None and found >= least
 
 
-def divide(a: Any, b: Any) -> Any:
-    """a / b; of numbers rounded towards 0, of sizes (which are not negative) down."""
-    if isinstance(a, Poly) or isinstance(b, Poly):
-        if isinstance(b, int) and b <= 0:
-            raise CannotFoldError
+def from_one(size: Size) -> Size:
+    """The size with one more for every dim that may be 0."""
+    if isinstance(size, int):
+        return size
+    total: Size = 0
+    for monomial, coefficient in size.terms:
+        term: Size = coefficient
+        for atom in monomial:
+            if isinstance(atom, FloorDiv):
+                term = term * (from_one(atom.numerator) // from_one(atom.denominator))
+            elif isinstance(atom, Dim) and atom.min == 0:
+                term = term * (Dim(atom.name, atom.max) + 1)
+            else:
+                term = term * atom
+        total = total + term
+    return total
+
+
+def add(a: Size, b: Size, _: Call) -> Size:
+    """a + b"""
+    return a + b
+
+
+def subtract(a: Size, b: Size, _: Call) -> Size:
+    """a - b"""
+    return a - b
+
+
+def multiply(a: Size, b: Size, _: Call) -> Size:
+    """a * b"""
+    return a * b
+
+
+def divide(a: Size, b: Size, _: Call) -> Size:
+    """a / b rounded towards 0, which is down where both are known to have no sign."""
+    if isinstance(a, int) and isinstance(b, int) and b:
+        return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    exact = divide_exactly(a, b)
+    if exact is not None:
+        return exact
+    if reaches(a, 0) and reaches(b, 1):
         return a // b
-    if b == 0:
+    raise CannotFoldError
+
+
+def remainder(a: Size, b: Size, call: Call) -> Size:
+    """a - b * (a / b), rounded down, or towards 0 with fmod."""
+    if call.get("fmod", 0):
+        return a - b * divide(a, b, call)
+    if not (isinstance(a, int) and isinstance(b, int) and b) and not reaches(b, 1):
         raise CannotFoldError
-    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    return a - b * (a // b)
 
 
-def same(a: Any, b: Any) -> bool:
+def negative(a: Size) -> Size:
+    """-a"""
+    return -a
+
+
+def absolute(a: Size) -> Size:
+    """The size without its sign."""
+    return -a if is_more(0, a) else a
+
+
+def is_more(a: Size, b: Size) -> bool:
+    """Whether a > b, where that is certain; raises where it depends on dims."""
+    least, least_back = bound(a - b), bound(b - a)
+    if least is not None and least > 0:
+        return True
+    if least_back is not None and least_back >= 0:
+        return False
+    raise CannotFoldError
+
+
+def equal(a: Size, b: Size, _: Call) -> bool:
     """Whether two sizes are equal, where that is certain."""
     if a == b:
         return True
-    symbolic = [s for s in (a, b) if isinstance(s, Poly)]
-    if symbolic and not any(isinstance(s, int) and s < 0 for s in (a, b)):
-        raise CannotFoldError
-    return False
+    for difference in (a - b, b - a):
+        least = bound(difference)
+        if least is not None and least > 0:
+            return False
+    raise CannotFoldError
 
 
-def larger(a: Any, b: Any) -> Any:
-    """The larger of two numbers."""
-    return max(*_numbers(a, b))
+def larger(a: Size, b: Size, _: Call) -> Size:
+    """The larger one, where that is certain."""
+    return b if is_more(b, a) else a
 
 
-def smaller(a: Any, b: Any) -> Any:
-    """The smaller of two numbers."""
-    return min(*_numbers(a, b))
+def smaller(a: Size, b: Size, _: Call) -> Size:
+    """The smaller one, where that is certain."""
+    return b if is_more(a, b) else a
 
 
-def _numbers(a: Any, b: Any) -> tuple[int, int]:
-    if isinstance(a, Poly) or isinstance(b, Poly):
-        raise CannotFoldError
-    return a, b
-
-
-def equal(_: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """Element by element, as bool."""
-    pairs = np.broadcast(objects(_present(arrays[0])), objects(_present(arrays[1])))
-    return np.array([same(a, b) for a, b in pairs], bool).reshape(pairs.shape)
-
-
-def where(_: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """Numbers chosen by a condition."""
-    condition, x, y = map(_present, arrays)
-    return np.where(condition.astype(bool), objects(x), objects(y))
-
-
-def gather(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """Parts along an axis."""
-    x, index = _present(arrays[0]), _present(arrays[1])
-    axis = attributes.get("axis", 0)
-    if index.dtype == object or not -x.ndim <= axis < x.ndim:
-        raise CannotFoldError
-    if index.size and not (-x.shape[axis] <= index.min() and index.max() < x.shape[axis]):
-        raise CannotFoldError
-    return np.take(x, index, axis)
-
-
-def concat(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """Parts side by side."""
-    parts = [_present(a) for a in arrays]
-    if any(a.dtype == object for a in parts):
-        parts = [objects(a) for a in parts]
-    axis = attributes.get("axis", 1)
-    if parts[0].ndim != 1 or axis not in (0, -1) or any(a.ndim != 1 for a in parts):
-        raise CannotFoldError
-    return np.concatenate(parts, axis)
-
-
-def squeeze(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """Without axes of size 1."""
-    x, axes = _present(arrays[0]), _axes(attributes, arrays)
-    kept = [i for i in range(x.ndim) if i not in [a % x.ndim for a in axes or ()]]
-    if any(x.shape[i] != 1 for i in range(x.ndim) if axes and i not in kept):
-        raise CannotFoldError
-    return x.reshape([x.shape[i] for i in kept if axes or x.shape[i] != 1])
-
-
-def unsqueeze(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """With new axes of size 1."""
-    axes = _axes(attributes, arrays)
-    if axes is None:
-        raise CannotFoldError
-    return np.expand_dims(_present(arrays[0]), axes)
-
-
-def _axes(attributes: Mapping[str, Any], arrays: list[Array | None]) -> tuple[int, ...] | None:
-    if len(arrays) > 1 and arrays[1] is not None:
-        return tuple(int(a) for a in arrays[1].flat)
-    return attributes.get("axes")
-
-
-def part(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """A slice of a vector."""
-    x = _present(arrays[0])
-    rest: list[Any] = [None if a is None else a.tolist() for a in arrays[1:]]
-    if not rest:
-        rest = [list(attributes["starts"]), list(attributes["ends"]), attributes.get("axes")]
-    starts, ends, axes, steps = rest + [None] * (4 - len(rest))
-    if x.ndim != 1 or len(starts) != 1 or next(iter(axes or [0])) not in (0, -1):
-        raise CannotFoldError
-    if any(isinstance(end, Poly) for end in (starts[0], ends[0])):
-        raise CannotFoldError
-    step = (steps or [1])[0]
-    stop = None if step < 0 and ends[0] < -len(x) else ends[0]
-    return x[starts[0] : stop : step]
-
-
-def cast(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """Whole numbers of another width."""
-    x, number = _present(arrays[0]), attributes["to"]
-    kinds = {TensorProto.INT64: np.int64, TensorProto.INT32: np.int32}
-    if number not in kinds or x.dtype == bool:
-        raise CannotFoldError
-    return x if x.dtype == object else x.astype(kinds[number])
-
-
-def identity(_: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """The same."""
-    return _present(arrays[0])
-
-
-def reshape(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """Another shape of a few numbers."""
-    x, shape = _present(arrays[0]), arrays[1] if len(arrays) > 1 else None
-    sizes = list(attributes.get("shape", ())) if shape is None else shape.tolist()
-    if any(isinstance(s, Poly) for s in sizes) or 0 in sizes:
-        raise CannotFoldError
-    try:
-        return x.reshape(sizes)
-    except ValueError as error:
-        raise CannotFoldError from error
-
-
-def product(attributes: Mapping[str, Any], arrays: list[Array | None]) -> Array:
-    """The product of a vector."""
-    x = _present(arrays[0])
-    if x.ndim != 1 or x.dtype.kind not in "iO":
-        raise CannotFoldError
-    total = np.prod(objects(x)) if x.size else 1
-    return np.array([total] if attributes.get("keepdims", 1) else total, object)
-
-
-FOLDS: dict[str, Fold] = {
-    "Add": elementwise(lambda a, b: a + b),
-    "Sub": elementwise(lambda a, b: a - b),
-    "Mul": elementwise(lambda a, b: a * b),
-    "Div": elementwise(divide),
-    "Max": elementwise(larger),
-    "Min": elementwise(smaller),
-    "Equal": equal,
-    "Where": where,
-    "Gather": gather,
-    "Concat": concat,
-    "Squeeze": squeeze,
-    "Unsqueeze": unsqueeze,
-    "Slice": part,
-    "Cast": cast,
-    "Identity": identity,
-    "Reshape": reshape,
-    "ReduceProd": product,
+# The functions, and the element type of the result where it is not that of the operands.
+ARITHMETIC: dict[str, tuple[Callable[..., Any], str]] = {
+    "Abs": (absolute, ""),
+    "Add": (add, ""),
+    "Div": (divide, ""),
+    "Equal": (equal, "bool"),
+    "Greater": (lambda a, b, _: is_more(a, b), "bool"),
+    "GreaterOrEqual": (lambda a, b, _: not is_more(b, a), "bool"),
+    "Less": (lambda a, b, _: is_more(b, a), "bool"),
+    "LessOrEqual": (lambda a, b, _: not is_more(a, b), "bool"),
+    "Max": (larger, ""),
+    "Min": (smaller, ""),
+    "Mod": (remainder, ""),
+    "Mul": (multiply, ""),
+    "Neg": (negative, ""),
+    "Sub": (subtract, ""),
+    "Sum": (add, ""),
 }
+
+REDUCTIONS = {"ReduceMax": larger, "ReduceMin": smaller, "ReduceProd": multiply, "ReduceSum": add}
+
+
+def reduced(call: Call, function: Callable[..., Any]) -> Value:
+    """The elements of a vector in one."""
+    value = call.value(0)
+    array = small(value)
+    axes = call.get("axes")
+    if call.has(1):
+        axes = tuple(small(call.value(1)).flat)
+    whole = axes is None or (len(axes) == 0 and not call.get("noop_with_empty_axes", 0))
+    if array.ndim != 1 or not array.size or not (whole or tuple(axes or ()) in ((0,), (-1,))):
+        raise CannotFoldError
+    if axes is None and call.get("noop_with_empty_axes", 0):
+        return value
+    first, *rest = objects(array)
+    for size in rest:
+        first = function(first, size, call)
+    result = np.empty(1 if call.get("keepdims", 1) else (), object)
+    result[...] = first
+    return sizes_value(result, value.kind)
+
+
+KINDS: dict[int, np.dtype[Any]] = {
+    TensorProto.INT64: np.dtype(np.int64),
+    TensorProto.INT32: np.dtype(np.int32),
+}
+
+
+def cast(call: Call) -> Value:
+    """Sizes of another width."""
+    kind = KINDS.get(call["to"])
+    if kind is None:
+        raise CannotFoldError
+    return Value(array=small(call.value(0)), kind=kind)

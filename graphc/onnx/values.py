@@ -16,24 +16,29 @@ from graphc.ops.base import Array
 from graphc.tensor import Tensor, lift
 from graphc.types import int64
 
+LARGEST = 4096  # elements: what is larger is data, not a shape
+
 
 class Value:
     """A tensor, an array that is known, or both; the tensor of an array is made when needed.
 
-    An array of dtype object holds sizes: ints and polynomials of dims. A sequence has items only.
+    An array of dtype object holds sizes, which are ints and polynomials of dims, of an element
+    type of their own (`kind`). A sequence has items only.
     """
 
-    __slots__ = ("_tensor", "array", "items")
+    __slots__ = ("_kind", "_tensor", "array", "items")
 
     def __init__(
         self,
         tensor: Tensor | None = None,
         array: Array | None = None,
         items: tuple[Value, ...] | None = None,
+        kind: np.dtype[Any] | None = None,
     ) -> None:
         self._tensor = tensor
         self.array = array
         self.items = items
+        self._kind = np.dtype(np.int64) if kind is None else kind
 
     @property
     def tensor(self) -> Tensor:
@@ -42,8 +47,20 @@ class Value:
             raise FormatError("onnx.load: a sequence stands where a tensor is wanted")
         if self._tensor is None:
             assert self.array is not None
-            self._tensor = tensor_of(self.array)
+            self._tensor = tensor_of(self.array, self._kind)
         return self._tensor
+
+    @property
+    def kind(self) -> np.dtype[Any]:
+        """The element type."""
+        if self.array is None:
+            return np.dtype(self.tensor.dtype.numpy)
+        return self._kind if self.array.dtype == object else self.array.dtype
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is known now, but may be learnt."""
+        return self._tensor is not None and isinstance(self._tensor.node.op, leaf.Parameter)
 
     def known(self) -> Array | None:
         """The value as an array if it depends on nothing but constants; else None."""
@@ -54,12 +71,14 @@ class Value:
         return self.array
 
 
-def tensor_of(array: Array) -> Tensor:
+def tensor_of(array: Array, kind: np.dtype[Any]) -> Tensor:
     """The constant tensor of an array, or the tensor of sizes."""
     if array.dtype != object:
         return lift(np.asarray(array))
     sizes = [size_as(size, int64) for size in array.flat]
-    return fn.reshape(fn.stack(sizes), array.shape) if sizes else lift(array.astype(np.int64))
+    if not sizes:
+        return lift(array.astype(kind))
+    return fn.astype(fn.reshape(fn.stack(sizes), array.shape), kind.name)
 
 
 def inputs_of(tensor: Tensor) -> list[str]:
@@ -84,11 +103,14 @@ def result_value(result: Any) -> Value | None:
 
 def sizes_array(sizes: tuple[Size, ...]) -> Array:
     """Sizes as an int64 array, or one of objects if one is symbolic."""
-    return settled(np.array(sizes, dtype=object))
+    array = np.array(sizes, dtype=object)
+    symbolic = any(isinstance(size, Poly) for size in sizes)
+    return array if symbolic else array.astype(np.int64)
 
 
-def settled(array: Array) -> Array:
-    """An array of objects as int64 if all of them are numbers."""
-    if array.dtype != object or any(isinstance(size, Poly) for size in array.flat):
-        return array
-    return array.astype(np.int64)
+def sizes_value(array: Array, kind: np.dtype[Any]) -> Value:
+    """The value of an array of objects: numbers of an element type, if none is symbolic."""
+    if any(isinstance(size, Poly) for size in array.flat):
+        return Value(array=array, kind=kind)
+    wide = array.astype(np.int64 if kind.kind != "b" else bool)
+    return Value(array=wide.astype(kind))
