@@ -164,3 +164,13 @@ def test_third_derivatives_of_many_examples() -> None:
     given = np.array([0.5, 0.9, 1.1, -0.7])
     (found,) = values([x], gx.vmap(third)(x), given)
     np.testing.assert_allclose(found, 8 * 7 * 6 * given**5, rtol=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_truncation_leaves_the_first_carry_its_gradient(reverse: bool) -> None:
+    p, x = scalar(), gx.input("x", (3,), dtype="float64")
+    for k, expected in ((1, 0.0), (2, 0.0), (3, 6.0)):
+        last, rows = gx.scan(lambda c, r: (c * r, c * r), p, x, reverse=reverse, truncate=k)
+        first = rows[2 if reverse else 0]
+        found = values([p, x], [gx.grad(last, p), gx.grad(first, p)], np.array(5.0), X)
+        assert found == [expected, 3.0 if reverse else 1.0]

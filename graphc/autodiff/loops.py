@@ -181,7 +181,7 @@ class _Reverse:
         step = face(graphs.apply(leaf.Iota((op.length,), 0, int64)))
         if op.reverse:
             step = face(graphs.apply(leaf.SizeOf(op.length))) - 1 - step
-        mask = fn.not_equal(fn.remainder(step, op.truncate), 0)
+        mask = (fn.remainder(step, op.truncate) != 0) | (step == 0)  # none is before the first
         row = placeholder("continues", TensorType(mask.dtype, ()))
         self.forward.stacks[row] = mask.node
         return row

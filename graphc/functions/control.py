@@ -39,10 +39,10 @@ def scan(
     `init`, `xs` and what `f` returns may be nested tuples, lists and dicts of tensors; rows are
     along axis 0 and `ys` has one for every iteration, in the order of `xs` also with `reverse`.
     Without `xs`, `length` says how often. Python numbers in `init` take the dtypes that the body
-    returns (it is traced again where these are not the usual ones). The body may use any tensor around it; what does not
-    depend on its arguments is computed once. `truncate=k` cuts gradients every k iterations.
-    `checkpoint=k` keeps the carry of every k-th iteration for the gradient, which computes the
-    others again ("sqrt": k is the root of the length, which must be known).
+    returns (it is traced again where these are not the usual ones). The body may use any tensor
+    around it; what does not depend on its arguments is computed once. `truncate=k` cuts gradients
+    every k iterations. `checkpoint=k` keeps the carry of every k-th iteration for the gradient,
+    which computes the others again ("sqrt": k is the root of the length, which must be known).
 
     Raises ShapeError where rows or carries do not fit, naming both types.
     """
