@@ -78,11 +78,16 @@ def find_user() -> Origin | None:
     """The innermost line outside this package on the stack, if there is one."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        filename = frame.f_code.co_filename
-        if not filename.startswith(_PACKAGE) and not _is_backend(frame.f_globals):
-            return Origin(filename, frame.f_lineno, _context.get().place)
+        if is_user(frame):
+            return Origin(frame.f_code.co_filename, frame.f_lineno, _context.get().place)
         frame = frame.f_back
     return None
+
+
+def is_user(frame: FrameType) -> bool:
+    """Whether a frame runs code outside this package."""
+    filename = frame.f_code.co_filename
+    return not filename.startswith(_PACKAGE) and not _is_backend(frame.f_globals)
 
 
 def _is_backend(names: dict[str, Any]) -> bool:

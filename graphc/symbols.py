@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc import naming
+from graphc import naming, ownership
 from graphc import origin as origins
 from graphc.binding import lost_value
 from graphc.dims import Dim, Poly, Size
@@ -77,8 +77,27 @@ def parameter(
 
     `init(shape, dtype, rng)` gives the first value when it is first needed, with a generator that
     depends on the seed and the name alone; zeros without. Or `value=array` (the default dtype is
-    then the array's; otherwise float32). Only parameters of floats are trainable.
+    then the array's; otherwise float32). Only parameters of floats are trainable. Made while a
+    layer is called, it belongs to the layer, whose later calls get the same one.
     """
+    check_name("parameter", name)
+    settings = ((name,), {"shape": shape, "dtype": dtype, "trainable": trainable})
+    return ownership.construct(
+        "gx.parameter",
+        settings,
+        lambda: new_parameter(name, shape, init, dtype, trainable, value),
+    )
+
+
+def new_parameter(
+    name: str,
+    shape: Any = None,
+    init: Callable[..., Any] | None = None,
+    dtype: Any = None,
+    trainable: bool = True,
+    value: Any = None,
+) -> Parameter:
+    """`parameter` for those who keep what they make."""
     check_name("parameter", name)
     label = origins.current().scope + name
     where = f"parameter {label}"

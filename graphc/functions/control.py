@@ -10,6 +10,7 @@ from typing import Any
 
 from graphc import graph as graphs
 from graphc import origin as origins
+from graphc import ownership
 from graphc.arguments import tensor
 from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError, UnsupportedError
@@ -164,6 +165,7 @@ def _in_chunks(
     if truncate is not None:
         _fail(UnsupportedError, "scan: truncate and checkpoint exclude each other")
     whole = count - count % every
+    f = ownership.shared(f)  # traced for whole chunks and for the rest
 
     def rows(start: int, stop: int) -> Any:
         return map_structure(lambda x: lift(x)[start:stop], xs) if xs is not None else None

@@ -59,13 +59,16 @@ def summary(what: Any) -> Summary:
 
 def find_rows(what: Any) -> list[Row]:
     """The layers of a model, or the parameters of tensors by the scope in their names."""
+    if hasattr(what, "_parts"):
+        return _layer_rows(what, set())
     layers = getattr(what, "layers", None)
     if layers is not None:
-        return [row for layer in layers for row in _layer_rows(layer)]
+        seen: set[int] = set()
+        return [row for layer in layers for row in _layer_rows(layer, seen)]
     given = getattr(what, "parameters", None)
     if given is not None:
         listed = given.values() if isinstance(given, Mapping) else given
-        return _by_scope(listed, _kind(what) if hasattr(what, "call") else "")
+        return _by_scope(listed, "")
     return _by_scope(_reached(what), "")
 
 
@@ -76,10 +79,39 @@ def size_of(parameter: Parameter) -> int:
     return size
 
 
-def _layer_rows(layer: Any) -> list[Row]:
-    if getattr(layer, "layers", None) is not None:
-        return find_rows(layer)
-    rows = _by_scope(getattr(layer, "parameters", ()), _kind(layer))
+def _layer_rows(layer: Any, seen: set[int]) -> list[Row]:
+    """Rows of a layer's own parameters, then of the layers in it, each once."""
+    seen.add(id(layer))
+    parts = getattr(layer, "_parts", None)
+    if parts is None:  # an object with parameters, or a function without
+        given = getattr(layer, "parameters", ())
+        own = list(given.values() if isinstance(given, Mapping) else given)
+        return _named_rows(layer, [p for p in own if id(p) not in seen])
+    inner = [part for part in _in_order(layer, parts) if not isinstance(part, Parameter)]
+    below = [row for part in inner if id(part) not in seen for row in _layer_rows(part, seen)]
+    theirs = {id(p) for row in below for p in row.parameters}
+    own = [p for p in parts if isinstance(p, Parameter) and id(p) not in theirs | seen]
+    seen.update(id(p) for p in own)
+    return [*(_named_rows(layer, own) if own or not inner else ()), *below]
+
+
+def _in_order(layer: Any, parts: list[Any]) -> list[Any]:
+    """The parts, with the functions of a model in their places."""
+    functions = [f for f in getattr(layer, "layers", ()) if not hasattr(f, "_parts")]
+    if not functions or not isinstance(layer.layers, (list, tuple)):
+        return parts
+    left, found = list(parts), []
+    for one in layer.layers:
+        places = [i for i, part in enumerate(left) if part is one]
+        if places:  # before it stand the layers of functions
+            found += left[: places[0]]
+            del left[: places[0] + 1]
+        found.append(one)
+    return found + left
+
+
+def _named_rows(layer: Any, parameters: Iterable[Parameter]) -> list[Row]:
+    rows = _by_scope(parameters, _kind(layer))
     name = getattr(layer, "name", None) or getattr(layer, "__name__", "") or _kind(layer)
     return rows or [Row(str(name), _kind(layer), ())]
 

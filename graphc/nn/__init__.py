@@ -50,7 +50,7 @@ from graphc.nn.losses import (
     top_k_accuracy,
 )  # fmt: skip
 from graphc.nn.masking import dropconnect, dropout
-from graphc.nn.model import Sequential
+from graphc.nn.model import Sequential, layer
 from graphc.nn.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from graphc.nn.normalize import batch_norm, group_norm, layer_norm, rms_norm
 from graphc.nn.pooling import (
@@ -128,6 +128,7 @@ __all__ = [
     "identity",
     "kl_divergence",
     "l2_normalize",
+    "layer",
     "layer_norm",
     "leaky_relu",
     "log_sigmoid",

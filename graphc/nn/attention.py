@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from graphc import functions as fn
-from graphc import naming
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.operands import fail, shape_text
 from graphc.nn.activations import softmax
-from graphc.nn.layers import Dense, Dropout, Layer, check_count, unique_parameters
-from graphc.tensor import Parameter, Tensor, lift
+from graphc.nn.layers import Dense, Dropout, Layer, check_count
+from graphc.tensor import Tensor, lift
 from graphc.types import bool_, float32
 
 
@@ -133,11 +132,6 @@ class MultiHeadAttention(Layer):
         self.dropout = Dropout(dropout, name="dropout")
         self._projections: dict[str, Dense] = {}
 
-    @property
-    def parameters(self) -> list[Parameter]:
-        """The parameters of the projections made so far."""
-        return unique_parameters(self._projections.values())
-
     def __call__(
         self,
         query: Any,
@@ -156,17 +150,16 @@ class MultiHeadAttention(Layer):
                 fail(ShapeError, text, (q, v, k))
         features = self.features(q)
         width = self.key_dim or self._shared(q, features)
-        with naming.inside(self.name, {}):
-            weights = attention_weights(
-                self._heads("query", q, width),
-                self._heads("key", k, width),
-                None if mask is None else self._mask(lift(mask)),
-                is_causal,
-            )
-            y = self.dropout(weights) @ self._heads("value", v, self.value_dim or width)
-            joined = fn.permute_dims(y, (0, 2, 1, 3))
-            flat = fn.reshape(joined, (*joined.shape[:2], -1))
-            return self._project("output", flat, features)
+        weights = attention_weights(
+            self._heads("query", q, width),
+            self._heads("key", k, width),
+            None if mask is None else self._mask(lift(mask)),
+            is_causal,
+        )
+        y = self.dropout(weights) @ self._heads("value", v, self.value_dim or width)
+        joined = fn.permute_dims(y, (0, 2, 1, 3))
+        flat = fn.reshape(joined, (*joined.shape[:2], -1))
+        return self._project("output", flat, features)
 
     def _shared(self, q: Tensor, features: int) -> int:
         if features % self.num_heads:

@@ -34,7 +34,13 @@ class Ensemble(Layer):
         check_count("ensemble", "k", k)
         self.members: list[Any] = []
         self._build, self._k = build, int(k)
+        self._shared: list[Parameter] = []
         self._taken: dict[int, dict[str, int]] = defaultdict(dict)
+
+    @property
+    def _parts(self) -> list[Any]:
+        """The parameters of all members in one, and those that all share."""
+        return [*self._parameters.values(), *self._shared]
 
     def __call__(self, *arguments: Any) -> Any:
         """What all members make of the same arguments."""
@@ -57,7 +63,8 @@ class Ensemble(Layer):
         with naming.inside(f"{self.name}/{i}", self._taken[i]):
             if i == len(self.members):
                 self.members.append(self._build())
-            values, returned = flatten(self.members[i](*structure.build([face(n) for n in inputs])))
+            given = structure.build([face(n) for n in inputs])
+            values, returned = flatten(self.members[i](*given))
         return [lift(value).node for value in values], returned
 
     def _stacked(self, found: list[list[Parameter]]) -> dict[Node, Node]:
@@ -71,6 +78,7 @@ class Ensemble(Layer):
         for same in zip(*found):
             if self._k == 1 or any(p is not same[0] for p in same):
                 stacked[same[0].node] = self._stack(same).node
+        self._shared = [same[0] for same in zip(*found) if same[0].node not in stacked]
         if found[0] and not stacked:
             _fail(f"{self.name}: the members share all parameters: build must make new ones")
         return stacked

@@ -2,19 +2,20 @@
 
 A layer makes its parameters when it is first called, from the shape it is called on; calling it
 again shares them. Its name is the one given, or its kind with a running number (dense, dense_1),
-and leads the names of its parameters: dense/kernel.
+and leads the names of its parameters: dense/kernel. Layers may hold, make and call others; see
+`graphc.ownership` for whose parameters are whose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from graphc import functions as fn
 from graphc import graph as graphs
-from graphc import init, naming, symbols
+from graphc import init, naming, ownership, symbols
 from graphc import origin as origins
 from graphc.arguments import tensor
 from graphc.dims import Size, product
@@ -22,20 +23,45 @@ from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.operands import to_shape
 from graphc.nn import activations
 from graphc.nn.masking import check_rate, masked
+from graphc.nn.owner import LayerType, kind_of, owned, parameters_of, parts_of
 from graphc.tensor import Parameter, Tensor
 
 Function = Callable[[Tensor], Tensor] | str | None
 
 
-class Layer:
-    """Base of the layers: a name, parameters, and `call`, which a subclass provides."""
+class Layer(metaclass=LayerType):
+    """Base of the layers: a name, parameters, and `call`, which a subclass provides.
+
+    Layers and parameters that are attributes (also in lists, tuples and dicts) belong to it, and
+    what its calls make or use: every call gets the layers that the first one made.
+    """
 
     kind = "layer"
+    _kind_given = False
+    _given: str | None
+    _name: str | None
+    _parameters: dict[str, Parameter]
+    _record: ownership.Record
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        """A layer without a name; `__init__` of a subclass need not call this class's."""
+        made = super().__new__(cls)
+        made._given = made._name = None
+        made._parameters, made._record = {}, ownership.Record(cls.__name__)
+        return made
 
     def __init__(self, name: str | None = None) -> None:
         self._given = name
-        self._name: str | None = None
-        self._parameters: dict[str, Parameter] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take the kind from the name of the class unless it is given; make calls scopes."""
+        super().__init_subclass__(**options)
+        if "kind" in vars(cls):
+            cls._kind_given = True
+        elif not cls._kind_given:
+            cls.kind = kind_of(cls.__name__)
+        if "__call__" in vars(cls):
+            cls.__call__ = owned(cls.__call__)  # type: ignore[method-assign]
 
     @property
     def name(self) -> str:
@@ -46,14 +72,20 @@ class Layer:
         return self._name
 
     @property
-    def parameters(self) -> list[Parameter]:
-        """The parameters made so far, in the order they were made."""
-        return list(self._parameters.values())
+    def _parts(self) -> list[Any]:
+        """The parameters and layers that it consists of, as far as they are made."""
+        return parts_of(self)
 
-    def __call__(self, x: Any) -> Tensor:
-        """Apply the layer to a tensor."""
-        with origins.placed(self.name):
-            return self.call(tensor(self.name, "x", x))
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The parameters made so far, those of inner layers too, in the order of their use."""
+        return list(parameters_of(self, set()))
+
+    @owned
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Apply the layer to a tensor; further arguments are those of `call`."""
+        call: Callable[..., Tensor] = self.call
+        return call(tensor(self.name, "x", x), *args, **kwargs)
 
     def call(self, x: Tensor) -> Tensor:
         """What the layer computes."""
@@ -70,7 +102,7 @@ class Layer:
         """The parameter NAME/ROLE, made at the first call; later ones must need the same shape."""
         if role not in self._parameters:
             with origins.root_scope():
-                self._parameters[role] = symbols.parameter(
+                self._parameters[role] = symbols.new_parameter(
                     f"{self.name}/{role}", shape, initializer, dtype, trainable
                 )
         made = self._parameters[role]
@@ -253,9 +285,3 @@ def check_count(layer: str, role: str, count: Any) -> None:
     """Raise unless a size is an int of 1 or more."""
     if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
         raise ArgumentError(f"{layer}: {role} must be an int of 1 or more, got {count!r}")
-
-
-def unique_parameters(layers: Iterable[Any]) -> list[Parameter]:
-    """The parameters of all layers, each once, in order."""
-    found = [p for layer in layers for p in getattr(layer, "parameters", [])]
-    return list(dict.fromkeys(found))

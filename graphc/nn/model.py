@@ -10,18 +10,47 @@ import numpy as np
 from graphc import naming
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.nn.layers import Layer, unique_parameters
+from graphc.nn.layers import Layer
+from graphc.nn.owner import kind_of
 from graphc.ops.base import Array
-from graphc.tensor import Parameter, Tensor
+from graphc.tensor import Tensor
 
 if TYPE_CHECKING:
     from graphc.nn.training import Trainer
     from graphc.train.history import History
 
 
+class Function(Layer):
+    """A function that makes or uses layers, as a layer; see `layer`."""
+
+    kind = "function"
+
+    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
+        super().__init__(name)
+        self.function = function
+        plain = getattr(function, "func", function)  # of functools.partial
+        title = getattr(plain, "__name__", kind_of(type(plain).__name__))
+        if title.isidentifier():
+            self.kind = self._record.title = title
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call the function."""
+        return self.function(*arguments, **named)
+
+
+def layer(function: Callable[..., Any], name: str | None = None) -> Function:
+    """A function as a layer: every call of it uses the layers that the first one made.
+
+    It may take and return anything. Also a decorator. Its name, by default the function's, leads
+    those of the layers and parameters in it; `parameters` are theirs.
+    """
+    return Function(function, name)
+
+
 class Sequential(Layer):
     """Layers (or functions of a tensor) one after the other.
 
+    Functions may make layers: they belong to the model, and every call of it uses the same.
     Named, it is the scope of its layers' names: NAME/dense/kernel. `compile` and `fit` train it
     as Keras does; as a layer it can be used in any graph.
     """
@@ -33,7 +62,6 @@ class Sequential(Layer):
     ) -> None:
         super().__init__(name)
         self.layers: list[Callable[[Tensor], Tensor]] = []
-        self._taken: dict[str, int] = {}
         self._trainer: Trainer | None = None
         if not isinstance(layers, (list, tuple)):
             raise ArgumentError(f"Sequential: needs a list of layers, got {layers!r}")
@@ -48,6 +76,7 @@ class Sequential(Layer):
                 origin=origins.find_origin(),
             )
         self.layers.append(layer)
+        self._record.whole = False
 
     @property
     def name(self) -> str:
@@ -57,16 +86,14 @@ class Sequential(Layer):
         return self._name
 
     @property
-    def parameters(self) -> list[Parameter]:
-        """The parameters of the layers made so far, each once."""
-        return unique_parameters(self.layers)
+    def _parts(self) -> list[Any]:
+        """The layers, those that functions made, and other objects that have parameters."""
+        others = [f for f in self.layers if not isinstance(f, Layer) and hasattr(f, "parameters")]
+        return super()._parts + others
 
     def __call__(self, x: Any) -> Tensor:
         """Apply all layers."""
-        if not self.name:
-            return self.call(x)
-        with naming.inside(self.name, self._taken):
-            return self.call(x)
+        return self.call(x)
 
     def call(self, x: Any) -> Tensor:
         """One layer after the other."""

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from graphc import functions as fn
-from graphc import init, naming
-from graphc import origin as origins
+from graphc import init, naming, ownership
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.operands import fail
 from graphc.nn import activations
 from graphc.nn.cells import State, Step, gru_cell, lstm_cell, rnn_cell, through_time
-from graphc.nn.layers import Function, Layer, check_count, unique_parameters
+from graphc.nn.layers import Function, Layer, check_count
 from graphc.nn.masking import check_rate, masked
 from graphc.tensor import Parameter, Tensor, lift
 from graphc.types import bool_
@@ -68,8 +67,7 @@ class Recurrent(Layer):
 
     def __call__(self, x: Any, initial_state: Any = None, mask: Any = None) -> Any:
         """Apply the layer to (batch, time, features)."""
-        with origins.placed(self.name):
-            return self._run(lift(x), initial_state, mask)
+        return self._run(lift(x), initial_state, mask)
 
     def _run(self, x: Tensor, initial_state: Any, mask: Any) -> Any:
         self.check_float(x)
@@ -110,6 +108,7 @@ class Recurrent(Layer):
         other = copy.copy(self)
         other._given, other._name = f"{self._given or self.kind}_backward", None
         other._parameters, other._streams = {}, {}
+        other._record = ownership.Record(type(self).__name__)
         other.reverse = not self.reverse
         return other
 
@@ -251,17 +250,11 @@ class Bidirectional(Layer):
             )
         self.layer, self.backward, self.merge_mode = layer, layer.twin(), merge_mode
 
-    @property
-    def parameters(self) -> list[Parameter]:
-        """The parameters of both layers made so far."""
-        return unique_parameters([self.layer, self.backward])
-
     def __call__(self, x: Any, initial_state: Any = None, mask: Any = None) -> Any:
         """Apply both layers to (batch, time, features)."""
         first, second = self._halves(initial_state)
-        with naming.inside(self.name, {}):
-            a = self.layer(x, first, mask)
-            b = self.backward(x, second, mask)
+        a = self.layer(x, first, mask)
+        b = self.backward(x, second, mask)
         merge = MERGE[self.merge_mode]
         if not self.layer.return_state:
             return merge(a, b)

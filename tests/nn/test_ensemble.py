@@ -114,7 +114,7 @@ def test_what_all_members_use_is_shared() -> None:
     many = gx.ensemble(head, 3)
     y = many(x)
     assert y.shape == (3, x.shape[0], 2)
-    assert sorted(p.shape for p in many.parameters) == [(3, 2), (3, 6, 2)]
+    assert sorted(p.shape for p in many.parameters) == [(3, 2), (3, 6, 2), (4, 6), (6,)]
     gradient = gx.grad(y.sum(), trunk.parameters[0])
     assert gradient.shape == (4, 6)
 

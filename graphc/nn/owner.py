@@ -1,0 +1,103 @@
+"""What layers are made of: the layers and parameters that they hold, make and use."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from abc import ABCMeta
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from graphc import origin as origins
+from graphc import ownership
+from graphc.errors import ArgumentError
+from graphc.tensor import Parameter
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class LayerType(ABCMeta):
+    """The class of layer classes: in a later call of a layer, making one gives the first one."""
+
+    if not TYPE_CHECKING:  # type checkers look at __init__
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            make = functools.partial(super().__call__, *args, **kwargs)
+            return ownership.construct(cls.__name__, (args, kwargs), make)
+
+        @property
+        def __signature__(cls) -> inspect.Signature:
+            signature = inspect.signature(cls.__init__)
+            return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def owned(function: Function) -> Function:
+    """A layer's `__call__`, entered as a scope of names and of what is made in it."""
+
+    @functools.wraps(function)
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = ownership.call(self, self.name, function, *args, **kwargs)
+        if self._record.made:
+            _check_places(self)
+        return result
+
+    return run  # type: ignore[return-value]
+
+
+def _check_places(layer: Any) -> None:
+    """Raise where a later call stored what an earlier one had stored elsewhere already."""
+    record: ownership.Record = layer._record
+    counts = Counter(id(part) for part in held(vars(layer)))
+    places = {id(made.value): counts[id(made.value)] for made in record.made.values()}
+    for made in record.made.values():
+        count = places[id(made.value)]
+        if count > 1 and count > record.places.get(id(made.value), count):
+            raise ArgumentError(
+                f"{record.title}: this call stored the layer of an earlier call at another place:"
+                " both would have the same weights",
+                operands=(("made", made.kind, made.origin),),
+                origin=origins.find_origin(),
+                hint="calls get the layers that the first one made: make these in __init__",
+            )
+    record.places = places
+
+
+def kind_of(name: str) -> str:
+    """The name of a class as layers are named: ResidualBlock is residual_block."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def parts_of(layer: Any) -> list[Any]:
+    """The parameters and layers that a layer consists of, each once.
+
+    Its own parameters, what its calls used in that order, then what else it made or holds.
+    """
+    record: ownership.Record = layer._record
+    made = (m.value for m in record.made.values())
+    rows = (layer._parameters.values(), record.used.values(), made, held(vars(layer)))
+    return list({id(part): part for row in rows for part in row}.values())
+
+
+def held(value: Any, depth: int = 8) -> Iterator[Any]:
+    """The layers and parameters in nested lists, tuples and dicts."""
+    if isinstance(value, Parameter) or isinstance(type(value), LayerType):
+        yield value
+    elif isinstance(value, (list, tuple, Mapping)) and depth:
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from held(inner, depth - 1)
+
+
+def parameters_of(layer: Any, seen: set[int]) -> Iterator[Parameter]:
+    """The parameters of all parts, each once, also where layers hold each other."""
+    seen.add(id(layer))
+    for part in layer._parts:
+        if id(part) in seen:
+            continue
+        if isinstance(type(part), LayerType):
+            yield from parameters_of(part, seen)
+            continue
+        seen.add(id(part))
+        found = [part] if isinstance(part, Parameter) else part.parameters
+        yield from found.values() if isinstance(found, Mapping) else found
