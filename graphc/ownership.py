@@ -171,7 +171,7 @@ def _entered(frame: Frame, arguments: Any) -> Iterator[None]:
         with origins.making() as nodes:
             yield
     except BaseException:
-        if not frame.record.whole:
+        if not frame.record.whole and not frame.delegates:
             frame.record.forget()
         raise
     finally:

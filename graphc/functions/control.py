@@ -47,6 +47,7 @@ def scan(
 
     Raises ShapeError where rows or carries do not fit, naming both types.
     """
+    f = ownership.shared(f)  # all traces are one use of its layers
     firsts, carry_structure = flatten(init)
     arrays, row_structure = flatten(() if xs is None else xs)
     stacks = [tensor("scan", "xs", v) for v in arrays]
@@ -165,7 +166,6 @@ def _in_chunks(
     if truncate is not None:
         _fail(UnsupportedError, "scan: truncate and checkpoint exclude each other")
     whole = count - count % every
-    f = ownership.shared(f)  # traced for whole chunks and for the rest
 
     def rows(start: int, stop: int) -> Any:
         return map_structure(lambda x: lift(x)[start:stop], xs) if xs is not None else None
@@ -332,6 +332,7 @@ def while_loop(
     for `max_steps` iterations. A loop that would go on after `max_steps` is a RuntimeCheckError,
     and nothing is updated.
     """
+    condition, body = ownership.shared(condition), ownership.shared(body)
     firsts, structure = flatten(init)
 
     def trace(starts: Sequence[Tensor]) -> _Iteration:

@@ -253,6 +253,22 @@ def test_a_body_that_is_traced_twice_has_one_set_of_weights() -> None:
     assert len(gx.compile([x], y, target="interpret").parameters) == 2
 
 
+def test_loops_that_begin_with_numbers_trace_their_bodies_again() -> None:
+    x = gx.input("x", (7, 3), dtype="float64")
+
+    @nn.layer
+    def model(x: Any) -> Any:
+        def more(h: Any) -> Any:
+            return gx.sum(nn.Dense(1)(h[None])) < 5.0
+
+        y, _ = gx.scan(lambda h, row: (h + nn.Dense(1)(row)[0], None), 0, x)
+        return gx.while_loop(more, lambda h: h + 1.0, y[None], max_steps=50)
+
+    both = gx.compile([x], [model(x), model(-x)], target="interpret")
+    assert len(both.parameters) == len(model.parameters) == 4
+    assert all(p.dtype == gx.float64 for p in model.parameters)
+
+
 def test_layers_in_branches_and_under_vmap() -> None:
     @nn.layer
     def model(x: Any) -> Any:
