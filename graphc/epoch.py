@@ -9,7 +9,8 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.binding import Binding, convert, label
-from graphc.errors import ArgumentError, GraphcError, ShapeError
+from graphc.errors import ArgumentError, GraphcError, RuntimeCheckError, ShapeError
+from graphc.failed_check import explained
 from graphc.graph import Node
 from graphc.ops.base import Array
 from graphc.symbols import generator
@@ -37,7 +38,11 @@ def run_epoch(
     done = 0
     if full:
         bound, dims = function.binding.bind(_rows(whole, batched, chosen[0]), {})
-        together = function.run_batches(dims, whole, batched, order[: full * batch_size])
+        try:
+            together = function.run_batches(dims, whole, batched, order[: full * batch_size])
+        except RuntimeCheckError as error:
+            failed = _rows(whole, batched, chosen[error.step or 0])
+            raise explained(function.graph, error, failed, dims, function.rng) from None
         if together is not None:
             done, columns = full, [list(stacked) for stacked in together]
     for rows in chosen[done:]:

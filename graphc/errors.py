@@ -18,6 +18,7 @@ VerifyError      (AssertionError)    a mistake of ours; never the user's
 from __future__ import annotations
 
 import builtins
+from typing import Any
 
 from graphc.origin import Origin, find_user
 
@@ -91,6 +92,10 @@ class UnsupportedError(GraphcError, NotImplementedError):
 
 class RuntimeCheckError(GraphcError, ValueError):
     """A value out of range, found while a compiled function ran; nothing was updated."""
+
+    asks = False  # whether the message would be better with the values that were found
+    node: Any = None  # what failed, where that is known
+    step: int | None = None  # of the steps of an epoch, which one failed
 
 
 class MemoryBudgetError(GraphcError, MemoryError):

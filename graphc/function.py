@@ -17,7 +17,8 @@ from graphc.config import environment
 from graphc.definition import Definition, define
 from graphc.dims import Dim
 from graphc.epoch import run_epoch
-from graphc.errors import ArgumentError, ShapeError, UnsupportedError
+from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError, UnsupportedError
+from graphc.failed_check import explained
 from graphc.forked import ProcessLock
 from graphc.graph import Graph
 from graphc.inspection import Inspection
@@ -197,7 +198,10 @@ class CompiledFunction(Direct, Inspection):
             runner = self._variants.find(dims)
             if len(self._variants.listed) > known:
                 self._show(arrays, dims, runner)
-            return runner(arrays, dims, self.rng)
+            try:
+                return runner(arrays, dims, self.rng)
+            except RuntimeCheckError as error:
+                raise explained(self.graph, error, arrays, dims, self.rng) from None
 
     def run_batches(
         self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array

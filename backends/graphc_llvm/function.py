@@ -16,6 +16,7 @@ from graphc.dims import evaluate
 from graphc.errors import GraphcError, RuntimeCheckError, UnsupportedError
 from graphc.graph import Graph, describe
 from graphc.ops.base import Array
+from graphc.ops.failure import has_fields, without_values
 from graphc.ops.leaf import Constant
 from graphc.ops.leaf import Parameter as ParameterOp
 from graphc.options import Options
@@ -127,11 +128,12 @@ class CpuFunction:
         """The error of a failed check, with the user's line."""
         number, message = self.checks.get(code, (-1, f"check {code}"))
         node = self.graph.nodes[number] if number >= 0 else None
-        text = f"{self.graph.name}: {message}; nothing was updated"
-        if node is None:
-            return RuntimeCheckError(text)
-        named = describe(i for i in node.inputs if i.name)
-        return RuntimeCheckError(text, operands=named, origin=node.origin)
+        text = f"{self.graph.name}: {without_values(message)}; nothing was updated"
+        named = describe(i for i in node.inputs if i.name) if node is not None else ()
+        origin = None if node is None else node.origin
+        error = RuntimeCheckError(text, operands=named, origin=origin)
+        error.asks, error.node = has_fields(message), node
+        return error
 
     # -- variants -------------------------------------------------------------------
 

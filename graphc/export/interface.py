@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graphc import origin as origins
 from graphc.dims import Dim, Size, evaluate
 from graphc.errors import ArgumentError, GraphcError, NameError, ShapeError, UnsupportedError
+from graphc.ops.failure import without_values
 from graphc.ops.leaf import Parameter as ParameterOp
 from graphc.specialize import check_sizes, fragile
 from graphc.tensor import Parameter
@@ -108,7 +109,7 @@ class Entry:
     def checks(self) -> dict[int, str]:
         """What the codes of failed checks mean, with the user's file and line."""
         return {
-            self.first_check + c.code: f"{c.message} ({c.node.origin})"
+            self.first_check + c.code: f"{without_values(c.message)} ({c.node.origin})"
             for c in self.function.program.schedule.checks
         }
 

@@ -179,7 +179,9 @@ def check(x: Any, condition: Any, message: str) -> Tensor:
     """x, after a check that the condition (which broadcasts to x) is true everywhere.
 
     Where it is not, running raises RuntimeCheckError with the message and nothing is updated.
-    The check is made if the result is used.
+    In the message, {x} stands for the first value of x where the condition is false, and {index}
+    for its index ("x is {x:.2f}, not positive, at {index}"). The check is made if the result is
+    used.
     """
     x, c = lift(x), lift(condition)
     if c.dtype != bool_:

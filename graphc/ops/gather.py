@@ -11,6 +11,7 @@ from graphc.dims import Size
 from graphc.errors import DTypeError, ShapeError
 from graphc.loops.scalar import ScalarEmitter
 from graphc.ops.base import Array, Elementwise, Gather, Op, Scatter
+from graphc.ops.failure import filled
 from graphc.types import TensorType, bool_, float32, int32, int64
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Guard(Elementwise):
         from graphc.errors import RuntimeCheckError
 
         if not np.all(condition):
-            raise RuntimeCheckError(self.message)
+            raise RuntimeCheckError(filled(self.message, x, condition))
         return x
 
     def emit(self, e: ScalarEmitter[Any], x: Any, condition: Any) -> Any:
