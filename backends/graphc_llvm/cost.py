@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphc.dims import evaluate
+from graphc.dims import Size, evaluate, nominal
 from graphc.schedule import Call, LoopCall, Schedule
 
 # One core of a server processor of the 2020s; only the order of magnitude matters.
@@ -23,6 +23,18 @@ def estimate_seconds(schedule: Schedule, dims: Mapping[str, int]) -> float:
         memory = evaluate(call.bytes, dims) / BYTES_PER_SECOND
         total += max(compute, memory) + SECONDS_PER_CALL
     return total
+
+
+def iteration_seconds(call: LoopCall, dims: Mapping[str, int] | None) -> float:
+    """Seconds of one iteration of a loop, where `dims` is None for sizes of usual magnitude."""
+
+    def number(size: Size) -> int:
+        return nominal(size) if dims is None else evaluate(size, dims)
+
+    compute = number(call.flops) / FLOPS_PER_SECOND
+    memory = number(call.bytes) / BYTES_PER_SECOND
+    calls = SECONDS_PER_CALL * len(call.repeated)
+    return max(compute, memory) / max(1, number(call.length)) + calls
 
 
 def count_meetings(calls: Sequence[Call], barriers: frozenset[int], dims: Mapping[str, int]) -> int:

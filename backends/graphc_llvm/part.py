@@ -10,12 +10,15 @@ from graphc.dims import Size, evaluate
 from graphc.loops.ir import Kernel
 from graphc.memory import MemoryPlan
 from graphc.schedule import TEMPORARY, Call, LoopCall, Storage, Window
+from graphc_llvm.cost import iteration_seconds
 from graphc_llvm.emit_kernel import EmittedKernel
 from graphc_llvm.runtime.description import ARENA, BUFFERS, SCRATCH, SIZES, TEAM
 from graphc_llvm.text import identifier
 
 NO_FAILURE = -1  # as i32
 PIECE = 64  # calls in a function: LLVM needs more for each line of a longer one
+DEAF_SECONDS = 0.03  # of a loop between two questions whether the step has to end
+MOST_STEPS = 1 << 20  # of a loop between two questions
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,12 @@ def row_bytes(window: Window) -> Size:
 
 
 class Part:
-    """Writes one function of a program; where there are many calls, in several pieces."""
+    """Writes one function of a program; where there are many calls, in several pieces.
+
+    Loops that nothing persistent is written before or in may be ended from outside where the
+    part `listens` (see `INTERRUPT_IR`): then every function returns at once, whether it was
+    ended.
+    """
 
     def __init__(
         self,
@@ -99,8 +107,10 @@ class Part:
         kernels: Mapping[Kernel, EmittedKernel],
         offset: Callable[[Storage], int],
         dims: Mapping[str, int] | None,
+        listens: bool = False,
     ) -> None:
         self.layout, self.kernels, self.offset, self.dims = layout, kernels, offset, dims
+        self.listens, self.ended = listens, "void"
         self.lines: list[str] = []
         self.window: dict[Storage, str] = {}  # where the windows of open loops are
         self.block = "entry"
@@ -112,13 +122,14 @@ class Part:
         """All calls in order; at position `commit` the step ends if a check has failed."""
         if len(calls) <= PIECE:
             return [self._function(name, lambda: self._sequence(calls, barriers, commit))]
+        last = len(calls) if commit is None else commit
         starts = sorted({*range(0, len(calls), PIECE), commit or 0})
         names = {start: f"{name}.{i}" for i, start in enumerate(starts)}
         found = []
         for start, stop in zip(starts, [*starts[1:], len(calls)]):
             inside = frozenset(b - start for b in barriers if start < b < stop)
-            body = partial(self._sequence, calls[start:stop], inside)
-            found.append(self._function(names[start], body, "internal "))
+            body = partial(self._sequence, calls[start:stop], inside, None, start < last)
+            found.append(self._function(names[start], body, "internal ", "i1"))
         return [*found, self._function(name, lambda: self._pieces(names, barriers, commit))]
 
     def _pieces(
@@ -127,16 +138,28 @@ class Part:
         """Calls of functions, by the position of the first call in each."""
         for start, name in names.items():
             self._before(start, barriers, commit)
-            self._line(f"call void @{name}(ptr %ctx, i64 %thread, i64 %threads)")
+            call = f"call i1 @{name}(ptr %ctx, i64 %thread, i64 %threads)"
+            self._end_if(self._define("ended", call))
 
-    def _function(self, name: str, body: Callable[[], None], linkage: str = "") -> str:
+    def _function(
+        self, name: str, body: Callable[[], None], linkage: str = "", result: str = "void"
+    ) -> str:
         self.lines, self.block, self.count = [], "entry", 0
+        self.ended = "void" if result == "void" else "i1 true"
         self._entry()
         body()
-        self._line("ret void")
+        self._line("ret void" if result == "void" else "ret i1 false")
         text = "\n".join(self.lines)
-        head = f"define {linkage}void @{name}(ptr %ctx, i64 %thread, i64 %threads) nounwind"
+        head = f"define {linkage}{result} @{name}(ptr %ctx, i64 %thread, i64 %threads) nounwind"
         return f"{head} {{\nentry:\n{text}\n}}"
+
+    def _end_if(self, condition: str) -> None:
+        """Return where the step has been ended."""
+        self.count += 1
+        end, on = f"end.{self.count}", f"on.{self.count}"
+        self._line(f"br i1 {condition}, label %{end}, label %{on}")
+        self.lines += [f"{end}:", f"  ret {self.ended}"]
+        self._label(on)
 
     # -- lines ------------------------------------------------------------------------
 
@@ -208,12 +231,16 @@ class Part:
     # -- calls ------------------------------------------------------------------------
 
     def _sequence(
-        self, calls: Sequence[Call], barriers: frozenset[int], commit: int | None = None
+        self,
+        calls: Sequence[Call],
+        barriers: frozenset[int],
+        commit: int | None = None,
+        listens: bool = True,
     ) -> None:
         for i, call in enumerate(calls):
             self._before(i, barriers, commit)
             if isinstance(call, LoopCall):
-                self._loop(call)
+                self._loop(call, self.listens and listens and (commit is None or i < commit))
             else:
                 self._call(call)
 
@@ -243,7 +270,7 @@ class Part:
 
     # -- loops ------------------------------------------------------------------------
 
-    def _loop(self, call: LoopCall) -> None:
+    def _loop(self, call: LoopCall, listens: bool) -> None:
         """Before; then the repeated calls with a barrier after each iteration; then after."""
         length = self._iterations(call)
         self._windows(call, "0", length)
@@ -262,14 +289,38 @@ class Part:
         self._line(f"br i1 {more}, label %{body}, label %{done}")
         self._label(body)
         self._windows(call, step, length)
-        self._sequence(call.repeated, call.barriers)
-        self._barrier()
+        self._sequence(call.repeated, call.barriers, None, listens)
+        if listens:
+            self._meet_and_listen(call, step)
+        else:
+            self._barrier()
         self._line(f"{following} = add i64 {step}, 1")
         self.lines[at] = f"  {step} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]"
         self._line(f"br label %{head}")
         self._label(done)
         self._windows(call, step, length)
         self._all_apart(call.after)
+
+    def _meet_and_listen(self, call: LoopCall, step: str) -> None:
+        """The barrier after an iteration; now and then with the question whether this goes on."""
+        steps = DEAF_SECONDS / max(1e-9, iteration_seconds(call, self.dims))
+        every = 1 << max(0, min(int(steps), MOST_STEPS).bit_length() - 1)
+        self.count += 1
+        ask, meet, read, on = (f"{n}.{self.count}" for n in ("ask", "meet", "read", "listened"))
+        place = self._define("place", f"and i64 {step}, {every - 1}")
+        due = self._define("due", f"icmp eq i64 {place}, {every - 1}")
+        turn = self._define("turn", f"udiv i64 {step}, {every}")
+        self._line(f"br i1 {due}, label %{ask}, label %{meet}")
+        self._label(ask)
+        self._line(f"call void @graphc_ask(ptr %team, i64 %thread, i64 {turn})")
+        self._line(f"br label %{meet}")
+        self._label(meet)
+        self._barrier()
+        self._line(f"br i1 {due}, label %{read}, label %{on}")
+        self._label(read)
+        self._end_if(self._define("stops", f"call i1 @graphc_stops(ptr %team, i64 {turn})"))
+        self._line(f"br label %{on}")
+        self._label(on)
 
     def _iterations(self, call: LoopCall) -> str:
         """How many iterations there are at most."""

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from graphc.loops.ir import Kernel
 from graphc.loops.meaning import first_equal
 from graphc.pipeline import Program
-from graphc.schedule import TEMPORARY, Call, Storage
+from graphc.schedule import TEMPORARY, Call, LoopCall, Storage
 from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
 from graphc_llvm.part import Layout, Part, loop_numbers
-from graphc_llvm.runtime.barrier import barrier_ir
+from graphc_llvm.runtime.barrier import INTERRUPT_IR, barrier_ir
 from graphc_llvm.runtime.description import BUFFERS
 from graphc_llvm.target import Target
 from graphc_llvm.text import identifier
@@ -57,6 +57,7 @@ def emit_program(
     code calls no library, also where threads wait.
     """
     emission = _Emission(program, target, dims, identifier(program.name))
+    emission.listens = not freestanding
     pieces = emission.run(stepwise)
     return Module(emission.symbol, module_text([pieces], target, freestanding), pieces.layout)
 
@@ -84,6 +85,8 @@ def module_text(pieces: Sequence[Pieces], target: Target, freestanding: bool = F
     declared = [declarations[name] for name in sorted(declarations)]
     functions = [text for p in pieces for text in p.functions]
     barrier = barrier_ir(target.triple, freestanding)
+    if any("@graphc_ask(" in text for text in functions):
+        barrier += INTERRUPT_IR
     return "\n\n".join([*functions, barrier, "\n".join(declared)])
 
 
@@ -101,6 +104,7 @@ class _Emission:
         self.schedule = program.schedule
         self.others = dict(others or {})  # kernels that the module has already
         self.kernels: dict[Kernel, EmittedKernel] = {}  # equal ones are one
+        self.listens = False  # whether loops may be ended from outside
 
     def run(self, stepwise: bool) -> Pieces:
         """All kernels, then the schedules."""
@@ -150,7 +154,8 @@ class _Emission:
 
     def _first_commit(self) -> int | None:
         """The position where the step must be known to succeed; None if nothing can fail."""
-        if not self.schedule.checks:
+        loops = any(isinstance(call, LoopCall) for call in self.schedule.calls)
+        if not self.schedule.checks and not (self.listens and loops):
             return None
         commits = [i for i, call in enumerate(self.schedule.calls) if call.commits]
         return commits[0] if commits else None
@@ -171,7 +176,8 @@ class _Emission:
 
     def _part(self, name: str, calls: tuple[Call, ...], barriers: frozenset[int]) -> list[str]:
         commit = self._first_commit() if name == "part" else None
-        part = Part(self.layout, self.kernels, self._offset, self.dims)
+        listens = self.listens and name == "part"
+        part = Part(self.layout, self.kernels, self._offset, self.dims, listens)
         return part.functions(f"{self.symbol}_{name}", calls, barriers, commit)
 
     def _offset(self, storage: Storage) -> int:

@@ -109,6 +109,54 @@ print(np.isfinite(w.value).all(), np.isfinite(step(rows[:32])))
     assert said.split() == [LOOPS[loop], "True", "True"]
 
 
+ENDLESS = """
+import sys
+import numpy as np
+import graphc as gx
+name, threads, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+x, w = gx.input("x", ("batch",)), gx.parameter("w", value=np.float32(1))
+
+def scanned():
+    return gx.scan(lambda c, _: (gx.sin(c * w) + 0.1, None), x, None, length=2**40)[0]
+
+def nested():
+    inner = lambda c: gx.scan(lambda d, _: (gx.cos(d) * w, None), c, None, length=3)[0]
+    return gx.scan(lambda c, _: (gx.flip(inner(c)), None), x, None, length=2**40)[0]
+
+def gone_on():
+    goes = lambda c: gx.max(c) < 1e9
+    return gx.while_loop(goes, lambda c: gx.sin(c) * w, x, max_steps=2**40)
+
+loss = gx.sum({"scan": scanned, "nested": nested, "while": gone_on}[name]())
+step = gx.compile([x], loss, {w: loss}, threads=threads)
+fine = gx.compile([x], gx.sum(x))
+rows = np.ones(size, np.float32)
+print("ready", flush=True)
+try:
+    step.run_epoch([rows], size) if name == "scan" else step(rows)
+except KeyboardInterrupt:
+    print("KeyboardInterrupt")
+print(float(w.value), step.rng[1], float(fine(rows)) == size)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("name", "threads"), [("scan", 1), ("nested", 2), ("while", 2)])
+def test_interrupts_within_one_step(name: str, threads: int) -> None:
+    command = [sys.executable, "-c", ENDLESS, name, str(threads), "40000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.0)
+    process.send_signal(signal.SIGINT)
+    try:
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert said.split() == ["KeyboardInterrupt", "1.0", "0", "True"]
+
+
 def test_processes_that_share_a_cache(tmp_path: Path) -> None:
     environment = {**os.environ, "GRAPHC_CACHE": str(tmp_path)}
     code = f"{PROGRAM}\nprint(repr(float(step(rows[:32]))))"

@@ -2,7 +2,10 @@
 
 A team is 192 bytes at a multiple of 64, one cache line a word:
 
-    i32 status      @0     the lowest failure number, NO_FAILURE where there was none
+    i32 status      @0     the lowest failure number, NO_FAILURE where there was none,
+                           -2 where an exception of Python's waits to be raised
+    ptr ask         @8     i32 (): not 0 when Python wants the step to end; null for none
+    i32 stop, stop  @16    what was answered at even and at odd questions of the loop at hand
     i32 arrivals    @64    threads that wait at the current barrier
     i32 generation  @128   barriers passed
 """
@@ -13,6 +16,7 @@ from llvmlite import binding
 
 TEAM_BYTES = 192
 NO_FAILURE = 0xFFFFFFFF
+ASK = 8
 
 # Tells the processor that this is a waiting loop. Not riscv64's: LLVM aborts where the extension
 # that has it is switched off.
@@ -81,6 +85,45 @@ wait:
   br label %done
 done:
   ret void
+}
+"""
+
+# Thread 0 asks before a barrier, all read the answer behind it: they leave the loop together. By
+# then thread 0 may be asking again, so questions take two words in turn.
+INTERRUPT_IR = """\
+; Ask Python whether the step has to end.
+define internal void @graphc_ask(ptr %team, i64 %thread, i64 %turn) noinline nounwind {
+entry:
+  %leads = icmp eq i64 %thread, 0
+  br i1 %leads, label %look, label %done
+look:
+  %ask.p = getelementptr i8, ptr %team, i64 8
+  %ask = load ptr, ptr %ask.p
+  %nobody = icmp eq ptr %ask, null
+  br i1 %nobody, label %done, label %call
+call:
+  %answer = call i32 %ask()
+  %goes.on = icmp eq i32 %answer, 0
+  br i1 %goes.on, label %done, label %stop
+stop:
+  %odd = and i64 %turn, 1
+  %words = getelementptr i8, ptr %team, i64 16
+  %word = getelementptr i32, ptr %words, i64 %odd
+  store atomic i32 1, ptr %word monotonic, align 4
+  store atomic i32 -2, ptr %team monotonic, align 4
+  br label %done
+done:
+  ret void
+}
+
+; Whether the answer was yes.
+define internal i1 @graphc_stops(ptr %team, i64 %turn) noinline nounwind {
+  %odd = and i64 %turn, 1
+  %words = getelementptr i8, ptr %team, i64 16
+  %word = getelementptr i32, ptr %words, i64 %odd
+  %answer = load atomic i32, ptr %word monotonic, align 4
+  %stops = icmp ne i32 %answer, 0
+  ret i1 %stops
 }
 """
 

@@ -1,5 +1,11 @@
 ; One step: take the guards, fill ctx, run, count.
 
+declare i32 @PyGILState_Ensure()
+declare void @PyGILState_Release(i32)
+declare i32 @PyErr_CheckSignals()
+declare void @PyErr_Fetch(ptr, ptr, ptr)
+declare void @PyErr_Restore(ptr, ptr, ptr)
+
 ; Run a variant on given arrays: the slow path's call, and it waits for nobody.
 ; Returns the failure (u32, all ones for none), or -1 - i where guard i was taken, i being the
 ; number of guards where the variants have no memory.
@@ -55,6 +61,7 @@ entry:
   %flags = load i64, ptr %flags.p
   call void @graphc_fill(ptr %variant, ptr %ctx, ptr %inputs, ptr %outputs)
   store i32 -1, ptr %team
+  call void @graphc_go_on(ptr %team)
   call void @graphc_run(ptr %pool, ptr %part, ptr %ctx, i64 %threads, i64 %flags)
   %status = load i32, ptr %team
   %fine = icmp eq i32 %status, -1
@@ -64,6 +71,51 @@ count:
   br label %done
 done:
   ret i32 %status
+}
+
+; Forget what was answered to loops that asked whether to go on.
+define internal void @graphc_go_on(ptr %team) nounwind {
+  %words = getelementptr i8, ptr %team, i64 16
+  store i64 0, ptr %words
+  ret void
+}
+
+; What loops ask: let Python handle its signals. An exception is kept for @graphc_reraise.
+define i32 @graphc_signals() nounwind {
+entry:
+  %state = call i32 @PyGILState_Ensure()
+  %result = call i32 @PyErr_CheckSignals()
+  %fine = icmp eq i32 %result, 0
+  br i1 %fine, label %done, label %keep
+keep:
+  %value = getelementptr [3 x ptr], ptr @graphc_raised, i64 0, i64 1
+  %trace = getelementptr [3 x ptr], ptr @graphc_raised, i64 0, i64 2
+  call void @PyErr_Fetch(ptr @graphc_raised, ptr %value, ptr %trace)
+  br label %done
+done:
+  call void @PyGILState_Release(i32 %state)
+  ret i32 %result
+}
+
+; Only Python's main thread handles signals, and it is in one step at a time.
+@graphc_raised = internal global [3 x ptr] zeroinitializer
+
+; Raise what a signal's handler has raised in a loop; false if there was nothing.
+define i32 @graphc_reraise() nounwind {
+entry:
+  %type = load ptr, ptr @graphc_raised
+  %none = icmp eq ptr %type, null
+  br i1 %none, label %nothing, label %raise
+raise:
+  %value.p = getelementptr [3 x ptr], ptr @graphc_raised, i64 0, i64 1
+  %value = load ptr, ptr %value.p
+  %trace.p = getelementptr [3 x ptr], ptr @graphc_raised, i64 0, i64 2
+  %trace = load ptr, ptr %trace.p
+  store [3 x ptr] zeroinitializer, ptr @graphc_raised
+  call void @PyErr_Restore(ptr %type, ptr %value, ptr %trace)
+  ret i32 1
+nothing:
+  ret i32 0
 }
 
 ; Put the addresses of inputs and outputs where the part looks for them.

@@ -125,7 +125,11 @@ unlock:
   br label %drop
 drop:
   call void @graphc_drop(ptr %values, i64 %outputs)
-  br label %refuse
+  %raised = call i32 @graphc_reraise()
+  %quiet = icmp eq i32 %raised, 0
+  br i1 %quiet, label %refuse, label %interrupted
+interrupted:
+  ret ptr null
 refuse:
   ret ptr inttoptr (i64 1 to ptr)
 finish:

@@ -40,6 +40,7 @@ entry:
   br i1 %leads, label %first, label %meet
 first:
   store i32 -1, ptr %team
+  call void @graphc_go_on(ptr %team)
   call void @graphc_epoch_aim(ptr %epoch, ptr %ctx)
   br label %meet
 meet:

@@ -11,8 +11,9 @@ from typing import Any
 
 # Names of CPython's C API that entry.ll, result.ll and pool.ll call.
 PYTHON_SYMBOLS = (
-    "PyBuffer_Release", "PyDict_New", "PyDict_SetItem", "PyErr_Clear", "PyEval_RestoreThread",
-    "PyEval_SaveThread", "PyList_New", "PyList_SetItem", "PyLong_AsVoidPtr",
+    "PyBuffer_Release", "PyDict_New", "PyDict_SetItem", "PyErr_CheckSignals",
+    "PyErr_Clear", "PyErr_Fetch", "PyErr_Restore", "PyEval_RestoreThread", "PyEval_SaveThread",
+    "PyGILState_Ensure", "PyGILState_Release", "PyList_New", "PyList_SetItem", "PyLong_AsVoidPtr",
     "PyObject_CallNoArgs", "PyObject_CallOneArg", "PyObject_CheckBuffer", "PyObject_GetBuffer",
     "PyObject_GetItem", "PyObject_Vectorcall", "PyTuple_GetItem", "PyTuple_New",
     "PyTuple_SetItem", "PyTuple_Size", "Py_DecRef", "Py_IncRef",

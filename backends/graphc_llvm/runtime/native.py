@@ -206,7 +206,13 @@ class NativeFunction:
         return [values[name] for name in names]
 
     def failure(self, code: int) -> Exception:
-        """The exception for the number of a failed check."""
+        """The exception for the number of a failed check.
+
+        Raises what a signal's handler has raised meanwhile.
+        """
+        native = support()
+        if native is not None:
+            native.reraise()
         if self._failure is not None:
             return self._failure(code)
         return RuntimeCheckError(f"{self.name}: check {code} failed; nothing was updated")

@@ -25,12 +25,13 @@ _FILES = ("types", "pool", "guard", "arguments", "call", "result", "entry", "epo
 class Support:
     """The runtime's native functions.
 
-    `entry` is an address; `worker` and `idle_for` leave the GIL to others; the rest are called
-    with it.
+    `entry` and `signals` are addresses; `worker` and `idle_for` leave the GIL to others; the rest
+    are called with it.
     """
 
     library: Library
     entry: int
+    signals: int
     worker: Callable[[int, int], int]
     idle_for: Callable[[int], None]
     swap: Callable[[int, int], int]
@@ -40,6 +41,7 @@ class Support:
     wait_for: Callable[[int], int]
     call: Callable[[int, int, int, int], int]
     epoch: Callable[[int, int], int]
+    reraise: Callable[[], int]
 
 
 def support_text(triple: str) -> str:
@@ -52,8 +54,8 @@ def support_text(triple: str) -> str:
 @cache
 def support() -> Support | None:
     """The runtime's native code; None on Pythons that it cannot serve."""
-    addresses = layout.python_addresses()
-    if addresses is None:
+    python = layout.python_addresses()
+    if python is None:
         return None
     held, free = ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE
     p, n, i = c_void_p, c_int64, c_int32
@@ -61,14 +63,20 @@ def support() -> Support | None:
         "worker": free(n, p, n), "idle_for": free(None, n), "swap": held(i, p, i),
         "run": held(None, p, p, p, n, n), "take": held(i, p), "leave": held(None, p),
         "wait_for": held(i, p), "call": held(n, p, p, p, p), "epoch": held(n, p, p),
+        "reraise": held(i),
     }  # fmt: skip
-    symbols = ["graphc_entry", *(f"graphc_{name}" for name in types)]
-    imports = {**addresses, "sched_yield": layout.yield_address()}
+    symbols = ["graphc_entry", "graphc_signals", *(f"graphc_{name}" for name in types)]
+    imports = {**python, "sched_yield": layout.yield_address()}
     library = session().load_object(_image(), symbols, imports)
     # Workers may still be inside when the interpreter takes modules apart: never unload.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     functions = {name: kind(library[f"graphc_{name}"]) for name, kind in types.items()}
-    return Support(library=library, entry=library["graphc_entry"], **functions)
+    return Support(
+        library=library,
+        entry=library["graphc_entry"],
+        signals=library["graphc_signals"],
+        **functions,
+    )
 
 
 def _image() -> bytes:

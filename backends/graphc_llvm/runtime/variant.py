@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from graphc.forked import forget_after_fork
 from graphc.types import DType, bfloat16
 from graphc_llvm.runtime import layout
-from graphc_llvm.runtime.barrier import TEAM_BYTES
+from graphc_llvm.runtime.barrier import ASK, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM, Description, OutputSlot
 from graphc_llvm.runtime.memory import Workspace, aligned_bytes
 from graphc_llvm.runtime.session import Library
+from graphc_llvm.runtime.support import support
 
 Array = NDArray[Any]
 RELEASE_SECONDS = 20e-6  # longer steps let other Python threads run
@@ -60,6 +61,7 @@ class Variant:
             assert random[1].shape == (4,)
             self.set_storage(*random)
         self._fill_table()
+        self._let_ask()
         forget_after_fork(self)
 
     @property
@@ -103,6 +105,13 @@ class Variant:
     def forget(self) -> None:
         """Be as if no thread had ever waited at a barrier of this."""
         self.team[:] = 0
+        self._let_ask()
+
+    def _let_ask(self) -> None:
+        """Say whom long loops ask whether they go on."""
+        native = support()
+        if native is not None:
+            self.team[ASK : ASK + 8].view(np.uint64)[0] = native.signals
 
     def _fill_table(self) -> None:
         d, table = self.description, self.table
