@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
@@ -51,6 +51,7 @@ class Record:
     names: dict[str, int] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)  # how often attributes hold what
     whole: bool = False  # whether a first call has ended
+    pending: list[Any] = field(default_factory=list)  # files that were loaded before it
 
     def use(self, value: Any) -> None:
         """Note that a call reads a parameter, or calls a layer."""
@@ -141,11 +142,23 @@ def call(owner: Any, name: str, function: Callable[..., Any], /, *args: Any, **k
     if outer is not None:
         outer.record.use(owner)
     record.title = name or record.title
-    with _entered(Frame(record, outer, sys._getframe()), (args, kwargs)):
-        if not name:
-            return function(owner, *args, **kwargs)
-        with naming.inside(name, record.names):
-            return function(owner, *args, **kwargs)
+    scope = naming.inside(name, record.names) if name else nullcontext()
+    with _entered(Frame(record, outer, sys._getframe()), (args, kwargs)), scope:
+        result = function(owner, *args, **kwargs)
+    for claim in tuple(record.pending):
+        if not _waiting(outer, claim):  # else the call around this one knows all names
+            claim(owner)
+        record.pending.remove(claim)
+    return result
+
+
+def _waiting(frame: Frame | None, claim: Any) -> bool:
+    """Whether a call that is under way will settle a claim at its end."""
+    while frame is not None:
+        if claim in frame.record.pending:
+            return True
+        frame = frame.outer
+    return False
 
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphc.errors import ArgumentError, DTypeError, FormatError, NameError, ShapeError
+from graphc import origin as origins
+from graphc.errors import (
+    ArgumentError,
+    DTypeError,
+    FormatError,
+    GraphcError,
+    NameError,
+    ShapeError,
+)  # fmt: skip
 from graphc.files import write_whole
+from graphc.origin import Origin
 from graphc.tensor import Parameter
 from graphc.train.match import match_names
 from graphc.types import find_dtype
@@ -44,6 +54,8 @@ def write(
     """`save` with notes in the file's metadata, and more arrays."""
     from safetensors.numpy import save as serialize
 
+    if isinstance(what, (list, tuple)) or any(not x._record.whole for x in _layers(what, set())):
+        _check_some(named(what), "save: there are no parameters yet")
     arrays = {
         name: np.array(value.value if isinstance(value, Parameter) else value, order="C")
         for name, value in (named(what) | dict(more or {})).items()
@@ -65,19 +77,77 @@ def load(path: str | os.PathLike[str], into: Any = None) -> dict[str, Array]:
     `into` is what `save` takes. Every name must be in the file with the right shape and dtype;
     otherwise NameError, ShapeError or DTypeError, and nothing is set. More in the file is fine.
     Where names are missing, those that nobody gave (dense_2, adam_1) go by their order: a model
-    that is built a second time takes the file of the first.
+    that is built a second time takes the file of the first. A layer or model that was not called
+    yet has no parameters: it takes them from the file at the end of its first call, with the
+    same checks.
     """
     arrays = _read(os.fspath(path))
     if into is None:
         return arrays
-    parameters = named(into)
-    places = match_names(parameters, arrays)
-    _check_names(os.fspath(path), parameters, places, arrays)
-    for name, parameter in parameters.items():
-        _check(os.fspath(path), name, parameter, arrays[places[name]])
-    for name, parameter in parameters.items():
-        parameter.value = arrays[places[name]]
+    claim = Claim(os.fspath(path), arrays, origins.find_origin())
+    layers = _layers(into, set())
+    fresh = [layer for layer in layers if not layer._record.whole]
+    if fresh:
+        claim.settle(into, early=True)
+    else:
+        _check_some(named(into), "load: there are no parameters to set")
+        claim.settle(into)
+    for layer in layers:
+        layer._record.pending[:] = [claim] if layer in fresh else []
     return arrays
+
+
+@dataclass(eq=False)
+class Claim:
+    """What a file has for parameters, some of which may not have been made yet."""
+
+    path: str
+    arrays: Mapping[str, Array]
+    origin: Origin | None
+    versions: dict[int, int] = field(default_factory=dict)  # of the parameters that were set
+
+    def __call__(self, owner: Any) -> None:
+        """Set the parameters that the first call of a layer has made."""
+        try:
+            self.settle(owner)
+        except GraphcError as error:
+            error.operands = (*error.operands, ("loaded", f"into {owner!r}", self.origin))
+            raise
+
+    def settle(self, into: Any, early: bool = False) -> None:
+        """Set all parameters, or none; `early` those that are known already.
+
+        What has been set from this file and changed since (it was trained) stays.
+        """
+        parameters = named(into)
+        places = match_names(parameters, self.arrays)
+        if not early:
+            _check_names(self.path, parameters, places, self.arrays)
+        chosen = [(n, p) for n, p in parameters.items() if n in places]
+        for name, parameter in chosen:
+            _check(self.path, name, parameter, self.arrays[places[name]])
+        for name, parameter in chosen:
+            version = int(parameter.version[0])
+            if self.versions.get(id(parameter), version) == version:
+                parameter.value = self.arrays[places[name]]
+                self.versions[id(parameter)] = int(parameter.version[0])
+
+
+def _layers(what: Any, seen: set[int]) -> list[Any]:
+    """A layer and those in it; nothing for anything else."""
+    if not hasattr(what, "_record") or id(what) in seen:
+        return []
+    seen.add(id(what))
+    return [what, *(layer for part in what._parts for layer in _layers(part, seen))]
+
+
+def _check_some(parameters: Mapping[str, Any], text: str) -> None:
+    if not parameters:
+        raise ArgumentError(
+            text,
+            origin=origins.find_origin(),
+            hint="layers make theirs at their first call, optimisers in minimize",
+        )
 
 
 def named(what: Any) -> dict[str, Any]:
