@@ -58,8 +58,10 @@ def mod(call: Call) -> Any:
     x, y = pair(call)
     if not call["fmod"]:
         return gx.remainder(x, y)
-    rest = gx.remainder(gx.abs(x), gx.abs(y))
-    return rest if x.dtype.kind == "u" else gx.where(x < 0, -rest, rest)
+    if x.dtype.is_float:
+        return gx.copysign(gx.remainder(gx.abs(x), gx.abs(y)), x)
+    rest = gx.remainder(x, y)  # of the least integer abs(y) would be negative
+    return gx.where((rest != 0) & ((rest < 0) != (x < 0)), rest - y, rest)
 
 
 def power(call: Call) -> Any:

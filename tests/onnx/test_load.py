@@ -229,3 +229,21 @@ def test_results_whose_size_depends_on_data() -> None:
 def test_old_operator_sets() -> None:
     with pytest.raises(UnsupportedError, match="operator sets from 6 on"):
         gx.onnx.load(model("g (float[2] x) => (float[2] y) { y = Relu (x) }", opset=5))
+
+
+@pytest.mark.parametrize("target", ["cpu", "interpret"])
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint64", "float32"])
+def test_remainders_by_and_of_the_least_number(dtype: str, target: str) -> None:
+    """Mod with the sign of x, which C's % has, where |y| is no number of the type."""
+    info: Any = np.finfo(dtype) if dtype == "float32" else np.iinfo(dtype)
+    low = -1 if info.min < 0 else 1
+    some = [int(info.min), int(info.max), int(info.min) + 1, low, 2, 7 * low, 0]
+    x, y = (a.ravel() for a in np.meshgrid(np.array(some[:], dtype), np.array(some[:-1], dtype)))
+    x, y = x[y != 0], y[y != 0]
+    kind = {"float32": "float", "float64": "double"}.get(dtype, dtype)
+    text = f"g ({kind}[N] x, {kind}[N] y) => ({kind}[N] z) {{ z = Mod <fmod = 1> (x, y) }}"
+    loaded = gx.onnx.load(model(text))
+    found = gx.compile(list(loaded.inputs.values()), loaded.outputs["z"], target=target)(x, y)
+    signs = [-1 if a < 0 else 1 for a in x]
+    expected = [s * (abs(int(a)) % abs(int(b))) for s, a, b in zip(signs, x, y)]
+    np.testing.assert_array_equal(found, np.array(expected, dtype))
