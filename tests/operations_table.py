@@ -14,7 +14,6 @@ from every_op import TOLERANCE, Array, Case, cases_of, dtype_of
 import graphc as gx
 from graphc import ops
 from graphc.errors import GraphcError
-from graphc.loops.elementary_trig import TRIGONOMETRIC_LIMIT
 from graphc.ops import base, loop, training
 from graphc.ops.base import Leaf, Op
 from graphc.ops.matrix import Matrix
@@ -220,8 +219,7 @@ def accuracy() -> str:
     text = (
         "\n## Accuracy of elementary functions\n\nThe largest error that the tests allow, in units"
         " of the last place, against extended precision\n(float16 and bfloat16 are computed in"
-        " float32 and rounded once; `sin` and `cos` up to\n|x| = "
-        f"{TRIGONOMETRIC_LIMIT:,.0f}). Every backend computes the same definitions.\n\n"
+        " float32 and rounded once). Every backend computes the same\ndefinitions.\n\n"
     )
     text += line("function", "float32", "float32 without fma", "float64", "float64 without fma")
     text += "|---|--:|--:|--:|--:|\n"

@@ -14,7 +14,6 @@ from graphc import ops
 from graphc.autodiff import grad, vjp
 from graphc.interpret import evaluate
 from graphc.loops import elementary
-from graphc.loops.elementary_trig import TRIGONOMETRIC_LIMIT
 from graphc.loops.expression import ExprEmitter
 from graphc.loops.ir import Apply, Axis, Const, Expr, Index
 from graphc.loops.numpy_emitter import NumpyEmitter
@@ -125,8 +124,6 @@ def special_arrays(case: Case) -> list[Array]:
     rows = list(itertools.product(*columns))
     if isinstance(case.op, (ops.FloorDivide, ops.Remainder)) and case.types[0].dtype.is_integer:
         rows = [r for r in rows if r[1] != 0]  # a failure by definition
-    if isinstance(case.op, (ops.Sin, ops.Cos)):
-        rows = [r for r in rows if not TRIGONOMETRIC_LIMIT < abs(r[0]) < np.inf]
     if isinstance(case.op, ops.Guard):
         rows = [r for r in rows if r[1]]
     with np.errstate(all="ignore"):

@@ -62,6 +62,26 @@ def test_modified_bessel_functions() -> None:
         assert np.isfinite(slope[near]).all()
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("count", [1, 5, 16, 37])
+def test_angles_of_many_turns(count: int, dtype: str) -> None:
+    """One far angle in any lane, also the last of a partial vector; gradients and reductions."""
+    x = gx.input("x", ("n",), dtype)
+    outputs = [gx.sin(x), gx.cos(x), gx.tan(x), gx.grad(gx.sin(x).sum(), x)]
+    functions = [gx.compile([x], outputs, target=target) for target in ("cpu", "interpret")]
+    largest = 1e30 if dtype != "float64" else 1e300
+    for place, far in [(0, 1e9), (count - 1, -1e15), (count // 2, largest), (0, np.inf)]:
+        a = np.linspace(-3, 3, count).astype(x.dtype.numpy)
+        a[place] = far
+        with np.errstate(invalid="ignore"):
+            wide = a.astype(np.longdouble)
+            wanted = [np.sin(wide), np.cos(wide), np.tan(wide), np.cos(wide)]
+        for function in functions:
+            for found, exact in zip(function(a), wanted):
+                bound = {"float64": 1e-15, "float32": 4e-7, "bfloat16": 5e-3}[dtype]
+                np.testing.assert_allclose(found.astype(float), exact.astype(float), rtol=bound)
+
+
 def test_large_arguments_of_hyperbolic_functions() -> None:
     x = np.array([88.9, -89.3, 89.5], np.float32)
     wanted = np.sinh(x.astype(float)), np.cosh(x.astype(float))

@@ -9,8 +9,8 @@ from graphc.loops.scalar import PRIMITIVES
 from graphc.types import DType, bool_, float32
 from graphc_llvm import emit_convert as convert
 from graphc_llvm.target import Target
-from graphc_llvm.text import FunctionBuilder
-from graphc_llvm.values import LaneWriter, Value, literal_text
+from graphc_llvm.text import Carried, FunctionBuilder, Parameter, vector
+from graphc_llvm.values import LaneWriter, Value, element_type, literal_text
 
 
 class LaneEmitter(LaneWriter):
@@ -185,6 +185,45 @@ class LaneEmitter(LaneWriter):
     def cast(self, x: Value, dtype: DType) -> Value:
         """Convert the value."""
         return convert.cast(self, x, dtype)
+
+    def seldom(self, condition: Value, function: str, x: Value, usual: Value) -> Value:
+        """Call the function, which stands apart, if the condition holds for any lane."""
+        kind = vector(element_type(usual.dtype), usual.width)
+
+        def choose() -> list[str]:
+            call = f"call {kind} @{self._apart(function, usual)}({self.typed(x, usual.width)})"
+            rare = Value(self.builder.effect_value(function, call), usual.dtype, usual.width)
+            return [self.select(condition, rare, usual).text]
+
+        carried = Carried(kind, self.operand(usual, usual.width), self.hint or "usual")
+        (text,) = self.builder.when(self._any(condition), [carried], choose, "seldom")
+        return Value(text, usual.dtype, usual.width)
+
+    def _any(self, condition: Value) -> str:
+        """Whether the condition holds in a lane that exists."""
+        width = condition.width
+        if width == 1:
+            return condition.text
+        if self.active is not None:
+            condition = self.select(self.active, condition, self.const(False, bool_))
+        many = vector("i1", width)
+        name = f"@llvm.vector.reduce.or.v{width}i1"
+        return self.builder.call("any", "i1", name, [(many, condition.text)])
+
+    def _apart(self, function: str, like: Value) -> str:
+        """The name of a function of one value as a function of the module."""
+        module, kind = self.builder.module, vector(element_type(like.dtype), like.width)
+        key = function, like.dtype, like.width
+        if key not in module.helpers:
+            name = f"{self.builder.name}.{function}.{like.width}{element_type(like.dtype)}"
+            module.helpers[key] = name
+            body = FunctionBuilder(
+                module, name, [Parameter(kind, "x")], "cold noinline nounwind", "internal", kind
+            )
+            argument = Value("%x", like.dtype, like.width)
+            result = LaneEmitter(body, self.target).apply(function, argument)
+            body.finish(result.text)
+        return module.helpers[key]
 
     def apply(self, function: str, *xs: Any) -> Value:
         """Any function of `graphc.loops.scalar.FUNCTIONS` by its name."""

@@ -42,10 +42,14 @@ def identifier(name: str) -> str:
 
 @dataclass
 class Module:
-    """Functions and the declarations they need, in order of first use."""
+    """Functions and the declarations they need, in order of first use.
+
+    `helpers` are the names of functions that are called where they are seldom needed.
+    """
 
     functions: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
+    helpers: dict[object, str] = field(default_factory=dict)
 
     def declare(self, name: str, result: str, parameters: Sequence[str]) -> None:
         """Declare a function once."""
@@ -98,11 +102,13 @@ class FunctionBuilder:
         parameters: Sequence[Parameter],
         attributes: str = "nounwind",
         linkage: str = "",
+        result: str = "void",
     ) -> None:
         self.module = module
         self.name = name
         listed = ", ".join(f"{p.type} %{p.name}" for p in parameters)
-        self._head = f"{f'define {linkage}'.strip()} void @{name}({listed}) {attributes} {{"
+        self._head = f"{f'define {linkage}'.strip()} {result} @{name}({listed}) {attributes} {{"
+        self._result = result
         self._entry: list[str] = []
         self._lines: list[str | list[str]] = ["entry:", self._entry]
         self._used: dict[str, int] = {p.name: 1 for p in parameters} | {"entry": 1}
@@ -376,9 +382,9 @@ class FunctionBuilder:
         self._levels[value] = min(self._levels.get(value, 0), self.level)
         return value
 
-    def finish(self) -> None:
+    def finish(self, result: str = "") -> None:
         """End the function and add it to the module."""
-        self.effect("ret void")
+        self.effect(f"ret {self._result} {result}".rstrip())
         lines = [self._head]
         for line in self._lines:
             lines.extend(line if isinstance(line, list) else [line])

@@ -29,7 +29,7 @@ from graphc.loops.elementary_gamma import digamma, lgamma
 from graphc.loops.elementary_hyperbolic import acosh, asinh, atanh, cosh, sinh
 from graphc.loops.elementary_log import log, log1p, log2
 from graphc.loops.elementary_pow import pow
-from graphc.loops.elementary_trig import cos, erf, sin
+from graphc.loops.elementary_trig import cos, erf, far_cos, far_sin, sin
 from graphc.loops.formats import Emitter
 from graphc.loops.quotients import floor_div, remainder
 from graphc.loops.random_bits import (
@@ -81,6 +81,8 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "softplus": softplus,
     "sin": sin,
     "cos": cos,
+    "far_sin": far_sin,
+    "far_cos": far_cos,
     "erf": erf,
     "pow": pow,
     "maximum": maximum,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.loops.elementary_log import log
-from graphc.loops.elementary_trig import cos, sin
+from graphc.loops.elementary_trig import near_cos, near_sin
 from graphc.loops.formats import Emitter, polynomial
 from graphc.types import float64
 
@@ -63,7 +63,7 @@ def lgamma(e: Emitter, x: Any) -> Any:
     value = _positive_lgamma(e, magnitude)
     angle, whole = _from_whole(e, x)
     # gamma(x) gamma(-x) = -pi / (x sin(pi x))
-    area = e.mul(magnitude, e.abs(sin(e, angle)))
+    area = e.mul(magnitude, e.abs(near_sin(e, angle)))
     reflected = e.sub(_number(e, math.log(math.pi)), e.add(log(e, area), value))
     reflected = e.select(whole, infinite, reflected)
     reflected = e.select(e.eq(magnitude, infinite), infinite, reflected)
@@ -111,7 +111,7 @@ def digamma(e: Emitter, x: Any) -> Any:
     value = e.sub(e.sub(log(e, z), rest), total)
     angle, whole = _from_whole(e, x)
     pole = e.logical_and(whole, e.ne(x, zero))
-    turned = e.mul(e.div(cos(e, angle), sin(e, angle)), _number(e, math.pi))
+    turned = e.mul(e.div(near_cos(e, angle), near_sin(e, angle)), _number(e, math.pi))
     turned = e.select(pole, _number(e, float("nan")), turned)
     turned = e.select(e.eq(x, zero), e.div(one, x), turned)
     return e.select(reflects, e.sub(value, turned), value)
@@ -132,7 +132,7 @@ def polygamma(e: Emitter, order: int, x: Any) -> Any:
         unknown = e.select(e.eq(x, zero), _number(e, sign * math.inf), _number(e, math.nan))
         return e.cast(e.select(reflects, unknown, value), dtype)
     angle, _ = _from_whole(e, x)
-    quotient = e.div(_number(e, math.pi), sin(e, angle))
+    quotient = e.div(_number(e, math.pi), near_sin(e, angle))
     reflected = e.sub(e.mul(quotient, quotient), value)
     return e.cast(e.select(reflects, reflected, value), dtype)
 

@@ -1,30 +1,24 @@
 """Sine, cosine and the error function, for float32 and float64.
 
-The argument is reduced by multiples of pi/2 given in parts of 27 bits (Cody and Waite): exact to
-the last place for |x| below `TRIGONOMETRIC_LIMIT`; beyond, the result is only kept in [-1, 1].
-The polynomials are minimax fits computed for this file.
+`elementary_angle` reduces angles to an eighth of a turn. The polynomials are minimax fits computed
+for this file.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from graphc.loops.elementary_angle import far_angle, is_far, near_angle
 from graphc.loops.elementary_exp import exp, reduced_expm1
 from graphc.loops.formats import (
     FORMATS,
     Emitter,
     clamp,
     polynomial,
-    round_product,
     widened,
     with_sign,
 )
 from graphc.types import float32, float64
-
-TRIGONOMETRIC_LIMIT = 1e8
-TWO_OVER_PI = 0.6366197723675814
-# pi / 2; times an integer of 26 bits, all parts but the last are exact
-HALF_PI = (1.570796325802803, 9.920935739593517e-10, 5.721188709663575e-18, 1.6446256936324258e-26)
 
 # sin x = x + x**3 * P(x**2), cos x = 1 - x**2 / 2 + x**4 * P(x**2), |x| <= pi / 4
 SIN = {
@@ -64,31 +58,6 @@ ERF_LARGE = (
 )  # fmt: skip
 
 
-def _reduce(e: Emitter, x: Any) -> tuple[Any, Any, Any]:
-    """Return r = |x| - n * pi / 2, what its rounding lost, and n in the low bits of an integer."""
-    dtype, wide = e.dtype(x), FORMATS[float64]
-    magnitude = e.cast(e.abs(x), float64)
-    n, bits = round_product(e, wide, magnitude, TWO_OVER_PI)
-    first, second, third, fourth = (e.mul(n, e.const(part, float64)) for part in HALF_PI)
-    r = e.sub(magnitude, first)
-    if dtype == float32:
-        r = clamp(e, e.sub(e.sub(r, second), third), -0.8, 0.8)
-        return e.cast(r, float32), None, e.cast(bits, FORMATS[float32].integer)
-    r, error = _difference(e, r, second)
-    r, another = _difference(e, r, third)
-    error = e.sub(e.add(error, another), fourth)
-    total = e.add(r, error)
-    lost = e.add(e.sub(r, total), error)
-    return clamp(e, total, -0.8, 0.8), clamp(e, lost, -1e-16, 1e-16), bits
-
-
-def _difference(e: Emitter, x: Any, y: Any) -> tuple[Any, Any]:
-    """Return x - y rounded and the error (Knuth)."""
-    total = e.sub(x, y)
-    part = e.sub(total, x)
-    return total, e.sub(e.sub(x, e.sub(total, part)), e.add(y, part))
-
-
 def _quarter_turns(e: Emitter, x: Any, r: Any, lost: Any, quarter: Any) -> Any:
     """Return sin(r + lost + quarter * pi / 2)."""
     f = FORMATS[e.dtype(x)]
@@ -114,19 +83,45 @@ def _quarter_turns(e: Emitter, x: Any, r: Any, lost: Any, quarter: Any) -> Any:
 @widened
 def sin(e: Emitter, x: Any) -> Any:
     """The sine of an angle in radians."""
-    f = FORMATS[e.dtype(x)]
-    r, lost, quarter = _reduce(e, x)
-    value = e.bitcast(_quarter_turns(e, x, r, lost, quarter), f.integer)
-    sign = e.bit_and(e.bitcast(x, f.integer), e.const(f.sign_bit, f.integer))
-    return e.bitcast(e.bit_xor(value, sign), f.dtype)
+    return e.seldom(is_far(e, x), "far_sin", x, near_sin(e, x))
 
 
 @widened
 def cos(e: Emitter, x: Any) -> Any:
     """The cosine of an angle in radians."""
+    return e.seldom(is_far(e, x), "far_cos", x, near_cos(e, x))
+
+
+def near_sin(e: Emitter, x: Any) -> Any:
+    """The sine of an angle up to TRIGONOMETRIC_LIMIT."""
+    return _odd(e, x, _quarter_turns(e, x, *near_angle(e, x)))
+
+
+def near_cos(e: Emitter, x: Any) -> Any:
+    """The cosine of an angle up to TRIGONOMETRIC_LIMIT."""
+    return _quarter_turns(e, x, *_next_quarter(e, near_angle(e, x)))
+
+
+def far_sin(e: Emitter, x: Any) -> Any:
+    """The sine of an angle beyond TRIGONOMETRIC_LIMIT."""
+    return _odd(e, x, _quarter_turns(e, x, *far_angle(e, x)))
+
+
+def far_cos(e: Emitter, x: Any) -> Any:
+    """The cosine of an angle beyond TRIGONOMETRIC_LIMIT."""
+    return _quarter_turns(e, x, *_next_quarter(e, far_angle(e, x)))
+
+
+def _odd(e: Emitter, x: Any, value: Any) -> Any:
+    """The value of an odd function of x, from that of |x|."""
     f = FORMATS[e.dtype(x)]
-    r, lost, quarter = _reduce(e, x)
-    return _quarter_turns(e, x, r, lost, e.add(quarter, e.const(1, f.integer)))
+    sign = e.bit_and(e.bitcast(x, f.integer), e.const(f.sign_bit, f.integer))
+    return e.bitcast(e.bit_xor(e.bitcast(value, f.integer), sign), f.dtype)
+
+
+def _next_quarter(e: Emitter, angle: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+    r, lost, quarter = angle
+    return r, lost, e.add(quarter, e.const(1, e.dtype(quarter)))
 
 
 @widened

@@ -51,6 +51,12 @@ class NumpyEmitter:
             return DEFINITIONS[function](self, *xs)
         return getattr(self, function)(*xs)
 
+    def seldom(self, condition: Any, function: str, x: Any, usual: Any) -> Any:
+        """Choose between the function, applied where the condition holds, and what is usual."""
+        if not np.any(condition):
+            return usual
+        return self.select(condition, self.apply(function, x), usual)
+
     @_quiet
     def add(self, x: Any, y: Any) -> Any:
         return x + y

@@ -81,6 +81,13 @@ class ScalarEmitter(Protocol[V]):
         """The same bits as another dtype of the same width."""
         ...
 
+    def seldom(self, condition: V, function: str, x: V, usual: V) -> V:
+        """A defined function of x where the condition holds, else what is usual.
+
+        The condition hardly ever holds: a backend may look whether it does for any lane.
+        """
+        ...
+
     def apply(self, function: str, *xs: V) -> V:
         """Any function of `FUNCTIONS` by its name, primitive or defined."""
         ...
@@ -95,7 +102,7 @@ PRIMITIVES = (
 # Defined in graphc.loops.elementary: the name is the function's name there.
 DEFINED = (
     "exp", "exp2", "expm1", "log", "log2", "log1p", "tanh", "sigmoid", "softplus", "sin", "cos",
-    "erf", "pow", "maximum", "minimum", "sign", "floor_div", "remainder",
+    "far_sin", "far_cos", "erf", "pow", "maximum", "minimum", "sign", "floor_div", "remainder",
     "atan", "atan2", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh", "erfc", "erf_inv",
     "lgamma", "digamma", "hypot", "copysign", "nextafter",
     # (y, n, integer with n in its low bits) -> y * 2**n

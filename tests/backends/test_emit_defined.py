@@ -117,6 +117,16 @@ def test_philox_by_blocks_is_cheaper() -> None:
     assert "mul <32 x i64>" in parts
 
 
+def test_far_angles_stand_apart() -> None:
+    """Code of many operations that is seldom needed is one function, called behind a look."""
+    kernel = elementwise("sin", t.float64, [t.float64], True)
+    text = emit_kernel(kernel, make_target("avx2"), {}).module()
+    head, apart = text.split("define internal", 1)
+    assert "far_sin" in apart.splitlines()[0]
+    assert len(head) < len(apart)
+    assert "@llvm.vector.reduce.or" in (head + apart)
+
+
 @pytest.mark.parametrize("name", ["avx2", "baseline", "neon"])
 def test_no_function_calls_a_library(name: str) -> None:
     for function in UNARY + BINARY + ("sqrt", "floor", "ceil", "trunc", "rint", "fma"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphc.loops.elementary import DEFINITIONS
-from graphc.loops.elementary_trig import TRIGONOMETRIC_LIMIT
+from graphc.loops.elementary_angle import TRIGONOMETRIC_LIMIT
 from graphc.loops.numpy_emitter import NumpyEmitter
 from graphc.loops.scalar import DEFINED
 from tests.loops.error_function import reference_erf
@@ -80,10 +80,13 @@ def points_for(name: str, dtype: Any) -> Any:
     if name not in ("sin", "cos"):
         return x
     random = np.random.default_rng(1)
-    multiples = random.integers(0, 60_000_000, COUNT // 4) * (np.pi / 2)
-    wide = random.uniform(-TRIGONOMETRIC_LIMIT, TRIGONOMETRIC_LIMIT, COUNT // 4)
-    x = np.concatenate([x, multiples.astype(dtype), wide.astype(dtype)])
-    return x[~(np.abs(x) > TRIGONOMETRIC_LIMIT) | np.isinf(x)]
+    # near multiples of pi / 2, where what is left is small; on both sides of the limit
+    multiples = random.integers(0, 2 ** random.integers(1, 53, COUNT // 4)) * (np.pi / 2)
+    wide = random.uniform(-2, 2, COUNT // 4) * TRIGONOMETRIC_LIMIT
+    edge = np.nextafter(dtype(TRIGONOMETRIC_LIMIT), dtype([0, np.inf]))
+    hard = 6381956970095103 * 2.0**797 if dtype == np.float64 else 1e30
+    x = np.concatenate([x, multiples.astype(dtype), wide.astype(dtype), edge, dtype([hard, 1e15])])
+    return np.concatenate([x, -x[-1000:]])
 
 
 @needs_extended
