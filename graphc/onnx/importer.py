@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 from onnx import FunctionProto, GraphProto, NodeProto, defs
 
-import graphc as gx
 from graphc import origin as origins
 from graphc.errors import FormatError, GraphcError, ShapeError, UnsupportedError
 from graphc.onnx.bodies import body_of, bound_nodes
@@ -18,9 +16,9 @@ from graphc.onnx.check import check_node
 from graphc.onnx.errors import UnknownValueError
 from graphc.onnx.proto import array_of, attributes_of, schema_of
 from graphc.onnx.sizes import evaluated, fold
+from graphc.onnx.stored import Store
 from graphc.onnx.table import find_converter
 from graphc.onnx.values import Value, result_value
-from graphc.ops.base import Array
 
 OLDEST = 6  # the oldest operator set that is supported
 
@@ -32,26 +30,22 @@ class Scope:
         self,
         opsets: Mapping[str, int],
         functions: Mapping[tuple[str, str], FunctionProto],
+        store: Store,
         outer: Scope | None = None,
     ) -> None:
         self.opsets = opsets
         self.functions = functions
+        self.store = store
         self.outer = outer
         self.values: dict[str, Value | None] = {}
-        self.parameters: dict[str, gx.Tensor] = {}
-        self.stores: dict[str, list[Value]] = {}  # the values of the parameters
 
     def inner(self) -> Scope:
         """The scope of a graph inside a node: sees these names."""
-        return self._sharing(Scope(self.opsets, self.functions, self))
+        return Scope(self.opsets, self.functions, self.store, self)
 
     def inside(self, opsets: Mapping[str, int]) -> Scope:
         """The scope of a function's body: sees none of these names."""
-        return self._sharing(Scope(opsets, self.functions))
-
-    def _sharing(self, scope: Scope) -> Scope:
-        scope.parameters, scope.stores = self.parameters, self.stores
-        return scope
+        return Scope(opsets, self.functions, self.store)
 
     def find(self, name: str, node: NodeProto | None = None) -> Value:
         """What a name stands for."""
@@ -83,28 +77,12 @@ class Scope:
         return [self.find(o.name) for o in graph.output]
 
     def add_initializers(self, graph: GraphProto) -> None:
-        """Stored tensors: floats with axes become parameters, others constants."""
+        """Stored tensors."""
         if graph.sparse_initializer:
             raise UnsupportedError("onnx.load: sparse initializers are not supported")
         for tensor in graph.initializer:
             array = array_of(tensor, f"initializer {tensor.name}")
-            self.values[tensor.name] = self.stored(tensor.name, array, array.ndim > 0)
-
-    def stored(self, name: str, array: Array, trainable: bool) -> Value:
-        """A stored array as a parameter (if it may be learnt) or as a constant.
-
-        The same array under the same name, met again in a loop's body, is the same parameter.
-        """
-        if not trainable or array.dtype.kind not in "fV" or not array.size:
-            return Value(array=array)
-        for value in self.stores.get(name, ()):
-            if value.array is not None and np.array_equal(value.array, array):
-                return value
-        label = printable(name, self.parameters)
-        parameter = gx.parameter(label, value=array)
-        self.parameters[label] = parameter
-        self.stores.setdefault(name, []).append(Value(parameter, array))
-        return self.stores[name][-1]
+            self.values[tensor.name] = self.store.value(tensor.name, array)
 
     def run_nodes(self, nodes: Iterable[NodeProto], file: str = "") -> None:
         """Convert nodes in the order of the file, whose name tensors get as origin."""
@@ -187,12 +165,3 @@ def converted(converter: Converter, call: Call) -> list[Value | None]:
         raise FormatError(f"{call.where}: {error or type(error).__name__}") from error
     results = result if isinstance(result, (tuple, list)) else (result,)
     return [result_value(r) for r in results]
-
-
-def printable(name: str, taken: Mapping[str, Any]) -> str:
-    """A name for a parameter: what the file says, as far as it can be shown, and not yet taken."""
-    label = "".join(c if c.isprintable() else "_" for c in name) or "parameter"
-    found, n = label, 1
-    while found in taken:
-        found, n = f"{label}_{n}", n + 1
-    return found

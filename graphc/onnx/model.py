@@ -17,6 +17,7 @@ from graphc.dims import Size
 from graphc.errors import ArgumentError, FormatError, NameError, UnsupportedError
 from graphc.onnx.importer import Scope
 from graphc.onnx.proto import dtype_of, read_model
+from graphc.onnx.stored import Choice, Store
 from graphc.onnx.values import Value
 from graphc.ops.base import Array
 from graphc.types import DType
@@ -42,23 +43,32 @@ def load(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Any] | None = None,
     values: Mapping[str, Any] | None = None,
+    trainable: Choice = None,
 ) -> Model:
     """Read an ONNX model from a path, bytes or a ModelProto as ordinary tensors.
 
     `dims` gives sizes that the file names, `shapes` whole shapes of inputs; sizes that stay
     unknown become dims, called INPUT_AXIS where the file has no name. `values` binds inputs by
     value that only carry shapes, axes, pads or repeats; they are no inputs of the result.
-    Stored floats with axes become trainable parameters, other stored tensors constants.
+    Stored floats with axes that something computes with become parameters, other stored tensors
+    and what Constant nodes say become constants. A parameter is trainable if it is reached as a
+    weight: not as a running statistic, a bound, a scale of quantisation or an exponent, a table
+    that is multiplied element by element (angles, windows, masks), a mask with infinities, or what
+    torch's exporter notes as a buffer. `trainable` says otherwise: names of stored floats, a
+    function of a name, or a bool for all.
+
     Raises FormatError for content that is wrong, UnsupportedError (naming node, operator and
     operator set) for what graphc does not do.
     """
     model = read_model(source)
     graph = model.graph
     given = Given(dims or {}, shapes or {}, values or {})
-    scope = Scope(opsets_of(model), {(f.domain, f.name): f for f in model.functions})
     path = isinstance(source, (str, os.PathLike))
     file = os.path.basename(os.fspath(source)) if path else graph.name or "model"
-    with origins.inherit(origins.Origin(file, 0)):
+    origin = origins.Origin(file, 0)
+    functions = {(f.domain, f.name): f for f in model.functions}
+    scope = Scope(opsets_of(model), functions, Store(model, trainable, origin))
+    with origins.inherit(origin):
         scope.add_initializers(graph)
         inputs = add_inputs(graph, scope, given)
         given.check(inputs)
@@ -70,7 +80,7 @@ def load(
                 {declared.name: value} if value.items is None else numbered(declared.name, value)
             )
             outputs.update((name, part.tensor) for name, part in parts.items())
-    return Model(inputs, outputs, scope.parameters)
+    return Model(inputs, outputs, scope.store.finished())
 
 
 def numbered(name: str, sequence: Value) -> dict[str, Value]:

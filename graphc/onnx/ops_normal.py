@@ -17,7 +17,8 @@ def channels(x: Tensor, like: Tensor) -> Tensor:
 
 def batch_normalization(call: Call) -> Any:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, of running or of batch statistics."""
-    x, scale, bias, mean, var = (call.x(i) for i in range(5))
+    x, scale, bias = (call.x(i) for i in range(3))
+    mean, var = (call.scope.store.statistic(call.value(i)).tensor for i in (3, 4))
     if call.get("training_mode") or (call.opset < 7 and not call.get("is_test")):
         return trained_batch(call, x, scale, bias, mean, var)
     factor = scale / gx.sqrt(gx.astype(var, scale.dtype) + call["epsilon"])

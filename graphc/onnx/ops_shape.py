@@ -17,7 +17,7 @@ from graphc.tensor import Tensor
 
 
 def constant(call: Call) -> Any:
-    """A stored value; floats with several elements may be learnt."""
+    """A value that the node says."""
     for name, kind in (
         ("value_float", np.float32), ("value_floats", np.float32),
         ("value_int", np.int64), ("value_ints", np.int64),
@@ -27,7 +27,7 @@ def constant(call: Call) -> Any:
     if "value" not in call.attributes:
         call.unsupported(f"the value is given as {', '.join(sorted(call.attributes)) or 'nothing'}")
     array: Array = call["value"]
-    return call.scope.stored(call.node.output[0], array, array.ndim > 0 and array.size > 1)
+    return call.scope.store.constant(call.node.output[0], array)
 
 
 def constant_of_shape(call: Call) -> Any:

@@ -78,7 +78,7 @@ def is_constant(value: Value) -> bool:
         array is not None
         and array.dtype.kind in "biuf"
         and array.size <= LARGEST
-        and not value.is_parameter
+        and value.stored is None
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,11 @@ class Value:
     """A tensor, an array that is known, or both; the tensor of an array is made when needed.
 
     An array of dtype object holds sizes, which are ints and polynomials of dims, of an element
-    type of their own (`kind`). A sequence has items only.
+    type of their own (`kind`). A sequence has items only. What a file stores under a name and may
+    be learnt is `stored`; its parameter is made (`make`) when something computes with it.
     """
 
-    __slots__ = ("_kind", "_tensor", "array", "items")
+    __slots__ = ("_kind", "_make", "_tensor", "array", "items", "stored")
 
     def __init__(
         self,
@@ -34,10 +36,14 @@ class Value:
         array: Array | None = None,
         items: tuple[Value, ...] | None = None,
         kind: np.dtype[Any] | None = None,
+        make: Callable[[], Tensor] | None = None,
+        stored: tuple[str, Array] | None = None,
     ) -> None:
         self._tensor = tensor
         self.array = array
         self.items = items
+        self._make = make
+        self.stored = stored
         self._kind = np.dtype(np.int64) if kind is None else kind
 
     @property
@@ -47,7 +53,7 @@ class Value:
             raise FormatError("onnx.load: a sequence stands where a tensor is wanted")
         if self._tensor is None:
             assert self.array is not None
-            self._tensor = tensor_of(self.array, self._kind)
+            self._tensor = self._make() if self._make else tensor_of(self.array, self._kind)
         return self._tensor
 
     @property
@@ -56,11 +62,6 @@ class Value:
         if self.array is None:
             return np.dtype(self.tensor.dtype.numpy)
         return self._kind if self.array.dtype == object else self.array.dtype
-
-    @property
-    def is_parameter(self) -> bool:
-        """Whether it is known now, but may be learnt."""
-        return self._tensor is not None and isinstance(self._tensor.node.op, leaf.Parameter)
 
     def known(self) -> Array | None:
         """The value as an array if it depends on nothing but constants; else None."""

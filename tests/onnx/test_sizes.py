@@ -12,7 +12,9 @@ from onnx.reference import ReferenceEvaluator
 
 import graphc as gx
 from graphc.onnx.importer import Scope
+from graphc.onnx.stored import Store
 from graphc.onnx.values import Value
+from graphc.origin import Origin
 
 OPSET = 18
 INTS = ("int64", "int32", "int8", "uint8", "uint32", "uint64", "int16", "uint16")
@@ -28,7 +30,7 @@ def node_model(node: Any, inputs: dict[str, Any]) -> Any:
 
 def folded(model: Any) -> list[Value]:
     """What the importer makes of a model without inputs."""
-    scope = Scope({"": OPSET}, {})
+    scope = Scope({"": OPSET}, {}, Store(model, None, Origin("g", 0)))
     return scope.run_graph(model.graph, ())
 
 
