@@ -24,6 +24,8 @@ from graphc.schedule import Schedule
 from graphc.timing import Times
 from graphc.verify import verify_schedule
 
+PLANS = 1024  # sizes whose plan is remembered
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -52,6 +54,8 @@ class Program:
         """The memory plan for given sizes."""
         key = tuple(sorted(dims.items()))
         if key not in self._plans:
+            if len(self._plans) == PLANS:
+                del self._plans[next(iter(self._plans))]
             with self.times.of("plan"):
                 self._plans[key] = plan(self.schedule, dims, self.options.memory)
         return self._plans[key]

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphc.dims import evaluate
+from graphc.dims import dims_of, evaluate
 from graphc.graph import Graph
 from graphc.ops.base import Array
 from graphc.ops.leaf import Constant, Parameter
 from graphc.pipeline import Program
-from graphc.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG, Storage
+from graphc.schedule import (
+    CONSTANT,
+    INPUT,
+    OUTPUT,
+    PARAMETER,
+    PREPARED,
+    RNG,
+    Schedule,
+    Storage,
+    every_call,
+)
 from graphc_llvm.artifact import FOLDED, Artifact, cache_key
 from graphc_llvm.cost import count_meetings, estimate_seconds
+from graphc_llvm.emit_kernel import kernel_dims
+from graphc_llvm.part import loop_numbers
 from graphc_llvm.program import Module, emit_program
 from graphc_llvm.runtime.cache import Entry, disk_cache
 from graphc_llvm.runtime.session import compile_text
@@ -64,6 +76,14 @@ def describe(
     )
 
 
+def prepares_alike(schedule: Schedule) -> bool:
+    """Whether what depends on parameters alone is the same for all sizes."""
+    calls = schedule.prepare
+    lengths = (size for call in calls for size in loop_numbers(call))
+    kernels = (call.kernel for call in every_call(calls))
+    return not any(map(dims_of, lengths)) and not any(map(kernel_dims, kernels))
+
+
 class _Numbering:
     """Storages and nodes as numbers that mean the same in every process."""
 
@@ -106,4 +126,4 @@ class _Numbering:
         return role, self.numbers[role][node]
 
 
-__all__ = ["compile_artifact", "describe", "emit_program", "generic_image"]
+__all__ = ["compile_artifact", "describe", "emit_program", "generic_image", "prepares_alike"]

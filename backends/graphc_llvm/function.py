@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphc.pipeline import Program
     from graphc_llvm.program import Module
 
-KEPT = 8  # sizes of the generic variant that stay bound
+KEPT = 1024  # sizes of the generic variant that stay bound
 
 
 class CpuFunction:
@@ -70,6 +70,7 @@ class CpuFunction:
         self._generic: tuple[Module, Library] | None = None
         self._special: dict[tuple[tuple[str, int], ...], Runner] = {}
         self._sized: dict[tuple[tuple[str, int], ...], Runner] = {}
+        self._prepared: Prepared | None = None  # of the generic variant, where no size matters
         guards = list(dict.fromkeys(_guard(p) for p in self.updated))
         self.native = NativeFunction(graph.name, slow=slow, guards=guards, failure=self.failure)
 
@@ -150,45 +151,62 @@ class CpuFunction:
         return self._sized_runner(dims)(arrays, dims, rng)
 
     def _sized_runner(self, dims: Mapping[str, int]) -> Runner:
-        """The generic code with the tables for these sizes; the latest few are kept."""
+        """The generic code with the tables for these sizes; those in use are kept."""
         key = tuple(sorted(dims.items()))
-        runner = self._sized.pop(key, None)
-        if runner is None:
-            runner = self._size(dims)
-        self._sized[key] = runner  # the latest last
-        while len(self._sized) > KEPT:
-            self._forget(self._sized.pop(next(iter(self._sized))))
-        return runner
+        runner = self._sized.get(key)
+        if runner is not None:
+            runner.variant.table.used = 1
+            return runner
+        while len(self._sized) >= KEPT:
+            self._forget_one()
+        self._sized[key] = self._size(dims)
+        return self._sized[key]
+
+    def _forget_one(self) -> None:
+        """Unbind the first size that no call has found since it was last considered."""
+        while True:
+            key = next(iter(self._sized))
+            runner = self._sized.pop(key)
+            if not runner.variant.table.used:
+                self.native.unbind(runner.variant)
+                return
+            runner.variant.table.used = 0
+            self._sized[key] = runner  # considered: the last one now
 
     def _size(self, dims: Mapping[str, int]) -> Runner:
-        from graphc_llvm.compile import describe
+        from graphc_llvm.compile import describe, prepares_alike
 
         assert self._generic is not None
         module, library = self._generic
         made = describe(self.graph, self.program(), module, dims, b"")
-        return self._bind(made, dims, library)
-
-    def _forget(self, runner: Runner) -> None:
-        self.native.rebind([v for v in self.native.variants if v is not runner.variant])
+        if self._prepared is None and prepares_alike(self.program().schedule):
+            self._prepared = Prepared(made.prepared)
+        return self._bind(made, dims, library, self._prepared)
 
     def _load(self, image: bytes, symbol: str) -> Library:
         return session().load_object(image, [f"{symbol}_part", f"{symbol}_prepare"])
 
-    def _bind(self, made: Artifact, dims: Mapping[str, int], library: Library) -> Runner:
+    def _bind(
+        self,
+        made: Artifact,
+        dims: Mapping[str, int],
+        library: Library,
+        prepared: Prepared | None = None,
+    ) -> Runner:
         self.checks |= {code: (node, text) for code, node, text in made.checks}
         slots = {what: BUFFERS + i for i, what in enumerate(made.slots)}
-        prepared = [aligned_bytes(n) for n in made.prepared]
+        prepared = prepared or Prepared(made.prepared)
         variant = Variant(
             library,
             self._description(made, dims, slots),
-            self._storages(made, slots, prepared),
+            self._storages(made, slots, prepared.arrays),
             random=(slots[RNG, 0], self.random) if (RNG, 0) in slots else None,
-            watches=[p.version for p in self._watched()] if prepared else (),
+            watches=[p.version for p in self._watched()] if prepared.arrays else (),
             bumps=[p.version for p in self.updated],
         )
         self.native.bind(variant)
-        prepare = library[f"{made.symbol}_prepare"] if prepared else None
-        return Runner(self, dims, variant, prepare)
+        prepare = library[f"{made.symbol}_prepare"] if prepared.arrays else None
+        return Runner(self, dims, variant, prepared, prepare)
 
     def _watched(self) -> list[Parameter]:
         updated = {id(p) for p in self.updated}
@@ -239,14 +257,28 @@ class CpuFunction:
         )
 
 
+class Prepared:
+    """What depends on parameters alone, and the versions of these that it was made of."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.arrays = [aligned_bytes(n) for n in sizes]
+        self.versions: list[int] | None = None
+
+
 class Runner:
     """One bound variant."""
 
     def __init__(
-        self, owner: CpuFunction, dims: Mapping[str, int], variant: Variant, prepare: int | None
+        self,
+        owner: CpuFunction,
+        dims: Mapping[str, int],
+        variant: Variant,
+        prepared: Prepared,
+        prepare: int | None,
     ) -> None:
         self.owner, self.dims = owner, dict(dims)
-        self.native, self.variant, self.prepare = owner.native, variant, prepare
+        self.native, self.variant = owner.native, variant
+        self.prepared, self.prepare = prepared, prepare
         if prepare is not None:
             self._prepare()
 
@@ -308,11 +340,13 @@ class Runner:
             self._prepare()
 
     def _prepare(self) -> None:
-        """Compute what depends on parameters alone."""
+        """Compute what depends on parameters alone, unless another size has."""
         assert self.prepare is not None
-        self.native.activate()
         versions = self.variant.versions  # a change from now on makes it stale again
-        PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
+        if self.prepared.versions != versions:
+            self.native.get_ready(self.variant)
+            PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
+            self.prepared.versions = versions
         self.variant.mark_fresh(versions)
 
 

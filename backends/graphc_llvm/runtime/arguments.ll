@@ -56,9 +56,19 @@ done:
 ; The first variant that fits the views, or null.
 define internal ptr @graphc_choose(ptr %function, ptr %views, i64 %count) nounwind {
 entry:
+  %buckets.p = getelementptr %Function, ptr %function, i64 0, i32 10
+  %buckets = load ptr, ptr %buckets.p
+  %few = icmp eq ptr %buckets, null
+  br i1 %few, label %start, label %hash
+hash:
+  %place = call i64 @graphc_bucket(ptr %views, i64 %count)
+  %bucket = getelementptr ptr, ptr %buckets, i64 %place
+  br label %start
+start:
+  %head = phi ptr [ %function, %entry ], [ %bucket, %hash ]
   br label %look
 look:
-  %link = phi ptr [ %function, %entry ], [ %variant, %other ]
+  %link = phi ptr [ %head, %start ], [ %variant, %other ]
   %variant = load ptr, ptr %link
   %end = icmp eq ptr %variant, null
   br i1 %end, label %done, label %compare
@@ -68,11 +78,50 @@ compare:
 other:
   br label %look
 watch:
+  %used.p = getelementptr %Variant, ptr %variant, i64 0, i32 17
+  store i64 1, ptr %used.p
   %same = call i1 @graphc_unchanged(ptr %variant)
   %chosen = select i1 %same, ptr %variant, ptr null
   ret ptr %chosen
 done:
   ret ptr null
+}
+
+; The bucket for the sizes of the views: the upper eight bits of a product (lookup.py).
+define internal i64 @graphc_bucket(ptr %views, i64 %count) nounwind {
+entry:
+  br label %view.head
+view.head:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %view.tail ]
+  %code = phi i64 [ 0, %entry ], [ %code.now, %view.tail ]
+  %i.go = icmp ult i64 %i, %count
+  br i1 %i.go, label %view, label %done
+view:
+  %view.p = getelementptr %View, ptr %views, i64 %i
+  %axes.p = getelementptr %View, ptr %view.p, i64 0, i32 5
+  %axes.narrow = load i32, ptr %axes.p
+  %axes = sext i32 %axes.narrow to i64
+  %shape.p = getelementptr %View, ptr %view.p, i64 0, i32 7
+  %shape = load ptr, ptr %shape.p
+  br label %size.head
+size.head:
+  %k = phi i64 [ 0, %view ], [ %k.next, %size ]
+  %code.now = phi i64 [ %code, %view ], [ %code.next, %size ]
+  %k.go = icmp slt i64 %k, %axes
+  br i1 %k.go, label %size, label %view.tail
+size:
+  %size.p = getelementptr i64, ptr %shape, i64 %k
+  %one = load i64, ptr %size.p
+  %sum = add i64 %code.now, %one
+  %code.next = mul i64 %sum, -7046029254386353131
+  %k.next = add i64 %k, 1
+  br label %size.head
+view.tail:
+  %i.next = add i64 %i, 1
+  br label %view.head
+done:
+  %place = lshr i64 %code, 56
+  ret i64 %place
 }
 
 define internal i1 @graphc_fits(ptr %variant, ptr %views, i64 %count) nounwind {

@@ -50,7 +50,7 @@ class Function(ctypes.Structure):
     _fields_ = (
         ("first", c_void_p), ("version", c_int64), ("arguments", c_int64), ("slow", c_void_p),
         ("pool", c_void_p), ("guards", c_int64), ("guard_table", c_void_p),
-        ("empty", c_void_p), ("none", c_void_p), ("names", c_void_p),
+        ("empty", c_void_p), ("none", c_void_p), ("names", c_void_p), ("buckets", c_void_p),
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ class Variant(ctypes.Structure):
         ("threads", c_int64), ("flags", c_int64), ("inputs", c_void_p), ("outputs", c_int64),
         ("output_table", c_void_p), ("structure", c_int64), ("extra", c_void_p),
         ("random", c_void_p), ("watches", c_int64), ("watch_table", c_void_p),
-        ("bumps", c_int64), ("bump_table", c_void_p), ("arguments", c_int64),
+        ("bumps", c_int64), ("bump_table", c_void_p), ("arguments", c_int64), ("used", c_int64),
     )  # fmt: skip
 
 

@@ -37,11 +37,19 @@ class Workspace:
         self.arena = aligned_bytes(0)
         self.scratch = aligned_bytes(0)
 
-    def reserve(self, arena_bytes: int, scratch_bytes: int) -> None:
-        """Make room; contents are lost. Raises MemoryBudgetError naming the size."""
+    def has(self, arena_bytes: int, scratch_bytes: int) -> bool:
+        """Whether there is room."""
+        return arena_bytes <= self.arena.size and scratch_bytes <= self.scratch.size
+
+    def reserve(self, arena_bytes: int, scratch_bytes: int, spare: bool = False) -> None:
+        """Make room, with `spare` for half as much again; contents are lost.
+
+        Raises MemoryBudgetError naming the size.
+        """
         if arena_bytes > self.arena.size:
             self.arena = aligned_bytes(0)  # first give back what is too small
-            self.arena = self._allocate("arena", arena_bytes)
+            wanted = arena_bytes + arena_bytes // 2 if spare else arena_bytes
+            self.arena = self._allocate("arena", wanted)
         if scratch_bytes > self.scratch.size:
             self.scratch = aligned_bytes(0)
             self.scratch = self._allocate("threads' scratch", scratch_bytes)

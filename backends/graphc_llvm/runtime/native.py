@@ -17,6 +17,7 @@ from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.description import InputSlot
 from graphc_llvm.runtime.entry import make_entry
 from graphc_llvm.runtime.guard import Guard, hold_all
+from graphc_llvm.runtime.lookup import LINEAR, Lookup
 from graphc_llvm.runtime.memory import Workspace
 from graphc_llvm.runtime.pool import PART, ThreadPool, thread_pool
 from graphc_llvm.runtime.support import support
@@ -54,11 +55,12 @@ class NativeFunction:
         self._workspace = Workspace(name)
         self._variants: list[Variant] = []
         # A call may be reading the tables of variants that a finaliser unbinds: keep them a while.
-        self._retired: deque[tuple[Variant, ...]] = deque(maxlen=4)
+        self._retired: deque[Variant] = deque(maxlen=64)
         self._names: deque[list[str]] = deque(maxlen=4)
         self._name_tables: deque[Any] = deque(maxlen=4)
         self._slow = _weakly(slow or self.run_slow)
         self._table = self._make_table()
+        self._lookup = Lookup(self._table)
         self.entry: Any = self._make_entry()
 
     # ------------------------------------------------------------------ variants
@@ -69,16 +71,41 @@ class NativeFunction:
         return tuple(self._variants)
 
     def bind(self, variant: Variant) -> None:
-        """Make a variant the first one that calls try."""
-        self.rebind([variant, *(v for v in self._variants if v is not variant)])
+        """Make a variant the first one that calls try; memory is taken at the next call."""
+        d = variant.description
+        scratch = d.scratch_bytes * d.threads
+        with hold_all(self.guards):
+            if variant in self._variants:
+                self._variants.remove(variant)
+                self._lookup.drop()
+            fits = self._workspace.has(d.arena_bytes, scratch)
+            joins = fits and self._lookup.takes_one_more(len(self._variants))
+            self._variants.insert(0, variant)
+            if len(self._variants) == 1:
+                self._name_arguments()
+            if joins:
+                variant.place(self._workspace)
+                self._lookup.add(variant)
+            else:
+                self._lookup.drop()  # the next call goes to the slow path, which activates
+        if joins:
+            self._pool.ensure(d.threads)
 
     def rebind(self, variants: Sequence[Variant]) -> None:
-        """Make these the variants; memory is taken at their first use."""
+        """Make these the variants; memory is taken at the next call."""
         with hold_all(self.guards):
-            self._retired.append(tuple(self._variants))
+            self._lookup.drop()
+            self._retired += [v for v in self._variants if v not in variants]
             self._variants[:] = variants
             self._name_arguments()
-            self._table.first = None  # the next call goes to the slow path, which activates
+
+    def unbind(self, variant: Variant) -> None:
+        """Let no call find a variant any more."""
+        with hold_all(self.guards):
+            self._retired.append(variant)
+            self._variants.remove(variant)
+            if self._lookup.built:
+                self._lookup.remove(variant)
 
     def activate(self) -> None:
         """Take memory for the bound variants and let the entry find them.
@@ -87,22 +114,18 @@ class NativeFunction:
         """
         with hold_all(self.guards):
             bodies = [v.description for v in self._variants]
-            self._table.first = None
+            self._lookup.drop()
             for variant in self._variants:
                 variant.place(None)
             self._workspace.reserve(
                 max((d.arena_bytes for d in bodies), default=0),
                 max((d.scratch_bytes * d.threads for d in bodies), default=0),
+                spare=len(bodies) > LINEAR,
             )
-            following = None
-            for variant in reversed(self._variants):
+            for variant in self._variants:
                 variant.place(self._workspace)
-                variant.table.next = following
-                following = variant.address
-            self._table.version += 1
-            self._table.first = following
-        for body in bodies:
-            self._pool.ensure(body.threads)
+            self._lookup.build(self._variants)
+        self._pool.ensure(max((d.threads for d in bodies), default=1))
 
     # --------------------------------------------------------------------- calls
 
@@ -141,7 +164,7 @@ class NativeFunction:
         """Run a bound variant between arrays that the caller has checked; returns the failure."""
         sources = layout.pointers([a.ctypes.data for a in inputs])
         targets = layout.pointers([a.ctypes.data for a in outputs])
-        self._get_ready(variant)
+        self.get_ready(variant)
         if self._native is None:
             return self._execute_in_python(variant, sources, targets)
         tables = layout.address(sources), layout.address(targets)
@@ -151,7 +174,7 @@ class NativeFunction:
     def execute_steps(self, variant: Variant, epoch: layout.Epoch) -> int:
         """Run the steps of an epoch's table (see epoch.py); returns the failure."""
         assert self._native is not None
-        self._get_ready(variant)
+        self.get_ready(variant)
         call, table = self._native.epoch, layout.address(self._table)
         return self._when_free(lambda: call(table, layout.address(epoch)))
 
@@ -160,9 +183,10 @@ class NativeFunction:
         """False where everything happens in Python."""
         return self._native is not None
 
-    def _get_ready(self, variant: Variant) -> None:
+    def get_ready(self, variant: Variant) -> None:
+        """Give a bound variant its memory and its threads."""
         assert variant in self._variants
-        if not self._table.first:
+        if not self._lookup.built:
             self.activate()
         self._pool.ensure(variant.description.threads)  # again after a fork
 
@@ -241,7 +265,7 @@ class NativeFunction:
             return self._slow
         alive = (
             self._slow, self._guard_table, self.guards, self._pool, self._variants, self._retired,
-            self._workspace, self._names, self._name_tables, self._empty,
+            self._lookup, self._workspace, self._names, self._name_tables, self._empty,
         )  # fmt: skip
         return make_entry(self._native.entry, self.name, self._table, *alive)
 

@@ -39,11 +39,12 @@
   ptr,          ; 6 array of ptr to %Guard, in the order in which they are taken
   ptr,          ; 7 the empty tuple
   ptr,          ; 8 None
-  ptr           ; 9 array of the arguments' names, interned strings
+  ptr,          ; 9 array of the arguments' names, interned strings
+  ptr           ; 10 where there are many variants: 256 ptrs to chains of %Variants (lookup.py)
 }
 
 %Variant = type {
-  ptr,          ;  0 next %Variant
+  ptr,          ;  0 next %Variant, of its bucket where there are buckets
   ptr,          ;  1 part: void (ptr ctx, i64 thread, i64 threads)
   ptr,          ;  2 ctx
   ptr,          ;  3 team
@@ -59,7 +60,8 @@
   ptr,          ; 13 array of %Watch
   i64,          ; 14 bumps
   ptr,          ; 15 array of ptr to i64, each one higher after every step
-  i64           ; 16 inputs
+  i64,          ; 16 inputs
+  i64           ; 17 used: 1 after a call found it
 }
 
 ; 1 float, 2 signed, 3 unsigned, 4 bool
