@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError, UnsupportedError
-from graphc.functions.operands import fail, same_dtype
+from graphc.functions.operands import cast, fail, same_dtype, widened
 from graphc.functions.products import broadcast_batches, contract
 from graphc.functions.shapes import permute_dims, reshape
 from graphc.ops.contract import Labels
@@ -31,6 +31,9 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     tensors = same_dtype("einsum", operands)
     inputs, out = parsed(subscripts, tensors)
     check_sizes(subscripts, tensors, inputs)
+    dtype = tensors[0].dtype
+    if adds_between(inputs, out):
+        tensors = [widened(t) for t in tensors]
     terms = [diagonal(t, labels) for t, labels in zip(tensors, inputs)]
     total, *rest = terms
     for i, term in enumerate(rest):
@@ -39,7 +42,14 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     x, labels = summed(total, set(out))
     sizes = dict(zip(labels, x.shape))
     x = permute_dims(x, tuple(labels.index(label) for label in out if label in sizes))
-    return reshape(x, tuple(sizes.get(label, 1) for label in out))
+    return cast(reshape(x, tuple(sizes.get(label, 1) for label in out)), dtype)
+
+
+def adds_between(inputs: list[Labels], out: Labels) -> bool:
+    """Whether sums go into further products."""
+    if len(inputs) != 2:
+        return len(inputs) > 2
+    return not set(inputs[0]) ^ set(inputs[1]) <= set(out)
 
 
 def parsed(subscripts: str, tensors: list[Tensor]) -> tuple[list[Labels], Labels]:

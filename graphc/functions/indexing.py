@@ -11,7 +11,17 @@ from graphc.arguments import check_operands
 from graphc.dims import Poly, Size, ceildiv
 from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from graphc.functions.creation import iota
-from graphc.functions.operands import Sizes, cast, expand, fail, is_weak, one_axis, to_dtype, weak
+from graphc.functions.operands import (
+    Sizes,
+    cast,
+    expand,
+    fail,
+    is_weak,
+    one_axis,
+    scattered,
+    to_dtype,
+    weak,
+)
 from graphc.functions.shapes import expand_dims, permute_dims, reshape
 from graphc.ops.elementwise import Minimum
 from graphc.ops.elementwise_logic import Equal
@@ -76,7 +86,7 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
         )
     back = placed(indices.ndim, axis, len(shape))
     rows = permute_dims(expand(updates, shape), inverse(back))
-    added = lift_op(ScatterAdd(), permute_dims(x, order), indices, rows)
+    added = scattered(ScatterAdd(), permute_dims(x, order), indices, rows)
     return permute_dims(added, inverse(order))
 
 

@@ -24,7 +24,7 @@ from graphc.ops.base import Op
 from graphc.ops.elementwise_logic import Cast
 from graphc.ops.view import BroadcastTo, shape_text
 from graphc.symbols import holds_numpy, python_array
-from graphc.tensor import Tensor, lift, lift_op, weak_dtype
+from graphc.tensor import Tensor, lift, lift_op, weak_dtype, zeros_like
 from graphc.types import DType, find_dtype, float32, promote
 
 Sizes = tuple[Size, ...]
@@ -150,8 +150,23 @@ def mixed(name: str, tensors: Sequence[Tensor], dtype: DType, i: int) -> NoRetur
 
 
 def widened(x: Tensor) -> Tensor:
-    """A 16-bit tensor as float32: what is computed in several steps is rounded once."""
-    return cast(x, float32) if x.dtype.bits == 16 else x
+    """16-bit floats as float32: what is computed in several steps is rounded once."""
+    return cast(x, float32) if is_half(x) else x
+
+
+def is_half(x: Tensor) -> bool:
+    """Whether x holds floats of 16 bits."""
+    return x.dtype.is_float and x.dtype.bits == 16
+
+
+def scattered(op: Op, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    """x with updates added to it (or multiplied) by a scatter; 16-bit floats are rounded once."""
+    return cast(lift_op(op, widened(x), indices, widened(updates)), x.dtype)
+
+
+def brought_back(op: Op, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    """Updates added up at indices by a scatter, zeros elsewhere: the type of x."""
+    return cast(lift_op(op, zeros_like(widened(x)), indices, widened(updates)), x.dtype)
 
 
 def floating(name: str, x: Any) -> Tensor:
@@ -302,7 +317,7 @@ def check_sizes(name: str, shape: Sizes) -> None:
 
 
 __all__ = [
-    "all_axes", "cast", "check_count", "check_sizes", "common_shape", "expand", "fail", "floating",
-    "is_weak", "mixed", "one_axis", "same_dtype", "shape_text", "to_dtype", "to_shape", "together",
-    "weak", "widened",
+    "all_axes", "brought_back", "cast", "check_count", "check_sizes", "common_shape", "expand",
+    "fail", "floating", "is_half", "is_weak", "mixed", "one_axis", "same_dtype", "scattered",
+    "shape_text", "to_dtype", "to_shape", "together", "weak", "widened",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from graphc.functions.indexing import (
     spelled_out,
 )
 from graphc.functions.logic import where
-from graphc.functions.operands import expand, fail, is_weak, one_axis, weak
+from graphc.functions.operands import expand, fail, is_weak, one_axis, scattered, weak
 from graphc.functions.shapes import flip, permute_dims, reshape
 from graphc.ops.gather import ScatterAdd
 from graphc.ops.indexing import ADD, MAX, MIN, MODES, MUL, SET, PutAlong, PutRows, TakeAlong
@@ -57,7 +57,8 @@ def put_along_axis(x: Any, indices: Any, updates: Any, axis: int = -1, mode: str
         )
     shape = with_size(outside, axis, indices.shape[axis])
     new = fitting("put_along_axis", updates, x, shape)
-    return lift_op(PutAlong(mode, axis), x, expand(indices, shape), new)
+    put = scattered if mode in (ADD, MUL) else lift_op
+    return put(PutAlong(mode, axis), x, expand(indices, shape), new)
 
 
 def common_outside(name: str, axis: int, x: Tensor, indices: Tensor) -> list[Size]:
@@ -134,7 +135,7 @@ def put_slices(name: str, x: Tensor, indices: Any, updates: Any, axis: int, mode
 def put_rows(mode: str, x: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
     """Rows put along the first axis."""
     op = ScatterAdd() if mode == ADD else PutRows(mode)
-    return lift_op(op, x, indices, rows)
+    return (scattered if mode in (ADD, MUL) else lift_op)(op, x, indices, rows)
 
 
 # ------------------------------------------------------------------------------- x.at[...]

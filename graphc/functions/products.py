@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import all_axes, fail, one_axis, same_dtype
+from graphc.functions.operands import all_axes, cast, fail, one_axis, same_dtype, widened
 from graphc.functions.shapes import permute_dims, reshape
 from graphc.ops.contract import Dot, Labels
 from graphc.ops.reduce import Sum
@@ -44,10 +44,11 @@ def elementwise_contract(a: Tensor, la: Labels, b: Tensor, lb: Labels, out: Labe
     from graphc.functions.arithmetic import multiply
 
     order = out + tuple(label for label in la if label not in out)
-    product = multiply(aligned(a, la, order), aligned(b, lb, order))
+    a, b = aligned(a, la, order), aligned(b, lb, order)
     if len(order) == len(out):
-        return product
-    return lift_op(Sum(tuple(range(len(out), len(order)))), product)
+        return multiply(a, b)
+    total = lift_op(Sum(tuple(range(len(out), len(order)))), multiply(widened(a), widened(b)))
+    return cast(total, a.dtype)
 
 
 def aligned(x: Tensor, labels: Labels, order: Labels) -> Tensor:
@@ -176,8 +177,8 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
         )
     if axis >= 0 and a.ndim != b.ndim:
         fail(ArgumentError, "vecdot: count the axis from the end where ranks differ", (a, b))
-    product = a * b
-    return lift_op(Sum((product.ndim + i,)), product)
+    product = widened(a) * widened(b)
+    return cast(lift_op(Sum((product.ndim + i,)), product), a.dtype)
 
 
 def outer(x: Any, y: Any) -> Tensor:

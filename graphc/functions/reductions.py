@@ -15,7 +15,7 @@ from graphc.functions.arithmetic import broadcast_pair, maximum
 from graphc.functions.creation import full, size_as
 from graphc.functions.logic import isfinite, stop_gradient, truth, where
 from graphc.functions.mathematics import exp, log, sqrt
-from graphc.functions.operands import all_axes, cast, fail, floating, to_dtype
+from graphc.functions.operands import all_axes, cast, fail, floating, to_dtype, widened
 from graphc.functions.shapes import reshape
 from graphc.ops.base import Reduce
 from graphc.tensor import Tensor, lift, lift_op
@@ -61,7 +61,7 @@ def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean; NaN of nothing; integers and bool give float32."""
     x = lift(x)
-    wide = x if x.dtype.is_float and x.dtype.bits >= 32 else cast(x, float32)
+    wide = in_floats(x)
     count = size_as(counted("mean", axis, x), wide.dtype)
     result = reduced(ops.Sum, wide, axis, keepdims) / count
     return cast(result, x.dtype) if x.dtype.is_float else result
@@ -70,18 +70,29 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def var(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The variance: squared distances from the mean over (count - correction)."""
     x = lift(x)
-    wide = x if x.dtype.is_float and x.dtype.bits >= 32 else cast(x, float32)
-    away = wide - mean(wide, axis, keepdims=True)
-    count = size_as(counted("var", axis, x), wide.dtype)
+    result = wide_var("var", in_floats(x), axis, correction, keepdims)
+    return cast(result, x.dtype) if x.dtype.is_float else result
+
+
+def wide_var(name: str, x: Tensor, axis: Any, correction: float, keepdims: bool) -> Tensor:
+    """The variance of floats that are wide enough for squares."""
+    away = x - mean(x, axis, keepdims=True)
+    count = size_as(counted(name, axis, x), x.dtype)
     if correction:
         count = count - float(correction)
-    result = reduced(ops.Sum, away * away, axis, keepdims) / count
-    return cast(result, x.dtype) if x.dtype.is_float else result
+    return reduced(ops.Sum, away * away, axis, keepdims) / count
+
+
+def in_floats(x: Tensor) -> Tensor:
+    """x in a dtype to compute in: float32 for integers, bools and 16-bit floats."""
+    return widened(x) if x.dtype.is_float else cast(x, float32)
 
 
 def std(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The standard deviation: the root of `var`, with gradient 0 where that is 0."""
-    return safe_sqrt(var(x, axis, correction, keepdims))
+    x = lift(x)
+    result = safe_sqrt(wide_var("std", in_floats(x), axis, correction, keepdims))
+    return cast(result, x.dtype) if x.dtype.is_float else result
 
 
 def safe_sqrt(x: Tensor) -> Tensor:
@@ -140,20 +151,22 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     if count == 0:
         empty = reduced(ops.Sum, x, axis, keepdims)
         return full(empty.shape, float("-inf"), x.dtype)
-    top = reduced(ops.Max, x, axis, keepdims=True)
+    wide = widened(x)
+    top = reduced(ops.Max, wide, axis, keepdims=True)
     top = stop_gradient(where(isfinite(top), top, 0.0))
-    total = reduced(ops.Sum, exp(x - top), axis, keepdims)
+    total = reduced(ops.Sum, exp(wide - top), axis, keepdims)
     nothing = total == 0.0
     logarithm = where(nothing, float("-inf"), log(where(nothing, 1.0, total)))
-    return logarithm + reshape(top, total.shape)
+    return cast(logarithm + reshape(top, total.shape), x.dtype)
 
 
 def logaddexp(x: Any, y: Any) -> Tensor:
     """log(exp(x) + exp(y)), stable for large values."""
     a, b = broadcast_pair("logaddexp", x, y)
-    a, b = floating("logaddexp", a), floating("logaddexp", b)
+    dtype = floating("logaddexp", a).dtype
+    a, b = widened(floating("logaddexp", a)), widened(floating("logaddexp", b))
     top = maximum(a, b)
     top = stop_gradient(where(isfinite(top), top, 0.0))
     total = exp(a - top) + exp(b - top)
     nothing = total == 0.0
-    return where(nothing, float("-inf"), log(where(nothing, 1.0, total))) + top
+    return cast(where(nothing, float("-inf"), log(where(nothing, 1.0, total))) + top, dtype)

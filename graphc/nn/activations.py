@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from graphc import functions as fn
-from graphc.functions.operands import all_axes, floating
+from graphc.functions.operands import all_axes, cast, floating, widened
 from graphc.ops.activation import Relu
 from graphc.ops.elementwise_logic import StopGradient
 from graphc.ops.elementwise_math import Erf, Sigmoid, Softplus
@@ -102,34 +102,41 @@ def silu(x: Tensor) -> Tensor:
 
 def mish(x: Tensor) -> Tensor:
     """x * tanh(softplus(x)) (Misra 2019)."""
-    return x * fn.tanh(softplus(x))
+    wide = widened(x)
+    return cast(wide * fn.tanh(softplus(wide)), x.dtype)
 
 
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
     """x times the normal distribution function (Hendrycks and Gimpel 2016), or its tanh form."""
+    wide = widened(x)
     if approximate:
-        inner = x + 0.044715 * (x * x * x)
-        return 0.5 * x * (1.0 + fn.tanh(inner * math.sqrt(2.0 / math.pi)))
-    return 0.5 * x * (1.0 + lift_op(Erf(), x * math.sqrt(0.5)))
+        inner = wide + 0.044715 * (wide * wide * wide)
+        step = fn.tanh(inner * math.sqrt(2.0 / math.pi))
+    else:
+        step = lift_op(Erf(), wide * math.sqrt(0.5))
+    return cast(0.5 * wide * (1.0 + step), x.dtype)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along an axis, without overflow."""
+    x = floating("softmax", x)
     powers = fn.exp(shifted("softmax", x, axis))
-    return powers / fn.sum(powers, axis=axis, keepdims=True)
+    return cast(powers / fn.sum(powers, axis=axis, keepdims=True), x.dtype)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """log(softmax(x)), without cancellation."""
+    x = floating("log_softmax", x)
     moved = shifted("log_softmax", x, axis)
-    return moved - fn.log(fn.sum(fn.exp(moved), axis=axis, keepdims=True))
+    return cast(moved - fn.log(fn.sum(fn.exp(moved), axis=axis, keepdims=True)), x.dtype)
 
 
 def shifted(name: str, x: Tensor, axis: int) -> Tensor:
-    """x minus its maximum along an axis; no function built on it here depends on the shift, so
-    the maximum counts as a constant to derivatives."""
+    """x minus its maximum along an axis, 16-bit floats as float32; no function built on it here
+    depends on the shift, so the maximum counts as a constant to derivatives."""
     x = floating(name, x)
     axes = all_axes(name, axis, x.ndim, (x,))
+    x = widened(x)
     return x - lift_op(StopGradient(), fn.max(x, axis=axes, keepdims=True))
 
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from graphc import functions as fn
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.operands import fail, shape_text
+from graphc.functions.operands import cast, fail, same_dtype, shape_text, widened
 from graphc.nn.activations import softmax
 from graphc.nn.layers import Dense, Dropout, Layer, check_count
 from graphc.tensor import Tensor, lift
-from graphc.types import bool_, float32
+from graphc.types import bool_
 
 
 def scaled_dot_product_attention(
@@ -29,22 +29,22 @@ def scaled_dot_product_attention(
 
     `mask` broadcasts to (..., queries, keys): bools say which keys a query may look at, floats
     are added to the scores, where -inf forbids. `is_causal` lets query i look at keys 0 to i. A
-    query that may look at nothing gets zeros. `scale` is 1 / sqrt(d) if not given. 16-bit scores
-    are taken in float32.
+    query that may look at nothing gets zeros. `scale` is 1 / sqrt(d) if not given. 16-bit floats
+    are computed in float32.
     """
     v = lift(v)
     weights = attention_weights(q, k, mask, is_causal, scale)
     if v.ndim < 2 or v.shape[-2] != weights.shape[-1]:
         text = f"scaled_dot_product_attention: v must have {weights.shape[-1]} rows, got {v.type}"
         fail(ShapeError, text, (lift(k), v), "one for every key")
-    result: Tensor = weights @ v
-    return result
+    return seen(weights, v, lift(q))
 
 
 def attention_weights(
     q: Any, k: Any, mask: Any = None, is_causal: bool = False, scale: float | None = None
 ) -> Tensor:
-    """How much each query looks at each key; the arguments of scaled_dot_product_attention."""
+    """How much each query looks at each key, float32 for 16-bit floats; the arguments of
+    scaled_dot_product_attention."""
     q, k = lift(q), lift(k)
     for role, t in (("q", q), ("k", k)):
         if t.ndim < 2 or not t.dtype.is_float:
@@ -55,14 +55,18 @@ def attention_weights(
         text = "scaled_dot_product_attention: q and k need the same known last size"
         fail(ShapeError, f"{text}, got {q.shape[-1]} and {k.shape[-1]}", (q, k))
     factor = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
-    scores = (q * factor) @ fn.matrix_transpose(k)
-    if scores.dtype.bits == 16:
-        scores = fn.astype(scores, float32)
+    scores = (widened(q) * factor) @ fn.matrix_transpose(widened(k))
     scores, allowed = _masked(scores, mask, is_causal)
     weights = softmax(scores)
     if mask is not None and allowed is not None:  # a row of nothing: no weight at all
         weights = fn.where(allowed, weights, 0.0)
-    return fn.astype(weights, q.dtype)
+    return weights
+
+
+def seen(weights: Tensor, v: Tensor, q: Tensor) -> Tensor:
+    """The means of values, in the dtype of queries and values."""
+    dtype = same_dtype("scaled_dot_product_attention", (q, v))[0].dtype
+    return cast(weights @ widened(v), dtype)
 
 
 def _masked(scores: Tensor, mask: Any, is_causal: bool) -> tuple[Tensor, Tensor | None]:
@@ -156,7 +160,7 @@ class MultiHeadAttention(Layer):
             None if mask is None else self._mask(lift(mask)),
             is_causal,
         )
-        y = self.dropout(weights) @ self._heads("value", v, self.value_dim or width)
+        y = seen(self.dropout(weights), self._heads("value", v, self.value_dim or width), q)
         joined = fn.permute_dims(y, (0, 2, 1, 3))
         flat = fn.reshape(joined, (*joined.shape[:2], -1))
         return self._project("output", flat, features)

@@ -10,8 +10,8 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.control import scan
 from graphc.functions.creation import size_as
+from graphc.functions.operands import widened
 from graphc.nn.activations import log_softmax
-from graphc.nn.normalize import widened
 from graphc.tensor import Tensor, lift
 from graphc.types import int64
 

@@ -11,12 +11,12 @@ from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.operands import fail
+from graphc.functions.operands import cast, fail, same_dtype, widened
 from graphc.nn.activations import relu, shifted, softplus
 from graphc.ops import leaf
 from graphc.ops.gather import Guard
 from graphc.tensor import Tensor, lift, lift_op
-from graphc.types import float32, int32, int64
+from graphc.types import DType, float32, int32, int64
 
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -33,7 +33,7 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float
         _fail(DTypeError, f"logits must be floats with a class axis, got {logits.type}", logits)
     if labels.dtype.is_float:
         return _soft_cross_entropy(logits, labels, label_smoothing)
-    moved = shifted("softmax_cross_entropy", _wide(logits), -1)
+    moved = shifted("softmax_cross_entropy", logits, -1)
     total = fn.log(fn.sum(fn.exp(moved), axis=-1))
     hot = class_mask(logits, labels)
     loss = total - fn.sum(fn.where(hot, moved, 0.0), axis=-1)
@@ -52,7 +52,7 @@ def _soft_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Ten
             labels,
             hint="integer labels have the shape without the class axis: astype('int32')",
         )
-    moved = shifted("softmax_cross_entropy", _wide(logits), -1)
+    moved = shifted("softmax_cross_entropy", logits, -1)
     total = fn.log(fn.sum(fn.exp(moved), axis=-1, keepdims=True))
     weights = fn.astype(labels, moved.dtype)
     if smoothing:
@@ -99,46 +99,46 @@ def sigmoid_cross_entropy(logits: Tensor, labels: Any) -> Tensor:
 
     As in all losses of two operands here, shapes must be equal; a number may stand for one.
     """
-    x, y = _pair("sigmoid_cross_entropy", ("logits", "labels"), logits, labels)
-    return softplus(x) - x * y
+    x, y, dtype = _pair("sigmoid_cross_entropy", ("logits", "labels"), logits, labels)
+    return cast(softplus(x) - x * y, dtype)
 
 
 def mse(prediction: Tensor, target: Any) -> Tensor:
     """(prediction - target)^2, element by element."""
-    x, y = _pair("mse", ("prediction", "target"), prediction, target)
+    x, y, dtype = _pair("mse", ("prediction", "target"), prediction, target)
     difference = x - y
-    return difference * difference
+    return cast(difference * difference, dtype)
 
 
 def mae(prediction: Tensor, target: Any) -> Tensor:
     """|prediction - target|, element by element; the gradient at 0 is 0."""
-    x, y = _pair("mae", ("prediction", "target"), prediction, target)
-    return fn.abs(x - y)
+    x, y, dtype = _pair("mae", ("prediction", "target"), prediction, target)
+    return cast(fn.abs(x - y), dtype)
 
 
 def huber(prediction: Tensor, target: Any, delta: float = 1.0) -> Tensor:
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), element by element."""
     if not delta > 0:
         raise ArgumentError(f"huber: delta must be positive, got {delta}")
-    x, y = _pair("huber", ("prediction", "target"), prediction, target)
+    x, y, dtype = _pair("huber", ("prediction", "target"), prediction, target)
     difference = x - y
     size = fn.abs(difference)
     near = 0.5 * (difference * difference)
-    return fn.where(size <= delta, near, delta * (size - 0.5 * delta))
+    return cast(fn.where(size <= delta, near, delta * (size - 0.5 * delta)), dtype)
 
 
 def hinge(scores: Tensor, labels: Any) -> Tensor:
     """max(0, 1 - labels * scores) for labels -1 and 1, element by element."""
-    x, y = _pair("hinge", ("scores", "labels"), scores, labels)
-    return relu(1.0 - x * y)
+    x, y, dtype = _pair("hinge", ("scores", "labels"), scores, labels)
+    return cast(relu(1.0 - x * y), dtype)
 
 
 def kl_divergence(p: Tensor, q: Tensor, axis: int = -1) -> Tensor:
     """sum of p log(p / q) along an axis, for distributions of one shape; 0 log 0 is 0."""
-    p, q = _pair("kl_divergence", ("p", "q"), p, q)
+    p, q, dtype = _pair("kl_divergence", ("p", "q"), p, q)
     some = p > 0
     ratio = fn.log(fn.where(some, p, 1.0)) - fn.log(fn.where(some, q, 1.0))
-    return fn.sum(fn.where(some, p * ratio, 0.0), axis=axis)
+    return cast(fn.sum(fn.where(some, p * ratio, 0.0), axis=axis), dtype)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -177,12 +177,11 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
     return fn.mean(fn.astype(rank < k, float32))
 
 
-def _wide(x: Tensor) -> Tensor:
-    return fn.astype(x, float32) if x.dtype.bits == 16 else x
-
-
-def _pair(name: str, roles: tuple[str, str], prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
-    """Two operands of one shape (or one of them a number), the second in the dtype of the first.
+def _pair(
+    name: str, roles: tuple[str, str], prediction: Any, target: Any
+) -> tuple[Tensor, Tensor, DType]:
+    """Two operands of one shape (or one of them a number), the second in the dtype of the first;
+    16-bit floats as float32; and the dtype of the result.
 
     Broadcasting here would pair every prediction with every target. Bools, integers and arrays
     convert.
@@ -193,7 +192,8 @@ def _pair(name: str, roles: tuple[str, str], prediction: Any, target: Any) -> tu
         y = fn.astype(y, x.dtype)
     if x.shape != y.shape and x.ndim and y.ndim:
         _refuse_shapes(name, roles, x, y)
-    return x, y
+    dtype = same_dtype(name, (x, y))[0].dtype
+    return widened(x), widened(y), dtype
 
 
 def _refuse_shapes(name: str, roles: tuple[str, str], x: Tensor, y: Tensor) -> NoReturn:

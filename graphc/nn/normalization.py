@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from graphc import init
 from graphc.errors import ArgumentError
+from graphc.functions.operands import cast, widened
 from graphc.nn.layers import Layer, check_count
 from graphc.nn.normalize import (
     batch_norm,
@@ -134,13 +135,15 @@ class BatchNorm(Normalization):
         check_layout(self.name, self.layout, (x,))
         axis, count = check_channels(self.name, x, channel_axis(self.layout, x.ndim))
         scale, bias = self.scale(x, count), self.bias(x, count)
-        mean, variance = moments(x, axis)
+        wide = widened(x)
+        mean, variance = moments(wide, axis)
         self._calls += 1
-        return batch_norm(
-            x, scale, bias, axis, self.epsilon,
+        y = batch_norm(
+            wide, scale, bias, axis, self.epsilon,
             self._statistic("running_mean", mean, init.zeros()),
             self._statistic("running_variance", variance, init.ones()),
         )  # fmt: skip
+        return cast(y, x.dtype)
 
     def _statistic(self, role: str, now: Tensor, first: Callable[..., object]) -> Tensor:
         """The statistic to normalise by: the batch's, which moves the running one, or that."""

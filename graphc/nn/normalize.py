@@ -9,9 +9,8 @@ from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import all_axes, floating, one_axis
+from graphc.functions.operands import all_axes, cast, floating, one_axis, widened
 from graphc.tensor import Tensor, lift
-from graphc.types import float32
 
 
 def layer_norm(
@@ -100,9 +99,9 @@ def batch_norm(
     place, _ = check_channels(name, x, axis)
     if (mean is None) != (variance is None):
         raise ArgumentError("batch_norm: needs mean and variance, or none of them")
-    if mean is None or variance is None:
-        mean, variance = moments(x, place)
     wide = widened(x)
+    if mean is None or variance is None:
+        mean, variance = moments(wide, place)
     # What depends on channels alone is one factor: at inference it depends on parameters alone,
     # and is computed when one of them changes.
     factor = 1.0 / fn.sqrt(spread(name, lift(variance), x, place) + epsilon)
@@ -111,7 +110,7 @@ def batch_norm(
     y = (wide - spread(name, lift(mean), x, place)) * factor
     if bias is not None:
         y = y + spread(name, fn.astype(lift(bias), wide.dtype), x, place)
-    return fn.astype(y, x.dtype)
+    return cast(y, x.dtype)
 
 
 def moments(x: Tensor, channels: int) -> tuple[Tensor, Tensor]:
@@ -124,11 +123,6 @@ def moments(x: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     mean = fn.mean(wide, axis=others)
     centred = wide - spread("moments", mean, x, channels)
     return mean, fn.mean(centred * centred, axis=others)
-
-
-def widened(x: Tensor) -> Tensor:
-    """16-bit floats as float32."""
-    return fn.astype(x, float32) if x.dtype.bits == 16 else x
 
 
 def spread(name: str, vector: Tensor, x: Tensor, axis: int) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from graphc import functions as fn
 from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError
-from graphc.functions.operands import fail, floating
+from graphc.functions.operands import cast, fail, floating, widened
 from graphc.nn.windows import (
     CHANNELS_LAST,
     Extent,
@@ -68,8 +68,9 @@ def avg_pool(
     """The mean of each window: of its elements inside x, or with the zeros of the padding too."""
     a = floating("avg_pool", x)
     pool = _Pool("avg_pool", a, window, strides, padding, dilation, layout, ceil_mode)
-    total = lift_op(Sum(pool.taps), pool.seen(a))
-    return total / pool.counts(a.dtype, count_include_pad)
+    wide = widened(a)
+    total = lift_op(Sum(pool.taps), pool.seen(wide))
+    return cast(total / pool.counts(wide.dtype, count_include_pad), a.dtype)
 
 
 def lp_pool(
@@ -86,8 +87,8 @@ def lp_pool(
     a = floating("lp_pool", x)
     check_power("lp_pool", a, p)
     pool = _Pool("lp_pool", a, window, strides, padding, dilation, layout, ceil_mode)
-    powers = lift_op(Sum(pool.taps), pool.seen(power(a, p)))
-    return root(powers, p)
+    powers = lift_op(Sum(pool.taps), pool.seen(power(widened(a), p)))
+    return cast(root(powers, p), a.dtype)
 
 
 def global_max_pool(x: Any, layout: str = CHANNELS_LAST, keepdims: bool = False) -> Tensor:
@@ -109,7 +110,7 @@ def global_lp_pool(
     """(sum |x|^p)^(1/p) over the spatial axes."""
     a, axes = global_axes("global_lp_pool", floating("global_lp_pool", x), layout)
     check_power("global_lp_pool", a, p)
-    return root(fn.sum(power(a, p), axis=axes, keepdims=keepdims), p)
+    return cast(root(fn.sum(power(widened(a), p), axis=axes, keepdims=keepdims), p), a.dtype)
 
 
 # ------------------------------------------------------------------------ pieces

@@ -9,7 +9,7 @@ import numpy as np
 from graphc import functions as fn
 from graphc.dims import Poly
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import check_count, fail
+from graphc.functions.operands import cast, check_count, fail, widened
 from graphc.nn.windows import CHANNELS_LAST, RANKS, check_layout, per_axis, spatial_axes
 from graphc.ops.base import Array
 from graphc.symbols import constant
@@ -48,10 +48,10 @@ def resize(
         if isinstance(x.shape[axis], Poly) or x.shape[axis] == 0:
             why = f"axis {axis} of {x.type} must have a known size that is not 0"
             fail(ShapeError, f"resize: {why}", (x,))
-    y: Tensor = x
+    y: Tensor = x if method == "nearest" else widened(x)
     for axis, wanted in zip(axes, sizes):
         y = along(y, axis, wanted, method, align_corners, antialias)
-    return y
+    return cast(y, x.dtype)
 
 
 def along(

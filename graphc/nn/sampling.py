@@ -12,6 +12,7 @@ from graphc import graph as graphs
 from graphc import naming
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.operands import cast, same_dtype, widened
 from graphc.nn.losses import softmax_cross_entropy
 from graphc.random import draw
 from graphc.tensor import Tensor, lift
@@ -44,10 +45,10 @@ def sampled_softmax(
     full = naming.scoped(name) if name else naming.automatic("sampled_softmax")
     drawn = candidates(classes, samples, distribution, full)
     rows = fn.reshape(labels, (-1,)).astype("int64")
-    flat = fn.reshape(x, (rows.shape[0], x.shape[-1]))
+    flat = widened(fn.reshape(x, (rows.shape[0], x.shape[-1])))
 
-    own = fn.sum(flat * fn.take(table, rows, axis=0), axis=-1)
-    others = flat @ fn.take(table, drawn, axis=0).mT
+    own = fn.sum(flat * widened(fn.take(table, rows, axis=0)), axis=-1)
+    others = flat @ widened(fn.take(table, drawn, axis=0)).mT
     if bias is not None:
         own = own + fn.take(lift(bias), rows, axis=0)
         others = others + fn.take(lift(bias), drawn, axis=0)
@@ -57,7 +58,8 @@ def sampled_softmax(
     others = fn.where(hits, float("-inf"), others)
     logits = fn.concat([fn.expand_dims(own, axis=1), others], axis=1)
     loss = softmax_cross_entropy(logits, fn.zeros_like(rows))
-    return fn.reshape(loss, labels.shape)
+    dtype = same_dtype("sampled_softmax", (x, table))[0].dtype
+    return fn.reshape(cast(loss, dtype), labels.shape)
 
 
 def candidates(classes: int, samples: int, distribution: str, full: str) -> Tensor:

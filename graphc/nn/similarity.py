@@ -6,8 +6,9 @@ from typing import Any
 
 from graphc import functions as fn
 from graphc.errors import ShapeError
-from graphc.functions.operands import fail, floating, one_axis
+from graphc.functions.operands import cast, fail, floating, one_axis, same_dtype, widened
 from graphc.tensor import Tensor, lift
+from graphc.types import DType
 
 
 def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
@@ -16,6 +17,10 @@ def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
     The gradient is finite everywhere, also at 0.
     """
     x = floating("l2_normalize", x)
+    return cast(_normalized(widened(x), axis, epsilon), x.dtype)
+
+
+def _normalized(x: Tensor, axis: int, epsilon: float) -> Tensor:
     square = fn.sum(x * x, axis=axis, keepdims=True)
     result: Tensor = x / fn.sqrt(fn.maximum(square, epsilon * epsilon))
     return result
@@ -26,9 +31,21 @@ def cosine_similarity(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-12) ->
 
     They have equal ranks (other axes may be 1 in one of them), or one is a single vector.
     """
+    x, y, dtype = _pair(x, y, axis)
+    return cast(_cosine(x, y, axis, epsilon), dtype)
+
+
+def _pair(x: Any, y: Any, axis: int) -> tuple[Tensor, Tensor, DType]:
+    """Two operands as wide as sums need it, and the dtype of the result."""
     x, y = lift(x), lift(y)
     _check_pair(x, y, axis)
-    product = l2_normalize(x, axis, epsilon) * l2_normalize(y, axis, epsilon)
+    x, y = floating("l2_normalize", x), floating("l2_normalize", y)
+    both = same_dtype("cosine_similarity", (x, y))
+    return widened(x), widened(y), both[0].dtype
+
+
+def _cosine(x: Tensor, y: Tensor, axis: int, epsilon: float) -> Tensor:
+    product = _normalized(x, axis, epsilon) * _normalized(y, axis, epsilon)
     return fn.sum(product, axis=axis)
 
 
@@ -47,4 +64,5 @@ def _check_pair(x: Tensor, y: Tensor, axis: int) -> None:
 
 def cosine_distance(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
     """1 - cosine_similarity."""
-    return 1.0 - cosine_similarity(x, y, axis, epsilon)
+    x, y, dtype = _pair(x, y, axis)
+    return cast(1.0 - _cosine(x, y, axis, epsilon), dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 import graphc as gx
 from graphc import nn
+from graphc.functions.operands import widened
 from graphc.onnx.call import Call, Table
 from graphc.tensor import Tensor
 
@@ -31,9 +32,11 @@ def trained_batch(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised by the statistics of the batch, and the running ones moved towards them."""
     axes = tuple(i for i in range(x.ndim) if i != 1)
-    new_mean, new_var = gx.mean(x, axes), gx.var(x, axes)
-    factor = scale / gx.sqrt(new_var + call["epsilon"])
-    y = (x - channels(new_mean, x)) * channels(factor, x) + channels(bias, x)
+    wide = widened(x)
+    new_mean, new_var = gx.mean(wide, axes), gx.var(wide, axes)
+    factor = widened(scale) / gx.sqrt(new_var + call["epsilon"])
+    y = (wide - channels(new_mean, x)) * channels(factor, x) + channels(widened(bias), x)
+    y = gx.astype(y, x.dtype)
     keep = call["momentum"]
     moved = (old * keep + gx.astype(new, old.dtype) * (1.0 - keep)
              for old, new in ((mean, new_mean), (var, new_var)))  # fmt: skip
@@ -72,7 +75,8 @@ def rms_normalization(call: Call) -> Any:
 
 def local_response(call: Call) -> Any:
     """x / (bias + alpha / size * sum of squares over neighbouring channels) ** beta."""
-    x, size = call.x(), call["size"]
+    narrow, size = call.x(), call["size"]
+    x = widened(narrow)
     before = (size - 1) // 2
     widths = [(0, 0)] * x.ndim
     widths[1] = before, size - 1 - before
@@ -81,18 +85,20 @@ def local_response(call: Call) -> Any:
     total = squares[:, 0:count]
     for i in range(1, size):
         total = total + squares[:, i : count + i]
-    return x / gx.pow(call["bias"] + call["alpha"] / size * total, call["beta"])
+    y = x / gx.pow(call["bias"] + call["alpha"] / size * total, call["beta"])
+    return gx.astype(y, narrow.dtype)
 
 
 def lp_normalization(call: Call) -> Any:
     """x over its norm along an axis; 0 where that is 0."""
-    x, axis = call.x(), call.axis()
+    narrow, axis = call.x(), call.axis()
+    x = widened(narrow)
     if call["p"] == 1:
         norm = gx.sum(gx.abs(x), axis, dtype=x.dtype, keepdims=True)
     else:
         norm = gx.sqrt(gx.sum(gx.square(x), axis, dtype=x.dtype, keepdims=True))
     nothing = norm == 0
-    return gx.where(nothing, 0.0, x / gx.where(nothing, 1.0, norm))
+    return gx.astype(gx.where(nothing, 0.0, x / gx.where(nothing, 1.0, norm)), narrow.dtype)
 
 
 def dropout(call: Call) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from graphc.functions.operands import widened
 from graphc.onnx.call import Call, Converter, Table
 from graphc.tensor import Tensor
 
@@ -84,7 +85,7 @@ def total_absolute(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
 
 def norm(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     """The root of the sum of squares."""
-    wide = x if x.dtype.is_float else gx.astype(x, "float64")
+    wide = gx.astype(x, floats(x))
     return gx.astype(gx.sqrt(total_square(wide, axes, keepdims)), x.dtype)
 
 
@@ -95,7 +96,8 @@ def total_square(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
 
 def log_total(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     """The logarithm of the sum."""
-    return rounded(gx.log(gx.astype(total(x, axes, keepdims), floats(x))), x)
+    wide = widened(x)
+    return rounded(gx.log(gx.astype(total(wide, axes, keepdims), floats(x))), x)
 
 
 def log_total_exp(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -105,7 +107,7 @@ def log_total_exp(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
 
 def floats(x: Tensor) -> Any:
     """The dtype to compute in."""
-    return x.dtype if x.dtype.is_float else "float64"
+    return widened(x).dtype if x.dtype.is_float else "float64"
 
 
 def rounded(y: Tensor, x: Tensor) -> Tensor:

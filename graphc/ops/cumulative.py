@@ -114,8 +114,9 @@ class CumulativeExtreme(Cumulative):
         """Each share to where the extreme of that moment stands."""
         from graphc.functions.creation import iota
         from graphc.functions.logic import logical_and, logical_not, logical_or, where
+        from graphc.functions.operands import brought_back
         from graphc.ops.indexing import PutAlong
-        from graphc.tensor import lift_op, literal, zeros_like
+        from graphc.tensor import lift_op, literal
         from graphc.types import int64
 
         worst = self.combine().identities(x.dtype)[0]
@@ -126,7 +127,7 @@ class CumulativeExtreme(Cumulative):
             record = logical_or(record, first_nan)
         place = where(record, iota(x.shape, self.axis, int64), literal(0, int64))
         source = lift_op(CumulativeMax(self.axis), place)
-        return (lift_op(PutAlong("add", self.axis), zeros_like(x), source, dy),)
+        return (brought_back(PutAlong("add", self.axis), x, source, dy),)
 
 
 class CumulativeMax(CumulativeExtreme):

@@ -41,9 +41,9 @@ class Take(Gather):
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor, None]:
         """Add the cotangent's rows up where they came from."""
-        from graphc.tensor import lift_op, zeros_like
+        from graphc.functions.operands import brought_back
 
-        return lift_op(ScatterAdd(), zeros_like(x), indices, dy), None
+        return brought_back(ScatterAdd(), x, indices, dy), None
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """numpy's take."""

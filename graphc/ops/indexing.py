@@ -50,9 +50,9 @@ class TakeAlong(Gather):
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor, None]:
         """Add the cotangents up where they came from."""
-        from graphc.tensor import lift_op, zeros_like
+        from graphc.functions.operands import brought_back
 
-        return lift_op(PutAlong(ADD, self.axis), zeros_like(x), indices, dy), None
+        return brought_back(PutAlong(ADD, self.axis), x, indices, dy), None
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """numpy's take_along_axis."""
@@ -128,14 +128,19 @@ class Put(Scatter):
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
         """By mode; extremes share evenly, products are exact at zeros."""
+        from graphc.functions.operands import cast, widened
+
         match self.mode:
             case "set":
                 return self._vjp_set(dy, x, indices, u)
             case "add":
                 return dy, None, self.take(dy, indices)
-            case "mul":
-                return self._vjp_mul(dy, x, indices, u)
-        return self._vjp_extreme(y, dy, x, indices, u)
+        wide = [widened(t) for t in (dy, x, u)]  # counts, products and shares are rounded once
+        if self.mode == "mul":
+            for_x, _, for_u = self._vjp_mul(wide[0], wide[1], indices, wide[2])
+        else:
+            for_x, _, for_u = self._vjp_extreme(widened(y), wide[0], wide[1], indices, wide[2])
+        return cast(for_x, x.dtype), None, cast(for_u, u.dtype)
 
     def _vjp_set(self, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
         from graphc.functions.logic import where

@@ -87,7 +87,11 @@ class Prod(Reduce):
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """The product of the others, without a division: exact at zeros, in any order."""
-        return (spread(dy, self, x) * product_of_others(x, self.axes),)
+        from graphc.functions.operands import cast, widened
+
+        wide = widened(x)
+        others = product_of_others(wide, self.axes)
+        return (cast(spread(widened(dy), self, wide) * others, x.dtype),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's prod."""
@@ -150,13 +154,15 @@ def by_pairs(x: Tensor) -> Tensor:
 def extremes_share(y: Tensor, dy: Tensor, op: Reduce, x: Tensor) -> Tensor:
     """The cotangent divided evenly among the elements that equal the extreme (or are NaN)."""
     from graphc.functions import astype, where
+    from graphc.functions.operands import cast, widened
     from graphc.tensor import lift_op
 
     chosen = x == spread(y, op, x)
     if x.dtype.is_float:
         chosen = chosen | (x != x)
-    share = dy / lift_op(Sum(op.axes), astype(chosen, x.dtype))
-    return where(chosen, spread(share, op, x), 0.0)
+    dy = widened(dy)
+    share = dy / lift_op(Sum(op.axes), astype(chosen, dy.dtype))
+    return where(chosen, spread(cast(share, x.dtype), op, x), 0.0)
 
 
 class Max(Reduce):

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from graphc import functions as fn
 from graphc.dims import Size
+from graphc.functions.operands import cast, is_half, widened
 from graphc.graph import Node
 from graphc.ops.elementwise import Add, Mul, Neg
+from graphc.ops.elementwise_logic import Cast
 from graphc.ops.gather import ScatterAdd
 from graphc.ops.indexing import SET, FirstSame
 from graphc.ops.leaf import Literal
@@ -65,7 +67,7 @@ def find_rows(parameter: Parameter, gradient: Tensor) -> Rows | None:
     indices = fn.concat([fn.astype(i, int64) for i, _ in parts])
     rows = fn.concat([r for _, r in parts])
     first = lift_op(FirstSame(parameter.shape[0]), indices)
-    total = lift_op(ScatterAdd(), zeros_like(rows), first, rows)
+    total = cast(lift_op(ScatterAdd(), zeros_like(rows), first, rows), gradient.dtype)
     return Rows(indices, first, total)
 
 
@@ -83,7 +85,9 @@ def _parts(root: Node) -> list[Part] | None:
         match node.op:
             case ScatterAdd() if _is_zero(node.inputs[0]):
                 indices, rows = _flat(face(node.inputs[1]), face(node.inputs[2]))
-                parts.append((indices, _scaled(rows, factors)))
+                parts.append((indices, _scaled(widened(rows), factors)))
+            case Cast() if is_half(face(node)):  # of sums in float32
+                waiting.append((node.inputs[0], factors))
             case Add():
                 waiting += [(i, factors) for i in reversed(node.inputs)]
             case Neg():
