@@ -33,6 +33,7 @@ def run_epoch(
     count = sample_count(function, whole, batched)
     order = epoch_order(function, count, shuffle, seed)
     chosen = list(batches(order, batch_size, drop_last, function.name))
+    check_whole(function, sum(map(len, chosen)), batch_size)
     full = sum(len(rows) == batch_size for rows in chosen)
     columns: list[list[Array]] = [[] for _ in function.graph.outputs]
     done = 0
@@ -102,6 +103,21 @@ def sample_count(
     if not count:
         raise _error(ShapeError, function, f"{label(first)} has no samples", first)
     return count
+
+
+def check_whole(function: CompiledFunction, count: int, batch_size: int) -> None:
+    """Raise where a last batch is smaller, and the function takes no other size."""
+    first = next(n for n in function.graph.inputs if n.type.ndim)
+    if isinstance(first.type.shape[0], int) and count % batch_size:
+        error = _error(
+            ShapeError,
+            function,
+            f"the last batch of {count} samples would have {count % batch_size},"
+            f" but {label(first)} takes {batch_size}",
+            first,
+        )
+        error.hint = "drop_last=True leaves it out; a dim takes any size"
+        raise error
 
 
 def epoch_order(function: CompiledFunction, count: int, shuffle: bool, seed: int | None) -> Array:

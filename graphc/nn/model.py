@@ -141,7 +141,7 @@ class Sequential(Layer):
         if not 0.0 <= validation_split < 1.0:
             raise ArgumentError(f"validation_split must be in [0, 1), got {validation_split}")
         if validation_split and validation_data is None:
-            kept = len(x) - round(validation_split * len(x))
+            kept = _kept(x, y, validation_split)
             validation_data, x, y = (x[kept:], y[kept:]), x[:kept], y[:kept]
         return self.trainer.fit(
             x, y, validation_data,
@@ -156,3 +156,17 @@ class Sequential(Layer):
     def predict(self, x: Any, batch_size: int = 32) -> Array:
         """The outputs for data, at inference."""
         return self.trainer.predict(np.asarray(x), batch_size)
+
+
+def _kept(x: Array, y: Array, share: float) -> int:
+    """How many samples are left to learn from; raises where either part has none."""
+    count = len(x) if x.ndim else 0
+    if not y.ndim or len(y) != count:
+        raise ArgumentError(f"fit: x has {count} samples, y has {len(y) if y.ndim else 'none'}")
+    kept = count - round(share * count)
+    if kept in (0, count):
+        raise ArgumentError(
+            f"fit: validation_split={share} of {count} samples leaves a part without any",
+            origin=origins.find_origin(),
+        )
+    return kept

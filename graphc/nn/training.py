@@ -17,6 +17,8 @@ from graphc.nn import losses
 from graphc.ops.base import Array
 from graphc.tensor import Tensor, lift
 from graphc.train.batches import Batches
+from graphc.train.checkpoint import Checkpoint
+from graphc.train.files import load
 from graphc.train.fit import fit
 from graphc.train.history import History
 from graphc.types import find_dtype
@@ -70,15 +72,35 @@ class Trainer:
         self.loss = _choose("loss", loss, LOSSES)
         self.metrics = [_choose("metric", metric, METRICS) for metric in metrics]
         self.options = options
+        self._made: tuple[Any, ...] = ()  # the layers that the functions were built from
         self._step: CompiledFunction | None = None
         self._check: CompiledFunction | None = None
         self._predict: CompiledFunction | None = None
+        self._checkpoint: Checkpoint | None = None  # to be restored into the step
 
     def fit(self, x: Array, y: Array, validation: Any, **options: Any) -> History:
         """Train on arrays."""
+        pair = isinstance(validation, (tuple, list)) and len(validation) == 2
+        if validation is not None and not pair:
+            raise ArgumentError(
+                f"fit: validation_data must be (x, y), got {validation!r:.60}",
+                origin=origins.find_origin(),
+            )
         step, check = self._build(x, y)
         checked = None if validation is None else (check, [np.asarray(a) for a in validation])
         return fit(step, [x, y], validation=checked, **options)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Set the parameters, and what else the step has as soon as it is built."""
+        load(checkpoint.path, into=self.model)
+        self._checkpoint = checkpoint
+        if self._step is not None:
+            self._resume(self._step)
+
+    def _resume(self, step: CompiledFunction) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.restore(step)
+            self._checkpoint = None
 
     def evaluate(self, x: Array, y: Array, batch_size: int) -> dict[str, float]:
         """The mean loss and metrics at inference."""
@@ -87,6 +109,9 @@ class Trainer:
 
     def predict(self, x: Array, batch_size: int) -> Array:
         """The outputs at inference."""
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ArgumentError(f"predict: batch_size must be 1 or more, got {batch_size!r}")
+        self._forget_others()
         if self._predict is None:
             inputs = _input("x", x)
             outputs = self.model(inputs)
@@ -97,17 +122,39 @@ class Trainer:
         ]
         return np.concatenate(parts) if parts else np.asarray(self._predict(x))
 
+    def _forget_others(self) -> None:
+        """Forget the functions of layers that the model no longer consists of."""
+        layers = tuple(self.model.layers)
+        if [*map(id, layers)] != [*map(id, self._made)]:
+            self._made = layers
+            self._step = self._check = self._predict = None
+
     def _build(self, x: Array, y: Array) -> tuple[CompiledFunction, CompiledFunction]:
+        self._forget_others()
         if self._step is None or self._check is None:
             inputs, targets = _input("x", x), _input("y", y)
             outputs = self.model(inputs)
             named = {"loss": _mean_of(self.loss, outputs, targets)}
-            named |= {_name(m): _mean_of(m, outputs, targets) for m in self.metrics}
+            for metric in self.metrics:
+                named[_new_name(metric, named)] = _mean_of(metric, outputs, targets)
             updates = self.optimizer.minimize(named["loss"])
             both = [inputs, targets]
             self._step = compile(both, named, updates, name="step", **self.options)
             self._check = compile(both, named, mode="inference", name="evaluate", **self.options)
+            self._resume(self._step)
         return self._step, self._check
+
+
+def _new_name(metric: Callable[..., Tensor], named: dict[str, Tensor]) -> str:
+    """The name of a metric; raises where something else has it."""
+    name = _name(metric)
+    if name in named:
+        raise ArgumentError(
+            f"compile: two outputs are called {name}: metrics need names of their own",
+            origin=origins.find_origin(),
+            hint="define the metric as a function (def) of another name",
+        )
+    return name
 
 
 def _input(name: str, array: Array) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.epoch import batched_inputs, match_arrays, sample_count
+from graphc.epoch import batched_inputs, check_whole, match_arrays, sample_count
 from graphc.errors import ShapeError
 from graphc.function import CompiledFunction
 from graphc.ops.base import Array
@@ -31,6 +31,7 @@ class Batches:
                 f"fit: {count} samples make no batch of {batch_size}",
                 hint="drop_last=False uses the rest",
             )
+        check_whole(function, self.used, batch_size)
         self.count = count
 
     @property

@@ -12,6 +12,7 @@ Every run of `fit` begins afresh, also with callbacks that an earlier run had; a
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from graphc.errors import ArgumentError
 from graphc.train.callback import Callback
 from graphc.train.checkpoint import Checkpoint
-from graphc.train.monitor import Monitor
+from graphc.train.monitor import Monitor, check_number
 from graphc.train.progress import ProgressBar
 from graphc.train.rollback import Rollback
 
@@ -49,6 +50,7 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
     ) -> None:
         self.monitor = Monitor(monitor, mode, min_delta)
+        check_number("EarlyStopping", "patience", patience, 0, math.inf, whole=True)
         self.patience, self.restore_best = patience, restore_best
         self._best: list[tuple[Parameter, Any]] = []
 
@@ -117,6 +119,9 @@ class ReduceOnPlateau(Callback):
         min_rate: float = 0.0,
     ) -> None:
         self.monitor = Monitor(monitor, mode, min_delta)
+        check_number("ReduceOnPlateau", "patience", patience, 0, math.inf, whole=True)
+        check_number("ReduceOnPlateau", "factor", factor, 0.0, 1.0, whole=False)
+        check_number("ReduceOnPlateau", "min_rate", min_rate, 0.0, math.inf, whole=False)
         self.factor, self.patience, self.min_rate = factor, patience, min_rate
 
     def begin(self, run: Run) -> None:

@@ -22,6 +22,7 @@ from graphc.train.rollback import finite_parameters, first_broken
 
 if TYPE_CHECKING:
     from graphc.function import CompiledFunction
+    from graphc.nn.model import Sequential
     from graphc.tensor import Parameter
     from graphc.train.fit import Run
 
@@ -100,12 +101,16 @@ class Checkpoint(Callback):
         notes[_NOTE] = json.dumps(about)
         files.write(self.path, run.step, notes, arrays)
 
-    def restore(self, step: CompiledFunction) -> None:
+    def restore(self, step: CompiledFunction | Sequential) -> None:
         """Set the parameters of a step, its random state and its number of epochs.
 
+        Of a Sequential that is compiled, the step that `fit` trains with.
         The next `fit` of the step goes on with the order of the samples and gives the callbacks
         back what they had: those of the same kind that watch the same number.
         """
+        if not isinstance(step, type) and hasattr(step, "trainer"):
+            step.trainer.restore(self)
+            return
         notes = files.read_notes(self.path)
         if not {"seed", "step", "epochs", _NOTE} <= set(notes):
             raise FormatError(f"{self.path}: parameters, but no checkpoint of a training run")

@@ -107,7 +107,7 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of 0 or more, got {epochs!r}")
-    check_arguments(step, validation, callbacks)
+    check_arguments(step, data, validation, callbacks)
     checks = None if validation is None else Batches(*validation, batch_size)
     run = Run(step, Batches(step, data, batch_size, drop_last), epochs, checks)
     run.watchers = _watchers(callbacks, verbose)
@@ -115,7 +115,7 @@ def fit(
     return run.history
 
 
-def check_arguments(step: Any, validation: Any, callbacks: Any) -> None:
+def check_arguments(step: Any, data: Any, validation: Any, callbacks: Any) -> None:
     """Raise unless these are what `fit` takes."""
     if not isinstance(step, CompiledFunction):
         raise ArgumentError(f"fit: step must be what gx.compile returns, got {step!r}")
@@ -125,9 +125,20 @@ def check_arguments(step: Any, validation: Any, callbacks: Any) -> None:
             origin=origins.find_origin(),
             hint="gx.compile(inputs, loss, updates=optimizer.minimize(loss))",
         )
+    if hasattr(data, "__next__"):
+        raise ArgumentError(
+            f"fit: the data must be arrays of all samples, got {data!r:.60}",
+            origin=origins.find_origin(),
+            hint="call the step on what a generator gives: for batch in batches: step(*batch)",
+        )
     if validation is not None:
         check_validation(validation)
     for callback in callbacks:
+        if isinstance(callback, type):
+            raise ArgumentError(
+                f"fit: callbacks are objects, got the class {callback.__name__}",
+                hint=f"{callback.__name__}(...)",
+            )
         missing = [e for e in EVENTS if not callable(getattr(callback, e, None))]
         if missing:
             raise ArgumentError(

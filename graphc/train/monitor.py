@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from graphc.errors import ArgumentError
 
 # Words of a name that tell the direction; the last one in the name decides: accuracy_loss falls.
@@ -47,12 +49,25 @@ def choose_mode(name: Any, mode: str) -> str:
     return found
 
 
+def check_number(name: str, word: str, value: Any, low: float, high: float, whole: bool) -> None:
+    """Raise unless an argument is a number (an int if `whole`) from low to below high."""
+    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    number = isinstance(value, kinds) and not isinstance(value, bool)
+    if not number or not low <= value < high:
+        what = "an int" if whole else "a number"
+        limit = f" and below {high:g}" if high < math.inf else ""
+        raise ArgumentError(
+            f"{name}: {word} must be {what} of at least {low:g}{limit}, got {value!r}"
+        )
+
+
 class Monitor:
     """Watches one number of the logs for improvement by more than `min_delta`."""
 
     def __init__(self, name: str, mode: str, min_delta: float) -> None:
         self.name, self.mode = name, choose_mode(name, mode)
         self.sign = 1.0 if self.mode == "min" else -1.0
+        check_number("monitor", "min_delta", min_delta, 0.0, math.inf, whole=False)
         self.min_delta = min_delta
         self.reset()
 

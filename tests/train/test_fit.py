@@ -227,3 +227,45 @@ def test_the_note_is_shown() -> None:
     stream = io.StringIO()
     gx.fit(step, arrays, 5, 4, callbacks=[gx.callbacks.ProgressBar(stream), Interrupt(1)])
     assert stream.getvalue().splitlines()[-1] == "interrupted after 1 of 5 epochs"
+
+
+# ------------------------------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: gx.callbacks.EarlyStopping(patience=-1), "patience must be an int of at least 0"),
+        (lambda: gx.callbacks.EarlyStopping(patience=1.5), "patience must be an int"),
+        (lambda: gx.callbacks.EarlyStopping(min_delta=-1), "min_delta must be a number of at"),
+        (lambda: gx.callbacks.ReduceOnPlateau(factor=2.0), "factor must be .* and below 1, got 2"),
+        (lambda: gx.callbacks.ReduceOnPlateau(factor="x"), "factor must be a number"),
+        (lambda: gx.callbacks.ReduceOnPlateau(min_rate=-1), "min_rate must be a number"),
+    ],
+)
+def test_bad_numbers_of_callbacks(make: Any, text: str) -> None:
+    with pytest.raises(ArgumentError, match=text):
+        make()
+
+
+def test_a_generator_is_no_data() -> None:
+    step, _, arrays = regression()
+    with pytest.raises(ArgumentError, match="the data must be arrays of all samples") as error:
+        gx.fit(step, (arrays for _ in range(3)), verbose=False)
+    assert "for batch in batches" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
+def test_a_step_of_one_batch_size_refuses_a_rest_before_it_learns(target: str) -> None:
+    x, w = gx.input("x", (4, 3)), gx.parameter("w", (3,), gx.init.ones())
+    loss = gx.square(x * w).mean()
+    step = gx.compile([x], loss, gx.optim.SGD(0.1).minimize(loss), target=target)
+    data = [np.ones((10, 3), "float32")]
+    for run in (
+        lambda: gx.fit(step, data, batch_size=4, verbose=False),
+        lambda: step.run_epoch(data, 4),
+    ):
+        with pytest.raises(ShapeError, match="last batch of 10 samples would have 2, but x takes"):
+            run()
+        np.testing.assert_array_equal(w.value, 1)
+    assert gx.fit(step, data, batch_size=4, drop_last=True, verbose=False).steps == 2
