@@ -108,14 +108,18 @@ class Checkpoint(Callback):
         The next `fit` of the step goes on with the order of the samples and gives the callbacks
         back what they had: those of the same kind that watch the same number.
         """
-        if not isinstance(step, type) and hasattr(step, "trainer"):
-            step.trainer.restore(self)
+        trainer = getattr(step, "trainer", None)
+        if trainer is not None:
+            trainer.restore(self)
             return
+        if not hasattr(step, "resumed"):
+            raise ArgumentError(f"restore: needs a compiled step, got {step!r}")
+        self._restore(step)  # type: ignore[arg-type]  # has what only a step has
+
+    def _restore(self, step: CompiledFunction) -> None:
         notes = files.read_notes(self.path)
         if not {"seed", "step", "epochs", _NOTE} <= set(notes):
             raise FormatError(f"{self.path}: parameters, but no checkpoint of a training run")
-        if not hasattr(step, "resumed"):
-            raise ArgumentError(f"restore: needs a compiled step, got {step!r}")
         about = _parse(self.path, notes)
         arrays = files.load(self.path, into=step)
         step.rng[:] = int(notes["seed"]), int(notes["step"])

@@ -28,15 +28,15 @@ def build(metrics: Any = ("accuracy",), dropout: float = 0.0) -> Any:
 def test_a_model_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole, part, rest = (build(dropout=0.4) for _ in range(3))
     options: dict[str, Any] = {"batch_size": 8, "seed": 3, "verbose": False}
-    for net in (whole, part, rest):  # what random streams are called counts from here
+    for net in (whole, part):  # what random streams are called counts from here
         gx.seed(1)
         net.evaluate(X, Y)
-    rest = build(dropout=0.4)
     wanted = whole.fit(X, Y, epochs=4, validation_split=0.2, **options)
     last = Checkpoint(tmp_path / "last")
     part.fit(X, Y, epochs=2, validation_split=0.2, callbacks=[last], **options)
     last.restore(rest)  # before its first call
-    np.testing.assert_array_equal(rest.predict(X), part.predict(X))
+    gx.seed(1)
+    assert rest.evaluate(X, Y) == part.evaluate(X, Y)
     history = rest.fit(X, Y, epochs=2, validation_split=0.2, **options)
     assert history["loss"] == wanted["loss"][2:]
     np.testing.assert_array_equal(rest.predict(X), whole.predict(X))
