@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file next to its place and move it there; an OSError names the place."""
+    # named before it is made: an interrupt at any moment leaves nothing behind
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(beside, "xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)
-            os.replace(name, path)
+            os.replace(beside, path)
         except BaseException:
-            os.unlink(name)
+            with contextlib.suppress(OSError):  # it may be in its place already
+                os.unlink(beside)
             raise
     except OSError as error:
         if error.errno is None:

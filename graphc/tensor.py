@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -298,7 +301,7 @@ class Tensor:
 class Parameter(Tensor):
     """A tensor with a persistent value, shared by all functions that use it."""
 
-    __slots__ = ("guard", "initial", "lock", "storage", "version")
+    __slots__ = ("guard", "initial", "lock", "readers", "storage", "version")
 
     def __init__(self, node: Node, initial: Any) -> None:
         super().__init__(node)
@@ -306,8 +309,10 @@ class Parameter(Tensor):
         self.storage: Array | None = None
         # One counter in memory that compiled code may raise; tells prepared values apart.
         self.version: Array = np.zeros(1, np.int64)
-        self.guard: Any = None  # the same for a backend's own calls
         self.lock: Any = None  # held by the functions that update it, while they run
+        # The same for a backend's own calls, and who has to be told when there is one.
+        self.guard: Any = None
+        self.readers: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property
     def op(self) -> leaf.Parameter:
@@ -341,8 +346,9 @@ class Parameter(Tensor):
 
     @property
     def value(self) -> Array:
-        """A copy of the present value."""
-        return np.array(self.memory)
+        """A copy of the present value: of what the last whole step has left."""
+        with held((self,)):
+            return np.array(self.memory)
 
     @value.setter
     def value(self, array: Any) -> None:
@@ -362,11 +368,22 @@ class Parameter(Tensor):
                 origin=origins.find_origin(),
                 hint=f"convert it: array.astype({self.dtype.name!r})",
             )
-        self.memory[...] = new
-        self.version[0] += 1
+        with held((self,)):
+            self.memory[...] = new
+            self.version[0] += 1
 
     def __repr__(self) -> str:
         return f"<Parameter {self.name} {self.type}>"
+
+
+@contextmanager
+def held(parameters: Iterable[Parameter]) -> Iterator[None]:
+    """Keep compiled functions from changing parameters meanwhile."""
+    guards = {p.guard.number: p.guard for p in parameters if p.guard is not None}
+    with ExitStack() as stack:
+        for _, guard in sorted(guards.items()):
+            stack.enter_context(guard.hold())
+        yield
 
 
 def aligned_empty(type: TensorType) -> Array:

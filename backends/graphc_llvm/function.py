@@ -28,9 +28,9 @@ from graphc_llvm.cost import choose_threads
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.description import BUFFERS, Description, InputSlot, OutputSlot, Structure
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
-from graphc_llvm.runtime.guard import Guard
+from graphc_llvm.runtime.guard import Guard, hold_all
 from graphc_llvm.runtime.memory import aligned_bytes
-from graphc_llvm.runtime.native import NativeFunction
+from graphc_llvm.runtime.native import STALE, NativeFunction
 from graphc_llvm.runtime.pool import PART
 from graphc_llvm.runtime.session import Library, emit_assembly, session
 from graphc_llvm.runtime.variant import Variant
@@ -71,8 +71,11 @@ class CpuFunction:
         self._special: dict[tuple[tuple[str, int], ...], Runner] = {}
         self._sized: dict[tuple[tuple[str, int], ...], Runner] = {}
         self._prepared: Prepared | None = None  # of the generic variant, where no size matters
-        guards = list(dict.fromkeys(_guard(p) for p in self.updated))
+        share_guard(self.updated)
+        guards = [p.guard for p in self.parameters if p.guard is not None]
         self.native = NativeFunction(graph.name, slow=slow, guards=guards, failure=self.failure)
+        for parameter in self.parameters:
+            parameter.readers.add(self)
 
     @property
     def entry(self) -> Any:
@@ -284,11 +287,13 @@ class Runner:
 
     def __call__(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[Array]:
         """The outputs in order; raises before anything persistent is written."""
-        self.refresh()
         outputs = self.variant.description.outputs
         results: list[Array] = [np.empty(o.shape, o.dtype.numpy) for o in outputs]
         kept = [np.require(a, requirements=["C", "A"]) for a in arrays]
-        status = self.native.execute(self.variant, kept, results)
+        status = STALE
+        while status == STALE:
+            self.refresh()
+            status = self.native.execute(self.variant, kept, results)
         if status != NO_FAILURE:
             raise self.native.failure(status)
         return results
@@ -309,7 +314,7 @@ class Runner:
             tuple(None if taken else a for a, taken in zip(kept, batched)),
             tuple(results),
         )
-        for _ in run_epoch(self.native, self.variant, plan):
+        for _ in run_epoch(self.native, self.variant, plan, self.refresh):
             pass  # between two chunks Python looks for Ctrl-C
         return results
 
@@ -342,12 +347,13 @@ class Runner:
     def _prepare(self) -> None:
         """Compute what depends on parameters alone, unless another size has."""
         assert self.prepare is not None
-        versions = self.variant.versions  # a change from now on makes it stale again
-        if self.prepared.versions != versions:
-            self.native.get_ready(self.variant)
-            PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
-            self.prepared.versions = versions
-        self.variant.mark_fresh(versions)
+        self.native.get_ready(self.variant)
+        with hold_all(self.native.guards):  # parameters of one moment
+            versions = self.variant.versions  # a change from now on makes it stale again
+            if self.prepared.versions != versions:
+                PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
+                self.prepared.versions = versions
+            self.variant.mark_fresh(versions)
 
 
 def native_structure(structure: UserStructure) -> Structure:
@@ -362,10 +368,17 @@ def native_structure(structure: UserStructure) -> Structure:
     return Structure("custom", build=structure.build)
 
 
-def _guard(parameter: Parameter) -> Guard:
-    if parameter.guard is None:
-        parameter.guard = Guard()
-    return parameter.guard  # type: ignore[no-any-return]
+def share_guard(written: Sequence[Parameter]) -> None:
+    """Give parameters that are about to be written a guard, one for all that have none yet.
+
+    Functions that read them take it from now on: they never see half a step.
+    """
+    fresh = [p for p in written if p.guard is None]
+    guard = Guard() if fresh else None
+    for parameter in fresh:
+        parameter.guard = guard
+    for function in {f for p in fresh for f in p.readers}:
+        function.native.also_hold(guard)
 
 
 def available_threads() -> int:

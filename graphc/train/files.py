@@ -23,7 +23,7 @@ from graphc.errors import (
 )  # fmt: skip
 from graphc.files import write_whole
 from graphc.origin import Origin
-from graphc.tensor import Parameter
+from graphc.tensor import Parameter, held
 from graphc.train.match import match_names
 from graphc.types import find_dtype
 
@@ -56,10 +56,12 @@ def write(
 
     if isinstance(what, (list, tuple)) or any(not x._record.whole for x in _layers(what, set())):
         _check_some(named(what), "save: there are no parameters yet")
-    arrays = {
-        name: np.array(value.value if isinstance(value, Parameter) else value, order="C")
-        for name, value in (named(what) | dict(more or {})).items()
-    }
+    content = named(what) | dict(more or {})
+    with held([v for v in content.values() if isinstance(v, Parameter)]):  # all of one moment
+        arrays = {
+            name: np.array(value.memory if isinstance(value, Parameter) else value, order="C")
+            for name, value in content.items()
+        }
     write_whole(Path(path), serialize(arrays, {"format": "graphc", **notes}))
 
 

@@ -7,11 +7,11 @@ declare void @PyErr_Fetch(ptr, ptr, ptr)
 declare void @PyErr_Restore(ptr, ptr, ptr)
 
 ; Run a variant on given arrays: the slow path's call, and it waits for nobody.
-; Returns the failure (u32, all ones for none), or -1 - i where guard i was taken, i being the
-; number of guards where the variants have no memory.
+; Returns the failure (u32, all ones for none), or -1 - i where guard i was taken; i is the number
+; of guards where the variants have no memory, and one more where a watched number has changed.
 define i64 @graphc_call(ptr %function, ptr %variant, ptr %inputs, ptr %outputs) nounwind {
 entry:
-  %busy = call i64 @graphc_enter(ptr %function)
+  %busy = call i64 @graphc_enter(ptr %function, ptr %variant)
   %free = icmp eq i64 %busy, 0
   br i1 %free, label %run, label %leave
 run:
@@ -26,7 +26,7 @@ leave:
 }
 
 ; Take the guards of a function that can run: 0, or what @graphc_call returns.
-define internal i64 @graphc_enter(ptr %function) nounwind {
+define internal i64 @graphc_enter(ptr %function, ptr %variant) nounwind {
 entry:
   %busy = call i64 @graphc_lock(ptr %function)
   %mine = icmp eq i64 %busy, 0
@@ -34,12 +34,17 @@ entry:
 look:
   %first = load ptr, ptr %function
   %unready = icmp eq ptr %first, null
-  br i1 %unready, label %undo, label %leave
+  br i1 %unready, label %undo, label %watch
+watch:
+  %same = call i1 @graphc_unchanged(ptr %variant)
+  br i1 %same, label %leave, label %undo
 undo:
+  %more = phi i64 [ 0, %look ], [ 1, %watch ]
   call void @graphc_unlock(ptr %function)
   %guards.p = getelementptr %Function, ptr %function, i64 0, i32 5
   %guards = load i64, ptr %guards.p
-  %which = xor i64 %guards, -1
+  %place = add i64 %guards, %more
+  %which = xor i64 %place, -1
   ret i64 %which
 leave:
   ret i64 %busy
@@ -84,7 +89,9 @@ define internal void @graphc_go_on(ptr %team) nounwind {
 define i32 @graphc_signals() nounwind {
 entry:
   %state = call i32 @PyGILState_Ensure()
+  store i32 1, ptr @graphc_handling
   %result = call i32 @PyErr_CheckSignals()
+  store i32 0, ptr @graphc_handling
   %fine = icmp eq i32 %result, 0
   br i1 %fine, label %done, label %keep
 keep:
@@ -96,6 +103,10 @@ done:
   call void @PyGILState_Release(i32 %state)
   ret i32 %result
 }
+
+; Not 0 while a loop lets Python handle signals: the main thread is inside a step that has written
+; nothing persistent yet.
+@graphc_handling = global i32 0
 
 ; Only Python's main thread handles signals, and it is in one step at a time.
 @graphc_raised = internal global [3 x ptr] zeroinitializer

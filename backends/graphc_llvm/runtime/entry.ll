@@ -113,7 +113,11 @@ recheck:
   ; Making an object may run a finaliser, which may have rebound the function.
   %version.now = load i64, ptr %version.p
   %current = icmp eq i64 %version, %version.now
-  br i1 %current, label %run, label %unlock
+  br i1 %current, label %watch, label %unlock
+watch:
+  ; Another function may have changed a parameter before the lock was ours.
+  %same = call i1 @graphc_unchanged(ptr %variant)
+  br i1 %same, label %run, label %unlock
 run:
   %inputs = alloca ptr, i64 %count, align 8
   call void @graphc_addresses(ptr %views, ptr %inputs, i64 %count)

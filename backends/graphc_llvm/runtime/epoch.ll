@@ -6,13 +6,13 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 ; Do steps [next, end) of an epoch; `next` tells how far it came. Returns as @graphc_call does.
 define i64 @graphc_epoch(ptr %function, ptr %epoch) nounwind {
 entry:
-  %busy = call i64 @graphc_enter(ptr %function)
+  %variant = load ptr, ptr %epoch
+  %busy = call i64 @graphc_enter(ptr %function, ptr %variant)
   %mine = icmp eq i64 %busy, 0
   br i1 %mine, label %run, label %leave
 run:
   %pool.p = getelementptr %Function, ptr %function, i64 0, i32 4
   %pool = load ptr, ptr %pool.p
-  %variant = load ptr, ptr %epoch
   %threads.p = getelementptr %Variant, ptr %variant, i64 0, i32 4
   %threads = load i64, ptr %threads.p
   call void @graphc_run(ptr %pool, ptr @graphc_epoch_part, ptr %epoch, i64 %threads, i64 3)

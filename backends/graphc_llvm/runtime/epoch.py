@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from graphc.errors import ArgumentError
 from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.memory import aligned_bytes
-from graphc_llvm.runtime.native import NativeFunction
+from graphc_llvm.runtime.native import STALE, NativeFunction
 from graphc_llvm.runtime.variant import Variant
 
 Array = NDArray[Any]
@@ -39,9 +39,15 @@ class EpochPlan:
     results: tuple[Array | None, ...]
 
 
-def run_epoch(function: NativeFunction, variant: Variant, plan: EpochPlan) -> Iterator[int]:
+def run_epoch(
+    function: NativeFunction,
+    variant: Variant,
+    plan: EpochPlan,
+    refresh: Callable[[], None] = lambda: None,
+) -> Iterator[int]:
     """Do all steps; yields the number done, at least every 50 ms unless one step takes longer.
 
+    `refresh` computes prepared values again where another function has changed a parameter.
     The exception of a failed step has `step` as an attribute; the steps before it have been done.
     Raises ArgumentError where the plan does not fit the variant.
     """
@@ -55,6 +61,9 @@ def run_epoch(function: NativeFunction, variant: Variant, plan: EpochPlan) -> It
         count = min(count, max(1, 4 * done))
         begin = time.perf_counter()
         status = advance(function, done + count)
+        if status == STALE:
+            refresh()
+            continue
         seconds = (time.perf_counter() - begin) / max(1, tables.next - done)
         done = tables.next
         if status != NO_FAILURE:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 
+from graphc.errors import UnsupportedError
 from graphc.forked import forget_after_fork
 from graphc_llvm.runtime import layout
-from graphc_llvm.runtime.support import support
+from graphc_llvm.runtime.support import Support, support
 
 
 class Guard:
     """Excludes two calls that use the same memory; not re-entrant.
 
-    Functions that share a written parameter share a guard.
+    Functions that use a parameter which one of them writes share a guard. The handler of a signal
+    that runs within a step's loop is let through: it has interrupted whoever holds the guard, and
+    nothing has been written yet.
     """
 
     def __init__(self) -> None:
@@ -43,10 +48,11 @@ class Guard:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Keep all others out."""
-        with self._turn:
-            if self._native is None:
+        if self._native is None or is_handler(self._native):
+            with contextlib.nullcontext() if self._native else self._turn:
                 yield
-                return
+            return
+        with self._turn:
             try:
                 while not self._native.take(self.address):
                     self._bell.acquire()
@@ -56,9 +62,18 @@ class Guard:
 
     def wait(self) -> None:
         """Return when the guard has been free for a moment."""
+        if self._native is not None and is_handler(self._native):
+            raise UnsupportedError("a signal's handler calls a step that the signal interrupted")
         with self._turn:
             while self._native is not None and self._native.wait_for(self.address):
                 self._bell.acquire()
+
+
+def is_handler(native: Support) -> bool:
+    """Whether this is the handler of a signal that came within a step."""
+    if not ctypes.c_int32.from_address(native.handling).value:
+        return False
+    return threading.current_thread() is threading.main_thread()
 
 
 @cache

@@ -24,6 +24,7 @@ from graphc_llvm.runtime.support import support
 from graphc_llvm.runtime.variant import Variant
 
 Array = NDArray[Any]
+STALE = -1  # what prepared values were made of has changed: prepare again, then run
 
 
 class NativeFunction:
@@ -58,6 +59,7 @@ class NativeFunction:
         self._retired: deque[Variant] = deque(maxlen=64)
         self._names: deque[list[str]] = deque(maxlen=4)
         self._name_tables: deque[Any] = deque(maxlen=4)
+        self._held: list[Any] = []  # all guards that there ever were, with their tables
         self._slow = _weakly(slow or self.run_slow)
         self._table = self._make_table()
         self._lookup = Lookup(self._table)
@@ -106,6 +108,13 @@ class NativeFunction:
             self._variants.remove(variant)
             if self._lookup.built:
                 self._lookup.remove(variant)
+
+    def also_hold(self, guard: Guard) -> None:
+        """Exclude the calls that hold one more guard, too."""
+        with hold_all(self.guards):
+            if guard not in self.guards:
+                self.guards = tuple(sorted((*self.guards, guard), key=lambda g: g.number))
+                self._put_guards(self._table)
 
     def activate(self) -> None:
         """Take memory for the bound variants and let the entry find them.
@@ -161,7 +170,10 @@ class NativeFunction:
         return d.structure.assemble([r[()] if r.ndim == 0 else r for r in results])
 
     def execute(self, variant: Variant, inputs: Sequence[Array], outputs: Sequence[Array]) -> int:
-        """Run a bound variant between arrays that the caller has checked; returns the failure."""
+        """Run a bound variant between arrays that the caller has checked.
+
+        Returns the failure, or STALE.
+        """
         sources = layout.pointers([a.ctypes.data for a in inputs])
         targets = layout.pointers([a.ctypes.data for a in outputs])
         self.get_ready(variant)
@@ -191,12 +203,15 @@ class NativeFunction:
         self._pool.ensure(variant.description.threads)  # again after a fork
 
     def _when_free(self, call: Callable[[], int]) -> int:
-        """Repeat a native call until no guard was taken."""
+        """Repeat a native call until no guard was taken; STALE where prepared values are."""
         while (status := call()) < 0:
-            if -status <= len(self.guards):
-                self.guards[-1 - status].wait()
-            else:  # rebound in between
+            guards, place = self.guards, -1 - status
+            if place < len(guards):
+                guards[place].wait()
+            elif place == len(guards):  # rebound in between
                 self.activate()
+            else:
+                return STALE
         return status
 
     # ----------------------------------------------------------------- in Python
@@ -253,18 +268,22 @@ class NativeFunction:
 
     def _make_table(self) -> layout.Function:
         table = layout.Function()
-        self._guard_table = layout.pointers([g.address for g in self.guards])
+        self._put_guards(table)
         self._empty: tuple[()] = ()
         table.slow, table.pool = id(self._slow), self._pool.address
-        table.guards, table.guard_table = len(self.guards), layout.address(self._guard_table)
         table.empty, table.none = id(self._empty), id(None)
         return table
+
+    def _put_guards(self, table: layout.Function) -> None:
+        self._held.append((self.guards, layout.pointers([g.address for g in self.guards])))
+        table.guard_table = layout.address(self._held[-1][1])
+        table.guards = len(self.guards)
 
     def _make_entry(self) -> Any:
         if self._native is None:
             return self._slow
         alive = (
-            self._slow, self._guard_table, self.guards, self._pool, self._variants, self._retired,
+            self._slow, self._held, self._pool, self._variants, self._retired,
             self._lookup, self._workspace, self._names, self._name_tables, self._empty,
         )  # fmt: skip
         return make_entry(self._native.entry, self.name, self._table, *alive)

@@ -25,13 +25,14 @@ _FILES = ("types", "pool", "guard", "arguments", "call", "result", "entry", "epo
 class Support:
     """The runtime's native functions.
 
-    `entry` and `signals` are addresses; `worker` and `idle_for` leave the GIL to others; the rest
-    are called with it.
+    `entry`, `signals` and `handling` are addresses; `worker` and `idle_for` leave the GIL to
+    others; the rest are called with it.
     """
 
     library: Library
     entry: int
     signals: int
+    handling: int
     worker: Callable[[int, int], int]
     idle_for: Callable[[int], None]
     swap: Callable[[int, int], int]
@@ -65,7 +66,12 @@ def support() -> Support | None:
         "wait_for": held(i, p), "call": held(n, p, p, p, p), "epoch": held(n, p, p),
         "reraise": held(i),
     }  # fmt: skip
-    symbols = ["graphc_entry", "graphc_signals", *(f"graphc_{name}" for name in types)]
+    symbols = [
+        "graphc_entry",
+        "graphc_signals",
+        "graphc_handling",
+        *(f"graphc_{name}" for name in types),
+    ]
     imports = {**python, "sched_yield": layout.yield_address()}
     library = session().load_object(_image(), symbols, imports)
     # Workers may still be inside when the interpreter takes modules apart: never unload.
@@ -75,6 +81,7 @@ def support() -> Support | None:
         library=library,
         entry=library["graphc_entry"],
         signals=library["graphc_signals"],
+        handling=library["graphc_handling"],
         **functions,
     )
 
