@@ -17,6 +17,7 @@ PAGE = (Path(__file__).parent.parent / "docs" / "accuracy.md").read_text(encodin
 ROWS = {line.split("`")[1]: line.split(" | ") for line in PAGE.splitlines() if line[:3] == "| `"}
 AGAIN = "run `python tests/accuracy.py > docs/accuracy.md`"
 EXACT = {"copysign", "nextafter"}
+MEASURED = {"plain"}  # as log, exp and erf_inv, whose bounds without fma the operations' page has
 THIN = 64
 
 
@@ -38,7 +39,7 @@ def test_nothing_is_far_off(name: str) -> None:
 def test_every_function_of_floats_is_measured() -> None:
     kinds = [kind for kind in ops.ALL_OPS if issubclass(kind, Elementwise) and kind.kinds == "f"]
     names = {kind.name for kind in kinds if not issubclass(kind, Comparison)}
-    assert names - EXACT <= set(accuracy.FUNCTIONS)
+    assert names - EXACT - MEASURED <= set(accuracy.FUNCTIONS)
 
 
 def test_the_text_around_the_table() -> None:

@@ -37,6 +37,9 @@ from graphc.loops.random_bits import (
     normal_float,
     philox,
     philox_block,
+    plain_erf_inv,
+    plain_exp,
+    plain_log,
     unit_float,
 )
 from graphc.types import bool_
@@ -111,6 +114,9 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "unit_float": unit_float,
     "normal_float": normal_float,
     "exponential_float": exponential_float,
+    "plain_log": plain_log,
+    "plain_exp": plain_exp,
+    "plain_erf_inv": plain_erf_inv,
 }
 
 __all__ = [*DEFINITIONS, "DEFINITIONS", "philox_block"]

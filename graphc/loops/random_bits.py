@@ -1,13 +1,17 @@
 """Counter-based random bits, and floats made of them with integers and unfused arithmetic only.
 
-So every backend makes the same bits. The generator is Philox 4x32-10 (Salmon, Moraes, Dror and
-Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011).
+So every backend makes the same bits, and `plain_log` and its like go on so from there. The
+generator is Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
+1, 2, 3", 2011).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from graphc.loops.elementary_error import erf_inv
+from graphc.loops.elementary_exp import exp
+from graphc.loops.elementary_log import log
 from graphc.loops.formats import Emitter
 from graphc.types import DType, float32, int32, uint32, uint64
 
@@ -100,6 +104,35 @@ def exponential_float(e: Emitter, bits: Any) -> Any:
     zero = e.const(0.0, float32)
     small = _log_of_parts(e, zero, e.neg(e.select(near, gap, zero)))
     return e.neg(e.select(near, small, _log(e, u)))
+
+
+class _Unfused:
+    """The primitives of an emitter, but products are rounded before they are added."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = emitter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._emitter, name)
+
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        """x * y + z, rounded twice."""
+        return self._emitter.add(self._emitter.mul(x, y), z)
+
+
+def plain_log(e: Emitter, x: Any) -> Any:
+    """The logarithm with the same bits on every backend."""
+    return log(_Unfused(e), x)
+
+
+def plain_exp(e: Emitter, x: Any) -> Any:
+    """The exponential function with the same bits on every backend."""
+    return exp(_Unfused(e), x)
+
+
+def plain_erf_inv(e: Emitter, x: Any) -> Any:
+    """The inverse of the error function with the same bits on every backend."""
+    return erf_inv(_Unfused(e), x)
 
 
 def _polynomial(e: Emitter, x: Any, coefficients: tuple[float, ...]) -> Any:

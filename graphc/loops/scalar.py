@@ -115,6 +115,8 @@ DEFINED = (
     "normal_float",
     # uint32 -> a standard exponential variate
     "exponential_float",
+    # log, exp and erf_inv of random numbers, without fma
+    "plain_log", "plain_exp", "plain_erf_inv",
 )  # fmt: skip
 
 FUNCTIONS = PRIMITIVES + DEFINED

@@ -14,8 +14,9 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.operands import cast, same_dtype, widened
 from graphc.nn.losses import softmax_cross_entropy
+from graphc.ops.elementwise_random import Plain
 from graphc.random import draw
-from graphc.tensor import Tensor, lift
+from graphc.tensor import Tensor, lift, lift_op
 from graphc.types import float64
 
 DISTRIBUTIONS = ("log_uniform", "uniform")
@@ -68,7 +69,7 @@ def candidates(classes: int, samples: int, distribution: str, full: str) -> Tens
     if distribution == "uniform":
         place = fn.floor(unit * float(classes))
     else:
-        place = fn.floor(fn.exp(unit * math.log(classes + 1))) - 1.0
+        place = fn.floor(lift_op(Plain("exp"), unit * math.log(classes + 1))) - 1.0
     return fn.clip(fn.astype(place, "int64"), 0, classes - 1)
 
 

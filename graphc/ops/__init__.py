@@ -75,7 +75,7 @@ from graphc.ops.elementwise_math import (
     Tanh,
 )
 from graphc.ops.elementwise_power import Ceil, Floor, Pow, Round, Trunc
-from graphc.ops.elementwise_random import ExponentialFloat, NormalFloat, UnitFloat
+from graphc.ops.elementwise_random import ExponentialFloat, NormalFloat, Plain, UnitFloat
 from graphc.ops.elementwise_special import Digamma, Erfc, ErfInv, LogGamma, Polygamma
 from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
@@ -101,7 +101,7 @@ ALL_OPS: tuple[type[Op], ...] = (
     Floor, Ceil, Trunc, Round,
     Less, LessEqual, Equal, NotEqual, LogicalAnd, LogicalOr, LogicalNot,
     BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight, Where, Cast, Bitcast,
-    StopGradient, Stored, Guard, UnitFloat, NormalFloat, ExponentialFloat,
+    StopGradient, Stored, Guard, UnitFloat, NormalFloat, ExponentialFloat, Plain,
     # -- reductions --
     Sum, Prod, Max, FirstMax, Min, Any_, All, ArgMax, ArgMin,
     # -- views and joins --
@@ -198,6 +198,7 @@ __all__ = [
     "Pad",
     "Parameter",
     "Permute",
+    "Plain",
     "Polygamma",
     "Pow",
     "Prod",

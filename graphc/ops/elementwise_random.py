@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from graphc.errors import DTypeError
 from graphc.loops.scalar import ScalarEmitter
 from graphc.ops.base import Array, Op
 from graphc.ops.elementwise import Flat
-from graphc.types import TensorType, float32, uint32
+from graphc.types import TensorType, bfloat16, float16, float32, float64, uint32
 
 
 class UnitFloat(Flat):
@@ -53,10 +54,8 @@ class NormalFloat(Flat):
         return types[0].with_dtype(float32)
 
     def evaluate(self, first: Array, second: Array) -> Array:
-        """u = (first + 1/2) / 2**32 in float32, all else in float64 and rounded once."""
-        u = (first.astype(np.float32) + np.float32(0.5)).astype(np.float64) * 2.0**-32
-        v = second.astype(np.float64) * 2.0**-32
-        return np.asarray(np.sqrt(-2.0 * np.log(u)) * np.cos(2.0 * np.pi * v), np.float32)
+        """By the definition, whose bits it is."""
+        return defined(self.name, first, second)
 
     def emit(self, e: ScalarEmitter[Any], first: Any, second: Any) -> Any:
         """As defined at the loop level."""
@@ -82,8 +81,8 @@ class ExponentialFloat(Flat):
         return types[0].with_dtype(float32)
 
     def evaluate(self, bits: Array) -> Array:
-        """In float64, rounded once."""
-        return np.asarray(-np.log((bits.astype(np.float64) + 0.5) * 2.0**-32), np.float32)
+        """By the definition, whose bits it is."""
+        return defined(self.name, bits)
 
     def emit(self, e: ScalarEmitter[Any], bits: Any) -> Any:
         """As defined at the loop level."""
@@ -93,6 +92,42 @@ class ExponentialFloat(Flat):
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
         """Several sizes."""
         return tuple((cls(), (TensorType(uint32, shape),)) for shape in ((3, 5), (0,), (101,)))
+
+
+@dataclass(frozen=True)
+class Plain(Flat):
+    """log, exp or erf_inv of random numbers, with the same bits on every target"""
+
+    name = "plain"
+    function: str = "log"
+    kinds = "f"
+    cost = 20
+    domain = ((0.1, 0.9),)
+
+    def evaluate(self, x: Array) -> Array:
+        """By the definition, whose bits it is."""
+        return defined(f"plain_{self.function}", x)
+
+    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+        """As defined at the loop level."""
+        return e.apply(f"plain_{self.function}", x)
+
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """Every function of every dtype."""
+        return tuple(
+            (cls(function), (TensorType(dtype, shape),))
+            for function in ("log", "exp", "erf_inv")
+            for dtype in (float16, bfloat16, float32, float64)
+            for shape in ((3, 5), (0,), (101,))
+        )
+
+
+def defined(function: str, *xs: Array) -> Array:
+    """A function of the loop level: random numbers have one definition, down to their bits."""
+    from graphc.loops.numpy_emitter import NumpyEmitter
+
+    return np.asarray(NumpyEmitter().apply(function, *xs))
 
 
 def check_bits(name: str, types: tuple[TensorType, ...]) -> None:

@@ -11,7 +11,7 @@ from graphc.autodiff.custom import custom_gradient
 from graphc.dims import Poly, Size
 from graphc.errors import ArgumentError, DTypeError
 from graphc.functions.operands import fail, one_axis, to_dtype
-from graphc.ops.elementwise_random import ExponentialFloat, NormalFloat
+from graphc.ops.elementwise_random import ExponentialFloat, NormalFloat, Plain
 from graphc.random.draw import Shape, bits, stream, wanted_float
 from graphc.random.implicit import gamma_slope
 from graphc.tensor import Tensor, lift, lift_op
@@ -43,7 +43,8 @@ def gumbel(
 ) -> Tensor:
     """Draw Gumbel variates: what the largest of many logarithms of odds looks like."""
     drawn = bits(shape, name, "gumbel")
-    result: Tensor = loc - fn.log(_standard_exponential(drawn, dtype, "gumbel")) * scale
+    logarithm = lift_op(Plain("log"), _standard_exponential(drawn, dtype, "gumbel"))
+    result: Tensor = loc - logarithm * scale
     return result
 
 
@@ -65,7 +66,7 @@ def truncated_normal(
     # the middles of 2**24 intervals: never an end
     unit = (drawn + 0.5) * 2.0**-24
     unit = unit if wanted.bits < 64 else fn.astype(unit, wanted)
-    z = fn.erfinv(unit * (high - low) + low) * ROOT_2
+    z = lift_op(Plain("erf_inv"), unit * (high - low) + low) * ROOT_2
     inside = fn.clip(z, float(lower), float(upper))
     result: Tensor = fn.astype(inside, wanted) * std + mean
     return result
@@ -108,7 +109,7 @@ def _standard_gamma(first: Tensor, given: Tensor) -> Tensor:
         value = fn.where(accepted, candidate, value)
     # gamma(a) is gamma(a + 1) times a power of a uniform variate
     e = _standard_exponential(stream(first.shape, first.name + "/power"), given.dtype)
-    power = fn.exp(-e / fn.where(small, given, 1.0))
+    power = lift_op(Plain("exp"), -e / fn.where(small, given, 1.0))
     return value * fn.where(small, power, 1.0)
 
 
@@ -124,7 +125,7 @@ def _candidate(first: Tensor, k: int, c: Tensor, d: Tensor) -> tuple[Tensor, Ten
     positive = root > 0.0
     root = fn.where(positive, root, 1.0)
     v = root * root * root
-    bound = z * z * 0.5 + d - d * v + d * fn.log(v)
+    bound = z * z * 0.5 + d - d * v + d * lift_op(Plain("log"), v)
     accepted = -_standard_exponential(drawn("accept"), d.dtype) < bound
     return d * v, positive & accepted
 
@@ -177,7 +178,7 @@ def categorical(
     if len(wanted) < len(rows) or wanted[len(wanted) - len(rows) :] != rows:
         fail(ArgumentError, f"categorical: the shape {wanted} does not end in {rows}", (x,))
     drawn = bits((*wanted, x.shape[-1]), name, "categorical")
-    noise = -fn.log(lift_op(ExponentialFloat(), drawn))
+    noise = -lift_op(Plain("log"), lift_op(ExponentialFloat(), drawn))
     return fn.argmax(fn.astype(x, float32) + noise, axis=-1)
 
 

@@ -121,13 +121,40 @@ def test_permutations() -> None:
         assert n < 5 or (first != second).any()
 
 
-def test_compiled_code_draws_the_same() -> None:
-    draws = [draw() for draw, _ in CONTINUOUS.values()]
-    draws += [random.randint((N,), 5, 500), random.permutation(1000)]
-    native, oracle = (gx.compile([], draws, target=t)() for t in ("cpu", "interpret"))
-    for found, wanted in zip(native, oracle):
-        assert found.dtype == wanted.dtype
-        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-6)
+def one_of_each(dtype: str) -> dict[str, Any]:
+    """Every distribution, with numbers and with a tensor of parameters."""
+    count = 20_000
+    a = np.linspace(0.05, 30, count).astype(gx.input("a", (), dtype).dtype.numpy)
+    logits = np.linspace(0, 3, 7, dtype="float32")
+    return {
+        "uniform": random.uniform((count,), dtype=dtype),
+        "between": random.uniform((count,), -3.0, 7.0, dtype=dtype),
+        "varying": random.uniform((count,), -a, a, dtype=dtype),
+        "normal": random.normal((count,), 0.3, 1.7, dtype=dtype),
+        "exponential": random.exponential((count,), 2.3, dtype=dtype),
+        "gumbel": random.gumbel((count,), 0.3, 1.3, dtype=dtype),
+        "truncated": random.truncated_normal((count,), -1.0, 3.0, 0.2, 0.7, dtype=dtype),
+        "gamma": random.gamma((count,), a, 1.7, dtype=dtype),
+        "bernoulli": random.bernoulli((count,), a / 40.0),
+        "integers": random.randint((count,), -5, 10**9, dtype="int64"),
+        "categories": random.categorical(logits, shape=(count,)),
+        "permutation": random.permutation(count),
+        "candidates": gx.nn.sampling.candidates(10**5, count, "log_uniform", "candidates"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_all_targets_draw_the_same_bits(dtype: str) -> None:
+    """Whatever else is fused with a draw, and before and after every pass."""
+    draws = one_of_each(dtype)
+    wide = [t.astype("float32") for t in draws.values()]
+    beside = [(t * 3.0 + 1.0).sum() for t in wide] + [gx.exp(-t) for t in wide]
+    oracle = gx.compile([], draws, target="interpret")()
+    native = gx.compile([], (draws, beside))()[0]
+    for name, wanted in oracle.items():
+        assert native[name].dtype == wanted.dtype
+        np.testing.assert_array_equal(native[name], wanted, err_msg=name)
+        np.testing.assert_array_equal(draws[name].eval(), wanted, err_msg=name)
 
 
 def test_gradients_reach_locations_and_scales() -> None:
