@@ -4,6 +4,9 @@ The forward loop also stacks what its own gradient reads (the pass `merge_loops`
 of both); the reverse loop carries the cotangents of the carries. The cotangent of a value that
 all iterations read is a sum over the iterations: where it is made of products and sums of things
 that the loop can stack, it is one contraction after the loop, else it is carried along.
+
+Where a cotangent comes through branches of `where`, which of its elements count is carried,
+stacked and handed on like the cotangent itself (see `graphc.autodiff.chosen`).
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from graphc import functions as fn
 from graphc import graph as graphs
+from graphc.functions.logic import choose
 from graphc.graph import Node, topological
 from graphc.loop_builder import OWN, LoopBuilder, placeholder
 from graphc.ops import leaf
@@ -22,16 +26,24 @@ from graphc.ops.loop import Body, Scan
 from graphc.ops.reduce import Sum
 from graphc.rebuild import replace_nodes
 from graphc.tensor import Tensor, face, zeros_like
-from graphc.types import TensorType, int64
+from graphc.types import TensorType, bool_, int64
 
 
 def scan_cotangents(
-    op: Scan, cotangents: Mapping[int, Tensor], inputs: Sequence[Tensor]
-) -> tuple[Tensor | None, ...]:
-    """The shares of a loop's inputs, given the cotangents of some of its results."""
-    forward = _Forward(op, [t.node for t in inputs])
-    local = _Iteration(op, cotangents, forward)
-    return _Reverse(op, forward, local).shares()
+    op: Scan,
+    cotangents: Mapping[int, Tensor],
+    counting: Mapping[int, Node],
+    inputs: Sequence[Node],
+    wanted: Sequence[bool],
+) -> tuple[list[Tensor | None], list[Node | None]]:
+    """The shares of a loop's inputs, given the cotangents of some of its results.
+
+    `counting` says which elements of some of the cotangents count. The second list says so of
+    the shares (None: all of them), of those inputs that are `wanted`.
+    """
+    forward = _Forward(op, list(inputs))
+    local = _Iteration(op, cotangents, counting, forward)
+    return _Reverse(op, forward, local, wanted).shares()
 
 
 @dataclass(eq=False)
@@ -77,53 +89,93 @@ class _Forward:
 class _Iteration:
     """The cotangents of the body's inputs, in terms of rows and of the flowing cotangents."""
 
-    def __init__(self, op: Scan, given: Mapping[int, Tensor], forward: _Forward) -> None:
-        self.op, self.given, self.forward = op, given, forward
+    def __init__(
+        self,
+        op: Scan,
+        given: Mapping[int, Tensor],
+        counting: Mapping[int, Node],
+        forward: _Forward,
+    ) -> None:
+        self.op, self.given, self.counting, self.forward = op, given, counting, forward
         body = op.body
         self.carried = [i for i in range(op.carries) if body.inputs[i].type.dtype.is_float]
         self.flow = {i: placeholder(f"flow_{i}", body.outputs[i].type) for i in self.carried}
-        self.shares = self._replace(self._differentiate())
+        self.rows = self._rows()
+        self.counts: dict[int, Node] = {}  # of flows: which of their elements count
+        while True:
+            shares, counted = self._differentiate()
+            more = [i for i in self.carried if body.inputs[i] in counted and i not in self.counts]
+            if not more:
+                break
+            for i in more:
+                self.counts[i] = placeholder(f"counts_{i}", _truth(self.flow[i].type))
+        self.shares, self.counted = self._replace(shares, counted)
 
-    def _differentiate(self) -> dict[Node, Node]:
+    def _rows(self) -> list[tuple[Node, Node, Node | None]]:
+        """What the stacked results give: the result, its cotangent's row, which elements count."""
+        found: list[tuple[Node, Node, Node | None]] = []
+        for k, cotangent in self.given.items():
+            if k < self.op.carries:
+                continue
+            result = self.op.body.outputs[k]
+            row, known = placeholder(f"cotangent_{k}", result.type), None
+            self.forward.stacks[row] = cotangent.node
+            if k in self.counting:
+                known = placeholder(f"counting_{k}", _truth(result.type))
+                self.forward.stacks[known] = self.counting[k]
+            found.append((result, row, known))
+        return found
+
+    def _differentiate(self) -> tuple[dict[Node, Node], dict[Node, Node]]:
+        """The cotangents of the body's inputs, and of some of them which elements count."""
         from graphc.autodiff.reverse import Backward
 
         body = self.op.body
-        starts = [(body.outputs[i], flow) for i, flow in self.flow.items()]
-        for k, cotangent in self.given.items():
-            if k >= self.op.carries:
-                row = placeholder(f"cotangent_{k}", body.outputs[k].type)
-                self.forward.stacks[row] = cotangent.node
-                starts.append((body.outputs[k], row))
+        for i in self.carried:
+            if i in self.counting and i not in self.counts:
+                self.counts[i] = placeholder(f"counts_{i}", _truth(self.flow[i].type))
+        starts = [(body.outputs[i], flow, self.counts.get(i)) for i, flow in self.flow.items()]
+        starts += self.rows
         wrt = [n for n in body.inputs if n.type.dtype.is_float]
-        backward = Backward([root for root, _ in starts], wrt)
-        backward.run([start for _, start in starts])
-        return {n: t.node for n, t in backward.cotangents.items() if n in wrt}
+        backward = Backward([root for root, _, _ in starts], wrt)
+        counting = {k: known for k, (_, _, known) in enumerate(starts) if known is not None}
+        backward.run([start for _, start, _ in starts], counting)
+        found = [n for n in backward.cotangents if n in wrt]
+        shares = {n: backward.cotangents[n].value.node for n in found}
+        known = {n: backward.counting(n) for n in found}
+        return shares, {n: c for n, c in known.items() if c is not None}
 
-    def _replace(self, found: dict[Node, Node]) -> dict[Node, Node]:
+    def _replace(self, *found: dict[Node, Node]) -> list[dict[Node, Node]]:
         """Put stand-ins where the cotangents read forward values."""
         forward = {*self.op.body.nodes, *self.op.body.inputs}
+        roots = [n for some in found for n in some.values()]
         read: dict[Node, None] = {}
-        for node in topological(found.values()):
+        for node in topological(roots):
             if node not in forward:
                 read |= dict.fromkeys(i for i in node.inputs if i in forward)
-        read |= dict.fromkeys(n for n in found.values() if n in forward)
+        read |= dict.fromkeys(n for n in roots if n in forward)
         new = {n: self.forward.stand_in(n) for n in read if not isinstance(n.op, OWN)}
-        replaced = replace_nodes(found.values(), new)
-        return {n: replaced[c] for n, c in found.items()}
+        replaced = replace_nodes(roots, new)
+        return [{n: replaced[c] for n, c in some.items()} for some in found]
 
 
 class _Reverse:
     """The reverse loop."""
 
-    def __init__(self, op: Scan, forward: _Forward, local: _Iteration) -> None:
+    def __init__(
+        self, op: Scan, forward: _Forward, local: _Iteration, wanted: Sequence[bool]
+    ) -> None:
         self.op, self.forward, self.local = op, forward, local
         inputs = op.body.inputs
         rows, read = inputs[op.carries : op.carries + op.scanned], inputs[op.carries + op.scanned :]
         self.rows = [n for n in rows if n in local.shares]
         self.sums = {n: _terms(local.shares[n]) for n in read if n in local.shares}
+        asked = {n for n, yes in zip(inputs, wanted) if yes and n in local.counted}
+        self.counted_rows = [n for n in self.rows if n in asked]
+        self.counted_sums = [n for n in self.sums if n in asked]
 
-    def shares(self) -> tuple[Tensor | None, ...]:
-        """Cotangents of all inputs, None where there is none."""
+    def shares(self) -> tuple[list[Tensor | None], list[Node | None]]:
+        """Cotangents of all inputs, None where there is none; and which elements count."""
         terms = list(dict.fromkeys(t for terms in self.sums.values() for t in terms))
         count = self._count()
         late = [] if count is not None else [t for t in terms if _is_sum(t)]
@@ -133,21 +185,48 @@ class _Reverse:
         sums = [graphs.apply(Add(), a, t) for a, t in zip(totals, carried)]
         starts = [self._start(i).node for i in self.local.carried]
         starts += [zeros_like(face(t)).node for t in carried]
+        counts, later, first = self._counts()
         loop = LoopBuilder(
-            [*self.local.flow.values(), *totals],
-            starts,
+            [*self.local.flow.values(), *totals, *counts],
+            [*starts, *first],
             self.forward.stacks,
             self.op.length,
             not self.op.reverse,
             count=count,
         )
         rows = [self.local.shares[n] for n in self.rows]
+        known = [self.local.counted[n] for n in self.counted_rows]
         summed = [_behind_views(t) for t in late]  # a sum of views is the view of a sum
-        last, stacked = loop.build([*flows, *sums], [*rows, *(base for _, base in summed)])
+        bases = [base for _, base in summed]
+        last, stacked = loop.build([*flows, *sums, *later], [*rows, *bases, *known])
         found = dict(zip(carried, last[len(flows) :]))
         for term, (views, _), stack in zip(late, summed, stacked[len(rows) :]):
             found[term] = _seen(views, graphs.apply(Sum((0,)), stack))
-        return self._collect(last[: len(flows)], stacked[: len(rows)], found)
+        shares = self._collect(last[: len(flows)], stacked[: len(rows)], found)
+        return shares, self._collect_counts(last[len(starts) :], stacked[len(rows) + len(bases) :])
+
+    def _counts(self) -> tuple[list[Node], list[Node], list[Node]]:
+        """Which elements of flows and of sums count, as carries: what holds them, what comes
+        next, and the first ones."""
+        local, body = self.local, self.op.body
+        holders, nexts, firsts = [], [], []
+        for i, holder in local.counts.items():
+            known = local.counted.get(body.inputs[i])
+            later = fn.full(holder.type.shape, body.inputs[i] in local.shares, dtype="bool")
+            later = later if known is None else face(known)
+            if self.op.truncate is not None:
+                later = fn.logical_and(later, face(self._continues()))
+            first = local.counting.get(i)
+            start = fn.full(holder.type.shape, i in local.given, dtype="bool").node
+            holders.append(holder)
+            nexts.append(later.node)
+            firsts.append(start if first is None else first)
+        for n in self.counted_sums:
+            holder = placeholder("counted", local.counted[n].type)
+            holders.append(holder)
+            nexts.append(fn.logical_or(face(holder), face(local.counted[n])).node)
+            firsts.append(fn.zeros(holder.type.shape, dtype="bool").node)
+        return holders, nexts, firsts
 
     def _count(self) -> Node | None:
         """How many iterations the forward loop made, where that is not its length."""
@@ -170,7 +249,7 @@ class _Reverse:
         flow = zeros_like(face(self.local.flow[i])) if share is None else face(share)
         if self.op.truncate is None:
             return flow.node
-        return fn.where(face(self._continues()), flow, 0.0).node
+        return choose(face(self._continues()), flow, 0.0).node
 
     def _continues(self) -> Node:
         """Whether gradients go on to the iteration before: a row of its own."""
@@ -188,7 +267,7 @@ class _Reverse:
 
     def _collect(
         self, flows: Sequence[Node], rows: Sequence[Node], terms: dict[Node, Node]
-    ) -> tuple[Tensor | None, ...]:
+    ) -> list[Tensor | None]:
         inputs = self.op.body.inputs
         found = {inputs[i]: face(n) for i, n in zip(self.local.carried, flows)}
         found |= {n: face(r) for n, r in zip(self.rows, rows)}
@@ -197,8 +276,19 @@ class _Reverse:
             for part in parts[1:]:
                 total = total + face(terms[part])
             found[n] = total
-        shares = tuple(found.get(n) for n in inputs)
-        return (*shares, None) if self.op.counted else shares
+        return [*(found.get(n) for n in inputs), *([None] if self.op.counted else [])]
+
+    def _collect_counts(self, last: Sequence[Node], rows: Sequence[Node]) -> list[Node | None]:
+        inputs = self.op.body.inputs
+        known = dict(zip([inputs[i] for i in self.local.counts], last))
+        known |= dict(zip(self.counted_sums, last[len(known) :]))
+        known |= dict(zip(self.counted_rows, rows))
+        return [*(known.get(n) for n in inputs), *([None] if self.op.counted else [])]
+
+
+def _truth(type: TensorType) -> TensorType:
+    """Truth values of a shape."""
+    return type.with_dtype(bool_)
 
 
 def _terms(root: Node) -> list[Node]:

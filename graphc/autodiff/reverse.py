@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from graphc import graph as graphs
 from graphc import origin as origins
+from graphc.autodiff.chosen import Conditions, Cotangent, Terms, all_axes, both, truth
+from graphc.autodiff.chosen_rules import Shares, shares, with_terms
+from graphc.autodiff.loops import scan_cotangents
 from graphc.errors import ArgumentError, GradientError, VerifyError
 from graphc.graph import Node, topological
-from graphc.ops.elementwise import Add
+from graphc.ops.elementwise_logic import Where
 from graphc.ops.loop import Scan, loop_key, merged
 from graphc.structure import flatten, flatten_like
 from graphc.tensor import Tensor, face, lift, literal, zeros_like
@@ -53,7 +56,8 @@ class Backward:
         self.roots = tuple(roots)
         self.order = topological(roots)
         self.wrt = frozenset(wrt)
-        self.cotangents: dict[Node, Tensor] = {}
+        self.cotangents: dict[Node, Cotangent] = {}
+        self.conditions = Conditions()
         self.carries = self._carrying()
         self._loops = self._results_of_loops()
 
@@ -68,11 +72,16 @@ class Backward:
                         break
         return carries
 
-    def run(self, starts: Sequence[Node]) -> None:
-        """Propagate the cotangents of the roots; what is built inherits origin, not name."""
-        for root, start in zip(self.roots, starts):
+    def run(self, starts: Sequence[Node], counting: Mapping[int, Node] | None = None) -> None:
+        """Propagate the cotangents of the roots; what is built inherits origin, not name.
+
+        `counting` says of some starts, by their position, which of their elements count.
+        """
+        for i, (root, start) in enumerate(zip(self.roots, starts)):
+            known = (counting or {}).get(i)
+            terms = () if known is None else _as_terms(known)
             with origins.inherit(part=origins.BACKWARD):
-                self._add(root, face(start))
+                self._add(root, Cotangent(face(start), terms, frozenset(terms)))
         for node in reversed(self.order):
             if node in self.carries and self._has_cotangent(node):
                 with origins.inherit(node.origin, origins.BACKWARD):
@@ -86,16 +95,37 @@ class Backward:
 
     def _visit(self, node: Node) -> None:
         """Give every input of a node its share."""
-        inputs = [face(i) for i in node.inputs]
-        if isinstance(node.op, Scan):
-            shares = self._loop_shares(node, inputs)
-        else:
-            shares = node.op.vjp(face(node), self.cotangents[node], *inputs)
-        if len(shares) != len(inputs):
-            raise VerifyError(f"{node!r}: vjp gave {len(shares)} values for {len(inputs)} inputs")
-        for i, share in zip(node.inputs, shares):
+        found = self._shares(node)
+        if len(found) != len(node.inputs):
+            count = len(node.inputs)
+            raise VerifyError(f"{node!r}: vjp gave {len(found)} values for {count} inputs")
+        for i, share in zip(node.inputs, found):
             if share is not None and (i in self.carries or i in self.wrt):
                 self._add(i, share)
+
+    def _shares(self, node: Node) -> Shares:
+        """The shares of a node's inputs."""
+        if isinstance(node.op, Scan):
+            return self._loop_shares(node)
+        dy = self.cotangents[node]
+        if isinstance(node.op, Where) and node.op.guarded:
+            return self._branches(node, dy)
+        if dy.terms:
+            return shares(node, dy)
+        found = node.op.vjp(face(node), dy.raw, *(face(i) for i in node.inputs))
+        return [None if x is None else Cotangent(x) for x in found]
+
+    def _branches(self, node: Node, dy: Cotangent) -> Shares:
+        """Each branch's share counts where it was chosen."""
+        found: Shares = [None]
+        for positive in (True, False):
+            more = self.conditions.terms(node.inputs[0], positive)
+            if more is None:
+                found.append(Cotangent(zeros_like(dy.raw)))
+            else:
+                new = tuple(t for t in more if t not in dy.terms)
+                found.append(Cotangent(dy.raw, (*dy.terms, *new), dy.clean))
+        return found
 
     def _results_of_loops(self) -> dict[tuple[Any, ...], list[Node]]:
         """The results of each loop that a cotangent can go through, the first one first."""
@@ -105,28 +135,40 @@ class Backward:
                 found.setdefault(loop_key(node), []).append(node)
         return found
 
-    def _loop_shares(self, node: Node, inputs: list[Tensor]) -> tuple[Tensor | None, ...]:
+    def _loop_shares(self, node: Node) -> Shares:
         """All results of a loop are differentiated together; several nodes can be one result."""
         group = [n for n in self._loops[loop_key(node)] if n in self.cotangents]
         ops = [n.op for n in group if isinstance(n.op, Scan)]
         body, indices = merged(ops)
-        given: dict[int, Tensor] = {}
+        given: dict[int, Cotangent] = {}
         for n, index in zip(group, indices):
             share = self.cotangents[n]
-            given[index] = _total(given[index], share) if index in given else share
-        return replace(ops[0], body=body).vjp_together(given, inputs)
+            given[index] = both(given[index], share) if index in given else share
+        whole = replace(ops[0], body=body)
+        values = {i: dy.value for i, dy in given.items()}
+        counting = {i: truth(d.terms, d.raw.shape).node for i, d in given.items() if d.terms}
+        wanted = [i in self.carries for i in node.inputs]
+        found, known = scan_cotangents(whole, values, counting, node.inputs, wanted)
+        terms: list[Terms] = [() if c is None else _as_terms(c) for c in known]
+        return with_terms(found, terms, terms)
 
-    def _add(self, node: Node, share: Tensor) -> None:
-        if share.type != node.type:
-            raise VerifyError(f"the cotangent of {node!r} is {share.type}")
+    def _add(self, node: Node, share: Cotangent) -> None:
+        if share.raw.type != node.type:
+            raise VerifyError(f"the cotangent of {node!r} is {share.raw.type}")
         old = self.cotangents.get(node)
-        self.cotangents[node] = share if old is None else _total(old, share)
+        self.cotangents[node] = share if old is None else both(old, share)
+
+    def counting(self, node: Node) -> Node | None:
+        """Which elements of a node's cotangent count; None: all of them."""
+        dy = self.cotangents[node]
+        return truth(dy.terms, dy.raw.shape).node if dy.terms else None
 
     def result(self, x: Tensor, unreachable: str) -> Tensor:
         """The gradient of one tensor; zeros or an error when there is none."""
         found = self.cotangents.get(x.node)
         if found is not None:
-            return found
+            with origins.inherit(x.node.origin, origins.BACKWARD):
+                return found.value
         if unreachable == "zero":
             with origins.inherit(part=origins.BACKWARD):
                 return zeros_like(x)
@@ -167,9 +209,9 @@ class Backward:
         return node in self.cotangents and not given
 
 
-def _total(a: Tensor, b: Tensor) -> Tensor:
-    total: Tensor = face(graphs.apply(Add(), a.node, b.node))
-    return total
+def _as_terms(known: Node) -> Terms:
+    """The term of a tensor of truth values."""
+    return all_axes(lambda: face(known), known.type.ndim)
 
 
 def _check_loss(loss: Any) -> None:

@@ -164,7 +164,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     Bounds broadcast with x; where min is above max the result is max, where one is NaN it is NaN.
     The result has the dtype of x, so a Python float is no bound for integers.
     """
-    from graphc.functions.logic import where
+    from graphc.functions.logic import choose
 
     t = lift(x)
     for bound in (min, max):
@@ -172,10 +172,10 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
             fail(DTypeError, f"clip: the bound {bound} is no {t.dtype.name}", (t,), "use an int")
     if min is not None:
         t, low = broadcast_pair("clip", t, min)
-        t = where(beyond(t < low, low, min), low, t)
+        t = choose(beyond(t < low, low, min), low, t)
     if max is not None:
         t, high = broadcast_pair("clip", t, max)
-        t = where(beyond(t > high, high, max), high, t)
+        t = choose(beyond(t > high, high, max), high, t)
     return t
 
 

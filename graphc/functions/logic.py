@@ -129,10 +129,20 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
 
     The gradient of the one not chosen is 0, whatever its value.
     """
+    return choice(ops.Where(), condition, x, y)
+
+
+def choose(condition: Any, x: Any, y: Any) -> Tensor:
+    """`where` for branches whose gradients are finite: the one not chosen gets 0 times them."""
+    return choice(ops.Where(guarded=False), condition, x, y)
+
+
+def choice(op: ops.Where, condition: Any, x: Any, y: Any) -> Tensor:
+    """One of two values, all three operands broadcast."""
     c = literal(condition, bool_) if is_weak(condition) else lift(condition)
     a, b = same_dtype("where", (x, y), before=(c,))
     shape = common_shape("where", (c, a, b))
-    return lift_op(ops.Where(), expand(c, shape), expand(a, shape), expand(b, shape))
+    return lift_op(op, expand(c, shape), expand(a, shape), expand(b, shape))
 
 
 def astype(x: Any, dtype: Any) -> Tensor:

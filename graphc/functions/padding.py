@@ -11,7 +11,7 @@ from graphc.dims import Poly, Size, bound
 from graphc.errors import ArgumentError, AxisError, ShapeError
 from graphc.functions.creation import ones_like
 from graphc.functions.joining import check_counts, tile
-from graphc.functions.logic import where
+from graphc.functions.logic import choose
 from graphc.functions.operands import fail, one_axis
 from graphc.functions.shapes import flatten, part, permute_dims, reshape
 from graphc.ops.diagonal import Diagonal
@@ -51,7 +51,7 @@ def pad_value(x: Tensor, pairs: Sequence[tuple[int, int]], value: Any) -> Tensor
     if not isinstance(value, Tensor) and value == 0:
         return padded
     inside = lift_op(op, ones_like(x, dtype="bool"))
-    return where(inside, padded, value)
+    return choose(inside, padded, value)
 
 
 def pad_widths(widths: Any, x: Tensor) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from graphc.dims import Size, product
 from graphc.errors import ArgumentError
 from graphc.functions.arithmetic import broadcast_pair, maximum
 from graphc.functions.creation import full, size_as
-from graphc.functions.logic import isfinite, stop_gradient, truth, where
+from graphc.functions.logic import choose, isfinite, stop_gradient, truth, where
 from graphc.functions.mathematics import exp, log, sqrt
 from graphc.functions.operands import all_axes, cast, fail, floating, to_dtype, widened
 from graphc.functions.shapes import reshape
@@ -98,7 +98,7 @@ def std(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = Fals
 def safe_sqrt(x: Tensor) -> Tensor:
     """The square root with gradient 0 at 0."""
     zero = x == 0.0
-    return where(zero, 0.0, sqrt(where(zero, 1.0, x)))
+    return choose(zero, 0.0, sqrt(choose(zero, 1.0, x)))
 
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -156,7 +156,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     top = stop_gradient(where(isfinite(top), top, 0.0))
     total = reduced(ops.Sum, exp(wide - top), axis, keepdims)
     nothing = total == 0.0
-    logarithm = where(nothing, float("-inf"), log(where(nothing, 1.0, total)))
+    logarithm = choose(nothing, float("-inf"), log(choose(nothing, 1.0, total)))
     return cast(logarithm + reshape(top, total.shape), x.dtype)
 
 
@@ -169,4 +169,4 @@ def logaddexp(x: Any, y: Any) -> Tensor:
     top = stop_gradient(where(isfinite(top), top, 0.0))
     total = exp(a - top) + exp(b - top)
     nothing = total == 0.0
-    return cast(where(nothing, float("-inf"), log(where(nothing, 1.0, total))) + top, dtype)
+    return cast(choose(nothing, float("-inf"), log(choose(nothing, 1.0, total))) + top, dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc import functions as fn
 from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.logic import choose
 from graphc.functions.operands import all_axes, fail, floating
 from graphc.linalg.spectra import svdvals
 from graphc.tensor import Tensor
@@ -70,9 +71,9 @@ def _unit(x: Tensor, axes: tuple[int, ...], order: float) -> Tensor:
 def _root(total: Tensor, order: float) -> Tensor:
     """total ** (1 / order), whose gradient at 0 is 0."""
     zero = total == 0.0
-    inside = fn.where(zero, fn.ones_like(total), total)
+    inside = choose(zero, fn.ones_like(total), total)
     root = fn.sqrt(inside) if order == 2.0 else inside ** (1.0 / order)
-    return fn.where(zero, total if order > 0 else fn.zeros_like(total), root)
+    return choose(zero, total if order > 0 else fn.zeros_like(total), root)
 
 
 def matrix_norm(x: Any, keepdims: bool = False, ord: Order = "fro") -> Tensor:

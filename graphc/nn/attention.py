@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc import functions as fn
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.logic import choose
 from graphc.functions.operands import cast, fail, same_dtype, shape_text, widened
 from graphc.nn.activations import softmax
 from graphc.nn.layers import Dense, Dropout, Layer, check_count
@@ -59,7 +60,7 @@ def attention_weights(
     scores, allowed = _masked(scores, mask, is_causal)
     weights = softmax(scores)
     if mask is not None and allowed is not None:  # a row of nothing: no weight at all
-        weights = fn.where(allowed, weights, 0.0)
+        weights = choose(allowed, weights, 0.0)
     return weights
 
 
@@ -88,7 +89,7 @@ def _masked(scores: Tensor, mask: Any, is_causal: bool) -> tuple[Tensor, Tensor 
     if allowed is None:
         return scores, None
     lowest = float(np.finfo(scores.dtype.numpy).min)
-    return fn.where(allowed, scores, lowest), allowed
+    return choose(allowed, scores, lowest), allowed
 
 
 def _check_mask(mask: Tensor, scores: Tensor) -> None:

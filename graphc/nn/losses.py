@@ -11,6 +11,7 @@ from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.logic import choose
 from graphc.functions.operands import cast, fail, same_dtype, widened
 from graphc.nn.activations import relu, shifted, softplus
 from graphc.ops import leaf
@@ -36,7 +37,7 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float
     moved = shifted("softmax_cross_entropy", logits, -1)
     total = fn.log(fn.sum(fn.exp(moved), axis=-1))
     hot = class_mask(logits, labels)
-    loss = total - fn.sum(fn.where(hot, moved, 0.0), axis=-1)
+    loss = total - fn.sum(choose(hot, moved, 0.0), axis=-1)
     if label_smoothing:
         even = total - fn.mean(moved, axis=-1)
         loss = (1.0 - label_smoothing) * loss + label_smoothing * even
@@ -167,7 +168,7 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
     if k < 1:
         raise ArgumentError(f"top_k_accuracy: k must be at least 1, got {k}")
     hot = class_mask(logits, labels)
-    mine = fn.sum(fn.where(hot, logits, 0.0), axis=-1, keepdims=True)
+    mine = fn.sum(choose(hot, logits, 0.0), axis=-1, keepdims=True)
     classes = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, int64))
     earlier = classes < fn.expand_dims(fn.astype(labels, int64), axis=-1)
     before = (logits > mine) | ((logits == mine) & earlier)

@@ -10,6 +10,7 @@ from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import naming
 from graphc.errors import ArgumentError, DTypeError
+from graphc.functions.logic import choose
 from graphc.ops.training import ModeSwitch
 from graphc.random import draw
 from graphc.tensor import Tensor, lift, lift_op, literal
@@ -51,7 +52,7 @@ def masked(x: Tensor, rate: float, always: bool, full: str) -> Tensor:
     if not always:
         scale = lift_op(ModeSwitch(), scale, literal(1.0, x.dtype))
         keep = lift_op(ModeSwitch(), keep, fn.full(x.shape, True, dtype=bool_))
-    return fn.where(keep, x * scale, literal(0.0, x.dtype))
+    return choose(keep, x * scale, literal(0.0, x.dtype))
 
 
 def check_rate(name: str, rate: Any) -> None:

@@ -12,6 +12,7 @@ from graphc import graph as graphs
 from graphc import naming
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.logic import choose
 from graphc.functions.operands import cast, same_dtype, widened
 from graphc.nn.losses import softmax_cross_entropy
 from graphc.ops.elementwise_random import Plain
@@ -56,7 +57,7 @@ def sampled_softmax(
     expected = samples * probability(drawn, classes, distribution)
     others = others - fn.astype(fn.log(expected), others.dtype)
     hits = fn.expand_dims(rows, axis=1) == drawn
-    others = fn.where(hits, float("-inf"), others)
+    others = choose(hits, float("-inf"), others)
     logits = fn.concat([fn.expand_dims(own, axis=1), others], axis=1)
     loss = softmax_cross_entropy(logits, fn.zeros_like(rows))
     dtype = same_dtype("sampled_softmax", (x, table))[0].dtype

@@ -6,6 +6,7 @@ from typing import Any
 
 import graphc as gx
 from graphc import nn
+from graphc.functions.logic import choose
 from graphc.functions.operands import widened
 from graphc.onnx.call import Call, Table
 from graphc.tensor import Tensor
@@ -98,7 +99,7 @@ def lp_normalization(call: Call) -> Any:
     else:
         norm = gx.sqrt(gx.sum(gx.square(x), axis, dtype=x.dtype, keepdims=True))
     nothing = norm == 0
-    return gx.astype(gx.where(nothing, 0.0, x / gx.where(nothing, 1.0, norm)), narrow.dtype)
+    return gx.astype(choose(nothing, 0.0, x / choose(nothing, 1.0, norm)), narrow.dtype)
 
 
 def dropout(call: Call) -> Any:
@@ -110,7 +111,7 @@ def dropout(call: Call) -> Any:
     if not training or not ratio:
         return (x, gx.ones(x.shape, dtype))[: max(1, call.count)]
     kept = gx.random.bernoulli(x.shape, 1.0 - ratio)
-    y = gx.where(kept, x * (1.0 / (1.0 - ratio)), 0.0)
+    y = choose(kept, x * (1.0 / (1.0 - ratio)), 0.0)
     return (y, gx.astype(kept, dtype))[: max(1, call.count)]
 
 

@@ -22,9 +22,9 @@ class Relu(Elementwise):
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """The cotangent where y is positive (or NaN)."""
-        from graphc.functions import where
+        from graphc.functions.logic import choose
 
-        return (where(y <= 0, 0, dy),)
+        return (choose(y <= 0, 0, dy),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's maximum with 0."""

@@ -211,7 +211,7 @@ class Recurrence(Ordered):
 def shifted(x: Tensor, axis: int, by: int, fill: Any) -> Tensor:
     """x moved along an axis by one (by = 1: to the back, -1: to the front), `fill` coming in."""
     from graphc.functions.creation import iota
-    from graphc.functions.logic import where
+    from graphc.functions.logic import choose
     from graphc.functions.shapes import part
     from graphc.ops.view import Pad
     from graphc.tensor import lift_op, literal
@@ -228,4 +228,4 @@ def shifted(x: Tensor, axis: int, by: int, fill: Any) -> Tensor:
     if not fill:
         return moved
     edge = iota(x.shape, axis, int64) == (0 if by > 0 else size - 1)
-    return where(edge, literal(fill, x.dtype), moved)
+    return choose(edge, literal(fill, x.dtype), moved)

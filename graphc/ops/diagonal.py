@@ -45,7 +45,7 @@ class Diagonal(View):
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """The cotangent on the diagonal, zeros beside it."""
         from graphc.functions.creation import iota
-        from graphc.functions.logic import where
+        from graphc.functions.logic import choose
         from graphc.functions.shapes import broadcast_to, expand_dims
         from graphc.ops.view import Pad
         from graphc.tensor import lift_op
@@ -57,7 +57,7 @@ class Diagonal(View):
         column = lift_op(Pad((*lead, above), (*lead, below), (1,) * dy.ndim), dy)
         spread = broadcast_to(expand_dims(column, -1), x.shape)
         place = iota((rows, columns), 1, int64) - iota((rows, columns), 0, int64)
-        return (where(place == self.offset, spread, 0.0),)
+        return (choose(place == self.offset, spread, 0.0),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's diagonal."""

@@ -264,7 +264,7 @@ class Minimum(Elementwise):
 
 def winners_share(dz: Tensor, wins: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """The share of x: all where it wins or is a NaN beside a number, half at ties, else 0."""
-    from graphc.functions import where
+    from graphc.functions.logic import choose
 
-    share = where(wins, dz, where(x == y, dz * 0.5, 0.0))
-    return where(x != x, where(y != y, dz * 0.5, dz), share) if x.dtype.is_float else share
+    share = choose(wins, dz, choose(x == y, dz * 0.5, 0.0))
+    return choose(x != x, choose(y != y, dz * 0.5, dz), share) if x.dtype.is_float else share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -251,10 +251,17 @@ def shifted(e: ScalarEmitter[Any], shift: Callable[[Any, Any], Any], x: Any, y: 
     return e.select(inside, shift(x, e.select(inside, y, zero)), zero)
 
 
+@dataclass(frozen=True)
 class Where(Elementwise):
-    """x where the condition is true, else y; the other one's gradient there is 0, never NaN"""
+    """x where the condition is true, else y; the other one's gradient there is 0, never NaN
+
+    `guarded` keeps that promise for everything that the branches are made of; without it their
+    gradients may be multiplied by 0, which is as good where they are finite. It is no part of
+    the value, so the two kinds are equal.
+    """
 
     name = "where"
+    guarded: bool = field(default=True, compare=False, repr=False)
 
     def infer(self, condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
         """The condition is bool, x and y have one dtype, all have one shape."""
@@ -273,9 +280,9 @@ class Where(Elementwise):
 
     def vjp(self, z: Tensor, dz: Tensor, c: Tensor, x: Tensor, y: Tensor) -> tuple[Any, ...]:
         """Nothing, and the cotangent where each was chosen."""
-        from graphc.functions import where
+        from graphc.functions.logic import choice
 
-        return None, where(c, dz, 0.0), where(c, 0.0, dz)
+        return None, choice(self, c, dz, 0.0), choice(self, c, 0.0, dz)
 
     def evaluate(self, condition: Array, x: Array, y: Array) -> Array:
         """numpy's where."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from graphc.dims import Size
 from graphc.errors import ShapeError
 from graphc.graph import Node, topological
 from graphc.ops.base import Op
 from graphc.types import TensorType
-
-if TYPE_CHECKING:
-    from graphc.tensor import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +84,6 @@ class Scan(Op):
         """Without the body."""
         turned = ", reverse" if self.reverse else ""
         return f"length={self.length}, result={self.index}{turned}"
-
-    def vjp_together(
-        self, cotangents: Mapping[int, Tensor], inputs: Sequence[Tensor]
-    ) -> tuple[Tensor | None, ...]:
-        """The shares of the inputs, given the cotangents of some results of one loop."""
-        from graphc.autodiff.loops import scan_cotangents
-
-        return scan_cotangents(self, cotangents, inputs)
 
 
 def loop_key(node: Node) -> tuple[Any, ...]:

@@ -227,6 +227,7 @@ def solved(op: Matrix, a: Tensor, b: Tensor) -> Tensor:
 
 def on_diagonal(x: Tensor) -> Tensor:
     """Square matrices with zeros everywhere but on the diagonal."""
-    from graphc.functions import eye, where, zeros_like
+    from graphc.functions import eye, zeros_like
+    from graphc.functions.logic import choose
 
-    return where(eye(x.shape[-1], dtype="bool"), x, zeros_like(x))
+    return choose(eye(x.shape[-1], dtype="bool"), x, zeros_like(x))

@@ -153,7 +153,7 @@ def by_pairs(x: Tensor) -> Tensor:
 
 def extremes_share(y: Tensor, dy: Tensor, op: Reduce, x: Tensor) -> Tensor:
     """The cotangent divided evenly among the elements that equal the extreme (or are NaN)."""
-    from graphc.functions import astype, where
+    from graphc.functions.logic import astype, choose
     from graphc.functions.operands import cast, widened
     from graphc.tensor import lift_op
 
@@ -162,7 +162,7 @@ def extremes_share(y: Tensor, dy: Tensor, op: Reduce, x: Tensor) -> Tensor:
         chosen = chosen | (x != x)
     dy = widened(dy)
     share = dy / lift_op(Sum(op.axes), astype(chosen, dy.dtype))
-    return where(chosen, spread(cast(share, x.dtype), op, x), 0.0)
+    return choose(chosen, spread(cast(share, x.dtype), op, x), 0.0)
 
 
 class Max(Reduce):
@@ -201,6 +201,7 @@ class FirstMax(Reduce):
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """To the first of the largest (or NaN); its position is kept in few bytes."""
         from graphc.functions import arange, broadcast_to, reshape, where
+        from graphc.functions.logic import choose
         from graphc.tensor import lift_op, literal
 
         kept = tuple(s if i in self.axes else 1 for i, s in enumerate(x.shape))
@@ -210,7 +211,7 @@ class FirstMax(Reduce):
         largest = (x == spread(y, self, x)) | (x != x)
         places = where(largest, own, literal(np.iinfo(dtype.numpy).max, dtype))
         first = lift_op(Min(self.axes), places)
-        return (where(spread(first, self, x) == own, spread(dy, self, x), 0.0),)
+        return (choose(spread(first, self, x) == own, spread(dy, self, x), 0.0),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's max."""
