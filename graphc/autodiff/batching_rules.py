@@ -299,7 +299,8 @@ def custom_gradient(b: Batcher, node: Node, values: Values) -> Node:
         )
 
     first = b.spread(values[0])
-    return b.apply(CustomGradient(pull), node, first, *(n for n, _ in values[1:]))
+    apart = op.apart + 1 if all(flags) else 0
+    return b.apply(CustomGradient(pull, apart), node, first, *(n for n, _ in values[1:]))
 
 
 def _share(b: Batcher, share: Batched, varies: bool) -> Tensor:

@@ -135,14 +135,12 @@ def spread(term: Term, shape: Sizes) -> Tensor:
 
 def some(terms: Terms, shape: Sizes, place: Place) -> Terms:
     """Whether all terms hold anywhere along the axes that `place` lacks; placed where it says."""
-    varying = sorted(set().union(*(t.span for t in terms)))
+    varying = spans(terms)
     left = [a for a in varying if a in place]
 
     def make() -> Tensor:
-        own = {a: i for i, a in enumerate(varying)}
-        small = tuple(t.placed(own) for t in terms)
-        whole = truth(small, tuple(shape[a] for a in varying))
-        lost = tuple(own[a] for a in varying if a not in place)
+        lost = tuple(i for i, a in enumerate(varying) if a not in place)
+        whole = narrowed(terms, shape, varying)
         return fn.any(whole, axis=lost) if lost else whole
 
     if len(terms) == 1 and len(left) == len(varying):
@@ -150,7 +148,18 @@ def some(terms: Terms, shape: Sizes, place: Place) -> Terms:
     return (Term(Fact(make), tuple(place[a] for a in left)),)
 
 
-def along(make: Callable[[], Tensor], axes: tuple[int, ...]) -> Terms:
+def spans(terms: Terms) -> tuple[int, ...]:
+    """The axes along which any of the terms varies, in order."""
+    return tuple(sorted(set().union(*(t.span for t in terms))))
+
+
+def narrowed(terms: Terms, shape: Sizes, axes: tuple[int, ...]) -> Tensor:
+    """Whether all terms hold, for every position along some axes; they vary along no others."""
+    own = {a: i for i, a in enumerate(axes)}
+    return truth(tuple(t.placed(own) for t in terms), tuple(shape[a] for a in axes))
+
+
+def along(make: Callable[[], Tensor], axes: Axes) -> Terms:
     """The term of a fact along some axes."""
     return (Term(Fact(make), axes),)
 
@@ -182,15 +191,10 @@ def both(a: Cotangent, b: Cotangent) -> Cotangent:
 
 def either(a: Terms, b: Terms, shape: Sizes) -> Terms:
     """Whether all of the first terms hold, or all of the others."""
-    varying = sorted(set().union(*(t.span for t in (*a, *b))))
-    own: Place = {axis: i for i, axis in enumerate(varying)}
-    sizes = tuple(shape[axis] for axis in varying)
-
-    def make() -> Tensor:
-        x, y = (truth(tuple(t.placed(own) for t in terms), sizes) for terms in (a, b))
-        return fn.logical_or(x, y)
-
-    return (Term(Fact(make), tuple(varying)),)
+    varying = spans((*a, *b))
+    return along(
+        lambda: fn.logical_or(narrowed(a, shape, varying), narrowed(b, shape, varying)), varying
+    )
 
 
 def total(a: Tensor, b: Tensor) -> Tensor:

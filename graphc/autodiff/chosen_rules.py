@@ -40,7 +40,7 @@ from graphc.ops.leaf import Constant, Literal
 from graphc.ops.matrix import Matrix, Solve, SolveTriangular
 from graphc.ops.reduce import Sum
 from graphc.ops.sorting import Sort
-from graphc.ops.training import ModeSwitch, StateUpdate
+from graphc.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice, axis_groups
 from graphc.ops.window import Slide, SlideBack
 from graphc.tensor import Tensor, face, lift_op
@@ -110,6 +110,8 @@ def kept_axes(node: Node) -> list[Place]:
             return [dict(enumerate(whole))]
         case Matrix():
             return [{a: a for a in range(rank - 2)}] * count
+        case CustomGradient(apart=apart):
+            return [{a: a for a in range(apart)}] * count
         case Take():
             first = node.inputs[1].type.ndim
             return [{a: a - first + 1 for a in range(first, rank)}] * count
@@ -167,7 +169,7 @@ def reached(node: Node, terms: Terms, places: Sequence[Place]) -> list[Terms]:
         case View() | Join() | Gather() | Scatter() | Ordered():
             return moved_along(node, terms)
     # nothing is known of what meets what: all count as soon as one does
-    return [some(terms, shape, {}) for _ in node.inputs]
+    return [some(terms, shape, place) for place in places]
 
 
 def moved_along(node: Node, terms: Terms) -> list[Terms]:

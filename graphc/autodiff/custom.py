@@ -16,18 +16,29 @@ from graphc.tensor import Tensor, lift, lift_op, zeros_like
 Pullback = Callable[..., Any]
 
 
-def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+def custom_gradient(
+    function: Callable[..., Any] | None = None, *, apart: int = 0
+) -> Callable[..., Any]:
     """Decorate a function of tensors that returns (outputs, backward).
 
     `backward` takes one cotangent for each output, and returns one for each argument (None: no
     gradient), a single one bare or in a sequence. It must be linear in the cotangents.
+
+    `apart` is the number of first axes, of all arguments and outputs, along which the function
+    does the same to every place by itself; -2 for all but two axes of the first argument. Then
+    places that `where` did not choose are left out of the gradient one by one, else only all
+    together.
     """
+    if function is None:
+        return functools.partial(custom_gradient, apart=apart)
+
+    made = function
 
     @functools.wraps(function)
     def differentiable(*arguments: Any) -> Any:
         xs = tuple(lift(a) for a in arguments)
         try:
-            outputs, backward = function(*xs)
+            outputs, backward = made(*xs)
         except (TypeError, ValueError) as error:
             if "unpack" not in str(error):
                 raise
@@ -35,10 +46,11 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(backward):
             raise _error(f"backward must be a function, got {backward!r}")
         ys, structure = flatten(outputs)
+        places = apart if apart >= 0 else max(xs[0].ndim + apart, 0)
         marked = []
         for i, y in enumerate(ys):
             pull = _pullback(backward, ys, i, xs)
-            marked.append(lift_op(CustomGradient(pull), lift(y), *xs))
+            marked.append(lift_op(CustomGradient(pull, places), lift(y), *xs))
         return structure.build(marked)
 
     return differentiable

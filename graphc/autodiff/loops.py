@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 
 from graphc import functions as fn
 from graphc import graph as graphs
+from graphc.autodiff.chosen import Cotangent, Terms, along, narrowed, spans
+from graphc.autodiff.chosen_rules import with_terms
 from graphc.functions.logic import choose
 from graphc.graph import Node, topological
 from graphc.loop_builder import OWN, LoopBuilder, placeholder
@@ -30,19 +32,14 @@ from graphc.types import TensorType, bool_, int64
 
 
 def scan_cotangents(
-    op: Scan,
-    cotangents: Mapping[int, Tensor],
-    counting: Mapping[int, Node],
-    inputs: Sequence[Node],
-    wanted: Sequence[bool],
-) -> tuple[list[Tensor | None], list[Node | None]]:
+    op: Scan, cotangents: Mapping[int, Cotangent], inputs: Sequence[Node], wanted: Sequence[bool]
+) -> list[Cotangent | None]:
     """The shares of a loop's inputs, given the cotangents of some of its results.
 
-    `counting` says which elements of some of the cotangents count. The second list says so of
-    the shares (None: all of them), of those inputs that are `wanted`.
+    Which elements of a share count is found out for those inputs that are `wanted`.
     """
     forward = _Forward(op, list(inputs))
-    local = _Iteration(op, cotangents, counting, forward)
+    local = _Iteration(op, cotangents, forward)
     return _Reverse(op, forward, local, wanted).shares()
 
 
@@ -86,64 +83,91 @@ class _Forward:
         return graphs.apply(again, *self.inputs)
 
 
+@dataclass(frozen=True, eq=False)
+class _Count:
+    """A carry of the reverse loop: which elements of a flow count, along some of its axes."""
+
+    holder: Node
+    axes: tuple[int, ...]
+
+
 class _Iteration:
     """The cotangents of the body's inputs, in terms of rows and of the flowing cotangents."""
 
-    def __init__(
-        self,
-        op: Scan,
-        given: Mapping[int, Tensor],
-        counting: Mapping[int, Node],
-        forward: _Forward,
-    ) -> None:
-        self.op, self.given, self.counting, self.forward = op, given, counting, forward
+    def __init__(self, op: Scan, given: Mapping[int, Cotangent], forward: _Forward) -> None:
+        self.op, self.given, self.forward = op, given, forward
         body = op.body
         self.carried = [i for i in range(op.carries) if body.inputs[i].type.dtype.is_float]
         self.flow = {i: placeholder(f"flow_{i}", body.outputs[i].type) for i in self.carried}
-        self.rows = self._rows()
-        self.counts: dict[int, Node] = {}  # of flows: which of their elements count
+        self.rows = [self._row(k) for k in given if k >= op.carries]
+        self.counts: dict[int, _Count] = {}  # which elements of a flow count
+        self.told = any(terms for _, _, terms in self.rows)  # whether any are told apart
+        for i in self.carried:
+            if i in given and given[i].terms:
+                self._count(i, spans(given[i].terms))
         while True:
-            shares, counted = self._differentiate()
-            more = [i for i in self.carried if body.inputs[i] in counted and i not in self.counts]
-            if not more:
+            shares, terms = self._differentiate()
+            if not self._grown(terms):
                 break
-            for i in more:
-                self.counts[i] = placeholder(f"counts_{i}", _truth(self.flow[i].type))
-        self.shares, self.counted = self._replace(shares, counted)
+        small = {n: narrowed(t, n.type.shape, spans(t)).node for n, t in terms.items()}
+        self.spans = {n: spans(t) for n, t in terms.items()}
+        self.shares, self.counted = self._replace(shares, small)
 
-    def _rows(self) -> list[tuple[Node, Node, Node | None]]:
-        """What the stacked results give: the result, its cotangent's row, which elements count."""
-        found: list[tuple[Node, Node, Node | None]] = []
-        for k, cotangent in self.given.items():
-            if k < self.op.carries:
+    def _row(self, k: int) -> tuple[Node, Node, Terms]:
+        """What a stacked result gives: the result, its cotangent's row, which elements count."""
+        result, dy = self.op.body.outputs[k], self.given[k]
+        row = placeholder(f"cotangent_{k}", result.type)
+        self.forward.stacks[row] = dy.value.node
+        if not dy.terms:
+            return result, row, ()
+        axes = spans(dy.terms)
+        known = narrowed(dy.terms, dy.raw.shape, axes).node
+        if 0 in axes:
+            stack, axes = known, axes[1:]
+            known = placeholder(f"counting_{k}", stack.type.with_shape(stack.type.shape[1:]))
+            self.forward.stacks[known] = stack
+        return result, row, _at(known, tuple(a - 1 for a in axes))
+
+    def _count(self, i: int, axes: tuple[int, ...]) -> None:
+        """Find out which elements of a flow count, along some axes."""
+        type = self.flow[i].type
+        small = type.with_dtype(bool_).with_shape(tuple(type.shape[a] for a in axes))
+        self.counts[i] = _Count(placeholder(f"counts_{i}", small), axes)
+
+    def _grown(self, terms: dict[Node, Terms]) -> bool:
+        """Whether elements of more flows, or along more axes, have to be told apart."""
+        grown = False
+        for i in self.carried:
+            found = terms.get(self.op.body.inputs[i])
+            known = self.counts.get(i)
+            # once anything is told apart, a flow that starts with nothing is, too
+            told = self.told and i not in self.given
+            if found is None and not (told and known is None):
                 continue
-            result = self.op.body.outputs[k]
-            row, known = placeholder(f"cotangent_{k}", result.type), None
-            self.forward.stacks[row] = cotangent.node
-            if k in self.counting:
-                known = placeholder(f"counting_{k}", _truth(result.type))
-                self.forward.stacks[known] = self.counting[k]
-            found.append((result, row, known))
-        return found
+            axes = set(spans(found or ())) | set(known.axes if known else ())
+            if known is None or axes != set(known.axes):
+                self._count(i, tuple(sorted(axes)))
+                grown = True
+        return grown
 
-    def _differentiate(self) -> tuple[dict[Node, Node], dict[Node, Node]]:
+    def _differentiate(self) -> tuple[dict[Node, Node], dict[Node, Terms]]:
         """The cotangents of the body's inputs, and of some of them which elements count."""
         from graphc.autodiff.reverse import Backward
 
         body = self.op.body
-        for i in self.carried:
-            if i in self.counting and i not in self.counts:
-                self.counts[i] = placeholder(f"counts_{i}", _truth(self.flow[i].type))
-        starts = [(body.outputs[i], flow, self.counts.get(i)) for i, flow in self.flow.items()]
-        starts += self.rows
+        flows = [(body.outputs[i], flow, self._flow_terms(i)) for i, flow in self.flow.items()]
+        starts = [*flows, *self.rows]
         wrt = [n for n in body.inputs if n.type.dtype.is_float]
         backward = Backward([root for root, _, _ in starts], wrt)
-        counting = {k: known for k, (_, _, known) in enumerate(starts) if known is not None}
-        backward.run([start for _, start, _ in starts], counting)
-        found = [n for n in backward.cotangents if n in wrt]
-        shares = {n: backward.cotangents[n].value.node for n in found}
-        known = {n: backward.counting(n) for n in found}
-        return shares, {n: c for n, c in known.items() if c is not None}
+        backward.run([start for _, start, _ in starts], [terms for _, _, terms in starts])
+        found = {n: backward.cotangents[n] for n in backward.cotangents if n in wrt}
+        self.told |= bool(backward.conditions.facts or self.counts)
+        shares = {n: dy.value.node for n, dy in found.items()}
+        return shares, {n: dy.terms for n, dy in found.items() if dy.terms}
+
+    def _flow_terms(self, i: int) -> Terms:
+        count = self.counts.get(i)
+        return () if count is None else _at(count.holder, count.axes)
 
     def _replace(self, *found: dict[Node, Node]) -> list[dict[Node, Node]]:
         """Put stand-ins where the cotangents read forward values."""
@@ -174,8 +198,8 @@ class _Reverse:
         self.counted_rows = [n for n in self.rows if n in asked]
         self.counted_sums = [n for n in self.sums if n in asked]
 
-    def shares(self) -> tuple[list[Tensor | None], list[Node | None]]:
-        """Cotangents of all inputs, None where there is none; and which elements count."""
+    def shares(self) -> list[Cotangent | None]:
+        """Cotangents of all inputs, None where there is none."""
         terms = list(dict.fromkeys(t for terms in self.sums.values() for t in terms))
         count = self._count()
         late = [] if count is not None else [t for t in terms if _is_sum(t)]
@@ -203,30 +227,43 @@ class _Reverse:
         for term, (views, _), stack in zip(late, summed, stacked[len(rows) :]):
             found[term] = _seen(views, graphs.apply(Sum((0,)), stack))
         shares = self._collect(last[: len(flows)], stacked[: len(rows)], found)
-        return shares, self._collect_counts(last[len(starts) :], stacked[len(rows) + len(bases) :])
+        terms_of = self._terms_of(last[len(starts) :], stacked[len(rows) + len(bases) :])
+        return with_terms(shares, terms_of, terms_of)
 
     def _counts(self) -> tuple[list[Node], list[Node], list[Node]]:
         """Which elements of flows and of sums count, as carries: what holds them, what comes
         next, and the first ones."""
-        local, body = self.local, self.op.body
+        local = self.local
         holders, nexts, firsts = [], [], []
-        for i, holder in local.counts.items():
-            known = local.counted.get(body.inputs[i])
-            later = fn.full(holder.type.shape, body.inputs[i] in local.shares, dtype="bool")
-            later = later if known is None else face(known)
-            if self.op.truncate is not None:
-                later = fn.logical_and(later, face(self._continues()))
-            first = local.counting.get(i)
-            start = fn.full(holder.type.shape, i in local.given, dtype="bool").node
-            holders.append(holder)
-            nexts.append(later.node)
-            firsts.append(start if first is None else first)
+        for i, count in local.counts.items():
+            holders.append(count.holder)
+            nexts.append(self._next_count(i, count))
+            firsts.append(self._first_count(i, count))
         for n in self.counted_sums:
-            holder = placeholder("counted", local.counted[n].type)
-            holders.append(holder)
-            nexts.append(fn.logical_or(face(holder), face(local.counted[n])).node)
-            firsts.append(fn.zeros(holder.type.shape, dtype="bool").node)
+            known = local.counted[n]
+            holders.append(placeholder("counted", known.type))
+            nexts.append(fn.logical_or(face(holders[-1]), face(known)).node)
+            firsts.append(fn.zeros(known.type.shape, dtype="bool").node)
         return holders, nexts, firsts
+
+    def _next_count(self, i: int, count: _Count) -> Node:
+        """Which elements of a flow count before the iteration."""
+        local, n = self.local, self.op.body.inputs[i]
+        if n in local.counted:
+            terms = _at(local.counted[n], local.spans[n])
+            known = narrowed(terms, n.type.shape, count.axes)
+        else:
+            known = fn.full(count.holder.type.shape, n in local.shares, dtype="bool")
+        if self.op.truncate is not None:
+            known = fn.logical_and(known, face(self._continues()))
+        return known.node
+
+    def _first_count(self, i: int, count: _Count) -> Node:
+        """Which elements of the cotangent of a last carry count."""
+        dy = self.local.given.get(i)
+        if dy is not None and dy.terms:
+            return narrowed(dy.terms, dy.raw.shape, count.axes).node
+        return fn.full(count.holder.type.shape, dy is not None, dtype="bool").node
 
     def _count(self) -> Node | None:
         """How many iterations the forward loop made, where that is not its length."""
@@ -241,7 +278,7 @@ class _Reverse:
     def _start(self, i: int) -> Tensor:
         """The cotangent of a last carry."""
         given = self.local.given.get(i)
-        return zeros_like(face(self.forward.inputs[i])) if given is None else given
+        return zeros_like(face(self.forward.inputs[i])) if given is None else given.value
 
     def _next_flow(self, i: int) -> Node:
         """The cotangent of a carry before the iteration; cut where gradients are truncated."""
@@ -278,17 +315,20 @@ class _Reverse:
             found[n] = total
         return [*(found.get(n) for n in inputs), *([None] if self.op.counted else [])]
 
-    def _collect_counts(self, last: Sequence[Node], rows: Sequence[Node]) -> list[Node | None]:
-        inputs = self.op.body.inputs
-        known = dict(zip([inputs[i] for i in self.local.counts], last))
-        known |= dict(zip(self.counted_sums, last[len(known) :]))
-        known |= dict(zip(self.counted_rows, rows))
-        return [*(known.get(n) for n in inputs), *([None] if self.op.counted else [])]
+    def _terms_of(self, last: Sequence[Node], rows: Sequence[Node]) -> list[Terms]:
+        """Which elements of the shares count."""
+        inputs, counts, spans = self.op.body.inputs, self.local.counts, self.local.spans
+        known = {inputs[i]: (x, c.axes) for (i, c), x in zip(counts.items(), last)}
+        known |= {n: (x, spans[n]) for n, x in zip(self.counted_sums, last[len(counts) :])}
+        stacks = zip(self.counted_rows, rows)
+        known |= {n: (x, (0, *(a + 1 for a in spans[n]))) for n, x in stacks}
+        found = [_at(*known[n]) if n in known else () for n in inputs]
+        return [*found, *([()] if self.op.counted else [])]
 
 
-def _truth(type: TensorType) -> TensorType:
-    """Truth values of a shape."""
-    return type.with_dtype(bool_)
+def _at(node: Node, axes: tuple[int, ...]) -> Terms:
+    """The term of truth values along some axes."""
+    return along(lambda: face(node), axes)
 
 
 def _terms(root: Node) -> list[Node]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from graphc import graph as graphs
 from graphc import origin as origins
-from graphc.autodiff.chosen import Conditions, Cotangent, Terms, all_axes, both, truth
-from graphc.autodiff.chosen_rules import Shares, shares, with_terms
-from graphc.autodiff.loops import scan_cotangents
+from graphc.autodiff.chosen import Conditions, Cotangent, Terms, both
+from graphc.autodiff.chosen_rules import Shares, shares
 from graphc.errors import ArgumentError, GradientError, VerifyError
 from graphc.graph import Node, topological
 from graphc.ops.elementwise_logic import Where
@@ -72,14 +71,13 @@ class Backward:
                         break
         return carries
 
-    def run(self, starts: Sequence[Node], counting: Mapping[int, Node] | None = None) -> None:
+    def run(self, starts: Sequence[Node], counting: Sequence[Terms] | None = None) -> None:
         """Propagate the cotangents of the roots; what is built inherits origin, not name.
 
-        `counting` says of some starts, by their position, which of their elements count.
+        `counting` says of the starts which of their elements count; the others are 0.
         """
-        for i, (root, start) in enumerate(zip(self.roots, starts)):
-            known = (counting or {}).get(i)
-            terms = () if known is None else _as_terms(known)
+        known = counting or [()] * len(starts)
+        for root, start, terms in zip(self.roots, starts, known):
             with origins.inherit(part=origins.BACKWARD):
                 self._add(root, Cotangent(face(start), terms, frozenset(terms)))
         for node in reversed(self.order):
@@ -137,6 +135,8 @@ class Backward:
 
     def _loop_shares(self, node: Node) -> Shares:
         """All results of a loop are differentiated together; several nodes can be one result."""
+        from graphc.autodiff.loops import scan_cotangents
+
         group = [n for n in self._loops[loop_key(node)] if n in self.cotangents]
         ops = [n.op for n in group if isinstance(n.op, Scan)]
         body, indices = merged(ops)
@@ -145,23 +145,14 @@ class Backward:
             share = self.cotangents[n]
             given[index] = both(given[index], share) if index in given else share
         whole = replace(ops[0], body=body)
-        values = {i: dy.value for i, dy in given.items()}
-        counting = {i: truth(d.terms, d.raw.shape).node for i, d in given.items() if d.terms}
         wanted = [i in self.carries for i in node.inputs]
-        found, known = scan_cotangents(whole, values, counting, node.inputs, wanted)
-        terms: list[Terms] = [() if c is None else _as_terms(c) for c in known]
-        return with_terms(found, terms, terms)
+        return scan_cotangents(whole, given, node.inputs, wanted)
 
     def _add(self, node: Node, share: Cotangent) -> None:
         if share.raw.type != node.type:
             raise VerifyError(f"the cotangent of {node!r} is {share.raw.type}")
         old = self.cotangents.get(node)
         self.cotangents[node] = share if old is None else both(old, share)
-
-    def counting(self, node: Node) -> Node | None:
-        """Which elements of a node's cotangent count; None: all of them."""
-        dy = self.cotangents[node]
-        return truth(dy.terms, dy.raw.shape).node if dy.terms else None
 
     def result(self, x: Tensor, unreachable: str) -> Tensor:
         """The gradient of one tensor; zeros or an error when there is none."""
@@ -207,11 +198,6 @@ class Backward:
             return True
         given = any(i in self.cotangents for i in node.inputs if i in users)
         return node in self.cotangents and not given
-
-
-def _as_terms(known: Node) -> Terms:
-    """The term of a tensor of truth values."""
-    return all_axes(lambda: face(known), known.type.ndim)
 
 
 def _check_loss(loss: Any) -> None:

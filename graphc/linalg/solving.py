@@ -82,7 +82,7 @@ def slogdet(x: Any) -> SlogdetResult:
     return SlogdetResult(*_slogdet(floating("slogdet", x)))
 
 
-@custom_gradient
+@custom_gradient(apart=-2)
 def _det(x: Tensor) -> Any:
     pivots, sign = _pivots(x)
     value = fn.prod(pivots, axis=-1) * sign
@@ -93,7 +93,7 @@ def _det(x: Tensor) -> Any:
     return value, backward
 
 
-@custom_gradient
+@custom_gradient(apart=-2)
 def _slogdet(x: Tensor) -> Any:
     pivots, sign = _pivots(x)
     signs = sign * fn.prod(fn.sign(pivots), axis=-1)

@@ -112,7 +112,7 @@ def pinv(x: Any, rtol: Any = None) -> Tensor:
     """
     x = floating("pinv", x)
 
-    @custom_gradient
+    @custom_gradient(apart=-2)
     def inverted(x: Tensor) -> Any:
         s, u, v = parts(lift_op(Svd(), x), x.shape[-2])
         kept = s > _cutoff(x, s, rtol)

@@ -73,10 +73,14 @@ class StateUpdate(Op):
 
 @dataclass(frozen=True, eq=False)
 class CustomGradient(Op):
-    """The first input; its cotangent goes to the other inputs, through `pull`."""
+    """The first input; its cotangent goes to the other inputs, through `pull`.
+
+    Nothing passes between places along the first `apart` axes, which all inputs have.
+    """
 
     name = "custom_gradient"
     pull: Callable[[Any], tuple[Any, ...]] = field(repr=False)
+    apart: int = field(default=0, repr=False)
 
     def infer(self, y: TensorType, *xs: TensorType) -> TensorType:
         """The type of the first input."""

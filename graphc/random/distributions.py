@@ -89,7 +89,7 @@ def gamma(
     first = bits(shape, name, "gamma")
     given = fn.broadcast_to(fn.astype(lift(concentration, wanted), wanted), first.shape)
 
-    @custom_gradient
+    @custom_gradient(apart=given.ndim)
     def drawn(a: Tensor) -> Any:
         return _standard_gamma(first, fn.stop_gradient(a)), lambda dy: dy * gamma_slope(a, value)
 
