@@ -81,7 +81,7 @@ def _masked(scores: Tensor, mask: Any, is_causal: bool) -> tuple[Tensor, Tensor 
         else:  # -inf forbids, as False does; added, a row of it would leave inf - inf
             m = fn.astype(m, scores.dtype)
             allowed = m != float("-inf")
-            scores = scores + fn.where(allowed, m, 0.0)
+            scores = scores + choose(allowed, m, 0.0)
     if is_causal:
         queries, keys = scores.shape[-2:]
         past = fn.expand_dims(fn.arange(queries), 1) >= fn.arange(keys)
