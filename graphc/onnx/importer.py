@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from onnx import FunctionProto, GraphProto, NodeProto, defs
 
 from graphc import origin as origins
-from graphc.errors import FormatError, GraphcError, ShapeError, UnsupportedError
+from graphc.errors import (
+    FormatError,
+    GraphcError,
+    MemoryBudgetError,
+    ShapeError,
+    UnsupportedError,
+)
 from graphc.onnx.bodies import body_of, bound_nodes
 from graphc.onnx.call import Call, Converter, describe
 from graphc.onnx.check import check_node
@@ -89,7 +96,7 @@ class Scope:
         for i, node in enumerate(nodes):
             says = describe(node, self.opset(node.domain))
             place = origins.Origin(file, i + 1, says=says) if file else None
-            with origins.inherit(place):
+            with origins.inherit(place), only_ours(says):
                 outputs = self.run_node(node)
             for name, value in zip(node.output, outputs):
                 if name:
@@ -141,6 +148,23 @@ class Scope:
         return [scope.find(n) if node.output[i] else None for i, n in enumerate(wanted)]
 
 
+@contextmanager
+def only_ours(where: str) -> Iterator[None]:
+    """Let GraphcErrors pass; what else damaged content brings about is a FormatError.
+
+    Numbers that make no sense are mostly found where they are used, by Python or numpy.
+    """
+    try:
+        yield
+    except (GraphcError, OSError):
+        raise
+    except MemoryError as error:
+        raise MemoryBudgetError(f"{where}: needs more memory than there is") from error
+    except Exception as error:
+        what = str(error) or type(error).__name__
+        raise FormatError(f"{where}: {what}") from error
+
+
 def same_since(node: NodeProto, schema: defs.OpSchema) -> bool:
     """Whether an old definition still held in the oldest supported operator set."""
     other = schema_of(node, OLDEST)
@@ -160,8 +184,5 @@ def converted(converter: Converter, call: Call) -> list[Value | None]:
         raise FormatError(
             message, operands=error.operands, origin=error.origin, hint=error.hint
         ) from error
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        # numbers that make no sense are found where they are used
-        raise FormatError(f"{call.where}: {error or type(error).__name__}") from error
     results = result if isinstance(result, (tuple, list)) else (result,)
     return [result_value(r) for r in results]

@@ -15,10 +15,11 @@ import graphc as gx
 from graphc import origin as origins
 from graphc.dims import Size
 from graphc.errors import ArgumentError, FormatError, NameError, UnsupportedError
-from graphc.onnx.importer import Scope
-from graphc.onnx.proto import dtype_of, read_model
+from graphc.onnx.importer import Scope, only_ours
+from graphc.onnx.proto import dtype_of, name_of, read_model
 from graphc.onnx.stored import Choice, Store
 from graphc.onnx.values import Value
+from graphc.onnx.weights import Uses
 from graphc.ops.base import Array
 from graphc.types import DType
 
@@ -65,22 +66,29 @@ def load(
     given = Given(dims or {}, shapes or {}, values or {})
     path = isinstance(source, (str, os.PathLike))
     file = os.path.basename(os.fspath(source)) if path else graph.name or "model"
-    origin = origins.Origin(file, 0)
+    where = f"onnx.load: {name_of(source)}"
+    with only_ours(where):
+        uses = Uses(model)
+    store = Store(uses, trainable, origins.Origin(file, 0))  # may ask a function of the caller
+    with only_ours(where), origins.inherit(store.origin):
+        return converted(model, store, given, file)
+
+
+def converted(model: ModelProto, store: Store, given: Given, file: str) -> Model:
+    """The tensors of a model."""
+    graph = model.graph
     functions = {(f.domain, f.name): f for f in model.functions}
-    scope = Scope(opsets_of(model), functions, Store(model, trainable, origin))
-    with origins.inherit(origin):
-        scope.add_initializers(graph)
-        inputs = add_inputs(graph, scope, given)
-        given.check(inputs)
-        scope.run_nodes(graph.node, file)
-        outputs: dict[str, gx.Tensor] = {}
-        for declared in graph.output:
-            value = scope.find(declared.name)
-            parts = (
-                {declared.name: value} if value.items is None else numbered(declared.name, value)
-            )
-            outputs.update((name, part.tensor) for name, part in parts.items())
-    return Model(inputs, outputs, scope.store.finished())
+    scope = Scope(opsets_of(model), functions, store)
+    scope.add_initializers(graph)
+    inputs = add_inputs(graph, scope, given)
+    given.check(inputs)
+    scope.run_nodes(graph.node, file)
+    outputs: dict[str, gx.Tensor] = {}
+    for declared in graph.output:
+        value = scope.find(declared.name)
+        parts = {declared.name: value} if value.items is None else numbered(declared.name, value)
+        outputs.update((name, part.tensor) for name, part in parts.items())
+    return Model(inputs, outputs, store.finished())
 
 
 def numbered(name: str, sequence: Value) -> dict[str, Value]:
@@ -139,7 +147,13 @@ def input_name(name: str) -> str:
 
 def bound_value(declared: ValueInfoProto, given: Given) -> Array:
     """The value of an input that is given, in its element type."""
-    return np.asarray(given.values[declared.name]).astype(element_type(declared).numpy)
+    dtype = element_type(declared)
+    try:
+        return np.asarray(given.values[declared.name]).astype(dtype.numpy)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"onnx.load: the value of input {declared.name} is no array of {dtype.name}: {error}"
+        ) from error
 
 
 def element_type(declared: ValueInfoProto) -> DType:

@@ -11,6 +11,8 @@ from graphc.errors import FormatError
 from graphc.onnx.call import Call, Table
 from graphc.onnx.values import Value
 
+MOST = 2**16  # elements of a sequence that is made of a tensor
+
 
 def items(call: Call) -> list[Value]:
     """The elements of operand 0."""
@@ -68,6 +70,8 @@ def concat(call: Call) -> Any:
 def split(call: Call) -> Any:
     """Parts of a tensor along an axis: of given sizes, of one size, or single ones."""
     x, axis = call.x(), call.axis()
+    if call.static()[axis] > MOST:
+        call.unsupported(f"a sequence of more than {MOST} elements")
     if not call.has(1):
         rows = gx.unstack(x, axis=axis) if call.static()[axis] else ()
         kept = [gx.expand_dims(row, axis) if call["keepdims"] else row for row in rows]

@@ -114,7 +114,9 @@ def split(call: Call) -> Any:
     x, axis = call.x(), call.axis()
     sizes: Any = call.sizes(1) if call.has(1) else call.get("split")
     if not sizes:
-        count = call.get("num_outputs") or call.count
+        count = call.count
+        if call.get("num_outputs", count) != count:
+            raise FormatError(f"{call.where}: num_outputs is not the number of its {count} outputs")
         whole = call.static()[axis]
         each = -(-whole // count)
         sizes = [min(each, whole - i * each) for i in range(count)]

@@ -12,7 +12,13 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, defs, numpy_helper
 
-from graphc.errors import ArgumentError, FormatError, UnsupportedError
+from graphc.errors import (
+    ArgumentError,
+    FormatError,
+    GraphcError,
+    MemoryBudgetError,
+    UnsupportedError,
+)
 from graphc.ops.base import Array
 from graphc.types import DType, find_dtype
 
@@ -41,9 +47,13 @@ def read_model(source: Any) -> ModelProto:
             model = onnx.load_model(os.fspath(source))
         else:
             raise ArgumentError(f"onnx.load: takes a path, bytes or a model, got {source!r:.80}")
+    except (GraphcError, OSError):
+        raise
     except DecodeError as error:
         raise FormatError(f"onnx.load: {name_of(source)} is no ONNX model: {error}") from error
-    except onnx.checker.ValidationError as error:  # weights in other files that are not there
+    except MemoryError as error:
+        raise MemoryBudgetError(f"onnx.load: {name_of(source)} needs too much memory") from error
+    except Exception as error:  # weights in other files that are missing, cut or elsewhere
         raise FormatError(f"onnx.load: {name_of(source)}: {error}") from error
     if not model.HasField("graph") or not model.opset_import:
         raise FormatError(

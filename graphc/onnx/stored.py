@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto
 
 import graphc as gx
 from graphc import origin as origins
@@ -21,37 +20,31 @@ Choice = Callable[[str], bool] | Collection[str] | bool | None
 class Store:
     """The arrays of a file: floats with axes are parameters, once something computes with them."""
 
-    def __init__(self, model: ModelProto, trainable: Choice, origin: origins.Origin) -> None:
-        self.trainable = trainable
+    def __init__(self, uses: Uses, trainable: Choice, origin: origins.Origin) -> None:
+        self.uses = uses
         self.origin = origin
-        self.uses = Uses(model)
+        self.trainable = chosen_names(uses.stored, trainable)
         self.parameters: dict[str, gx.Tensor] = {}
         self.order: dict[str, int] = {}
         self._values: dict[tuple[str, bool], list[Value]] = {}
-        self._asked: set[str] = set()
-        check_choice(trainable)
 
     def value(self, name: str, array: Array) -> Value:
         """A stored tensor."""
-        if not is_float(array) or not array.ndim or not array.size:
+        if not may_be_learnt(array):
             return Value(array=array)
-        self._asked.add(name)
-        chosen = self._chosen(name)
-        return self._kept(
-            name, array, self.uses.is_weight(name, array) if chosen is None else chosen
-        )
+        match self.trainable:
+            case None:
+                return self._kept(name, array, self.uses.is_weight(name, array))
+            case bool():
+                return self._kept(name, array, self.trainable)
+        return self._kept(name, array, name in self.trainable)
 
     def constant(self, name: str, array: Array) -> Value:
         """What a node says: a constant, unless its name is among those that are to be trained."""
-        if (
-            not is_float(array)
-            or not array.ndim
-            or not array.size
-            or self.trainable in (None, True)
-        ):
-            return Value(array=array)
-        self._asked.add(name)
-        return self._kept(name, array, True) if self._chosen(name) else Value(array=array)
+        names = self.trainable
+        if isinstance(names, frozenset) and name in names and may_be_learnt(array):
+            return self._kept(name, array, True)
+        return Value(array=array)
 
     def statistic(self, value: Value) -> Value:
         """A stored array that is no weight here, whatever else reads it, unless the caller says."""
@@ -59,14 +52,6 @@ class Store:
             return value
         name, array = value.stored
         return self._kept(name, array, False)
-
-    def _chosen(self, name: str) -> bool | None:
-        """What the caller says of an array."""
-        if self.trainable is None or isinstance(self.trainable, bool):
-            return self.trainable
-        if callable(self.trainable):
-            return bool(self.trainable(name))
-        return name in self.trainable
 
     def _kept(self, name: str, array: Array, trainable: bool) -> Value:
         """The value of a parameter; the same array met again in a loop's body is the same one."""
@@ -89,29 +74,33 @@ class Store:
 
     def finished(self) -> dict[str, gx.Tensor]:
         """All parameters that something computes with, in the order of the file."""
-        if not callable(self.trainable) and isinstance(self.trainable, Collection):
-            for name in self.trainable:
-                if name not in self._asked:
-                    raise NameError(
-                        f"onnx.load: trainable: the file stores no floats called {name}",
-                        hint=f"it stores {', '.join(sorted(self._asked)[:8]) or 'none'}",
-                    )
         labels = sorted(self.parameters, key=lambda label: self.order[label])
         return {label: self.parameters[label] for label in labels}
 
 
-def check_choice(trainable: Any) -> None:
-    """Raise unless it says of names whether they are trained."""
-    names = isinstance(trainable, Collection) and not isinstance(trainable, (str, bytes))
-    if not (trainable is None or isinstance(trainable, bool) or callable(trainable) or names):
+def chosen_names(stored: Collection[str], trainable: Any) -> frozenset[str] | bool | None:
+    """What the caller says is to be trained, as names; raises where there is no such name."""
+    if trainable is None or isinstance(trainable, bool):
+        return trainable
+    if callable(trainable):
+        return frozenset(name for name in stored if trainable(name))
+    if isinstance(trainable, (str, bytes)) or not isinstance(trainable, Collection):
         raise ArgumentError(
             f"onnx.load: trainable is a bool, names, or a function of a name, got {trainable!r:.80}"
         )
+    for name in trainable:
+        if name not in stored:
+            listed = ", ".join(sorted(stored)[:8]) or "none"
+            raise NameError(
+                f"onnx.load: trainable: the file stores no floats called {name}",
+                hint=f"it stores {listed}",
+            )
+    return frozenset(trainable)
 
 
-def is_float(array: Array) -> bool:
-    """Whether the elements are floats."""
-    return array.dtype.kind in "fV"
+def may_be_learnt(array: Array) -> bool:
+    """Whether an array holds floats and has axes."""
+    return array.dtype.kind in "fV" and array.ndim > 0 and array.size > 0
 
 
 def printable(name: str, taken: Mapping[str, Any]) -> str:

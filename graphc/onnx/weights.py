@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from graphc.ops.base import Array
 
@@ -31,6 +31,8 @@ MOVES = {
 
 RESHAPES = {"Expand", "Reshape", "Tile", "Unsqueeze"}
 
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+
 Use = tuple[NodeProto, int]
 Place = tuple[str, str]  # the function, or "", and the name of a value in it
 
@@ -41,6 +43,7 @@ class Uses:
     def __init__(self, model: ModelProto) -> None:
         self.readers: dict[Place, list[Use]] = {}
         self.single: set[Place] = set()  # stored numbers
+        self.stored: set[str] = set()  # floats with axes, also those that nodes say
         self.functions = {(f.domain, f.name): f for f in model.functions}
         self.notes: dict[str, str] = {}
         self._add_graph("", model.graph)
@@ -48,7 +51,7 @@ class Uses:
             self._add(str(key), function.node)
 
     def _add_graph(self, where: str, graph: GraphProto) -> None:
-        self.single.update((where, t.name) for t in graph.initializer if math.prod(t.dims) == 1)
+        self._add_stored(where, graph.initializer)
         for info in (*graph.value_info, *graph.input):
             self.notes.update((info.name, p.value) for p in info.metadata_props if p.key == KIND)
         self._add(where, graph.node)
@@ -56,14 +59,30 @@ class Uses:
     def _add(self, where: str, nodes: Iterable[NodeProto]) -> None:
         for node in nodes:
             if node.op_type == "Constant":
-                sizes = [a.t.dims for a in node.attribute if a.HasField("t")]
-                if not sizes or math.prod(sizes[0]) == 1:
-                    self.single.update((where, name) for name in node.output)
+                self._add_constant(where, node)
             for i, name in enumerate(node.input):
                 self.readers.setdefault((where, name), []).append((node, i))
             for attribute in node.attribute:
                 if attribute.type == AttributeProto.GRAPH:
                     self._add_graph(where, attribute.g)
+
+    def _add_stored(self, where: str, tensors: Iterable[TensorProto]) -> None:
+        for tensor in tensors:
+            if math.prod(tensor.dims) == 1:
+                self.single.add((where, tensor.name))
+            if tensor.dims and tensor.data_type in FLOATS:
+                self.stored.add(tensor.name)
+
+    def _add_constant(self, where: str, node: NodeProto) -> None:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                named = TensorProto(name=node.output[0], data_type=attribute.t.data_type)
+                named.dims.extend(attribute.t.dims)
+                self._add_stored(where, [named])
+            elif attribute.name == "value_floats":
+                self.stored.add(node.output[0])
+            elif attribute.name in ("value_float", "value_int"):
+                self.single.add((where, node.output[0]))
 
     def is_weight(self, name: str, array: Array) -> bool:
         """Whether an array is reached as a weight; unless torch says what it is, by its readers."""

@@ -12,6 +12,7 @@ import pytest
 import graphc as gx
 from graphc.errors import ArgumentError, FormatError, UnsupportedError
 from graphc.onnx.errors import UnknownValueError
+from graphc.onnx.table import CONVERTERS
 
 HEAD = '<ir_version: 8, opset_import: ["" : {opset}]> '
 LINEAR = """g (float[N, 3] x) => (float[N, 2] y)
@@ -182,6 +183,48 @@ def test_truncated_files_never_crash() -> None:
             gx.onnx.load(data[:end])
         except gx.errors.GraphcError:
             continue
+
+
+def test_a_second_file_that_is_cut_missing_or_elsewhere(tmp_path: Path) -> None:
+    w = gx.parameter("w", value=np.ones((40, 40), np.float32))
+    path, data = tmp_path / "m.onnx", tmp_path / "m.onnx.data"
+    gx.onnx.save(path, {"y": gx.input("x", ("N", 40)) @ w}, external=True)
+    whole = data.read_bytes()
+    for end in (0, 100, len(whole) - 1):
+        data.write_bytes(whole[:end])
+        with pytest.raises(FormatError, match=r"onnx.load: m\.onnx"):
+            gx.onnx.load(path)
+    data.unlink()
+    with pytest.raises(FormatError, match=r"onnx.load: m\.onnx"):
+        gx.onnx.load(path)
+    data.write_bytes(whole)
+    proto = onnx.load(path, load_external_data=False)
+    for key, value in (("length", "x"), ("offset", "-4"), ("location", "../m.onnx.data")):
+        damaged = onnx.ModelProto()
+        damaged.CopyFrom(proto)
+        for entry in damaged.graph.initializer[0].external_data:
+            entry.value = value if entry.key == key else entry.value
+        path.write_bytes(damaged.SerializeToString())
+        with pytest.raises((FormatError, OSError)):
+            gx.onnx.load(path)
+
+
+def test_mistakes_of_the_caller_are_not_blamed_on_the_file() -> None:
+    proto = model("g (float[2, 6] x, int64[2] s) => (float[A, B] y) { y = Reshape (x, s) }")
+    with pytest.raises(ArgumentError, match="the value of input s is no array of int64"):
+        gx.onnx.load(proto, values={"s": "four"})
+    with pytest.raises(ZeroDivisionError):
+        gx.onnx.load(model(LINEAR), trainable=lambda name: bool(1 / 0))
+
+
+def test_what_nothing_foresaw_names_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(call: Any) -> Any:
+        raise RecursionError("too deep")
+
+    monkeypatch.setitem(CONVERTERS, ("Neg", 1), broken)
+    proto = model("g (float[2] x) => (float[2] y) { [here] y = Neg (x) }")
+    with pytest.raises(FormatError, match=r"node here \(Neg, opset 17\): too deep"):
+        gx.onnx.load(proto)
 
 
 def test_a_name_that_nothing_makes() -> None:

@@ -14,6 +14,7 @@ import graphc as gx
 from graphc.onnx.importer import Scope
 from graphc.onnx.stored import Store
 from graphc.onnx.values import Value
+from graphc.onnx.weights import Uses
 from graphc.origin import Origin
 
 OPSET = 18
@@ -30,7 +31,7 @@ def node_model(node: Any, inputs: dict[str, Any]) -> Any:
 
 def folded(model: Any) -> list[Value]:
     """What the importer makes of a model without inputs."""
-    scope = Scope({"": OPSET}, {}, Store(model, None, Origin("g", 0)))
+    scope = Scope({"": OPSET}, {}, Store(Uses(model), None, Origin("g", 0)))
     return scope.run_graph(model.graph, ())
 
 
