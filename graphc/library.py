@@ -210,6 +210,9 @@ class Function:
 
     def set_random(self, seed: int, step: int = 0) -> None:
         """Set the random stream: its seed, and the number of calls before."""
+        for word, value in (("seed", seed), ("step", step)):
+            if not 0 <= value < 2**64:
+                raise ArgumentError(f"set_random: {word} must be from 0 to 2**64 - 1, got {value}")
         symbol = self.library.symbol(f"{self.facts['symbol']}_set_random")
         status = symbol(self.library.workspace, ctypes.c_uint64(seed), ctypes.c_uint64(step))
         self.library.check(status, "set_random")

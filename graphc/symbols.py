@@ -25,12 +25,17 @@ _seed = 0  # the one module state: see `seed`
 def seed(n: int) -> None:
     """Seed the initial values of parameters and the random streams of functions made from now on.
 
-    Automatic names start again, so the same program builds the same model.
+    A seed has 64 bits: 0 to 2**64 - 1. Automatic names start again, so the same program builds the
+    same model.
     """
     global _seed
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise ArgumentError(f"seed: needs an int, got {n!r}", origin=origins.find_origin())
-    _seed = int(n) % 2**64
+    if not 0 <= n < 2**64:  # another seed's numbers would come
+        raise ArgumentError(
+            f"seed: must be from 0 to 2**64 - 1, got {n}", origin=origins.find_origin()
+        )
+    _seed = int(n)
     naming.restart()
 
 

@@ -135,7 +135,8 @@ def randint(
 ) -> Tensor:
     """Draw integers from low to high - 1 (from 0 to low - 1 when `high` is left out).
 
-    No number is preferred by more than the range over 2**32 (2**64 where it is above 2**16).
+    No number is preferred by more than the range over 2**32 (2**64 where it is above 2**16, 2**128
+    above 2**32).
     """
     if high is None:
         low, high = 0, low
@@ -152,9 +153,35 @@ def randint(
     else:
         other = stream(drawn.shape, drawn.name + "/second")
         place = (fn.astype(drawn, uint64) << 32) | fn.astype(other, uint64)
-        place = place if count == 2**64 else fn.remainder(place, count)
+        place = _below(place, drawn, count)
     found: Tensor = fn.astype(place, wanted)
     return found if low == 0 else found + low
+
+
+def _below(word: Tensor, drawn: Tensor, count: int) -> Tensor:
+    """A number below a count from 64 random bits, and 64 more where these are too few."""
+    if count == 2**64:
+        return word
+    if count <= 2**32 or count & (count - 1) == 0:
+        return fn.remainder(word, count)
+    more = [
+        fn.astype(stream(drawn.shape, f"{drawn.name}/{k}"), uint64) for k in ("third", "fourth")
+    ]
+    behind = (more[0] << 32) | more[1]
+    # the integer part of (word + behind / 2**64) / 2**64 * count
+    high, low = _product(word, count)
+    carried = low + _product(behind, count)[0]
+    return high + fn.astype(carried < low, uint64)
+
+
+def _product(x: Tensor, y: int) -> tuple[Tensor, Tensor]:
+    """The upper and the lower 64 bits of a product of two uint64."""
+    x_low, x_high = x & 0xFFFFFFFF, x >> 32
+    y_low, y_high = y & 0xFFFFFFFF, y >> 32
+    first = x_low * y_low
+    second = x_high * y_low + (first >> 32)
+    third = x_low * y_high + (second & 0xFFFFFFFF)
+    return x_high * y_high + (second >> 32) + (third >> 32), x * y
 
 
 def _bounds(width: int, signed: bool) -> tuple[int, int]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import numpy as np
+
 from graphc import functions as fn
 from graphc import naming, symbols
 from graphc import origin as origins
 from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError
+from graphc.functions.operands import same_dtype
 from graphc.ops import leaf
 from graphc.ops.elementwise_random import NormalFloat, UnitFloat
 from graphc.tensor import Tensor, lift_op
@@ -46,14 +49,40 @@ def uniform(
 ) -> Tensor:
     """Draw uniformly from [low, high), which may be tensors that broadcast to the shape.
 
-    The numbers are multiples of 2**-24 (2**-11 for float16, 2**-8 for bfloat16) of the interval;
-    rounding may give `high` itself unless the interval is [0, 1).
+    The numbers are multiples of 2**-24 (2**-11 for float16, 2**-8 for bfloat16) of the interval,
+    rounded to the dtype; what would round to `high` is the number before it. Where the dtype has no
+    number between them the result is `low`.
     """
     unit = unit_of(bits(shape, name, "uniform"), wanted_float("uniform", dtype))
-    if _is(low, 0) and _is(high, 1):
-        return unit
-    result: Tensor = unit * (high - low) + low
-    return result
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        return _between(*same_dtype("random.uniform", (unit, low, high)))
+    return unit if (low, high) == (0, 1) else _between_numbers(unit, low, high)
+
+
+def _between_numbers(unit: Tensor, low: float, high: float) -> Tensor:
+    """A share of an interval of numbers; only what may round to the end is looked at."""
+    kind = unit.dtype.numpy.type
+    with np.errstate(over="ignore"):
+        first, end, width = kind(low), kind(high), kind(high - low)
+        if not np.isfinite(first) or not np.isfinite(end):
+            text = f"random.uniform: {low} to {high} is no range of {unit.dtype.name}"
+            raise ArgumentError(text, origin=origins.find_origin())
+        most = kind(1 - 2.0 ** -_FEW_BITS.get(unit.dtype.name, 24))
+        last = most * width + first
+    value = unit * high + (1.0 - unit) * low if np.isinf(width) else unit * (high - low) + low
+    if (first < end and last < end) or (first > end and last > end):
+        return value
+    limit = float(np.nextafter(end, first))
+    return fn.minimum(value, limit) if first <= end else fn.maximum(value, limit)
+
+
+def _between(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """A share of intervals, each of which may be wider than the largest number."""
+    width = high - low
+    value = fn.where(fn.isinf(width), unit * high + (1.0 - unit) * low, unit * width + low)
+    limit = fn.nextafter(high, low)
+    beyond = fn.where(low <= high, value > limit, value < limit)
+    return fn.where(beyond, limit, value)
 
 
 def normal(

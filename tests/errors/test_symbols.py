@@ -147,6 +147,9 @@ def test_scopes_prefix_parameters():
 def test_bad_seed():
     with pytest.raises(errors.ArgumentError, match="n must be an int, got 'a'"):
         gx.seed("a")
+    for n in (2**64, -1):
+        with pytest.raises(errors.ArgumentError, match=r"seed: must be from 0 to 2\*\*64 - 1, got"):
+            gx.seed(n)
 
 
 def test_constants():

@@ -86,6 +86,16 @@ def test_integers(low: int, high: int, dtype: str) -> None:
     assert stats.chisquare(counts, wanted).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("target", ["cpu", "interpret"])
+def test_no_part_of_a_wide_range_is_preferred(target: str) -> None:
+    for low, high, dtype in ((0, 3 * 2**61, "uint64"), (-(2**63), 2**62, "int64")):
+        drawn = random.randint((N,), low, high, dtype=dtype)
+        values = gx.compile([], drawn, target=target)()
+        assert low <= values.min() <= values.max() < high
+        thirds = np.histogram(values.astype(float), 3, (low, high))[0]
+        assert stats.chisquare(thirds).pvalue > 1e-3
+
+
 def test_integers_below_a_number() -> None:
     values = random.randint((1000,), 3).eval()
     assert sorted(set(values.tolist())) == [0, 1, 2]

@@ -45,6 +45,40 @@ def test_uniform_between_bounds() -> None:
     np.testing.assert_allclose(values.mean(0), [0.5, 10.5], atol=0.01)
 
 
+@pytest.mark.parametrize("target", ["cpu", "interpret"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_uniform_draws_stay_below_the_end(dtype: str, target: str) -> None:
+    """Where rounding would reach it, and where the interval is wider than the largest number."""
+    kind = gx.input("k", (), dtype).dtype.numpy.type
+    most = float(gx.finfo(dtype).max)
+    bounds = [(-most, most), (-0.9 * most, 0.8 * most), (100.0, 100.001), (1000.0, 1001.0),
+              (-3.0, 7.0), (2.0, 2.0), (5.0, -5.0), (1.0, 1 + 2**-23)]  # fmt: skip
+    draws = []
+    for low, high in bounds:
+        given = gx.constant(kind(low)), gx.constant(kind(high))
+        draws += [gx.random.uniform((N,), low, high, dtype=dtype)]
+        draws += [gx.random.uniform((N,), *given, dtype=dtype)]
+    for i, found in enumerate(gx.compile([], draws, target=target)()):
+        first, end = (float(kind(b)) for b in bounds[i // 2])
+        values = found.astype(np.float64)
+        inside = {first} if first == end else None
+        if inside is not None:
+            assert set(values) == inside
+        elif first < end:
+            assert first <= values.min() <= values.max() < end
+        else:
+            assert end < values.min() <= values.max() <= first
+        if i < 4:  # evenly spread, not only infinite
+            middle = (first / 2 + end / 2) / most
+            assert abs((values / most).mean() - middle) < 0.02
+
+
+def test_bounds_that_are_no_numbers() -> None:
+    for low, high in ((0, np.inf), (0.0, 1e39), (-1e39, 0)):
+        with pytest.raises(ArgumentError, match=r"uniform"):
+            gx.random.uniform((3,), low, high)
+
+
 def test_normal_is_normal() -> None:
     values = gx.random.normal((N,)).eval()
     assert stats.kstest(values, "norm").pvalue > 1e-3
