@@ -21,7 +21,7 @@ from tests.fuzz.loop_machines import Loops, Machine, Plain, Values
 
 N = 3  # of vectors, and of rows, so that axes are easily mistaken
 FLOAT = "float64"
-LARGEST = 20_000  # nodes of a written-out derivative that are worth the time
+LARGEST = 4_000  # nodes of what is differentiated once more
 TARGETS = ("cpu", "interpret")
 
 
@@ -204,9 +204,15 @@ def while_loop(c: Scope) -> Values:
 def gradient(c: Scope) -> Values:
     z = gx.sin(c.pick("sv"[int(c.chance(0.5))]))
     inner = c.inside(c.draw(), [z], 2)
-    s, v = inner.pick("s"), inner.pick("v")
+    s, v, along = inner.pick("s"), inner.pick("v"), gx.cos(inner.pick(kind_of(z)))
     y = s * gx.cos(gx.sum(v)) + gx.sin(gx.sum(z))
-    return [gx.tanh(gx.grad(y, z))]
+    forms: list[Callable[[], Tensor]] = [
+        lambda: gx.grad(y, z),
+        lambda: gx.jvp(v * gx.sin(y), z, along),
+        lambda: gx.hvp(y, z, along),
+        lambda: gx.sum(gx.jacobian(v * s, z) * gx.sin(z), axis=-1 if z.ndim else 0),
+    ]
+    return [gx.tanh(forms[int(c.rng.integers(len(forms)))]())]
 
 
 def examples(c: Scope) -> Values:
@@ -265,9 +271,14 @@ def loss_of(m: Machine, seed: int, given: Values) -> Tensor:
 
 
 def orders_of(loss: Tensor, floats: Values, seed: int, order: int, forward: bool) -> Values:
-    """The loss, its derivatives along random directions, and the last gradient."""
-    rng, found = np.random.default_rng(seed), [loss]
+    """The loss, its derivatives along random directions, and the last gradient.
+
+    There are fewer orders than asked for where the written-out ones are too long.
+    """
+    rng, found, slopes = np.random.default_rng(seed), [loss], []
     for _ in range(order):
+        if len(topological([found[-1].node])) > LARGEST:
+            break
         along = [gx.constant(rng.uniform(-1, 1, size)) for size in ((N, N), (N,), ())]
         slopes = gx.grad(found[-1], floats, unreachable="zero")
         terms = [gx.sum(g * d) for g, d in zip(slopes, along)]
@@ -291,14 +302,12 @@ def check(seed: int) -> str:
     fixed, given = inputs(len(feeds[5])), inputs("rows")
     plain, loops = loss_of(Plain(), seed, fixed), loss_of(Loops(), seed, given)
     written = orders_of(plain, fixed[:3], seed, order, False)
-    while len(topological(t.node for t in written)) > LARGEST and order > 1:
-        order -= 1
-        written = orders_of(plain, fixed[:3], seed, order, False)
+    order = max(0, len(written) - 4)
     found = orders_of(loops, given[:3], seed, order, seed % 5 == 0)
     wanted = gx.compile(fixed, written, target="interpret")(*feeds)
-    for target in TARGETS:
+    for target in TARGETS if order < 3 or seed % 2 else TARGETS[1:]:
         compare(seed, order, target, gx.compile(given, found, target=target)(*feeds), wanted)
-    if order == 1:
+    if order < 2:
         values = dict(zip(given, feeds))
         compare(seed, order, "eval", [t.eval(values) for t in found], wanted)
     return f"order {order}"
