@@ -8,11 +8,9 @@ halves of what it has summed are merged with each other at the end of the chunk.
 from __future__ import annotations
 
 from graphc.dims import Size, ceildiv, nominal, product
-from graphc.fusion.axes import Axes, base_of, through_views
 from graphc.fusion.group import Group
 from graphc.fusion.grouping import Grouping
-from graphc.fusion.picks import find_pick
-from graphc.fusion.rows import AXIS_NAMES, Lowering, RowKernel, stage_levels
+from graphc.fusion.rows import AXIS_NAMES, Lowering, RowKernel
 from graphc.fusion.values import Values
 from graphc.graph import Node
 from graphc.loops.ir import (
@@ -27,36 +25,16 @@ from graphc.loops.ir import (
     Scratch,
     Store,
 )  # fmt: skip
-from graphc.ops.base import Elementwise, Reduce
-from graphc.ops.leaf import Iota, RandomBits
+from graphc.ops.base import Reduce
 from graphc.schedule import TEMPORARY, Storage
 from graphc.types import TensorType, int64
 
 CHUNK = 8192  # elements of a chunk
-SERIAL = 16384  # so few elements are not worth a second kernel
 WIDE = 128  # columns that keep the units busy: rows are taken side by side up to there
 MOST = 5 * WIDE  # so many are taken at most, to fill the last vectors better
 STEPS = 32  # steps of a chunk beside many columns
 
 Results = dict[Node, tuple[Expr, ...]]
-
-
-def is_chunked(group: Group, grouping: Grouping) -> bool:
-    """True for groups that reduce many elements to few, in one pass."""
-    inner = frozenset(grouping.inner(group))
-    if not inner:
-        return False
-    if grouping.rows(group):
-        if not grouping.is_divided(group) or any(map(find_pick, group.nodes)):
-            return False
-    elif nominal(product(grouping.sizes[v] for v in inner)) <= SERIAL:
-        return False
-    inside = nodes_inside(group, grouping)
-    levels = stage_levels(group, grouping)
-    if any(levels[n] for n in inside):
-        return False  # runs over the elements again when the results are there
-    reduced = {inner.intersection(grouping.axes(n)) for n in inside if isinstance(n.op, Reduce)}
-    return len(reduced) == 1
 
 
 def nodes_inside(group: Group, grouping: Grouping) -> list[Node]:
@@ -83,12 +61,12 @@ class ChunkedReduction(RowKernel):
         self.partials: dict[Node, tuple[Storage, ...]] = {}
         if flat:
             self._flatten()
-        self.column = self.lane if self.lane in self.rows else None
+        order = self.grouping.orders.of(self.reduces[0])
+        self.column = None if order.inside else self.lane
         self.outer = tuple(v for v in self.rows if v != self.column)
         columns: Size = 1 if self.column is None else self.size(self.column)
-        # all reduced variables are one where what is read follows them in order
-        self.joined = self.column is not None and self._is_in_order()
-        self.side = side_by_side(columns) if self.joined else 1
+        self.joined = order.joined and not flat  # all reduced variables are one
+        self.side = side_by_side(columns) if self.joined and self.column is not None else 1
         chunked = len(self.variables) if self.joined else 1
         self.length = product(self.size(v) for v in self.variables[:chunked])
         rest = nominal(columns * product(self.size(v) for v in self.variables[chunked:]))
@@ -105,45 +83,6 @@ class ChunkedReduction(RowKernel):
     def size(self, v: int) -> Size:
         """How far a variable runs."""
         return self.grouping.sizes[v]
-
-    # -- in order ---------------------------------------------------------------------
-
-    def _is_in_order(self) -> bool:
-        """Whether all that is read runs over outer rows, reduced variables and columns in order,
-        or over rows alone."""
-        full = tuple(v for v in self.grouping.axes(self.reduces[0]) if v is not None)
-        if full != (*self.outer, *self.variables, self.column):
-            return False
-        for node in self.inside:
-            axes = self.grouping.axes(node)
-            if not isinstance(node.op, (Reduce, Elementwise, RandomBits)):
-                return False
-            if tuple(v for v in axes if v is not None) != full:
-                return False
-            if not all(self._reads_in_order(i, axes, full) for i in node.inputs):
-                return False
-        return True
-
-    def _reads_in_order(self, i: Node, axes: Axes, full: Axes) -> bool:
-        base = base_of(i)
-        shown = through_views(
-            i, tuple(a if s != 1 else None for a, s in enumerate(base.type.shape))
-        )
-        if shown is None or len(shown) != len(axes):
-            return False
-        where = {a: v for a, v in zip(shown, axes) if a is not None}
-        if any(a not in where for a, s in enumerate(base.type.shape) if s != 1):
-            return False
-        own = tuple(where.get(a) for a in range(base.type.ndim))
-        used = tuple(v for v in own if v is not None)
-        if set(used) <= set(self.rows):
-            return True
-        if used != full or isinstance(base.op, Iota):
-            return False
-        if base in self.levels or self.values.stored_at(base) is not None:
-            return True
-        again = isinstance(base.op, Elementwise)  # computed here, for this reader
-        return again and all(self._reads_in_order(j, own, full) for j in base.inputs)
 
     # -- chunks -----------------------------------------------------------------------
 

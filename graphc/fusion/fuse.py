@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from graphc.dims import Size, product
 from graphc.fusion.axes import base_of, through_views
-from graphc.fusion.chunks import ChunkedReduction, is_chunked, reduced_variables
+from graphc.fusion.chunks import ChunkedReduction, reduced_variables
 from graphc.fusion.contraction import lower_contraction
 from graphc.fusion.group import CONTRACTION, SPECIAL, Group
 from graphc.fusion.grouping import Grouping, is_computed
@@ -259,7 +259,7 @@ class Fusion:
             values = self._values(group.nodes)
             values.shared = self._shared(group)
             lower_contraction(group, lowering, values)
-        elif is_chunked(group, self.grouping):
+        elif self.grouping.is_chunked(group):
             self._lower_chunks(group, lowering)
             return
         else:
@@ -308,7 +308,8 @@ class Fusion:
     def _lower_chunks(self, group: Group, lowering: Lowering) -> None:
         variables = reduced_variables(group, self.grouping)
         rows = self.grouping.rows(group)
-        flat = not rows and len(variables) > 1 and self._is_flat(group, variables)
+        joined = self.grouping.is_joined(group)
+        flat = joined and not rows and self._is_flat(group, variables)
         total = product(self.grouping.sizes[v] for v in variables)
         values = self._values(group.nodes, total if flat else None)
         values.shared = self._shared(group)
@@ -353,7 +354,9 @@ class Fusion:
         base = base_of(i)
         if base.type.size == 1:
             return not _shows_zeros(i)
-        if isinstance(base.op, Iota) or base in self.inlined:
+        if isinstance(base.op, Iota):
+            return False
+        if base in self.inlined and not all(self._reads_flat(j, axes) for j in base.inputs):
             return False
         chain = i
         while isinstance(chain.op, View):

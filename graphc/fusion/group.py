@@ -21,6 +21,33 @@ MANY = 1024  # what a dim without a maximum counts as here
 Form = tuple[Axes, tuple[int, ...] | None]
 
 
+@dataclass(frozen=True)
+class Way:
+    """An order by loop variables, as far as all reductions of a kernel must have the same.
+
+    In chunks they must reduce the same variables, in one order, beside the same column. Beside
+    joined axes nothing may be `scattered`: read at places that would be computed element by element
+    from the place among all.
+    """
+
+    free: bool
+    scattered: bool = False
+    chunked: bool = False
+    joined: bool = False
+    inside: bool = False
+    column: int | None = None
+    reduced: tuple[int, ...] = ()
+
+
+def agree(ways: Iterable[Way]) -> bool:
+    """Whether reductions may share a kernel."""
+    some = set(ways)
+    added = {w for w in some if not w.scattered}
+    if any(w.chunked for w in added):
+        return len(added) == 1 and (added == some or not any(w.joined for w in added))
+    return len({w for w in added if not w.free}) <= 1
+
+
 @dataclass(eq=False)
 class Group:
     """Nodes of one kernel; in topological order once the grouping is complete.
@@ -37,6 +64,7 @@ class Group:
     inner: set[int] = field(default_factory=set)
     late: set[Node] = field(default_factory=set)
     passes_twice: bool = False
+    ways: dict[Way, None] = field(default_factory=dict)  # the orders in which its nodes add
     absorbed: bool = False  # its nodes belong to another group now
     before: set[Group] = field(default_factory=set)  # groups it reads from
     after: set[Group] = field(default_factory=set)  # groups that read from it
@@ -64,6 +92,7 @@ class Group:
         self.nodes += other.nodes
         self.inner |= other.inner
         self.late |= other.late
+        self.ways |= other.ways
         self.passes_twice |= other.passes_twice
         self.last = max(self.last, other.last)
         for g in other.before:

@@ -11,7 +11,8 @@ takes elementwise nodes of its own shape. Nothing here knows an op by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from graphc.dims import Size
 from graphc.fusion.axes import Axes, base_of, through_views
@@ -21,12 +22,15 @@ from graphc.fusion.group import (
     SPECIAL,
     Form,
     Group,
+    Way,
+    agree,
     is_divided,
     reduced_axes,
     result_of,
 )
 from graphc.fusion.merging import Merging
 from graphc.fusion.precedence import Precedence
+from graphc.fusion.summing import Orders
 from graphc.graph import Graph, Node
 from graphc.ops.base import (
     Contract,
@@ -61,6 +65,7 @@ class Grouping:
         self._same: list[int] = []
         self._loops: dict[tuple[Body, tuple[Node, ...]], Group] = {}
         self.precedence = Precedence()
+        self.orders = Orders(graph)
         self.uniform = find_uniform(graph, self._roots)
         placed = [n for n in graph.nodes if is_computed(n) and n not in self.uniform]
         for node in placed:
@@ -164,6 +169,7 @@ class Grouping:
         self._axes[node] = axes
         self.group_of[node] = group
         group.add(node, self.position[node], axes)
+        group.ways |= self._ways(node, axes)
         for other in self._input_groups(node):
             if other is not group:
                 self.precedence.put_before(other, group)
@@ -192,25 +198,53 @@ class Grouping:
         again = group.follows(node) and not self.inner(group).isdisjoint(axes)
         if again and self.is_divided(group):
             return None  # see `_passes_twice`
+        if not self._adds_alike(node, group, axes):
+            return None
         others = (g for g in self._input_groups(node) if g is not group)
         return None if any(self.precedence.needs(g, group) for g in others) else axes
 
+    def _adds_alike(self, node: Node, group: Group, axes: Axes) -> bool:
+        """Whether one kernel can add in the order of the node and in those of the group."""
+        ways = self._ways(node, axes)
+        if any(w.chunked for w in ways) and (group.passes_twice or group.follows(node)):
+            return False
+        return agree(self.renamed(way, {}) for way in (*group.ways, *ways))
+
+    def _ways(self, node: Node, axes: Axes) -> dict[Way, None]:
+        """What a node asks of the order in which its kernel adds."""
+        way = self.orders.way(node, axes)
+        return {} if way is None else {way: None}
+
+    def renamed(self, way: Way, pairs: Mapping[int, int]) -> Way:
+        """An order with the variables that stand for its own."""
+        column, *reduced = (self.find(v) for v in (way.column, *way.reduced))
+        return replace(
+            way,
+            column=column if column is None else pairs.get(column, column),
+            reduced=tuple(pairs.get(v, v) for v in reduced if v is not None),
+        )
+
+    def is_chunked(self, group: Group) -> bool:
+        """Whether a group adds in chunks, by two kernels."""
+        return any(way.chunked for way in group.ways)
+
+    def is_joined(self, group: Group) -> bool:
+        """Whether all that a group reduces in chunks is reduced as one axis."""
+        return any(way.joined for way in group.ways)
+
     def is_divided(self, group: Group) -> bool:
         """Whether threads share what a group reduces."""
-        return self.divided(self.rows(group), self.inner(group), group.forms)
+        return self.divided(group.forms)
 
-    def divided(self, rows: Iterable[int], inner: set[int], forms: Iterable[Form]) -> bool:
-        """Whether threads share what is reduced in forms that run over these variables."""
-        if not inner:
-            return False
-        last = (
-            next((v for v in reversed(self.found(axes)) if v is not None), None)
-            for axes, reduced in forms
-            if reduced
-        )
-        neighbours = next((v in inner for v in last), False)
-        sizes = self.sizes
-        return is_divided([sizes[v] for v in rows], [sizes[v] for v in sorted(inner)], neighbours)
+    def divided(self, forms: Iterable[Form]) -> bool:
+        """Whether threads share what is reduced in one of these forms."""
+        return any(self._is_shared(*form) for form in forms if form[1])
+
+    def _is_shared(self, axes: Axes, reduced: tuple[int, ...] | None) -> bool:
+        own = [(v, a in (reduced or ())) for a, v in enumerate(axes) if v is not None]
+        inner = [self.sizes[v] for v, taken in own if taken]
+        rows = [self.sizes[v] for v, taken in own if not taken]
+        return bool(inner) and is_divided(rows, inner, own[-1][1])
 
     def _unify_inputs(self, node: Node, group: Group, shape: tuple[Size, ...]) -> Axes | None:
         """Where the inputs from the group put its variables on the node's axes."""

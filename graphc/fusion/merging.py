@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from graphc.fusion.axes import Axes, base_of, through_views
-from graphc.fusion.group import Form, Group, merged_forms, result_of
+from graphc.fusion.group import Form, Group, agree, merged_forms, result_of
 from graphc.graph import Node
 from graphc.ops.base import Gather
 
@@ -34,7 +34,14 @@ class Merging:
         if pairs is None or (not pairs and self.group.inner and self.other.inner):
             return None  # two sums over everything have nothing in common
         pairs |= self._inner_pairs(pairs)
-        return pairs if self._rows_remain(pairs) and not self._passes_twice(pairs) else None
+        if not self._rows_remain(pairs) or not self._orders_agree(pairs):
+            return None
+        return None if self._passes_twice(pairs) else pairs
+
+    def _orders_agree(self, pairs: Pairs) -> bool:
+        """Whether one kernel can add in the order of every reduction."""
+        ways = (*self.group.ways, *self.other.ways)
+        return agree({self.grouping.renamed(way, pairs) for way in ways})
 
     def _seen(self, node: Node) -> Pairs | None:
         """The variables of `other` that the node sees, and those on the same axes of the node."""
@@ -83,9 +90,8 @@ class Merging:
         Threads share the elements, so each must wait for the results: that is another kernel.
         """
         inner = self._inner(pairs)
-        rows = sorted(self._rows(pairs) - inner)
         forms = [(self._renamed(a, pairs), r) for a, r in (*self.group.forms, *self.other.forms)]
-        if not self.grouping.divided(rows, inner, forms):
+        if not self.grouping.divided(forms):
             return False
         passes_twice = self.group.passes_twice or self.other.passes_twice
         return passes_twice or self._follows_inside(inner, pairs)

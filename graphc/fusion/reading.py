@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graphc.fusion.axes import base_of, through_views
-from graphc.fusion.chunks import is_chunked, nodes_inside
+from graphc.fusion.chunks import nodes_inside
 from graphc.fusion.group import SPECIAL, Group
 from graphc.fusion.grouping import Grouping, is_computed
 from graphc.fusion.rows import stage_levels
@@ -54,7 +54,7 @@ class Reading:
         return self._last[group]
 
     def _stage_at_the_end(self, group: Group) -> set[Node]:
-        if is_chunked(group, self.grouping):
+        if self.grouping.is_chunked(group):
             return set(group.nodes) - set(nodes_inside(group, self.grouping))
         levels = stage_levels(group, self.grouping)
         top = max(levels.values())  # a later stage may read the parameter again

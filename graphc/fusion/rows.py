@@ -15,6 +15,7 @@ from graphc.fusion.axes import Axes, base_of, through_views
 from graphc.fusion.group import Group
 from graphc.fusion.grouping import CHEAP, Grouping
 from graphc.fusion.picks import find_pick
+from graphc.fusion.summing import is_short
 from graphc.fusion.values import Values, narrowed
 from graphc.graph import Node
 from graphc.loops.ir import (
@@ -59,6 +60,7 @@ class RowKernel:
         self.rows = (flat,) if flat is not None else self.grouping.rows(group)
         self.levels = stage_levels(group, self.grouping)
         self.lane = flat if flat is not None else choose_lane(group, lowering)
+        self.nests = nests(group, self.grouping)
         self.axis: dict[int, Axis] = {}
         self.position: dict[int, Expr] = {}  # where each variable is
         self.cached: dict[Node, Buffer] = {}
@@ -119,8 +121,11 @@ class RowKernel:
                 self._stage(variables, members, level)
 
     def _loops(self, node: Node) -> tuple[int, ...]:
-        """The inner variables that a node runs over, lanes last."""
+        """The inner variables that a node runs over, lanes last; those of a sum in its order."""
         found = [v for v in self.grouping.axes(node) if v is not None and v in self.inner]
+        own = nest_of(node, self.grouping) or self.nests.get(frozenset(found))
+        if own:
+            return own
         lane = self.lane if self.lane in found else (found[-1] if found else None)
         return tuple(sorted(found, key=lambda v: (v == lane, v)))
 
@@ -289,11 +294,53 @@ def stage_levels(group: Group, grouping: Grouping) -> dict[Node, int]:
     return levels
 
 
-SHORT = 4  # a reduced axis of so few elements leaves the lanes to the rows
+def nest_of(node: Node, grouping: Grouping) -> tuple[int, ...] | None:
+    """The variables that a sum runs over, in the order that its bits depend on."""
+    if not isinstance(node.op, Reduce):
+        return None
+    order, axes = grouping.orders.of(node), grouping.axes(node)
+    if order.free:
+        return None
+    taken = [a for a in node.op.axes if axes[a] is not None]
+    own = (axes[a] for a in sorted(taken, key=lambda a: (a == order.lane, a)))
+    return tuple(v for v in own if v is not None)
+
+
+def nests(group: Group, grouping: Grouping) -> dict[frozenset[int], tuple[int, ...]]:
+    """The order of the first sum over every set of variables: what else runs over them joins it."""
+    found: dict[frozenset[int], tuple[int, ...]] = {}
+    for node in group.nodes:
+        own = nest_of(node, grouping)
+        if own:
+            found.setdefault(frozenset(own), own)
+    return found
 
 
 def choose_lane(group: Group, lowering: Lowering) -> int | None:
-    """The variable that runs over neighbouring elements of most of what is read and written."""
+    """The variable that runs over neighbouring elements of most of what is read and written.
+
+    Where something is added, that says whether the lanes run along the sum or over the rows.
+    """
+    grouping, rows = lowering.grouping, lowering.grouping.rows(group)
+    ways = [grouping.renamed(way, {}) for way in group.ways if not way.free]
+    if ways and ways[0].column is not None:
+        return ways[0].column
+    votes = lane_votes(group, lowering)
+    if ways:
+        votes = {v: n for v, n in votes.items() if (v in rows) != ways[0].inside}
+        if not votes and ways[0].inside:
+            return None  # the last variable of every sum
+    if not votes:
+        return rows[-1] if rows else None
+    best = max(votes, key=lambda v: (votes[v], v))
+    if rows and not ways and best not in rows and is_short(grouping.sizes[best]):
+        long = [v for v in rows if not is_short(grouping.sizes[v])]
+        return long[-1] if long else best
+    return best
+
+
+def lane_votes(group: Group, lowering: Lowering) -> dict[int, int]:
+    """How many elements lie next to each other along each variable."""
     grouping = lowering.grouping
     votes: dict[int, int] = {}
 
@@ -309,20 +356,7 @@ def choose_lane(group: Group, lowering: Lowering) -> int | None:
         for i in node.inputs:
             if grouping.group_of.get(base_of(i)) is not group:
                 vote(last_axis(i, axes), nominal(base_of(i).type.size))
-    if not votes:
-        rows = grouping.rows(group)
-        return rows[-1] if rows else None
-    best = max(votes, key=lambda v: (votes[v], v))
-    rows = grouping.rows(group)
-    if rows and best not in rows and _is_short(grouping.sizes[best]):
-        long = [v for v in rows if not _is_short(grouping.sizes[v])]
-        return long[-1] if long else best
-    return best
-
-
-def _is_short(size: Size) -> bool:
-    """Whether elements so far apart are still neighbours: rows are taken side by side then."""
-    return isinstance(size, int) and size <= SHORT
+    return votes
 
 
 def last_axis(node: Node, axes: Axes) -> int | None:

@@ -12,19 +12,26 @@ from graphc.passes.rewrite import Fired
 
 
 def absorb_permutes(graph: Graph) -> Graph:
-    """Let a contraction write its result in the order in which its only reader wants it."""
-    return absorb(graph, permute_of_dot)
+    """Let a contraction write its result in the order in which its only reader wants it.
+
+    The order of its sums stays, that of their operands.
+    """
+    return absorb(graph, permute_of_dot, shared=False)
 
 
-def absorb(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
-    """Apply a rule to nodes with one input that nobody else reads."""
+def absorb(graph: Graph, rule: Callable[[Node], Node | None], shared: bool) -> Graph:
+    """Apply a rule to nodes with one input, with `shared` also where others read it too.
+
+    Where others are asked about, the rule may change no bit: these would depend on who asks.
+    """
     readers = graph.users()
     roots = set(graph.roots)
     new: dict[Node, Node] = {}
     for node in graph.nodes:
         candidate = with_inputs(node, tuple([new[i] for i in node.inputs]))
-        alone = len(node.inputs) == 1 and len(readers[node.inputs[0]]) == 1
-        if alone and node.inputs[0] not in roots:
+        one = len(node.inputs) == 1
+        alone = one and len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in roots
+        if one and (alone or shared):
             with origins.inherit(node.origin, node.part):
                 result = rule(candidate)
             if result is not None:

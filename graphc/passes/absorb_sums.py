@@ -9,8 +9,12 @@ from graphc.passes.absorb_permutes import absorb
 
 
 def absorb_sums(graph: Graph) -> Graph:
-    """Let a contraction sum over what its only reader sums over."""
-    return absorb(graph, sum_of_dot)
+    """Let a contraction sum over what a reader sums over; who else reads it does not matter.
+
+    The sum gets another order of its terms, so it is always done: where the product is asked for
+    too, both are computed.
+    """
+    return absorb(graph, sum_of_dot, shared=True)
 
 
 def sum_of_dot(node: Node) -> Node | None:

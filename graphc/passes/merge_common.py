@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from graphc.graph import Graph, Node, with_inputs
 from graphc.ops.base import Op
-from graphc.ops.elementwise import Add, Mul
+from graphc.ops.elementwise import Add, Mul, Neg, Sub
 from graphc.ops.elementwise_logic import (
     BitAnd,
     BitOr,
@@ -17,6 +17,7 @@ from graphc.ops.elementwise_logic import (
     NotEqual,
 )
 from graphc.ops.leaf import Constant, Input, Literal, Parameter
+from graphc.passes.patterns import is_zero
 
 # x op y and y op x have the same bits (those of maximum and minimum may differ: -0.0 and 0.0).
 COMMUTATIVE = (Add, Mul, Equal, NotEqual, LogicalAnd, LogicalOr, BitAnd, BitOr, BitXor)
@@ -33,10 +34,22 @@ def merge_common(graph: Graph) -> Graph:
             places = [position[i] for i in candidate.inputs]
             if isinstance(candidate.op, COMMUTATIVE):
                 places.sort()
-            candidate = first.setdefault((meaning(candidate.op), *places), candidate)
+            half = candidate.part if is_half_dependent(candidate) else ""
+            key = (meaning(candidate.op), half, *places)
+            candidate = first.setdefault(key, candidate)
         position.setdefault(candidate, len(position))
         new[node] = candidate
     return graph.substitute(new)
+
+
+def is_half_dependent(node: Node) -> bool:
+    """Whether rules tell by a node's half of the step if the sign of a zero matters.
+
+    Merged with an equal node of the other half it would be what that one is.
+    """
+    if not isinstance(node.op, (Add, Sub)) or not node.type.dtype.is_float:
+        return False
+    return any(isinstance(i.op, Neg) or is_zero(i) for i in node.inputs)
 
 
 def meaning(op: Op) -> Hashable:
