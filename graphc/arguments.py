@@ -21,6 +21,7 @@ from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Poly
 from graphc.errors import ArgumentError, DTypeError, GraphcError, MemoryBudgetError
+from graphc.lifting import settle
 from graphc.structure import flatten
 from graphc.symbols import check_name
 from graphc.tensor import Tensor, lift
@@ -234,6 +235,8 @@ OPERANDS = {
     "sorter", "h", "k", "v", "kernel", "recurrent_kernel", "bias", "mask",
 }  # fmt: skip
 
+LIFTING = (operand, tensor, number_or_tensor)  # kinds that arrays may be
+
 CALLED = {"getitem": "index"}  # what errors call a function
 
 
@@ -309,13 +312,12 @@ def checked(function: Function, home: str | None = None, names: bool = False) ->
         name = function.__name__
         name = type(args[0]).__name__ if name == "__init__" else name
         try:
-            values = [
-                _check(name, ordered[i] if i < len(ordered) else rest, v)
-                for i, v in enumerate(args)
-            ]
-            for word, value in named.items():
-                named[word] = _check(name, all_named.get(word), value)
-            return function(*values, **named)
+            rows = [ordered[i] if i < len(ordered) else rest for i in range(len(args))]
+            rows += [all_named.get(word) for word in named]
+            given = (*args, *named.values())
+            values = [_check(name, row, value) for row, value in zip(rows, given)]
+            values = settle(name, values, (row and row[1] in LIFTING for row in rows))
+            return function(*values[: len(args)], **dict(zip(named, values[len(args) :])))
         except GraphcError as error:  # of something that this function is made of
             if names:
                 complete(error, name, (*args, *named.values()))

@@ -140,6 +140,8 @@ def _cast(function: str, node: Node, array: Array, cast: str, weak: bool) -> Arr
     with np.errstate(all="ignore"):
         result = array.astype(wanted.numpy)
     lost = lost_value(array, result, wanted)
+    if lost is None and wanted.is_float and array.dtype.kind in "iu":
+        lost = _rounded(array, result)
     if lost is not None:
         text = f"{function}: input {label(node)}: {lost} does not fit {wanted.name}"
         _refuse(ArgumentError, text, node, array)
@@ -147,7 +149,8 @@ def _cast(function: str, node: Node, array: Array, cast: str, weak: bool) -> Arr
 
 
 def _allowed(array: Array, source: DType, wanted: DType, cast: str, weak: bool) -> bool:
-    """numpy's safe casts, float64 to shorter floats, int64 to int32; weak Python numbers."""
+    """numpy's safe casts, float64 to shorter floats, int64 to int32, integers to floats; and of
+    Python numbers what their kinds allow."""
     if weak:
         ranks = "b", "iu", "f"
         rank = {kind: i for i, kinds in enumerate(ranks) for kind in kinds}
@@ -158,7 +161,19 @@ def _allowed(array: Array, source: DType, wanted: DType, cast: str, weak: bool) 
         return True
     if source.name == "int64" and wanted.name == "int32":
         return True
+    if source.is_integer and wanted.is_float:
+        return True
     return np.can_cast(array.dtype, wanted.numpy, "safe")
+
+
+def _rounded(array: Array, result: Array) -> Any:
+    """An integer that the floats do not hold exactly."""
+    wide = result.astype(np.float64)  # exact
+    limits = np.iinfo(array.dtype)
+    inside = (wide >= float(limits.min)) & (wide < float(limits.max + 1))
+    back = np.where(inside, wide, 0.0).astype(array.dtype)
+    lost = ~inside | (back != array)
+    return array[lost].flat[0] if lost.any() else None
 
 
 def lost_value(array: Array, result: Array, wanted: DType) -> Any:

@@ -60,8 +60,10 @@ def compile(
     - `threads`: how many threads a call may use; None for as many as pay.
     - `memory`: a limit on the arena of temporaries, in bytes or as a text such as "8MB".
     - `precise`: no effect so far, no formula that is in use is less precise than another.
-    - `cast`: "same_kind" takes float64 arrays for float32 and int64 for int32 where the values
-      fit; "no" refuses them.
+    - `cast`: "same_kind" takes float64 arrays for shorter floats and int64 for int32 where the
+      values fit, and integers for floats that hold them exactly, beside what is always exact
+      (numpy's safe casts); "no" refuses all these. Python numbers and lists of them have no
+      dtype: their kind must fit, and their values.
     - `microbatches`: 1; nothing else is there yet.
     - `name`: what reports, files and the exported library call it.
     """

@@ -16,7 +16,7 @@ from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, NameErro
 from graphc.limits import ADDRESSABLE
 from graphc.ops import leaf
 from graphc.ops.base import Array
-from graphc.tensor import Parameter, Tensor, lift, lift_op
+from graphc.tensor import Parameter, Tensor, constant_of, lift_op
 from graphc.types import DType, TensorType, find_dtype, float32, float64
 
 _seed = 0  # the one module state: see `seed`
@@ -189,17 +189,10 @@ def constant(value: Any, dtype: Any = None, name: str = "") -> Tensor:
             f"constant: {value!r:.60} does not fit into any dtype", origin=origins.find_origin()
         )
     if dtype is not None:
-        wanted = check_dtype("constant", dtype)
-        with np.errstate(all="ignore"):
-            given, array = array, array.astype(wanted.numpy)
-        lost = lost_value(given, array, wanted)
-        if lost is not None:
-            raise DTypeError(
-                f"constant: {lost} does not fit into {wanted.name}", origin=origins.find_origin()
-            )
+        array = converted("constant", array, check_dtype("constant", dtype))
     if name:
         check_name("constant", name)
-    tensor = lift(array)
+    tensor = constant_of(array)
     tensor.node.name = name
     return tensor
 
@@ -219,6 +212,18 @@ def python_array(value: Any, wanted: DType | None = None) -> Array:
         return array if wanted == float64 else array.astype(np.float32)
     fits = array.dtype == np.int64 and (not array.size or abs(array).max() < 2**31)
     return array.astype(np.int32) if fits and not holds_numpy(value) else array
+
+
+def converted(name: str, array: Array, wanted: DType) -> Array:
+    """An array in another dtype; raises where a value does not fit."""
+    with np.errstate(all="ignore"):
+        result = array.astype(wanted.numpy)
+    lost = lost_value(array, result, wanted)
+    if lost is not None:
+        raise DTypeError(
+            f"{name}: {lost} does not fit into {wanted.name}", origin=origins.find_origin()
+        )
+    return result
 
 
 def holds_numpy(value: Any) -> bool:

@@ -24,7 +24,6 @@ class Tensor:
 
     __slots__ = ("node",)
     __array_priority__ = 1000  # numpy arrays on the left defer to our reflected operators
-    __array_ufunc__ = None
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -109,6 +108,16 @@ class Tensor:
 
     def __array__(self, *_: Any, **__: Any) -> Array:
         self._no_value("value as a numpy array")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from graphc.numpy_calls import apply_ufunc
+
+        return apply_ufunc(self, ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from graphc.numpy_calls import apply_function
+
+        return apply_function(self, function, args)
 
     __hash__ = object.__hash__
 
@@ -408,12 +417,12 @@ def lift_op(op: Op, *inputs: Tensor, name: str = "") -> Tensor:
     return Tensor(graphs.apply(op, *(t.node for t in inputs), name=name))
 
 
-def literal(value: Any, dtype: DType) -> Tensor:
+def literal(value: Any, dtype: DType, lifted: bool = False) -> Tensor:
     """A rank-0 number of a dtype."""
     if dtype.is_integer and not np.iinfo(dtype.numpy).min <= value <= np.iinfo(dtype.numpy).max:
         raise DTypeError(f"{value} does not fit into {dtype.name}", origin=origins.find_origin())
     python = bool(value) if dtype == bool_ else float(value) if dtype.is_float else int(value)
-    return lift_op(leaf.Literal(python, dtype))
+    return lift_op(leaf.Literal(python, dtype, lifted))
 
 
 def lift(value: Any, like: DType | None = None) -> Tensor:
@@ -421,7 +430,8 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
 
     A Python float never makes an integer tensor silently truncate: beside an integer dtype it
     becomes float32. Without `like`, bool, int and float become bool, int32 and float32.
-    A size is an int64, beside floats one of them.
+    A size is an int64, beside floats one of them. An array of floats keeps its dtype for now, and
+    takes that of the float tensors that it meets (see `functions.operands.same_dtype`).
     """
     if isinstance(value, Tensor):
         return value
@@ -430,6 +440,11 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
         return size.astype(like) if like is not None and like.is_float else size
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
         return literal(value, weak_dtype(value, like))
+    return constant_of(value, lifted=True)
+
+
+def constant_of(value: Any, lifted: bool = False) -> Tensor:
+    """A tensor of an array, which keeps its dtype unless it is `lifted`."""
     from graphc.symbols import python_array
 
     array = python_array(value)
@@ -439,11 +454,12 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
             f"cannot make a tensor of {type(value).__name__} with dtype {array.dtype}",
             origin=origins.find_origin(),
         )
+    weak = lifted and dtype.is_float
     if array.ndim == 0:
-        return literal(array.item(), dtype)
+        return literal(array.item(), dtype, weak)
     frozen = np.array(array, dtype.numpy, order="C")  # in the machine's byte order
     frozen.setflags(write=False)
-    return lift_op(leaf.Constant(frozen, TensorType(dtype, array.shape)))
+    return lift_op(leaf.Constant(frozen, TensorType(dtype, array.shape), weak))
 
 
 def weak_dtype(value: bool | int | float, like: DType | None) -> DType:
@@ -474,6 +490,6 @@ def _functions() -> Any:
 
 _module: Any = None
 __all__ = [
-    "Parameter", "Tensor", "aligned_empty", "face", "float64", "lift", "lift_op", "literal",
-    "weak_dtype", "zeros_like",
+    "Parameter", "Tensor", "aligned_empty", "constant_of", "face", "float64", "lift", "lift_op",
+    "literal", "weak_dtype", "zeros_like",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from graphc.arguments import tensor
 from graphc.autodiff.reverse import grad, vjp
 from graphc.autodiff.vmap import vmap
 from graphc.errors import ArgumentError, GradientError
+from graphc.lifting import settled
 from graphc.ops import leaf
 from graphc.rebuild import substitute
 from graphc.structure import flatten, flatten_like, map_structure
@@ -84,7 +85,7 @@ def _like(x: Any, value: Any, what: str) -> Tensor:
             f"needs tensors to differentiate with respect to, got {type(x).__name__}",
             origin=origins.find_origin(),
         )
-    tensor = lift(value, x.dtype)
+    tensor = settled(what, [lift(value, x.dtype)], x.dtype)[0]
     if tensor.type != x.type:
         raise GradientError(
             f"the {what} of {x.name or x.node.op.name} must be {x.type}, got {tensor.type}",

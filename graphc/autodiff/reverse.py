@@ -12,6 +12,7 @@ from graphc.autodiff.chosen import Conditions, Cotangent, Terms, both
 from graphc.autodiff.chosen_rules import Shares, shares
 from graphc.errors import ArgumentError, GradientError, VerifyError
 from graphc.graph import Node, topological
+from graphc.lifting import settled
 from graphc.ops.elementwise_logic import Where
 from graphc.ops.loop import Scan, loop_key, merged
 from graphc.structure import flatten, flatten_like
@@ -235,7 +236,7 @@ def _check_cotangent(y: Any, dy: Any) -> Node:
         raise ArgumentError(
             f"vjp: outputs must be tensors, got {type(y).__name__}", origin=origins.find_origin()
         )
-    dy = lift(dy, y.dtype)
+    dy = settled("vjp", [lift(dy, y.dtype)], y.dtype)[0]
     if dy.type != y.type:
         raise GradientError(
             f"vjp: the cotangent of {y.name or y.node.op.name} must be {y.type}, got {dy.type}",

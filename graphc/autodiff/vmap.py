@@ -13,6 +13,7 @@ from graphc.autodiff.batching import Batched, Batcher, moved
 from graphc.dims import Size
 from graphc.errors import ArgumentError, AxisError, GraphcError, ShapeError
 from graphc.graph import Node
+from graphc.lifting import settle
 from graphc.ops import leaf
 from graphc.structure import Structure, flatten
 from graphc.tensor import Tensor, face, lift
@@ -36,6 +37,7 @@ def vmap(
     @functools.wraps(function)
     def mapped(*arguments: Any, **keywords: Any) -> Any:
         leaves, structure = flatten(arguments)
+        leaves = settle("vmap", leaves, (True for _ in leaves))
         axes = _axes(in_axes, structure, "in_axes")
         examples = Examples(size)
         given = [examples.one(value, axis, i) for i, (value, axis) in enumerate(zip(leaves, axes))]

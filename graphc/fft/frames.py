@@ -16,7 +16,7 @@ from graphc.functions.operands import all_axes, check_count, fail, to_dtype
 from graphc.functions.shapes import part
 from graphc.ops.base import Array
 from graphc.ops.window import Window, seen_through
-from graphc.tensor import Tensor, lift
+from graphc.tensor import Tensor, constant_of, lift
 
 FEW = 16  # blocks of a frame up to which frames are put together from blocks
 
@@ -27,13 +27,13 @@ _COSINES = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5,
 def fftfreq(n: int, d: float = 1.0, dtype: Any = "float32") -> Tensor:
     """The frequencies of the elements of `fft`, for samples d apart."""
     check_spacing("fftfreq", n, d)
-    return lift(np.fft.fftfreq(n, d).astype(to_dtype("fftfreq", dtype).numpy))
+    return constant_of(np.fft.fftfreq(n, d).astype(to_dtype("fftfreq", dtype).numpy))
 
 
 def rfftfreq(n: int, d: float = 1.0, dtype: Any = "float32") -> Tensor:
     """The frequencies of the elements of `rfft`, for samples d apart."""
     check_spacing("rfftfreq", n, d)
-    return lift(np.fft.rfftfreq(n, d).astype(to_dtype("rfftfreq", dtype).numpy))
+    return constant_of(np.fft.rfftfreq(n, d).astype(to_dtype("rfftfreq", dtype).numpy))
 
 
 def check_spacing(name: str, n: int, d: float) -> None:
@@ -79,7 +79,7 @@ def blackman(n: int, periodic: bool = True, dtype: Any = "float32") -> Tensor:
 
 
 def _window(name: str, n: int, periodic: bool, dtype: Any) -> Tensor:
-    return lift(window_values(name, n, periodic).astype(to_dtype(name, dtype).numpy))
+    return constant_of(window_values(name, n, periodic).astype(to_dtype(name, dtype).numpy))
 
 
 def window_values(name: str, n: int, periodic: bool = True) -> Array:
@@ -157,7 +157,7 @@ def chosen_window(name: str, window: Any, frame: int, x: Tensor) -> Tensor:
         if window not in _COSINES:
             known = ", ".join(_COSINES)
             fail(ArgumentError, f"{name}: no window is called {window!r}", (x,), hint=known)
-        return lift(window_values(window, frame).astype(x.dtype.numpy))
+        return constant_of(window_values(window, frame).astype(x.dtype.numpy))
     shape = tensor(name, "window", window)
     if shape.shape != (frame,):
         fail(ShapeError, f"{name}: the window is {shape.type}, frames have {frame}", (x, shape))

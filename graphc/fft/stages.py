@@ -17,7 +17,7 @@ import numpy as np
 from graphc import functions as fn
 from graphc.functions.products import contract
 from graphc.ops.base import Array
-from graphc.tensor import Tensor, lift
+from graphc.tensor import Tensor, constant_of
 from graphc.types import DType
 
 Signal = typing.Any  # a tensor, what one can be made of, or a pair (real, imaginary) of them
@@ -174,4 +174,4 @@ def circle(n: int) -> tuple[Array, Array]:
 
 
 def _constant(values: Array, dtype: DType) -> Tensor:
-    return lift(values.astype(dtype.numpy))
+    return constant_of(values.astype(dtype.numpy))

@@ -16,7 +16,7 @@ from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError, UnsupportedError
 from graphc.functions.joining import concat
 from graphc.functions.logic import check
-from graphc.functions.operands import is_weak, same_dtype
+from graphc.functions.operands import is_weak, same_dtype, settled
 from graphc.functions.shapes import broadcast_to, reshape
 from graphc.graph import Node
 from graphc.loop_builder import LoopBuilder, placeholder
@@ -51,6 +51,8 @@ def scan(
     firsts, carry_structure = flatten(init)
     arrays, row_structure = flatten(() if xs is None else xs)
     stacks = [tensor("scan", "xs", v) for v in arrays]
+    firsts, stacks = _settled("scan", firsts, stacks)
+    init, xs = carry_structure.build(firsts), row_structure.build(stacks) if arrays else xs
     count = _length(stacks, length)
     _check_options(truncate, checkpoint)
     rows = [placeholder(f"row_{i}", _row(t.type)) for i, t in enumerate(stacks)]
@@ -92,6 +94,16 @@ class _Iteration:
     ys: Sequence[Tensor]
     structure: Structure | None
     drawn: Sequence[Node]
+
+
+def _settled(
+    name: str, firsts: Sequence[Any], stacks: Sequence[Tensor]
+) -> tuple[list[Any], list[Tensor]]:
+    """Arrays in the float dtype of the tensors among carries and rows; numbers as they are."""
+    given = [v for v in firsts if not is_weak(v)]
+    found = settled(name, [*stacks, *(tensor(name, "init", v) for v in given)])
+    rest = iter(found[len(stacks) :])
+    return [v if is_weak(v) else next(rest) for v in firsts], found[: len(stacks)]
 
 
 def _fitted(
@@ -231,6 +243,7 @@ def _results(
             flatten_like(carry_structure, result[0], "scan: the carry returned"), starts
         )
     ]
+    nexts = [settled("scan", [t], start.dtype)[0] for t, start in zip(nexts, starts)]
     if result[1] is None:
         return nexts, [], None
     leaves, structure = flatten(result[1])
@@ -303,6 +316,7 @@ def _alike(a: Any, b: Any) -> tuple[Tensor, Tensor]:
         return first, second
     first = tensor("cond", "a result", a) if not is_weak(a) else lift(a, lift(b).dtype)
     second = tensor("cond", "a result", b) if not is_weak(b) else lift(b, first.dtype)
+    first, second = settled("cond", [first, second])
     return first, second
 
 
@@ -334,6 +348,7 @@ def while_loop(
     """
     condition, body = ownership.shared(condition), ownership.shared(body)
     firsts, structure = flatten(init)
+    firsts, _ = _settled("while_loop", firsts, [])
 
     def trace(starts: Sequence[Tensor]) -> _Iteration:
         going = _condition(condition(structure.build(starts)))

@@ -24,19 +24,19 @@ from graphc.limits import ADDRESSABLE
 from graphc.ops.elementwise_logic import Equal
 from graphc.ops.leaf import Iota, SizeOf
 from graphc.symbols import python_array
-from graphc.tensor import Tensor, lift, lift_op, literal, weak_dtype
+from graphc.tensor import Tensor, constant_of, lift, lift_op, literal, weak_dtype
 from graphc.types import DType, float32, int32, int64
 
 
 def asarray(value: Any, dtype: Any = None) -> Tensor:
     """A tensor from a number, an array or a tensor, converted to `dtype` if one is given."""
     if dtype is None:
-        return lift(value)
+        return lift(value) if isinstance(value, (Tensor, Poly)) else constant_of(value)
     kind = to_dtype("asarray", dtype)
     if is_weak(value):
         return literal(value, kind)
     whole = python_array(value, kind) if isinstance(value, (list, tuple)) else value
-    return cast(lift(whole), kind)
+    return cast(whole if isinstance(whole, Tensor) else constant_of(whole), kind)
 
 
 def full(shape: Any, value: Any, dtype: Any = None) -> Tensor:
@@ -146,7 +146,7 @@ def linspace(start: float, stop: float, num: int, dtype: Any = "float32") -> Ten
     if num < 0:
         fail(ArgumentError, f"linspace: the number of values is 0 or more, got {num}")
     values = np.linspace(float(start), float(stop), num)
-    return lift(values.astype(to_dtype("linspace", dtype).numpy))
+    return constant_of(values.astype(to_dtype("linspace", dtype).numpy))
 
 
 def iota(shape: Sizes, axis: int, dtype: DType) -> Tensor:

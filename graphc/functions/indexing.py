@@ -13,14 +13,13 @@ from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from graphc.functions.creation import iota
 from graphc.functions.operands import (
     Sizes,
+    beside,
     cast,
     expand,
     fail,
-    is_weak,
     one_axis,
     scattered,
     to_dtype,
-    weak,
 )
 from graphc.functions.shapes import expand_dims, permute_dims, reshape
 from graphc.ops.elementwise import Minimum
@@ -74,7 +73,7 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     """
     x, indices = lift(x), integers("scatter_add", indices)
     axis = one_axis("scatter_add", axis, x.ndim, (x, indices))
-    updates = weak("scatter_add", updates, x.dtype) if is_weak(updates) else lift(updates)
+    updates = beside("scatter_add", updates, x)
     order = (axis, *(i for i in range(x.ndim) if i != axis))
     shape = x.shape[:axis] + indices.shape + x.shape[axis + 1 :]
     if not can_expand(updates.shape, shape):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.dims import Poly
 from graphc.errors import DTypeError
 from graphc.functions.operands import (
     cast,
@@ -18,7 +19,7 @@ from graphc.functions.operands import (
 from graphc.ops import elementwise_logic as ops
 from graphc.ops.base import Op
 from graphc.ops.gather import Guard
-from graphc.tensor import Tensor, lift, lift_op, literal
+from graphc.tensor import Tensor, constant_of, lift, lift_op, literal
 from graphc.types import bool_
 
 
@@ -147,7 +148,8 @@ def choice(op: ops.Where, condition: Any, x: Any, y: Any) -> Tensor:
 
 def astype(x: Any, dtype: Any) -> Tensor:
     """The elements converted; floats to integers saturate and NaN becomes 0."""
-    return cast(lift(x), to_dtype("astype", dtype))
+    given = lift(x) if is_weak(x) or isinstance(x, (Tensor, Poly)) else constant_of(x)
+    return cast(given, to_dtype("astype", dtype))
 
 
 def isnan(x: Any) -> Tensor:

@@ -19,6 +19,7 @@ from graphc.errors import (
     MemoryBudgetError,
     ShapeError,
 )
+from graphc.lifting import settled
 from graphc.limits import ADDRESSABLE
 from graphc.ops.base import Op
 from graphc.ops.elementwise_logic import Cast
@@ -76,9 +77,9 @@ def to_dtype(name: str, dtype: Any) -> DType:
     return found
 
 
-def cast(x: Tensor, dtype: DType) -> Tensor:
+def cast(x: Tensor, dtype: DType, promotes: bool = False) -> Tensor:
     """x as another dtype; x itself when it has it."""
-    return x if x.dtype == dtype else lift_op(Cast(dtype), x)
+    return x if x.dtype == dtype else lift_op(Cast(dtype, promotes), x)
 
 
 def weak(name: str, value: Any, like: DType | None) -> Tensor:
@@ -101,11 +102,19 @@ def weak(name: str, value: Any, like: DType | None) -> Tensor:
     return lift(value, dtype)
 
 
+def beside(name: str, value: Any, x: Tensor) -> Tensor:
+    """A value as a tensor; Python numbers and arrays of floats take the dtype of x."""
+    if is_weak(value):
+        return weak(name, value, x.dtype)
+    return settled(name, [lift(value)], x.dtype)[0]
+
+
 def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) -> list[Tensor]:
     """Tensors of one dtype: the array API's promotion, Python numbers being weak.
 
     A Python float beside integers makes them float32, a Python number beside bool makes a number.
-    `before` are operands that stand before these, for messages.
+    Arrays of floats take the float dtype of the tensors beside them. `before` are operands that
+    stand before these, for messages.
     """
     kinds = [plain(v) for v in values]
     check_operands(name, kinds)
@@ -114,7 +123,7 @@ def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) 
         like = same_dtype(name, others, before)[0].dtype if others else None
         values = [lift(v, like) if isinstance(v, Poly) else v for v in values]
         return same_dtype(name, values, before)
-    strong = [lift(v) for v, k in zip(values, kinds) if not is_weak(k)]
+    strong = settled(name, [lift(v) for v, k in zip(values, kinds) if not is_weak(k)])
     dtype = strong[0].dtype if strong else None
     for i, other in enumerate(strong):
         assert dtype is not None
@@ -131,7 +140,7 @@ def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) 
     assert dtype is not None
     left = iter(strong)
     return [
-        weak(name, v, dtype) if is_weak(k) else cast(next(left), dtype)
+        weak(name, v, dtype) if is_weak(k) else cast(next(left), dtype, promotes=True)
         for v, k in zip(values, kinds)
     ]
 
@@ -317,7 +326,7 @@ def check_sizes(name: str, shape: Sizes) -> None:
 
 
 __all__ = [
-    "all_axes", "brought_back", "cast", "check_count", "check_sizes", "common_shape", "expand",
-    "fail", "floating", "is_half", "is_weak", "mixed", "one_axis", "same_dtype", "scattered",
-    "shape_text", "to_dtype", "to_shape", "together", "weak", "widened",
+    "all_axes", "beside", "brought_back", "cast", "check_count", "check_sizes", "common_shape",
+    "expand", "fail", "floating", "is_half", "is_weak", "mixed", "one_axis", "same_dtype",
+    "scattered", "settled", "shape_text", "to_dtype", "to_shape", "together", "weak", "widened",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from graphc.functions.indexing import (
     spelled_out,
 )
 from graphc.functions.logic import where
-from graphc.functions.operands import expand, fail, is_weak, one_axis, scattered, weak
+from graphc.functions.operands import beside, expand, fail, one_axis, scattered
 from graphc.functions.shapes import flip, permute_dims, reshape
 from graphc.ops.gather import ScatterAdd
 from graphc.ops.indexing import ADD, MAX, MIN, MODES, MUL, SET, PutAlong, PutRows, TakeAlong
@@ -94,7 +94,7 @@ def check_mode(name: str, mode: str, x: Tensor) -> None:
 
 def fitting(name: str, updates: Any, x: Tensor, shape: tuple[Size, ...]) -> Tensor:
     """Updates in the dtype of x, broadcast to a shape."""
-    new = weak(name, updates, x.dtype) if is_weak(updates) else lift(updates)
+    new = beside(name, updates, x)
     if new.dtype != x.dtype:
         fail(
             DTypeError,
@@ -209,7 +209,7 @@ def change_where(x: Tensor, mask: Tensor, value: Any, mode: str) -> Tensor:
             (x, mask),
         )
     rest = x.shape[mask.ndim :]
-    new = weak("at", value, x.dtype) if is_weak(value) else lift(value)
+    new = beside("at", value, x)
     if not can_expand(new.shape, rest):
         fail(
             ShapeError,

@@ -13,6 +13,7 @@ from graphc.inspect.memory import measure
 from graphc.inspect.names import bytes_text, count_text
 from graphc.inspect.subject import Subject, program_of, sizes_of, threads_of
 from graphc.inspect.text import call_name, lines_text
+from graphc.inspect.widening import widening_lines
 from graphc.loops import ir
 from graphc.memory import MemoryPlan
 from graphc.ordering import nominal
@@ -99,10 +100,12 @@ def main_part(call: Call) -> str:
 
 
 def report(subject: Subject) -> str:
-    """Kernels with ops, cost, time bound, threads and source lines; totals; memory."""
+    """Kernels with ops, cost, time bound, threads and source lines; totals; memory; notes."""
     program, dims = program_of(subject), sizes_of(subject)
     text = report_text(program.schedule, program.plan(dims), dims, threads_of(subject))
-    return text + "".join(f"{line}\n" for line in _sparse_lines(subject))
+    notes = widening_lines(program.defined.nodes)
+    lines = [*_sparse_lines(subject), *(["", *notes] if notes else [])]
+    return text + "".join(f"{line}\n" for line in lines)
 
 
 def _sparse_lines(subject: Subject) -> list[str]:

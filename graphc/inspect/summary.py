@@ -10,6 +10,7 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.graph import topological
 from graphc.inspect.names import bytes_text
+from graphc.inspect.widening import widening_lines
 from graphc.ops import leaf
 from graphc.structure import flatten
 from graphc.tensor import Parameter, Tensor
@@ -50,7 +51,7 @@ def summary(what: Any) -> Summary:
     """
     rows = tuple(find_rows(what))
     parameters = list(dict.fromkeys(p for row in rows for p in row.parameters))
-    made = Summary(_table(rows, parameters))
+    made = Summary("\n".join([_table(rows, parameters), *_notes(what)]))
     made.rows = rows
     made.total = sum(size_of(p) for p in parameters)
     made.trainable = sum(size_of(p) for p in parameters if p.trainable)
@@ -126,6 +127,13 @@ def _by_scope(parameters: Iterable[Parameter], kind: str) -> list[Row]:
     for p in dict.fromkeys(parameters):
         groups.setdefault(p.name.rpartition("/")[0], []).append(p)
     return [Row(scope, kind, tuple(mine)) for scope, mine in groups.items()]
+
+
+def _notes(what: Any) -> list[str]:
+    """Where outputs become float64."""
+    if hasattr(what, "parameters") or hasattr(what, "layers"):
+        return []
+    return widening_lines(topological(t.node for t in flatten(what)[0]))
 
 
 def _reached(what: Any) -> list[Parameter]:

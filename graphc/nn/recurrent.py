@@ -10,7 +10,7 @@ import numpy as np
 from graphc import functions as fn
 from graphc import init, naming, ownership
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.operands import fail
+from graphc.functions.operands import beside, fail
 from graphc.nn import activations
 from graphc.nn.cells import State, Step, gru_cell, lstm_cell, rnn_cell, through_time
 from graphc.nn.layers import Function, Layer, check_count
@@ -124,7 +124,7 @@ class Recurrent(Layer):
                 f" has {self.states}",
                 (x,),
             )
-        return tuple(self._part(x, lift(part), shape) for part in parts)
+        return tuple(self._part(x, beside(self.name, part, x), shape) for part in parts)
 
     def _part(self, x: Tensor, part: Tensor, shape: tuple[Any, ...]) -> Tensor:
         if part.dtype != x.dtype:

@@ -14,7 +14,7 @@ from graphc.functions.creation import size_as
 from graphc.graph import topological
 from graphc.ops import leaf
 from graphc.ops.base import Array
-from graphc.tensor import Tensor, lift
+from graphc.tensor import Tensor, constant_of
 from graphc.types import int64
 
 LARGEST = 4096  # elements: what is larger is data, not a shape
@@ -75,10 +75,10 @@ class Value:
 def tensor_of(array: Array, kind: np.dtype[Any]) -> Tensor:
     """The constant tensor of an array, or the tensor of sizes."""
     if array.dtype != object:
-        return lift(np.asarray(array))
+        return constant_of(np.asarray(array))
     sizes = [size_as(size, int64) for size in array.flat]
     if not sizes:
-        return lift(array.astype(kind))
+        return constant_of(array.astype(kind))
     return fn.astype(fn.reshape(fn.stack(sizes), array.shape), kind.name)
 
 

@@ -308,6 +308,7 @@ class Cast(Elementwise):
     name = "astype"
     domain: ClassVar[tuple[tuple[float, float], ...]] = ((-300.0, 300.0),)
     dtype: DType
+    promotes: bool = field(default=False, compare=False, repr=False)  # nobody asked for it
 
     def infer(self, *types: TensorType) -> TensorType:
         """The shape of x with the new dtype."""
@@ -357,6 +358,7 @@ class Bitcast(Flat):
 
     name = "bitcast"
     dtype: DType
+    promotes: bool = field(default=False, compare=False, repr=False)  # nobody asked for it
 
     def infer(self, *types: TensorType) -> TensorType:
         """The shape of x with the new dtype."""

@@ -41,11 +41,12 @@ class Parameter(Leaf):
 
 @dataclass(frozen=True, eq=False)
 class Constant(Leaf):
-    """An array that is part of the program."""
+    """An array that is part of the program; `lifted` without gx.constant, floats are weak."""
 
     name = "constant"
     value: Array = field(repr=False)
     type: TensorType
+    lifted: bool = field(default=False, repr=False)
 
     def infer(self) -> TensorType:
         """As given."""
@@ -58,11 +59,12 @@ class Constant(Leaf):
 
 @dataclass(frozen=True)
 class Literal(Leaf):
-    """One number, rank 0."""
+    """One number, rank 0; `lifted` from an array without axes, floats are weak."""
 
     name = "literal"
     value: Any
     dtype: DType
+    lifted: bool = field(default=False, repr=False)
 
     def infer(self) -> TensorType:
         """Rank 0."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphc import functions as fn
-from graphc.tensor import Tensor, lift
+from graphc.tensor import Tensor, constant_of
 from graphc.types import float64
 
 POINTS = 32
@@ -40,9 +40,9 @@ def gamma_slope(concentration: Tensor, x: Tensor) -> Tensor:
     sign, b, s, far = (
         fn.expand_dims(v, -1) for v in (fn.where(low, -1.0, 1.0), b, s, fn.stop_gradient(end))
     )
-    t = far * lift((points + 1.0) / 2.0)
+    t = far * constant_of((points + 1.0) / 2.0)
     first = sign * (fn.log(s) - fn.digamma(b)) + t
     density = fn.exp(b * (sign * t) - s * fn.expm1(sign * t))
-    total = fn.sum(first * density * far * lift(weights / 2.0), axis=-1) * found
+    total = fn.sum(first * density * far * constant_of(weights / 2.0), axis=-1) * found
     slope = fn.where(low, found / a * (total - lead), total)
     return fn.astype(fn.where(inside, slope, 0.0), x.dtype)

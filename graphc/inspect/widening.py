@@ -1,0 +1,38 @@
+"""Where shorter floats become float64 because they meet one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphc.graph import Node
+from graphc.ops.elementwise_logic import Cast
+from graphc.ops.loop import Scan
+from graphc.types import float64
+
+SHOWN = 5  # lines
+
+
+def widening_lines(nodes: Iterable[Node]) -> list[str]:
+    """A note for every line of the program where promotion makes a tensor float64."""
+    found: dict[str, str] = {}
+    for node in _all(nodes):
+        if isinstance(node.op, Cast) and node.op.promotes and node.op.dtype == float64:
+            source = node.inputs[0].type
+            if source.dtype.is_float and source.shape:
+                note = f"{source.dtype.name} becomes float64: {_line(node)}"
+                found.setdefault(str(node.origin), note)
+    notes = list(found.values())
+    more = len(notes) - SHOWN
+    return notes[:SHOWN] + ([f"float64: {more} more lines"] if more > 0 else [])
+
+
+def _all(nodes: Iterable[Node]) -> Iterable[Node]:
+    for node in nodes:
+        yield node
+        if isinstance(node.op, Scan):
+            yield from _all(node.op.body.nodes)
+
+
+def _line(node: Node) -> str:
+    text = node.origin.text
+    return f"{node.origin}  {text}" if text else str(node.origin)
