@@ -22,9 +22,9 @@ import numpy as np
 from graphc import naming
 from graphc import origin as origins
 from graphc.errors import ArgumentError
+from graphc.graph import Node
 from graphc.ops import leaf
 from graphc.origin import Origin
-from graphc.structure import flatten
 
 Path = tuple[tuple[CodeType, int], ...]  # the user's functions, and where in them
 Key = tuple[Path, int]
@@ -178,7 +178,7 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _entered(frame: Frame, arguments: Any) -> Iterator[None]:
-    given = {id(getattr(v, "node", None)) for v in flatten(arguments)[0]}
+    given = set(_nodes(arguments))
     token = _frame.set(frame)
     try:
         with origins.making() as nodes:
@@ -193,10 +193,20 @@ def _entered(frame: Frame, arguments: Any) -> Iterator[None]:
     for node in nodes:
         read = () if node in frame.inner else node.inputs
         for source in read:
-            if isinstance(source.op, leaf.Parameter) and id(source) not in given:
+            if isinstance(source.op, leaf.Parameter) and source not in given:
                 frame.record.use(source.face)
     if frame.outer is not None:
         frame.outer.inner.update(nodes)
+
+
+def _nodes(value: Any, depth: int = 8) -> Iterator[Node]:
+    """The nodes of the tensors in nested tuples, lists and dicts."""
+    node = getattr(value, "node", None)
+    if isinstance(node, Node):
+        yield node
+    elif isinstance(value, (list, tuple, dict)) and depth:
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _nodes(inner, depth - 1)
 
 
 def _path(bottom: FrameType) -> Path:

@@ -237,6 +237,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "nn.LayerNorm": lambda: given(epsilon=1e-5, use_scale=True, use_bias=True, name="n"),
     "nn.Reshape": lambda: given((2, 6), name="r"),
     "nn.Sequential": lambda: given([gx.nn.Dense(2)], name="s"),
+    "nn.layer": lambda: given(lambda x: gx.nn.Dense(2)(x), name="f"),
     "nn.accuracy": lambda: given(X, L),
     "nn.top_k_accuracy": lambda: given(X, L, k=2),
     **dict.fromkeys(("nn.conv",), lambda: given(

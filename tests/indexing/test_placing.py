@@ -246,7 +246,7 @@ def test_messages() -> None:
     with pytest.raises(ShapeError, match=r"at: updates must broadcast to \[2,3\], got f32\[4\]"):
         x.at[i].set(np.zeros(4, np.float32))
     with pytest.raises(DTypeError, match=r"at: dtypes differ: float32 \(input 0\) vs float64"):
-        x.at[0].set(np.zeros(3))
+        x.at[0].set(gx.constant(np.zeros(3)))
     with pytest.raises(DTypeError, match="at: add needs numbers, got bool"):
         (x > 0).at[0].add(True)
     with pytest.raises(ShapeError, match="at: the mask") as caught:
