@@ -346,18 +346,19 @@ class Fusion:
                 return False
             if isinstance(node.op, Reduce) and not inner:
                 return False
-            if not all(self._reads_flat(i, axes) for i in node.inputs):
+            if not all(self._reads_flat(i, group) for i in node.inputs):
                 return False
         return True
 
-    def _reads_flat(self, i: Node, axes: tuple[int | None, ...]) -> bool:
+    def _reads_flat(self, i: Node, group: Group) -> bool:
         base = base_of(i)
         if base.type.size == 1:
             return not _shows_zeros(i)
         if isinstance(base.op, Iota):
             return False
-        if base in self.inlined and not all(self._reads_flat(j, axes) for j in base.inputs):
-            return False
+        again = base not in self.storage and self.grouping.group_of.get(base) is not group
+        if again and not all(self._reads_flat(j, group) for j in base.inputs):
+            return False  # it is computed again here, with all that it reads
         chain = i
         while isinstance(chain.op, View):
             if product(chain.type.shape) != base.type.size:
