@@ -248,8 +248,13 @@ class Loop:
         return {f"val_{name}": value for name, value in values.items()}
 
     def _resize(self, steps: int, seconds: float) -> None:
-        """Aim at slices of equal time; at most four times as many steps as the last one."""
-        wanted = int(steps * _SLICE_SECONDS / max(seconds, 1e-9))
+        """Aim at slices of equal time; at most four times as many steps as the last one.
+
+        They are longer where it takes long to make sure that steps can be taken back.
+        """
+        care = 0.0 if self._run.rollback is None else self._run.rollback.seconds
+        aim = max(_SLICE_SECONDS, 20.0 * care)
+        wanted = int(steps * aim / max(seconds - care, 1e-9))
         self._slice = max(1, min(wanted, 4 * steps))
 
     def _tell(self, event: str, *logs: dict[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +38,20 @@ class Rollback:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._watched = finite_parameters(run.parameters)
+        self.seconds = 0.0  # what looking after the last steps took
 
     def steps(self, order: Array | None, start: int, stop: int) -> tuple[Steps, str]:
         """Do steps start..stop-1; those kept, and what was wrong with the next (empty: nothing)."""
         batches = self._run.batches
+        begin = time.perf_counter()
         saved = [p.value for p in self._run.parameters], self._run.step.rng.copy()
+        middle = time.perf_counter()
         steps = batches.run(order, start, stop)
+        end = time.perf_counter()
         good = _finite_steps(steps)
-        if good == stop - start and first_broken(self._watched) is None:
+        fine = good == stop - start and first_broken(self._watched) is None
+        self.seconds = middle - begin + time.perf_counter() - end
+        if fine:
             return steps, ""
         good = self._search(order, start, good, saved)
         kept = Steps({k: v[:good] for k, v in steps.values.items()}, steps.sizes[:good])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -322,3 +323,28 @@ def test_no_file_with_parameters_that_are_not_finite(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning, match="not written, since .* is not finite"):
         run(pair, 1, [Checkpoint(path)])
     assert not path.exists()
+
+
+class Signal(gx.callbacks.Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def slice_end(self, run: Any, logs: dict[str, float]) -> None:
+        if run.history.epochs == self.epoch:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_after_ctrl_c_the_last_whole_epoch_goes_on(tmp_path: Path, target: str) -> None:
+    whole, part, rest = build(target), build(target), build(target)
+    wanted = run(whole, 4, [gx.callbacks.StopOnNaN()], seed=1)
+    last = Checkpoint(tmp_path / "last")
+    history = run(part, 4, [Signal(2), last, gx.callbacks.StopOnNaN()], seed=1)
+    assert history.interrupted
+    assert history.epochs == 2
+    last.restore(rest[0])
+    history = run(rest, 2, [], seed=1)
+    assert history["loss"] == wanted["loss"][2:]
+    assert values(rest[0]) == values(whole[0])
