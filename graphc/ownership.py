@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType, FunctionType
 from typing import Any, TypeVar
 
@@ -57,11 +57,13 @@ class Record:
         """Note that a call reads a parameter, or calls a layer."""
         self.used.setdefault(id(value), value)
 
-    def forget(self) -> None:
-        """Begin again after a first call that failed."""
-        self.made.clear()
-        self.used.clear()
-        self.names.clear()
+    def forget(self, before: Record) -> None:
+        """Be as before a first call that failed; names stay taken where their layers stay."""
+        made = {id(m.value) for m in self.made.values()}
+        if not self.used.keys() - before.used.keys() - made:
+            self.names.clear()
+            self.names |= before.names
+        self.made, self.used = before.made, before.used
 
 
 @dataclass(eq=False)
@@ -179,22 +181,26 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def _entered(frame: Frame, arguments: Any) -> Iterator[None]:
     given = set(_nodes(arguments))
+    record = frame.record
+    before = replace(
+        record, made=dict(record.made), used=dict(record.used), names=dict(record.names)
+    )
     token = _frame.set(frame)
     try:
         with origins.making() as nodes:
             yield
     except BaseException:
-        if not frame.record.whole and not frame.delegates:
-            frame.record.forget()
+        if not record.whole and not frame.delegates:
+            record.forget(before)
         raise
     finally:
         _frame.reset(token)
-    frame.record.whole = True
+    record.whole = True
     for node in nodes:
         read = () if node in frame.inner else node.inputs
         for source in read:
             if isinstance(source.op, leaf.Parameter) and source not in given:
-                frame.record.use(source.face)
+                record.use(source.face)
     if frame.outer is not None:
         frame.outer.inner.update(nodes)
 

@@ -430,6 +430,34 @@ def test_a_first_call_that_fails_leaves_nothing() -> None:
     assert len(layer.parameters) == 4
 
 
+def test_a_failed_call_takes_nothing_from_earlier_ones() -> None:
+    x, bad = gx.input("x", ("n", 8)), gx.input("bad", (2, "n"))
+    net = nn.Sequential([lambda h: nn.Dense(8)(h)])
+    net(x)
+    made = net.parameters
+    net.add(lambda h: nn.Dense(4)(gx.reshape(h, (-1, 3))))
+    with pytest.raises(ShapeError):
+        net(x)
+    assert net.parameters == made
+    net.layers[1] = lambda h: nn.Dense(4)(h)
+    net(x)
+    assert net.parameters[:2] == made
+
+    class Half(nn.Layer):
+        def __init__(self) -> None:
+            self.first = nn.Dense(8)
+
+        def call(self, x: gx.Tensor, other: gx.Tensor) -> Any:
+            return nn.Dense(8)(self.first(x)) + nn.Dense(8)(other)
+
+    half = Half()
+    with pytest.raises(ShapeError, match="known size"):
+        half(x, bad)
+    half(x, x)
+    names = [p.name for p in half.parameters]
+    assert len(set(names)) == len(names) == 6
+
+
 def test_settings_are_compared_as_far_as_they_can_be() -> None:
     scale = [0.5]
 
