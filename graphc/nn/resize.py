@@ -63,9 +63,9 @@ def along(
     if old == wanted:
         return x
     check_count("resize", wanted)
-    places = centres(old, wanted, align_corners)
     if method == "nearest":
-        return picked(x, axis, np.ceil(places - 0.5) if align_corners else np.floor(places + 0.5))
+        return picked(x, axis, closest(old, wanted, align_corners))
+    places = centres(old, wanted, align_corners)
     shrink = min(wanted / old, 1.0) if antialias else 1.0
     index, factor = neighbours(places, REACH[method], shrink)
     if antialias:
@@ -80,6 +80,19 @@ def centres(old: int, new: int, align_corners: bool) -> Array:
     if align_corners:
         return places * ((old - 1) / (new - 1)) if new > 1 else places
     return (places + 0.5) * (old / new) - 0.5
+
+
+def closest(old: int, new: int, align_corners: bool) -> Array:
+    """The old elements next to the new ones, in whole numbers.
+
+    Halfway the later one, with `align_corners` the earlier one.
+    """
+    numbers = np.arange(new, dtype=np.int64)
+    if not align_corners:
+        return (2 * numbers + 1) * old // (2 * new)
+    if new == 1:
+        return numbers
+    return (2 * numbers * (old - 1) + new - 2) // (2 * (new - 1))
 
 
 def triangle(t: Array) -> Array:

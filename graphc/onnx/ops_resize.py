@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.dims import Poly
+from graphc.dims import Size, divide_exactly
+from graphc.errors import FormatError
 from graphc.nn.resize import neighbours, picked, weighted
 from graphc.onnx.call import Call, Table
+from graphc.onnx.errors import UnknownValueError
 from graphc.ops.base import Array
 from graphc.tensor import Tensor
+
+TIE = 1e-6  # how far from a half a coordinate in float32 may be that is a half in fact
 
 
 @dataclass(frozen=True)
@@ -27,62 +31,128 @@ class Axis:
     end: float = 1.0
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a node says of one axis: a factor or a size, and the part that is shown."""
+
+    axis: int
+    scale: float | None
+    size: Size | None
+    start: float = 0.0
+    end: float = 1.0
+
+
 def resize(call: Call) -> Any:
-    """x in other sizes."""
+    """x in other sizes.
+
+    Numbers are float32, and corners are those of the new size after rounding: where the format
+    leaves it open, or its reference differs, this is what onnxruntime and torch do. An axis that
+    keeps its size is as it was.
+    """
     x = call.x()
-    if any(isinstance(s, Poly) for s in x.shape):
-        repeated = whole_factors(call, x)
-        if repeated is not None:
-            return repeated
-    for axis in resized_axes(call):
-        whole_part = call.get("coordinate_transformation_mode") != "tf_crop_and_resize"
-        if axis.wanted == axis.size and axis.scale == 1.0 and whole_part:
-            continue
-        x = along_axis(call, x, axis)
+    for wish in wishes(call):
+        x = resized(call, x, wish)
     return x
 
 
-def whole_factors(call: Call, x: Tensor) -> Tensor | None:
-    """Elements repeated a whole number of times, which needs no sizes."""
-    index = 2 if call.opset >= 11 else 1
-    if call["mode"] != "nearest" or not call.has(index) or not call.known(index).size:
-        return None
-    mode = call.get("coordinate_transformation_mode", "asymmetric")
-    if mode not in ("asymmetric", "half_pixel", "pytorch_half_pixel") or call.get("axes"):
-        return None
-    if mode == "asymmetric" and call.get("nearest_mode", "floor") != "floor":
-        return None
-    scales = [float(s) for s in call.known(index).flat]
-    if any(s < 1 or not s.is_integer() for s in scales):
-        return None
-    for axis, scale in enumerate(scales):
-        x = gx.repeat(x, int(scale), axis) if scale != 1 else x
-    return x
+def resized(call: Call, x: Tensor, wish: Wish) -> Tensor:
+    """x with one axis as wished; sizes that are not known may stay or become multiples."""
+    size = x.shape[wish.axis]
+    cropped = call.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+    if isinstance(size, int):
+        axis = known_axis(wish, size)
+        if axis.wanted == size and not cropped:
+            return x
+        return along_axis(call, x, axis)
+    factor = wish.scale if wish.size is None else divide_exactly(wish.size, size)
+    if factor == 1 and not cropped:
+        return x
+    shift = None if cropped or factor is None else whole_shift(call, float(factor))  # type: ignore[arg-type]
+    if shift is None:
+        raise UnknownValueError(
+            f"{call.where}: the size of axis {wish.axis} of its input 0 must be known to resize it,"
+            f" it is {call.x().type}",
+            (),
+            True,
+        )
+    return shifted(gx.repeat(x, int(factor), wish.axis), wish.axis, shift)  # type: ignore[arg-type]
 
 
-def resized_axes(call: Call) -> list[Axis]:
+def whole_shift(call: Call, factor: float) -> int | None:
+    """s, if the element (i + s) // factor of x becomes element i whatever the size; else None."""
+    if call["mode"] != "nearest" or factor < 1 or not factor.is_integer():
+        return None
+    k, nearest_mode = int(factor), nearest_mode_of(call)
+    modes = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
+    shifts = {
+        "asymmetric": (0, k - 1, (k - 1) // 2, k // 2),
+        "half_pixel": (-(k // 2), k // 2, 0, 0),
+        "tf_half_pixel_for_nn": (0, k, k // 2, (k + 1) // 2),
+    }
+    for alike in ("pytorch_half_pixel", "half_pixel_symmetric"):
+        shifts[alike] = shifts["half_pixel"]
+    found = shifts.get(coordinate_mode(call))
+    if found is None or nearest_mode not in modes:
+        return None
+    return found[modes.index(nearest_mode)]
+
+
+def shifted(x: Tensor, axis: int, shift: int) -> Tensor:
+    """x moved to the front along an axis (to the end, where negative); ends are repeated."""
+    if shift == 0:
+        return x
+    before = (slice(None),) * axis
+    count = abs(shift)
+    kept, end = (
+        (slice(count, None), slice(-1, None)) if shift > 0 else (slice(0, -count), slice(0, 1))
+    )
+    ends = gx.repeat(x[(*before, end)], count, axis)
+    parts = [x[(*before, kept)], ends]
+    return gx.concat(parts if shift > 0 else parts[::-1], axis)
+
+
+def known_axis(wish: Wish, size: int) -> Axis:
+    """A wish for an axis whose size is known."""
+    if wish.size is not None:
+        assert isinstance(wish.size, int)
+        scale = wish.scale or float(np.float32(wish.size) / np.float32(max(size, 1)))
+        return Axis(wish.axis, size, scale, wish.size, wish.start, wish.end)
+    assert wish.scale is not None
+    wanted = int(np.floor(np.float32(wish.scale) * np.float32(size)))
+    return Axis(wish.axis, size, wish.scale, wanted, wish.start, wish.end)
+
+
+def wishes(call: Call) -> list[Wish]:
     """What happens along every axis."""
-    shape = call.static()
-    ndim = len(shape)
-    axes = [call.normal(a, ndim) for a in call.get("axes") or range(ndim)]
+    shape = call.x().shape
+    axes = [call.normal(a, len(shape)) for a in call.get("axes") or range(len(shape))]
     scales, sizes, roi = factors(call)
-    if sizes is not None:
-        scales = [wanted / shape[a] for wanted, a in zip(sizes, axes)]
-        policy = call.get("keep_aspect_ratio_policy", "stretch")
-        if policy != "stretch":
-            one = min(scales) if policy == "not_larger" else max(scales)
-            scales = [one] * len(axes)
-            sizes = [int(one * shape[a] + 0.5) for a in axes]
-    assert scales is not None
+    count = len(sizes if sizes is not None else scales or ())
+    if count != len(axes) or (roi and len(roi) != 2 * len(axes)):
+        raise FormatError(f"{call.where}: {count} factors or sizes for {len(axes)} axes")
+    policy = call.get("keep_aspect_ratio_policy", "stretch")
+    if sizes is not None and policy != "stretch":
+        scales, sizes = in_proportion(call, axes, sizes, policy)
     found = []
     for i, a in enumerate(axes):
-        wanted = sizes[i] if sizes is not None else int(np.floor(scales[i] * shape[a]))
         part = (roi[i], roi[i + len(axes)]) if roi else (0.0, 1.0)
-        found.append(Axis(a, shape[a], scales[i], wanted, *part))
+        scale = None if scales is None else scales[i]
+        found.append(Wish(a, scale, None if sizes is None else sizes[i], *part))
     return found
 
 
-def factors(call: Call) -> tuple[list[float] | None, list[int] | None, list[float]]:
+def in_proportion(
+    call: Call, axes: list[int], sizes: tuple[Size, ...], policy: str
+) -> tuple[list[float], tuple[Size, ...]]:
+    """The one factor by which no size, or every size, reaches what is wanted."""
+    shape, wanted = call.static(), call.ints(3)
+    ratios = [np.float32(w) / np.float32(shape[a]) for w, a in zip(wanted, axes)]
+    one = min(ratios) if policy == "not_larger" else max(ratios)
+    new = tuple(int(np.floor(one * np.float32(shape[a]) + np.float32(0.5))) for a in axes)
+    return [float(one)] * len(axes), new
+
+
+def factors(call: Call) -> tuple[list[float] | None, tuple[Size, ...] | None, list[float]]:
     """Factors or sizes, and the parts that are shown."""
     if call.opset < 9:
         return list(call["scales"]), None, []
@@ -93,42 +163,56 @@ def factors(call: Call) -> tuple[list[float] | None, list[int] | None, list[floa
         roi = []
     if call.has(2) and call.known(2).size:
         return [float(s) for s in call.known(2).flat], None, roi
-    return None, list(call.ints(3)), roi
+    return None, call.sizes(3), roi
+
+
+def coordinate_mode(call: Call) -> str:
+    """How new coordinates become old ones."""
+    default = "asymmetric" if call.opset < 11 else "half_pixel"
+    return str(call.get("coordinate_transformation_mode", default))
+
+
+def nearest_mode_of(call: Call) -> str:
+    """Which whole position stands for a coordinate."""
+    return str(call.get("nearest_mode", "floor" if call.opset < 11 else "round_prefer_floor"))
 
 
 def coordinates(call: Call, axis: Axis) -> Array:
-    """Where the elements of the new axis lie on the old one."""
-    places = np.arange(axis.wanted, dtype=np.float64)
-    default = "asymmetric" if call.opset < 11 else "half_pixel"
-    mode = call.get("coordinate_transformation_mode", default)
-    scaled = axis.scale * axis.size  # the new size before rounding
+    """Where the elements of the new axis lie on the old one, in float32."""
+    one = np.float32
+    places, scale, half = np.arange(axis.wanted, dtype=one), one(axis.scale), one(0.5)
+    mode, last = coordinate_mode(call), one(axis.size - 1)
     if mode == "asymmetric":
-        return places / axis.scale
+        return places / scale
     if mode == "align_corners":
-        return places * ((axis.size - 1) / (scaled - 1)) if scaled != 1 else places * 0
+        return places * last / one(axis.wanted - 1) if axis.wanted > 1 else places * 0
     if mode == "tf_half_pixel_for_nn":
-        return (places + 0.5) / axis.scale
+        return (places + half) / scale
     if mode == "tf_crop_and_resize":
-        last = axis.size - 1
-        if scaled == 1:
-            return places * 0 + 0.5 * (axis.start + axis.end) * last
-        return axis.start * last + places * (axis.end - axis.start) * last / (scaled - 1)
-    centres = (places + 0.5) / axis.scale - 0.5
+        start, end = one(axis.start), one(axis.end)
+        if axis.wanted <= 1:
+            return places * 0 + half * (start + end) * last
+        return start * last + places * (end - start) * last / one(axis.wanted - 1)
+    centres = (places + half) / scale - half
     if mode == "half_pixel":
         return centres
     if mode == "pytorch_half_pixel":
-        return centres if scaled != 1 else places * 0 - 0.5
+        return centres if axis.wanted > 1 else places * 0
     if mode != "half_pixel_symmetric":
         call.unsupported(f"coordinate_transformation_mode {mode!r}")
-    return centres + axis.size / 2 * (1 - axis.wanted / scaled)
+    rounded = one(axis.wanted) / (scale * one(axis.size))
+    offset = one(axis.size) / one(2) * (one(1) - rounded)
+    exact = float(offset) + (places.astype(np.float64) + 0.5) / float(scale) - 0.5
+    return exact.astype(one)
 
 
 def nearest(places: Array, mode: str, call: Call) -> Array:
-    """The whole positions that stand for coordinates."""
+    """The whole positions that stand for coordinates; a half is one also after rounding."""
+    places = places.astype(np.float64)
     if mode == "round_prefer_floor":
-        return np.ceil(places - 0.5)
+        return np.ceil(places - 0.5 - TIE)
     if mode == "round_prefer_ceil":
-        return np.floor(places + 0.5)
+        return np.floor(places + 0.5 + TIE)
     if mode not in ("floor", "ceil"):
         call.unsupported(f"nearest_mode {mode!r}")
     return np.floor(places) if mode == "floor" else np.ceil(places)
@@ -148,10 +232,13 @@ def weights(call: Call, axis: Axis, places: Array) -> tuple[Array, Array]:
 
 def along_axis(call: Call, x: Tensor, axis: Axis) -> Tensor:
     """x resized along one axis."""
+    if not axis.wanted:
+        return x[(*(slice(None),) * axis.axis, slice(0, 0))]
+    if not axis.size:
+        raise FormatError(f"{call.where}: axis {axis.axis} of {x.type} has no elements")
     places = coordinates(call, axis)
     if call["mode"] == "nearest":
-        mode = call.get("nearest_mode", "floor" if call.opset < 11 else "round_prefer_floor")
-        y = picked(x, axis.axis, nearest(places, mode, call))
+        y = picked(x, axis.axis, nearest(places, nearest_mode_of(call), call))
     elif call["mode"] in ("linear", "bilinear", "cubic"):
         index, factor = weights(call, axis, places)
         if not factor.any():
