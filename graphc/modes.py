@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from graphc.errors import UnsupportedError
 from graphc.graph import Graph, Node
@@ -24,7 +24,7 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
     marks = [n for n in graph.nodes if isinstance(n.op, MARKS)]
     if not marks and not any(isinstance(n.op, Scan) for n in graph.nodes):
         return graph
-    new = _without_marks(graph.roots, TRAINING if mode == "train" else INFERENCE)
+    new = _Unmarking(TRAINING if mode == "train" else INFERENCE).run(graph.roots)
     resolved = graph.substitute(new)
     if mode != "train":
         return resolved
@@ -33,32 +33,41 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
     return replace(resolved, updates=resolved.updates + _chain(pending, new), _order=[])
 
 
-def _without_marks(roots: Sequence[Node], branch: int) -> dict[Node, Node]:
-    """Every node under the roots without marks, also inside loops."""
-    bodies: dict[Body, Body] = {}
+@dataclass(eq=False)
+class _Unmarking:
+    """Graphs and the bodies of their loops without marks.
 
-    def choose(node: Node) -> Node | None:
+    Bodies of one loop share nodes, also afterwards: else its results would be several loops.
+    """
+
+    branch: int
+    done: dict[Node, Node] = field(default_factory=dict)
+    bodies: dict[Body, Body] = field(default_factory=dict)
+
+    def run(self, roots: Sequence[Node]) -> dict[Node, Node]:
+        """Every node under the roots without marks, also inside loops."""
+        return rebuild(roots, self._choose, self.done)
+
+    def _choose(self, node: Node) -> Node | None:
         if isinstance(node.op, ModeSwitch):
-            return node.inputs[branch]
+            return node.inputs[self.branch]
         if isinstance(node.op, Scan):
-            return _loop_without_marks(node, node.op, bodies, branch)
+            return self._loop(node, node.op)
         return node.inputs[0] if isinstance(node.op, MARKS) else None
 
-    return rebuild(roots, choose)
-
-
-def _loop_without_marks(node: Node, op: Scan, bodies: dict[Body, Body], branch: int) -> Node | None:
-    body = op.body
-    if body not in bodies:
-        if branch == TRAINING:
-            _check_stateless(body)
-        new = _without_marks(body.outputs, branch)
-        outputs = tuple(new[n] for n in body.outputs)
-        bodies[body] = body if outputs == body.outputs else Body(body.inputs, outputs)
-    if bodies[body] is body:
-        return None
-    kept = (node.type, node.origin, node.part, node.name)
-    return Node(replace(op, body=bodies[body]), node.inputs, *kept)
+    def _loop(self, node: Node, op: Scan) -> Node | None:
+        body = op.body
+        if body not in self.bodies:
+            if self.branch == TRAINING:
+                _check_stateless(body)
+            new = self.run(body.outputs)
+            outputs = tuple(new[n] for n in body.outputs)
+            same = outputs == body.outputs
+            self.bodies[body] = body if same else Body(body.inputs, outputs)
+        if self.bodies[body] is body:
+            return None
+        kept = (node.type, node.origin, node.part, node.name)
+        return Node(replace(op, body=self.bodies[body]), node.inputs, *kept)
 
 
 def _check_stateless(body: Body) -> None:

@@ -14,13 +14,20 @@ from graphc.structure import flatten
 from graphc.tensor import Tensor, face
 
 
-def rebuild(roots: Iterable[Node], rewrite: Callable[[Node], Node | None]) -> dict[Node, Node]:
+def rebuild(
+    roots: Iterable[Node],
+    rewrite: Callable[[Node], Node | None],
+    done: dict[Node, Node] | None = None,
+) -> dict[Node, Node]:
     """Every node that the roots need, mapped to its rebuilt self.
 
     `rewrite` sees each node with its new inputs; None keeps it. Unchanged nodes stay themselves.
+    `done` holds what was rebuilt before, and gets the rest.
     """
-    new: dict[Node, Node] = {}
+    new = {} if done is None else done
     for node in topological(roots):
+        if node in new:
+            continue
         candidate = with_inputs(node, tuple(new[i] for i in node.inputs))
         with origins.inherit(node.origin, node.part):
             result = rewrite(candidate)

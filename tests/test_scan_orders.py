@@ -174,3 +174,16 @@ def test_truncation_leaves_the_first_carry_its_gradient(reverse: bool) -> None:
         first = rows[2 if reverse else 0]
         found = values([p, x], [gx.grad(last, p), gx.grad(first, p)], np.array(5.0), X)
         assert found == [expected, 3.0 if reverse else 1.0]
+
+
+def test_layers_with_modes_in_a_body_leave_one_loop() -> None:
+    x, w = gx.input("x", (5, 3, 4)), gx.parameter("w", value=np.eye(4, dtype=np.float32))
+
+    def body(c: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        c = gx.nn.dropout(gx.tanh(c @ w + r), 0.5)
+        return c, c
+
+    _, ys = gx.scan(body, gx.zeros((3, 4)), x)
+    step = gx.compile([x], (ys, gx.grad(gx.sum(ys**2), w)), mode="train")
+    loops = [k for k in step.kernels if "scan" in k.name]
+    assert len(loops) == 2  # forward and back

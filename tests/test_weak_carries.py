@@ -92,3 +92,16 @@ def test_what_does_not_fit_is_refused() -> None:
         gx.scan(lambda c, r: (r, None), gx.zeros(()), rows("float64"))
     with pytest.raises(ShapeError, match=r"carry 0 starts as bool\[\], but the body returns f64"):
         gx.scan(lambda c, r: (r, None), True, rows("float64"))
+
+
+@pytest.mark.parametrize("checkpoint", [None, 1, 2])
+def test_a_body_that_is_traced_again_has_one_set_of_weights(checkpoint: Any) -> None:
+    x = gx.input("x", (3, 4), "float64")
+
+    def body(c: Tensor, row: Tensor) -> tuple[Tensor, None]:
+        w = gx.parameter("w", value=np.ones(4))
+        return c + gx.sum(row * w), None
+
+    total, _ = gx.scan(body, 0, x, checkpoint=checkpoint)
+    used = gx.compile([x], total).parameters
+    assert len(used) == 1
