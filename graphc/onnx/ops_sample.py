@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import graphc as gx
+from graphc.errors import FormatError
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_conv import with_bias
 from graphc.onnx.ops_index import checked_places
@@ -70,7 +71,8 @@ def sample(x: Tensor, places: list[Tensor], mode: str, borders: list[Border]) ->
     """
     batch, channels = x.shape[:2]
     rows = gx.reshape(gx.permute_dims(x, (0, *range(2, x.ndim), 1)), (-1, channels))
-    folded = [b.fold(t) for b, t in zip(borders, places)]
+    # Cubic weights are those of the place that was asked for; each tap is moved inside by itself.
+    folded = places if mode == "cubic" else [b.fold(t) for b, t in zip(borders, places)]
     base = gx.reshape(gx.arange(batch, dtype="int64"), (batch,) + (1,) * (places[0].ndim - 1))
     total: Tensor | None = None
     for taps in itertools.product(*(taps_of(t, mode) for t in folded)):
@@ -94,6 +96,8 @@ def grid_sample(call: Call) -> Any:
     """x at the positions of a grid whose coordinates run from -1 to 1."""
     x, grid = call.x(0), call.x(1)
     sizes, corners = call.static()[2:], bool(call["align_corners"])
+    if grid.ndim != x.ndim or grid.shape[-1] != len(sizes):
+        raise FormatError(f"{call.where}: a grid {grid.type} names no places of {x.type}")
     mode = {"bilinear": "linear", "bicubic": "cubic"}.get(call["mode"], call["mode"])
     places = []
     for size, part in zip(sizes, reversed(gx.unstack(grid, -1))):
