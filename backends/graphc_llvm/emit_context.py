@@ -11,6 +11,7 @@ from graphc.dims import Atom, Dim, Size, evaluate, floordiv, product
 from graphc.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
 from graphc.types import int64
 from graphc_llvm.contract_index import affine
+from graphc_llvm.emit_limit import Freedom
 from graphc_llvm.emit_scalar import LaneEmitter
 from graphc_llvm.target import Target
 from graphc_llvm.text import FunctionBuilder, Operand
@@ -96,6 +97,7 @@ class Context:
     pins: dict[Buffer, int] = field(default_factory=dict)
     running: dict[Accumulator, Running] = field(default_factory=dict)
     scratch: Size = 0
+    freedom: Freedom = field(default_factory=Freedom)
     fetching: dict[Loop, Callable[[], None]] = field(default_factory=dict)
     _nowhere: str | None = None
 

@@ -11,7 +11,7 @@ name (read by the generic variant only); `scratch` is private to the thread and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.dims import Size, dims_of
 from graphc.loops.ir import (
@@ -33,10 +33,11 @@ from graphc.loops.ir import (
 from graphc_llvm.contract_choose import match
 from graphc_llvm.contract_emit import emit_contract
 from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_limit import FREEDOMS, Freedom, most_lines
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_share import emit_share
 from graphc_llvm.target import Target
-from graphc_llvm.text import FunctionBuilder, Module, Parameter, identifier
+from graphc_llvm.text import FunctionBuilder, Module, Parameter, TooLong, identifier
 
 BARRIER = "@graphc_barrier"
 
@@ -70,9 +71,28 @@ def emit_kernel(
 ) -> EmittedKernel:
     """Emit a kernel for given sizes, or (None) for all sizes.
 
-    Contractions become register tiles unless `tiles` is false: the bits are the same.
+    Contractions become register tiles unless `tiles` is false: the bits are the same. A kernel
+    that would be too long is written with less freedom.
     """
-    module, symbol = Module(), name or identifier(kernel.name)
+    most = most_lines(kernel)
+    for freedom in FREEDOMS[:-1]:
+        try:
+            allowed = replace(freedom, tiles=tiles and freedom.tiles)
+            return _emit(kernel, target, sizes, name, allowed, most)
+        except TooLong:
+            continue
+    return _emit(kernel, target, sizes, name, FREEDOMS[-1], None)
+
+
+def _emit(
+    kernel: Kernel,
+    target: Target,
+    sizes: Mapping[str, int] | None,
+    name: str | None,
+    freedom: Freedom,
+    most: int | None,
+) -> EmittedKernel:
+    module, symbol = Module(most=most), name or identifier(kernel.name)
     names = _parameter_names(kernel.arguments)
     parameters = [Parameter("ptr", n) for n in names.values()]
     parameters += [Parameter("ptr", n) for n in ("sizes", "scratch", "team")]
@@ -80,11 +100,11 @@ def emit_kernel(
     builder = FunctionBuilder(module, symbol, parameters)
     dims = kernel_dims(kernel)
     stored = frozenset(s.buffer for s in walk(kernel.body) if isinstance(s, Store))
-    c = Context(builder, target, sizes, dims, stored)
+    c = Context(builder, target, sizes, dims, stored, freedom=freedom)
     c.pointers = {buffer: f"%{n}" for buffer, n in names.items()}
     parallel = is_parallel(kernel)
     if parallel:
-        _emit_together(c, kernel.body, tiles)
+        _emit_together(c, kernel.body)
     else:
         _on_first_thread(c, kernel.body)
     builder.finish()
@@ -163,7 +183,7 @@ def _on_first_thread(c: Context, body: tuple[Stmt, ...]) -> None:
     c.builder.when(first, [], work, "alone")
 
 
-def _emit_together(c: Context, body: tuple[Stmt, ...], tiles: bool) -> None:
+def _emit_together(c: Context, body: tuple[Stmt, ...]) -> None:
     """Give each thread its share; wait where one needs what another wrote."""
     pending = _Pending()
     for stmt in body:
@@ -174,7 +194,7 @@ def _emit_together(c: Context, body: tuple[Stmt, ...], tiles: bool) -> None:
         pending.note(stmt, shared)
         if isinstance(stmt, Loop) and shared:
             with c.inside(stmt):
-                plan = match((stmt,), c.target, c.sizes) if tiles else None
+                plan = match((stmt,), c.target, c.sizes) if c.freedom.tiles else None
                 if plan is None:
                     emit_share(c, stmt)
                 else:

@@ -191,14 +191,18 @@ def _along_lanes(c: Context, loop: Loop, part: Stretch) -> None:
     f, begin, end = c.builder, part.begin, part.end
     count = f.sub(end, begin, "count")
     laned = any(c.running[a].laned for a in updated(loop))
-    trips = count if isinstance(count, int) else None
-    width = lanes_at_once(loop, c.target, trips)
+    trips = count if isinstance(count, int) else c.trips(loop)  # there may be fewer
+    if trips == 0:
+        return
+    width = lanes_at_once(c, loop, trips)
     if trips is not None and trips < LANES and not laned:
         width = narrow_width(trips)
         if not c.target.has_masked_memory and width > max(trips, 1):
             width //= 2
     whole = end
-    if part.grain % width:
+    if trips is not None and trips < width:
+        whole = begin
+    elif part.grain % width:
         whole = f.add(begin, f.round_down(count, width, "whole"), "whole")
     multiple = gcd(part.multiple, width)
     _repeat(c, loop, begin, whole, width, lambda _: _lane(loop, width, multiple))

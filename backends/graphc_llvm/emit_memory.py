@@ -8,11 +8,10 @@ from graphc.types import DType, bool_, uint8
 from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.emit_address import Address, Evaluate, address
 from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_width import NEAR
 from graphc_llvm.text import Operand, elements, vector
 from graphc_llvm.values import Value, element_type, memory_type
 
-# elements so far apart are picked out of whole vectors
-_NEAR = 4
 ALL = Value("true", bool_, literal=True)
 
 
@@ -113,7 +112,7 @@ class _Reader:
         width = lane_width(self.c)
         if at.stride == -1 and count == width:
             return self._woven(at.pointer, list(range(0, -width, -1)), 1 - width)
-        if isinstance(at.stride, int) and 1 < at.stride <= _NEAR:
+        if isinstance(at.stride, int) and 1 < at.stride <= NEAR:
             offsets = [at.stride * lane for lane in range(count)]
             if offsets[-1] + 1 >= width:
                 return self._woven(at.pointer, offsets, 0)

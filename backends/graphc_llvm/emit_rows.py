@@ -66,12 +66,12 @@ def find_rows(c: Context, loop: Loop) -> Rows | None:
     longest = max(count for count in counts if count is not None)
     touched = {buffer for each in inner for buffer in _buffers(each)}
     row_bytes = longest * sum(buffer.dtype.itemsize for buffer in touched)
-    trips, side = c.trips(loop), LANES
+    trips, side = c.trips(loop), c.freedom.rows
     while side * row_bytes > c.target.l1_bytes // 2 or (trips is not None and side > trips):
         side //= 2
         if side < _FEWEST:
-            return None
-    return Rows(loop, side)
+            break
+    return Rows(loop, side) if side >= _FEWEST else None
 
 
 def _all_in(loop: Loop) -> Iterator[Expr]:

@@ -46,7 +46,7 @@ class Squares:
 
 def find_squares(c: Context, loop: Loop) -> Squares | None:
     """The squares of a loop over rows, of it or of the same nest with its loops exchanged."""
-    if len(loop.body) != 1 or loop.kind != PARALLEL or loop.lanes:
+    if len(loop.body) != 1 or loop.kind != PARALLEL or loop.lanes or not c.freedom.squares:
         return None
     inner = loop.body[0]
     if not isinstance(inner, Loop) or not inner.lanes or inner.kind != PARALLEL:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from math import prod
 
+from graphc.dims import evaluate
 from graphc.loops.ir import (
     LANES,
     Apply,
+    Axis,
+    Buffer,
     Expr,
+    Index,
+    Let,
     Load,
     Loop,
+    Ref,
     Stmt,
     Store,
     expressions,
@@ -17,16 +23,15 @@ from graphc.loops.ir import (
     walk,
 )
 from graphc.loops.scalar import PRIMITIVES
-from graphc_llvm.contract_index import axes_of
+from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of, parts_of
 from graphc_llvm.emit_context import Context
-from graphc_llvm.target import Target
 
 # beyond this many primitive operations one vector already keeps the units busy
 _HEAVY = 40
 # registers that the lanes of one value may fill
 _REGISTERS = 4
-# operations that a loop may be written out as
-_WRITTEN_OUT = 32
+# elements so far apart are picked out of whole vectors
+NEAR = 4
 # so many elements come from one vector of Philox counters
 RANDOM_WIDTH = 64
 _COSTS = {"div": 4, "sqrt": 6, "rem": 8, "cast": 1, "philox": 16}
@@ -34,15 +39,21 @@ _DEFINED_COST = 16
 _CHEAP_DEFINED = ("maximum", "minimum", "sign", "unit_float")
 
 
-def lanes_at_once(loop: Loop, target: Target, trips: int | None) -> int:
-    """A multiple of 16: more for light bodies, whose loop would cost as much as they do."""
+def lanes_at_once(c: Context, loop: Loop, trips: int | None) -> int:
+    """A multiple of 16: more for light bodies, whose loop would cost as much as they do.
+
+    Where elements are apart, every lane is read or written by itself: more lanes save nothing.
+    """
     weight, itemsize, wide = weigh(loop.body)
-    if wide and (trips is None or trips >= RANDOM_WIDTH):
+    if wide and (trips is None or trips >= RANDOM_WIDTH) and c.freedom.tiles:
         return RANDOM_WIDTH
-    registers, most = _REGISTERS, 4 * LANES
+    if count_apart(c, loop.body, loop.axis):
+        return LANES
+    target, registers, most = c.target, _REGISTERS, 4 * LANES
     if holds_loops(loop):
         # each pass over the inner loops reads whole cache lines side by side
         registers, most = target.vector_registers // 4, 8 * LANES
+    most = min(most, c.freedom.lanes)
     fitting = min(most, registers * target.vector_bits // (8 * itemsize))
     width = LANES
     while 2 * width <= fitting and 2 * weight * width <= _HEAVY * LANES:
@@ -60,7 +71,36 @@ def is_tiny(c: Context, loop: Loop) -> bool:
     if any(count is None for count in counts) or any(axes_of(each.extent) for each in inner):
         return False
     times = prod(count for count in counts if count is not None)
-    return times * max(1, weigh(loop.body)[0]) <= _WRITTEN_OUT
+    assert c.lane is not None
+    each = weigh(loop.body)[0] + c.lane.width * count_apart(c, loop.body, c.lane.axis)
+    return times * max(1, each) <= c.freedom.written_out
+
+
+def count_apart(c: Context, body: tuple[Stmt, ...], axis: Axis) -> int:
+    """How many loads and stores find lanes along an axis too far apart for whole vectors."""
+    places: dict[Buffer, dict[tuple[Expr, ...], None]] = {}
+    inside: set[str] = set()
+    for stmt in walk(body):
+        if isinstance(stmt, Let):
+            inside.add(stmt.ref.name)
+        if isinstance(stmt, Store):
+            places.setdefault(stmt.buffer, {})[stmt.index] = None
+        for load in (load for expr in expressions(stmt) for load in loads_of(expr)):
+            places.setdefault(load.buffer, {})[load.index] = None
+    forms = [flat_offset(buffer, index) for buffer, found in places.items() for index in found]
+    return sum(_is_apart(c, form, axis, inside) for form in forms)
+
+
+def _is_apart(c: Context, form: Affine, axis: Axis, inside: set[str]) -> bool:
+    for part in (part for _, expr in form.others for part in parts_of(expr)):
+        if isinstance(part, Index) and part.axis == axis:
+            return True
+        if isinstance(part, Ref) and part.name in inside:
+            return True
+    stride = form.coefficient(axis)
+    if not isinstance(stride, int) and c.sizes is not None:
+        stride = evaluate(stride, c.sizes)
+    return not isinstance(stride, int) or not -1 <= stride <= NEAR
 
 
 def holds_loops(loop: Loop) -> bool:

@@ -16,6 +16,10 @@ from functools import cache
 Operand = int | str  # an i64
 
 
+class TooLong(Exception):  # noqa: N818
+    """A module that has more lines than it may."""
+
+
 def vector(element: str, width: int) -> str:
     """The type of `width` elements; a scalar type for width 1."""
     return element if width == 1 else f"<{width} x {element}>"
@@ -50,6 +54,14 @@ class Module:
     functions: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
     helpers: dict[object, str] = field(default_factory=dict)
+    count: int = 0  # lines that were written
+    most: int | None = None  # so many may be
+
+    def note(self) -> None:
+        """Count one more line; raise TooLong where there are too many."""
+        self.count += 1
+        if self.most is not None and self.count > self.most:
+            raise TooLong(f"more than {self.most} lines")
 
     def declare(self, name: str, result: str, parameters: Sequence[str]) -> None:
         """Declare a function once."""
@@ -164,6 +176,7 @@ class FunctionBuilder:
             if key in known:
                 return known[key]
         name = f"%{self.fresh(hint)}"
+        self.module.note()
         lines.append(f"  {name} = {expression}")
         self._levels[name] = level
         known[key] = name
@@ -171,11 +184,13 @@ class FunctionBuilder:
 
     def effect(self, instruction: str) -> None:
         """Write an instruction that has no result and stays where it is."""
+        self.module.note()
         self._lines.append(f"  {instruction}")
 
     def effect_value(self, hint: str, expression: str) -> str:
         """Name an expression that stays where it is and is evaluated once for each mention."""
         name = f"%{self.fresh(hint)}"
+        self.module.note()
         self._lines.append(f"  {name} = {expression}")
         self._levels[name] = self.level
         return name

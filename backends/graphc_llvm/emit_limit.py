@@ -1,0 +1,72 @@
+"""How much text a kernel may have, and what is given up where it would be more.
+
+What LLVM needs grows faster than the text. Lanes, loops that are written out, rows side by side
+and register tiles multiply what a kernel says: each of them is chosen where it stands, without
+knowing what surrounds it. So the lines are counted while they are written. A kernel that has more
+than its share is written again with less freedom; the bits are the same with any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from graphc.loops.ir import LANES, Apply, Expr, Kernel, Loop, expressions, operands, walk
+from graphc.loops.scalar import PRIMITIVES
+
+# lines of any kernel, and for each operation of it: what ordinary kernels need at most
+LINES, LINES_EACH = 2500, 16
+# kernels of products have so many times as much: each of their tiles ends with what follows them
+TILED = 3
+# what functions that are programs over the primitives count as, and the random bits
+DEFINED, RANDOM = 12, 40
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """How far a kernel may be written out.
+
+    `lanes` is the most that a loop works on at once, `written_out` the operations of a loop
+    within lanes that becomes straight code, `rows` how many are taken side by side.
+    """
+
+    lanes: int = 8 * LANES
+    written_out: int = 32
+    rows: int = LANES
+    squares: bool = True
+    tiles: bool = True
+
+
+FREEDOMS = (
+    Freedom(),
+    Freedom(lanes=2 * LANES, written_out=8),
+    Freedom(lanes=LANES, written_out=0, rows=4, squares=False),
+    Freedom(lanes=LANES, written_out=0, rows=0, squares=False, tiles=False),
+)
+
+
+def most_lines(kernel: Kernel) -> int:
+    """How many lines a kernel may have."""
+    statements = list(walk(kernel.body))
+    seen: dict[Expr, None] = {}
+    waiting = [e for stmt in statements for e in expressions(stmt)]
+    while waiting:
+        expr = waiting.pop()
+        if expr not in seen:
+            seen[expr] = None
+            waiting.extend(operands(expr))
+    lines = LINES + LINES_EACH * (len(statements) + sum(map(_weight, seen)))
+    loops = (stmt for stmt in statements if isinstance(stmt, Loop))
+    tiled = any(a.combine.name == "dot" for loop in loops for a in loop.accumulators)
+    return lines * TILED if tiled else lines
+
+
+def _weight(expr: Expr) -> int:
+    return _function_weight(expr.function) if isinstance(expr, Apply) else 1
+
+
+@cache
+def _function_weight(function: str) -> int:
+    if function == "philox":
+        return RANDOM
+    return 1 if function in PRIMITIVES else DEFINED
