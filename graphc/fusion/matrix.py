@@ -12,7 +12,8 @@ from graphc.fusion.rotate import eigh, qr, svd
 from graphc.fusion.values import Values
 from graphc.fusion.work import Grid, Number, Task, Work
 from graphc.graph import Node
-from graphc.ops.matrix import Cholesky, Lu, Solve, SolveTriangular
+from graphc.loops import combine
+from graphc.ops.matrix import LEAST_PIVOT, Cholesky, Lu, Solve, SolveTriangular
 from graphc.ops.spectral import Eigh, Qr, Svd
 from graphc.schedule import Storage
 
@@ -25,10 +26,10 @@ def lower_matrix(node: Node, targets: tuple[Storage, ...], values: Values) -> No
     match node.op:
         case Cholesky():
             cholesky(task)
-        case Lu():
-            lu(task)
-        case Solve():
-            solve(task)
+        case Lu(regular=regular):
+            lu(task, regular)
+        case Solve(regular=regular):
+            solve(task, regular)
         case SolveTriangular(lower=lower, unit=unit):
             solve_triangular(task, lower, unit)
         case Qr():
@@ -61,19 +62,19 @@ def cholesky(t: Task) -> None:
         t.write(i, j, (j <= i).choose(u[j, i], 0.0))
 
 
-def lu(t: Task) -> None:
+def lu(t: Task, regular: bool) -> None:
     """Eliminate with the factors kept below the diagonal."""
     w, n = t.work, t.work.number(t.rows)
     grid = t.copied("lu", 0, t.rows, t.rows)
     pivots = t.matrix("pivots", t.rows, 1)
-    eliminate(t, grid, n, n, pivots)
+    eliminate(t, grid, n, n, pivots, regular)
     with w.loop(n) as i:
         with w.loop(n, side_by_side=True) as j:
             t.write(i, j, grid[i, j])
         t.write(i, n, pivots[i, 0])
 
 
-def solve(t: Task) -> None:
+def solve(t: Task, regular: bool) -> None:
     """Eliminate with the right side beside the matrix, then from the last row upwards."""
     w, n = t.work, t.work.number(t.rows)
     columns = t.node.type.shape[-1]
@@ -83,7 +84,7 @@ def solve(t: Task) -> None:
             grid[i, j] = t.read(0, i, j)
         with w.loop(columns, side_by_side=True) as j:
             grid[i, n + j] = t.read(1, i, j)
-    eliminate(t, grid, n, n + w.number(columns), None)
+    eliminate(t, grid, n, n + w.number(columns), None, regular)
     with w.loop(n) as done:
         i = n - 1 - done
         with w.loop(done) as r:
@@ -98,18 +99,24 @@ def solve(t: Task) -> None:
         t.write(i, c, grid[i, n + c])
 
 
-def eliminate(t: Task, grid: Grid, rows: Number, width: Number, pivots: Grid | None) -> None:
+def eliminate(
+    t: Task, grid: Grid, rows: Number, width: Number, pivots: Grid | None, regular: bool
+) -> None:
     """Make the left square upper triangular, the largest pivot of each column first.
 
-    With `pivots` the factors are kept below the diagonal and the pivots' rows noted.
+    With `pivots` the factors are kept below the diagonal and the pivots' rows noted; with
+    `regular` the least pivot stands in for one of 0.
     """
     w = t.work
+    least = least_pivot(t, grid, rows) if regular else None
     with w.loop(rows) as k:
         best = w.largest(rows - k, lambda i: abs(grid[k + i, k])) + k
         with w.loop(width, side_by_side=True) as j:
             upper, lower = w.named(grid[k, j], "upper"), w.named(grid[best, j], "lower")
             grid[k, j] = lower
             grid[best, j] = upper
+        if least is not None:
+            grid[k, k] = grid[k, k].equals(0.0).choose(least, grid[k, k])
         pivot = w.named(grid[k, k], "pivot")
         with w.loop(rows - k - 1) as r:
             i = k + 1 + r
@@ -122,6 +129,17 @@ def eliminate(t: Task, grid: Grid, rows: Number, width: Number, pivots: Grid | N
                 grid[i, k] = factor
         if pivots is not None:
             pivots[k, 0] = best.cast(t.dtype)
+
+
+def least_pivot(t: Task, grid: Grid, rows: Number) -> Number:
+    """So little beside the largest element that no other digit shows."""
+    w = t.work
+    tops = t.matrix("tops", t.rows, 1)
+    with w.loop(rows) as i:
+        tops[i, 0] = w.reduce(combine.MAX, rows, lambda j: (abs(grid[i, j]),))[0]
+    top = w.reduce(combine.MAX, rows, lambda i: (tops[i, 0],), lanes=False)[0]
+    scale = (top > 0.0).choose(top, w.constant(1.0, t.dtype))
+    return w.named(scale * LEAST_PIVOT[t.dtype.bits], "least")
 
 
 def solve_triangular(t: Task, lower: bool, unit: bool) -> None:

@@ -17,6 +17,8 @@ from graphc.loops import combine
 from graphc.types import int64
 
 SWEEPS = 30  # a matrix needs fewer than ten
+# Powers of two: a column above the first or below the second is scaled by the third.
+EDGES = {32: (40, -44, 90), 64: (400, -400, 700)}
 
 
 def qr(t: Task) -> None:
@@ -24,6 +26,7 @@ def qr(t: Task) -> None:
     w, m, n = t.work, t.work.number(t.rows), t.work.number(t.columns)
     rank = t.node.type.shape[-1]
     grid = t.copied("r", 0, t.rows, t.columns)
+    units = scale_columns(t, grid, m, n)
     scales, products = t.matrix("scales", rank, 1), t.matrix("products", 1, t.columns)
     with w.loop(rank) as k:
         scale, corner = reflection(t, grid, k, m)
@@ -39,7 +42,26 @@ def qr(t: Task) -> None:
     with w.loop(m) as i, w.loop(rank, side_by_side=True) as j:
         t.write(i, j, q[i, j])
     with w.loop(n) as j, w.loop(rank, side_by_side=True) as i:
-        t.write(m + j, i, (i <= j).choose(grid[i, j], 0.0))
+        t.write(m + j, i, (i <= j).choose(grid[i, j] * units[j, 0], 0.0))
+
+
+def scale_columns(t: Task, grid: Grid, m: Number, n: Number) -> Grid:
+    """Divide columns whose squares would overflow or vanish by powers of two, which are returned.
+
+    Others keep every bit: their power is 1.
+    """
+    w = t.work
+    high, low, by = EDGES[t.dtype.bits]
+    units = t.matrix("units", t.columns, 1)
+    with w.loop(n) as j:
+        top = w.reduce(combine.MAX, m, lambda i: (abs(grid[i, j]),), lanes=False)[0]
+        large, small = top > 2.0**high, top < 2.0**low
+        unit = small.choose(w.constant(2.0**-by, t.dtype), 1.0)
+        unit = w.named(large.choose(w.constant(2.0**by, t.dtype), unit), "unit")
+        units[j, 0] = unit
+        with w.loop(m) as i:
+            grid[i, j] = grid[i, j] / unit
+    return units
 
 
 def reflection(t: Task, grid: Grid, k: Number, m: Number) -> tuple[Number, Number]:

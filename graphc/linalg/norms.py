@@ -40,7 +40,7 @@ def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Order = 2
     wide = fn.astype(x, float32) if x.dtype.bits == 16 else x
     scale = _scale(wide, axes) if ord == 2 else _unit(wide, axes, ord)
     small = wide / scale
-    powers = small * small if ord == 2 else fn.abs(small) ** float(ord)
+    powers = small * small if ord == 2 else _powers(small, float(ord))
     result = _root(fn.sum(powers, axis=axes, keepdims=True), float(ord)) * scale
     return fn.astype(result if keepdims else fn.squeeze(result, axes), x.dtype)
 
@@ -68,6 +68,14 @@ def _unit(x: Tensor, axes: tuple[int, ...], order: float) -> Tensor:
     return fn.where(fn.isfinite(found) & (found > 0.0), found, 1.0)
 
 
+def _powers(x: Tensor, order: float) -> Tensor:
+    """|x| ** order, whose gradient at 0 is 0, also where the slope is infinite there."""
+    if order >= 1.0:
+        return fn.abs(x) ** order
+    zero = x == 0.0
+    return fn.where(zero, 0.0 if order > 0 else math.inf, fn.abs(fn.where(zero, 1.0, x)) ** order)
+
+
 def _root(total: Tensor, order: float) -> Tensor:
     """total ** (1 / order), whose gradient at 0 is 0."""
     zero = total == 0.0
@@ -77,7 +85,7 @@ def _root(total: Tensor, order: float) -> Tensor:
 
 
 def matrix_norm(x: Any, keepdims: bool = False, ord: Order = "fro") -> Tensor:
-    """The norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf or -inf."""
+    """The norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf or -inf; the gradient at 0 is 0."""
     x = floating("matrix_norm", x)
     if x.ndim < 2:
         fail(ShapeError, f"matrix_norm: needs matrices, got {x.type}", (x,))
@@ -85,6 +93,7 @@ def matrix_norm(x: Any, keepdims: bool = False, ord: Order = "fro") -> Tensor:
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):
         s = svdvals(x)
+        s = fn.where(s == 0.0, fn.zeros_like(s), s)  # as for all norms: the gradient at 0 is 0
         result: Tensor = fn.sum(s, -1) if ord == "nuc" else (fn.max if ord == 2 else fn.min)(s, -1)
     elif ord in (1, -1, math.inf, -math.inf):
         assert isinstance(ord, (int, float))

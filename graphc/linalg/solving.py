@@ -10,6 +10,7 @@ from graphc.errors import ShapeError
 from graphc.functions.operands import fail, floating, same_dtype
 from graphc.functions.shapes import part
 from graphc.ops.matrix import Cholesky, Lu, Matrix, Solve, SolveTriangular
+from graphc.ops.spectral import Svd, on_diagonal_of, parts
 from graphc.tensor import Tensor, lift_op
 
 
@@ -72,7 +73,7 @@ def inv(x: Any) -> Tensor:
 
 
 def det(x: Any) -> Tensor:
-    """The determinants of matrices; the gradient needs regular ones."""
+    """The determinants of matrices; their derivatives are right for singular ones, too."""
     result: Tensor = _det(floating("det", x))
     return result
 
@@ -88,9 +89,47 @@ def _det(x: Tensor) -> Any:
     value = fn.prod(pivots, axis=-1) * sign
 
     def backward(dy: Tensor) -> Tensor:
-        return _stretched(dy * det(x), x) * inv(x).mT
+        return _stretched(dy, x) * _cofactors(x)
 
     return value, backward
+
+
+@custom_gradient(apart=-2)
+def _cofactors(x: Tensor) -> Any:
+    """The derivatives of a determinant by its elements: determinant times inverse, transposed.
+
+    A pivot of 0 is replaced by so little that it cancels out of the product.
+    """
+    pivots, sign = _pivots(x, regular=True)
+    one = fn.broadcast_to(fn.eye(x.shape[-1], dtype=x.dtype), x.shape)
+    inverse = lift_op(Solve(regular=True), x, one)
+    return _stretched(fn.prod(pivots, axis=-1) * sign, x) * inverse.mT, lambda g: _bent(x, g)
+
+
+def _bent(x: Tensor, g: Tensor) -> Tensor:
+    """The second derivative of a determinant along g, in terms of singular values.
+
+    In the bases of the singular vectors the matrix is diagonal, and the second derivatives are
+    the products of all singular values but two.
+    """
+    from graphc.linalg.products import diagonal
+
+    s, u, v = parts(lift_op(Svd(), x), x.shape[-2])
+    turned = u.mT @ g @ v
+    products = _all_but_two(s)
+    traces = products @ fn.expand_dims(diagonal(turned), axis=-1)
+    inner = on_diagonal_of(traces.mT) - products * turned.mT
+    orientation = fn.sign(fn.stop_gradient(det(u) * det(v)))
+    return _stretched(orientation, x) * (u @ inner @ v.mT)
+
+
+def _all_but_two(s: Tensor) -> Tensor:
+    """For a row s, the products of all elements but the i-th and the j-th; 0 for i = j."""
+    n = s.shape[-1]
+    one = fn.eye(n, dtype="bool")
+    left_out = fn.expand_dims(one, axis=1) | fn.expand_dims(one, axis=0)  # [i, j, k]
+    factors = fn.where(left_out, 1.0, fn.expand_dims(s, axis=-2))
+    return fn.where(one, 0.0, fn.prod(factors, axis=-1))
 
 
 @custom_gradient(apart=-2)
@@ -105,11 +144,11 @@ def _slogdet(x: Tensor) -> Any:
     return (signs, value), backward
 
 
-def _pivots(x: Tensor) -> tuple[Tensor, Tensor]:
+def _pivots(x: Tensor, regular: bool = False) -> tuple[Tensor, Tensor]:
     """The diagonal of U, and the sign of the permutation of rows."""
     from graphc.linalg.products import diagonal
 
-    packed = lift_op(Lu(), x)
+    packed = lift_op(Lu(regular), x)
     n, axis = x.shape[-1], x.ndim - 1
     places = fn.reshape(part(packed, axis, n, 1), x.shape[:-1])
     moved = places != fn.arange(n, dtype=x.dtype)

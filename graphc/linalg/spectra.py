@@ -58,7 +58,9 @@ def eigh(x: Any) -> EighResult:
     """Eigenvalues and eigenvectors of symmetric matrices.
 
     Only the lower triangle is read, and the gradient is symmetric. The largest component of each
-    vector is positive.
+    vector is positive. Where eigenvalues are equal (to about half the digits), the gradient is
+    right for functions that do not depend on which vectors span their space, and NaN for others;
+    second derivatives are NaN there, as far as they depend on the vectors.
     """
     packed = lift_op(Eigh(), floating("eigh", x))
     w, v = split(packed, 1)
@@ -73,7 +75,8 @@ def eigvalsh(x: Any) -> Tensor:
 def svd(x: Any, full_matrices: bool = True) -> SVDResult:
     """x = U diag(S) V^T; U and V are square with `full_matrices`, else as narrow as S is long.
 
-    The largest component of each column of U is positive.
+    The largest component of each column of U is positive. Gradients where values are equal or 0
+    are as those of `eigh`.
     """
     x = floating("svd", x)
     s, u, v = parts(lift_op(Svd(), x), x.shape[-2] if x.ndim > 1 else 0)
@@ -142,7 +145,8 @@ def lstsq(a: Any, b: Any, rtol: Any = None) -> Tensor:
 
 def _cutoff(x: Tensor, s: Tensor, rtol: Any) -> Any:
     """The largest singular value times a tolerance, as a row or a number for each matrix."""
-    largest = fn.max(s, axis=-1, keepdims=True)
+    ahead = fn.pad(s, [(0, 0)] * (s.ndim - 1) + [(0, 1)])  # of nothing the largest is 0
+    largest = fn.max(ahead, axis=-1, keepdims=True)
     if rtol is None:
         sides = [n for n in x.shape[-2:] if isinstance(n, int)]
         if len(sides) < 2:

@@ -74,14 +74,37 @@ class Cholesky(Matrix):
         return result
 
 
+# What stands in for a pivot of 0, times the largest element: so little that no other digit shows.
+LEAST_PIVOT = {32: 2.0**-50, 64: 2.0**-200}
+
+
+def eliminated(a: Array, rows: int, regular: bool) -> tuple[Array, Array]:
+    """The first columns made upper triangular, the factors below them, and the pivots' rows."""
+    w, pivots = np.array(a), np.arange(rows)
+    largest = np.max(np.abs(w[:, :rows]), initial=0.0)
+    least = (largest if largest > 0 else 1.0) * LEAST_PIVOT[8 * w.itemsize]
+    for k in range(rows):
+        pivots[k] = p = k + np.argmax(np.abs(w[k:, k]))
+        w[np.array([k, p])] = w[np.array([p, k])]
+        if regular and w[k, k] == 0:
+            w[k, k] = least
+        if w[k, k] != 0:
+            w[k + 1 :, k] /= w[k, k]
+        w[k + 1 :, k + 1 :] -= np.outer(w[k + 1 :, k], w[k, k + 1 :])
+    return w, pivots
+
+
+@dataclass(frozen=True)
 class Lu(Matrix):
     """The factors of P a = L U with partial pivoting, packed, and the pivots behind them.
 
     result[..., :n] has U on and above the diagonal and L (whose diagonal is 1) below it;
-    result[..., k, n] is the row that was swapped with row k at step k.
+    result[..., k, n] is the row that was swapped with row k at step k. With `regular` no pivot
+    is 0: a least one stands in for it.
     """
 
     name = "lu"
+    regular: bool = False
 
     @property
     def differentiable(self) -> bool:
@@ -98,21 +121,20 @@ class Lu(Matrix):
         n = a.shape[-1]
         result = np.empty((*a.shape[:-1], n + 1), a.dtype)
         for index in np.ndindex(*a.shape[:-2]):
-            w, pivots = np.array(a[index]), np.arange(n)
-            for k in range(n):
-                pivots[k] = p = k + np.argmax(np.abs(w[k:, k]))
-                w[np.array([k, p])] = w[np.array([p, k])]
-                if w[k, k] != 0:
-                    w[k + 1 :, k] /= w[k, k]
-                w[k + 1 :, k + 1 :] -= np.outer(w[k + 1 :, k], w[k, k + 1 :])
+            w, pivots = eliminated(a[index], n, self.regular)
             result[index] = np.column_stack([w, pivots.astype(a.dtype)])
         return result
 
 
+@dataclass(frozen=True)
 class Solve(Matrix):
-    """x with a x = b, for every column of b; infinite or NaN where a is singular."""
+    """x with a x = b, for every column of b; infinite or NaN where a is singular.
+
+    With `regular` a least pivot stands in for one of 0: x is large then, but finite.
+    """
 
     name = "solve"
+    regular: bool = False
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         """The type of b."""
@@ -128,11 +150,23 @@ class Solve(Matrix):
         """numpy's solve of each system; NaN where it refuses."""
         result = np.full_like(b, np.nan)
         for index in np.ndindex(*a.shape[:-2]):
+            if self.regular:
+                result[index] = self._substituted(a[index], b[index])
+                continue
             try:
                 result[index] = np.linalg.solve(a[index], b[index])
             except np.linalg.LinAlgError:
                 continue
         return result
+
+    def _substituted(self, a: Array, b: Array) -> Array:
+        """One system, by elimination."""
+        n = a.shape[-1]
+        w, _ = eliminated(np.concatenate([a, b], axis=1), n, True)
+        x = np.array(w[:, n:])
+        for i in reversed(range(n)):
+            x[i] = (x[i] - w[i, i + 1 : n] @ x[i + 1 :]) / w[i, i]
+        return x
 
     @classmethod
     def samples(cls) -> Samples:

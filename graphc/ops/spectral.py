@@ -13,6 +13,7 @@ from graphc.dims import Size, bound, product
 from graphc.errors import ShapeError
 from graphc.ops.base import Array
 from graphc.ops.matrix import Matrix, Samples, SolveTriangular, on_diagonal, solved
+from graphc.ops.spectral_limits import eigh_cotangent, svd_cotangent
 from graphc.types import TensorType, float32, float64
 
 if TYPE_CHECKING:
@@ -103,11 +104,12 @@ class Eigh(Matrix):
         return 40 * product(out.shape) * out.shape[-1]
 
     def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
-        """V (diag(dw) + (V^T dV) / (w_j - w_i)) V^T; equal eigenvalues do not mix."""
-        (w, v), (dw, dv) = split(y, 1), split(dy, 1)
-        inner = (v.mT @ dv) * inverse_gaps(w) + on_diagonal_of(dw)
-        da = v @ inner @ v.mT
-        return (0.5 * (da + da.mT),)
+        """V (diag(dw) + M / (w_j - w_i)) V^T, M the antisymmetric half of V^T dV.
+
+        Where eigenvalues are equal M is 0 for every function of a that does not depend on which
+        vectors span their space: the quotient is the limit for eigenvalues that move apart.
+        """
+        return (eigh_cotangent(y, dy),)
 
     def evaluate(self, a: Array) -> Array:
         """numpy's eigh."""
@@ -131,17 +133,8 @@ class Svd(Oblong):
 
     def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
         """The cotangents of s, of U and of V, each with what it moves outside of its columns
-        (Townsend, 2016); equal singular values do not mix."""
-        m = a.shape[-2]
-        (s, u, v), (ds, du, dv) = parts(y, m), parts(dy, m)
-        gaps, inverse = inverse_gaps(s * s), safe_inverse(s)
-        left = u.mT @ du
-        right = v.mT @ dv
-        core = (left - left.mT) * gaps * s + s.mT * ((right - right.mT) * gaps)
-        core = core + on_diagonal_of(ds)
-        outside_u = (du - u @ left) * inverse
-        outside_v = (dv - v @ right) * inverse
-        return ((u @ core + outside_u) @ v.mT + u @ outside_v.mT,)
+        (Townsend, 2016); limits where singular values are equal or 0, as for eigenvalues."""
+        return (svd_cotangent(y, dy, a.shape[-2]),)
 
     def evaluate(self, a: Array) -> Array:
         """numpy's svd."""
@@ -173,19 +166,6 @@ def parts(x: Tensor, m: Size) -> tuple[Tensor, Tensor, Tensor]:
     """The singular values as a row, U and V."""
     s, rest = split(x, 1)
     return s, *split(rest, m)
-
-
-def inverse_gaps(w: Tensor) -> Tensor:
-    """1 / (w_j - w_i) of a row, 0 where they are equal."""
-    return safe_inverse(w - w.mT)
-
-
-def safe_inverse(x: Tensor) -> Tensor:
-    """1 / x, 0 where x is 0."""
-    from graphc.functions import where, zeros_like
-
-    zero = x == 0.0
-    return where(zero, zeros_like(x), 1.0 / where(zero, 1.0, x))
 
 
 def on_diagonal_of(row: Tensor) -> Tensor:
