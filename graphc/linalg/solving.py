@@ -89,7 +89,8 @@ def _det(x: Tensor) -> Any:
     value = fn.prod(pivots, axis=-1) * sign
 
     def backward(dy: Tensor) -> Tensor:
-        return _stretched(dy, x) * _cofactors(x)
+        slope: Tensor = _stretched(dy, x) * _cofactors(x)
+        return slope
 
     return value, backward
 

@@ -8,6 +8,7 @@ change then is their own derivative by the values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -133,10 +134,9 @@ def svd_cotangent(y: Tensor, dy: Tensor, m: Size) -> Tensor:
 
     above = turn_u * s + s.mT * turn_v
     close = pairs_of(fn.abs(s - s.mT) <= least)
-    core = Quotient(above, s * s - (s * s).mT, close, noise * size_of(s))
     core, outside_u, outside_v = with_limits(
         (
-            core,
+            Quotient(above, s * s - (s * s).mT, close, noise * size_of(s)),
             Quotient(du - u @ left, s, fn.broadcast_to(vanishing, du.shape), noise_of(du)),
             Quotient(dv - v @ right, s, fn.broadcast_to(vanishing, dv.shape), noise_of(dv)),
         ),
@@ -181,7 +181,7 @@ def antisymmetric(x: Tensor) -> Tensor:
 
 def root_precision(x: Tensor) -> float:
     """Below it, times the largest value, a limit is nearer than a quotient of roundings."""
-    return float(np.finfo(x.dtype.numpy).eps) ** 0.5
+    return math.sqrt(np.finfo(x.dtype.numpy).eps)
 
 
 def noise_of(x: Tensor) -> Tensor:
