@@ -194,42 +194,48 @@ class Interpreter:
                 )
 
 
-def concretise(op: Op, dims: Mapping[str, int]) -> Op:
-    """The op with integers for the sizes among its attributes."""
+def concretise(op: Op, dims: Mapping[str, int], done: dict[Any, Any] | None = None) -> Op:
+    """The op with integers for the sizes among its attributes.
+
+    `done` holds the bodies of loops and their nodes that were made concrete, and gets the others:
+    results of one loop have one body, also afterwards.
+    """
+    known = {} if done is None else done
     changed: dict[str, Any] = {}
     for field in fields(op):
         old = getattr(op, field.name)
-        new = _concrete(old, dims)
+        new = _concrete(old, dims, known)
         if new is not old:
             changed[field.name] = new
     return replace(op, **changed) if changed else op
 
 
-def _concrete(value: Any, dims: Mapping[str, int]) -> Any:
+def _concrete(value: Any, dims: Mapping[str, int], done: dict[Any, Any]) -> Any:
     if isinstance(value, Poly):
         missing = [d.name for d in dims_of(value) if d.name not in dims]
         if missing:
             raise NameError(f"the size of dim {missing[0]} is not known: no input given has it")
         return evaluate_size(value, dims)
     if isinstance(value, TensorType):
-        shape = _concrete(value.shape, dims)
+        shape = _concrete(value.shape, dims, done)
         return value if shape is value.shape else value.with_shape(shape)
     if isinstance(value, Body):
-        return _concrete_body(value, dims)
+        if value not in done:
+            done[value] = _concrete_body(value, dims, done)
+        return done[value]
     if not isinstance(value, tuple):
         return value
-    new = tuple(_concrete(item, dims) for item in value)
+    new = tuple(_concrete(item, dims, done) for item in value)
     return value if all(a is b for a, b in zip(new, value)) else new
 
 
-def _concrete_body(body: Body, dims: Mapping[str, int]) -> Body:
-    new: dict[Node, Node] = {}
+def _concrete_body(body: Body, dims: Mapping[str, int], done: dict[Any, Any]) -> Body:
     for node in (*body.inputs, *body.nodes):
-        if node not in new:
-            op, inputs = concretise(node.op, dims), tuple(new[i] for i in node.inputs)
+        if node not in done:
+            op, inputs = concretise(node.op, dims, done), tuple(done[i] for i in node.inputs)
             type = op.infer(*(i.type for i in inputs))
-            new[node] = Node(op, inputs, type, node.origin, node.part, node.name)
-    return Body(tuple(new[n] for n in body.inputs), tuple(new[n] for n in body.outputs))
+            done[node] = Node(op, inputs, type, node.origin, node.part, node.name)
+    return Body(tuple(done[n] for n in body.inputs), tuple(done[n] for n in body.outputs))
 
 
 def _needed(roots: Sequence[Node], given: Mapping[Node, Array]) -> list[Node]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from graphc.binding import concrete
 from graphc.dims import Size, bound, evaluate
@@ -22,9 +23,10 @@ def specialize(graph: Graph, dims: Mapping[str, int]) -> Graph:
     user's line.
     """
     new: dict[Node, Node] = {}
+    bodies: dict[Any, Any] = {}
     for node in (*graph.inputs, *graph.nodes):
         if node not in new:
-            new[node] = _specialized(node, tuple(new[i] for i in node.inputs), dims)
+            new[node] = _specialized(node, tuple(new[i] for i in node.inputs), dims, bodies)
     return replace(
         graph,
         inputs=tuple(new[n] for n in graph.inputs),
@@ -34,8 +36,10 @@ def specialize(graph: Graph, dims: Mapping[str, int]) -> Graph:
     )
 
 
-def _specialized(node: Node, inputs: tuple[Node, ...], dims: Mapping[str, int]) -> Node:
-    op = concretise(node.op, dims)
+def _specialized(
+    node: Node, inputs: tuple[Node, ...], dims: Mapping[str, int], bodies: dict[Any, Any]
+) -> Node:
+    op = concretise(node.op, dims, bodies)
     if op is node.op and all(a is b for a, b in zip(inputs, node.inputs)):
         return node
     try:

@@ -9,6 +9,8 @@ import pytest
 
 import graphc as gx
 from graphc.ops.base import Array
+from graphc.ops.loop import Scan, loop_key
+from graphc.specialize import specialize
 from graphc.tensor import Tensor
 
 TARGETS = ("interpret", "cpu")
@@ -187,3 +189,18 @@ def test_layers_with_modes_in_a_body_leave_one_loop() -> None:
     step = gx.compile([x], (ys, gx.grad(gx.sum(ys**2), w)), mode="train")
     loops = [k for k in step.kernels if "scan" in k.name]
     assert len(loops) == 2  # forward and back
+
+
+def test_a_specialised_loop_stays_one_loop() -> None:
+    x, w = gx.input("x", ("rows", 3), dtype="float64"), gx.input("w", (3,), dtype="float64")
+    last, ys = gx.scan(lambda c, r: (gx.sin(c * w + r), gx.cos(c)), gx.ones_like(w), x)
+    step = gx.compile([x, w], gx.grad(gx.sum(ys * ys) + gx.sum(last), [x, w]))
+    graph = specialize(step.graph, {"rows": 4})
+    for some in (step.graph, graph):
+        loops = {loop_key(n) for n in some.nodes if isinstance(n.op, Scan)}
+        assert len(loops) == 2  # forward and back
+    given = np.ones((4, 3)), np.array([0.5, 1.0, -0.3])
+    general = step(*given)
+    step.specialize(rows=4)
+    for a, b in zip(general, step(*given)):
+        np.testing.assert_allclose(a, b, rtol=1e-13)
