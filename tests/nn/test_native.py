@@ -35,7 +35,9 @@ def test_cross_entropy_and_its_gradient(classes: int, dtype: str, threads: int) 
     x = gx.input("x", ("batch", classes), dtype=dtype)
     t = gx.input("t", ("batch",), dtype="int32")
     loss = nn.softmax_cross_entropy(x, t)
-    outputs = [loss, loss.mean(), gx.grad(loss.mean(), x), nn.accuracy(x, t)]
+    outputs = [loss, loss.mean(), gx.grad(loss.mean(), x)]
+    if classes > 1:
+        outputs.append(nn.accuracy(x, t))
     functions = both([x, t], outputs, threads=threads)
     rng = np.random.default_rng(classes)
     for batch in (1, 7, 64):
