@@ -27,6 +27,7 @@ from graphc.types import bool_
 Sizes = tuple[Size, ...]
 Axes = tuple[int | None, ...]
 Place = Mapping[int, int]  # axes of one tensor -> axes of another one
+WAITING = 50  # facts that wait for each other at most
 DEPTH = 8  # ops of a condition that are compared with those of another one
 
 
@@ -35,13 +36,14 @@ class Fact:
     """Truth values, computed when they are asked for first."""
 
     make: Callable[[], Tensor]
+    depth: int = 0  # facts that wait for each other
     _made: Tensor | None = None
 
     @property
     def value(self) -> Tensor:
         """A tensor of bools."""
         if self._made is None:
-            self._made = self.make()
+            self._made, self.depth = self.make(), 0
         return self._made
 
 
@@ -145,7 +147,7 @@ def some(terms: Terms, shape: Sizes, place: Place) -> Terms:
 
     if len(terms) == 1 and len(left) == len(varying):
         return (terms[0].placed(place),)
-    return (Term(Fact(make), tuple(place[a] for a in left)),)
+    return along(make, tuple(place[a] for a in left), terms)
 
 
 def spans(terms: Terms) -> tuple[int, ...]:
@@ -159,14 +161,17 @@ def narrowed(terms: Terms, shape: Sizes, axes: tuple[int, ...]) -> Tensor:
     return truth(tuple(t.placed(own) for t in terms), tuple(shape[a] for a in axes))
 
 
-def along(make: Callable[[], Tensor], axes: Axes) -> Terms:
-    """The term of a fact along some axes."""
-    return (Term(Fact(make), axes),)
+def along(make: Callable[[], Tensor], axes: Axes, of: Terms = ()) -> Terms:
+    """The term of a fact along some axes, which is made of other terms."""
+    fact = Fact(make, 1 + max((t.fact.depth for t in of), default=0))
+    if fact.depth > WAITING:
+        assert fact.value is not None
+    return (Term(fact, axes),)
 
 
-def all_axes(make: Callable[[], Tensor], rank: int) -> Terms:
-    """The term of a fact along all axes."""
-    return along(make, tuple(range(rank)))
+def all_axes(make: Callable[[], Tensor], rank: int, of: Terms) -> Terms:
+    """The term of a fact along all axes, which is made of other terms."""
+    return along(make, tuple(range(rank)), of)
 
 
 def both(a: Cotangent, b: Cotangent) -> Cotangent:
@@ -192,9 +197,11 @@ def both(a: Cotangent, b: Cotangent) -> Cotangent:
 def either(a: Terms, b: Terms, shape: Sizes) -> Terms:
     """Whether all of the first terms hold, or all of the others."""
     varying = spans((*a, *b))
-    return along(
-        lambda: fn.logical_or(narrowed(a, shape, varying), narrowed(b, shape, varying)), varying
-    )
+
+    def make() -> Tensor:
+        return fn.logical_or(narrowed(a, shape, varying), narrowed(b, shape, varying))
+
+    return along(make, varying, (*a, *b))
 
 
 def total(a: Tensor, b: Tensor) -> Tensor:

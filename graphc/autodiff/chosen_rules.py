@@ -8,6 +8,7 @@ that no chosen result has seen, for instance, is 0 in the gradient of a product 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -165,7 +166,8 @@ def reached(node: Node, terms: Terms, places: Sequence[Place]) -> list[Terms]:
             return [some(terms, shape, place) for place in places]
         case Reshape():
             (x,) = node.inputs
-            return [all_axes(lambda: fn.reshape(truth(terms, shape), x.type.shape), x.type.ndim)]
+            make = functools.partial(_reshaped, terms, shape, x.type.shape)
+            return [all_axes(make, x.type.ndim, terms)]
         case View() | Join() | Gather() | Scatter() | Ordered():
             return moved_along(node, terms)
     # nothing is known of what meets what: all count as soon as one does
@@ -185,12 +187,12 @@ def moved_along(node: Node, terms: Terms) -> list[Terms]:
         assert share is not None
         return fn.not_equal(share, 0.0)
 
-    return [all_axes(later(make, i), x.type.ndim) for i, x in enumerate(node.inputs)]
+    makes = [functools.partial(make, i) for i in range(len(node.inputs))]
+    return [all_axes(m, x.type.ndim, terms) for m, x in zip(makes, node.inputs)]
 
 
-def later(make: Callable[[int], Tensor], i: int) -> Callable[[], Tensor]:
-    """The call, not made yet."""
-    return lambda: make(i)
+def _reshaped(terms: Terms, old: Sizes, new: Sizes) -> Tensor:
+    return fn.reshape(truth(terms, old), new)
 
 
 def running_products(node: Node, dy: Cotangent) -> Shares:
@@ -205,7 +207,7 @@ def running_products(node: Node, dy: Cotangent) -> Shares:
         ones = fn.flip(fn.astype(truth(go, shape), "int32"), axis=axis)
         return fn.flip(fn.cumulative_max(ones, axis=axis), axis=axis) > 0
 
-    needed = all_axes(before, rank)
+    needed = all_axes(before, rank, go)
     inputs = [kept(x, needed, 1.0) for x in operands(node)]
     found = pulled(node, dy.under(go), inputs, kept(face(node), needed, 0.0))
     stay = tuple(t for t in dy.terms if t not in go)
@@ -299,7 +301,7 @@ def through_windows(node: Node, terms: Terms, i: int, windows: tuple[Any, ...]) 
         counts = Conv(first, taps, last, windows, shape)
         return lift_op(counts, fn.astype(whole, float32.name), ones) > 0.0
 
-    return along(make, tuple(own.index(label) for label in last))
+    return along(make, tuple(own.index(label) for label in last), terms)
 
 
 def sizes_of(x: Node, labels: Labels, some_labels: Labels) -> Sizes:
