@@ -36,7 +36,7 @@ from graphc.ops.diagonal import Diagonal
 from graphc.ops.elementwise import Add, Neg, Sub
 from graphc.ops.elementwise_logic import Cast
 from graphc.ops.gather import Guard, ScatterAdd, Take
-from graphc.ops.indexing import ADD, Put, TakeAlong
+from graphc.ops.indexing import ADD, SET, Put, TakeAlong
 from graphc.ops.leaf import Constant, Literal
 from graphc.ops.matrix import Matrix, Solve, SolveTriangular
 from graphc.ops.reduce import Sum
@@ -176,7 +176,9 @@ def reached(node: Node, terms: Terms, places: Sequence[Place]) -> list[Terms]:
 
 def moved_along(node: Node, terms: Terms) -> list[Terms]:
     """As the cotangents move: the gradient of an op that only moves elements, of 1 and 0."""
-    op: Op = replace(node.op, mode=ADD) if isinstance(node.op, Put) else node.op
+    op: Op = node.op
+    if isinstance(op, Put) and op.mode != SET:
+        op = replace(op, mode=ADD)
     made: list[Sequence[Tensor | None]] = []
 
     def make(i: int) -> Tensor:

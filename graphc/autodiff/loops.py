@@ -39,7 +39,7 @@ def scan_cotangents(
     Which elements of a share count is found out for those inputs that are `wanted`.
     """
     forward = _Forward(op, list(inputs))
-    local = _Iteration(op, cotangents, forward)
+    local = _Iteration(op, cotangents, forward, wanted)
     return _Reverse(op, forward, local, wanted).shares()
 
 
@@ -94,8 +94,14 @@ class _Count:
 class _Iteration:
     """The cotangents of the body's inputs, in terms of rows and of the flowing cotangents."""
 
-    def __init__(self, op: Scan, given: Mapping[int, Cotangent], forward: _Forward) -> None:
-        self.op, self.given, self.forward = op, given, forward
+    def __init__(
+        self,
+        op: Scan,
+        given: Mapping[int, Cotangent],
+        forward: _Forward,
+        wanted: Sequence[bool],
+    ) -> None:
+        self.op, self.given, self.forward, self.wanted = op, given, forward, wanted
         body = op.body
         self.carried = [i for i in range(op.carries) if body.inputs[i].type.dtype.is_float]
         self.flow = {i: placeholder(f"flow_{i}", body.outputs[i].type) for i in self.carried}
@@ -158,7 +164,9 @@ class _Iteration:
         flows = [(body.outputs[i], flow, self._flow_terms(i)) for i, flow in self.flow.items()]
         starts = [*flows, *self.rows]
         wrt = [n for n in body.inputs if n.type.dtype.is_float]
-        backward = Backward([root for root, _, _ in starts], wrt)
+        asked = zip(body.inputs, self.wanted)
+        told = {n for i, (n, yes) in enumerate(asked) if yes or i < self.op.carries}
+        backward = Backward([root for root, _, _ in starts], wrt, told)
         backward.run([start for _, start, _ in starts], [terms for _, _, terms in starts])
         found = {n: backward.cotangents[n] for n in backward.cotangents if n in wrt}
         self.told |= bool(backward.conditions.facts or self.counts)

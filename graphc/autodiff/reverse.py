@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,9 +50,15 @@ def vjp(outputs: Any, wrt: Any, cotangents: Any, unreachable: str = "error") -> 
 
 
 class Backward:
-    """Cotangents of nodes, from the last to the first, along the paths that lead to `wrt`."""
+    """Cotangents of nodes, from the last to the first, along the paths that lead to `wrt`.
 
-    def __init__(self, roots: Sequence[Node], wrt: Sequence[Node]) -> None:
+    `told` are those of `wrt` of which it matters which elements of the cotangent count.
+    """
+
+    def __init__(
+        self, roots: Sequence[Node], wrt: Sequence[Node], told: Collection[Node] = ()
+    ) -> None:
+        self.told = frozenset(told)
         self.roots = tuple(roots)
         self.order = topological(roots)
         self.wrt = frozenset(wrt)
@@ -146,7 +152,7 @@ class Backward:
             share = self.cotangents[n]
             given[index] = both(given[index], share) if index in given else share
         whole = replace(ops[0], body=body)
-        wanted = [i in self.carries for i in node.inputs]
+        wanted = [i in self.carries or i in self.told for i in node.inputs]
         return scan_cotangents(whole, given, node.inputs, wanted)
 
     def _add(self, node: Node, share: Cotangent) -> None:

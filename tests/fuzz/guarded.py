@@ -36,6 +36,51 @@ def _through_loop(x: Any, w: Any) -> Any:
     return positive(gx.scan(body, gx.ones((4,), dtype="float64"), x)[1])
 
 
+def _choices_in_loop(x: Any, w: Any) -> Any:
+    """What a row does not choose stays; a gradient is taken inside of the loop."""
+
+    def body(c: Any, row: Any) -> Any:
+        seen = row > 0.6
+        new = gx.where(seen, gx.sqrt(c * gx.log1p(row)), c)
+        slope = gx.grad(gx.sum(gx.where(seen, gx.log(c + row), 0.0)), c)
+        return new * 0.9 + 0.05, gx.where(seen, new, c) + 0.1 * slope
+
+    return gx.scan(body, gx.ones((4,), dtype="float64"), x)[1] + 0.1
+
+
+def _while(x: Any, w: Any) -> Any:
+    def more(c: Any) -> Any:
+        return gx.cond(gx.sum(w) > 0, lambda: gx.sqrt(c) + 0.2, lambda: 1.0 / c)
+
+    count = gx.constant(np.array(3))
+    end = gx.while_loop(lambda s: s[0] > 0, lambda s: (s[0] - 1, more(s[1])), (count, x), 5)
+    return end[1]
+
+
+def _for_each_row(x: Any, w: Any) -> Any:
+    def one(row: Any) -> Any:
+        one = gx.constant(np.array(1.0))
+        return gx.scan(lambda c, r: (gx.tanh(c + r), c * r), one, row)[1] + row
+
+    return gx.vmap(one)(x)
+
+
+def _matrices(x: Any, w: Any) -> Any:
+    a = gx.reshape(x, (3, 2, 2)) + 2.0 * gx.eye(2, dtype="float64")
+    return positive(gx.reshape(gx.linalg.inv(a), SHAPE) * gx.linalg.det(a)[:, None])
+
+
+def _strided(x: Any, w: Any) -> Any:
+    kernel = gx.reshape(w[:2, :2], (2, 1, 2))
+    y = gx.nn.conv(x[:, :, None], kernel, padding="same", strides=2)
+    return positive(gx.reshape(y, SHAPE))
+
+
+def _put(mode: str) -> Callable[[Any, Any], Any]:
+    places = np.array([[0, 1, 1, 3], [2, 2, 2, 2], [3, 0, 0, 1]])
+    return lambda x, w: gx.put_along_axis(x, places, gx.flip(x, axis=0) + 0.1, 1, mode=mode)
+
+
 def _around(x: Any, w: Any) -> Any:
     return gx.vmap(lambda r: gx.log1p(r) * gx.sum(r))(x)
 
@@ -55,24 +100,31 @@ BINARY: tuple[Callable[[Any, Any], Any], ...] = (
     lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a / b, gx.maximum, gx.hypot,
     lambda a, b: positive(a - b), lambda a, b: a ** (b * 0.5), gx.logaddexp,
 )  # fmt: skip
+# None leaves an element out, as a slice may: that 0 is not the choice of a `where`.
 MOVES: tuple[Callable[[Any, Any], Any], ...] = (
     lambda x, w: gx.flip(x, axis=0), lambda x, w: gx.flip(x), lambda x, w: gx.roll(x, 1, axis=1),
     lambda x, w: gx.reshape(gx.flip(gx.reshape(x, (2, 6)), axis=1), SHAPE),
     lambda x, w: gx.cumulative_sum(x, axis=1), lambda x, w: gx.cumulative_prod(x, axis=0),
-    lambda x, w: gx.sort(x, axis=1), lambda x, w: x[np.array([2, 0, 2])],
-    lambda x, w: gx.take(x, np.array([1, 1, 3, 0]), axis=1),
+    lambda x, w: gx.sort(x, axis=1), lambda x, w: x[np.array([2, 0, 1])],
+    lambda x, w: gx.take(x, np.array([1, 2, 3, 0]), axis=1),
     lambda x, w: positive(x @ w), lambda x, w: positive(w[:3, :3] @ x),
     lambda x, w: positive(gx.einsum("ij,kj->ik", w[:3], x @ w)) @ gx.ones((3, 4), dtype="float64"),
     lambda x, w: x / gx.sum(x, axis=1, keepdims=True) + 0.1,
     lambda x, w: gx.nn.softmax(x, axis=0) + 0.1,
     lambda x, w: positive(x - gx.mean(x, axis=0, keepdims=True)),
     lambda x, w: x + gx.max(x, axis=1, keepdims=True),
-    lambda x, w: gx.pad(x[1:, :3], ((1, 0), (0, 1))) + 0.3,
+    lambda x, w: gx.pad(x, ((1, 0), (0, 1)))[1:, 1:] + 0.3 * x,
     lambda x, w: gx.concat([x[2:], x[:2] * 2.0], axis=0),
     lambda x, w: x.at[np.array([0, 2])].add(x[:2]), lambda x, w: gx.tril(x) + 0.2,
     lambda x, w: gx.prod(x, axis=0, keepdims=True) + x * 0.0 + 0.1,
     lambda x, w: positive(gx.linalg.solve(w + 3.0 * gx.eye(4, dtype="float64"), x.T).T),
-    _through_loop, _around, _conv,
+    _through_loop, _around, _conv, _strided, _choices_in_loop, _while, _for_each_row, _matrices,
+    _put("add"), _put("mul"),
+    lambda x, w: gx.nn.max_pool(x[:, :, None], 2, strides=1, padding="same")[:, :, 0] + x,
+    lambda x, w: gx.logsumexp(x, axis=1, keepdims=True) + x,
+    lambda x, w: positive(gx.linalg.vector_norm(x, axis=0, keepdims=True) - x),
+    lambda x, w: gx.repeat(x, 2, axis=0)[::2], lambda x, w: gx.tile(x, (2, 1))[2:5],
+    lambda x, w: gx.broadcast_to(gx.linalg.diagonal(x @ w[:, :3])[:, None], SHAPE) + 0.1 * x,
 )  # fmt: skip
 
 
@@ -86,6 +138,7 @@ class Program:
         self.poison: dict[gx.Tensor, Array] = {}
         self.floats: list[gx.Tensor] = []
         self.values: list[tuple[Any, Any]] = []
+        self.story: list[str] = []  # what every value is made by
         for i in range(2):
             self.add_input(f"x{i}", SHAPE, rng.random(SHAPE) < 0.7)
         rows = np.broadcast_to(rng.random((3, 1)) < 0.6, SHAPE)
@@ -126,20 +179,23 @@ class Program:
     def step(self) -> None:
         """One more value."""
         rng, w = self.rng, self.weights
-        pair = self.values[int(rng.integers(len(self.values)))]
-        other = self.values[int(rng.integers(len(self.values)))]
-        kind = rng.random()
+        i, j, kind = *(int(k) for k in rng.integers(len(self.values), size=2)), rng.random()
+        pair, other = self.values[i], self.values[j]
         if kind < 0.35:
-            f = UNARY[int(rng.integers(len(UNARY)))]
-            new = f(pair[0]), f(pair[1])
+            k = int(rng.integers(len(UNARY)))
+            new = UNARY[k](pair[0]), UNARY[k](pair[1])
+            self.story.append(f"unary {k} of {i}")
         elif kind < 0.5:
-            g = BINARY[int(rng.integers(len(BINARY)))]
-            new = g(pair[0], other[0]), g(pair[1], other[1])
+            k = int(rng.integers(len(BINARY)))
+            new = BINARY[k](pair[0], other[0]), BINARY[k](pair[1], other[1])
+            self.story.append(f"binary {k} of {i} and {j}")
         elif kind < 0.75:
-            h = MOVES[int(rng.integers(len(MOVES)))]
-            new = h(pair[0], w), h(pair[1], w)
+            k = int(rng.integers(len(MOVES)))
+            new = MOVES[k](pair[0], w), MOVES[k](pair[1], w)
+            self.story.append(f"move {k} of {i}")
         else:
             new = self.chosen(pair, other if rng.random() < 0.5 else None, all_=False)
+            self.story.append(f"choice of {i} or {j}")
         self.values.append(new)
 
     def losses(self) -> tuple[gx.Tensor, gx.Tensor]:
@@ -177,5 +233,5 @@ def compare(rng: np.random.Generator) -> str:
         for k, (a, b) in enumerate(zip(found, right)):
             scale = max(1.0, float(np.abs(b).max(initial=0.0)))
             wrong = ~(np.abs(a - b) <= 1e-7 * scale)
-            assert not wrong.any(), f"{target}, output {k} of {len(right)}: {a} for {b}"
+            assert not wrong.any(), f"{program.story}: {target}, {k}: {a} for {b}"
     return "guarded"
