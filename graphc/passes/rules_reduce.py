@@ -81,7 +81,7 @@ def sum_of_broadcast(node: Node) -> Node | None:
     """sum(broadcast_to(x)) over the repeated axes  ->  x * count
 
     For integers, and for literals that are 0 or a power of two with a count so small that every
-    partial sum is exact.
+    partial sum is exact; negative ones only if there is any (the sum of nothing is no -0.0).
     """
     found = repeated(node)
     if found is None:
@@ -90,9 +90,16 @@ def sum_of_broadcast(node: Node) -> Node | None:
     count, dtype = product(sizes), node.type.dtype
     if dtype.is_float and not sums_exactly(number(source), count, dtype):
         return None
+    if dtype.is_float and is_negative(number(source)) and not all(map(at_least_one, sizes)):
+        return None
     times = apply(Cast(dtype), apply(SizeOf(count)))
     x = reshape_to(source, node)
     return broadcast(apply(Mul(), x, broadcast(times, x.type.shape)), node.type.shape)
+
+
+def is_negative(value: float) -> bool:
+    """Whether a number has a sign, -0.0 included."""
+    return math.copysign(1.0, value) < 0
 
 
 def sums_exactly(value: float | None, count: Size, dtype: DType) -> bool:

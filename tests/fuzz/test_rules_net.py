@@ -1,0 +1,44 @@
+"""Every rule once: alone, switched off, among others; and some of its conditions taken away."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphc.graph import Graph
+from graphc.passes.patterns import Rule
+from tests.fuzz import mutations, rules
+
+
+def fires(rule: Rule) -> bool:
+    """Whether a rule applies to one of its graphs."""
+    for case in rules.CASES[rule]:
+        inputs, tensor = case.make()
+        graph = Graph(tuple(t.node for t in inputs), (("y", tensor.node),))
+        if rules.alone(rule, graph).roots != graph.roots:
+            return True
+    return False
+
+
+def test_every_rule_has_a_graph_that_fires_it() -> None:
+    assert [rule.__name__ for rule in rules.RULES if not fires(rule)] == []
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_rules_alone_and_switched_off(part: int) -> None:
+    for seed in range(part, len(rules.RULES), 4):
+        assert rules.check(seed) in ("fires", "another fires first")
+
+
+# Conditions that, taken away, let a rule fire where it is wrong.
+TAKEN = (
+    "is_softmax", "sums_within", "softmax_in", "is_power_of_two", "is_added_nothing", "repeated",
+    "extreme_of_broadcast", "sub_same", "relu_twice",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_condition_taken_away_is_seen(name: str) -> None:
+    mutants = [m for m in mutations.all_mutants() if m.name == name]
+    wrong = [m for m in mutants if m.label not in mutations.HARMLESS]
+    assert wrong
+    assert [m.label for m in wrong[:2] if not mutations.is_caught(m)] == []
