@@ -38,20 +38,25 @@ def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Order = 2
     if ord == 1:
         return fn.sum(fn.abs(x), axis=axes, keepdims=keepdims)
     wide = fn.astype(x, float32) if x.dtype.bits == 16 else x
-    scale = _scale(wide, axes) if ord == 2 else _unit(wide, axes, ord)
+    scale = scale_of_squares(wide, axes) if ord == 2 else _unit(wide, axes, ord)
     small = wide / scale
     powers = small * small if ord == 2 else _powers(small, float(ord))
     result = _root(fn.sum(powers, axis=axes, keepdims=True), float(ord)) * scale
     return fn.astype(result if keepdims else fn.squeeze(result, axes), x.dtype)
 
 
-def _scale(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """What to divide by before elements are squared: a power of two, 1 for ordinary elements."""
+def scale_of_squares(x: Tensor, axes: tuple[int, ...], vanishing: bool = True) -> Tensor:
+    """What to divide by before elements are squared: a power of two, 1 for ordinary elements.
+
+    Without `vanishing` only squares that would overflow are scaled.
+    """
     high, low, by = EDGES[x.dtype.bits]
     size = fn.abs(fn.stop_gradient(x))
     large = fn.any(size > 2.0**high, axis=axes, keepdims=True)
-    small = fn.all(size < 2.0**low, axis=axes, keepdims=True)
     unit = fn.ones(large.shape, dtype=x.dtype)
+    if not vanishing:
+        return fn.where(large, 2.0**by, unit)
+    small = fn.all(size < 2.0**low, axis=axes, keepdims=True)
     return fn.where(large, 2.0**by, fn.where(small, 2.0**-by, unit))
 
 

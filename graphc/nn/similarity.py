@@ -7,6 +7,7 @@ from typing import Any
 from graphc import functions as fn
 from graphc.errors import ShapeError
 from graphc.functions.operands import cast, fail, floating, one_axis, same_dtype, widened
+from graphc.linalg.norms import scale_of_squares
 from graphc.tensor import Tensor, lift
 from graphc.types import DType
 
@@ -21,8 +22,11 @@ def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
 
 
 def _normalized(x: Tensor, axis: int, epsilon: float) -> Tensor:
-    square = fn.sum(x * x, axis=axis, keepdims=True)
-    result: Tensor = x / fn.sqrt(fn.maximum(square, epsilon * epsilon))
+    axes = (one_axis("l2_normalize", axis, x.ndim, (x,)),)
+    scale = scale_of_squares(x, axes, vanishing=False)
+    small, least = x / scale, epsilon / scale
+    square = fn.sum(small * small, axis=axis, keepdims=True)
+    result: Tensor = small / fn.sqrt(fn.maximum(square, least * least))
     return result
 
 
