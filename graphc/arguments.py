@@ -21,6 +21,7 @@ from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.dims import Poly
 from graphc.errors import ArgumentError, DTypeError, GraphcError, MemoryBudgetError
+from graphc.exchange import to_numpy
 from graphc.lifting import settle
 from graphc.structure import flatten
 from graphc.symbols import check_name
@@ -266,7 +267,7 @@ def check_operand(name: str, word: str, value: Any, others: Sequence[Tensor] = (
     if isinstance(value, (Tensor, int, float, Poly)):
         return
     try:
-        dtype = np.asarray(value).dtype
+        dtype = to_numpy(value).dtype
     except ValueError:  # rows of different lengths
         dtype = np.dtype(object)
     if find_dtype(dtype) is None:

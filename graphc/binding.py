@@ -12,6 +12,7 @@ import numpy as np
 from graphc import origin as origins
 from graphc.dims import Dim, Poly, Size, dims_of, evaluate
 from graphc.errors import ArgumentError, DTypeError, GraphcError, NameError, ShapeError
+from graphc.exchange import to_numpy
 from graphc.graph import Node
 from graphc.ops import leaf
 from graphc.ops.base import Array
@@ -119,11 +120,7 @@ def as_array(function: str, node: Node, value: Any) -> Array:
         kind = "a symbolic tensor" if isinstance(value, Tensor) else "None"
         _refuse(ArgumentError, f"{where} must be an array, got {kind}", node)
     try:
-        if isinstance(value, np.ndarray):
-            return np.asarray(value)
-        if hasattr(value, "__dlpack__"):
-            return np.from_dlpack(value)
-        return np.asarray(value)
+        return np.asarray(to_numpy(value))
     except (ValueError, TypeError, RuntimeError, BufferError, OverflowError) as error:
         _refuse(ArgumentError, f"{where}: {type(value).__name__} is no array: {error}", node)
         raise AssertionError from None  # _refuse raises

@@ -13,6 +13,7 @@ from graphc import origin as origins
 from graphc.binding import lost_value
 from graphc.dims import Dim, Poly, Size
 from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, NameError, ShapeError
+from graphc.exchange import to_numpy
 from graphc.limits import ADDRESSABLE
 from graphc.ops import leaf
 from graphc.ops.base import Array
@@ -203,7 +204,7 @@ def python_array(value: Any, wanted: DType | None = None) -> Array:
     Numbers that will be `wanted` as float64 are not rounded to float32 before.
     """
     try:
-        array = np.asarray(value)
+        array = np.asarray(to_numpy(value))
     except ValueError as error:  # rows of different lengths
         raise ArgumentError(f"a tensor needs rows of one length: {error}") from None
     if not isinstance(value, (bool, int, float, list, tuple)) or isinstance(value, np.generic):

@@ -285,6 +285,23 @@ def test_buffers_and_dlpack(step):
     refuse(errors.ArgumentError, text, step, Broken(X), T, 1.0)
 
 
+def test_arrays_of_bfloat16_in_other_libraries():
+    torch = pytest.importorskip("torch", reason="numpy has no bfloat16 of its own to offer")
+    x = gx.input("x", ("n", 3), dtype="bfloat16")
+    twice = gx.compile([x], x * 2.0)
+    rows = torch.arange(12.0, dtype=torch.bfloat16).reshape(4, 3)
+    for given in (rows, rows[::2], rows.reshape(3, 4).T, rows[:0], rows[1:].contiguous()):
+        wanted = given.float().numpy()
+        assert np.array_equal(twice(given).astype("float32"), 2 * wanted)
+        assert np.array_equal(x.eval({x: given}).astype("float32"), wanted)
+    assert gx.constant(rows).dtype == gx.bfloat16
+    w = gx.parameter("w", value=rows)
+    w.value = rows[[3, 2, 1, 0]]
+    assert w.value[0].astype("float32").tolist() == [9, 10, 11]
+    text = "step: input x: Tensor is no array: Can't export"
+    refuse(errors.ArgumentError, text, twice, rows.requires_grad_())
+
+
 # ------------------------------------------------------------------------------- shapes
 
 
