@@ -311,3 +311,16 @@ def test_einsum(form: Any) -> None:
     rng = np.random.default_rng(1)
     arrays = [rng.standard_normal(shape) for shape in form[1:]]
     agree(run(lambda *xs: fn.einsum(form[0], *xs), *arrays), np.einsum(form[0], *arrays))
+
+
+def test_nothing_has_gradients_too() -> None:
+    """A sum of exponentials of no elements is 0, and no differences are left of none."""
+    for shape, axis in (((0,), None), ((3, 0), 1), ((2, 0, 3), (1, 2)), ((0, 3), 1)):
+        x = gx.input("x", shape)
+        y = fn.logsumexp(x, axis=axis)
+        values, gradient = evaluate([y, gx.grad(y.sum(), x)], {x: np.zeros(shape, "float32")})
+        assert (values == -np.inf).all()
+        assert gradient.shape == shape
+    for shape, axis, n in (((0,), 0, 1), ((3, 0), 1, 2), ((2,), 0, 3), ((0, 3), 1, 1)):
+        a = np.zeros(shape, np.float32)
+        agree(run(lambda x, axis=axis, n=n: fn.diff(x, axis=axis, n=n), a), np.diff(a, n, axis))

@@ -24,6 +24,19 @@ def test_gamma_has_its_signs_and_poles() -> None:
     gx.check_gradients(gx.sum(gx.gamma(x[:8] * 0.7 + 0.01)), [x], {x: np.linspace(0.3, 4, 13)})
 
 
+@pytest.mark.parametrize("target", ["cpu", "interpret"])
+def test_gamma_of_tiny_and_huge_numbers(target: str) -> None:
+    points = np.array([-2e-303, 2e-303, -0.0, -1e-17, 1e-100, -1e-162, 1e100,
+                       1e305, 1e308, -170.5, -200.25, -1e-8])  # fmt: skip
+    x = gx.input("x", points.shape, dtype="float64")
+    outputs = [gx.gamma(x), gx.lgamma(x), gx.digamma(x)]
+    found = gx.compile([x], outputs, target=target)(points)
+    assert abs(found[0][0] / -5e302 - 1) < 1e-15
+    wanted = (scipy.special.gamma, scipy.special.gammaln, scipy.special.digamma)
+    for values, function in zip(found, wanted):
+        np.testing.assert_allclose(values, function(points), rtol=1e-11)
+
+
 def test_broadcasting_and_python_numbers() -> None:
     x = gx.input("x", (3, 1), dtype="float64")
     a = np.array([[3.0], [-4.0], [0.5]])

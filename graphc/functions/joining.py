@@ -123,13 +123,14 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
 
 
 def diff(x: Any, axis: int = -1, n: int = 1) -> Tensor:
-    """The differences of neighbours along an axis, taken n times."""
+    """The differences of neighbours along an axis, taken n times; none of none."""
     x = lift(x)
     axis = one_axis("diff", axis, x.ndim, (x,))
     check_counts("diff", (n,), x)
     for _ in range(n):
-        rest = x.shape[axis] - 1
-        x = part(x, axis, 1, rest) - part(x, axis, 0, rest)
+        size = x.shape[axis]
+        rest = max(size - 1, 0) if isinstance(size, int) else size - 1
+        x = part(x, axis, min(size, 1) if rest == 0 else 1, rest) - part(x, axis, 0, rest)
     return reshape(x, x.shape)
 
 

@@ -12,7 +12,7 @@ from graphc import ops
 from graphc.dims import Size, product
 from graphc.errors import ArgumentError
 from graphc.functions.arithmetic import broadcast_pair, maximum
-from graphc.functions.creation import full, size_as
+from graphc.functions.creation import size_as
 from graphc.functions.logic import choose, isfinite, stop_gradient, truth, where
 from graphc.functions.mathematics import exp, log, sqrt
 from graphc.functions.operands import all_axes, cast, fail, floating, to_dtype, widened
@@ -149,8 +149,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     x = floating("logsumexp", x)
     count = counted("logsumexp", axis, x)
     if count == 0:
-        empty = reduced(ops.Sum, x, axis, keepdims)
-        return full(empty.shape, float("-inf"), x.dtype)
+        return reduced(ops.Sum, x, axis, keepdims) - float("inf")
     wide = widened(x)
     top = reduced(ops.Max, wide, axis, keepdims=True)
     top = stop_gradient(where(isfinite(top), top, 0.0))

@@ -98,7 +98,8 @@ def gamma(x: Any) -> Tensor:
     negative = x < 0.0
     poles = negative & (x == below)
     signed = where(negative & odd, -magnitude, magnitude)
-    return cast(where(poles, float("nan"), where(x == 0.0, 1.0 / x, signed)), given.dtype)
+    near = abs(x) < 2.0**-60  # also 0, and its sign
+    return cast(where(poles, float("nan"), where(near, 1.0 / x, signed)), given.dtype)
 
 
 def digamma(x: Any) -> Tensor:

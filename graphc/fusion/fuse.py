@@ -68,7 +68,7 @@ class Fusion:
         self.graph = graph
         self.grouping = Grouping(graph)
         self.stored, self.inlined = materialise(graph, self.grouping)
-        self._reading = Reading(self.grouping, self.inlined)
+        self._reading = Reading(self.grouping, self.inlined, self.stored)
         self._shown = {base_of(root) for _, root in graph.outputs}
         self.checks: Checks = outer.checks if outer else Checks()
         self.rng: Storage = outer.rng if outer else Storage("rng", TensorType(uint32, (4,)), RNG)

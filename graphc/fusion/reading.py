@@ -18,14 +18,14 @@ from graphc.ops.loop import Scan
 class Reading:
     """Who reads every leaf or stored node, through what is inlined."""
 
-    def __init__(self, grouping: Grouping, inlined: set[Node]) -> None:
-        self.grouping, self.inlined = grouping, inlined
+    def __init__(self, grouping: Grouping, inlined: set[Node], stored: set[Node]) -> None:
+        self.grouping, self.inlined, self.stored = grouping, inlined, stored
         self.again = inlined | grouping.uniform  # what every reader computes
         self._last: dict[Group, set[Node]] = {}
         self._readers: dict[Node, dict[Group, list[Node]]] = {}
         for node, group in grouping.group_of.items():
             for i in node.inputs:
-                for leaf in _leaves_of(base_of(i), self.again):
+                for leaf in self._leaves_of(base_of(i)):
                     self._readers.setdefault(leaf, {}).setdefault(group, []).append(node)
 
     def groups(self, leaf: Node) -> Iterable[Group]:
@@ -81,22 +81,23 @@ class Reading:
                     return False
             elif base in self.inlined and base not in seen:
                 seen.add(base)
-                if parameter in _leaves_of(base, self.again):
+                if parameter in self._leaves_of(base):
                     return False
         return True
 
-
-def _leaves_of(node: Node, inlined: set[Node]) -> set[Node]:
-    """The stored nodes that reading a node reads, going through what is inlined."""
-    found: set[Node] = set()
-    stack = [node]
-    while stack:
-        n = stack.pop()
-        if n in inlined:
-            stack.extend(base_of(i) for i in n.inputs)
-        else:
-            found.add(n)
-    return found
+    def _leaves_of(self, node: Node) -> set[Node]:
+        """The stored nodes that reading a node reads, going through what is computed again: what
+        is inlined, with all that it is made of and that has no bytes."""
+        found: set[Node] = set()
+        stack = [node]
+        while stack:
+            n = stack.pop()
+            passed = n is not node and n in self.grouping.group_of and n not in self.stored
+            if n in self.again or passed:
+                stack.extend(base_of(i) for i in n.inputs)
+            else:
+                found.add(n)
+        return found
 
 
 def may_fail(node: Node) -> bool:

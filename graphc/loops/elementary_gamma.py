@@ -65,6 +65,8 @@ def lgamma(e: Emitter, x: Any) -> Any:
     # gamma(x) gamma(-x) = -pi / (x sin(pi x))
     area = e.mul(magnitude, e.abs(near_sin(e, angle)))
     reflected = e.sub(_number(e, math.log(math.pi)), e.add(log(e, area), value))
+    # near 0 it is -log |x| on both sides, and the area may be too small for a number
+    reflected = e.select(e.lt(magnitude, _number(e, 2.0**-60)), value, reflected)
     reflected = e.select(whole, infinite, reflected)
     reflected = e.select(e.eq(magnitude, infinite), infinite, reflected)
     result = e.select(e.lt(x, zero), reflected, value)

@@ -85,3 +85,12 @@ def test_a_cheap_function_of_a_new_value_is_read_in_another_kernel() -> None:
         carry = np.tanh(carry + 1.25)
     np.testing.assert_allclose(v.value, 0.5 + 1.25**2, rtol=1e-6)
     np.testing.assert_allclose(p.value, 1 - carry / np.sqrt(0.5 + 1.25**2), rtol=1e-5)
+
+
+def test_updates_wait_for_what_reads_through_several_values() -> None:
+    """A value that another kernel computes again is made of values that have no bytes either."""
+    shapes = ((3, 2, 0), (0,), (0, 0))
+    w = [gx.parameter(f"w{i}", value=np.zeros(s)) for i, s in enumerate(shapes)]
+    loss = gx.sum(gx.einsum("adc,b,bb->", *w) ** 2)
+    for optimizer in (gx.optim.SGD(0.1), gx.optim.Adam(0.1)):
+        assert gx.compile([], loss, optimizer.minimize(loss))() == 0.0
