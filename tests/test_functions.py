@@ -324,3 +324,21 @@ def test_nothing_has_gradients_too() -> None:
     for shape, axis, n in (((0,), 0, 1), ((3, 0), 1, 2), ((2,), 0, 3), ((0, 3), 1, 1)):
         a = np.zeros(shape, np.float32)
         agree(run(lambda x, axis=axis, n=n: fn.diff(x, axis=axis, n=n), a), np.diff(a, n, axis))
+
+
+def test_indices_around_dots_have_the_shapes_of_numpy() -> None:
+    """All orders of arrays, numbers, slices, new axes and `...`, which may stand for no axis."""
+    row, column = np.array([0, 1, 1]), np.array([[1], [0]])
+    choices: list[Any] = [None, row, slice(None), 1, column]
+    seen = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        a = rng.standard_normal(rng.integers(2, 4, rng.integers(1, 5))).astype(np.float32)
+        key = [choices[i] for i in rng.integers(0, 5, rng.integers(1, a.ndim + 2))]
+        key.insert(int(rng.integers(0, len(key) + 1)), Ellipsis)
+        if sum(k is not None for k in key) - 1 > a.ndim:
+            continue
+        seen += 1
+        own = tuple(gx.constant(k) if isinstance(k, np.ndarray) else k for k in key)
+        agree(run(lambda x, own=own: x[own], a), a[tuple(key)])
+    assert seen > 100

@@ -159,7 +159,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
             if not isinstance(part, int):
                 shape.append(size)
     result = reshape(sliced, tuple(shape))
-    return take_together(result, chosen, adjacent(parts)) if chosen else result
+    together = adjacent(parts) and not split_by_dots(key)
+    return take_together(result, chosen, together) if chosen else result
 
 
 def spelled_out(x: Tensor, key: Any) -> list[Any]:
@@ -286,6 +287,14 @@ def adjacent(parts: list[Any]) -> bool:
     """Whether the indices that numpy counts as arrays stand side by side."""
     places = [i for i, p in enumerate(parts) if isinstance(p, (int, Tensor))]
     return places[-1] - places[0] + 1 == len(places) if places else True
+
+
+def split_by_dots(key: Any) -> bool:
+    """Whether `...` stands between two indices that numpy counts as arrays, even for no axis."""
+    given = key if isinstance(key, tuple) else (key,)
+    dots = [i for i, k in enumerate(given) if k is Ellipsis]
+    sides = (given[: dots[0]], given[dots[0] + 1 :]) if dots else ((), ())
+    return all(any(k is not None and not isinstance(k, slice) for k in side) for side in sides)
 
 
 def take_together(x: Tensor, chosen: list[tuple[int, Tensor]], side_by_side: bool) -> Tensor:
