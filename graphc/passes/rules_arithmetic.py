@@ -289,9 +289,10 @@ def pow_of_half(node: Node) -> Node | None:
 
 
 def abs_of_sign(node: Node) -> Node | None:
-    """|-x|, ||x||  ->  |x|"""
+    """|-x|, ||x||  ->  |x|, but for -x without a sign, which is another number"""
     (x,) = node.inputs
-    return apply(Abs(), x.inputs[0]) if isinstance(x.op, (Neg, Abs)) else None
+    signed = x.type.dtype.kind != "u" or isinstance(x.op, Abs)
+    return apply(Abs(), x.inputs[0]) if signed and isinstance(x.op, (Neg, Abs)) else None
 
 
 def relu_twice(node: Node) -> Node | None:

@@ -41,6 +41,7 @@ class Drawing:
         self.rng = np.random.default_rng(seed)
         self.n = int(self.rng.integers(1, 4))
         self.dim = gx.dim("n", min=1)
+        self.values: list[Tensor] = []
         self.inputs: list[Tensor] = []
         self.directions: list[Tensor] = []
         self.arrays: list[Array] = []
@@ -68,8 +69,10 @@ class Drawing:
     # -- choices ----------------------------------------------------------------------
 
     def size(self) -> Any:
-        """1, 2, 3 or, rather often, the dim."""
-        return (1, 2, 3, self.dim, self.dim)[int(self.rng.integers(5))]
+        """1, 2, 3 or, rather often, the dim, which an input must have."""
+        size = (1, 2, 3, self.dim, self.dim)[int(self.rng.integers(5))]
+        known = not self.values or any(self.dim in x.shape for x in self.inputs)
+        return size if known or size is not self.dim else 3
 
     def shape(self) -> tuple[Any, ...]:
         """A shape of rank 1 to 3, rather of a matrix, rather a square one."""

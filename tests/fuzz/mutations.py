@@ -2,9 +2,9 @@
 
 A mutant of a rule, or of a predicate that rules ask, is the same function without one guard: what
 returns or goes on to the next case under a condition no longer does, one part of an `and` counts
-as true, a filter lets everything through; a predicate always says yes. `python -m tests.fuzz mutations --count N` with N the
-number of mutants goes through all of them. What may be taken away without harm to a value stands
-in `HARMLESS`, each with its reason.
+as true, a filter lets everything through; a predicate always says yes. With their number for N,
+`python -m tests.fuzz mutations --count N` goes through all of them. What may be taken away
+without harm to a value stands in `HARMLESS`, each with its reason.
 """
 
 from __future__ import annotations
@@ -215,6 +215,35 @@ HARMLESS: dict[str, str] = {
     "where_nested: second is y": FEWER,
     "where_nested: first is x and second is y": "makes the same again until the steps are over",
     "dot_of_permuted: all((a is b for a, b in zip(sources, node.inputs)))": "makes the same again",
+    "cast_twice: old.is_integer": FEWER,
+    "cast_twice: new.is_integer": FEWER,
+    "cast_twice: not holds(new, old)": FEWER,
+    "cast_twice: wraps": FEWER,
+    "cast_twice: wide.is_float": FEWER,
+    "holds: narrow.kind == 'i'": FEWER,
+    "holds: wide.kind == 'u'": FEWER,
+    "holds: 2 ** (EXPONENT[wide.name] - 1) > bits": "no dtype has more digits than range",
+    "permute_of_ones: x.type.shape[a] != 1": FEWER,
+    "slice_of_concat: a != axis": FEWER,
+    "slice_of_concat: any((s != 0 for a, s in enumerate(op.starts) if a != axis))": SAME,
+    "view_of_everything: not any(starts)": SAME,
+    "broadcast_of_leading_ones: source.type.ndim > 0": RIGHT,
+    "broadcast_of_leading_ones: x.type.ndim": RIGHT,
+    "negate_product: product.type.dtype.kind != 'u'": "whole numbers wrap around",
+    "mul_negative_by_number: a.type.dtype.kind != 'u'": "whole numbers wrap around",
+    "add_number_twice: number(b) is not None": "whole numbers add in any order",
+    "mul_number_twice: number(a) is None": "whole numbers multiply in any order",
+    "are_whole: always": SAME,
+    "reshape_of_broadcast: size != 1": "sizes of one element are repeated as they are",
+    "sum_of_broadcast: not sums_exactly(number(source), count, dtype)": FEWER,
+    "sum_of_broadcast: not all(map(at_least_one, sizes))": FEWER,
+    "sum_of_broadcast: is_negative(number(source))": FEWER,
+    "sums_exactly: most > 2 ** MANTISSA[dtype.name] or abs(value) < smallest_normal(dtype.name)": (
+        "shows in sums of more than 2**24 numbers only"
+    ),
+    "holds: wide.kind == 'b'": "a truth value has too few bits for all others anyway",
+    "broadcast_of_leading_ones: added > 0": RIGHT,
+    "broadcast_of_leading_ones: not leading": FEWER,
     "concat_of_one: len(kept) < len(node.inputs)": "makes the same again",
     "concat_of_one: i.type.shape[axis] != 0": FEWER,
     "elementwise_of_broadcasts: s.type.shape": FEWER,

@@ -7,8 +7,18 @@ from typing import Any
 
 import graphc as gx
 from graphc import ops
+from graphc import origin as origins
 from graphc.passes.divide_rows import reciprocal_of_sum
-from graphc.passes.rules_reduce import extreme_of_broadcast
+from graphc.passes.protect_where import sum_of_choices
+from graphc.passes.rules_arithmetic import abs_of_sign, mul_number_twice
+from graphc.passes.rules_choice import cast_twice
+from graphc.passes.rules_reduce import extreme_of_broadcast, sum_of_broadcast
+from graphc.passes.rules_view import (
+    broadcast_of_leading_ones,
+    elementwise_of_broadcasts,
+    reshape_of_broadcast,
+    slice_of_concat,
+)
 from graphc.passes.simplify import fold_number
 from graphc.passes.stabilise import (
     exp_minus_one,
@@ -24,10 +34,12 @@ from graphc.passes.stabilise import (
     softmax_gradient,
 )
 from graphc.tensor import Tensor, lift_op
-from tests.passes.rule_cases import B, Case, op, reduced, to
+from tests.passes import rule_cases as given
+from tests.passes.rule_cases import B, Case, cast, op, part, reduced, shaped, to
 
 BOUND = "what roundings may do"
 N = gx.dim("n", min=1)
+FEW = gx.dim("few", min=1, max=99)
 SHAPES: tuple[tuple[Any, ...], ...] = ((3, 3), (N, N), (2, 3), (1, 3), (3, 1), (2, 2, 2))
 Div, Mul, Sub, Add = ops.Div, ops.Mul, ops.Sub, ops.Add
 
@@ -97,13 +109,45 @@ def another_sum(x: Tensor, y: Tensor) -> Tensor:
     return op(Mul, op(Sub, share, sums(op(Mul, y, p))[0]), e)
 
 
+def joined(x: Tensor, y: Tensor) -> Tensor:
+    """One after the other."""
+    return lift_op(ops.Concat(0), x, y)
+
+
 # What a rule must leave alone.
 NEAR = (
     Case(softmax_gradient, another_sum, "float64", BOUND, (3, 3)),
     Case(extreme_of_broadcast, lambda x, y, c: reduced(ops.All, to(c, B, 4), 0), shape=(4,)),
     Case(extreme_of_broadcast, lambda x, y, c: reduced(ops.Any_, to(c, B // 2, 4), 0), shape=(4,)),
     Case(factor_cancels, lambda x, y: op(Mul, sigmoid(op(ops.Neg, y)), exp(x)), "float64", BOUND),
-)
+    Case(extreme_of_broadcast, lambda x, y, c: reduced(ops.All, to(c, FEW - 1, 4), 0), shape=(4,)),
+    Case(sum_of_broadcast, lambda x: reduced(ops.Sum, given.number(-2.0, to(x, B, 4)), 0),
+         shape=(4,)),
+    Case(sum_of_broadcast, lambda x: reduced(ops.Sum, to(x, 7, 4), 0), shape=(4,)),
+    Case(extreme_of_broadcast, lambda x: reduced(ops.Max, op(ops.Neg, x), 1), shape=(3, 1)),
+    Case(abs_of_sign, lambda x: op(ops.Abs, op(ops.Neg, x)), "uint8"),
+    Case(mul_number_twice, lambda x: op(Mul, op(Mul, x, 3.0), 3.0)),
+    Case(mul_number_twice, lambda x: op(Mul, op(Mul, x, 1e308), 4.0), "float64"),
+    Case(mul_number_twice, lambda x: op(Mul, op(Mul, x, 2.0**-100), 2.0**-100)),
+    Case(elementwise_of_broadcasts, lambda x: op(Add, to(x, 4, 4), to(shaped(x, 4, 1), 4, 4)),
+         shape=(4,)),
+    Case(slice_of_concat, lambda x, y: part(joined(x, y), (0, 0), (3, 4), (2, 1)), shape=(3, 4)),
+    Case(slice_of_concat, lambda x, y: part(joined(x, y), (0, 0), (2, 4), (1, 1)), shape=(3, 4)),
+    Case(slice_of_concat, lambda x: part(x, (0, 0), (2, 4), (1, 1)), shape=(3, 4)),
+    Case(reshape_of_broadcast, lambda x: shaped(to(x, 1, 3, 5), 3, 5), shape=(3, 1)),
+    Case(reshape_of_broadcast, lambda x: shaped(to(x, 3, 4), 4, 3), shape=(4,)),
+    Case(broadcast_of_leading_ones, lambda x: to(shaped(x, 3, 1), 3, 4), shape=(3,)),
+    Case(broadcast_of_leading_ones, lambda x: to(shaped(x, 4), 3, 4), shape=(2, 2)),
+    Case(broadcast_of_leading_ones, lambda x: to(shaped(x, 1, 4), 3, 4), shape=(4,)),
+    Case(sum_of_choices, lambda x, y, c: op(Add, op(ops.Where, c, x, 0.0),
+                                            op(ops.Where, c, 0.0, y)), part=origins.BACKWARD),
+    Case(cast_twice, lambda x: cast(cast(x, "bfloat16"), "float32")),
+    Case(cast_twice, lambda x: cast(cast(x, "float16"), "float32"), "bfloat16"),
+    Case(cast_twice, lambda x: cast(cast(x, "float32"), "float64"), "int32"),
+    Case(cast_twice, lambda x: cast(cast(x, "uint16"), "int32"), "int8"),
+    Case(cast_twice, lambda x: cast(cast(x, "bool"), "int32"), "int8"),
+    Case(cast_twice, lambda x: cast(cast(x, "int32"), "float32")),
+)  # fmt: skip
 SUMS = range(4)  # of a square matrix: of rows and of columns, beside their own and beside others
 SOFT = tuple(
     c

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from graphc.graph import Graph
 from graphc.passes.patterns import Rule
 from tests.fuzz import mutations, rules
+from tests.fuzz.rules_cases import STABLE
 
 
 def fires(rule: Rule) -> bool:
@@ -27,6 +29,12 @@ def test_every_rule_has_a_graph_that_fires_it() -> None:
 def test_rules_alone_and_switched_off(part: int) -> None:
     for seed in range(part, len(rules.RULES), 4):
         assert rules.check(seed) in ("fires", "another fires first")
+
+
+def test_graphs_that_fire_a_rule_and_such_that_must_not() -> None:
+    for case in STABLE:
+        rng = np.random.default_rng(0)
+        assert rules.check_case(case, rng, change=False) in ("fires", "near miss")
 
 
 # Conditions that, taken away, let a rule fire where it is wrong.
