@@ -388,3 +388,18 @@ def test_nothing_to_choose_from() -> None:
     dx, dw = everywhere(g, {x: np.zeros((0, 3)), w: np.ones((3, 2))})
     assert dx.shape == (0, 3)
     assert not dw.any()
+
+
+def test_layers_do_not_look_away() -> None:
+    """Choices of the library between finite values leave nothing out of what is before them."""
+    x, w = gx.input("x", ("B", 8, 8, 4)), gx.input("w", (3, 3, 4, 4))
+    y = gx.nn.max_pool(gx.nn.conv(x, w, padding="same"), 3, strides=1, padding="same")
+    y = gx.clip(
+        gx.nn.dropout(gx.nn.elu(gx.pad(y, ((0, 0), (1, 1), (1, 1), (0, 0)), value=1.0)), 0.5),
+        -3.0,
+        3.0,
+    )
+    loss = gx.sum(gx.logsumexp(y, axis=-1)) + gx.sum(gx.std(y, axis=(1, 2)))
+    text = gx.compile([x, w], gx.grad(loss, w)).text("differentiated")
+    line = next(k for k in text.splitlines() if "conv(" in k and "[3,3,4,4]" in k)
+    assert "conv(x," in line

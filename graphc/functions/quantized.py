@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.functions.arithmetic import clip
-from graphc.functions.logic import astype, stop_gradient, where
+from graphc.functions.logic import astype, choose, stop_gradient
 from graphc.functions.mathematics import round as round_
 from graphc.functions.operands import cast, fail, floating, is_weak, one_axis, to_dtype, weak
 from graphc.functions.shapes import reshape
@@ -51,8 +51,8 @@ def fake_quantize(
     step, zero = steps("fake_quantize", t, scale, zero_point, axis)
     bounds = np.iinfo(kind.numpy)
     low, high = ((cast(-zero + b, float32)) * step for b in (int(bounds.min), int(bounds.max)))
-    kept = where(t < cast(low, t.dtype), stop_gradient(t), t)
-    kept = where(t > cast(high, t.dtype), stop_gradient(t), kept)
+    kept = choose(t < cast(low, t.dtype), stop_gradient(t), t)
+    kept = choose(t > cast(high, t.dtype), stop_gradient(t), kept)
     left = cast(
         dequantize(quantize(t, scale, zero_point, kind, axis), scale, zero_point, axis), t.dtype
     )

@@ -12,6 +12,7 @@ import numpy as np
 from graphc import functions as fn
 from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError
+from graphc.functions.logic import choose
 from graphc.functions.operands import cast, fail, floating, widened
 from graphc.nn.windows import (
     CHANNELS_LAST,
@@ -51,7 +52,7 @@ def max_pool(
     pool = _Pool("max_pool", a, window, strides, padding, dilation, layout, ceil_mode)
     seen = pool.seen(a)
     if not pool.inside:
-        seen = fn.where(pool.exists(), seen, lowest(a.dtype))
+        seen = choose(pool.exists(), seen, lowest(a.dtype))
     return lift_op(FirstMax(pool.taps), seen)
 
 
