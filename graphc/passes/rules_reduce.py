@@ -81,7 +81,7 @@ def sum_of_broadcast(node: Node) -> Node | None:
     """sum(broadcast_to(x)) over the repeated axes  ->  x * count
 
     For integers, and for literals that are 0 or a power of two with a count so small that every
-    partial sum is exact; negative ones only if there is any (the sum of nothing is no -0.0).
+    partial sum is exact; negative ones only if there is any, and no -0.0 (sums start from 0.0).
     """
     found = repeated(node)
     if found is None:
@@ -90,11 +90,16 @@ def sum_of_broadcast(node: Node) -> Node | None:
     count, dtype = product(sizes), node.type.dtype
     if dtype.is_float and not sums_exactly(number(source), count, dtype):
         return None
-    if dtype.is_float and is_negative(number(source)) and not all(map(at_least_one, sizes)):
+    if dtype.is_float and is_negative(number(source)) and not are_some(number(source), sizes):
         return None
     times = apply(Cast(dtype), apply(SizeOf(count)))
     x = reshape_to(source, node)
     return broadcast(apply(Mul(), x, broadcast(times, x.type.shape)), node.type.shape)
+
+
+def are_some(value: float, sizes: tuple[Size, ...]) -> bool:
+    """Whether there is any term, and one that is not 0."""
+    return value != 0 and all(map(at_least_one, sizes))
 
 
 def is_negative(value: float) -> bool:

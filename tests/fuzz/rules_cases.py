@@ -35,11 +35,10 @@ from graphc.passes.stabilise import (
 )
 from graphc.tensor import Tensor, lift_op
 from tests.passes import rule_cases as given
-from tests.passes.rule_cases import B, Case, cast, op, part, reduced, shaped, to
+from tests.passes.rule_cases import FEW, B, Case, cast, op, part, reduced, shaped, to
 
 BOUND = "what roundings may do"
 N = gx.dim("n", min=1)
-FEW = gx.dim("few", min=1, max=99)
 SHAPES: tuple[tuple[Any, ...], ...] = ((3, 3), (N, N), (2, 3), (1, 3), (3, 1), (2, 2, 2))
 Div, Mul, Sub, Add = ops.Div, ops.Mul, ops.Sub, ops.Add
 
@@ -124,6 +123,7 @@ NEAR = (
     Case(sum_of_broadcast, lambda x: reduced(ops.Sum, given.number(-2.0, to(x, B, 4)), 0),
          shape=(4,)),
     Case(sum_of_broadcast, lambda x: reduced(ops.Sum, to(x, 7, 4), 0), shape=(4,)),
+    Case(sum_of_broadcast, lambda x: reduced(ops.Sum, given.number(-0.0, x), 0)),
     Case(extreme_of_broadcast, lambda x: reduced(ops.Max, op(ops.Neg, x), 1), shape=(3, 1)),
     Case(abs_of_sign, lambda x: op(ops.Abs, op(ops.Neg, x)), "uint8"),
     Case(mul_number_twice, lambda x: op(Mul, op(Mul, x, 3.0), 3.0)),

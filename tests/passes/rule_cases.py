@@ -183,7 +183,7 @@ BITS = (
 )  # fmt: skip
 
 M, T = (3, 4), (2, 3, 4)  # a matrix and a tensor
-B = gx.dim("batch")
+B, FEW = gx.dim("batch"), gx.dim("few", min=1, max=99)
 
 
 def to(x: Tensor, *shape: Any) -> Tensor:
@@ -284,7 +284,7 @@ REDUCTIONS = (
     Case(reduce.sum_of_broadcast, lambda x: reduced(ops.Sum, number(0.0, to(x, B, 4)), 0),
          shape=(4,)),
     Case(reduce.sum_of_broadcast,
-         lambda x: reduced(ops.Sum, number(-2.0, to(x, gx.dim("few", min=1, max=99), 4)), 0), shape=(4,)),
+         lambda x: reduced(ops.Sum, number(-2.0, to(x, FEW, 4)), 0), shape=(4,)),
     Case(reduce.dot_of_permuted, lambda x, y: dot(permuted(x, 1, 0), y, "ab", "bc", "ac"), I,
          shape=(4, 4)),
     Case(reduce.dot_of_permuted,
