@@ -112,9 +112,11 @@ class Eigh(Matrix):
         return (eigh_cotangent(y, dy),)
 
     def evaluate(self, a: Array) -> Array:
-        """numpy's eigh."""
+        """numpy's eigh; NaN where it refuses."""
+        a, known = numbers_only(a)
         w, v = np.linalg.eigh(a)
-        return np.concatenate([w[..., None, :], v * signs(v)], axis=-2)
+        whole = np.concatenate([w[..., None, :], v * signs(v)], axis=-2)
+        return np.where(known, whole, np.nan).astype(a.dtype)
 
 
 class Svd(Oblong):
@@ -137,11 +139,19 @@ class Svd(Oblong):
         return (svd_cotangent(y, dy, a.shape[-2]),)
 
     def evaluate(self, a: Array) -> Array:
-        """numpy's svd."""
+        """numpy's svd; NaN where it refuses."""
+        a, known = numbers_only(a)
         u, s, vt = np.linalg.svd(a, full_matrices=False)
         sign = signs(u)
         v = np.swapaxes(vt, -1, -2) * sign
-        return np.concatenate([s[..., None, :], u * sign, v], axis=-2)
+        whole = np.concatenate([s[..., None, :], u * sign, v], axis=-2)
+        return np.where(known, whole, np.nan).astype(a.dtype)
+
+
+def numbers_only(a: Array) -> tuple[Array, Array]:
+    """The matrices, others in place of those with infinities or NaN; and which have none."""
+    known = np.isfinite(a).all(axis=(-2, -1), keepdims=True)
+    return np.where(known, a, np.eye(*a.shape[-2:], dtype=a.dtype)), known
 
 
 def shorter(name: str, a: TensorType) -> Size:

@@ -10,6 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.structure import flatten
 
 Array = np.ndarray[Any, Any]
 la = gx.linalg
@@ -139,3 +140,18 @@ X = gx.input("x", (3, 4))
 def test_messages(make: Callable[[], Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         make()
+
+
+@pytest.mark.parametrize("name", ["eigh", "svdvals", "qr"])
+def test_a_matrix_of_a_stack_that_holds_no_numbers(name: str) -> None:
+    """The others are factored all the same, on every target."""
+    x = gx.input("x", (3, 2, 2), dtype="float64")
+    array = np.array([[[2.0, 1.0], [1.0, 3.0]]] * 3)
+    array[1, 0, 0] = np.nan
+    found = flatten(getattr(gx.linalg, name)(x))[0]
+    for y in found:
+        for target in ("cpu", "interpret"):
+            value = gx.compile([x], y, target=target)(array)
+            np.testing.assert_array_equal(value[0], value[2])
+            assert np.isfinite(value[0]).all()
+            assert not np.isfinite(value[1]).all()
