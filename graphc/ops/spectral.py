@@ -150,7 +150,7 @@ class Svd(Oblong):
 
 def numbers_only(a: Array) -> tuple[Array, Array]:
     """The matrices, others in place of those with infinities or NaN; and which have none."""
-    known = np.isfinite(a).all(axis=(-2, -1), keepdims=True)
+    known = np.asarray(np.isfinite(a).all(axis=(-2, -1), keepdims=True))
     return np.where(known, a, np.eye(*a.shape[-2:], dtype=a.dtype)), known
 
 
