@@ -17,12 +17,15 @@ from graphc.errors import (
     GraphcError,
     MemoryBudgetError,
     NameError,
+    RuntimeCheckError,
     VerifyError,
 )
 from graphc.graph import Graph, Node, describe, topological
 from graphc.limits import ADDRESSABLE
 from graphc.ops import leaf
 from graphc.ops.base import Array, Op
+from graphc.ops.failure import indexed_axis, indexed_size
+from graphc.ops.gather import checked_rows
 from graphc.ops.loop import Body, Scan
 from graphc.symbols import current_seed
 from graphc.tensor import Parameter, Tensor
@@ -153,7 +156,11 @@ class Interpreter:
             case leaf.RandomBits(shape=shape, stream=stream):
                 sizes = tuple(evaluate_size(s, self.dims) for s in shape)
                 return random_bits(self.seed, self.step, stream, sizes)
-        return concretise(node.op, self.dims).evaluate(*arrays)
+        op = concretise(node.op, self.dims)
+        if op.indices is not None:  # the op does not know which of the user's axes it is
+            size = evaluate_size(indexed_size(node), self.dims)
+            checked_rows(op.name, arrays[op.indices], size, indexed_axis(node))
+        return op.evaluate(*arrays)
 
     def _scan(self, node: Node, op: Scan, arrays: list[Array]) -> Array:
         """One result of a loop; the loop runs once for all results of equal bodies."""
@@ -178,7 +185,12 @@ class Interpreter:
             if op.condition is not None and not carries[op.condition]:
                 break
             given = [*carries, *(s[i] for s in stacks), *read]
-            found = self.run(outputs, dict(zip(op.body.inputs, given)))
+            try:
+                found = self.run(outputs, dict(zip(op.body.inputs, given)))
+            except RuntimeCheckError as error:
+                if length > 1:  # else it may be a branch of a condition
+                    error.message += f", in iteration {i} of a loop"
+                raise
             carries = found[: op.carries]
             for stack, row in zip(rows, found[op.carries :]):
                 stack[i] = row

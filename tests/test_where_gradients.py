@@ -219,7 +219,7 @@ def test_matrices_of_a_stack(name: str) -> None:
     found = {
         "solve": lambda: gx.sum(linalg.solve(a, x), axis=(1, 2)),
         "inv": lambda: gx.sum(linalg.inv(a), axis=(1, 2)),
-        "cholesky": lambda: gx.sum(linalg.cholesky(a), axis=(1, 2)),
+        "cholesky": lambda: gx.sum(linalg.cholesky(a, check=False), axis=(1, 2)),
         "eigh": lambda: gx.sum(gx.log(linalg.eigh(a)[0]), axis=1),
         "det": lambda: gx.log(linalg.det(a)),
         "norm": lambda: linalg.matrix_norm(a),

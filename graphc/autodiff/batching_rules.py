@@ -15,22 +15,23 @@ from graphc.errors import UnsupportedError
 from graphc.functions.creation import iota
 from graphc.graph import Node
 from graphc.ops import leaf
-from graphc.ops.base import Elementwise, Gather, Op, Ordered, Reduce, Scatter
+from graphc.ops.base import Elementwise, Op, Ordered, Reduce
 from graphc.ops.contract import Dot
 from graphc.ops.conv import Conv
 from graphc.ops.diagonal import Diagonal
+from graphc.ops.failure import VALUE
 from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ops.join import Concat
 from graphc.ops.loop import Scan
-from graphc.ops.matrix import Matrix, Solve, SolveTriangular
+from graphc.ops.matrix import Cholesky, Matrix, Solve, SolveTriangular
 from graphc.ops.padding import Extend, Roll
 from graphc.ops.reduce import Sum
 from graphc.ops.sorting import SearchSorted
 from graphc.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.ops.window import Slide, SlideBack, Window
-from graphc.tensor import Tensor, face, lift_op
+from graphc.tensor import Tensor, face, lift, lift_op
 from graphc.types import bool_, int8, int64
 
 Values = Sequence[Batched]
@@ -55,16 +56,16 @@ def unsupported(node: Node) -> UnsupportedError:
 
 
 def unchecked(b: Batcher, node: Node, values: Values) -> list[Batched]:
-    """The operands, but for indices and conditions of examples that are not active: legal ones."""
+    """The operands, but where something is checked, legal ones for examples that are not active."""
+    position, legal = node.op.indices, lift(0)
     if isinstance(node.op, Guard):
-        legal: Any = True
-    elif isinstance(node.op, (Gather, Scatter, FirstSame)):
-        legal = 0
-    else:
+        position, legal = 1, lift(True)
+    elif isinstance(node.op, Cholesky) and node.op.check:
+        position, legal = 0, fn.eye(node.type.shape[-1], dtype=node.type.dtype)
+    if position is None:
         return list(values)
-    position = 0 if isinstance(node.op, FirstSame) else 1
     own = b.spread(values[position])
-    fixed = b.kept(own, fn.full_like(face(own), legal).node)
+    fixed = b.kept(own, fn.broadcast_to(fn.astype(legal, own.type.dtype), own.type.shape).node)
     return [(fixed, True) if i == position else value for i, value in enumerate(values)]
 
 
@@ -194,7 +195,7 @@ def take(b: Batcher, node: Node, values: Values) -> Node:
             taken = graphs.apply(node.op, moved(x, 0, 1), indices)
             return moved(taken, rank, 0, node.name)
     count = node.inputs[0].type.shape[0]
-    return b.apply(node.op, node, merged(x), rows_of_all(indices, count))
+    return b.apply(node.op, node, merged(x), rows_of_all(node.op.name, indices, count))
 
 
 def put(b: Batcher, node: Node, values: Values) -> Node:
@@ -204,7 +205,7 @@ def put(b: Batcher, node: Node, values: Values) -> Node:
     if not varies:
         behind = moved(updates, 0, node.inputs[1].type.ndim)
         return moved(graphs.apply(node.op, moved(x, 0, 1), indices, behind), 1, 0, node.name)
-    rows = rows_of_all(indices, node.inputs[0].type.shape[0])
+    rows = rows_of_all(node.op.name, indices, node.inputs[0].type.shape[0])
     result = graphs.apply(node.op, merged(x), rows, updates)
     return b.apply(Reshape(x.type.shape), node, result)
 
@@ -213,7 +214,7 @@ def first_same(b: Batcher, node: Node, values: Values) -> Node:
     """The indices of all examples, made different; positions count from each example's first."""
     op: Any = node.op
     count = node.type.shape[0]
-    rows = rows_of_all(values[0][0], op.size)
+    rows = rows_of_all(op.name, values[0][0], op.size)
     flat = graphs.apply(Reshape((b.size * count,)), rows)
     first = face(graphs.apply(FirstSame(b.size * op.size), flat))
     shape = (b.size, count)
@@ -245,17 +246,18 @@ def merged(x: Node) -> Node:
     return graphs.apply(Reshape((size * count, *rest)), x)
 
 
-def rows_of_all(indices: Node, count: Size) -> Node:
+def rows_of_all(name: str, indices: Node, count: Size) -> Node:
     """Indices into `count` rows as indices into those of all examples, as int64.
 
-    What is out of range for its own example is out of range for all.
+    What is out of range for its own example is found here, where its value is known.
     """
     own = fn.astype(face(indices), int64)
-    rows, size = number(count), indices.type.shape[0]
+    rows = number(count)
     legal = fn.logical_and(own >= -rows, own < rows)
     first = iota(own.shape, 0, int64) * rows
-    all_rows = fn.where(own < 0, own + rows, own) + first
-    return fn.where(legal, all_rows, number(size * count)).node
+    message = f"{name}: an index is out of range for an axis of size {{size}}{VALUE}"
+    own = lift_op(Guard(message, count), own, legal)
+    return (fn.where(own < 0, own + rows, own) + first).node
 
 
 def number(size: Size) -> Tensor:

@@ -22,6 +22,7 @@ from graphc.functions.operands import (
 from graphc.ops import elementwise as ops
 from graphc.ops.base import Op
 from graphc.ops.elementwise_power import Pow
+from graphc.ops.failure import PLACE
 from graphc.ops.gather import Guard
 from graphc.ops.leaf import Constant, Literal
 from graphc.ops.view import BroadcastTo
@@ -66,7 +67,7 @@ def guarded_division(op: Op, x: Any, y: Any) -> Tensor:
     """Apply a division with a check that an integer divisor is not 0."""
     a, b = same_dtype(op.name, (x, y))
     if b.dtype.is_integer and not known_nonzero(b):
-        b = lift_op(Guard(f"{op.name}: integer division by zero"), b, b != 0)
+        b = lift_op(Guard(f"{op.name}: integer division by zero{PLACE}"), b, b != 0)
     return together(op, a, b)
 
 

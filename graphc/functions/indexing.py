@@ -22,8 +22,8 @@ from graphc.functions.operands import (
     to_dtype,
 )
 from graphc.functions.shapes import expand_dims, permute_dims, reshape
-from graphc.ops.elementwise import Minimum
 from graphc.ops.elementwise_logic import Equal
+from graphc.ops.failure import VALUE
 from graphc.ops.gather import Guard, ScatterAdd, Take
 from graphc.ops.leaf import Constant
 from graphc.ops.view import Slice, shape_text
@@ -52,10 +52,7 @@ def placed(count: int, axis: int, ndim: int) -> tuple[int, ...]:
 
 def integers(name: str, indices: Any) -> Tensor:
     """Indices as a tensor of integers, which all fit into int64."""
-    tensor = lift(indices)
-    if tensor.dtype == uint64:  # what does not fit stays out of range instead of wrapping
-        limit = lift(2**63 - 1, uint64)
-        tensor = cast(lift_op(Minimum(), tensor, expand(limit, tensor.shape)), int64)
+    tensor = narrowed(name, lift(indices))
     if not tensor.dtype.is_integer:
         fail(
             DTypeError,
@@ -64,6 +61,15 @@ def integers(name: str, indices: Any) -> Tensor:
             hint='convert them: indices.astype("int32")',
         )
     return tensor
+
+
+def narrowed(name: str, indices: Tensor) -> Tensor:
+    """Indices as they are, but uint64 as int64, after a check that they do not wrap around."""
+    if indices.dtype != uint64:
+        return indices
+    fits = indices < expand(lift(2**63, uint64), indices.shape)
+    guard = Guard(f"{name}: an index is out of range, whatever the size of the axis{VALUE}")
+    return cast(lift_op(guard, indices, fits), int64)
 
 
 def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
@@ -110,8 +116,8 @@ def one_hot(indices: Any, n: Size, dtype: Any = "float32") -> Tensor:
     (n,) = check_shape("one_hot", n, dims=True)
     limit: Any = lift_size(n, index) if isinstance(n, Poly) else n
     inside = (index >= 0) & (index < limit)
-    last = f"{n} - 1" if isinstance(n, Poly) else n - 1
-    index = lift_op(Guard(f"one_hot: an index is not from 0 to {last}"), index, inside)
+    message = f"one_hot: an index is not from 0 to {{last}}{VALUE}"
+    index = lift_op(Guard(message, n), index, inside)
     shape = (*index.shape, n)
     places = iota(shape, len(shape) - 1, index.dtype)
     hot = lift_op(Equal(), expand(expand_dims(index, -1), shape), places)
@@ -332,10 +338,10 @@ def flat_position(indices: list[Tensor], sizes: Sizes, axes: tuple[int, ...]) ->
 
     position: Tensor | None = None
     for index, size, axis in zip(broadcast_arrays(*indices), sizes, axes):
-        index, limit = cast(index, int64), size_as(size, int64)
+        index, limit = cast(narrowed("index", index), int64), size_as(size, int64)
         inside = (index >= -limit) & (index < limit)
-        message = f"index: out of range for axis {axis} of size {size}"
-        index = lift_op(Guard(message), index, inside)
+        message = f"index: out of range for axis {axis} of size {{size}}{VALUE}"
+        index = lift_op(Guard(message, size), index, inside)
         index = where(index < 0, index + limit, index)
         position = index if position is None else position * limit + index
     if position is None:

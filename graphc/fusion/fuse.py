@@ -26,6 +26,8 @@ from graphc.graph import Graph, Node
 from graphc.loops.ir import Buffer, Expr, Load, Loop, Store, expressions, operands, walk
 from graphc.naming import numbered
 from graphc.ops.base import Elementwise, Reduce, View
+from graphc.ops.failure import VALUE, indexed_size, with_size
+from graphc.ops.gather import Guard
 from graphc.ops.leaf import Constant, Iota, Parameter, RandomBits
 from graphc.ops.loop import Scan
 from graphc.ops.view import Pad
@@ -470,12 +472,12 @@ def identifier(text: str) -> str:
 
 
 def _message(node: Node) -> str:
-    if hasattr(node.op, "message"):
-        return str(node.op.message)
-    size = getattr(node.op, "size", None)
-    if size is None:
-        size = node.inputs[0].type.shape[getattr(node.op, "axis", 0)]
-    return f"{node.op.name}: an index is out of range for an axis of size {size}"
+    if isinstance(node.op, Guard):
+        return with_size(node.op.message, node.op.size)
+    if node.op.indices is None:
+        return f"{node.op.name}: a matrix is not positive definite{VALUE}"
+    size = indexed_size(node)
+    return f"{node.op.name}: an index is out of range for an axis of size {size}{VALUE}"
 
 
 __all__ = ["Fused", "fuse"]

@@ -24,8 +24,8 @@ def lower_matrix(node: Node, targets: tuple[Storage, ...], values: Values) -> No
     batch = open_loops(values, shape)
     task = Task(node, targets, Work(values), batch)
     match node.op:
-        case Cholesky():
-            cholesky(task)
+        case Cholesky(check=check):
+            cholesky(task, check)
         case Lu(regular=regular):
             lu(task, regular)
         case Solve(regular=regular):
@@ -43,13 +43,18 @@ def lower_matrix(node: Node, targets: tuple[Storage, ...], values: Values) -> No
     close_loops(values, batch, shape, lanes=False)
 
 
-def cholesky(t: Task) -> None:
-    """Row after row of L^T; each is taken off the rows below it."""
+def cholesky(t: Task, check: bool) -> None:
+    """Row after row of L^T; each is taken off the rows below it.
+
+    The check is of pivots that are numbers: NaN goes on to the result.
+    """
     w, n = t.work, t.work.number(t.rows)
     u = t.matrix("u", t.rows, t.rows)
     with w.loop(n) as i, w.loop(n - i, side_by_side=True) as r:
         u[i, i + r] = t.read(0, i + r, i)
     with w.loop(n) as k:
+        if check:
+            w.values.check(t.node, (~(u[k, k] <= 0.0)).expr, None)
         root = w.named(u[k, k].sqrt(), "root")
         with w.loop(n - k, side_by_side=True) as r:
             u[k, k + r] = u[k, k + r] / root

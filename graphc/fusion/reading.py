@@ -10,9 +10,9 @@ from graphc.fusion.group import SPECIAL, Group
 from graphc.fusion.grouping import Grouping, is_computed
 from graphc.fusion.rows import stage_levels
 from graphc.graph import Node
-from graphc.ops.base import Elementwise, Gather, Reduce, Scatter
-from graphc.ops.indexing import FirstSame
+from graphc.ops.base import Elementwise, Reduce
 from graphc.ops.loop import Scan
+from graphc.ops.matrix import Cholesky
 
 
 class Reading:
@@ -104,6 +104,6 @@ def may_fail(node: Node) -> bool:
     """Whether the kernel of a node checks data."""
     if isinstance(node.op, Scan):
         return any(map(may_fail, node.op.body.nodes))
-    if isinstance(node.op, (Gather, Scatter, FirstSame)):
+    if node.op.indices is not None or (isinstance(node.op, Cholesky) and node.op.check):
         return True
     return not node.op.pure and is_computed(node)

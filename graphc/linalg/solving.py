@@ -21,13 +21,14 @@ class SlogdetResult(NamedTuple):
     logabsdet: Tensor
 
 
-def cholesky(x: Any, upper: bool = False) -> Tensor:
+def cholesky(x: Any, upper: bool = False, check: bool = True) -> Tensor:
     """The lower triangular L with L L^T = x (or the upper one, L^T), of symmetric matrices.
 
-    Only the lower triangle is read, and the gradient is symmetric. NaN where x is not positive
-    definite.
+    Only the lower triangle is read, and the gradient is symmetric. A matrix that is not positive
+    definite is a RuntimeCheckError when the function runs; with `check=False` its factor is NaN
+    (for matrices that a `gx.where` behind it leaves out). That of a matrix with NaN is NaN.
     """
-    factor = lift_op(Cholesky(), floating("cholesky", x))
+    factor = lift_op(Cholesky(check), floating("cholesky", x))
     return factor.mT if upper else factor
 
 
@@ -65,7 +66,7 @@ def _solved(name: str, op: Matrix, a: Any, b: Any) -> Tensor:
 
 
 def inv(x: Any) -> Tensor:
-    """The inverses of matrices."""
+    """The inverses of matrices; infinite or NaN where one is singular."""
     x = floating("inv", x)
     if x.ndim < 2:
         fail(ShapeError, f"inv: needs matrices, got {x.type}", (x,))

@@ -12,6 +12,7 @@ from graphc.functions.control import scan
 from graphc.functions.creation import size_as
 from graphc.functions.operands import widened
 from graphc.nn.activations import log_softmax
+from graphc.ops.failure import VALUE
 from graphc.tensor import Tensor, lift
 from graphc.types import int64
 
@@ -67,7 +68,7 @@ def _path(labels: Tensor, lengths: Tensor, blank: int, classes: int) -> Tensor:
     counted = fn.arange(count, dtype="int64") < fn.expand_dims(lengths, axis=1)
     labels = fn.where(counted, fn.astype(labels, "int64"), blank)
     legal = ~counted | ((labels >= 0) & (labels < classes) & (labels != blank))
-    text = f"ctc: a label is outside 0 to {classes - 1}, or the blank, {blank}"
+    text = f"ctc: a label is outside 0 to {classes - 1}, or the blank, {blank}{VALUE}"
     labels = fn.check(labels, legal, text)
     pairs = fn.stack([fn.full_like(labels, blank), labels], axis=2)
     inner = fn.reshape(pairs, (batch, 2 * count))
@@ -90,7 +91,7 @@ def _lengths(name: str, given: Any, x: Tensor, most: Any) -> Tensor:
         _fail(ShapeError, f"{name} must have shape ({x.shape[0]},), got {lengths.type}", x, lengths)
     lengths = fn.astype(lengths, "int64")
     legal = (lengths >= 0) & (lengths <= size_as(most, int64))
-    return fn.check(lengths, legal, f"ctc: one of the {name} is outside 0 to {most}")
+    return fn.check(lengths, legal, f"ctc: one of the {name} is outside 0 to {most}{VALUE}")
 
 
 def _check(logits: Tensor, labels: Tensor, blank: Any) -> int:

@@ -11,10 +11,12 @@ from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.indexing import narrowed
 from graphc.functions.logic import choose
 from graphc.functions.operands import cast, fail, same_dtype, widened
 from graphc.nn.activations import relu, shifted, softplus
 from graphc.ops import leaf
+from graphc.ops.failure import VALUE
 from graphc.ops.gather import Guard
 from graphc.tensor import Tensor, lift, lift_op
 from graphc.types import DType, float32, int32, int64
@@ -76,13 +78,12 @@ def class_mask(logits: Tensor, labels: Tensor) -> Tensor:
             labels,
             hint=_label_hint(logits, labels),
         )
+    labels = narrowed("softmax_cross_entropy", labels)
     index = fn.astype(labels, int32 if labels.dtype.bits < 32 or labels.dtype == int32 else int64)
     count = fn.astype(lift_op(leaf.SizeOf(logits.shape[-1])), index.dtype)
     valid = (index >= 0) & (index < count)
-    classes = logits.shape[-1]
-    last = classes - 1 if isinstance(classes, int) else f"{classes} - 1"
-    message = f"softmax_cross_entropy: a label is outside 0 to {last}"
-    index = lift_op(Guard(message), index, valid)
+    message = f"softmax_cross_entropy: a label is outside 0 to {{last}}{VALUE}"
+    index = lift_op(Guard(message, logits.shape[-1]), index, valid)
     numbers = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, index.dtype))
     return numbers == fn.expand_dims(index, axis=-1)
 

@@ -118,7 +118,7 @@ def checked_places(call: Call, places: Tensor, size: Size) -> Tensor:
     """Positions that do not count from the end, after a check that they are inside."""
     limit = size_as(size, int64)
     inside = (places >= 0) & (places < limit)
-    return gx.check(places, inside, f"{call.where}: an index is not from 0 to {size - 1}")
+    return gx.check(places, inside, f"{call.where}: an index is not from 0 to {size - 1}: {{x}}")
 
 
 def compress(call: Call) -> Any:

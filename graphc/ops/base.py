@@ -39,6 +39,7 @@ class Op:
 
     name: ClassVar[str]
     pure: ClassVar[bool] = True  # False: never merged, never folded (random, checks)
+    indices: ClassVar[int | None] = None  # which input names elements of an axis, and is checked
 
     # `**_` lets mypy accept each op's own arity
     def infer(self, *types: Any, **_: Any) -> TensorType:
@@ -217,9 +218,13 @@ class Ordered(Op):
 class Gather(Op):
     """Elements at indices that are data."""
 
+    indices = 1
+
 
 class Scatter(Op):
     """Elements put or added at indices that are data, in ascending order of the updates."""
+
+    indices = 1
 
 
 # ------------------------------------------------------------------------ helpers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from graphc.dims import Size
 from graphc.errors import DTypeError, ShapeError
 from graphc.loops.scalar import ScalarEmitter
 from graphc.ops.base import Array, Elementwise, Gather, Op, Scatter
-from graphc.ops.failure import filled
+from graphc.ops.failure import filled, out_of_range, with_size
 from graphc.types import TensorType, bool_, float32, int32, int64
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Take(Gather):
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """numpy's take."""
-        return np.asarray(np.take(x, checked_rows(x, indices), axis=0))
+        return np.asarray(np.take(x, checked_rows(self.name, indices, len(x)), axis=0))
 
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
@@ -99,7 +99,7 @@ class ScatterAdd(Scatter):
     def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
         """numpy's unbuffered add."""
         result = np.array(x)
-        np.add.at(result, checked_rows(x, indices), updates)
+        np.add.at(result, checked_rows(self.name, indices, len(x)), updates)
         return result
 
     @classmethod
@@ -113,11 +113,15 @@ class ScatterAdd(Scatter):
 
 @dataclass(frozen=True)
 class Guard(Elementwise):
-    """x, after recording a failure wherever the condition is false."""
+    """x, after recording a failure wherever the condition is false.
+
+    `{x}` and `{index}` in the message become the value and the index that were found.
+    """
 
     name = "guard"
     pure = False
     message: str
+    size: Size | None = field(default=None, repr=False)  # {size} in the message; {last} is one less
 
     def infer(self, x: TensorType, condition: TensorType) -> TensorType:
         """The type of x; the condition is bool of the same shape."""
@@ -137,7 +141,7 @@ class Guard(Elementwise):
         from graphc.errors import RuntimeCheckError
 
         if not np.all(condition):
-            raise RuntimeCheckError(filled(self.message, x, condition))
+            raise RuntimeCheckError(filled(with_size(self.message, self.size), x, condition))
         return x
 
     def emit(self, e: ScalarEmitter[Any], x: Any, condition: Any) -> Any:
@@ -153,14 +157,11 @@ class Guard(Elementwise):
         )
 
 
-def checked_rows(x: Array, indices: Array) -> Array:
+def checked_rows(name: str, indices: Array, size: int, axis: int | None = None) -> Array:
     """The indices as numpy wants them; raises where one is out of range."""
     from graphc.errors import RuntimeCheckError
 
-    if np.asarray(indices).dtype == np.uint64:
-        indices = np.minimum(indices, np.uint64(2**63 - 1))  # out of range, not negative
-    rows = np.asarray(indices, np.int64)
-    if rows.size and (rows.min() < -len(x) or rows.max() >= len(x)):
-        bad = rows[(rows < -len(x)) | (rows >= len(x))].flat[0]
-        raise RuntimeCheckError(f"index {bad} is out of range for an axis of size {len(x)}")
-    return rows
+    text = out_of_range(name, np.asarray(indices), size, axis)
+    if text:
+        raise RuntimeCheckError(text)
+    return np.asarray(indices, np.int64)

@@ -56,7 +56,7 @@ class TakeAlong(Gather):
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """numpy's take_along_axis."""
-        return np.take_along_axis(x, checked(x, indices, self.axis), self.axis)
+        return np.take_along_axis(x, checked(self, x, indices), self.axis)
 
     @classmethod
     def samples(cls) -> Samples:
@@ -83,9 +83,9 @@ def check_alike(name: str, axis: int, x: TensorType, indices: TensorType) -> Non
             )
 
 
-def checked(x: Array, indices: Array, axis: int) -> Array:
+def checked(op: TakeAlong | PutAlong, x: Array, indices: Array) -> Array:
     """The indices as numpy wants them; raises where one is out of range."""
-    return checked_rows(np.moveaxis(x, axis, 0), indices)
+    return checked_rows(op.name, indices, x.shape[op.axis], op.axis)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class PutAlong(Put):
         """numpy's assignment, or an unbuffered function."""
         result = np.array(x)
         places: list[Any] = list(np.indices(indices.shape, sparse=True))
-        places[self.axis] = checked(x, indices, self.axis)
+        places[self.axis] = checked(self, x, indices)
         apply_at(result, tuple(places), updates, self.mode)
         return result
 
@@ -277,7 +277,7 @@ class PutRows(Put):
     def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
         """numpy's assignment, or an unbuffered function."""
         result = np.array(x)
-        apply_at(result, (checked_rows(x, indices),), updates, self.mode)
+        apply_at(result, (checked_rows(self.name, indices, len(x)),), updates, self.mode)
         return result
 
     @classmethod
@@ -311,6 +311,7 @@ class FirstSame(Ordered):
     """
 
     name = "first_same"
+    indices = 0
     size: Size
     domain: ClassVar[Domain] = ((-5.0, 4.0),)
 
@@ -330,7 +331,7 @@ class FirstSame(Ordered):
     def evaluate(self, indices: Array) -> Array:
         """numpy's unique."""
         size = int(self.size)  # type: ignore[arg-type]
-        rows = checked_rows(np.empty((size, 0)), indices) % max(size, 1)
+        rows = checked_rows(self.name, indices, size) % max(size, 1)
         _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
         return np.asarray(first[inverse.reshape(-1)], np.int64)
 

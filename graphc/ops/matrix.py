@@ -5,13 +5,13 @@ A factorisation has one result: its factors one below the other, as columns of o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from graphc.dims import Size, product
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, RuntimeCheckError, ShapeError
 from graphc.ops.base import Array, Op, Ordered
 from graphc.types import TensorType, float32, float64
 
@@ -44,13 +44,16 @@ class Matrix(Ordered):
         return (*floats, (cls(), (TensorType(float64, (6, 6)),)))
 
 
+@dataclass(frozen=True)
 class Cholesky(Matrix):
     """The lower triangular L with L L^T = a, which is read in its lower triangle only.
 
-    NaN where a is not positive definite. The gradient is symmetric.
+    Where a is not positive definite, NaN, or (with `check`) a failure at run time. The gradient
+    is symmetric.
     """
 
     name = "cholesky"
+    check: bool = field(default=False, repr=False)
 
     def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
         """L^-T P L^-1, symmetrised; P is the lower half of L^T dL (Murray, 2016)."""
@@ -64,14 +67,33 @@ class Cholesky(Matrix):
         return (0.5 * (s + s.mT),)
 
     def evaluate(self, a: Array) -> Array:
-        """numpy's cholesky of each matrix; NaN where it refuses."""
+        """numpy's cholesky of each matrix; where it refuses, NaN or an error."""
         result = np.full_like(a, np.nan)
         for index in np.ndindex(*a.shape[:-2]):
             try:
                 result[index] = np.linalg.cholesky(a[index])
             except np.linalg.LinAlgError:
+                order = bad_minor(a[index]) if self.check else 0
+                if order:
+                    which = f"matrix {list(index)}" if index else "the matrix"
+                    text = f"leading minor of order {order} is not positive"
+                    raise RuntimeCheckError(
+                        f"cholesky: {which} is not positive definite: its {text}"
+                    ) from None
                 result[index] = np.tril(np.full_like(a[index], np.nan))
         return result
+
+
+def bad_minor(a: Array) -> int:
+    """The order of the first leading minor that is not positive; 0 if a NaN comes before."""
+    left = np.array(a, np.float64)
+    for k in range(len(left)):
+        pivot = left[k, k]
+        if not pivot > 0:
+            return 0 if np.isnan(pivot) else k + 1
+        column = left[k + 1 :, k]
+        left[k + 1 :, k + 1 :] -= np.outer(column, column / pivot)
+    return len(left)  # by rounding alone
 
 
 # What stands in for a pivot of 0, times the largest element: so little that no other digit shows.

@@ -164,7 +164,7 @@ def test_an_index_outside_updates_nothing(target: str, bad: int) -> None:
     step(np.array([0, -1], np.int32))
     before = p.value
     np.testing.assert_array_equal(before[[0, 3]], [[1, 2, 3], [10, 11, 12]])
-    with pytest.raises(RuntimeCheckError, match="out of range for an axis of size 4") as caught:
+    with pytest.raises(RuntimeCheckError, match="out of range for axis 0 of size 4") as caught:
         step(np.array([1, bad], np.int32))
     assert caught.value.origin is not None
     assert Path(caught.value.origin.filename).name == Path(__file__).name

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.errors import RuntimeCheckError
 
 Array = np.ndarray[Any, Any]
 SIZES = (0, 1, 2, 7, 33)
@@ -59,12 +60,52 @@ def test_cholesky(n: int, dtype: str) -> None:
     assert upper.tobytes() == np.ascontiguousarray(transposed(factor)).tobytes()
 
 
-def test_cholesky_of_an_indefinite_matrix_is_nan_from_there_on() -> None:
+def test_unchecked_cholesky_of_an_indefinite_matrix_is_nan_from_there_on() -> None:
     a = np.diag([4.0, -1.0, 9.0])
-    found = call(gx.linalg.cholesky, np.stack([a, np.abs(a)]))
+    found = call(lambda x: gx.linalg.cholesky(x, check=False), np.stack([a, np.abs(a)]))
     assert found[0, 0, 0] == 2.0
     assert np.isnan(found[0, 1, 1])
     np.testing.assert_array_equal(found[1], np.diag([2.0, 1.0, 3.0]))
+
+
+INDEFINITE = np.array([[4.0, 2, 0], [2, 1, 0], [0, 0, 1]])  # the minor of order 2 is 0
+LOSSES: dict[str, Any] = {
+    "value": gx.linalg.cholesky,
+    "upper": lambda x: gx.linalg.cholesky(x, upper=True),
+    "gradient": lambda x: gx.grad(gx.sum(gx.linalg.cholesky(x)), x),
+    "vmap": gx.vmap(gx.linalg.cholesky),
+}
+
+
+@pytest.mark.parametrize("target", ["cpu", "interpret"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_cholesky_of_an_indefinite_matrix_is_an_error(name: str, target: str) -> None:
+    x = gx.input("x", ("n", 3, 3), dtype="float64")
+    updated = gx.parameter("updated", value=np.float64(1))
+    step = gx.compile([x], LOSSES[name](x), {updated: updated + 1.0}, target=target)
+    with pytest.raises(RuntimeCheckError) as caught:
+        step(np.stack([np.eye(3), INDEFINITE, -np.eye(3)]))
+    wanted = "matrix [1] is not positive definite: its leading minor of order 2 is not positive"
+    assert wanted in caught.value.message
+    assert "test_factors.py" in str(caught.value.origin)
+    assert updated.value == 1.0
+    step(np.stack([np.eye(3), 2 * np.eye(3)]))
+
+
+@pytest.mark.parametrize("target", ["cpu", "interpret"])
+def test_cholesky_of_nan_is_nan_and_other_branches_are_not_checked(target: str) -> None:
+    x = gx.input("x", ("n", 3, 3), dtype="float64")
+    a = np.stack([np.eye(3), np.eye(3)])
+    a[1, 2, 1] = np.nan
+    found = gx.compile([x], gx.linalg.cholesky(x), target=target)(a)
+    np.testing.assert_array_equal(found[0], np.eye(3))
+    assert np.isnan(found[1, 2, 2])
+
+    def chosen(m: Any) -> Any:
+        return gx.cond(m[0, 0] > 0, lambda: gx.linalg.cholesky(m), lambda: m)
+
+    a = np.stack([np.eye(3), -np.eye(3)])
+    np.testing.assert_array_equal(gx.compile([x], gx.vmap(chosen)(x), target=target)(a), a)
 
 
 @dtypes
