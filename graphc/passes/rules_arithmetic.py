@@ -228,11 +228,13 @@ def div_negative_by_number(node: Node) -> Node | None:
 
 
 def div_of_negative(node: Node) -> Node | None:
-    """-x / y, x / -y  ->  -(x / y)"""
+    """-x / y, x / -y  ->  -(x / y),   -x / -y  ->  x / y"""
     x, y = node.inputs
     above, below = without_sign(x), without_sign(y)
     if above is None and below is None:
         return None
+    if above is not None and below is not None:
+        return apply(Div(), above, below)
     return apply(Neg(), apply(Div(), x if above is None else above, y if below is None else below))
 
 

@@ -117,6 +117,7 @@ ARITHMETIC = (
     Case(arithmetic.div_by_power_of_two, lambda x: op(Div, x, -8.0)),
     Case(arithmetic.div_negative_by_number, lambda x: op(Div, op(Neg, x), 3.0)),
     Case(arithmetic.div_negative_by_number, lambda x: op(Div, 3.0, op(Neg, x))),
+    Case(arithmetic.div_of_negative, lambda x, y: op(Div, op(Neg, x), op(Neg, y))),
     Case(arithmetic.div_of_negative, lambda x, y: op(Div, op(Neg, x), y)),
     Case(arithmetic.div_of_negative, lambda x, y: op(Div, x, op(Neg, y))),
     Case(arithmetic.floor_divide_by_one, lambda x: op(ops.FloorDivide, x, 1), I),
