@@ -113,7 +113,7 @@ class Eigh(Matrix):
 
     def evaluate(self, a: Array) -> Array:
         """numpy's eigh; NaN where it refuses."""
-        a, known = numbers_only(a)
+        a, known = numbers_only(np.tril(a))
         w, v = np.linalg.eigh(a)
         whole = np.concatenate([w[..., None, :], v * signs(v)], axis=-2)
         return np.where(known, whole, np.nan).astype(a.dtype)

@@ -7,6 +7,10 @@ degree d makes up for it with d times the maximum.
 
 Every value of degree 0 is made so, and all others are made of exp(x) as it is written: both may
 be there at once, and what a value is made of never depends on what else is computed.
+
+A shift makes all of a row small but its largest element. So a divisor, and what a logarithm is
+taken of, must be made of whole rows: a sum that leaves the largest element out, or weighs it with
+0, would vanish where it does not as it is written.
 """
 
 from __future__ import annotations
@@ -22,11 +26,14 @@ from graphc.ops.base import Elementwise
 from graphc.ops.elementwise import Abs, Add, Div, Maximum, Minimum, Mul, Neg, Sub
 from graphc.ops.elementwise_logic import Cast, Less, StopGradient, Where
 from graphc.ops.elementwise_math import Exp, Log
+from graphc.ops.leaf import Literal, SizeOf
 from graphc.ops.reduce import Max, Sum
 from graphc.ops.view import BroadcastTo, Reshape
 from graphc.passes.patterns import Sizes, at_least_one, broadcast, full, is_zero, reshape
 
 FULL, KEPT, REDUCED = "full", "kept", "reduced"  # all axes; size 1 for the reduced ones; without
+TOP, ROW = "top", "row"  # where a value is not small: at the row's maximum, or everywhere
+PLAIN = 1e-9, 1e9  # numbers that make nothing small or large
 NEAR = 64  # nodes in a row between an exponential and the last value that its scale matters to
 
 Users = dict[Node, list[Node]]
@@ -42,18 +49,35 @@ def shift_exponents(graph: Graph) -> Graph:
     scales: list[Scale] = []
     for node in graph.nodes:
         if isinstance(node.op, Exp):
-            for axes in rows_summed(node, users, position):
-                scale = Scale(node, axes, users, position)
+            for row in rows_summed(node, users, position):
+                scale = Scale(node, row, users, position)
                 scale.follow()
                 scales += [scale] if scale.ends else []
     return Versions(graph, scales).graph() if scales else graph
 
 
-def rows_summed(exp: Node, users: Users, position: Positions) -> list[tuple[int, ...]]:
-    """The sets of axes that anything of an exponential's shape is summed over, in order."""
+@dataclass(frozen=True)
+class Row:
+    """What is summed: an exponential along some axes, or what `where` takes of it, else 0."""
+
+    axes: tuple[int, ...]
+    condition: Node | None = None
+    positive: bool = True
+
+
+def rows_summed(exp: Node, users: Users, position: Positions) -> list[Row]:
+    """The rows that anything of an exponential's shape is summed along, in order."""
     trial = Scale(exp, None, users, position)
     trial.follow()
-    return sorted(axes for axes in trial.summed if not is_shifted(exp.inputs[0], axes))
+    rows = [r for r in trial.summed if not is_shifted(exp.inputs[0], r.axes)]
+    return sorted(rows, key=lambda row: (row.axes, row.condition is not None))
+
+
+def choice_of(node: Node) -> tuple[Node, bool] | None:
+    """The condition of a choice of something or 0, and whether the 0 is where it is false."""
+    if not isinstance(node.op, Where) or is_zero(node.inputs[1]) == is_zero(node.inputs[2]):
+        return None
+    return node.inputs[0], is_zero(node.inputs[2])
 
 
 @dataclass(eq=False)
@@ -62,23 +86,35 @@ class Scale:
 
     `degree` has what the factor changes, by which power; `ends` the values of degree 0 that are
     made of that, after a sum over the row. What cannot be followed is in neither. All this is a
-    matter of a value's own inputs: nobody asks who else reads them.
+    matter of a value's own inputs: nobody asks who else reads them. `firm` has the values that are
+    not negative and that no shift makes vanish, and where (TOP or ROW). `open` has those that are
+    too large, perhaps, where the row's condition does not choose them: they are never an end.
     """
 
     exp: Node
-    axes: tuple[int, ...] | None  # that a row runs along; None while sums are looked for
+    row: Row | None  # None while sums are looked for
     users: Users
     position: Positions
     degree: dict[Node, int] = field(default_factory=dict)
     layout: dict[Node, str] = field(default_factory=dict)
+    firm: dict[Node, str] = field(default_factory=dict)
+    open: set[Node] = field(default_factory=set)
     has_sum: set[Node] = field(default_factory=set)
     distance: dict[Node, int] = field(default_factory=dict)
     ends: set[Node] = field(default_factory=set)
-    summed: set[tuple[int, ...]] = field(default_factory=set)
+    summed: dict[Row, None] = field(default_factory=dict)
+
+    @property
+    def axes(self) -> tuple[int, ...] | None:
+        """The axes that a row runs along."""
+        return None if self.row is None else self.row.axes
 
     def follow(self) -> None:
         """Find the degrees of all that is made of the exponential, as far as they go."""
         self.degree[self.exp], self.layout[self.exp], self.distance[self.exp] = 1, FULL, 0
+        self.firm[self.exp] = TOP
+        if self.row is not None and self.row.condition is not None:
+            self.open.add(self.exp)
         waiting: list[tuple[int, Node]] = []
         seen: set[Node] = set()
         self._wait(self.exp, waiting)
@@ -98,6 +134,8 @@ class Scale:
         layout, distance = self.layout[scaled[0]], max(self.distance[i] for i in scaled) + 1
         if distance > NEAR or any(self.layout[i] != layout for i in scaled):
             return False
+        if isinstance(node.op, (Log, Div)) and self._vanishes(node.inputs[-1]):
+            return False
         degree: int | None = None
         if isinstance(node.op, Log):
             degree = 0
@@ -107,15 +145,52 @@ class Scale:
             moved = self._moved(node, layout)
             if moved is not None:
                 degree, layout = self.degree[scaled[0]], moved
-        if degree is None:
+        is_open = not self.open.isdisjoint(scaled) and not self._is_chosen(node)
+        if degree is None or (is_open and not isinstance(node.op, Elementwise)):
             return False
         has_sum = isinstance(node.op, Sum) or not self.has_sum.isdisjoint(scaled)
-        if degree == 0:
+        if degree == 0 and not is_open:
             self.ends |= {node} if has_sum else set()
             return False
         self.degree[node], self.layout[node], self.distance[node] = degree, layout, distance
         self.has_sum |= {node} if has_sum else set()
+        self.open |= {node} if is_open else set()
+        where = self._firmness(node)
+        self.firm |= {} if where is None else {node: where}
         return True
+
+    def _is_chosen(self, node: Node) -> bool:
+        """Whether a node takes from a value what the row's condition chooses."""
+        row, choice = self.row, choice_of(node)
+        return row is not None and choice is not None and choice == (row.condition, row.positive)
+
+    def _vanishes(self, x: Node) -> bool:
+        """Whether a shift could make elements of a value 0 that are not as they are written."""
+        return x in self.degree and self.firm.get(x) != ROW
+
+    def _firmness(self, node: Node) -> str | None:
+        """Where a value is not small although exponents are shifted, if that is known.
+
+        What is not scaled does no harm beside whole rows: it is 0 as it is written, too.
+        """
+        scaled = [self.firm.get(i) for i in node.inputs if i in self.degree]
+        others = [i for i in node.inputs if i not in self.degree]
+        match node.op:
+            case Sum():
+                return None if None in scaled else ROW
+            case Where() if not self._is_chosen(node) and any(map(is_zero, others)):
+                return None
+            case Mul() | Div() if TOP in scaled and not all(map(is_plain, others)):
+                return None
+            case Mul() | Div() | Add() | Maximum() | Minimum() | Where() | Abs() | StopGradient():
+                pass
+            case Cast() | Reshape() | BroadcastTo():
+                pass
+            case _:
+                return None
+        if None in scaled:
+            return None
+        return TOP if TOP in scaled or isinstance(node.op, Where) else ROW
 
     def _elementwise(self, node: Node) -> int | None:
         """The degree of a product, a quotient, or of terms of one degree."""
@@ -149,7 +224,8 @@ class Scale:
         shape, full_shape = node.type.shape, self.exp.type.shape
         if isinstance(node.op, Sum) and layout == FULL:
             if all(at_least_one(full_shape[a]) for a in node.op.axes):
-                self.summed.add(node.op.axes)
+                choice = choice_of(node.inputs[0])
+                self.summed[Row(node.op.axes, *(choice or ()))] = None
             return REDUCED if self.axes == node.op.axes else None
         if self.axes is None:
             return None
@@ -161,6 +237,18 @@ class Scale:
         if isinstance(node.op, BroadcastTo) and shape == full_shape:
             return FULL if layout == KEPT or (layout == REDUCED and leading) else None
         return None
+
+
+def is_plain(node: Node, depth: int = 6) -> bool:
+    """Whether a value is made of sizes and of numbers above 0 that are neither small nor large."""
+    match node.op:
+        case Literal(value=value):
+            return PLAIN[0] <= float(value) <= PLAIN[1]
+        case SizeOf(size=size):
+            return at_least_one(size)
+        case Mul() | Div() | Cast() | Reshape() | BroadcastTo() if depth:
+            return all(is_plain(i, depth - 1) for i in node.inputs)
+    return False
 
 
 def is_shifted(x: Node, axes: tuple[int, ...]) -> bool:
@@ -266,7 +354,8 @@ class Versions:
         for scale in scales:
             if scale.exp is node:
                 x = inputs[0]
-                top = self.tops[scale] = finite_maximum(x, scale.axes or ())
+                assert scale.row is not None
+                top = self.tops[scale] = finite_maximum(x, scale.row)
                 shape = kept(x.type.shape, scale.axes or ())
                 return apply(Exp(), apply(Sub(), x, broadcast(reshape(top, shape), x.type.shape)))
             if isinstance(node.op, Log) and node in scale.ends:
@@ -274,9 +363,13 @@ class Versions:
         return result
 
 
-def finite_maximum(x: Node, axes: tuple[int, ...]) -> Node:
-    """The maximum over axes; 0 where it is infinite (or NaN) and would spoil the others."""
-    top = apply(Max(axes), x)
+def finite_maximum(x: Node, row: Row) -> Node:
+    """The maximum of a row; 0 where it is infinite (or NaN) and would spoil the others."""
+    if row.condition is not None:
+        least = full(float("-inf"), x.type)
+        terms = (x, least) if row.positive else (least, x)
+        x = apply(Where(), row.condition, *terms)
+    top = apply(Max(row.axes), x)
     finite = apply(Less(), apply(Abs(), top), full(float("inf"), top.type))
     return apply(Where(), finite, top, full(0.0, top.type))
 

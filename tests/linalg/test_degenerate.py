@@ -221,3 +221,18 @@ def test_nothing_has_a_pseudo_inverse_and_a_rank(shape: tuple[int, ...]) -> None
         )
         assert inverse.shape == (*shape[:-2], shape[-1], shape[-2])
         np.testing.assert_array_equal(rank, np.zeros(shape[:-2], np.int64))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [(0, 0), (1, 0), (0, 1)])
+def test_spectra_of_what_is_no_number(bad: float, place: tuple[int, int]) -> None:
+    """One matrix of a stack is not finite: all of its spectrum is NaN, the others keep theirs."""
+    a = gx.input("a", (2, 3, 3), dtype="float64")
+    given = np.random.default_rng(0).normal(size=(2, 3, 3))
+    given[1][place] = bad
+    outputs = (gx.linalg.svdvals(a), gx.linalg.pinv(a), gx.linalg.eigvalsh(a), gx.linalg.eigh(a)[1])
+    results = [gx.compile([a], outputs, target=t)(given) for t in ("interpret", "cpu")]
+    for written, found in zip(*results):
+        np.testing.assert_allclose(found, written, atol=1e-9)
+    assert np.isnan(results[0][0][1]).all()
+    assert np.isfinite(results[0][0][0]).all()

@@ -109,3 +109,49 @@ def test_own_maximum_is_a_shift() -> None:
         shifted = X - gx.max(X, axis=axis, keepdims=True)
         step = gx.compile([X], gx.log(gx.sum(gx.exp(shifted), axis=axis)))
         assert step.text("optimized").count("max(") == 1
+
+
+# The largest element of a row takes no part in what is divided by, or in a logarithm's sum.
+CHOSEN = np.array([[False, True, True], [True, True, False], [False, False, False]])
+WEIGHTS = CHOSEN.astype("float64")
+FAR = np.array([[600.0, -500.0, -501.0], [-600.0, 1.0, 650.0], [1.0, 2.0, 3.0]])
+LEFT_OUT: dict[str, Callable[[Tensor], Tensor]] = {
+    "log of a choice": lambda e: gx.log(gx.sum(gx.where(CHOSEN, e, 0.0), axis=1)),
+    "log of the other choice": lambda e: gx.log(gx.sum(gx.where(~CHOSEN, 0.0, e), axis=1)),
+    "softmax of a choice": lambda e: share(gx.where(CHOSEN, e, 0.0)),
+    "log of weighed": lambda e: gx.log(gx.sum(gx.constant(WEIGHTS) * e, axis=1)),
+    "softmax of weighed": lambda e: share(gx.constant(WEIGHTS) * e),
+    "log of inverses": lambda e: gx.log(gx.sum(1.0 / e, axis=1)),
+    "softmax of inverses": lambda e: share(1.0 / e),
+    "log of the least": lambda e: gx.log(gx.sum(gx.minimum(e, e * gx.constant(WEIGHTS)), axis=1)),
+    "log of a product": lambda e: gx.log(e * gx.sum(e, axis=1, keepdims=True)),
+}
+
+
+def share(x: Tensor) -> Tensor:
+    """Of each element in its row."""
+    return x / gx.sum(x, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_rows_without_their_largest_element(name: str) -> None:
+    value = LEFT_OUT[name](POWERS)
+    with np.errstate(all="ignore"):
+        written = value.eval({X: FAR})
+    (found,) = compiled([value], FAR)
+    finite = np.isfinite(written)
+    assert finite[:2].any()
+    np.testing.assert_allclose(found[finite], written[finite], rtol=1e-13)
+
+
+def test_choices_of_high_rows() -> None:
+    chosen = gx.where(CHOSEN, POWERS, 0.0)
+    soft, log = share(chosen), gx.log(gx.sum(chosen, axis=1))
+    x = FAR[:2] * 4.0
+    slope = gx.grad(gx.sum(log[:2]), X)
+    found = compiled([soft, log, slope], np.vstack([x, x[:1]]))
+    masked = np.where(CHOSEN[:2], x, -np.inf)
+    right = scipy.special.softmax(masked, axis=1)
+    np.testing.assert_allclose(found[0][:2], right, rtol=1e-13)
+    np.testing.assert_allclose(found[1][:2], scipy.special.logsumexp(masked, axis=1), rtol=1e-13)
+    np.testing.assert_allclose(found[2][:2], right, rtol=1e-13)
