@@ -6,12 +6,12 @@ and two sizes that are equal as polynomials compare equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
 Size = Union[int, "Poly"]
-Atom = Union["Dim", "FloorDiv"]
+Atom = Union["Dim", "FloorDiv", "Least"]
 Monomial = tuple[Atom, ...]  # sorted by text; () is the constant term
 
 NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
@@ -121,6 +121,26 @@ class FloorDiv:
         return f"({_factor_text(self.numerator)}//{_factor_text(self.denominator)})"
 
 
+@dataclass(frozen=True, eq=False)
+class Least:
+    """The least of some sizes, where dims decide which it is; an atom of its own."""
+
+    sizes: tuple[Size, ...]
+    _hash: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.sizes))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Least) and self.sizes == other.sizes
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __str__(self) -> str:
+        return f"min({','.join(str(size) for size in self.sizes)})"
+
+
 def _factor_text(size: Size) -> str:
     return f"({size})" if isinstance(size, Poly) and len(size.terms) > 1 else str(size)
 
@@ -225,6 +245,55 @@ def ceildiv(a: Size, b: int) -> Size:
     return exact if exact is not None else floordiv(a + (b - 1), b)
 
 
+def least(*sizes: Size, floor: int = 0) -> Size:
+    """The least of some sizes; with `floor` no dim is below it."""
+    common = _common(sizes)
+    rest: list[Size] = []
+    for size in sizes:
+        rest.extend(_inner_sizes(size - common))
+    rest = list(dict.fromkeys(rest))
+    kept = [a for i, a in enumerate(rest) if not _dominated(a, i, rest, floor)]
+    if len(kept) == 1:
+        return common + kept[0]
+    return common + _make(
+        {(Least(tuple(sorted(kept, key=lambda s: (isinstance(s, int), str(s))))),): 1}
+    )
+
+
+def most(*sizes: Size, floor: int = 0) -> Size:
+    """The largest of some sizes; with `floor` no dim is below it."""
+    return -least(*(-size for size in sizes), floor=floor)
+
+
+def _common(sizes: Sequence[Size]) -> Size:
+    """What can be taken from all sizes so that no coefficient is below 0, and one of each is 0."""
+    terms = [dict(_terms(size)) for size in sizes]
+    every = dict.fromkeys(monomial for found in terms for monomial in found)
+    return _make({m: min(found.get(m, 0) for found in terms) for m in every})
+
+
+def _inner_sizes(size: Size) -> tuple[Size, ...]:
+    """The sizes of which a size is the least: of one that is no such atom, itself."""
+    terms = _terms(size)
+    if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:
+        atom = terms[0][0][0]
+        if isinstance(atom, Least):
+            return atom.sizes
+    return (size,)
+
+
+def _dominated(size: Size, place: int, sizes: Sequence[Size], floor: int) -> bool:
+    """Whether another one of the sizes is never larger; of equal ones the first stays."""
+    for i, other in enumerate(sizes):
+        spare = bound(size - other, floor=floor)
+        if i == place or spare is None or spare < 0:
+            continue
+        back = bound(other - size, floor=floor)
+        if back is None or back < 0 or i < place:
+            return True
+    return False
+
+
 def product(sizes: Iterable[Size]) -> Size:
     """The product of all sizes; 1 for none."""
     total: Size = 1
@@ -248,6 +317,8 @@ def evaluate(size: Size, values: Mapping[str, int]) -> int:
 def _atom_value(atom: Atom, values: Mapping[str, int]) -> int:
     if isinstance(atom, Dim):
         return values[atom.name]
+    if isinstance(atom, Least):
+        return min(evaluate(size, values) for size in atom.sizes)
     return evaluate(atom.numerator, values) // evaluate(atom.denominator, values)
 
 
@@ -256,27 +327,35 @@ def dims_of(size: Size) -> tuple[Dim, ...]:
     found: dict[str, Dim] = {}
     for monomial, _ in _terms(size):
         for atom in monomial:
-            inner = (atom,) if isinstance(atom, Dim) else _divided_dims(atom)
+            inner = (atom,) if isinstance(atom, Dim) else _inner_dims(atom)
             for d in inner:
                 found.setdefault(d.name, d)
     return tuple(found.values())
 
 
-def _divided_dims(atom: FloorDiv) -> tuple[Dim, ...]:
-    return dims_of(atom.numerator) + dims_of(atom.denominator)
+def parts_of(atom: FloorDiv | Least) -> tuple[Size, ...]:
+    """The sizes that an atom is made of."""
+    return atom.sizes if isinstance(atom, Least) else (atom.numerator, atom.denominator)
 
 
-def bound(size: Size, low: bool = True) -> int | None:
+def _inner_dims(atom: FloorDiv | Least) -> tuple[Dim, ...]:
+    return tuple(d for size in parts_of(atom) for d in dims_of(size))
+
+
+def bound(size: Size, low: bool = True, floor: int = 0) -> int | None:
     """The least (or the largest) number that a size can be, as far as the bounds of its dims tell.
 
-    None where they tell nothing. The bound may not be attained.
+    None where they tell nothing. The bound may not be attained. With `floor` no dim is below it.
     """
     if isinstance(size, int):
         return size
+    for monomial, coefficient in size.terms:
+        if len(monomial) == 1 and isinstance(monomial[0], Least):
+            return _bound_of_least(size, monomial[0], coefficient, low, floor)
     total = 0
     for monomial, coefficient in size.terms:
         for atom in monomial:
-            end = _atom_bound(atom, low == (coefficient > 0))
+            end = _atom_bound(atom, low == (coefficient > 0), floor)
             if end is None or end < 0:  # of factors of both signs nothing is known
                 return None
             coefficient *= end
@@ -284,12 +363,24 @@ def bound(size: Size, low: bool = True) -> int | None:
     return total
 
 
-def _atom_bound(atom: Atom, low: bool) -> int | None:
+def _bound_of_least(size: Poly, atom: Least, count: int, low: bool, floor: int) -> int | None:
+    """The bound of a sum with count * atom: the least (count > 0) or largest of several sums."""
+    rest = size - _make({(atom,): count})
+    ends = [bound(rest + count * part, low, floor) for part in atom.sizes]
+    known = [end for end in ends if end is not None]
+    if low == (count > 0) and len(known) < len(ends):
+        return None
+    return (min if count > 0 else max)(known, default=None)
+
+
+def _atom_bound(atom: Atom, low: bool, floor: int) -> int | None:
     if isinstance(atom, Dim):
-        return atom.min if low else atom.max
+        return max(atom.min, floor) if low else atom.max
+    if isinstance(atom, Least):
+        return bound(_make({(atom,): 1}), low, floor)
     if not isinstance(atom.denominator, int) or atom.denominator < 1:
         return None
-    end = bound(atom.numerator, low)
+    end = bound(atom.numerator, low, floor)
     return None if end is None else end // atom.denominator
 
 

@@ -318,11 +318,11 @@ def _size(size: int | str, dims: Mapping[str, int]) -> int:
     words = {name: f"_{i}" for i, name in enumerate(sorted(dims, key=len, reverse=True))}
     text = size
     for name, word in words.items():
-        text = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", word, text)
-    if not re.fullmatch(r"[0-9_+\-*/() ]+", text):
+        text = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_(])", word, text)
+    if not re.fullmatch(r"(?:[0-9_+\-*/(), ]|min\()+", text):
         raise FormatError(f"the manifest has the size {size!r}")
     values = {word: dims[name] for name, word in words.items()}
-    return int(eval(text, {"__builtins__": {}}, values))
+    return int(eval(text, {"__builtins__": {}, "min": min}, values))
 
 
 def shape_of(sizes: Sequence[int | str], dims: Mapping[str, int]) -> tuple[int, ...]:

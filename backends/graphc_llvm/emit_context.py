@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from math import gcd
 
-from graphc.dims import Atom, Dim, Size, evaluate, floordiv, product
+from graphc.dims import Atom, Dim, Least, Size, evaluate, floordiv, product
 from graphc.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
 from graphc.types import int64
 from graphc_llvm.contract_index import affine
@@ -123,6 +124,8 @@ class Context:
     def _atom(self, atom: Atom) -> Operand:
         if isinstance(atom, Dim):
             return self._dim(atom.name)
+        if isinstance(atom, Least):
+            return reduce(self.builder.minimum, map(self.size, atom.sizes))
         return self.builder.div(self.size(atom.numerator), self.size(atom.denominator))
 
     def _dim(self, name: str) -> Operand:

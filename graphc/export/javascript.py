@@ -7,7 +7,7 @@ import html
 import json
 from pathlib import Path
 
-from graphc.dims import FloorDiv, Size, evaluate
+from graphc.dims import FloorDiv, Least, Size, evaluate
 from graphc.export.interface import Argument, Entry, Interface
 from graphc.export.selftest import Recording
 from graphc.types import DType
@@ -93,6 +93,8 @@ def _size(entry: Entry, size: Size) -> str:
             if isinstance(atom, FloorDiv):
                 upper, lower = _size(entry, atom.numerator), _size(entry, atom.denominator)
                 factors.append(f"Math.floor(({upper}) / ({lower}))")
+            elif isinstance(atom, Least):
+                factors.append(f"Math.min({', '.join(_size(entry, s) for s in atom.sizes)})")
             elif atom.name in entry.fixed:
                 factors.append(str(entry.fixed[atom.name]))
             else:

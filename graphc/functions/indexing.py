@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.arguments import check_operands
-from graphc.dims import Poly, Size, ceildiv
+from graphc.dims import Poly, Size, ceildiv, least, most
 from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from graphc.functions.creation import iota
 from graphc.functions.operands import (
@@ -137,9 +137,10 @@ def lift_size(n: Size, like: Tensor) -> Tensor:
 def getitem(x: Tensor, key: Any) -> Tensor:
     """x[key]: ints, slices with any step, None, `...`, and integer or known bool arrays.
 
-    One integer tensor is `take`; several broadcast and index together, as in numpy. A slice of
-    an axis of known size is cut at its ends; on an axis of unknown size it must lie inside,
-    which is checked when sizes are known.
+    One integer tensor is `take`; several broadcast and index together, as in numpy. A slice
+    between ints is cut at the ends of its axis: `x[:512]` has min(n,512) elements of n, and an
+    axis of unknown size counts as one of at least one element. Ends that are sizes themselves
+    must lie inside, which is checked when sizes are known.
     """
     parts = spelled_out(x, key)
     starts: list[Size] = []
@@ -272,6 +273,8 @@ def slice_range(x: Tensor, axis: int, part: slice) -> tuple[Size, Size, int]:
         known = range(*part.indices(size))
         return (known.start if len(known) else 0), len(known), known.step
     step = int(step)
+    if not isinstance(part.start, Poly) | isinstance(part.stop, Poly):
+        return cut_range(size, part.start, part.stop, step)
     first: Size = 0 if step > 0 else size - 1
     last: Size = size if step > 0 else -1
     start = first if part.start is None else from_front(part.start, size)
@@ -280,6 +283,20 @@ def slice_range(x: Tensor, axis: int, part: slice) -> tuple[Size, Size, int]:
     if isinstance(count, int) and count < 0:
         count = 0
     return start, count, step
+
+
+def cut_range(size: Size, start: Any, stop: Any, step: int) -> tuple[Size, Size, int]:
+    """The part of a slice between ints that lies on an axis of unknown size, of 1 at least."""
+    ends = [None if end is None else int(end) for end in (start, stop)]
+    first, last = (end if step > 0 or end is None else -1 - end for end in ends)
+    if first is not None and last is not None and (first < 0) == (last < 0) and last <= first:
+        return 0, 0, step
+    # backwards all is mirrored: element i of a slice from the front is element size - 1 - i
+    low: Size = most(from_front(first or 0, size), 0, floor=1)
+    high = size if last is None else least(from_front(last, size), size, floor=1)
+    count = ceildiv(most(high - low, 0, floor=1), abs(step))
+    low = least(low, size, floor=1)
+    return (low if step > 0 else size - 1 - low), count, step
 
 
 def from_front(end: Any, size: Size) -> Size:

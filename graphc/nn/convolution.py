@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.dims import Size
+from graphc.dims import Size, divide_exactly
 from graphc.errors import ArgumentError, ShapeError
 from graphc.functions.operands import fail, same_dtype
 from graphc.functions.shapes import reshape
@@ -130,7 +130,7 @@ def check_groups(name: str, x: Tensor, w: Tensor, groups: Any, channel: int) -> 
     sides = ((x, channel, 0), (w, w.ndim - 1, 1))
     for tensor, axis, number in sides:
         size = tensor.shape[axis]
-        if not isinstance(size, int) or size % groups:
+        if divide_exactly(size, groups) is None:
             fail(
                 ShapeError,
                 f"{name}: {size} channels (axis {axis} of input {number}) are no multiple of"
@@ -242,9 +242,9 @@ class _Contraction:
         text = f"n{channel}{spatial}" if self.layout == CHANNELS_FIRST else f"n{spatial}{channel}"
         if self.groups == 1:
             return shape, text
-        size = shape[axis]
-        assert isinstance(size, int)
-        split = (self.groups, size // self.groups)
+        each = divide_exactly(shape[axis], self.groups)
+        assert each is not None
+        split = (self.groups, each)
         return (*shape[:axis], *split, *shape[axis + 1 :]), text.replace(channel, f"g{channel}")
 
     def _kernel(self, w: Tensor) -> tuple[Tensor, str]:
@@ -252,8 +252,9 @@ class _Contraction:
         if self.groups == 1:
             return w, f"{taps}ck"
         *most, size = w.shape
-        assert isinstance(size, int)
-        return reshape(w, (*most, self.groups, size // self.groups)), f"{taps}cgk"
+        each = divide_exactly(size, self.groups)
+        assert each is not None
+        return reshape(w, (*most, self.groups, each)), f"{taps}cgk"
 
     def _windows(self, windows: tuple[Sliding, ...]) -> tuple[Window, ...]:
         letters = zip(INPUTS[-self.rank :], OUTPUTS, TAPS)

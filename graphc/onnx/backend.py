@@ -94,7 +94,7 @@ class PreparedModel(BackendRep):
     def _take(self, error: UnknownValueError) -> None:
         """Note what must be known; raise where it cannot be taken from the inputs."""
         fresh = [n for n in error.inputs if n in self.inputs and n not in self._by_value]
-        if not fresh and (not error.sizes or self._by_shape):
+        if not fresh and (not error.dims or self._by_shape):
             raise NotSupportedError(error.message, hint=error.hint) from error
         self._by_value = (*self._by_value, *fresh)
         self._by_shape = self._by_shape or not fresh

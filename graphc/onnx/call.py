@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnx import GraphProto, NodeProto
 from graphc.dims import Poly, Size
 from graphc.errors import FormatError, UnsupportedError
 from graphc.onnx.errors import UnknownValueError
-from graphc.onnx.values import Value, inputs_of
+from graphc.onnx.values import Value, sources_of
 from graphc.ops.base import Array
 from graphc.tensor import Tensor
 
@@ -72,17 +73,19 @@ class Call:
 
     def unknown(self, i: int, value: Value) -> NoReturn:
         """Complain that an operand must be known."""
-        found = dict.fromkeys(inputs_of(value.tensor))
-        names = tuple(name for name in found if name)
-        text = " and ".join([f"input {name}" for name in names] or ["sizes that are not known"])
-        schema = self.scope.schema(self.node)
-        label = schema.inputs[min(i, len(schema.inputs) - 1)].name if schema else ""
+        names, dims = sources_of(value.tensor)
+        found = [f"input {name}" for name in names] + [f"the size {d}" for d in dims]
         raise UnknownValueError(
-            f"{self.where}: its input {i} ({label}) must be known while loading, it depends on"
-            f" {text}",
+            f"{self.where}: its input {self.label(i)} must be known while loading, it depends on"
+            f" {' and '.join(found)}",
             names,
-            "" in found,
+            dims,
         )
+
+    def label(self, i: int) -> str:
+        """An operand in messages: its number, and what the operator calls it."""
+        schema = self.scope.schema(self.node)
+        return f"{i} ({schema.inputs[min(i, len(schema.inputs) - 1)].name})" if schema else f"{i}"
 
     def sizes(self, i: int) -> tuple[Size, ...]:
         """Operand i as sizes: ints and polynomials of dims."""
@@ -95,7 +98,9 @@ class Call:
         whole = tuple(s for s in sizes if isinstance(s, int))
         if len(whole) != len(sizes):
             raise UnknownValueError(
-                f"{self.where}: its input {i} must be known while loading, it is {sizes}", (), True
+                f"{self.where}: its input {self.label(i)} must be known while loading, it is"
+                f" {sizes}",
+                sizes=sizes,
             )
         return whole
 
@@ -106,22 +111,31 @@ class Call:
             raise FormatError(f"{self.where}: input {i} must have one element, got {array.shape}")
         return array.reshape(-1)[0].item() if array.dtype != object else array.reshape(-1)[0]
 
-    def static(self, i: int = 0) -> tuple[int, ...]:
-        """The shape of operand i as ints; raises UnknownValueError where a size is symbolic."""
-        shape = self.x(i).shape
-        known = tuple(s for s in shape if isinstance(s, int))
-        if len(known) != len(shape):
-            raise UnknownValueError(
-                f"{self.where}: the sizes of its input {i} must be known, it is {self.x(i).type}",
-                (),
-                True,
-            )
-        return known
+    def extent(self, axis: int, i: int = 0) -> int:
+        """The size of one axis of operand i; raises UnknownValueError where it is symbolic."""
+        x = self.x(i)
+        size = x.shape[axis]
+        if isinstance(size, int):
+            return size
+        raise UnknownValueError(
+            f"{self.where}: the size of axis {axis % x.ndim} of its input {self.label(i)} must be"
+            f" known, it is {size} in {x.type}",
+            sizes=(size,),
+        )
+
+    def extents(self, start: int = 0, i: int = 0) -> tuple[int, ...]:
+        """The sizes of operand i from one axis on, each of which must be known."""
+        return tuple(self.extent(axis, i) for axis in range(start, self.x(i).ndim))
 
     @property
-    def is_symbolic(self) -> bool:
-        """Whether an operand has a size that is not known."""
-        return any(v is not None and v.items is None and v.tensor.type.dims() for v in self.inputs)
+    def open_sizes(self) -> tuple[Size, ...]:
+        """The sizes in operands, and of them, that are not known."""
+        given = [v for v in self.inputs if v is not None and v.items is None]
+        shapes = [v.tensor.shape for v in given if v.array is None]
+        stated = [
+            s for v in given if v.array is not None and v.kind.kind in "iu" for s in v.array.flat
+        ]
+        return tuple(s for s in (*chain(*shapes), *stated) if isinstance(s, Poly))
 
     # -- attributes ------------------------------------------------------------------------
 

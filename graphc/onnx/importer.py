@@ -20,7 +20,7 @@ from graphc.errors import (
 from graphc.onnx.bodies import body_of, bound_nodes
 from graphc.onnx.call import Call, Converter, describe
 from graphc.onnx.check import check_node
-from graphc.onnx.errors import UnknownValueError
+from graphc.onnx.errors import UnknownValueError, named
 from graphc.onnx.proto import array_of, attributes_of, schema_of
 from graphc.onnx.sizes import evaluated, fold
 from graphc.onnx.stored import Store
@@ -175,12 +175,16 @@ def converted(converter: Converter, call: Call) -> list[Value | None]:
     """A converter's results; errors of definition name the node."""
     try:
         result = converter(call)
-    except (UnsupportedError, FormatError):
+    except (UnknownValueError, FormatError):
         raise
     except GraphcError as error:
-        message = f"{call.where}: {error.message}"
-        if isinstance(error, ShapeError) and call.is_symbolic:
-            raise UnknownValueError(message, (), True) from error
+        said = error.message.startswith(call.where)
+        message = error.message if said else f"{call.where}: {error.message}"
+        sizes = named(message, call.open_sizes)
+        if sizes or (isinstance(error, ShapeError) and call.open_sizes):
+            raise UnknownValueError(message, sizes=sizes or call.open_sizes) from error
+        if isinstance(error, UnsupportedError):
+            raise
         raise FormatError(
             message, operands=error.operands, origin=error.origin, hint=error.hint
         ) from error

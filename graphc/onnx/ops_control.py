@@ -197,7 +197,7 @@ def scan_of_batches(call: Call, body: GraphProto, count: int) -> Any:
     if call.has(0):
         call.unsupported("sequence lengths")
     first = len(call.inputs) - count
-    batch = call.static(first)[0]
+    batch = call.extent(0, first)
     backwards = call.get("directions") or (0,) * count
     found = []
     for n in range(batch):

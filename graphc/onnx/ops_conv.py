@@ -6,10 +6,13 @@ from typing import Any
 
 import graphc as gx
 from graphc import nn
+from graphc.dims import Size, product
+from graphc.functions.creation import size_as
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_index import checked_places
 from graphc.onnx.ops_pad import cropped
 from graphc.tensor import Tensor
+from graphc.types import int64
 
 Pairs = tuple[tuple[int, int], ...]
 FIRST = "channels_first"
@@ -36,13 +39,10 @@ def padding(
         return ((0, 0),) * rank
     if auto not in ("SAME_UPPER", "SAME_LOWER"):
         call.unsupported(f"auto_pad {auto!r}")
-    shape = call.x().shape[2:]
-    if any(s != 1 for s in strides):
-        shape = call.static()[2:]
     pairs = []
-    for n, size, stride, dilation in zip(shape, sizes, strides, dilations):
+    for axis, (size, stride, dilation) in enumerate(zip(sizes, strides, dilations), 2):
         span = dilation * (size - 1) + 1
-        rest = stride if stride == 1 else (int(n) - 1) % stride + 1  # type: ignore[arg-type]
+        rest = 1 if stride == 1 else (call.extent(axis) - 1) % stride + 1
         pairs.append(halves(max(0, span - rest), auto))
     return tuple(pairs)
 
@@ -70,14 +70,14 @@ def conv(call: Call) -> Any:
 
 def convolved(call: Call, x: Tensor, w: Tensor, kernel_input: int = 1) -> Tensor:
     """A convolution of two tensors with a node's attributes."""
-    strides, dilations, pads = window(call, call.static(kernel_input)[2:])
+    strides, dilations, pads = window(call, call.extents(2, kernel_input))
     return nn.conv(x, kernel(w), strides, pads, dilations, call.get("group", 1), FIRST)
 
 
 def conv_transpose(call: Call) -> Any:
     """The transpose of a convolution, with a bias."""
     x, w = call.x(0), call.x(1)
-    sizes = call.static(1)[2:]
+    sizes = call.extents(2, 1)
     rank = len(sizes)
     strides = tuple(call.get("strides") or (1,) * rank)
     dilations = tuple(call.get("dilations") or (1,) * rank)
@@ -111,12 +111,13 @@ def transposed_padding(
     auto, wanted = call.get("auto_pad", "NOTSET"), call.get("output_shape")
     if wanted is None and auto not in ("SAME_UPPER", "SAME_LOWER"):
         return padding(call, sizes, strides, dilations)
-    shape = call.static()[2:]
-    outputs = wanted or [n * s for n, s in zip(shape, strides)]
+    rank = len(sizes)
     pairs = []
-    for i, n in enumerate(shape):
-        whole = strides[i] * (n - 1) + extra[i] + dilations[i] * (sizes[i] - 1) + 1
-        total = whole - outputs[-len(shape) :][i]
+    for i in range(rank):
+        # beyond as many elements as there are strides
+        total = extra[i] + dilations[i] * (sizes[i] - 1) + 1 - strides[i]
+        if wanted is not None:
+            total += strides[i] * call.extent(2 + i) - wanted[-rank:][i]
         less, more = total // 2, total - total // 2
         pairs.append((less, more) if auto == "SAME_UPPER" else (more, less))
     return tuple(pairs)
@@ -154,7 +155,7 @@ def max_pool(call: Call) -> Any:
 
 def positions(call: Call, largest: Tensor, arguments: dict[str, Any]) -> Tensor:
     """Where in x, in row-major order, the first largest element of each window is."""
-    shape = call.static()
+    shape = (*call.x().shape[:2], *call.extents(2))
     order = range(2, len(shape)) if not call["storage_order"] else range(len(shape) - 1, 1, -1)
     places = flat_places(shape, tuple(order))
     best = gx.full(largest.shape, -1, "int64")
@@ -165,17 +166,16 @@ def positions(call: Call, largest: Tensor, arguments: dict[str, Any]) -> Tensor:
     return best
 
 
-def flat_places(shape: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
+def flat_places(shape: tuple[Size, ...], order: tuple[int, ...]) -> Tensor:
     """The position of every element; `order` names the spatial axes, the slowest first."""
-    import numpy as np
+    count = product(shape[2:])
+    spatial = gx.reshape(gx.arange(count, dtype="int64"), tuple(shape[i] for i in order))
+    spatial = gx.permute_dims(spatial, tuple(order.index(2 + i) for i in range(len(order))))
+    images = gx.arange(shape[0] * shape[1], dtype="int64") * size_as(count, int64)
+    return gx.reshape(images, shape[:2] + (1,) * len(order)) + spatial
 
-    spatial = np.arange(int(np.prod(shape[2:]))).reshape([shape[i] for i in order])
-    inverse = np.argsort(np.asarray(order) - 2)
-    images = np.arange(shape[0] * shape[1]).reshape(shape[:2] + (1,) * len(order))
-    return gx.constant((images * spatial.size + spatial.transpose(inverse)).astype(np.int64))
 
-
-def tap_slices(outputs: Any, shape: tuple[int, ...], arguments: dict[str, Any]) -> Any:
+def tap_slices(outputs: Any, shape: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
     """For every tap of a window, per axis: the outputs that it reaches, and their inputs."""
     import itertools
 
@@ -227,7 +227,7 @@ def global_lp(call: Call) -> Any:
 def max_unpool(call: Call) -> Any:
     """Elements put back to where a pooling found them, zeros elsewhere."""
     x, places = call.x(0), call.x(1)
-    shape = call.static()
+    shape = x.shape
     strides = tuple(call.get("strides") or (1,) * (len(shape) - 2))
     pads = call.get("pads") or (0,) * (2 * (len(shape) - 2))
     rank = len(shape) - 2
@@ -236,16 +236,21 @@ def max_unpool(call: Call) -> Any:
         for i in range(rank)
     ]
     full = (*shape[:2], *sizes)
-    count = 1
-    for n in full:
-        count *= n
+    count = product(full)
     flat_places = checked_places(call, gx.flatten(places), count)
     flat = gx.put_along_axis(gx.zeros((count,), x.dtype), flat_places, gx.flatten(x), 0)
     y = gx.reshape(flat, full)
     if not call.has(2):
         return y
-    wanted = call.ints(2)
-    return gx.pad(y, [(0, w - n) for w, n in zip(wanted, full)])
+    wanted = call.sizes(2)
+    for axis, (w, n) in enumerate(zip(wanted, full)):
+        widths = [(0, 0)] * y.ndim
+        widths[axis] = (
+            0,
+            w - n if isinstance(w - n, int) else call.ints(2)[axis] - call.extent(axis),
+        )
+        y = gx.pad(y, widths)
+    return y
 
 
 TABLE: Table = {

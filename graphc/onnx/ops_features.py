@@ -28,6 +28,7 @@ def count_grams(call: Call) -> Any:
     if "pool_int64s" not in call.attributes:
         call.unsupported("n-grams of strings")
     x = call.x()
+    call.extent(-1)
     rows = gx.expand_dims(x, 0) if x.ndim == 1 else x
     pool, starts = np.asarray(call["pool_int64s"], np.int64), call["ngram_counts"]
     found = []
@@ -54,7 +55,8 @@ def matches(rows: Tensor, grams: Any, step: int) -> Tensor:
     """How often each gram stands in each row, its elements `step` apart."""
     reach = (grams.shape[1] - 1) * step
     count = rows.shape[1] - reach
-    if not isinstance(count, int) or count <= 0 or not len(grams):
+    assert isinstance(count, int)
+    if count <= 0 or not len(grams):
         return gx.zeros((rows.shape[0], len(grams)), "int64")
     parts = (
         gx.expand_dims(rows[:, j * step : j * step + count], -1) == gx.constant(grams[:, j])

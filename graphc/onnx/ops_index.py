@@ -94,6 +94,8 @@ def scatter_nd(call: Call) -> Any:
     """x with updates put at positions that the last axis of the index spells out."""
     x, index, updates = call.x(0), gx.astype(call.x(1), "int64"), call.x(2)
     count = index.shape[-1] if index.ndim else None
+    if index.ndim:
+        count = call.extent(-1, 1)
     if not isinstance(count, int) or not 0 < count <= x.ndim:
         raise FormatError(f"{call.where}: indices {index.type} spell no positions of {x.type}")
     check_updates(call, updates, index.shape[:-1] + x.shape[count:])
@@ -104,12 +106,12 @@ def tensor_scatter(call: Call) -> Any:
     """A cache with new rows written at each example's position along an axis."""
     cache, update = call.x(0), call.x(1)
     axis = call.normal(call["axis"], cache.ndim)
-    sizes, count = call.static(0), call.static(1)[axis]
+    sizes, count = cache.shape, update.shape[axis]
     steps = along(gx.arange(count, dtype="int64"), axis, cache.ndim)
     start = gx.astype(call.x(2), "int64") if call.has(2) else gx.zeros(sizes[:1], "int64")
     places = along(start, 0, cache.ndim) + steps
     if call["mode"] == "circular":
-        places = gx.remainder(places, sizes[axis])
+        places = gx.remainder(places, size_as(sizes[axis], int64))
     places = checked_places(call, places, sizes[axis])
     return gx.put_along_axis(cache, gx.broadcast_to(places, update.shape), update, axis)
 

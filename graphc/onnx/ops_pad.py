@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 import graphc as gx
+from graphc.dims import Size
+from graphc.functions.creation import size_as
 from graphc.onnx.call import Call, Table
-from graphc.ops.base import Array
 from graphc.tensor import Tensor
+from graphc.types import int64
 
 
 def pad(call: Call) -> Any:
@@ -40,8 +40,7 @@ def padded(
         return gx.pad(x, widths, value) if any(widths[axis]) else x
     if pair == (0, 0):
         return x
-    size = call.static()[axis]
-    return gx.take(x, gx.constant(mirrored(size, pair, mode, call)), axis)
+    return gx.take(x, mirrored(x.shape[axis], pair, mode, call), axis)
 
 
 def cropped(x: Tensor, axis: int, before: int, after: int) -> Tensor:
@@ -53,18 +52,19 @@ def cropped(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     return x[tuple(key)]
 
 
-def mirrored(size: int, pair: tuple[int, int], mode: str, call: Call) -> Array:
+def mirrored(size: Size, pair: tuple[int, int], mode: str, call: Call) -> Tensor:
     """Where each element of the padded axis comes from."""
-    places = np.arange(-pair[0], size + pair[1])
+    places = gx.arange(size + (pair[0] + pair[1]), dtype="int64") - pair[0]
+    count = size_as(size, int64)
     if mode == "edge":
-        return np.clip(places, 0, size - 1)
+        return gx.clip(places, 0, count - 1)
     if mode == "wrap":
-        return places % size
+        return gx.remainder(places, count)
     if mode != "reflect":
         call.unsupported(f"mode {mode!r}")
-    period = max(1, 2 * (size - 1))
-    folded = places % period
-    return np.where(folded < size, folded, period - folded)
+    period = gx.maximum(2 * count - 2, 1)
+    folded = gx.remainder(places, period)
+    return gx.where(folded < count, folded, period - folded)
 
 
 def cumulative(function: Any) -> Any:

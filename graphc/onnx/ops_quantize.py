@@ -21,8 +21,8 @@ def spread(call: Call, t: Tensor, x: Tensor) -> Tensor:
     axis, block = call.axis(), call.get("block_size", 0)
     if t.ndim == 1 and not block:
         return gx.reshape(t, tuple(t.shape[0] if i == axis else 1 for i in range(x.ndim)))
-    whole = call.static(0)[axis]
-    count = block or -(-whole // int(t.shape[axis]))  # type: ignore[arg-type]
+    whole = x.shape[axis]
+    count = block or -(-call.extent(axis) // call.extent(axis, 1))
     key: list[Any] = [slice(None)] * x.ndim
     key[axis] = slice(0, whole)
     return gx.repeat(t, count, axis)[tuple(key)]

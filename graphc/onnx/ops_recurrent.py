@@ -103,7 +103,7 @@ def layer(call: Call) -> Layer:
         call.unsupported(f"direction {direction!r}")
     lengths = gx.astype(call.x(4), "int64") if call.has(4) else None
     directions = 2 if direction == "bidirectional" else 1
-    return Layer(call, x, lengths, directions, call.static(2)[-1])
+    return Layer(call, x, lengths, directions, call.extent(-1, 2))
 
 
 def run(of: Layer, states: list[Tensor], make_step: Callable[[int], Step]) -> Any:

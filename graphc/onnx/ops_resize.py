@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.dims import Size, divide_exactly
+from graphc.dims import Poly, Size, divide_exactly
 from graphc.errors import FormatError
 from graphc.nn.resize import neighbours, picked, weighted
 from graphc.onnx.call import Call, Table
-from graphc.onnx.errors import UnknownValueError
 from graphc.ops.base import Array
 from graphc.tensor import Tensor
 
@@ -59,6 +58,8 @@ def resized(call: Call, x: Tensor, wish: Wish) -> Tensor:
     """x with one axis as wished; sizes that are not known may stay or become multiples."""
     size = x.shape[wish.axis]
     cropped = call.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+    if isinstance(size, int) and isinstance(wish.size, Poly):
+        call.ints(3)
     if isinstance(size, int):
         axis = known_axis(wish, size)
         if axis.wanted == size and not cropped:
@@ -67,14 +68,10 @@ def resized(call: Call, x: Tensor, wish: Wish) -> Tensor:
     factor = wish.scale if wish.size is None else divide_exactly(wish.size, size)
     if factor == 1 and not cropped:
         return x
-    shift = None if cropped or factor is None else whole_shift(call, float(factor))  # type: ignore[arg-type]
+    whole = None if cropped or not isinstance(factor, (int, float)) else float(factor)
+    shift = None if whole is None else whole_shift(call, whole)
     if shift is None:
-        raise UnknownValueError(
-            f"{call.where}: the size of axis {wish.axis} of its input 0 must be known to resize it,"
-            f" it is {call.x().type}",
-            (),
-            True,
-        )
+        call.extent(wish.axis)
     return shifted(gx.repeat(x, int(factor), wish.axis), wish.axis, shift)  # type: ignore[arg-type]
 
 
@@ -145,7 +142,7 @@ def in_proportion(
     call: Call, axes: list[int], sizes: tuple[Size, ...], policy: str
 ) -> tuple[list[float], tuple[Size, ...]]:
     """The one factor by which no size, or every size, reaches what is wanted."""
-    shape, wanted = call.static(), call.ints(3)
+    shape, wanted = {a: call.extent(a) for a in axes}, call.ints(3)
     ratios = [np.float32(w) / np.float32(shape[a]) for w, a in zip(wanted, axes)]
     one = min(ratios) if policy == "not_larger" else max(ratios)
     new = tuple(int(np.floor(one * np.float32(shape[a]) + np.float32(0.5))) for a in axes)

@@ -95,8 +95,8 @@ def sample(x: Tensor, places: list[Tensor], mode: str, borders: list[Border]) ->
 def grid_sample(call: Call) -> Any:
     """x at the positions of a grid whose coordinates run from -1 to 1."""
     x, grid = call.x(0), call.x(1)
-    sizes, corners = call.static()[2:], bool(call["align_corners"])
-    if grid.ndim != x.ndim or grid.shape[-1] != len(sizes):
+    sizes, corners = call.extents(2), bool(call["align_corners"])
+    if grid.ndim != x.ndim or call.extent(-1, 1) != len(sizes):
         raise FormatError(f"{call.where}: a grid {grid.type} names no places of {x.type}")
     mode = {"bilinear": "linear", "bicubic": "cubic"}.get(call["mode"], call["mode"])
     places = []
@@ -114,13 +114,13 @@ def grid_sample(call: Call) -> Any:
 def deformed_conv(call: Call) -> Any:
     """A convolution whose taps are moved by offsets and weighed by a mask."""
     x, w, offset = call.x(0), call.x(1), call.x(2)
-    batch, channels, *image = call.static()
-    taps = call.static(1)[2:]
+    (batch, channels), image = x.shape[:2], call.extents(2)
+    taps = call.extents(2, 1)
     rank, groups, shared = len(taps), call["group"], call["offset_group"]
     strides = call.get("strides") or (1,) * rank
     dilations = call.get("dilations") or (1,) * rank
     pads = call.get("pads") or (0,) * (2 * rank)
-    outputs = call.static(2)[2:]
+    outputs = call.extents(2, 2)
     moved = gx.reshape(offset, (batch * shared, *taps, rank, *outputs))
     places = []
     for i in range(rank):
@@ -149,7 +149,7 @@ def deformed_conv(call: Call) -> Any:
 def roi_align(call: Call) -> Any:
     """Regions of an image averaged (or their largest samples) into bins."""
     x, rois, images = call.x(0), call.x(1), gx.astype(call.x(2), "int64")
-    count, channels, height, width = call.static()
+    (count, channels), (height, width) = x.shape[:2], call.extents(2)
     images = checked_places(call, images, count)
     ratio = call["sampling_ratio"]
     if ratio <= 0:
@@ -160,13 +160,13 @@ def roi_align(call: Call) -> Any:
     corners = rois * call["spatial_scale"] - half
     bins = (call["output_height"], call["output_width"])
     axes = []
-    for i, (size, count) in enumerate(zip((height, width), bins)):
+    for i, (size, bin_count) in enumerate(zip((height, width), bins)):
         start, end = corners[:, 1 - i], corners[:, 3 - i]
         length = end - start if half else gx.maximum(end - start, 1.0)
-        steps = (gx.arange(count * ratio, dtype="float32") + 0.5) / float(ratio * count)
+        steps = (gx.arange(bin_count * ratio, dtype="float32") + 0.5) / float(ratio * bin_count)
         place = gx.expand_dims(start, 1) + gx.expand_dims(length, 1) * steps
         axes.append(bin_taps(place, size))
-    rows = gx.reshape(gx.permute_dims(x, (0, 2, 3, 1)), (-1, channels))
+    rows = gx.reshape(gx.permute_dims(x, (0, 2, 3, 1)), (count * height * width, channels))
     base = gx.reshape(images, (-1, 1, 1))
     corner_values = []
     for (yi, yw), (xi, xw) in itertools.product(*axes):

@@ -70,13 +70,14 @@ def concat(call: Call) -> Any:
 def split(call: Call) -> Any:
     """Parts of a tensor along an axis: of given sizes, of one size, or single ones."""
     x, axis = call.x(), call.axis()
-    if call.static()[axis] > MOST:
+    whole = call.extent(axis)
+    if whole > MOST:
         call.unsupported(f"a sequence of more than {MOST} elements")
     if not call.has(1):
-        rows = gx.unstack(x, axis=axis) if call.static()[axis] else ()
+        rows = gx.unstack(x, axis=axis) if whole else ()
         kept = [gx.expand_dims(row, axis) if call["keepdims"] else row for row in rows]
         return Value(items=tuple(map(Value, kept)))
-    sizes, whole = call.ints(1), call.static()[axis]
+    sizes = call.ints(1)
     if call.x(1).ndim == 0:
         size = sizes[0]
         sizes = tuple(min(size, whole - start) for start in range(0, whole, size))

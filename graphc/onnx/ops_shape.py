@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.dims import Poly, Size, product
+from graphc.dims import Poly, Size, divide_exactly, floordiv, least, most, product
 from graphc.errors import FormatError
 from graphc.onnx.call import Call, Table
 from graphc.onnx.proto import dtype_of
@@ -117,10 +117,17 @@ def split(call: Call) -> Any:
         count = call.count
         if call.get("num_outputs", count) != count:
             raise FormatError(f"{call.where}: num_outputs is not the number of its {count} outputs")
-        whole = call.static()[axis]
-        each = -(-whole // count)
-        sizes = [min(each, whole - i * each) for i in range(count)]
+        sizes = equal_parts(x.shape[axis], count)
     return tuple(gx.split(x, list(sizes), axis))
+
+
+def equal_parts(whole: Size, count: int) -> list[Size]:
+    """The sizes of parts that are equal but for the last ones, which have what is left."""
+    each = floordiv(whole + count - 1, count)
+    if divide_exactly(whole, count) is not None:
+        return [each] * count
+    sizes: list[Size] = [most(least(each, whole - i * each), 0) for i in range(count - 1)]
+    return [*sizes, whole - sum(sizes)]
 
 
 def slices(call: Call) -> Any:
@@ -200,6 +207,8 @@ def depth_to_space(call: Call) -> Any:
     n, c, h, w = x.shape
     crd = call.get("mode", "DCR") == "CRD"
     part = c // (b * b)
+    if divide_exactly(c, b * b) is None:
+        call.extent(1)
     if crd:
         parts = gx.permute_dims(gx.reshape(x, (n, part, b, b, h, w)), (0, 1, 4, 2, 5, 3))
     else:
@@ -211,6 +220,9 @@ def space_to_depth(call: Call) -> Any:
     """Blocks of the image moved into channels."""
     x, b = call.x(), call["blocksize"]
     n, c, h, w = x.shape
+    for axis in (2, 3):
+        if divide_exactly(x.shape[axis], b) is None:
+            call.extent(axis)
     parts = gx.reshape(x, (n, c, h // b, b, w // b, b))
     order = (0, 1, 3, 5, 2, 4) if call.get("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
     return gx.reshape(gx.permute_dims(parts, order), (n, c * b * b, h // b, w // b))

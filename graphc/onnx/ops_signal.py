@@ -13,9 +13,10 @@ from graphc.onnx.proto import dtype_of
 from graphc.tensor import Tensor
 
 
-def complex_parts(x: Tensor) -> tuple[Tensor, Tensor | None]:
+def complex_parts(call: Call, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """Real and imaginary parts along the last axis, which has one or two elements."""
-    return x[..., 0], (x[..., 1] if x.shape[-1] == 2 else None)
+    last = x.shape[-1]
+    return x[..., 0], (x[..., 1] if (last if last == 1 else call.extent(-1)) == 2 else None)
 
 
 def fourier(call: Call) -> Any:
@@ -25,7 +26,7 @@ def fourier(call: Call) -> Any:
     axis = call.normal(int(axis), x.ndim)
     length = int(call.number(1)) if call.has(1) else None
     inverse, onesided = bool(call["inverse"]), bool(call["onesided"])
-    real, imaginary = complex_parts(x)
+    real, imaginary = complex_parts(call, x)
     if inverse and onesided:
         return gx.expand_dims(fft.irfft(whole(real, imaginary), length, axis), -1)
     if inverse:
@@ -33,7 +34,7 @@ def fourier(call: Call) -> Any:
     if onesided and imaginary is None:
         return gx.stack(list(fft.rfft(real, length, axis)), -1)
     found = fft.fft(whole(real, imaginary), length, axis)
-    half = call.static()[axis] if length is None else length
+    half = x.shape[axis] if length is None else length
     key: list[Any] = [slice(None)] * real.ndim
     key[axis] = slice(0, half // 2 + 1 if onesided else None)
     return gx.stack([part[tuple(key)] for part in found], -1)
@@ -48,14 +49,14 @@ def short_time(call: Call) -> Any:
     """Fourier transforms of windows that move along a signal."""
     x, step = call.x(), int(call.number(1))
     window = call.optional(2)
-    size = call.static()[1]
+    size = call.extent(1)
     length = (
-        int(call.number(3)) if call.has(3) else (call.static(2)[0] if window is not None else size)
+        int(call.number(3)) if call.has(3) else (call.extent(0, 2) if window is not None else size)
     )
     signal = x if x.ndim == 3 else gx.expand_dims(x, -1)
     frames = 1 + (size - length) // step
     places = np.arange(frames)[:, None] * step + np.arange(length)
-    real, imaginary = complex_parts(signal)
+    real, imaginary = complex_parts(call, signal)
     parts = [None if p is None else gx.take(p, gx.constant(places), 1) for p in (real, imaginary)]
     if window is not None:
         parts = [None if p is None else p * window for p in parts]

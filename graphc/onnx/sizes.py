@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from graphc.dims import Dim, FloorDiv, Size, bound, divide_exactly
+from graphc.dims import Dim, FloorDiv, Least, Size, bound, divide_exactly, least, most
 from graphc.errors import RuntimeCheckError
 from graphc.onnx.call import Call
 from graphc.onnx.values import LARGEST, Value, sizes_value
@@ -193,6 +193,8 @@ def from_one(size: Size) -> Size:
         for atom in monomial:
             if isinstance(atom, FloorDiv):
                 term = term * (from_one(atom.numerator) // from_one(atom.denominator))
+            elif isinstance(atom, Least):
+                term = term * least(*map(from_one, atom.sizes))
             elif isinstance(atom, Dim) and atom.min == 0:
                 term = term * (Dim(atom.name, atom.max) + 1)
             else:
@@ -269,13 +271,13 @@ def equal(a: Size, b: Size, _: Call) -> bool:
 
 
 def larger(a: Size, b: Size, _: Call) -> Size:
-    """The larger one, where that is certain."""
-    return b if is_more(b, a) else a
+    """The larger one."""
+    return most(a, b)
 
 
 def smaller(a: Size, b: Size, _: Call) -> Size:
-    """The smaller one, where that is certain."""
-    return b if is_more(a, b) else a
+    """The smaller one."""
+    return least(a, b)
 
 
 # The functions, and the element type of the result where it is not that of the operands.

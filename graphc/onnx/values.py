@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc import functions as fn
-from graphc.dims import Poly, Size
+from graphc.dims import Dim, Poly, Size, dims_of
 from graphc.errors import FormatError
 from graphc.functions.creation import size_as
 from graphc.graph import topological
@@ -65,7 +65,7 @@ class Value:
 
     def known(self) -> Array | None:
         """The value as an array if it depends on nothing but constants; else None."""
-        if self.array is None and not inputs_of(self.tensor):
+        if self.array is None and not any(sources_of(self.tensor)):
             from graphc.interpret import evaluate
 
             self.array = np.asarray(evaluate([self.tensor], {})[0])
@@ -82,15 +82,18 @@ def tensor_of(array: Array, kind: np.dtype[Any]) -> Tensor:
     return fn.astype(fn.reshape(fn.stack(sizes), array.shape), kind.name)
 
 
-def inputs_of(tensor: Tensor) -> list[str]:
-    """What keeps a value from being known: inputs, parameters, random bits, sizes."""
-    found = []
+def sources_of(tensor: Tensor) -> tuple[tuple[str, ...], tuple[Dim, ...]]:
+    """What keeps a value from being known: inputs, parameters, random bits by name; and dims."""
+    names: dict[str, None] = {}
+    dims: dict[Dim, None] = {}
     for node in topological([tensor.node]):
         if isinstance(node.op, (leaf.Input, leaf.Parameter, leaf.RandomBits)):
-            found.append(node.name or node.op.name)
-        elif node.type.dims() or isinstance(node.op, leaf.SizeOf):
-            found.append("")
-    return found
+            names[node.name or node.op.name] = None
+        elif isinstance(node.op, leaf.SizeOf):
+            dims.update(dict.fromkeys(dims_of(node.op.size)))
+        else:
+            dims.update(dict.fromkeys(node.type.dims()))
+    return tuple(names), tuple(dims)
 
 
 def result_value(result: Any) -> Value | None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 from onnx import NodeProto, helper
 
-from graphc.dims import Dim, FloorDiv, Poly, Size, dims_of
+from graphc.dims import Dim, FloorDiv, Least, Poly, Size, dims_of
 from graphc.errors import UnsupportedError
 from graphc.graph import Node, apply, topological
 from graphc.onnx.proto import number_of
@@ -201,9 +201,11 @@ class Writer:
         assert total is not None
         return total
 
-    def _atom(self, atom: Dim | FloorDiv) -> str:
+    def _atom(self, atom: Dim | FloorDiv | Least) -> str:
         if isinstance(atom, Dim):
             return self.size(atom)
+        if isinstance(atom, Least):
+            return str(self.op("Min", *map(self.size, atom.sizes), hint="size"))
         numerator, denominator = self.size(atom.numerator), self.size(atom.denominator)
         # sizes are not negative: what rounds towards 0 rounds down
         return str(self.op("Div", numerator, denominator, hint="size"))

@@ -56,8 +56,8 @@ def test_division_by_known_numbers_is_not_checked(target: str) -> None:
 
 
 SIZES: list[tuple[Any, int, str]] = [
-    (lambda x: x[2:5], 5, "slice: index 4 (axis 0) is beyond f32[4,2] (input 0)"),
-    (lambda x: x[:-5], 5, "slice: -1 elements (axis 0) of f32[4,2] (input 0)"),
+    (lambda x: x[2 : 10 - x.shape[0]], 5, "slice: index 5 (axis 0) is beyond f32[4,2] (input 0)"),
+    (lambda x: x[: x.shape[0] - 5], 5, "slice: -1 elements (axis 0) of f32[4,2] (input 0)"),
     (lambda x: x[-5], 5, "slice: index -1 (axis 0) is before f32[4,2] (input 0)"),
     (lambda x: fn.max(x[4:], axis=0), 5, "max: axis 0 of f32[0,2] (input 0) is empty"),
     (lambda x: 1.5 * fn.arange(x.shape[0] - 5), 5, "the size n-5 (axis 0) is -1"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.dims import FloorDiv, Size
+from graphc.dims import Atom, Dim, Least, Size, parts_of
 from graphc.ops.leaf import Constant
 from graphc.schedule import CONSTANT, Storage
 from graphc.tensor import Parameter
@@ -69,15 +69,20 @@ class Calls:
         for monomial, coefficient in size.terms:
             term: object = coefficient
             for atom in monomial:
-                if isinstance(atom, FloorDiv):
-                    a = self._polynomial(code, atom.numerator)
-                    b = self._polynomial(code, atom.denominator)
-                    factor: object = code.define("quotient", f"sdiv i64 {a}, {b}")
-                else:
-                    factor = self._size(atom.name)
-                term = code.define("term", f"mul i64 {term}, {factor}")
+                term = code.define("term", f"mul i64 {term}, {self._atom(code, atom)}")
             total = code.define("size", f"add i64 {total}, {term}")
         return total
+
+    def _atom(self, code: Code, atom: Atom) -> object:
+        if isinstance(atom, Dim):
+            return self._size(atom.name)
+        first, *others = (self._polynomial(code, part) for part in parts_of(atom))
+        if not isinstance(atom, Least):
+            return code.define("quotient", f"sdiv i64 {first}, {others[0]}")
+        for other in others:
+            less = code.define("less", f"icmp slt i64 {first}, {other}")
+            first = code.define("least", f"select i1 {less}, i64 {first}, i64 {other}")
+        return first
 
     def _fill_ctx(self, code: Code) -> None:
         w = self.api.workspace

@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.dims import FloorDiv, Size, evaluate
+from graphc.dims import Dim, Least, Size, evaluate
 from graphc.errors import UnsupportedError
 from graphc.export.interface import ALIGNMENT, TRIED, Entry, Interface
 from graphc.memory import MemoryPlan, round_up
@@ -143,10 +143,12 @@ def grows(size: Size) -> bool:
     """Whether a size can be seen not to fall when a dim grows."""
     if isinstance(size, int):
         return True
-    quotients = [a for monomial, _ in size.terms for a in monomial if isinstance(a, FloorDiv)]
+    atoms = [a for monomial, _ in size.terms for a in monomial if not isinstance(a, Dim)]
     return all(c > 0 for monomial, c in size.terms if monomial) and all(
-        isinstance(q.denominator, int) and q.denominator > 0 and grows(q.numerator)
-        for q in quotients
+        all(map(grows, a.sizes))
+        if isinstance(a, Least)
+        else isinstance(a.denominator, int) and a.denominator > 0 and grows(a.numerator)
+        for a in atoms
     )
 
 
