@@ -77,9 +77,12 @@ def var(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = Fals
 def wide_var(name: str, x: Tensor, axis: Any, correction: float, keepdims: bool) -> Tensor:
     """The variance of floats that are wide enough for squares."""
     away = x - mean(x, axis, keepdims=True)
-    count = size_as(counted(name, axis, x), x.dtype)
+    number = counted(name, axis, x)
+    count = size_as(number, x.dtype)
     if correction:
         count = count - float(correction)
+    if not isinstance(number, int) or number < correction:
+        count = maximum(count, 0.0)  # of too few elements NaN or infinite, as in NumPy
     return reduced(ops.Sum, away * away, axis, keepdims) / count
 
 
@@ -147,11 +150,9 @@ def position(op: type[Reduce], x: Any, axis: int | None, keepdims: bool) -> Tens
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))), stable for large values; -inf (with gradient 0) where all are -inf."""
     x = floating("logsumexp", x)
-    count = counted("logsumexp", axis, x)
-    if count == 0:
-        return reduced(ops.Sum, x, axis, keepdims) - float("inf")
+    axes = tuple(sorted(all_axes("logsumexp", axis, x.ndim, (x,))))
     wide = widened(x)
-    top = reduced(ops.Max, wide, axis, keepdims=True)
+    top = reshape(lift_op(ops.Max(axes, shift=True), wide), kept_shape(x, axes))
     top = stop_gradient(where(isfinite(top), top, 0.0))
     total = reduced(ops.Sum, exp(wide - top), axis, keepdims)
     nothing = total == 0.0

@@ -7,9 +7,11 @@ from typing import Any
 
 from graphc import functions as fn
 from graphc.functions.operands import all_axes, cast, floating, widened
+from graphc.functions.reductions import kept_shape
 from graphc.ops.activation import Relu
 from graphc.ops.elementwise_logic import StopGradient
 from graphc.ops.elementwise_math import Erf, Sigmoid, Softplus
+from graphc.ops.reduce import Max
 from graphc.tensor import Tensor, lift, lift_op
 
 
@@ -135,9 +137,10 @@ def shifted(name: str, x: Tensor, axis: int) -> Tensor:
     """x minus its maximum along an axis, 16-bit floats as float32; no function built on it here
     depends on the shift, so the maximum counts as a constant to derivatives."""
     x = floating(name, x)
-    axes = all_axes(name, axis, x.ndim, (x,))
+    axes = tuple(sorted(all_axes(name, axis, x.ndim, (x,))))
     x = widened(x)
-    return x - lift_op(StopGradient(), fn.max(x, axis=axes, keepdims=True))
+    top = fn.reshape(lift_op(Max(axes, shift=True), x), kept_shape(x, axes))
+    return x - lift_op(StopGradient(), top)
 
 
 def find(activation: Any) -> Any:

@@ -155,10 +155,15 @@ class Reduce(Op):
             raise DTypeError(f"{self.name}: needs {wanted}, got {x.dtype.name} (input 0)")
         for axis in self.axes:
             check_axis(self.name, axis, x)
-            if not self.empty and x.shape[axis] == 0:
+            if not self.takes_nothing and x.shape[axis] == 0:
                 raise ShapeError(f"{self.name}: axis {axis} of {x} (input 0) is empty")
         shape = tuple(s for i, s in enumerate(x.shape) if i not in self.axes)
         return TensorType(self.result_dtype(x.dtype), shape)
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether there is a result where nothing is reduced."""
+        return self.empty
 
     def result_dtype(self, dtype: DType) -> DType:
         """The dtype of the result."""

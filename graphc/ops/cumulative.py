@@ -220,11 +220,14 @@ def shifted(x: Tensor, axis: int, by: int, fill: Any) -> Tensor:
     size = x.shape[axis]
     if size == 0:
         return x
-    kept = part(x, axis, 0 if by > 0 else 1, size - 1)
     width = tuple(1 if i == axis else 0 for i in range(x.ndim))
     none = (0,) * x.ndim
     before, after = (width, none) if by > 0 else (none, width)
-    moved = lift_op(Pad(before, after, (1,) * x.ndim), kept)
+    pad = Pad(before, after, (1,) * x.ndim)
+    if isinstance(size, int):
+        moved = lift_op(pad, part(x, axis, 0 if by > 0 else 1, size - 1))
+    else:  # there may be no element to leave out first
+        moved = part(lift_op(pad, x), axis, 0 if by > 0 else 1, size)
     if not fill:
         return moved
     edge = iota(x.shape, axis, int64) == (0 if by > 0 else size - 1)

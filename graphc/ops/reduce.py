@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -165,12 +166,22 @@ def extremes_share(y: Tensor, dy: Tensor, op: Reduce, x: Tensor) -> Tensor:
     return choose(chosen, spread(cast(share, x.dtype), op, x), 0.0)
 
 
+@dataclass(frozen=True)
 class Max(Reduce):
-    """The largest element, NaN if there is one; ties share the gradient evenly."""
+    """The largest element, NaN if there is one; ties share the gradient evenly.
+
+    With `shift` it is what softmax and its kin take off the elements, so of none it is the least.
+    """
 
     name = "max"
     kinds = "iuf"
     empty = False
+    shift: bool = field(default=False, repr=False, compare=False)
+
+    @property
+    def takes_nothing(self) -> bool:
+        """As a shift."""
+        return self.shift
 
     def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
         """To the largest."""
@@ -179,6 +190,8 @@ class Max(Reduce):
     def evaluate(self, x: Array) -> Array:
         """numpy's max."""
         with np.errstate(all="ignore"):
+            if self.shift:
+                return np.asarray(np.max(x, axis=self.axes, initial=-np.inf))
             return np.asarray(np.max(x, axis=self.axes))
 
     def combine(self) -> Combine:

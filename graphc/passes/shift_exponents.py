@@ -369,7 +369,7 @@ def finite_maximum(x: Node, row: Row) -> Node:
         least = full(float("-inf"), x.type)
         terms = (x, least) if row.positive else (least, x)
         x = apply(Where(), row.condition, *terms)
-    top = apply(Max(row.axes), x)
+    top = apply(Max(row.axes, shift=True), x)
     finite = apply(Less(), apply(Abs(), top), full(float("inf"), top.type))
     return apply(Where(), finite, top, full(0.0, top.type))
 
