@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from graphc import functions as fn
 from graphc import graph as graphs
 from graphc import origin as origins
+from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.indexing import narrowed
 from graphc.functions.logic import choose
@@ -38,7 +39,7 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float
         return _soft_cross_entropy(logits, labels, label_smoothing)
     moved = shifted("softmax_cross_entropy", logits, -1)
     total = fn.log(fn.sum(fn.exp(moved), axis=-1))
-    hot = class_mask(logits, labels)
+    hot = class_mask("softmax_cross_entropy", logits, labels)
     loss = total - fn.sum(choose(hot, moved, 0.0), axis=-1)
     if label_smoothing:
         even = total - fn.mean(moved, axis=-1)
@@ -65,7 +66,7 @@ def _soft_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Ten
     return fn.astype(fn.sum(terms, axis=-1), logits.dtype)
 
 
-def class_mask(logits: Tensor, labels: Tensor) -> Tensor:
+def class_mask(name: str, logits: Tensor, labels: Tensor) -> Tensor:
     """Bools of the shape of the logits: where the class is the label; checks the labels."""
     if not labels.dtype.is_integer:
         _fail(DTypeError, f"labels must be integers, got {labels.type}", logits, labels)
@@ -78,14 +79,19 @@ def class_mask(logits: Tensor, labels: Tensor) -> Tensor:
             labels,
             hint=_label_hint(logits, labels),
         )
-    labels = narrowed("softmax_cross_entropy", labels)
-    index = fn.astype(labels, int32 if labels.dtype.bits < 32 or labels.dtype == int32 else int64)
-    count = fn.astype(lift_op(leaf.SizeOf(logits.shape[-1])), index.dtype)
-    valid = (index >= 0) & (index < count)
-    message = f"softmax_cross_entropy: a label is outside 0 to {{last}}{VALUE}"
-    index = lift_op(Guard(message, logits.shape[-1]), index, valid)
+    index = legal_labels(name, labels, logits.shape[-1])
     numbers = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, index.dtype))
     return numbers == fn.expand_dims(index, axis=-1)
+
+
+def legal_labels(name: str, labels: Tensor, classes: Size) -> Tensor:
+    """Labels as int32 or int64, after a check that they are among the classes."""
+    labels = narrowed(name, labels)
+    index = fn.astype(labels, int32 if labels.dtype.bits < 32 or labels.dtype == int32 else int64)
+    count = fn.astype(lift_op(leaf.SizeOf(classes)), index.dtype)
+    valid = (index >= 0) & (index < count)
+    message = f"{name}: a label is outside 0 to {{last}}{VALUE}"
+    return lift_op(Guard(message, classes), index, valid)
 
 
 def _label_hint(logits: Tensor, labels: Tensor) -> str | None:
@@ -168,7 +174,7 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
     logits, labels = lift(logits), lift(labels)
     if k < 1:
         raise ArgumentError(f"top_k_accuracy: k must be at least 1, got {k}")
-    hot = class_mask(logits, labels)
+    hot = class_mask("top_k_accuracy", logits, labels)
     mine = fn.sum(choose(hot, logits, 0.0), axis=-1, keepdims=True)
     classes = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, int64))
     earlier = classes < fn.expand_dims(fn.astype(labels, int64), axis=-1)

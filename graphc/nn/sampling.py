@@ -14,7 +14,7 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.logic import choose
 from graphc.functions.operands import cast, same_dtype, widened
-from graphc.nn.losses import softmax_cross_entropy
+from graphc.nn.losses import legal_labels, softmax_cross_entropy
 from graphc.ops.elementwise_random import Plain
 from graphc.random import draw
 from graphc.tensor import Tensor, lift, lift_op
@@ -40,13 +40,14 @@ def sampled_softmax(
     the softmax, whose estimate is thus unbiased (Bengio and Senecal 2003). "log_uniform" fits
     classes in order of falling frequency: class k has probability
     log((k + 2) / (k + 1)) / log(classes + 1). Only rows that are looked at have a gradient.
-    Evaluate with the whole softmax.
+    A label outside 0..classes-1 is a RuntimeCheckError. Evaluate with the whole softmax.
     """
     x, table, labels = lift(x), lift(table), lift(labels)
     classes = _check(x, table, labels, samples, bias, distribution)
     full = naming.scoped(name) if name else naming.automatic("sampled_softmax")
     drawn = candidates(classes, samples, distribution, full)
-    rows = fn.reshape(labels, (-1,)).astype("int64")
+    legal = legal_labels("sampled_softmax", labels, classes)
+    rows = fn.reshape(legal, (-1,)).astype("int64")
     flat = widened(fn.reshape(x, (rows.shape[0], x.shape[-1])))
 
     own = fn.sum(flat * widened(fn.take(table, rows, axis=0)), axis=-1)
