@@ -1,7 +1,8 @@
 """Split off the work that depends on parameters alone.
 
 It runs when a parameter has changed instead of at every call. A parameter that the function
-itself updates changes at every call, so nothing that reads it is split off.
+itself updates changes at every call, so nothing that reads it is split off. Neither is what checks
+its operands, since every call has to fail then.
 """
 
 from __future__ import annotations
@@ -10,8 +11,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphc.graph import Graph, Node
+from graphc.loops.ir import Check, walk
 from graphc.ordering import order
-from graphc.schedule import CONSTANT, PARAMETER, PREPARED, TEMPORARY, Call, Storage, relocate
+from graphc.schedule import (
+    CONSTANT,
+    PARAMETER,
+    PREPARED,
+    TEMPORARY,
+    Call,
+    Storage,
+    every_call,
+    relocate,
+)  # fmt: skip
 
 
 def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...], list[Call]]:
@@ -28,6 +39,7 @@ def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...]
         fixed[call] = all(_is_fixed(s, updated, makers, fixed) for s in given) and all(
             s.role == TEMPORARY for s in call.writes
         )
+        fixed[call] &= not any(map(checks, every_call([call])))
     early = [c for c in calls if fixed[c]]
     late = [c for c in calls if not fixed[c]]
     if not early:
@@ -36,6 +48,11 @@ def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...]
     renamed = {s: replace(s, role=PREPARED) for s in kept}
     prepare, _ = order([relocate(c, renamed) for c in early])
     return prepare, [relocate(c, renamed) for c in late]
+
+
+def checks(call: Call) -> bool:
+    """Whether a call of a kernel may fail."""
+    return any(isinstance(s, Check) for s in walk(call.kernel.body))
 
 
 def _is_fixed(

@@ -239,7 +239,10 @@ def known_array(x: Tensor, array: Any) -> list[Any]:
         return [Masked(lift(i.astype(np.int32)), size) for i, size in places]
     if array.dtype.kind not in "iu" and array.size:
         fail(DTypeError, f"index: must be integers, got {array.dtype}", (x,))
-    return [lift(array.astype(np.int64 if array.dtype.itemsize == 8 else np.int32))]
+    if array.dtype == np.uint64 and (array >= 2**63).any():
+        return [lift(array)]  # out of range, which is found when the function runs
+    small = array.dtype.itemsize < 8 and array.dtype != np.uint32
+    return [lift(array.astype(np.int32 if small else np.int64))]
 
 
 def axis_range(x: Tensor, axis: int, part: Any) -> tuple[Size, Size, int]:

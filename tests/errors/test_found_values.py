@@ -94,6 +94,41 @@ def test_eval_and_epochs_say_it_too() -> None:
         step.run_epoch([np.arange(8, dtype=np.int32)], 2, shuffle=False)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("trained", [False, True])
+def test_what_is_known_ahead_is_checked_at_every_call(trained: bool, target: str) -> None:
+    """A check of constants or parameters alone is not part of what is prepared once."""
+    bad = np.array([7], np.int32)
+    ids = gx.parameter("ids", value=bad) if trained else gx.constant(bad)
+    x = gx.input("x", (5,))
+    function = gx.compile([x], gx.one_hot(ids, 5) * x, target=target)
+    for _ in range(3):
+        with pytest.raises(RuntimeCheckError, match=r"not from 0 to 4: 7 at \[0\]"):
+            function(np.ones(5, np.float32))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["uint32", "uint64"])
+def test_unsigned_arrays_do_not_wrap_around(dtype: str, target: str) -> None:
+    """The last index of the dtype is not the last element."""
+    x = gx.input("x", (4, 3))
+    last = np.array([0, np.iinfo(dtype).max], dtype)
+    for y in (x[last], x.at[last].set(0.0), x[last, last], gx.take(x, last, axis=1)):
+        with pytest.raises(RuntimeCheckError, match=rf"{last[1]} at \[1\]"):
+            gx.compile([x], y, target=target)(X)
+
+
+@pytest.mark.parametrize("label", [-1, 6])
+def test_labels_of_sampled_softmax(label: int) -> None:
+    x, table = gx.input("x", (2, 3)), gx.parameter("table", value=np.ones((6, 3), np.float32))
+    labels = gx.input("labels", (2,), dtype="int64")
+    loss = gx.sum(gx.nn.sampled_softmax(x, table, labels, 2))
+    step = gx.compile([x, labels], loss, gx.optim.SGD(0.1).minimize(loss))
+    with pytest.raises(RuntimeCheckError, match=rf"sampled_softmax: .* 0 to 5: {label} at \[1\]"):
+        step(np.ones((2, 3), np.float32), np.array([0, label]))
+    np.testing.assert_array_equal(table.value, np.ones((6, 3)))
+
+
 @pytest.mark.parametrize("name", ["take", "labels", "division"])
 def test_a_library_leaves_the_values_out(name: str, tmp_path: Path) -> None:
     build, array, _ = CASES[name]
