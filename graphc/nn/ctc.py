@@ -10,6 +10,7 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.control import scan
 from graphc.functions.creation import size_as
+from graphc.functions.indexing import narrowed
 from graphc.functions.operands import widened
 from graphc.nn.activations import log_softmax
 from graphc.ops.failure import VALUE
@@ -66,7 +67,7 @@ def _path(labels: Tensor, lengths: Tensor, blank: int, classes: int) -> Tensor:
     """The states of an alignment: a blank before, between and after the labels."""
     batch, count = labels.shape
     counted = fn.arange(count, dtype="int64") < fn.expand_dims(lengths, axis=1)
-    labels = fn.where(counted, fn.astype(labels, "int64"), blank)
+    labels = fn.where(counted, fn.astype(narrowed("ctc", labels), "int64"), blank)
     legal = ~counted | ((labels >= 0) & (labels < classes) & (labels != blank))
     text = f"ctc: a label is outside 0 to {classes - 1}, or the blank, {blank}{VALUE}"
     labels = fn.check(labels, legal, text)
@@ -89,7 +90,7 @@ def _lengths(name: str, given: Any, x: Tensor, most: Any) -> Tensor:
         _fail(DTypeError, f"{name} must be integers, got {lengths.type}", lengths)
     if lengths.shape != x.shape[:1]:
         _fail(ShapeError, f"{name} must have shape ({x.shape[0]},), got {lengths.type}", x, lengths)
-    lengths = fn.astype(lengths, "int64")
+    lengths = fn.astype(narrowed("ctc", lengths), "int64")
     legal = (lengths >= 0) & (lengths <= size_as(most, int64))
     return fn.check(lengths, legal, f"ctc: one of the {name} is outside 0 to {most}{VALUE}")
 

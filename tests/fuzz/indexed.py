@@ -51,16 +51,19 @@ def drawn_indices(
 
 def faults(indices: Array, n: int, axis: int | None = None, low: int | None = None) -> list[str]:
     """What an error says about the first index out of range; nothing if there is none."""
-    least = -n if low is None else low
+    least, found = (-n if low is None else low), []
     for place in np.ndindex(indices.shape):
         value = int(indices[place])
         if not least <= value < n:
             where = f" at {list(place)}" if place else ""
-            if axis is None or value >= 2**63:
-                return [f"{value}{where}"]
-            both = f"index {value}{where} is out of range for axis {axis} of size {n}"
-            return [both, f"axis {axis} of size {n}: {value}{where}"]
-    return []
+            if value >= 2**63:  # checked by itself, perhaps before the others
+                return [*found, f": {value}{where}"]
+            if not found and axis is None:
+                found = [f"{value}{where}"]
+            elif not found:
+                both = f"index {value}{where} is out of range for axis {axis} of size {n}"
+                found = [both, f"axis {axis} of size {n}: {value}{where}"]
+    return found
 
 
 def wide(indices: Array) -> Array:
@@ -348,7 +351,7 @@ def loop(rng: Rng) -> Drawn:
         return gx.scan(lambda c, k: (c + x[k], None), x[0] * 0, i)[0]
 
     wrong = [f"index {k} is" for k in i.tolist() if not -x.shape[0] <= k < x.shape[0]]
-    wrong += [f": {k}," for k in i.tolist() if k >= 2**63]  # backwards in the gradient: any of them
+    wrong += [f": {k}" for k in i.tolist() if k >= 2**63]  # backwards in the gradient: any of them
     return x, [i], build, lambda x, i: x[wide(i)].sum(0), wrong, smooth(x)
 
 
