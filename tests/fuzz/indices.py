@@ -43,7 +43,7 @@ def check(seed: int) -> str:
     rng = np.random.default_rng((seed, 31))
     name = indexed.NAMES[int(rng.integers(len(indexed.NAMES)))]
     program = Program(*indexed.KINDS[name](rng))
-    known, fixed, learns = rng.random(3) < (0.5, 0.2, 0.4)
+    known, fixed, learns = rng.random(3) < (0.5, 0.35, 0.4)
     known |= name in indexed.KNOWN or fixed or learns
     given = rng.choice([gx.constant, np.asarray]) if fixed else None
     for target in TARGETS:
