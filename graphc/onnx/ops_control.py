@@ -8,6 +8,7 @@ import numpy as np
 from onnx import GraphProto
 
 import graphc as gx
+from graphc.dims import Poly, Size
 from graphc.errors import ShapeError, UnsupportedError
 from graphc.onnx.call import Call, Table
 from graphc.onnx.values import Value
@@ -60,13 +61,23 @@ def loop(call: Call) -> Any:
         if not stacked:
             return open_loop(call, body, carried, count)
         call.known(0 if count is None else 1)  # how many rows there are must be known
-    count = int(count) if going else 0
-    if count > WRITTEN_OUT and all(value.items is None for value in carried):
+    if isinstance(count, Poly) and going:
         try:
             return counted_loop(call, body, carried, count)
         except (ShapeError, UnsupportedError):
-            pass  # a body that needs to know the iteration, or whose shapes change
-    return written_out(call, body, carried, count, stacked)
+            if stacked:
+                raise
+            return open_loop(call, body, carried, None)
+    count = int(count) if going else 0
+    why = "it carries sequences"
+    one = count > WRITTEN_OUT or (stacked and not count)  # of no iterations a loop knows the rows
+    if one and all(value.items is None for value in carried):
+        try:
+            return counted_loop(call, body, carried, count)
+        except (ShapeError, UnsupportedError) as error:
+            # a body that needs to know the iteration, or whose shapes change
+            why = error.message
+    return written_out(call, body, carried, count, stacked, why)
 
 
 def known_start(call: Call, i: int, default: Any) -> Any:
@@ -74,7 +85,9 @@ def known_start(call: Call, i: int, default: Any) -> Any:
     if not call.has(i):
         return default
     array = call.value(i).known()
-    return None if array is None or array.dtype == object else array.reshape(-1)[0].item()
+    if array is None:
+        return None
+    return array.reshape(-1)[0] if array.dtype == object else array.reshape(-1)[0].item()
 
 
 def run_body(
@@ -86,7 +99,7 @@ def run_body(
     return first, rest[: len(carried)], rest[len(carried) :]
 
 
-def counted_loop(call: Call, body: GraphProto, carried: list[Value], count: int) -> Any:
+def counted_loop(call: Call, body: GraphProto, carried: list[Value], count: Size) -> Any:
     """A loop whose condition stays true, as a scan over its iterations."""
 
     def step(state: tuple[Tensor, ...], i: Tensor) -> tuple[tuple[Tensor, ...], Any]:
@@ -114,18 +127,23 @@ def open_loop(call: Call, body: GraphProto, carried: list[Value], count: Any) ->
         return (state[0] + 1, gx.reshape(again.tensor, ()), *tensors(after))
 
     start = (gx.constant(np.int64(0)), going, *tensors(carried))
-    most = UNBOUNDED if count is None else int(count)
+    most = count if isinstance(count, int) else UNBOUNDED
     return tuple(gx.while_loop(goes_on, step, start, max_steps=most)[2:])
 
 
 def written_out(
-    call: Call, body: GraphProto, carried: list[Value], count: int, stacked: int
+    call: Call, body: GraphProto, carried: list[Value], count: int, stacked: int, why: str
 ) -> Any:
-    """Copies of the body, one after the other."""
+    """Copies of the body, one after the other; `why` says why it is not one loop."""
+    if not count and stacked:
+        return (*carried, *no_rows(call, body, carried))
     rows: list[list[Tensor]] = [[] for _ in range(stacked)]
     for i in range(min(count, LONGEST + 1)):
         if i == LONGEST:
-            call.unsupported(f"more than {LONGEST} iterations")
+            call.unsupported(
+                f"more than {LONGEST} iterations, written out one by one",
+                hint=f"make it one loop, which is not possible now: {why}",
+            )
         step = Value(array=np.asarray(i, np.int64))
         going, carried, parts = run_body(call, body, step, carried)
         for stack, value in zip(rows, parts):
@@ -135,7 +153,7 @@ def written_out(
             return open_loop(call, body, first, count)
         if not condition_of(call, going):
             break
-    return (*carried, *(gx.stack(r, 0) if r else no_rows(call, body) for r in rows))
+    return (*carried, *(gx.stack(r, 0) for r in rows))
 
 
 def condition_of(call: Call, value: Value) -> bool:
@@ -146,9 +164,10 @@ def condition_of(call: Call, value: Value) -> bool:
     return bool(known.reshape(-1)[0])
 
 
-def no_rows(call: Call, body: GraphProto) -> Any:
-    """Complain about rows of which there is none to tell the shape."""
-    call.unsupported(f"no iterations of {body.name}, and so rows without a shape")
+def no_rows(call: Call, body: GraphProto, carried: list[Value]) -> tuple[Tensor, ...]:
+    """Rows of which there is none; an iteration that nothing reads tells their shapes."""
+    _, _, rows = run_body(call, body, Value(array=np.asarray(0, np.int64)), carried)
+    return tuple(gx.zeros((0, *r.tensor.shape), r.tensor.dtype) for r in rows)
 
 
 # --------------------------------------------------------------------------------- scans

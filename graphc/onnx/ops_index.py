@@ -135,7 +135,7 @@ def compress(call: Call) -> Any:
 
 def top_k(call: Call) -> Any:
     """The k largest (or smallest) elements along an axis, and where they are."""
-    k = call["k"] if call.opset < 10 else int(call.number(1))
+    k = call["k"] if call.opset < 10 else call.number(1)
     return gx.topk(call.x(), k, call.axis(), bool(call.get("largest", 1)))
 
 

@@ -69,7 +69,9 @@ def exp2(w: Writer, node: Node, x: str) -> str:
 
 
 def expm1(w: Writer, node: Node, x: str) -> str:
-    """2 sinh(x / 2) exp(x / 2), which is exact near 0"""
+    """2 sinh(x / 2) exp(x / 2), which is exact near 0; -1 where the factors would overflow"""
+    least = w.number(-16 if dtype_of(node).bits < 32 else -80, dtype_of(node))
+    x = w.op("Where", w.op("Less", x, least), least, x)
     half = w.op("Mul", x, w.number(0.5, dtype_of(node)))
     product = w.op("Mul", w.op("Sinh", half), w.op("Exp", half))
     return str(w.op("Add", product, product))

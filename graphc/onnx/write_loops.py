@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from onnx import helper
@@ -17,10 +18,11 @@ def scan(w: Writer, node: Node, *xs: str) -> str:
     """One result of a loop, which is written once for all of them."""
     op = node.op
     assert isinstance(op, Scan)
-    key = (id(op.body), node.inputs)
+    key = (replace(op, index=0), node.inputs)
     if key not in w.loops:
         partial = op.counted or op.condition is not None
-        w.loops[key] = loop(w, node, xs) if partial or not op.scanned else rows(w, node, xs)
+        plain = op.scanned and op.length != 0 and not partial  # runtimes refuse a Scan of no rows
+        w.loops[key] = rows(w, node, xs) if plain else loop(w, node, xs)
     return w.loops[key][op.index]
 
 
@@ -62,10 +64,12 @@ def rows(w: Writer, node: Node, xs: tuple[str, ...]) -> list[str]:
     op, stacks = inside.op, len(inside.op.body.outputs) - inside.op.carries
     inputs = inside.declare(inside.carries + inside.rows)
     given = xs[: op.carries + op.scanned]
+    directions: dict[str, Any] = {"scan_input_directions": [int(op.reverse)] * op.scanned}
+    if stacks:  # an empty list has no type that can be stored
+        directions["scan_output_directions"] = [int(op.reverse)] * stacks
     found = w.op(
         "Scan", *given, count=op.carries + stacks, body=inside.finish(inputs, []),
-        num_scan_inputs=op.scanned, scan_input_directions=[int(op.reverse)] * op.scanned,
-        scan_output_directions=[int(op.reverse)] * stacks,
+        num_scan_inputs=op.scanned, **directions,
     )  # fmt: skip
     return [found] if isinstance(found, str) else list(found)
 

@@ -10,10 +10,9 @@ from onnx import helper
 from graphc import ops
 from graphc.dims import product
 from graphc.graph import Node
-from graphc.onnx.proto import number_of
 from graphc.onnx.writer import Rule, Writer
 from graphc.ops.base import Op, Reduce
-from graphc.types import DType, bool_, float32, float64, int32, int64
+from graphc.types import DType, TensorType, bool_, float32, float64, int32, int64
 
 WIDE = (float32, float64, int32, int64)  # what runtimes reduce
 
@@ -41,6 +40,20 @@ def reduction(kind: str) -> Rule:
         return in_wide(w, node, x, lambda v: str(w.op(kind, v, w.ints(*axes), keepdims=0)))
 
     return rule
+
+
+def any_of(w: Writer, node: Node, x: str) -> str:
+    """Whether the number of true elements is not 0; a maximum of nothing is no 0."""
+    assert isinstance(node.op, Reduce)
+    if not node.op.axes:
+        return x
+    count = w.op("ReduceSum", w.cast(x, int64), w.ints(*node.op.axes), keepdims=0)
+    return w.cast(str(count), bool_)
+
+
+def all_of(w: Writer, node: Node, x: str) -> str:
+    """Whether no element is false."""
+    return str(w.op("Not", any_of(w, node, str(w.op("Not", x)))))
 
 
 def place(kind: str) -> Rule:
@@ -106,7 +119,6 @@ def along(
     )
     if 0 in shape:
         return xs[0]
-    element = number_of(node.type.dtype)
     others = shape[: op.axis] + shape[op.axis + 1 :]
     first = w.op("Expand", w.number(start, node.type.dtype), w.sizes(others))
     state, rows = w.names.fresh("state"), [w.names.fresh("row") for _ in xs]
@@ -117,7 +129,8 @@ def along(
         nodes.append(helper.make_node(kind, list(inputs), [last], last))
     out = w.names.fresh("out")
     nodes.append(helper.make_node("Identity", [last], [out], out))
-    declared = [helper.make_tensor_value_info(n, element, None) for n in (state, *rows, last, out)]
+    row = TensorType(node.type.dtype, others)
+    declared = [w.declared(n, row) for n in (state, *rows, last, out)]
     body = helper.make_graph(nodes, "body", declared[: 1 + len(rows)], declared[1 + len(rows) :])
     _, found = w.op(
         "Scan", first, *xs, count=2, body=body, num_scan_inputs=len(xs),
@@ -160,6 +173,10 @@ def search(w: Writer, node: Node, x: str, values: str) -> str:
         return str(w.op("Expand", w.constant(0, "int64"), w.sizes(node.type.shape)))
     column = w.op("Unsqueeze", values, w.ints(-1))
     below = w.op("LessOrEqual" if node.op.right else "Less", x, column)
+    if given.is_float:  # NaN is larger than every number
+        last = w.op("IsNaN", column)
+        last = last if node.op.right else w.op("And", last, w.op("Not", w.op("IsNaN", x)))
+        below = w.op("Or", below, last)
     return str(w.op("ReduceSum", w.cast(below, int64), w.ints(-1), keepdims=0))
 
 
@@ -169,8 +186,8 @@ RULES: dict[type[Op], Rule] = {
     ops.Max: reduction("ReduceMax"),
     ops.FirstMax: reduction("ReduceMax"),
     ops.Min: reduction("ReduceMin"),
-    ops.Any_: reduction("ReduceMax"),
-    ops.All: reduction("ReduceMin"),
+    ops.Any_: any_of,
+    ops.All: all_of,
     ops.ArgMax: place("ArgMax"),
     ops.ArgMin: place("ArgMin"),
     ops.CumulativeSum: running_sum,
