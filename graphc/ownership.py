@@ -50,6 +50,7 @@ class Record:
     used: dict[int, Any] = field(default_factory=dict)  # layers and parameters by identity
     names: dict[str, int] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)  # how often attributes hold what
+    attributes: dict[int, Any] = field(default_factory=dict)  # what they held after any call
     whole: bool = False  # whether a first call has ended
     pending: list[Any] = field(default_factory=list)  # files that were loaded before it
 

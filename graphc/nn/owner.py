@@ -39,6 +39,7 @@ def owned(function: Function) -> Function:
     @functools.wraps(function)
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = ownership.call(self, self.name, function, *args, **kwargs)
+        self._record.attributes |= {id(part): part for part in held(vars(self))}
         if self._record.made:
             _check_places(self)
         return result
@@ -72,11 +73,15 @@ def kind_of(name: str) -> str:
 def parts_of(layer: Any) -> list[Any]:
     """The parameters and layers that a layer consists of, each once.
 
-    Its own parameters, what its calls used in that order, then what else it made or holds.
+    Its own parameters, what its calls used in that order, then what else it made or holds. What was
+    an attribute, and is none any more, has been replaced.
     """
     record: ownership.Record = layer._record
-    made = (m.value for m in record.made.values())
-    rows = (layer._parameters.values(), record.used.values(), made, held(vars(layer)))
+    made = [m.value for m in record.made.values()]
+    holds = list(held(vars(layer)))
+    gone = record.attributes.keys() - {id(part) for part in (*made, *holds)}
+    used = (part for key, part in record.used.items() if key not in gone)
+    rows = (layer._parameters.values(), used, made, holds)
     return list({id(part): part for row in rows for part in row}.values())
 
 

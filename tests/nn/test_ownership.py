@@ -477,3 +477,33 @@ def test_settings_are_compared_as_far_as_they_can_be() -> None:
     scale[0] = 0.25
     with pytest.raises(ArgumentError, match="this call makes Dense"):
         layer(x)
+
+
+class Headed(gx.nn.Layer):
+    """A body and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = gx.nn.Dense(4)
+        self.head = [gx.nn.Dense(2)]
+
+    def call(self, x: Any) -> Any:
+        """Through both."""
+        return self.head[0](gx.nn.relu(self.body(x)))
+
+
+def test_replaced_attributes_are_no_parts(tmp_path: Path) -> None:
+    x = gx.input("x", ("n", 3))
+    model = Headed()
+    model(x)
+    old = model.head[0].parameters
+    model.head = [gx.nn.Dense(2)]
+    y = model(x)
+    assert len(model.parameters) == 4
+    assert not {id(p) for p in old} & {id(p) for p in model.parameters}
+    assert [*map(id, model.parameters)] == [*map(id, gx.compile([x], y).parameters.values())]
+    gx.save(tmp_path / "model.safetensors", model)
+    again = Headed()
+    gx.load(tmp_path / "model.safetensors", into=again)
+    rows = np.ones((2, 3), np.float32)
+    np.testing.assert_array_equal(*gx.compile([x], (y, again(x)))(rows))
