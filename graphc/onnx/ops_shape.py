@@ -159,6 +159,8 @@ def cut(whole: Size, start: Size, end: Size, step: int) -> tuple[Any, Any, int]:
         first = None if (start < 0) == (step > 0) else whole
     if isinstance(end, int) and (abs(end) >= FAR or (isinstance(whole, int) and end < -whole)):
         last = None if (end > 0) == (step > 0) else 0
+    if isinstance(start, int) and isinstance(whole, int) and step < 0 and whole and start < -whole:
+        first = 0  # the format begins at the first element there, numpy before it
     if last == whole and step > 0:
         last = None
     return first, last, step
