@@ -177,7 +177,8 @@ class Scale:
         others = [i for i in node.inputs if i not in self.degree]
         match node.op:
             case Sum():
-                return None if None in scaled else ROW
+                # a row by which this sum would not be found is not followed for the sake of others
+                return None if None in scaled or row_of(node) != self.row else ROW
             case Where() if not self._is_chosen(node) and any(map(is_zero, others)):
                 return None
             case Mul() | Div() if TOP in scaled and not all(map(is_plain, others)):
@@ -224,8 +225,7 @@ class Scale:
         shape, full_shape = node.type.shape, self.exp.type.shape
         if isinstance(node.op, Sum) and layout == FULL:
             if all(at_least_one(full_shape[a]) for a in node.op.axes):
-                choice = choice_of(node.inputs[0])
-                self.summed[Row(node.op.axes, *(choice or ()))] = None
+                self.summed[row_of(node)] = None
             return REDUCED if self.axes == node.op.axes else None
         if self.axes is None:
             return None
@@ -237,6 +237,15 @@ class Scale:
         if isinstance(node.op, BroadcastTo) and shape == full_shape:
             return FULL if layout == KEPT or (layout == REDUCED and leading) else None
         return None
+
+
+def row_of(total: Node) -> Row:
+    """What a sum runs along."""
+    assert isinstance(total.op, Sum)
+    (x,) = total.inputs
+    while isinstance(x.op, (Cast, StopGradient)):
+        (x,) = x.inputs
+    return Row(total.op.axes, *(choice_of(x) or ()))
 
 
 def is_plain(node: Node, depth: int = 6) -> bool:

@@ -155,3 +155,18 @@ def test_choices_of_high_rows() -> None:
     np.testing.assert_allclose(found[0][:2], right, rtol=1e-13)
     np.testing.assert_allclose(found[1][:2], scipy.special.logsumexp(masked, axis=1), rtol=1e-13)
     np.testing.assert_allclose(found[2][:2], right, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_no_choice_depends_on_what_else_is_asked_for(dtype: str) -> None:
+    x = gx.input("x", (3, 3), dtype=dtype)
+    powers = gx.exp(x)
+    chosen, other = gx.where(CHOSEN, powers, 0.0), gx.where(CHOSEN, 0.0, powers)
+    values = [
+        share(chosen), gx.log(gx.mean(chosen, axis=1)), gx.log(gx.sum(chosen * 2.0, axis=1)),
+        gx.log(gx.sum(other, axis=1)), share(powers), gx.log(gx.sum(chosen + powers, axis=1)),
+    ]  # fmt: skip
+    given = np.array([[4.0, 9.0, -3.0], [-2.0, 1.5, 6.25], [0.0, 2.0, 8.0]]).astype(dtype)
+    together = gx.compile([x], values)(given)
+    for value, found in zip(values, together):
+        assert gx.compile([x], value)(given).tobytes() == found.tobytes()
