@@ -54,7 +54,9 @@ def check_graph(sample: Sample) -> str:
     chosen = Expected([expected.values[i] for i in kept], [expected.allowed[i] for i in kept])
     outputs = {f"y{i}": sample.outputs[i] for i in kept}
     word = "agrees"
-    for name, found in both(outputs, dict(zip(sample.inputs, sample.arrays))).items():
+    # some kernels of onnxruntime divide by a size of 0, which ends the process
+    safe = all(a.size for a in sample.arrays) and 0 not in sample.dims.values()
+    for name, found in both(outputs, dict(zip(sample.inputs, sample.arrays)), safe).items():
         if found is None:
             word = "not run"
             continue
@@ -96,7 +98,9 @@ def can_be_saved(y: Tensor, inputs: list[Tensor]) -> bool:
     return True
 
 
-def both(outputs: dict[str, Tensor], feeds: dict[Tensor, Array]) -> dict[str, Any]:
+def both(
+    outputs: dict[str, Tensor], feeds: dict[Tensor, Array], safe: bool = True
+) -> dict[str, Any]:
     """What onnxruntime (None where it has no kernel) and we compute from the file."""
     model = to_model(outputs, list(feeds))
     onnx.checker.check_model(model, full_check=False)
@@ -104,7 +108,7 @@ def both(outputs: dict[str, Tensor], feeds: dict[Tensor, Array]) -> dict[str, An
     again = gx.onnx.load(model)
     tensors = list(again.inputs.values()), list(again.outputs.values())
     function = gx.compile(*tensors, target="interpret")
-    results = {"onnxruntime": theirs(model, named), "loaded again": None}
+    results = {"onnxruntime": theirs(model, named) if safe else None, "loaded again": None}
     try:
         found = function(**{n: named[n] for n in again.inputs})
         results["loaded again"] = [np.asarray(a) for a in found]
