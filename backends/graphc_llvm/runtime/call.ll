@@ -25,6 +25,22 @@ leave:
   ret i64 %busy
 }
 
+; The same for a caller that holds the guards.
+define i64 @graphc_call_held(ptr %function, ptr %variant, ptr %inputs, ptr %outputs) nounwind {
+entry:
+  %unready = call i64 @graphc_unready(ptr %function, ptr %variant)
+  %fine = icmp eq i64 %unready, 0
+  br i1 %fine, label %run, label %leave
+run:
+  %pool.p = getelementptr %Function, ptr %function, i64 0, i32 4
+  %pool = load ptr, ptr %pool.p
+  %status = call i32 @graphc_step(ptr %pool, ptr %variant, ptr %inputs, ptr %outputs)
+  %wide = zext i32 %status to i64
+  ret i64 %wide
+leave:
+  ret i64 %unready
+}
+
 ; Take the guards of a function that can run: 0, or what @graphc_call returns.
 define internal i64 @graphc_enter(ptr %function, ptr %variant) nounwind {
 entry:
@@ -32,22 +48,34 @@ entry:
   %mine = icmp eq i64 %busy, 0
   br i1 %mine, label %look, label %leave
 look:
+  %unready = call i64 @graphc_unready(ptr %function, ptr %variant)
+  %fine = icmp eq i64 %unready, 0
+  br i1 %fine, label %leave, label %undo
+undo:
+  call void @graphc_unlock(ptr %function)
+  ret i64 %unready
+leave:
+  ret i64 %busy
+}
+
+; 0 where a variant can run; else what @graphc_call returns. The guards are held.
+define internal i64 @graphc_unready(ptr %function, ptr %variant) nounwind {
+entry:
   %first = load ptr, ptr %function
-  %unready = icmp eq ptr %first, null
-  br i1 %unready, label %undo, label %watch
+  %unplaced = icmp eq ptr %first, null
+  br i1 %unplaced, label %no, label %watch
 watch:
   %same = call i1 @graphc_unchanged(ptr %variant)
-  br i1 %same, label %leave, label %undo
-undo:
-  %more = phi i64 [ 0, %look ], [ 1, %watch ]
-  call void @graphc_unlock(ptr %function)
+  br i1 %same, label %yes, label %no
+yes:
+  ret i64 0
+no:
+  %more = phi i64 [ 0, %entry ], [ 1, %watch ]
   %guards.p = getelementptr %Function, ptr %function, i64 0, i32 5
   %guards = load i64, ptr %guards.p
   %place = add i64 %guards, %more
   %which = xor i64 %place, -1
   ret i64 %which
-leave:
-  ret i64 %busy
 }
 
 ; Fill ctx, run, and on success (-1) count the step. The GIL and the guards are held.

@@ -11,19 +11,39 @@ entry:
   %mine = icmp eq i64 %busy, 0
   br i1 %mine, label %run, label %leave
 run:
+  %status = call i64 @graphc_epoch_steps(ptr %function, ptr %epoch)
+  call void @graphc_unlock(ptr %function)
+  ret i64 %status
+leave:
+  ret i64 %busy
+}
+
+; The same for a caller that holds the guards.
+define i64 @graphc_epoch_held(ptr %function, ptr %epoch) nounwind {
+entry:
+  %variant = load ptr, ptr %epoch
+  %unready = call i64 @graphc_unready(ptr %function, ptr %variant)
+  %fine = icmp eq i64 %unready, 0
+  br i1 %fine, label %run, label %leave
+run:
+  %status = call i64 @graphc_epoch_steps(ptr %function, ptr %epoch)
+  ret i64 %status
+leave:
+  ret i64 %unready
+}
+
+define internal i64 @graphc_epoch_steps(ptr %function, ptr %epoch) nounwind {
   %pool.p = getelementptr %Function, ptr %function, i64 0, i32 4
   %pool = load ptr, ptr %pool.p
+  %variant = load ptr, ptr %epoch
   %threads.p = getelementptr %Variant, ptr %variant, i64 0, i32 4
   %threads = load i64, ptr %threads.p
   call void @graphc_run(ptr %pool, ptr @graphc_epoch_part, ptr %epoch, i64 %threads, i64 3)
   %team.p = getelementptr %Variant, ptr %variant, i64 0, i32 3
   %team = load ptr, ptr %team.p
   %status = load i32, ptr %team
-  call void @graphc_unlock(ptr %function)
   %wide = zext i32 %status to i64
   ret i64 %wide
-leave:
-  ret i64 %busy
 }
 
 define internal void @graphc_epoch_part(ptr %epoch, i64 %thread, i64 %threads) nounwind {

@@ -60,20 +60,18 @@ class Guard:
             finally:
                 self._native.leave(self.address)
 
-    def wait(self) -> None:
-        """Return when the guard has been free for a moment."""
-        if self._native is not None and is_handler(self._native):
-            raise UnsupportedError("a signal's handler calls a step that the signal interrupted")
-        with self._turn:
-            while self._native is not None and self._native.wait_for(self.address):
-                self._bell.acquire()
-
 
 def is_handler(native: Support) -> bool:
     """Whether this is the handler of a signal that came within a step."""
     if not ctypes.c_int32.from_address(native.handling).value:
         return False
     return threading.current_thread() is threading.main_thread()
+
+
+def refuse_handler(native: Support) -> None:
+    """Raise where a signal's handler calls a step that the signal has interrupted."""
+    if is_handler(native):
+        raise UnsupportedError("a signal's handler calls a step that the signal interrupted")
 
 
 @cache

@@ -16,7 +16,7 @@ from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.description import InputSlot
 from graphc_llvm.runtime.entry import make_entry
-from graphc_llvm.runtime.guard import Guard, hold_all
+from graphc_llvm.runtime.guard import Guard, hold_all, refuse_handler
 from graphc_llvm.runtime.lookup import LINEAR, Lookup
 from graphc_llvm.runtime.memory import Workspace
 from graphc_llvm.runtime.pool import PART, ThreadPool, thread_pool
@@ -180,15 +180,21 @@ class NativeFunction:
         if self._native is None:
             return self._execute_in_python(variant, sources, targets)
         tables = layout.address(sources), layout.address(targets)
-        call, function = self._native.call, layout.address(self._table)
-        return self._when_free(lambda: call(function, variant.address, *tables))
+        native, function = self._native, layout.address(self._table)
+        return self._when_free(
+            lambda: native.call(function, variant.address, *tables),
+            lambda: native.call_held(function, variant.address, *tables),
+        )
 
     def execute_steps(self, variant: Variant, epoch: layout.Epoch) -> int:
         """Run the steps of an epoch's table (see epoch.py); returns the failure."""
         assert self._native is not None
         self.get_ready(variant)
-        call, table = self._native.epoch, layout.address(self._table)
-        return self._when_free(lambda: call(table, layout.address(epoch)))
+        native, table = self._native, layout.address(self._table)
+        return self._when_free(
+            lambda: native.epoch(table, layout.address(epoch)),
+            lambda: native.epoch_held(table, layout.address(epoch)),
+        )
 
     @property
     def is_native(self) -> bool:
@@ -202,16 +208,23 @@ class NativeFunction:
             self.activate()
         self._pool.ensure(variant.description.threads)  # again after a fork
 
-    def _when_free(self, call: Callable[[], int]) -> int:
-        """Repeat a native call until no guard was taken; STALE where prepared values are."""
+    def _when_free(self, call: Callable[[], int], call_held: Callable[[], int]) -> int:
+        """The status of a native call; where a guard was taken, of one with all of them held.
+
+        Who waits gets its turn, however often others call. STALE where prepared values are.
+        """
         while (status := call()) < 0:
-            guards, place = self.guards, -1 - status
-            if place < len(guards):
-                guards[place].wait()
-            elif place == len(guards):  # rebound in between
-                self.activate()
-            else:
+            if -1 - status < len(self.guards):
+                assert self._native is not None
+                refuse_handler(self._native)
+                with hold_all(self.guards):
+                    status = call_held()
+            place = -1 - status
+            if status >= 0:
+                return status
+            if place > len(self.guards):
                 return STALE
+            self.activate()  # rebound in between
         return status
 
     # ----------------------------------------------------------------- in Python

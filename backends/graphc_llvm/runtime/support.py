@@ -39,9 +39,10 @@ class Support:
     run: Callable[[int, int, int, int, int], None]
     take: Callable[[int], int]
     leave: Callable[[int], None]
-    wait_for: Callable[[int], int]
     call: Callable[[int, int, int, int], int]
+    call_held: Callable[[int, int, int, int], int]
     epoch: Callable[[int, int], int]
+    epoch_held: Callable[[int, int], int]
     reraise: Callable[[], int]
 
 
@@ -63,7 +64,8 @@ def support() -> Support | None:
     types = {
         "worker": free(n, p, n), "idle_for": free(None, n), "swap": held(i, p, i),
         "run": held(None, p, p, p, n, n), "take": held(i, p), "leave": held(None, p),
-        "wait_for": held(i, p), "call": held(n, p, p, p, p), "epoch": held(n, p, p),
+        "call": held(n, p, p, p, p), "epoch": held(n, p, p),
+        "call_held": held(n, p, p, p, p), "epoch_held": held(n, p, p),
         "reraise": held(i),
     }  # fmt: skip
     symbols = [

@@ -22,7 +22,8 @@
   [88 x i8]
 }
 
-; A lock that native code takes without waiting: 0 = free, 1 = taken, 2 = taken and waited for.
+; A lock that native code takes without waiting: 0 = free, 1 = taken, 2 = taken and waited for,
+; 3 = taken and promised to Python.
 %Guard = type {
   i32,          ; 0 word
   i32,          ; 1 held: 1 while Python has it
