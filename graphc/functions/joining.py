@@ -14,6 +14,8 @@ from graphc.functions.shapes import broadcast_to, expand_dims, flatten, part, re
 from graphc.ops.join import Concat
 from graphc.tensor import Tensor, lift, lift_op
 
+MOST_DIFFERENCES = 1000  # of an axis of unknown size
+
 
 def concat(xs: Sequence[Any], axis: int | None = 0) -> Tensor:
     """Tensors one after the other along an axis; None joins all elements into one axis."""
@@ -127,7 +129,11 @@ def diff(x: Any, axis: int = -1, n: int = 1) -> Tensor:
     x = lift(x)
     axis = one_axis("diff", axis, x.ndim, (x,))
     check_counts("diff", (n,), x)
-    for _ in range(n):
+    whole = x.shape[axis]
+    if not isinstance(whole, int) and n > MOST_DIFFERENCES:
+        text = f"diff: n is at most {MOST_DIFFERENCES} for an axis of unknown size, got {n}"
+        fail(ArgumentError, text, (x,))
+    for _ in range(min(n, whole) if isinstance(whole, int) else n):
         size = x.shape[axis]
         rest = max(size - 1, 0) if isinstance(size, int) else size - 1
         x = part(x, axis, min(size, 1) if rest == 0 else 1, rest) - part(x, axis, 0, rest)

@@ -8,7 +8,6 @@ from graphc.passes.fold_constants import fold_constants
 from graphc.passes.loops import merge_loops, simplify_bodies
 from graphc.passes.merge_common import merge_common
 from graphc.passes.pack_parameters import pack_parameters
-from graphc.passes.protect_where import protect_where
 from graphc.passes.shift_exponents import shift_exponents
 from graphc.passes.simplify import simplify
 from graphc.passes.stabilise import stabilise
@@ -27,7 +26,6 @@ GRAPH_PASSES: tuple[GraphPass, ...] = (
     # -- say it so that nothing overflows, underflows or cancels --
     shift_exponents,
     stabilise,
-    protect_where,
     # -- and shorten what that has written --
     simplify,
     merge_common,

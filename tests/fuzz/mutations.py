@@ -30,7 +30,7 @@ from tests.fuzz import rules
 
 NAMES = (
     "patterns", "rules_arithmetic", "rules_choice", "rules_reduce", "rules_view", "stabilise",
-    "protect_where", "divide_rows", "simplify", "fold_constants", "shift_exponents",
+    "divide_rows", "simplify", "fold_constants", "shift_exponents",
 )  # fmt: skip
 MODULES = tuple(importlib.import_module(f"graphc.passes.{name}") for name in NAMES)
 # Predicates, and the rules that ask them (all that are in the tables where there is none).

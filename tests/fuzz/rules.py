@@ -42,7 +42,7 @@ Array = NDArray[Any]
 
 def tables() -> Iterator[Any]:
     """Every table of rules; a pass hides its module of the same name."""
-    for name in ("simplify", "stabilise", "protect_where", "divide_rows"):
+    for name in ("simplify", "stabilise", "divide_rows"):
         module = importlib.import_module(f"graphc.passes.{name}")
         yield from (getattr(module, n) for n in ("SOFTMAX_RULES", "RULES") if hasattr(module, n))
 
@@ -59,7 +59,7 @@ TABLE_OF: dict[Rule, tuple[type[Op], ...]] = {
     rule: tuple(cls for table in tables() for cls, some in table if rule in some) for rule in RULES
 }
 PASSES = tuple(dict.fromkeys(GRAPH_PASSES))
-LOOSENESS = (given.EXACT, given.ZEROS, given.NORMAL, given.CLOSE, BOUND, given.MASKED_OUT)
+LOOSENESS = (given.EXACT, given.ZEROS, given.NORMAL, given.CLOSE, BOUND)
 DTYPES = ("bool", "float32", "float64", "float16", "int32", "int8", "uint8", "int64")
 NUMBERS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 3.0, 0.1, 4.0)
 SIBLINGS: tuple[tuple[type[Op], ...], ...] = (

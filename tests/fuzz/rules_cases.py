@@ -7,9 +7,7 @@ from typing import Any
 
 import graphc as gx
 from graphc import ops
-from graphc import origin as origins
 from graphc.passes.divide_rows import reciprocal_of_sum
-from graphc.passes.protect_where import sum_of_choices
 from graphc.passes.rules_arithmetic import abs_of_sign, mul_number_twice
 from graphc.passes.rules_choice import cast_twice
 from graphc.passes.rules_reduce import extreme_of_broadcast, sum_of_broadcast
@@ -139,8 +137,6 @@ NEAR = (
     Case(broadcast_of_leading_ones, lambda x: to(shaped(x, 3, 1), 3, 4), shape=(3,)),
     Case(broadcast_of_leading_ones, lambda x: to(shaped(x, 4), 3, 4), shape=(2, 2)),
     Case(broadcast_of_leading_ones, lambda x: to(shaped(x, 1, 4), 3, 4), shape=(4,)),
-    Case(sum_of_choices, lambda x, y, c: op(Add, op(ops.Where, c, x, 0.0),
-                                            op(ops.Where, c, 0.0, y)), part=origins.BACKWARD),
     Case(cast_twice, lambda x: cast(cast(x, "bfloat16"), "float32")),
     Case(cast_twice, lambda x: cast(cast(x, "float16"), "float32"), "bfloat16"),
     Case(cast_twice, lambda x: cast(cast(x, "float32"), "float64"), "int32"),

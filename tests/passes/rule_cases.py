@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,19 +18,12 @@ from graphc.passes import rules_arithmetic as arithmetic
 from graphc.passes import rules_choice as choice
 from graphc.passes import rules_reduce as reduce
 from graphc.passes import rules_view as view
-from graphc.passes.protect_where import (
-    negative_of_choice,
-    product_of_choice,
-    quotient_of_choice,
-    sum_of_choices,
-)
 from graphc.tensor import Tensor, lift_op
 from graphc.types import find_dtype
 
 Array = NDArray[Any]
 EXACT, ZEROS, CLOSE = "the same bits", "zeros may change sign", "a few last bits"
 NORMAL = "the same bits, but of subnormal numbers"
-MASKED_OUT = "what was NaN may be 0"
 ROWS = 12
 
 
@@ -296,20 +289,9 @@ REDUCTIONS = (
     Case(reduce.dot_of_one, lambda x, y: dot(x, y, "ab", "ab", "ba"), keeps=ZEROS, shape=M),
 )  # fmt: skip
 
-MASKED = tuple(
-    replace(case, part=origins.BACKWARD, keeps=MASKED_OUT)
-    for case in (
-        Case(product_of_choice, lambda x, y, c: op(Mul, y, op(Where, c, x, 0.0))),
-        Case(quotient_of_choice, lambda x, y, c: op(Div, op(Where, c, 0.0, x), y)),
-        Case(negative_of_choice, lambda x, y, c: op(Neg, op(Where, c, x, 0.0))),
-        Case(sum_of_choices,
-             lambda x, y, c: op(Add, op(Where, c, x, 0.0), op(Where, c, y, 0.0))),
-    )
-)  # fmt: skip
-
 GROUPS = {
     "arithmetic": ARITHMETIC, "powers": POWERS, "choice": CHOICE, "bits": BITS, "views": VIEWS,
-    "repeated": REPEATED, "reductions": REDUCTIONS, "masked": MASKED,
+    "repeated": REPEATED, "reductions": REDUCTIONS,
 }  # fmt: skip
 
 
@@ -333,9 +315,6 @@ def special(dtype: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any
 
 def compare(expected: Array, found: Array, keeps: str) -> None:
     """Assert equality as far as a rule promises it."""
-    if keeps == MASKED_OUT:
-        masked = np.isnan(expected) & (found == 0)
-        expected, found = expected[~masked], found[~masked]
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     if keeps == EXACT:
         np.testing.assert_array_equal(found, expected)
@@ -346,7 +325,7 @@ def compare(expected: Array, found: Array, keeps: str) -> None:
         normal = ~(np.abs(expected) < np.finfo(expected.dtype).tiny)
         np.testing.assert_array_equal(found[normal], expected[normal])
         np.testing.assert_allclose(found, expected, atol=1e-44)
-    elif keeps in (ZEROS, MASKED_OUT):
+    elif keeps == ZEROS:
         np.testing.assert_array_equal(found, expected)
     else:
         np.testing.assert_allclose(found, expected, rtol=3e-7)

@@ -16,14 +16,12 @@ from graphc.interpret import Interpreter
 from graphc.ops.leaf import Literal
 from graphc.ops.view import BroadcastTo
 from graphc.passes import rules_arithmetic, rules_choice, rules_reduce, rules_view
-from graphc.passes.protect_where import RULES as PROTECT_RULES
 
 Array = NDArray[Any]
 CASES = [case for group in GROUPS.values() for case in group]
 DIMS = {"batch": 3, "few": 5}
 TABLES = (
     rules_arithmetic.RULES, rules_choice.RULES, rules_reduce.RULES, rules_view.RULES,
-    PROTECT_RULES,
 )  # fmt: skip
 
 
