@@ -9,7 +9,7 @@ from graphc.errors import ShapeError
 from graphc.functions.operands import cast, fail, floating, one_axis, same_dtype, widened
 from graphc.linalg.norms import scale_of_squares
 from graphc.tensor import Tensor, lift
-from graphc.types import DType
+from graphc.types import DType, float64
 
 
 def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
@@ -22,12 +22,21 @@ def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
 
 
 def _normalized(x: Tensor, axis: int, epsilon: float) -> Tensor:
+    result: Tensor = x / _length(x, axis, epsilon)
+    return result
+
+
+def _length(x: Tensor, axis: int, epsilon: float) -> Tensor:
+    """The Euclidean length, whose squares stay in range: they are float64, or scaled."""
+    if x.dtype != float64:
+        wide = fn.astype(x, float64)
+        square = fn.sum(wide * wide, axis=axis, keepdims=True)
+        return fn.astype(fn.sqrt(fn.maximum(square, epsilon * epsilon)), x.dtype)
     axes = (one_axis("l2_normalize", axis, x.ndim, (x,)),)
     scale = scale_of_squares(x, axes, vanishing=False)
     small, least = x / scale, epsilon / scale
     square = fn.sum(small * small, axis=axis, keepdims=True)
-    result: Tensor = small / fn.sqrt(fn.maximum(square, least * least))
-    return result
+    return fn.sqrt(fn.maximum(square, least * least)) * scale
 
 
 def cosine_similarity(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
