@@ -72,7 +72,8 @@ class Literal(Leaf):
 
     def evaluate(self) -> Array:
         """The number as a rank-0 array."""
-        return np.asarray(self.value, self.dtype.numpy)
+        with np.errstate(over="ignore"):  # beyond the dtype's range is infinity
+            return np.asarray(self.value, self.dtype.numpy)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Literal) or other.dtype != self.dtype:
