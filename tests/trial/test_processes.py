@@ -85,6 +85,21 @@ def test_files_that_cannot_be_written(writer: Any, step: Any, tmp_path: Path) ->
     assert [p.name for p in tmp_path.iterdir()] == ["folder.dot"]
 
 
+def after_ctrl_c(command: list[str], seconds: float) -> str:
+    """What a program says that is interrupted so long after it was ready."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.send_signal(signal.SIGINT)
+    try:
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return said
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("loop", LOOPS)
 def test_interrupts(loop: str) -> None:
@@ -96,16 +111,7 @@ except KeyboardInterrupt:
     print("KeyboardInterrupt")
 print(np.isfinite(w.value).all(), np.isfinite(step(rows[:32])))
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.5)
-    process.send_signal(signal.SIGINT)
-    try:
-        said, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    said = after_ctrl_c([sys.executable, "-c", code], 0.5)
     assert said.split() == [LOOPS[loop], "True", "True"]
 
 
@@ -144,16 +150,7 @@ print(float(w.value), step.rng[1], float(fine(rows)) == size)
 @pytest.mark.parametrize(("name", "threads"), [("scan", 1), ("nested", 2), ("while", 2)])
 def test_interrupts_within_one_step(name: str, threads: int) -> None:
     command = [sys.executable, "-c", ENDLESS, name, str(threads), "40000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1.0)
-    process.send_signal(signal.SIGINT)
-    try:
-        said, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    said = after_ctrl_c(command, 1.0)
     assert said.split() == ["KeyboardInterrupt", "1.0", "0", "True"]
 
 
