@@ -1,4 +1,4 @@
-"""Some fixed seeds of the net of text sizes, and what it would have found; 130 was over the bound."""
+"""Some fixed seeds of the net of text sizes, and what it has found: 130 was over the bound."""
 
 from __future__ import annotations
 
