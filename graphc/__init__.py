@@ -4,7 +4,7 @@
 
 Everything public is an attribute of this package and is imported when first used, so that
 `import graphc` costs nothing. The array functions (`gx.exp`, `gx.sum`, ...) are those of
-`graphc.functions`; `_HOMES` says where the other names live.
+`graphc.frontend.functions`; `_HOMES` says where the other names live.
 """
 
 from __future__ import annotations
@@ -88,26 +88,28 @@ def _find(name: str) -> Any:
         value = getattr(importlib.import_module(f"graphc.{_HOMES[name]}"), name)
         if isinstance(value, type) or name == "load_library":  # which needs nothing but numpy
             return value
-        return importlib.import_module("graphc.arguments").checked(value, home="graphc")
+        return importlib.import_module("graphc.frontend.arguments").checked(value, home="graphc")
     if name in _MODULES:
         return importlib.import_module(
             "graphc.train.callbacks" if name == "callbacks" else f"graphc.{name}"
         )
     if name in _DTYPES or name == "bool":
-        return getattr(importlib.import_module("graphc.types"), "bool_" if name == "bool" else name)
+        return getattr(
+            importlib.import_module("graphc.ir.types"), "bool_" if name == "bool" else name
+        )
     if name in _NUMBERS:
         return getattr(importlib.import_module("numpy"), name)
     if importlib.util.find_spec(f"graphc.{name}") is not None:
         # `from graphc import graph` asks here first; functions need these modules themselves
         return importlib.import_module(f"graphc.{name}")
-    functions = importlib.import_module("graphc.functions")
+    functions = importlib.import_module("graphc.frontend.functions")
     if name in functions.__all__:
         return getattr(functions, name)
     raise AttributeError(f"module 'graphc' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    functions = importlib.import_module("graphc.functions")
+    functions = importlib.import_module("graphc.frontend.functions")
     names = {*_HOMES, *_MODULES, *_DTYPES, *_NUMBERS, "bool", *functions.__all__}
     return sorted(
         names | {name for name in globals() if not name.startswith("_")} | {"__version__"}
@@ -121,7 +123,6 @@ if TYPE_CHECKING:
     from numpy import newaxis as newaxis
     from numpy import pi as pi
 
-    from graphc import autodiff as autodiff
     from graphc import data as data
     from graphc import decode as decode
     from graphc import errors as errors
@@ -134,45 +135,46 @@ if TYPE_CHECKING:
     from graphc import random as random
     from graphc import regularizers as regularizers
     from graphc import schedules as schedules
-    from graphc.autodiff import *  # noqa: F403
-    from graphc.dims import Dim as Dim
-    from graphc.function import CompiledFunction as CompiledFunction
-    from graphc.function import compile as compile
-    from graphc.functions import *  # noqa: F403
-    from graphc.functions.control import cond as cond
-    from graphc.functions.control import scan as scan
-    from graphc.functions.control import while_loop as while_loop
+    from graphc.export.library import load_library as load_library
+    from graphc.frontend import autodiff as autodiff
+    from graphc.frontend.autodiff import *  # noqa: F403
+    from graphc.frontend.functions import *  # noqa: F403
+    from graphc.frontend.functions.control import cond as cond
+    from graphc.frontend.functions.control import scan as scan
+    from graphc.frontend.functions.control import while_loop as while_loop
+    from graphc.frontend.symbols import constant as constant
+    from graphc.frontend.symbols import dim as dim
+    from graphc.frontend.symbols import input as input
+    from graphc.frontend.symbols import parameter as parameter
+    from graphc.frontend.symbols import seed as seed
+    from graphc.frontend.tensor import Parameter as Parameter
+    from graphc.frontend.tensor import Tensor as Tensor
     from graphc.inspect import diff_graphs as diff_graphs
     from graphc.inspect import dot as dot
     from graphc.inspect import explain as explain
     from graphc.inspect import summary as summary
-    from graphc.library import load_library as load_library
+    from graphc.ir.dims import Dim as Dim
+    from graphc.ir.rebuild import substitute as substitute
+    from graphc.ir.types import bfloat16 as bfloat16
+    from graphc.ir.types import bool_ as bool  # noqa: F401
+    from graphc.ir.types import float16 as float16
+    from graphc.ir.types import float32 as float32
+    from graphc.ir.types import float64 as float64
+    from graphc.ir.types import int8 as int8
+    from graphc.ir.types import int16 as int16
+    from graphc.ir.types import int32 as int32
+    from graphc.ir.types import int64 as int64
+    from graphc.ir.types import uint8 as uint8
+    from graphc.ir.types import uint16 as uint16
+    from graphc.ir.types import uint32 as uint32
+    from graphc.ir.types import uint64 as uint64
     from graphc.nn.ensemble import ensemble as ensemble
     from graphc.optim.average import ema as ema
     from graphc.origin import name_scope as name_scope
-    from graphc.rebuild import substitute as substitute
-    from graphc.symbols import constant as constant
-    from graphc.symbols import dim as dim
-    from graphc.symbols import input as input
-    from graphc.symbols import parameter as parameter
-    from graphc.symbols import seed as seed
-    from graphc.tensor import Parameter as Parameter
-    from graphc.tensor import Tensor as Tensor
+    from graphc.runtime.function import CompiledFunction as CompiledFunction
+    from graphc.runtime.function import compile as compile
     from graphc.train import History as History
     from graphc.train import callbacks as callbacks
     from graphc.train import fit as fit
     from graphc.train.files import load as load
     from graphc.train.files import save as save
-    from graphc.types import bfloat16 as bfloat16
-    from graphc.types import bool_ as bool  # noqa: F401
-    from graphc.types import float16 as float16
-    from graphc.types import float32 as float32
-    from graphc.types import float64 as float64
-    from graphc.types import int8 as int8
-    from graphc.types import int16 as int16
-    from graphc.types import int32 as int32
-    from graphc.types import int64 as int64
-    from graphc.types import uint8 as uint8
-    from graphc.types import uint16 as uint16
-    from graphc.types import uint32 as uint32
-    from graphc.types import uint64 as uint64

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.control import scan
-from graphc.functions.operands import fail
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.control import scan
+from graphc.frontend.functions.operands import fail
+from graphc.frontend.tensor import Tensor
+from graphc.ir.structure import flatten
 from graphc.random.distributions import gumbel
-from graphc.structure import flatten
-from graphc.tensor import Tensor
 
 __all__ = ["beam_search", "greedy", "sample"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphc.arguments import check_all
 from graphc.errors import ArgumentError, ShapeError
-from graphc.types import DType, find_dtype
+from graphc.frontend.arguments import check_all
+from graphc.ir.types import DType, find_dtype
 
 Array = NDArray[Any]
 Initializer = Callable[[tuple[int, ...], Any, np.random.Generator], Array]

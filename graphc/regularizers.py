@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from graphc import functions as fn
-from graphc.arguments import check_all
 from graphc.errors import ArgumentError
-from graphc.functions.operands import cast, same_dtype, widened
-from graphc.tensor import Tensor
+from graphc.frontend import functions as fn
+from graphc.frontend.arguments import check_all
+from graphc.frontend.functions.operands import cast, same_dtype, widened
+from graphc.frontend.tensor import Tensor
 
 
 def l1(parameters: Iterable[Tensor], weight: float = 1.0) -> Tensor:

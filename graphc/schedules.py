@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from graphc import functions as fn
-from graphc.arguments import check_all
 from graphc.errors import ArgumentError
-from graphc.tensor import Tensor, literal
-from graphc.types import float64
+from graphc.frontend import functions as fn
+from graphc.frontend.arguments import check_all
+from graphc.frontend.tensor import Tensor, literal
+from graphc.ir.types import float64
 
 Schedule = Callable[[Tensor], Tensor]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 import graphc as gx
-from graphc.types import DType, bfloat16, float16, float32
+from graphc.ir.types import DType, bfloat16, float16, float32
 
 Array = NDArray[Any]
 STRIDE = 8209  # of the bits of a float32

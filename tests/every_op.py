@@ -13,12 +13,12 @@ import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
-from graphc import ops
-from graphc.ops.base import Elementwise, Leaf, Op
-from graphc.ops.matrix import Matrix
-from graphc.symbols import input as make_input
-from graphc.tensor import Tensor, lift_op
-from graphc.types import (
+from graphc.frontend.symbols import input as make_input
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir import ops
+from graphc.ir.ops.base import Elementwise, Leaf, Op
+from graphc.ir.ops.matrix import Matrix
+from graphc.ir.types import (
     DType,
     TensorType,
     bfloat16,

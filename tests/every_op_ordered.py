@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc import ops
-from graphc.ops.base import Array, Op
-from graphc.types import TensorType, float32
+from graphc.ir import ops
+from graphc.ir.ops.base import Array, Op
+from graphc.ir.types import TensorType, float32
 
 MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "set": lambda old, new: new,

@@ -12,13 +12,13 @@ import numpy as np
 from every_op import TOLERANCE, Array, Case, cases_of, dtype_of
 
 import graphc as gx
-from graphc import ops
 from graphc.errors import GraphcError
-from graphc.ops import base, loop, training
-from graphc.ops.base import Leaf, Op
-from graphc.ops.matrix import Matrix
-from graphc.tensor import Tensor
-from graphc.types import ALL_DTYPES, DType, float32
+from graphc.frontend.tensor import Tensor
+from graphc.ir import ops
+from graphc.ir.ops import base, loop, training
+from graphc.ir.ops.base import Leaf, Op
+from graphc.ir.ops.matrix import Matrix
+from graphc.ir.types import ALL_DTYPES, DType, float32
 from tests.loops.test_elementary import BOUNDS, POW_BOUNDS
 
 HEAD = """# Operations
@@ -44,17 +44,17 @@ LOWERING: tuple[tuple[type[Op], str, str], ...] = (
      " order of summation is fixed."),
     (base.View, "Views", "Another index for the reader. No kernel and no bytes, unless a reader"
      " wants the elements in memory."),
-    (base.Join, "Joins", "A nest for each input (`graphc/fusion/special.py`)."),
+    (base.Join, "Joins", "A nest for each input (`graphc/compiler/fusion/special.py`)."),
     (base.Contract, "Contractions", "A nest with one accumulator of products"
-     " (`graphc/fusion/contraction.py`), followed by the elementwise ops that read it; the"
+     " (`graphc/compiler/fusion/contraction.py`), followed by the elementwise ops that read it; the"
      " backend chooses tiles."),
     (base.Gather, "Gathers", "An index that is data, in the kernel of the reader; checked before"
      " anything is written."),
-    (base.Scatter, "Scatters", "Updates in ascending order (`graphc/fusion/scatter.py`), in place"
+    (base.Scatter, "Scatters", "Updates in ascending order (`graphc/compiler/fusion/scatter.py`), in place"
      " where nobody else reads the old value."),
     (Matrix, "Matrices", "Loops over whole matrices, several matrices side by side"
-     " (`graphc/fusion/matrix.py`)."),
-    (base.Ordered, "Rows in their order", "Kernels of their own (`graphc/fusion/ordered.py`,"
+     " (`graphc/compiler/fusion/matrix.py`)."),
+    (base.Ordered, "Rows in their order", "Kernels of their own (`graphc/compiler/fusion/ordered.py`,"
      " `sorting.py`, `search.py`, `scatter.py`)."),
 )  # fmt: skip
 

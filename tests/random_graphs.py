@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc.dims import evaluate
 from graphc.errors import GraphcError
-from graphc.functions.operands import to_dtype
-from graphc.graph import Graph
+from graphc.frontend.functions.operands import to_dtype
+from graphc.frontend.tensor import Parameter, Tensor
+from graphc.ir.dims import evaluate
+from graphc.ir.graph import Graph
 from graphc.optim.base import reachable
-from graphc.tensor import Parameter, Tensor
 
 Array = NDArray[Any]
 SIZES = (1, 2, 3, 5, 7)

@@ -9,12 +9,12 @@ import numpy as np
 from random_graphs import SIZES, Maker, Value
 
 import graphc as gx
-from graphc.ops import Abs, Neg, Relu, StopGradient, Stored
-from graphc.ops.contract import Dot
-from graphc.ops.elementwise_random import UnitFloat
-from graphc.ops.leaf import RandomBits
-from graphc.ops.view import Pad, Permute, Slice
-from graphc.tensor import Tensor, lift_op
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir.ops import Abs, Neg, Relu, StopGradient, Stored
+from graphc.ir.ops.contract import Dot
+from graphc.ir.ops.elementwise_random import UnitFloat
+from graphc.ir.ops.leaf import RandomBits
+from graphc.ir.ops.view import Pad, Permute, Slice
 
 # ------------------------------------------------------------------------------- exact ops
 

@@ -9,7 +9,7 @@ import numpy as np
 from random_graphs import SIZES, Maker, Value
 
 import graphc as gx
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float16", "bfloat16", "float32", "float64")

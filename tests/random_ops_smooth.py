@@ -11,8 +11,8 @@ from random_ops import convolved, ends_in_numbers, is_signal
 from random_ops_more import an_axis, any_of, indices
 
 import graphc as gx
-from graphc import ops
-from graphc.tensor import Tensor, lift_op
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir import ops
 
 
 def special(m: Maker) -> Value | None:

@@ -20,17 +20,18 @@ from llvmlite import binding as llvm
 from numpy.typing import NDArray
 from random_graphs import Sample, draw_sample
 
-from graphc import ops, pipeline
-from graphc.definition import Definition, define
+from graphc.compiler import pipeline
+from graphc.compiler.options import Options
+from graphc.compiler.passes import GRAPH_PASSES
+from graphc.compiler.passes.driver import run_passes
 from graphc.errors import RuntimeCheckError, ShapeError
-from graphc.function import CompiledFunction
-from graphc.graph import Graph, Node
-from graphc.interpret import Interpreter
-from graphc.options import Options
-from graphc.passes import GRAPH_PASSES
-from graphc.passes.driver import run_passes
-from graphc.specialize import specialize
-from graphc.types import find_dtype
+from graphc.ir import ops
+from graphc.ir.graph import Graph, Node
+from graphc.ir.types import find_dtype
+from graphc.runtime.definition import Definition, define
+from graphc.runtime.function import CompiledFunction
+from graphc.runtime.interpret import Interpreter
+from graphc.runtime.specialize import specialize
 from graphc_llvm import function as native
 from graphc_llvm.compile import describe
 from graphc_llvm.program import emit_program

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import random
 
-from graphc.dims import Size
-from graphc.loops import ir
-from graphc.schedule import INPUT, PARAMETER, TEMPORARY, Call, Schedule, Storage
-from graphc.types import TensorType, bool_, float32
+from graphc.ir.dims import Size
+from graphc.ir.loops import ir
+from graphc.ir.schedule import INPUT, PARAMETER, TEMPORARY, Call, Schedule, Storage
+from graphc.ir.types import TensorType, bool_, float32
 
 
 def storage(name: str, size: Size, role: str = TEMPORARY) -> Storage:

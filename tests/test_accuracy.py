@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from graphc import ops
-from graphc.ops.base import Comparison, Elementwise
-from graphc.types import DType, float32
+from graphc.ir import ops
+from graphc.ir.ops.base import Comparison, Elementwise
+from graphc.ir.types import DType, float32
 
 pytest.importorskip("scipy")
 import accuracy

@@ -7,10 +7,10 @@ import pytest
 
 import graphc as gx
 from graphc import errors
-from graphc.autodiff.check import check_gradients
-from graphc.graph import topological
-from graphc.interpret import evaluate
+from graphc.frontend.autodiff.check import check_gradients
+from graphc.ir.graph import topological
 from graphc.origin import BACKWARD, FORWARD
+from graphc.runtime.interpret import evaluate
 
 
 def test_gradient_of_a_square():

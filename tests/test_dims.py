@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
-from graphc.dims import Dim, Size, evaluate, floordiv
+from graphc.ir.dims import Dim, Size, evaluate, floordiv
 
 N, M = Dim("N"), Dim("M")
 

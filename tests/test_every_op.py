@@ -10,17 +10,17 @@ import pytest
 from every_op import CASES, REFERENCES, TOLERANCE, Array, Case, cases_of, dtype_of
 
 import graphc as gx
-from graphc import ops
-from graphc.autodiff import grad, vjp
-from graphc.interpret import evaluate
-from graphc.loops import elementary
-from graphc.loops.expression import ExprEmitter
-from graphc.loops.ir import Apply, Axis, Const, Expr, Index
-from graphc.loops.numpy_emitter import NumpyEmitter
-from graphc.loops.scalar import PRIMITIVES
-from graphc.ops.base import Elementwise, Leaf, Op, Reduce, View
-from graphc.tensor import Tensor, lift_op
-from graphc.types import TensorType, float32, float64
+from graphc.frontend.autodiff import grad, vjp
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir import ops
+from graphc.ir.loops import elementary
+from graphc.ir.loops.expression import ExprEmitter
+from graphc.ir.loops.ir import Apply, Axis, Const, Expr, Index
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.loops.scalar import PRIMITIVES
+from graphc.ir.ops.base import Elementwise, Leaf, Op, Reduce, View
+from graphc.ir.types import TensorType, float32, float64
+from graphc.runtime.interpret import evaluate
 
 BACKENDS = ("interpret", "cpu")
 

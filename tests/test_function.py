@@ -8,10 +8,10 @@ import pytest
 
 import graphc as gx
 from graphc import errors
-from graphc.backend import load_backend
-from graphc.ops.leaf import RandomBits
-from graphc.ops.training import ModeSwitch, StateUpdate
-from graphc.tensor import lift_op
+from graphc.frontend.tensor import lift_op
+from graphc.ir.ops.leaf import RandomBits
+from graphc.ir.ops.training import ModeSwitch, StateUpdate
+from graphc.runtime.backend import load_backend
 
 
 def interpret(*args, **kwargs):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import functions as fn
-from graphc.autodiff import grad
-from graphc.interpret import evaluate
+from graphc.frontend import functions as fn
+from graphc.frontend.autodiff import grad
+from graphc.runtime.interpret import evaluate
 
 
 def gradient(function: Any, *arrays: Any) -> list[Any]:

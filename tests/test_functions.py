@@ -9,9 +9,9 @@ import pytest
 import scipy.special
 
 import graphc as gx
-from graphc import functions as fn
-from graphc.interpret import evaluate
-from graphc.tensor import Tensor
+from graphc.frontend import functions as fn
+from graphc.frontend.tensor import Tensor
+from graphc.runtime.interpret import evaluate
 
 RNG = np.random.default_rng(5)
 A = RNG.standard_normal((3, 4)).astype(np.float32)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 import graphc as gx
 from graphc import nn
-from graphc.tensor import Tensor
-from graphc.types import find_dtype
+from graphc.frontend.tensor import Tensor
+from graphc.ir.types import find_dtype
 
 Array = NDArray[Any]
 norm, rng = gx.linalg.vector_norm, np.random.default_rng(0)

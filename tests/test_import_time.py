@@ -33,7 +33,7 @@ def test_imports_nothing_heavy(code: str) -> None:
 def test_exported_libraries_need_nothing_of_the_compiler() -> None:
     loaded = run("import graphc as gx, sys; gx.load_library; print(*sys.modules)").split()
     found = {name for name in loaded if name.startswith("graphc")}
-    assert found == {"graphc", "graphc.errors", "graphc.library", "graphc.origin"}
+    assert found == {"graphc", "graphc.errors", "graphc.export.library", "graphc.origin"}
 
 
 def cpu_seconds(code: str) -> float:
@@ -53,4 +53,4 @@ def test_a_bare_import_takes_less_than_20_milliseconds() -> None:
 
 def test_layers_and_optimisers_do_not_bring_the_compiler_in() -> None:
     loaded = run("import graphc as gx, sys; gx.nn; gx.optim.Adam; print(*sys.modules)").split()
-    assert "graphc.function" not in loaded
+    assert "graphc.runtime.function" not in loaded

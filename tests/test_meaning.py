@@ -10,7 +10,7 @@ import pytest
 from random_graphs import draw_sample
 from random_run import Passes, Report, check
 
-from graphc.passes import GRAPH_PASSES
+from graphc.compiler.passes import GRAPH_PASSES
 
 SEEDS = range(50)
 PASSES = tuple(dict.fromkeys(GRAPH_PASSES))

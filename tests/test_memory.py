@@ -6,17 +6,17 @@ import random
 import pytest
 from schedules import call, mlp_step, random_calls, schedule, storage
 
-from graphc import ordering
-from graphc.dims import Dim
+from graphc.compiler.memory.check import verify
+from graphc.compiler.memory.pack import Block, height, pack, pack_exactly, pack_greedily
+from graphc.compiler.memory.plan import plan
+from graphc.compiler.order import order as ordering
 from graphc.errors import MemoryBudgetError
-from graphc.graph import Node
-from graphc.memory import plan
-from graphc.memory_check import verify
-from graphc.memory_pack import Block, height, pack, pack_exactly, pack_greedily
-from graphc.ops import leaf
+from graphc.ir.dims import Dim
+from graphc.ir.graph import Node
+from graphc.ir.ops import leaf
+from graphc.ir.schedule import INPUT, OUTPUT, PARAMETER, PREPARED, Call, Schedule, Storage
+from graphc.ir.types import TensorType, float32
 from graphc.origin import Origin
-from graphc.schedule import INPUT, OUTPUT, PARAMETER, PREPARED, Call, Schedule, Storage
-from graphc.types import TensorType, float32
 
 
 def ordered(calls):

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from schedules import call, mlp_step, random_calls, schedule, storage
 
-from graphc import ordering
+from graphc.compiler.memory.check import verify, verify_order
+from graphc.compiler.memory.plan import plan
+from graphc.compiler.order import order as ordering
 from graphc.errors import VerifyError
-from graphc.memory import plan
-from graphc.memory_check import verify, verify_order
-from graphc.schedule import INPUT, OUTPUT, PARAMETER, PREPARED
+from graphc.ir.schedule import INPUT, OUTPUT, PARAMETER, PREPARED
 
 
 def moved(made, storage, at):

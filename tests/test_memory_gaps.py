@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.memory_gaps import Few, Many
+from graphc.compiler.memory.gaps import Few, Many
 
 
 def overlap(x: tuple[int, ...], y: tuple[int, ...]) -> bool:

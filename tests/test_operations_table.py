@@ -7,7 +7,7 @@ from pathlib import Path
 import operations_table
 import pytest
 
-from graphc.ops.base import Op
+from graphc.ir.ops.base import Op
 
 PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
 # the first line that begins with a name; the table of accuracies has some of them again

@@ -6,12 +6,13 @@ import time
 import pytest
 from schedules import call, mlp_step, random_calls, schedule, storage
 
-from graphc import ordering, ordering_search
-from graphc.dims import Dim, floordiv
+from graphc.compiler.memory.check import verify, verify_order
+from graphc.compiler.memory.plan import plan
+from graphc.compiler.order import order as ordering
+from graphc.compiler.order import search as ordering_search
 from graphc.errors import VerifyError
-from graphc.memory import plan
-from graphc.memory_check import verify, verify_order
-from graphc.schedule import PARAMETER, RNG
+from graphc.ir.dims import Dim, floordiv
+from graphc.ir.schedule import PARAMETER, RNG
 
 
 def shuffled(calls, seed=0):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from random_graphs import draw_sample
 from random_run import Report, check, define_sample
 
-from graphc import ops
-from graphc.ops.loop import Scan
-from graphc.passes import GRAPH_PASSES
+from graphc.compiler.passes import GRAPH_PASSES
+from graphc.ir import ops
+from graphc.ir.ops.loop import Scan
 
 SEEDS_FOR_EVERY_OP = range(900)
 switches = st.lists(st.booleans(), min_size=len(GRAPH_PASSES), max_size=len(GRAPH_PASSES))

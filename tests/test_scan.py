@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import pipeline
+from graphc.compiler import pipeline
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_graph
 from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError
-from graphc.ops.base import Array
-from graphc.options import Options
-from graphc.pipeline import compile_graph
-from graphc.schedule import LoopCall
+from graphc.ir.ops.base import Array
+from graphc.ir.schedule import LoopCall
 
 TARGETS = ("interpret", "cpu")
 BATCH, INPUTS, HIDDEN = 3, 4, 6

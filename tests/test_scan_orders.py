@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.ops.base import Array
-from graphc.ops.loop import Scan, loop_key
-from graphc.specialize import specialize
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.base import Array
+from graphc.ir.ops.loop import Scan, loop_key
+from graphc.runtime.specialize import specialize
 
 TARGETS = ("interpret", "cpu")
 X = np.array([1.0, 2.0, 3.0])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import functions as fn
-from graphc.dims import Dim
-from graphc.graph import topological
+from graphc.frontend import functions as fn
+from graphc.ir.dims import Dim
+from graphc.ir.graph import topological
 
 N = gx.dim("n", min=1)
 M = gx.dim("m")

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import ops
-from graphc.autodiff.batching import batch_nodes
 from graphc.errors import UnsupportedError
-from graphc.function import compile
-from graphc.graph import topological
-from graphc.interpret import evaluate
-from graphc.ops.base import Elementwise, Leaf, Op
-from graphc.ops.elementwise_math import Exp
-from graphc.ops.matrix import Matrix
-from graphc.ops.training import ModeSwitch, StateUpdate
-from graphc.rebuild import substitute
-from graphc.symbols import input as make_input
-from graphc.tensor import Tensor, face, lift_op
-from graphc.types import TensorType
+from graphc.frontend.autodiff.batching import batch_nodes
+from graphc.frontend.symbols import input as make_input
+from graphc.frontend.tensor import Tensor, face, lift_op
+from graphc.ir import ops
+from graphc.ir.graph import topological
+from graphc.ir.ops.base import Elementwise, Leaf, Op
+from graphc.ir.ops.elementwise_math import Exp
+from graphc.ir.ops.matrix import Matrix
+from graphc.ir.ops.training import ModeSwitch, StateUpdate
+from graphc.ir.rebuild import substitute
+from graphc.ir.types import TensorType
+from graphc.runtime.function import compile
+from graphc.runtime.interpret import evaluate
 from tests.every_op import CASES, Case, dtype_of
 
 EXAMPLES = 3

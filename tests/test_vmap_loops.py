@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.graph import topological
-from graphc.interpret import evaluate
-from graphc.ops.loop import Scan, loop_key
+from graphc.ir.graph import topological
+from graphc.ir.ops.loop import Scan, loop_key
+from graphc.runtime.interpret import evaluate
 
 RNG = np.random.default_rng(1)
 TARGETS = ("interpret", "cpu")

@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import DTypeError, ShapeError
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
 
 ROWS = np.array([1.0, 2.0, 4.0])
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.structure import flatten
+from graphc.ir.structure import flatten
 
 Array = np.ndarray[Any, Any]
 Feeds = dict[gx.Tensor, Array]

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class LlvmBackend:
-    """What `graphc.backend.load_backend("llvm")` finds."""
+    """What `graphc.runtime.backend.load_backend("llvm")` finds."""
 
     name = "llvm"
 

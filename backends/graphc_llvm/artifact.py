@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphc.fingerprint import compiler_bytes, graph_bytes
-from graphc.graph import Graph
-from graphc.ops.base import Array
-from graphc.types import find_dtype
+from graphc.ir.fingerprint import compiler_bytes, graph_bytes
+from graphc.ir.graph import Graph
+from graphc.ir.ops.base import Array
+from graphc.ir.types import find_dtype
 from graphc_llvm.runtime.cache import Entry, content_key, disk_cache
 from graphc_llvm.target import Target
 
 if TYPE_CHECKING:
-    from graphc.pipeline import Program
+    from graphc.compiler.pipeline import Program
 
 FOLDED = "folded"  # a constant that the passes made
 

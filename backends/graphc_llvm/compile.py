@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphc.dims import dims_of, evaluate
-from graphc.graph import Graph
-from graphc.ops.base import Array
-from graphc.ops.leaf import Constant, Parameter
-from graphc.pipeline import Program
-from graphc.schedule import (
+from graphc.compiler.pipeline import Program
+from graphc.ir.dims import dims_of, evaluate
+from graphc.ir.graph import Graph
+from graphc.ir.ops.base import Array
+from graphc.ir.ops.leaf import Constant, Parameter
+from graphc.ir.schedule import (
     CONSTANT,
     INPUT,
     OUTPUT,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.dims import Size
-from graphc.loops.ir import Axis, Buffer, Expr
+from graphc.ir.dims import Size
+from graphc.ir.loops.ir import Axis, Buffer, Expr
 from graphc_llvm.contract_index import row_major_strides
 
 

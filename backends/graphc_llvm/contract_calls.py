@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from graphc.loops.ir import Buffer, Expr
+from graphc.ir.loops.ir import Buffer, Expr
 from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, row_block_count

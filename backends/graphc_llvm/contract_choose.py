@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from graphc.dims import product
-from graphc.loops.ir import Axis, Expr, Load, Stmt
+from graphc.ir.dims import product
+from graphc.ir.loops.ir import Axis, Expr, Load, Stmt
 from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of, packed_panels
 from graphc_llvm.contract_match import Contraction, Span, merged, recognise
 from graphc_llvm.contract_plan import Access, ContractPlan

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from graphc.dims import product
+from graphc.ir.dims import product
 from graphc_llvm.contract_box import Box
 from graphc_llvm.contract_calls import (
     Depth,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from graphc.dims import Size
-from graphc.loops.ir import Axis
+from graphc.ir.dims import Size
+from graphc.ir.loops.ir import Axis
 from graphc_llvm.contract_box import Box, Reach
 from graphc_llvm.contract_plan import Access, ContractPlan
 from graphc_llvm.contract_stage import Range, Staging

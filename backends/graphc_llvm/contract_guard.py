@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from graphc.dims import Size
-from graphc.loops.ir import Apply, Axis, Const, Expr, Load, all_of
+from graphc.ir.dims import Size
+from graphc.ir.loops.ir import Apply, Axis, Const, Expr, Load, all_of
 from graphc_llvm.contract_index import Affine, Substitution, affine, axes_of
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from graphc.dims import Size, product
-from graphc.loops.ir import (
+from graphc.ir.dims import Size, product
+from graphc.ir.loops.ir import (
     Apply,
     Axis,
     Buffer,
@@ -25,7 +25,7 @@ from graphc.loops.ir import (
     index,
     operands,
 )
-from graphc.types import int64
+from graphc.ir.types import int64
 
 SUMS = ("add", "sub", "neg", "mul")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from graphc.dims import Size, dims_of, evaluate, product
-from graphc.loops.ir import (
+from graphc.ir.dims import Size, dims_of, evaluate, product
+from graphc.ir.loops.ir import (
     PARALLEL,
     SEQUENTIAL,
     Accumulate,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.dims import Size, product
-from graphc.loops.ir import Axis, Buffer, Expr, Load, Stmt
-from graphc.types import DType
+from graphc.ir.dims import Size, product
+from graphc.ir.loops.ir import Axis, Buffer, Expr, Load, Stmt
+from graphc.ir.types import DType
 from graphc_llvm.contract_box import Box
 from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.contract_match import Contraction, Span

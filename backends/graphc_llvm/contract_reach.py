@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from graphc.dims import Size
-from graphc.loops.ir import Apply, Axis, Buffer, Expr, Index, Load
-from graphc.types import DType, int64
+from graphc.ir.dims import Size
+from graphc.ir.loops.ir import Apply, Axis, Buffer, Expr, Index, Load
+from graphc.ir.types import DType, int64
 from graphc_llvm.contract_box import Box, Reach
 from graphc_llvm.contract_guard import conditions, inequality, without_conditions
 from graphc_llvm.contract_index import (

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from graphc.dims import Size, ceildiv
-from graphc.types import DType
+from graphc.ir.dims import Size, ceildiv
+from graphc.ir.types import DType
 from graphc_llvm.target import Target
 
 FMA_PER_CYCLE = 2

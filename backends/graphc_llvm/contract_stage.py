@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from graphc.loops.ir import Axis
+from graphc.ir.loops.ir import Axis
 from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import Access, ContractPlan
 from graphc_llvm.emit_context import Context, Lane

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import pairwise
 
-from graphc.loops.ir import Axis
-from graphc.types import int32, int64
+from graphc.ir.loops.ir import Axis
+from graphc.ir.types import int32, int64
 from graphc_llvm.contract_guard import Guard, Segment, segments
 from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import ContractPlan

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.dims import Size, product
-from graphc.loops.ir import (
+from graphc.ir.dims import Size, product
+from graphc.ir.loops.ir import (
     Apply,
     Axis,
     Buffer,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphc.dims import Size, evaluate, nominal
-from graphc.schedule import Call, LoopCall, Schedule
+from graphc.ir.dims import Size, evaluate, nominal
+from graphc.ir.schedule import Call, LoopCall, Schedule
 
 # One core of a server processor of the 2020s; only the order of magnitude matters.
 FLOPS_PER_SECOND = 60e9

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from graphc.loops.ir import Buffer, Expr
+from graphc.ir.loops.ir import Buffer, Expr
 from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.emit_context import Context
 from graphc_llvm.text import Operand

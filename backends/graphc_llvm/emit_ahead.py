@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.loops.ir import Axis, Buffer, Expr, Loop, Scratch, Store, expressions
+from graphc.ir.loops.ir import Axis, Buffer, Expr, Loop, Scratch, Store, expressions
 from graphc_llvm.contract_index import flat_offset, loads_of
 from graphc_llvm.emit_address import address
 from graphc_llvm.emit_context import CACHE_LINE, Context

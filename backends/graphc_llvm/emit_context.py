@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import reduce
 from math import gcd
 
-from graphc.dims import Atom, Dim, Least, Size, evaluate, floordiv, product
-from graphc.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
-from graphc.types import int64
+from graphc.ir.dims import Atom, Dim, Least, Size, evaluate, floordiv, product
+from graphc.ir.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
+from graphc.ir.types import int64
 from graphc_llvm.contract_index import affine
 from graphc_llvm.emit_limit import Freedom
 from graphc_llvm.emit_scalar import LaneEmitter

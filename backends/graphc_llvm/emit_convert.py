@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.types import (
+from graphc.ir.types import (
     DType,
     bool_,
     float16,

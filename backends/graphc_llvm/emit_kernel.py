@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from graphc.dims import Size, dims_of
-from graphc.loops.ir import (
+from graphc.ir.dims import Size, dims_of
+from graphc.ir.loops.ir import (
     PARALLEL,
     Buffer,
     Expr,

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from graphc.loops.ir import LANES, Apply, Expr, Kernel, Loop, expressions, operands, walk
-from graphc.loops.scalar import PRIMITIVES
+from graphc.ir.loops.ir import LANES, Apply, Expr, Kernel, Loop, expressions, operands, walk
+from graphc.ir.loops.scalar import PRIMITIVES
 
 # lines of any kernel, and for each operation of it: what ordinary kernels need at most
 LINES, LINES_EACH = 2500, 16

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from graphc.loops.ir import (
+from graphc.ir.loops.ir import (
     BLOCK,
     LANES,
     Accumulate,
@@ -17,7 +17,7 @@ from graphc.loops.ir import (
     Stmt,
     Store,
 )
-from graphc.types import bool_, int32, int64
+from graphc.ir.types import bool_, int32, int64
 from graphc_llvm.emit_context import TOTAL, Context, Lane
 from graphc_llvm.emit_memory import any_lane, store
 from graphc_llvm.emit_reduce import (

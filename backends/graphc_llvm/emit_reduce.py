@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from graphc.loops.combine import MAX, MIN
-from graphc.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop, Stmt
-from graphc.types import bool_, int64
+from graphc.ir.loops.combine import MAX, MIN
+from graphc.ir.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop, Stmt
+from graphc.ir.types import bool_, int64
 from graphc_llvm.emit_context import CURRENT, Context, Running
 from graphc_llvm.emit_value import evaluate
 from graphc_llvm.text import Carried, vector

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from graphc.loops.ir import (
+from graphc.ir.loops.ir import (
     LANES,
     PARALLEL,
     Buffer,
@@ -26,7 +26,7 @@ from graphc.loops.ir import (
     operands,
     walk,
 )
-from graphc.types import bool_, int32, int64, uint8
+from graphc.ir.types import bool_, int32, int64, uint8
 from graphc_llvm.contract_index import axes_of
 from graphc_llvm.emit_ahead import fetch_ahead
 from graphc_llvm.emit_context import Context, Lane, Running

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.loops import elementary
-from graphc.loops.scalar import PRIMITIVES
-from graphc.types import DType, bool_, float32
+from graphc.ir.loops import elementary
+from graphc.ir.loops.scalar import PRIMITIVES
+from graphc.ir.types import DType, bool_, float32
 from graphc_llvm import emit_convert as convert
 from graphc_llvm.target import Target
 from graphc_llvm.text import Carried, FunctionBuilder, Parameter, vector
@@ -14,7 +14,7 @@ from graphc_llvm.values import LaneWriter, Value, element_type, literal_text
 
 
 class LaneEmitter(LaneWriter):
-    """`graphc.loops.scalar.ScalarEmitter` over LLVM values of any width.
+    """`graphc.ir.loops.scalar.ScalarEmitter` over LLVM values of any width.
 
     `active` is the mask of lanes that exist in the last, partial vector of a loop; it keeps
     integer division from dividing by what stands in the others.
@@ -226,7 +226,7 @@ class LaneEmitter(LaneWriter):
         return module.helpers[key]
 
     def apply(self, function: str, *xs: Any) -> Value:
-        """Any function of `graphc.loops.scalar.FUNCTIONS` by its name."""
+        """Any function of `graphc.ir.loops.scalar.FUNCTIONS` by its name."""
         if function in PRIMITIVES:
             result: Value = getattr(self, function)(*xs)
         elif function == "times_power" and convert.has_scaling(self, xs[0]):

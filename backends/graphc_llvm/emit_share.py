@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import gcd
 
-from graphc.loops.ir import PARALLEL, Loop
+from graphc.ir.loops.ir import PARALLEL, Loop
 from graphc_llvm.contract_index import axes_of
 from graphc_llvm.emit_ahead import fetch_ahead
 from graphc_llvm.emit_context import Context

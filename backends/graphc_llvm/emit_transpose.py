@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from graphc.loops.ir import (
+from graphc.ir.loops.ir import (
     PARALLEL,
     Axis,
     Buffer,

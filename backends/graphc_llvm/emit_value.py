@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.loops.ir import LANES, Apply, Const, Expr, Extent, Index, Load, Ref, operands
-from graphc.loops.random_bits import philox_block
-from graphc.types import DType, bool_, int32, int64, uint64
+from graphc.ir.loops.ir import LANES, Apply, Const, Expr, Extent, Index, Load, Ref, operands
+from graphc.ir.loops.random_bits import philox_block
+from graphc.ir.types import DType, bool_, int32, int64, uint64
 from graphc_llvm.contract_index import Affine, affine, loads_of
 from graphc_llvm.emit_context import Context
 from graphc_llvm.emit_memory import load

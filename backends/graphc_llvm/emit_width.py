@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
-from graphc.dims import evaluate
-from graphc.loops.ir import (
+from graphc.ir.dims import evaluate
+from graphc.ir.loops.ir import (
     LANES,
     Apply,
     Axis,
@@ -22,7 +22,7 @@ from graphc.loops.ir import (
     operands,
     walk,
 )
-from graphc.loops.scalar import PRIMITIVES
+from graphc.ir.loops.scalar import PRIMITIVES
 from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of, parts_of
 from graphc_llvm.emit_context import Context
 

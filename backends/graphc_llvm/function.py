@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphc.compiler.options import Options
 from graphc.config import environment
-from graphc.dims import evaluate
 from graphc.errors import GraphcError, RuntimeCheckError, UnsupportedError
-from graphc.graph import Graph, describe
-from graphc.ops.base import Array
-from graphc.ops.failure import has_fields, without_values
-from graphc.ops.leaf import Constant
-from graphc.ops.leaf import Parameter as ParameterOp
-from graphc.options import Options
-from graphc.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
-from graphc.structure import Structure as UserStructure
-from graphc.tensor import Parameter
+from graphc.frontend.tensor import Parameter
+from graphc.ir.dims import evaluate
+from graphc.ir.graph import Graph, describe
+from graphc.ir.ops.base import Array
+from graphc.ir.ops.failure import has_fields, without_values
+from graphc.ir.ops.leaf import Constant
+from graphc.ir.ops.leaf import Parameter as ParameterOp
+from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
+from graphc.ir.structure import Structure as UserStructure
 from graphc_llvm.artifact import FOLDED, Artifact, artifact
 from graphc_llvm.cost import choose_threads
 from graphc_llvm.runtime.barrier import NO_FAILURE
@@ -37,7 +37,7 @@ from graphc_llvm.runtime.variant import Variant
 from graphc_llvm.target import Target, host_target
 
 if TYPE_CHECKING:
-    from graphc.pipeline import Program
+    from graphc.compiler.pipeline import Program
     from graphc_llvm.program import Module
 
 KEPT = 1024  # sizes of the generic variant that stay bound

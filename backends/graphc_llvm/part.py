@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from graphc.dims import Size, evaluate
-from graphc.loops.ir import Kernel
-from graphc.memory import MemoryPlan
-from graphc.schedule import TEMPORARY, Call, LoopCall, Storage, Window
+from graphc.compiler.memory.plan import MemoryPlan
+from graphc.ir.dims import Size, evaluate
+from graphc.ir.loops.ir import Kernel
+from graphc.ir.schedule import TEMPORARY, Call, LoopCall, Storage, Window
 from graphc_llvm.cost import iteration_seconds
 from graphc_llvm.emit_kernel import EmittedKernel
 from graphc_llvm.runtime.description import ARENA, BUFFERS, SCRATCH, SIZES, TEAM

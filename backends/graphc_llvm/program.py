@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.loops.ir import Kernel
-from graphc.loops.meaning import first_equal
-from graphc.pipeline import Program
-from graphc.schedule import TEMPORARY, Call, LoopCall, Storage
+from graphc.compiler.pipeline import Program
+from graphc.ir.loops.ir import Kernel
+from graphc.ir.loops.meaning import first_equal
+from graphc.ir.schedule import TEMPORARY, Call, LoopCall, Storage
 from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
 from graphc_llvm.part import Layout, Part, loop_numbers
 from graphc_llvm.runtime.barrier import INTERRUPT_IR, barrier_ir

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from graphc.compare import Disagreement, compare
-from graphc.dims import evaluate
+from graphc.compiler.pipeline import Program
 from graphc.errors import BackendError
-from graphc.graph import Node
-from graphc.interpret import Interpreter
-from graphc.ops.base import Array, Leaf
-from graphc.pipeline import Program
-from graphc.schedule import (
+from graphc.ir.compare import Disagreement, compare
+from graphc.ir.dims import evaluate
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Array, Leaf
+from graphc.ir.schedule import (
     CONSTANT,
     INPUT,
     OUTPUT,
@@ -26,6 +25,7 @@ from graphc.schedule import (
     Call,
     Storage,
 )  # fmt: skip
+from graphc.runtime.interpret import Interpreter
 from graphc_llvm.program import call_symbol, emit_program
 from graphc_llvm.runtime.barrier import NO_FAILURE, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM

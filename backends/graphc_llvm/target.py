@@ -11,8 +11,8 @@ from pathlib import Path
 import llvmlite.binding as llvm
 
 from graphc.errors import ArgumentError
+from graphc.ir.types import DType
 from graphc.origin import find_origin
-from graphc.types import DType
 
 KIBIBYTE = 1024
 

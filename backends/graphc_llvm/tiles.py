@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from graphc.types import DType, bool_, int32, int64
+from graphc.ir.types import DType, bool_, int32, int64
 from graphc_llvm.contract_shape import Shape
 from graphc_llvm.emit_scalar import LaneEmitter
 from graphc_llvm.text import Carried, Operand, elements, vector

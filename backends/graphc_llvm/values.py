@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.types import DType
+from graphc.ir.types import DType
 from graphc_llvm.target import Target
 from graphc_llvm.text import FunctionBuilder, elements, float_literal, vector
 

@@ -16,8 +16,8 @@ import graphc as gx
 from graphc.cli.build import random_inputs
 from graphc.cli.show import print_columns
 from graphc.cli.subject import choose, functions_of, json_text, shapes_of, sizes
-from graphc.dims import evaluate
 from graphc.errors import ArgumentError
+from graphc.ir.dims import evaluate
 
 BATCH = 128
 Timed = tuple[str, Callable[[], Any], float]  # name, call, arithmetic operations

@@ -12,8 +12,8 @@ import graphc as gx
 from graphc.cli.show import bytes_text, print_columns, print_rows
 from graphc.cli.subject import choose, functions_of, json_text, pairs, shapes_of, sizes
 from graphc.errors import FormatError, NameError
-from graphc.library import numpy_dtype, shape_of
-from graphc.structure import flatten
+from graphc.export.library import numpy_dtype, shape_of
+from graphc.ir.structure import flatten
 
 SHOWN = 6  # elements of every output
 

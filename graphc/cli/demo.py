@@ -15,9 +15,9 @@ import graphc as gx
 from graphc.cli.library import demonstrate
 from graphc.cli.show import bytes_text, print_rows
 from graphc.cli.subject import json_text
-from graphc.dims import evaluate
 from graphc.errors import GraphcError
-from graphc.function import CompiledFunction
+from graphc.ir.dims import evaluate
+from graphc.runtime.function import CompiledFunction
 from graphc.train.history import History
 
 BATCH = 64

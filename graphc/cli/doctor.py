@@ -16,11 +16,11 @@ import click
 import numpy as np
 
 import graphc as gx
-from graphc.backend import load_backend
 from graphc.cli.show import bytes_text, print_rows
 from graphc.cli.subject import json_text
 from graphc.config import environment
 from graphc.errors import GraphcError
+from graphc.runtime.backend import load_backend
 
 PACKAGES = ("numpy", "llvmlite", "networkx", "safetensors", "rich", "click", "ml_dtypes")
 VARIABLES = ("GRAPHC_CACHE", "GRAPHC_DUMP", "GRAPHC_CHECK", "GRAPHC_TIME", "GRAPHC_BACKEND")

@@ -64,7 +64,7 @@ def _short(value: Any) -> str:
 
 def library(source: Path, as_json: bool) -> None:
     """A bundle: its functions, memory, files."""
-    from graphc.library import find_manifest, read_manifest
+    from graphc.export.library import find_manifest, read_manifest
 
     path = find_manifest(source)
     manifest = read_manifest(path)

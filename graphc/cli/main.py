@@ -12,7 +12,7 @@ import click
 
 from graphc import __version__
 from graphc.errors import GraphcError
-from graphc.inspection import STAGES
+from graphc.runtime.inspection import STAGES
 
 
 @click.group(

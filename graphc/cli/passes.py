@@ -6,7 +6,7 @@ import click
 
 from graphc.cli.show import print_columns
 from graphc.cli.subject import json_text
-from graphc.passes import table
+from graphc.compiler.passes import table
 
 
 def run_passes(as_json: bool = False) -> None:

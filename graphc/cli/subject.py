@@ -10,7 +10,7 @@ from typing import Any
 
 import graphc as gx
 from graphc.errors import ArgumentError, FormatError
-from graphc.function import CompiledFunction
+from graphc.runtime.function import CompiledFunction
 
 
 def functions_of(path: Path, dims: dict[str, int], shapes: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc import origin as origins
-from graphc.backend import load_backend
+from graphc.compiler.options import parse_bytes
 from graphc.errors import ArgumentError
 from graphc.export.archive import apple_archive, archive
 from graphc.export.budget import check_flash
@@ -21,11 +21,11 @@ from graphc.export.interface import Interface, make_interface
 from graphc.export.javascript import loader, page
 from graphc.export.manifest import manifest
 from graphc.export.selftest import Recording, record
-from graphc.options import parse_bytes
+from graphc.runtime.backend import load_backend
 
 if TYPE_CHECKING:
-    from graphc.function import CompiledFunction
-    from graphc.library import Library
+    from graphc.export.library import Library
+    from graphc.runtime.function import CompiledFunction
 
 WEIGHTS = ("embedded", "separate")
 THREADS = 4
@@ -43,7 +43,7 @@ class Bundle:
 
     def load(self) -> Library:
         """The library, ready to be called (`gx.load_library`)."""
-        from graphc.library import load_library
+        from graphc.export.library import load_library
 
         return load_library(self.directory)
 

@@ -6,9 +6,9 @@ import re
 import textwrap
 from typing import Any
 
-from graphc.dims import Size
 from graphc.export.interface import ALIGNMENT, STATUSES, Argument, Entry, Interface, c_name
-from graphc.types import DType
+from graphc.ir.dims import Size
+from graphc.ir.types import DType
 
 _TYPES = {"bool": "uint8_t", "float16": "uint16_t", "bfloat16": "uint16_t", "float32": "float",
           "float64": "double"}  # fmt: skip

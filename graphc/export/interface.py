@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphc import origin as origins
-from graphc.dims import Dim, Size, evaluate
 from graphc.errors import ArgumentError, GraphcError, NameError, ShapeError, UnsupportedError
-from graphc.ops.failure import without_values
-from graphc.ops.leaf import Parameter as ParameterOp
-from graphc.specialize import check_sizes, fragile
-from graphc.tensor import Parameter
-from graphc.types import TensorType
+from graphc.frontend.tensor import Parameter
+from graphc.ir.dims import Dim, Size, evaluate
+from graphc.ir.ops.failure import without_values
+from graphc.ir.ops.leaf import Parameter as ParameterOp
+from graphc.ir.types import TensorType
+from graphc.runtime.specialize import check_sizes, fragile
 
 if TYPE_CHECKING:
-    from graphc.function import CompiledFunction
+    from graphc.runtime.function import CompiledFunction
 
 ALIGNMENT = 64
 TRIED = 20_000  # combinations of sizes that are tried one by one

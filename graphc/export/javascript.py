@@ -7,10 +7,10 @@ import html
 import json
 from pathlib import Path
 
-from graphc.dims import FloorDiv, Least, Size, evaluate
 from graphc.export.interface import Argument, Entry, Interface
 from graphc.export.selftest import Recording
-from graphc.types import DType
+from graphc.ir.dims import FloorDiv, Least, Size, evaluate
+from graphc.ir.types import DType
 
 _FOLDER = Path(__file__).parent
 _ARRAYS = {"bool": "Uint8", "float16": "Uint16", "bfloat16": "Uint16", "int64": "BigInt64",

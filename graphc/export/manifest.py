@@ -10,9 +10,9 @@ from typing import Any
 
 from graphc.export.header import shape_texts
 from graphc.export.interface import ALIGNMENT, STATUSES, Argument, Entry, Interface
+from graphc.export.library import FORMAT, digest
 from graphc.inspect.cost import total
-from graphc.library import FORMAT, digest
-from graphc.structure import Structure
+from graphc.ir.structure import Structure
 
 
 def manifest(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.dims import evaluate
 from graphc.errors import RuntimeCheckError
 from graphc.export.interface import Entry, Interface
-from graphc.ops.base import Array
-from graphc.types import DType
+from graphc.ir.dims import evaluate
+from graphc.ir.ops.base import Array
+from graphc.ir.types import DType
 
 CALLS = 2  # of every function, one after the other
 KEPT = 24  # elements of every output

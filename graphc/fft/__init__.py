@@ -3,7 +3,6 @@
 There is no complex dtype: complex numbers are pairs (real, imaginary) of tensors.
 """
 
-from graphc.arguments import check_all
 from graphc.fft.frames import (
     blackman,
     fftfreq,
@@ -32,6 +31,7 @@ from graphc.fft.transforms import (
     rfft2,
     rfftn,
 )
+from graphc.frontend.arguments import check_all
 
 __all__ = [
     "Complex", "blackman", "fft", "fft2", "fftfreq", "fftn", "fftshift", "hamming", "hann", "hfft",

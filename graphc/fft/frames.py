@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc.arguments import tensor
-from graphc.dims import Size, floordiv
 from graphc.errors import ArgumentError, ShapeError
 from graphc.fft.stages import Complex, Signal
 from graphc.fft.transforms import irfft, known_size, real, rfft, value
-from graphc.functions.operands import all_axes, check_count, fail, to_dtype
-from graphc.functions.shapes import part
-from graphc.ops.base import Array
-from graphc.ops.window import Window, seen_through
-from graphc.tensor import Tensor, constant_of, lift
+from graphc.frontend import functions as fn
+from graphc.frontend.arguments import tensor
+from graphc.frontend.functions.operands import all_axes, check_count, fail, to_dtype
+from graphc.frontend.functions.shapes import part
+from graphc.frontend.tensor import Tensor, constant_of, lift
+from graphc.ir.dims import Size, floordiv
+from graphc.ir.ops.base import Array
+from graphc.ir.ops.window import Window, seen_through
 
 FEW = 16  # blocks of a frame up to which frames are put together from blocks
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc.functions.products import contract
-from graphc.ops.base import Array
-from graphc.tensor import Tensor, constant_of
-from graphc.types import DType
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.products import contract
+from graphc.frontend.tensor import Tensor, constant_of
+from graphc.ir.ops.base import Array
+from graphc.ir.types import DType
 
 Signal = typing.Any  # a tensor, what one can be made of, or a pair (real, imaginary) of them
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc import functions as fn
 from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from graphc.fft.stages import Complex, Signal, Value, transform
-from graphc.functions.operands import all_axes, check_count, fail, floating, one_axis, same_dtype
-from graphc.functions.shapes import part
-from graphc.tensor import Tensor
-from graphc.types import float32, float64
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.operands import (
+    all_axes,
+    check_count,
+    fail,
+    floating,
+    one_axis,
+    same_dtype,
+)
+from graphc.frontend.functions.shapes import part
+from graphc.frontend.tensor import Tensor
+from graphc.ir.types import float32, float64
 
 Sizes = Sequence[int] | None
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from graphc.dims import Size, evaluate
-from graphc.graph import Graph, Node
+from graphc.compiler.memory.plan import MemoryPlan, numbered
+from graphc.compiler.passes import GRAPH_PASSES, first_line
+from graphc.compiler.passes.driver import Step
 from graphc.inspect.cost import total
 from graphc.inspect.memory import saved_nodes
 from graphc.inspect.names import all_nodes, folds, is_bound, is_number, name_nodes, number_text
@@ -18,14 +19,13 @@ from graphc.inspect.profile import Profile
 from graphc.inspect.report import KernelFacts, is_parallel, list_kernels, report
 from graphc.inspect.subject import Subject, program_of, sizes_of, threads_of
 from graphc.inspect.watch import split_kernels
-from graphc.loops.ir import Kernel
-from graphc.loops.meaning import first_equal
-from graphc.loops.text import kernel_text
-from graphc.memory import MemoryPlan, numbered
+from graphc.ir.dims import Size, evaluate
+from graphc.ir.graph import Graph, Node
+from graphc.ir.loops.ir import Kernel
+from graphc.ir.loops.meaning import first_equal
+from graphc.ir.loops.text import kernel_text
+from graphc.ir.schedule import Call, Schedule, Storage, every_call
 from graphc.origin import BACKWARD, FORWARD, UPDATE, Origin
-from graphc.passes import GRAPH_PASSES, first_line
-from graphc.passes.driver import Step
-from graphc.schedule import Call, Schedule, Storage, every_call
 
 PARTS = (FORWARD, BACKWARD, UPDATE)
 LONGEST = 200  # characters of an op's attributes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.dims import Size, evaluate
 from graphc.inspect.names import bytes_text, count_text
 from graphc.inspect.subject import Subject, program_of, sizes_of
-from graphc.schedule import Call, Schedule
+from graphc.ir.dims import Size, evaluate
+from graphc.ir.schedule import Call, Schedule
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from graphc.graph import Graph, Node
+from graphc.compiler.passes.merge_common import meaning
 from graphc.inspect.dot import graph_of
 from graphc.inspect.names import Names, all_nodes, is_bound, is_number, name_nodes, number_text
 from graphc.inspect.subject import program_of
 from graphc.inspect.text import expression
-from graphc.ops import leaf
-from graphc.passes.merge_common import meaning
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops import leaf
 
 Pairs = dict[Node, Node]
 

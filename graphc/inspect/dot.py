@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from graphc import origin as origins
+from graphc.compiler.memory.plan import MemoryPlan
 from graphc.errors import ArgumentError
-from graphc.graph import Graph, Node
+from graphc.frontend.tensor import Parameter, Tensor
 from graphc.inspect.cost import cost_text
 from graphc.inspect.dot_label import (
     GREY,
@@ -30,13 +31,12 @@ from graphc.inspect.report import main_part
 from graphc.inspect.stages import check_stage, defined_part
 from graphc.inspect.subject import Subject, program_of, sizes_of
 from graphc.inspect.text import call_name
-from graphc.memory import MemoryPlan
-from graphc.ops import leaf
-from graphc.ops.base import View
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import View
+from graphc.ir.schedule import Call, Schedule
+from graphc.ir.structure import flatten
 from graphc.origin import BACKWARD, FORWARD, UPDATE
-from graphc.schedule import Call, Schedule
-from graphc.structure import flatten
-from graphc.tensor import Parameter, Tensor
 
 PARTS = (FORWARD, BACKWARD, UPDATE)
 FONT = 'fontname="Helvetica,Arial,sans-serif"'

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from graphc.graph import Node
 from graphc.inspect.names import Names, folds, number_text
-from graphc.ops import leaf
-from graphc.ops.base import Leaf, View
+from graphc.ir.graph import Node
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import Leaf, View
 from graphc.origin import BACKWARD, FORWARD, UPDATE
 
 

@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphc.compiler.memory.plan import MemoryPlan
 from graphc.files import write_whole
-from graphc.graph import Graph
 from graphc.inspect.dot import graph_dot
 from graphc.inspect.memory import measure
 from graphc.inspect.report import report_text
 from graphc.inspect.text import call_name, graph_text, schedule_text
-from graphc.loops.text import kernel_text
-from graphc.memory import MemoryPlan
-from graphc.schedule import Schedule
+from graphc.ir.graph import Graph
+from graphc.ir.loops.text import kernel_text
+from graphc.ir.schedule import Schedule
 
 if TYPE_CHECKING:
-    from graphc.pipeline import Program
+    from graphc.compiler.pipeline import Program
 
 INDEX = "index.txt"
 STARTED = time.time_ns()  # with the process number, tells this run of Python from others

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.graph import Node
+from graphc.frontend.tensor import Tensor
 from graphc.inspect.cost import call_cost
 from graphc.inspect.names import all_nodes, bytes_text, folds, is_bound, name_nodes, number_text
 from graphc.inspect.subject import Subject, program_of, sizes_of
 from graphc.inspect.text import call_name
-from graphc.tensor import Tensor
+from graphc.ir import graph as graphs
+from graphc.ir.graph import Node
 
 if TYPE_CHECKING:
-    from graphc.pipeline import Program
+    from graphc.compiler.pipeline import Program
 
 
 def explain(tensor: Tensor, function: Subject) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.dims import Size, evaluate
-from graphc.graph import Graph, Node
+from graphc.compiler.memory.plan import MemoryPlan
 from graphc.inspect.names import bytes_text, folds
 from graphc.inspect.subject import Subject, program_of, sizes_of
-from graphc.memory import MemoryPlan
-from graphc.ops.base import Leaf, View
+from graphc.ir.dims import Size, evaluate
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.base import Leaf, View
+from graphc.ir.schedule import TEMPORARY, Call, Schedule, Storage
 from graphc.origin import BACKWARD, FORWARD
-from graphc.schedule import TEMPORARY, Call, Schedule, Storage
 
 
 @dataclass(frozen=True)

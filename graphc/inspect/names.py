@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 
-from graphc.dims import Size, evaluate
-from graphc.graph import Graph, Node
-from graphc.ops import leaf
-from graphc.ops.base import Elementwise, View
+from graphc.ir.dims import Size, evaluate
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import Elementwise, View
 from graphc.origin import BACKWARD, FORWARD, UPDATE
 
 _PLAIN = re.compile(r"[^\s%=,()\[\]{}\"';:]+")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc import origin as origins
+from graphc.compiler.memory.plan import MemoryPlan
+from graphc.compiler.order.order import nominal
 from graphc.errors import ArgumentError, UnsupportedError
 from graphc.inspect.cost import TYPICAL, Cost, Machine, call_cost, total
 from graphc.inspect.memory import measure
@@ -14,11 +16,9 @@ from graphc.inspect.names import bytes_text, count_text
 from graphc.inspect.subject import Subject, program_of, sizes_of, threads_of
 from graphc.inspect.text import call_name, lines_text
 from graphc.inspect.widening import widening_lines
-from graphc.loops import ir
-from graphc.memory import MemoryPlan
-from graphc.ordering import nominal
+from graphc.ir.loops import ir
+from graphc.ir.schedule import Call, Schedule
 from graphc.origin import BACKWARD, FORWARD, UPDATE
-from graphc.schedule import Call, Schedule
 
 HEADINGS = (
     "kernel", "phase", "part", "FLOP", "bytes", "least us", "bound by", "threads", "ops", "lines",

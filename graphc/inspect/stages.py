@@ -7,8 +7,8 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.graph import Graph
 from graphc.inspect.names import is_bound, is_number
+from graphc.ir.graph import Graph
 from graphc.origin import FORWARD
 
 STAGES = ("defined", "differentiated", "optimized", "fused", "planned")

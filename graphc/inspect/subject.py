@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
-from graphc.ordering import nominal
+from graphc.compiler.order.order import nominal
 
 if TYPE_CHECKING:
-    from graphc.pipeline import Program
-    from graphc.variants import Variant
+    from graphc.compiler.pipeline import Program
+    from graphc.runtime.variants import Variant
 
 
 class Function(Protocol):

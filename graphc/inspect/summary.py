@@ -8,12 +8,12 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.graph import topological
+from graphc.frontend.tensor import Parameter, Tensor
 from graphc.inspect.names import bytes_text
 from graphc.inspect.widening import widening_lines
-from graphc.ops import leaf
-from graphc.structure import flatten
-from graphc.tensor import Parameter, Tensor
+from graphc.ir.graph import topological
+from graphc.ir.ops import leaf
+from graphc.ir.structure import flatten
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from graphc.graph import Graph, Node
+from graphc.compiler.memory.plan import MemoryPlan
 from graphc.inspect.cost import cost_text
 from graphc.inspect.names import Names, all_nodes, is_number, name_nodes, quote
 from graphc.inspect.stages import check_stage, defined_part
 from graphc.inspect.subject import Subject, program_of, sizes_of
-from graphc.loops.text import kernel_text
-from graphc.memory import MemoryPlan
-from graphc.ops import leaf
+from graphc.ir.graph import Graph, Node
+from graphc.ir.loops.text import kernel_text
+from graphc.ir.ops import leaf
+from graphc.ir.schedule import Call, Schedule, Storage
 from graphc.origin import BACKWARD, FORWARD, UPDATE
-from graphc.schedule import Call, Schedule, Storage
 
 LONGEST = 72  # columns of an expression up to which types stand under each other
 

@@ -10,8 +10,8 @@ from typing import Any
 from graphc.config import environment
 from graphc.inspect.dump import Dump
 from graphc.inspect.text import call_name
-from graphc.loops.ir import Kernel
-from graphc.loops.meaning import first_equal
+from graphc.ir.loops.ir import Kernel
+from graphc.ir.loops.meaning import first_equal
 
 _FUNCTION = re.compile(r"^define [^\n]*@([^\s(]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graphc.graph import Node
-from graphc.ops.elementwise_logic import Cast
-from graphc.ops.loop import Scan
-from graphc.types import float64
+from graphc.ir.graph import Node
+from graphc.ir.ops.elementwise_logic import Cast
+from graphc.ir.ops.loop import Scan
+from graphc.ir.types import float64
 
 SHOWN = 5  # lines
 

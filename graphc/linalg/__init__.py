@@ -4,8 +4,8 @@ Matrices are the last two axes; the axes before them are a stack. Everything is 
 generated code, one matrix by one thread, and has gradients.
 """
 
-from graphc.arguments import check_all
-from graphc.functions import matmul, matrix_transpose, outer, tensordot, trace, vecdot
+from graphc.frontend.arguments import check_all
+from graphc.frontend.functions import matmul, matrix_transpose, outer, tensordot, trace, vecdot
 from graphc.linalg.norms import matrix_norm, norm, vector_norm
 from graphc.linalg.products import cross, diagonal, matrix_power, multi_dot
 from graphc.linalg.solving import cholesky, det, inv, slogdet, solve, solve_triangular

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc import functions as fn
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.logic import choose
-from graphc.functions.operands import all_axes, fail, floating
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.logic import choose
+from graphc.frontend.functions.operands import all_axes, fail, floating
+from graphc.frontend.tensor import Tensor
+from graphc.ir.types import float32
 from graphc.linalg.spectra import svdvals
-from graphc.tensor import Tensor
-from graphc.types import float32
 
 Order = int | float | str | None
 # Powers of two: elements above the first or all below the second are scaled by the third, so that

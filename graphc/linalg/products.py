@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc import functions as fn
-from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import fail, one_axis, same_dtype
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.operands import fail, one_axis, same_dtype
+from graphc.frontend.tensor import Tensor, lift
+from graphc.ir.dims import Size
 from graphc.linalg.solving import inv
-from graphc.tensor import Tensor, lift
 
 
 def cross(x1: Any, x2: Any, axis: int = -1) -> Tensor:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from graphc import functions as fn
-from graphc.autodiff.custom import custom_gradient
 from graphc.errors import ShapeError
-from graphc.functions.operands import fail, floating, same_dtype
-from graphc.functions.shapes import part
-from graphc.ops.matrix import Cholesky, Lu, Matrix, Solve, SolveTriangular
-from graphc.ops.spectral import Svd, on_diagonal_of, parts
-from graphc.tensor import Tensor, lift_op
+from graphc.frontend import functions as fn
+from graphc.frontend.autodiff.custom import custom_gradient
+from graphc.frontend.functions.operands import fail, floating, same_dtype
+from graphc.frontend.functions.shapes import part
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir.ops.matrix import Cholesky, Lu, Matrix, Solve, SolveTriangular
+from graphc.ir.ops.spectral import Svd, on_diagonal_of, parts
 
 
 class SlogdetResult(NamedTuple):

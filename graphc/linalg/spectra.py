@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc.autodiff.custom import custom_gradient
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import fail, floating, same_dtype
-from graphc.ops.spectral import Eigh, Qr, Svd, parts, split
-from graphc.tensor import Tensor, lift_op
+from graphc.frontend import functions as fn
+from graphc.frontend.autodiff.custom import custom_gradient
+from graphc.frontend.functions.operands import fail, floating, same_dtype
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir.ops.spectral import Eigh, Qr, Svd, parts, split
 
 
 class QRResult(NamedTuple):

@@ -1,6 +1,6 @@
 """Building blocks of models: activations, losses, metrics and layers."""
 
-from graphc.arguments import check_all
+from graphc.frontend.arguments import check_all
 from graphc.nn.activations import (
     celu,
     elu,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc import functions as fn
-from graphc.functions.operands import all_axes, cast, floating, widened
-from graphc.functions.reductions import kept_shape
-from graphc.ops.activation import Relu
-from graphc.ops.elementwise_logic import StopGradient
-from graphc.ops.elementwise_math import Erf, Sigmoid, Softplus
-from graphc.ops.reduce import Max
-from graphc.tensor import Tensor, lift, lift_op
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.operands import all_axes, cast, floating, widened
+from graphc.frontend.functions.reductions import kept_shape
+from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.ir.ops.activation import Relu
+from graphc.ir.ops.elementwise_logic import StopGradient
+from graphc.ir.ops.elementwise_math import Erf, Sigmoid, Softplus
+from graphc.ir.ops.reduce import Max
 
 
 def identity(x: Tensor) -> Tensor:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.logic import choose
-from graphc.functions.operands import cast, fail, same_dtype, shape_text, widened
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.logic import choose
+from graphc.frontend.functions.operands import cast, fail, same_dtype, shape_text, widened
+from graphc.frontend.tensor import Tensor, lift
+from graphc.ir.types import bool_
 from graphc.nn.activations import softmax
 from graphc.nn.layers import Dense, Dropout, Layer, check_count
-from graphc.tensor import Tensor, lift
-from graphc.types import bool_
 
 
 def scaled_dot_product_attention(

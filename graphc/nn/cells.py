@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphc import functions as fn
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.control import scan
-from graphc.functions.operands import fail
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.control import scan
+from graphc.frontend.functions.operands import fail
+from graphc.frontend.tensor import Tensor, lift
 from graphc.nn import activations
-from graphc.tensor import Tensor, lift
 
 State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State], State]

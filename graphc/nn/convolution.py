@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.dims import Size, divide_exactly
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import fail, same_dtype
-from graphc.functions.shapes import reshape
+from graphc.frontend.functions.operands import fail, same_dtype
+from graphc.frontend.functions.shapes import reshape
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir.dims import Size, divide_exactly
+from graphc.ir.ops.conv import Conv
+from graphc.ir.ops.window import Window
 from graphc.nn.windows import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
@@ -22,9 +25,6 @@ from graphc.nn.windows import (
     slidings,
     spatial_axes,
 )  # fmt: skip
-from graphc.ops.conv import Conv
-from graphc.ops.window import Window
-from graphc.tensor import Tensor, lift_op
 
 INPUTS, OUTPUTS, TAPS = "dhw", "opq", "rst"
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from graphc import functions as fn
-from graphc import graph as graphs
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.control import scan
-from graphc.functions.creation import size_as
-from graphc.functions.indexing import narrowed
-from graphc.functions.operands import widened
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.control import scan
+from graphc.frontend.functions.creation import size_as
+from graphc.frontend.functions.indexing import narrowed
+from graphc.frontend.functions.operands import widened
+from graphc.frontend.tensor import Tensor, lift
+from graphc.ir import graph as graphs
+from graphc.ir.ops.failure import VALUE
+from graphc.ir.types import int64
 from graphc.nn.activations import log_softmax
-from graphc.ops.failure import VALUE
-from graphc.tensor import Tensor, lift
-from graphc.types import int64
 
 NEVER = float("-inf")  # the logarithm of the probability of what cannot be
 

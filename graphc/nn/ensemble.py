@@ -8,17 +8,17 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc import graph as graphs
-from graphc import naming
 from graphc import origin as origins
-from graphc.autodiff.batching import Batcher
 from graphc.errors import ArgumentError
-from graphc.graph import Node, topological
+from graphc.frontend.autodiff.batching import Batcher
+from graphc.frontend.tensor import Parameter, Tensor, face, lift
+from graphc.ir import graph as graphs
+from graphc.ir import naming
+from graphc.ir.graph import Node, topological
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import Array
+from graphc.ir.structure import Structure, flatten
 from graphc.nn.layers import Layer, check_count
-from graphc.ops import leaf
-from graphc.ops.base import Array
-from graphc.structure import Structure, flatten
-from graphc.tensor import Parameter, Tensor, face, lift
 
 
 class Ensemble(Layer):

@@ -3,7 +3,7 @@
 A layer makes its parameters when it is first called, from the shape it is called on; calling it
 again shares them. Its name is the one given, or its kind with a running number (dense, dense_1),
 and leads the names of its parameters: dense/kernel. Layers may hold, make and call others; see
-`graphc.ownership` for whose parameters are whose.
+`graphc.frontend.ownership` for whose parameters are whose.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc import graph as graphs
-from graphc import init, naming, ownership, symbols
+from graphc import init
 from graphc import origin as origins
-from graphc.arguments import tensor
-from graphc.dims import Size, product
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.operands import to_shape
+from graphc.frontend import functions as fn
+from graphc.frontend import ownership, symbols
+from graphc.frontend.arguments import tensor
+from graphc.frontend.functions.operands import to_shape
+from graphc.frontend.tensor import Parameter, Tensor
+from graphc.ir import graph as graphs
+from graphc.ir import naming
+from graphc.ir.dims import Size, product
 from graphc.nn import activations
 from graphc.nn.masking import check_rate, masked
 from graphc.nn.owner import LayerType, kind_of, owned, parameters_of, parts_of
-from graphc.tensor import Parameter, Tensor
 
 Function = Callable[[Tensor], Tensor] | str | None
 

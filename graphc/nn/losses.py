@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from graphc import functions as fn
-from graphc import graph as graphs
 from graphc import origin as origins
-from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.indexing import narrowed
-from graphc.functions.logic import choose
-from graphc.functions.operands import cast, fail, same_dtype, widened
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.indexing import narrowed
+from graphc.frontend.functions.logic import choose
+from graphc.frontend.functions.operands import cast, fail, same_dtype, widened
+from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.ir import graph as graphs
+from graphc.ir.dims import Size
+from graphc.ir.ops import leaf
+from graphc.ir.ops.failure import VALUE
+from graphc.ir.ops.gather import Guard
+from graphc.ir.types import DType, float32, int32, int64
 from graphc.nn.activations import relu, shifted, softplus
-from graphc.ops import leaf
-from graphc.ops.failure import VALUE
-from graphc.ops.gather import Guard
-from graphc.tensor import Tensor, lift, lift_op
-from graphc.types import DType, float32, int32, int64
 
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc import graph as graphs
-from graphc import naming
 from graphc.errors import ArgumentError, DTypeError
-from graphc.functions.logic import choose
-from graphc.ops.training import ModeSwitch
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.logic import choose
+from graphc.frontend.tensor import Tensor, lift, lift_op, literal
+from graphc.ir import graph as graphs
+from graphc.ir import naming
+from graphc.ir.ops.training import ModeSwitch
+from graphc.ir.types import bool_
 from graphc.random import draw
-from graphc.tensor import Tensor, lift, lift_op, literal
-from graphc.types import bool_
 
 
 def dropout(x: Tensor, rate: float, always: bool = False, name: str | None = None) -> Tensor:

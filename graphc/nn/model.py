@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc import naming
 from graphc import origin as origins
 from graphc.errors import ArgumentError
+from graphc.frontend.tensor import Tensor
+from graphc.ir import naming
+from graphc.ir.ops.base import Array
 from graphc.nn.layers import Layer
 from graphc.nn.owner import kind_of
-from graphc.ops.base import Array
-from graphc.tensor import Tensor
 
 if TYPE_CHECKING:
     from graphc.nn.training import Trainer

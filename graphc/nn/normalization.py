@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from graphc import init
 from graphc.errors import ArgumentError
-from graphc.functions.operands import cast, widened
+from graphc.frontend.functions.operands import cast, widened
+from graphc.frontend.tensor import Parameter, Tensor, lift_op
+from graphc.ir.ops.training import ModeSwitch, StateUpdate
 from graphc.nn.layers import Layer, check_count
 from graphc.nn.normalize import (
     batch_norm,
@@ -17,8 +19,6 @@ from graphc.nn.normalize import (
     rms_norm,
 )
 from graphc.nn.windows import CHANNELS_LAST, channel_axis, check_layout
-from graphc.ops.training import ModeSwitch, StateUpdate
-from graphc.tensor import Parameter, Tensor, lift_op
 
 
 class Normalization(Layer):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc import functions as fn
-from graphc import graph as graphs
 from graphc import origin as origins
-from graphc.dims import Size
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import all_axes, cast, floating, one_axis, widened
-from graphc.tensor import Tensor, lift
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.operands import all_axes, cast, floating, one_axis, widened
+from graphc.frontend.tensor import Tensor, lift
+from graphc.ir import graph as graphs
+from graphc.ir.dims import Size
 
 
 def layer_norm(

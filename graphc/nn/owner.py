@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphc import origin as origins
-from graphc import ownership
 from graphc.errors import ArgumentError
-from graphc.tensor import Parameter
+from graphc.frontend import ownership
+from graphc.frontend.tensor import Parameter
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

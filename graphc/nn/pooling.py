@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError
-from graphc.functions.logic import choose
-from graphc.functions.operands import cast, fail, floating, widened
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.logic import choose
+from graphc.frontend.functions.operands import cast, fail, floating, widened
+from graphc.frontend.tensor import Tensor, lift, lift_op, literal
+from graphc.ir.dims import Size
+from graphc.ir.ops.reduce import FirstMax, Sum
+from graphc.ir.ops.window import Window, seen_through
+from graphc.ir.types import DType, bool_
 from graphc.nn.windows import (
     CHANNELS_LAST,
     Extent,
@@ -26,10 +30,6 @@ from graphc.nn.windows import (
     slidings,
     spatial_axes,
 )  # fmt: skip
-from graphc.ops.reduce import FirstMax, Sum
-from graphc.ops.window import Window, seen_through
-from graphc.tensor import Tensor, lift, lift_op, literal
-from graphc.types import DType, bool_
 
 
 def max_pool(

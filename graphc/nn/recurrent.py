@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc import init, naming, ownership
+from graphc import init
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.operands import beside, fail
+from graphc.frontend import functions as fn
+from graphc.frontend import ownership
+from graphc.frontend.functions.operands import beside, fail
+from graphc.frontend.tensor import Parameter, Tensor, lift
+from graphc.ir import naming
+from graphc.ir.types import bool_
 from graphc.nn import activations
 from graphc.nn.cells import State, Step, gru_cell, lstm_cell, rnn_cell, through_time
 from graphc.nn.layers import Function, Layer, check_count
 from graphc.nn.masking import check_rate, masked
-from graphc.tensor import Parameter, Tensor, lift
-from graphc.types import bool_
 
 Weights = tuple[Parameter, Parameter, Parameter | None]  # kernel, recurrent_kernel, bias
 

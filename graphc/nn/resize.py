@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc.dims import Poly
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import cast, check_count, fail, widened
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.operands import cast, check_count, fail, widened
+from graphc.frontend.symbols import constant
+from graphc.frontend.tensor import Tensor, lift
+from graphc.ir.dims import Poly
+from graphc.ir.ops.base import Array
 from graphc.nn.windows import CHANNELS_LAST, RANKS, check_layout, per_axis, spatial_axes
-from graphc.ops.base import Array
-from graphc.symbols import constant
-from graphc.tensor import Tensor, lift
 
 REACH = {"linear": 1, "cubic": 2}  # old elements on each side of a new one
 

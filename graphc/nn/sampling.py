@@ -7,18 +7,18 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc import graph as graphs
-from graphc import naming
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.functions.logic import choose
-from graphc.functions.operands import cast, same_dtype, widened
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.logic import choose
+from graphc.frontend.functions.operands import cast, same_dtype, widened
+from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.ir import graph as graphs
+from graphc.ir import naming
+from graphc.ir.ops.elementwise_random import Plain
+from graphc.ir.types import float64
 from graphc.nn.losses import legal_labels, softmax_cross_entropy
-from graphc.ops.elementwise_random import Plain
 from graphc.random import draw
-from graphc.tensor import Tensor, lift, lift_op
-from graphc.types import float64
 
 DISTRIBUTIONS = ("log_uniform", "uniform")
 

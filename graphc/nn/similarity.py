@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import functions as fn
 from graphc.errors import ShapeError
-from graphc.functions.operands import cast, fail, floating, one_axis, same_dtype, widened
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.operands import cast, fail, floating, one_axis, same_dtype, widened
+from graphc.frontend.tensor import Tensor, lift
+from graphc.ir.types import DType, float64
 from graphc.linalg.norms import scale_of_squares
-from graphc.tensor import Tensor, lift
-from graphc.types import DType, float64
 
 
 def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import functions as fn
-from graphc import graph as graphs
 from graphc import init
 from graphc import origin as origins
 from graphc.errors import ArgumentError, ShapeError
+from graphc.frontend import functions as fn
+from graphc.frontend.tensor import Tensor
+from graphc.ir import graph as graphs
 from graphc.nn import activations
 from graphc.nn.convolution import conv, conv_transpose
 from graphc.nn.layers import Function, Layer
@@ -22,7 +23,6 @@ from graphc.nn.windows import (
     check_layout,
     per_axis,
 )
-from graphc.tensor import Tensor
 
 
 def channel_count(layer: Layer, x: Tensor, rank: int, layout: str) -> int:

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc import optim, symbols
+from graphc import optim
 from graphc import origin as origins
 from graphc.errors import ArgumentError, ShapeError
-from graphc.function import CompiledFunction, compile
-from graphc.functions.operands import common_shape, fail, shape_text
+from graphc.frontend import functions as fn
+from graphc.frontend import symbols
+from graphc.frontend.functions.operands import common_shape, fail, shape_text
+from graphc.frontend.tensor import Tensor, lift
+from graphc.ir.ops.base import Array
+from graphc.ir.types import find_dtype
 from graphc.nn import losses
-from graphc.ops.base import Array
-from graphc.tensor import Tensor, lift
+from graphc.runtime.function import CompiledFunction, compile
 from graphc.train.batches import Batches
 from graphc.train.checkpoint import Checkpoint
 from graphc.train.files import load
 from graphc.train.fit import fit
 from graphc.train.history import History
-from graphc.types import find_dtype
 
 if TYPE_CHECKING:
     from graphc.nn.model import Sequential

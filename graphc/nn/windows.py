@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.dims import Poly, Size, ceildiv, floordiv, least
 from graphc.errors import ArgumentError, ShapeError
-from graphc.functions.operands import fail
-from graphc.tensor import Tensor
+from graphc.frontend.functions.operands import fail
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Poly, Size, ceildiv, floordiv, least
 
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 RANKS = (1, 2, 3)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from onnx import GraphProto, NodeProto
 
-from graphc.dims import Poly, Size
 from graphc.errors import FormatError, UnsupportedError
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Poly, Size
+from graphc.ir.ops.base import Array
 from graphc.onnx.errors import UnknownValueError
 from graphc.onnx.values import Value, sources_of
-from graphc.ops.base import Array
-from graphc.tensor import Tensor
 
 if TYPE_CHECKING:
     from graphc.onnx.importer import Scope

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from graphc.dims import Size, dims_of
 from graphc.errors import UnsupportedError
+from graphc.ir.dims import Size, dims_of
 
 EXAMPLE = 4  # a size in hints
 

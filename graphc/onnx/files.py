@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, numpy_helper
 
+from graphc.ir.ops.base import Array
 from graphc.onnx.proto import element_number
-from graphc.ops.base import Array
 
 SMALLEST = 1024  # bytes; shapes and numbers stay where readers expect them
 PAGE = 4096  # where arrays begin, so that readers can map them into memory

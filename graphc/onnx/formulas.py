@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from graphc.dims import Size
-from graphc.graph import Node
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir.dims import Size
+from graphc.ir.graph import Node
+from graphc.ir.ops import leaf
+from graphc.ir.types import TensorType, float32
 from graphc.onnx.writer import Writer
-from graphc.ops import leaf
-from graphc.tensor import Tensor, lift_op
-from graphc.types import TensorType, float32
 
 NUMBER = 0.4375061035156  # stands for any number in a formula
 LAST, FIRST = "channels_last", "channels_first"

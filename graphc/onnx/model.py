@@ -13,15 +13,15 @@ from onnx import GraphProto, ModelProto, ValueInfoProto
 
 import graphc as gx
 from graphc import origin as origins
-from graphc.dims import Size
 from graphc.errors import ArgumentError, FormatError, NameError, UnsupportedError
+from graphc.ir.dims import Size
+from graphc.ir.ops.base import Array
+from graphc.ir.types import DType
 from graphc.onnx.importer import Scope, only_ours
 from graphc.onnx.proto import dtype_of, name_of, read_model
 from graphc.onnx.stored import Choice, Store
 from graphc.onnx.values import Value
 from graphc.onnx.weights import Uses
-from graphc.ops.base import Array
-from graphc.types import DType
 
 # a size that is called a multiple of another one, as exporters write it
 MULTIPLE = re.compile(r"(\d+)\*([A-Za-z_]\w*)( ?[+-] ?\d+)?")

@@ -7,8 +7,8 @@ from functools import reduce
 from typing import Any
 
 import graphc as gx
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Converter, Table
-from graphc.tensor import Tensor
 
 
 def unary(function: Callable[..., Any]) -> Converter:

@@ -8,11 +8,11 @@ import numpy as np
 from onnx import GraphProto
 
 import graphc as gx
-from graphc.dims import Poly, Size
 from graphc.errors import ShapeError, UnsupportedError
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Poly, Size
 from graphc.onnx.call import Call, Table
 from graphc.onnx.values import Value
-from graphc.tensor import Tensor
 
 WRITTEN_OUT = 8  # as many iterations become copies of the body, which may differ in shape
 LONGEST = 1024  # iterations that are written out where nothing else will do

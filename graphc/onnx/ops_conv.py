@@ -6,13 +6,13 @@ from typing import Any
 
 import graphc as gx
 from graphc import nn
-from graphc.dims import Size, product
-from graphc.functions.creation import size_as
+from graphc.frontend.functions.creation import size_as
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Size, product
+from graphc.ir.types import int64
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_index import checked_places
 from graphc.onnx.ops_pad import cropped
-from graphc.tensor import Tensor
-from graphc.types import int64
 
 Pairs = tuple[tuple[int, int], ...]
 FIRST = "channels_first"

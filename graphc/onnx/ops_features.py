@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Table
-from graphc.tensor import Tensor
 
 
 def binarize(call: Call) -> Any:

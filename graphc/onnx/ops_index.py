@@ -7,16 +7,16 @@ from typing import Any, NoReturn
 import numpy as np
 
 import graphc as gx
-from graphc.dims import Size, product
 from graphc.errors import FormatError
-from graphc.functions.creation import size_as
-from graphc.functions.placing import change
+from graphc.frontend.functions.creation import size_as
+from graphc.frontend.functions.placing import change
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Size, product
+from graphc.ir.ops.base import Array
+from graphc.ir.ops.view import shape_text
+from graphc.ir.types import int64
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_shape import along
-from graphc.ops.base import Array
-from graphc.ops.view import shape_text
-from graphc.tensor import Tensor
-from graphc.types import int64
 
 
 def gather(call: Call) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 
 import graphc as gx
 from graphc import nn
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Converter, Table
 from graphc.onnx.ops_arithmetic import unary
-from graphc.tensor import Tensor
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import graphc as gx
 from graphc import nn
-from graphc.functions.logic import choose
-from graphc.functions.operands import widened
+from graphc.frontend.functions.logic import choose
+from graphc.frontend.functions.operands import widened
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Table
-from graphc.tensor import Tensor
 
 
 def channels(x: Tensor, like: Tensor) -> Tensor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import graphc as gx
-from graphc.dims import Size
-from graphc.functions.creation import size_as
+from graphc.frontend.functions.creation import size_as
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Size
+from graphc.ir.types import int64
 from graphc.onnx.call import Call, Table
-from graphc.tensor import Tensor
-from graphc.types import int64
 
 
 def pad(call: Call) -> Any:

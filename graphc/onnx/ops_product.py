@@ -6,9 +6,9 @@ from typing import Any
 
 import graphc as gx
 from graphc import linalg
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_arithmetic import binary
-from graphc.tensor import Tensor
 
 
 def gemm(call: Call) -> Any:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from graphc.frontend.tensor import Tensor
+from graphc.ir.types import DType, find_dtype
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_conv import convolved
 from graphc.onnx.proto import dtype_of
-from graphc.tensor import Tensor
-from graphc.types import DType, find_dtype
 
 
 def spread(call: Call, t: Tensor, x: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import graphc as gx
+from graphc.ir.types import DType
 from graphc.onnx.call import Call, Table
 from graphc.onnx.proto import dtype_of
-from graphc.types import DType
 
 
 def wanted(call: Call, like: bool) -> tuple[Any, DType, str]:

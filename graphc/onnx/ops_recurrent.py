@@ -8,8 +8,8 @@ from typing import Any
 
 import graphc as gx
 from graphc import nn
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Table
-from graphc.tensor import Tensor
 
 Function = Callable[[Tensor], Tensor]
 State = tuple[Tensor, ...]

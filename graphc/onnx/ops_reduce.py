@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.functions.operands import widened
+from graphc.frontend.functions.operands import widened
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Converter, Table
-from graphc.tensor import Tensor
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 

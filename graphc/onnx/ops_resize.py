@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.dims import Poly, Size, divide_exactly
 from graphc.errors import FormatError
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Poly, Size, divide_exactly
+from graphc.ir.ops.base import Array
 from graphc.nn.resize import neighbours, picked, weighted
 from graphc.onnx.call import Call, Table
-from graphc.ops.base import Array
-from graphc.tensor import Tensor
 
 TIE = 1e-6  # how far from a half a coordinate in float32 may be that is a half in fact
 

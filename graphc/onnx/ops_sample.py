@@ -9,11 +9,11 @@ from typing import Any
 
 import graphc as gx
 from graphc.errors import FormatError
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir.ops.window import SlideBack, Window
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_conv import with_bias
 from graphc.onnx.ops_index import checked_places
-from graphc.ops.window import SlideBack, Window
-from graphc.tensor import Tensor, lift_op
 
 
 @dataclass(frozen=True)

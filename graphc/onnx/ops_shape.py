@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.dims import Poly, Size, divide_exactly, floordiv, least, most, product
 from graphc.errors import FormatError
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Poly, Size, divide_exactly, floordiv, least, most, product
+from graphc.ir.ops.base import Array
 from graphc.onnx.call import Call, Table
 from graphc.onnx.proto import dtype_of
 from graphc.onnx.values import LARGEST, sizes_array
-from graphc.ops.base import Array
-from graphc.tensor import Tensor
 
 
 def constant(call: Call) -> Any:

@@ -8,9 +8,9 @@ import numpy as np
 
 import graphc as gx
 from graphc import fft
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Table
 from graphc.onnx.proto import dtype_of
-from graphc.tensor import Tensor
 
 
 def complex_parts(call: Call, x: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import graphc as gx
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.call import Call, Converter, Table
-from graphc.tensor import Tensor
 
 
 def optimizer(update: Callable[..., tuple[Tensor, ...]], states: int) -> Converter:

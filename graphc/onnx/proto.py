@@ -19,8 +19,8 @@ from graphc.errors import (
     MemoryBudgetError,
     UnsupportedError,
 )
-from graphc.ops.base import Array
-from graphc.types import DType, find_dtype
+from graphc.ir.ops.base import Array
+from graphc.ir.types import DType, find_dtype
 
 _DTYPES = {
     TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8", TensorProto.INT8: "int8",

@@ -11,10 +11,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 import graphc as gx
-from graphc.definition import check_inputs, define
 from graphc.errors import ArgumentError
 from graphc.files import write_whole
-from graphc.graph import Graph, Node, topological
+from graphc.frontend.tensor import Tensor, face, lift
+from graphc.ir.graph import Graph, Node, topological
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import Array
+from graphc.ir.structure import flatten
 from graphc.onnx import (
     write_elementwise,
     write_index,
@@ -27,10 +30,7 @@ from graphc.onnx import (
 from graphc.onnx.files import write_apart
 from graphc.onnx.write_layers import layer
 from graphc.onnx.writer import Rules, Writer, all_inputs, living
-from graphc.ops import leaf
-from graphc.ops.base import Array
-from graphc.structure import flatten
-from graphc.tensor import Tensor, face, lift
+from graphc.runtime.definition import check_inputs, define
 
 OPSET = 22
 IR_VERSION = 10

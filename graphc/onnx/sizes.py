@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from graphc.dims import Dim, FloorDiv, Least, Size, bound, divide_exactly, least, most
 from graphc.errors import RuntimeCheckError
+from graphc.ir.dims import Dim, FloorDiv, Least, Size, bound, divide_exactly, least, most
+from graphc.ir.ops.base import Array
 from graphc.onnx.call import Call
 from graphc.onnx.values import LARGEST, Value, sizes_value
-from graphc.ops.base import Array
 
 Convert = Callable[[Call], "list[Value | None]"]
 

@@ -10,9 +10,9 @@ import numpy as np
 import graphc as gx
 from graphc import origin as origins
 from graphc.errors import ArgumentError, NameError
+from graphc.ir.ops.base import Array
 from graphc.onnx.values import Value
 from graphc.onnx.weights import Uses
-from graphc.ops.base import Array
 
 Choice = Callable[[str], bool] | Collection[str] | bool | None
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc.dims import Dim, Poly, Size, dims_of
 from graphc.errors import FormatError
-from graphc.functions.creation import size_as
-from graphc.graph import topological
-from graphc.ops import leaf
-from graphc.ops.base import Array
-from graphc.tensor import Tensor, constant_of
-from graphc.types import int64
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.creation import size_as
+from graphc.frontend.tensor import Tensor, constant_of
+from graphc.ir.dims import Dim, Poly, Size, dims_of
+from graphc.ir.graph import topological
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import Array
+from graphc.ir.types import int64
 
 LARGEST = 4096  # elements: what is larger is data, not a shape
 
@@ -66,7 +66,7 @@ class Value:
     def known(self) -> Array | None:
         """The value as an array if it depends on nothing but constants; else None."""
         if self.array is None and not any(sources_of(self.tensor)):
-            from graphc.interpret import evaluate
+            from graphc.runtime.interpret import evaluate
 
             self.array = np.asarray(evaluate([self.tensor], {})[0])
         return self.array

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from graphc import ops
-from graphc.graph import Node
+from graphc.ir import ops
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Op
+from graphc.ir.types import DType, find_dtype, float32
 from graphc.onnx.writer import Rule, Writer
-from graphc.ops.base import Op
-from graphc.types import DType, find_dtype, float32
 
 SAME: dict[type[Op], str] = {
     ops.Add: "Add", ops.Sub: "Sub", ops.Mul: "Mul", ops.Div: "Div", ops.Pow: "Pow",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from graphc import ops
-from graphc.graph import Node
+from graphc.ir import ops
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Op
+from graphc.ir.types import DType, int32, int64
 from graphc.onnx.writer import Rule, Writer
-from graphc.ops.base import Op
-from graphc.types import DType, int32, int64
 
 REDUCTIONS = {"set": "none", "add": "add", "mul": "mul", "min": "min", "max": "max"}
 

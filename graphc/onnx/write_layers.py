@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from graphc import nn
-from graphc.dims import Size
-from graphc.graph import Node
+from graphc.ir.dims import Size
+from graphc.ir.graph import Node
+from graphc.ir.types import TensorType, float32
 from graphc.onnx import write_windows
 from graphc.onnx.formulas import FIRST, LAST, NUMBER, Layer, from_first, hole, to_first, written
 from graphc.onnx.writer import Writer
-from graphc.types import TensorType, float32
 
 
 def layer(w: Writer, node: Node) -> str | None:

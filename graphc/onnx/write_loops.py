@@ -7,11 +7,11 @@ from typing import Any
 
 from onnx import helper
 
-from graphc.graph import Node
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Op
+from graphc.ir.ops.loop import Scan
+from graphc.ir.types import TensorType, bool_, int64
 from graphc.onnx.writer import Rule, Writer, living
-from graphc.ops.base import Op
-from graphc.ops.loop import Scan
-from graphc.types import TensorType, bool_, int64
 
 
 def scan(w: Writer, node: Node, *xs: str) -> str:

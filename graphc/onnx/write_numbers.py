@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from graphc.graph import Node
+from graphc.ir.graph import Node
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import Op
+from graphc.ir.types import int64
 from graphc.onnx.writer import Rule, Writer
-from graphc.ops import leaf
-from graphc.ops.base import Op
-from graphc.types import int64
 
 
 def parameter(w: Writer, node: Node) -> str:

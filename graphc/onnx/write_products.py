@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from graphc import ops
-from graphc.dims import Size, floordiv, product
-from graphc.graph import Node
+from graphc.ir import ops
+from graphc.ir.dims import Size, floordiv, product
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Op
+from graphc.ir.ops.contract import Labels, letters
+from graphc.ir.ops.window import Window
 from graphc.onnx.write_sums import wide
 from graphc.onnx.write_views import cut
 from graphc.onnx.writer import Rule, Writer
-from graphc.ops.base import Op
-from graphc.ops.contract import Labels, letters
-from graphc.ops.window import Window
 
 
 def dot(w: Writer, node: Node, a: str, b: str) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from onnx import helper
 
-from graphc import ops
-from graphc.dims import product
-from graphc.graph import Node
+from graphc.ir import ops
+from graphc.ir.dims import product
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Op, Reduce
+from graphc.ir.types import DType, TensorType, bool_, float32, float64, int32, int64
 from graphc.onnx.writer import Rule, Writer
-from graphc.ops.base import Op, Reduce
-from graphc.types import DType, TensorType, bool_, float32, float64, int32, int64
 
 WIDE = (float32, float64, int32, int64)  # what runtimes reduce
 

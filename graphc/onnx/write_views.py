@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import ops
-from graphc.dims import Size
-from graphc.graph import Node
+from graphc.ir import ops
+from graphc.ir.dims import Size
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Op
+from graphc.ir.ops.padding import EDGE, REFLECT, WRAP
+from graphc.ir.ops.window import Window
 from graphc.onnx.writer import Rule, Writer
-from graphc.ops.base import Op
-from graphc.ops.padding import EDGE, REFLECT, WRAP
-from graphc.ops.window import Window
 
 FIRST = -(2**63)  # an end in front of all elements, for steps back
 

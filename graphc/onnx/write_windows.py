@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from graphc import functions as fn
-from graphc import nn, ops
-from graphc.dims import Size
+from graphc import nn
 from graphc.errors import GraphcError
-from graphc.graph import Node
+from graphc.frontend import functions as fn
+from graphc.ir import ops
+from graphc.ir.dims import Size
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Op
+from graphc.ir.ops.window import Window
 from graphc.nn.convolution import labels
 from graphc.onnx.formulas import FIRST, LAST, Layer, from_first, hole, to_first
 from graphc.onnx.write_products import behind
 from graphc.onnx.writer import Writer
-from graphc.ops.base import Op
-from graphc.ops.window import Window
 
 Pads = tuple[tuple[int, int], ...]
 

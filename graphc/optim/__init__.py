@@ -1,6 +1,6 @@
 """Optimisers: rules that turn gradients into new parameter values."""
 
-from graphc.arguments import check_all
+from graphc.frontend.arguments import check_all
 from graphc.optim.adaptive import Adadelta, Adagrad, RMSprop
 from graphc.optim.base import Optimizer, Updates
 from graphc.optim.moments import Adam, Adamax, AdamW, Nadam

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphc import functions as fn
 from graphc.errors import ArgumentError
+from graphc.frontend import functions as fn
+from graphc.frontend.tensor import Parameter, Tensor
 from graphc.optim.base import Optimizer, Schedule
-from graphc.tensor import Parameter, Tensor
 
 
 class Adagrad(Optimizer):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
-from graphc import functions as fn
-from graphc import naming, symbols
 from graphc import origin as origins
 from graphc.errors import ArgumentError
+from graphc.frontend import functions as fn
+from graphc.frontend import symbols
+from graphc.frontend.tensor import Parameter, Tensor
+from graphc.ir import naming
 from graphc.optim.base import Updates, compute_dtype
-from graphc.tensor import Parameter, Tensor
 
 
 class Averages(Updates):

@@ -7,17 +7,18 @@ from typing import Any, cast
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc import naming, symbols
 from graphc import origin as origins
-from graphc.arguments import checked
 from graphc.errors import ArgumentError, NameError
-from graphc.graph import topological
-from graphc.ops import leaf
+from graphc.frontend import functions as fn
+from graphc.frontend import symbols
+from graphc.frontend.arguments import checked
+from graphc.frontend.tensor import Parameter, Tensor, literal
+from graphc.ir import naming
+from graphc.ir.graph import topological
+from graphc.ir.ops import leaf
+from graphc.ir.types import DType, float32, float64, int64
 from graphc.optim.clip import clip_by_global_norm, clip_by_value
 from graphc.optim.rows import Rows, are_few, find_rows
-from graphc.tensor import Parameter, Tensor, literal
-from graphc.types import DType, float32, float64, int64
 
 Schedule = Callable[[Tensor], Tensor]
 
@@ -111,7 +112,7 @@ class Optimizer:
         gradient as they are, with "lazy" always (state of the other rows then stands still).
         `report()` says which.
         """
-        from graphc.autodiff import grad
+        from graphc.frontend.autodiff import grad
 
         check_sparse("minimize", sparse)
         check_clip(clip_norm, clip_value)

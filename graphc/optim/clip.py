@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc import functions as fn
 from graphc.errors import ArgumentError
+from graphc.frontend import functions as fn
+from graphc.frontend.tensor import Tensor
+from graphc.ir.types import float32, float64
 from graphc.linalg.norms import vector_norm
-from graphc.tensor import Tensor
-from graphc.types import float32, float64
 
 
 def global_norm(tensors: Sequence[Tensor]) -> Tensor:

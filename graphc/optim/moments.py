@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from graphc import functions as fn
-from graphc.arguments import tensors
 from graphc.errors import ArgumentError
+from graphc.frontend import functions as fn
+from graphc.frontend.arguments import tensors
+from graphc.frontend.tensor import Parameter, Tensor
+from graphc.ir.types import DType, float64
 from graphc.optim.base import Optimizer, Schedule
-from graphc.tensor import Parameter, Tensor
-from graphc.types import DType, float64
 
 Mask = Callable[[Parameter], bool] | Iterable[Parameter]
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc import functions as fn
-from graphc.dims import Size
-from graphc.functions.operands import cast, is_half, widened
-from graphc.graph import Node
-from graphc.ops.elementwise import Add, Mul, Neg
-from graphc.ops.elementwise_logic import Cast
-from graphc.ops.gather import ScatterAdd
-from graphc.ops.indexing import SET, FirstSame
-from graphc.ops.leaf import Literal
-from graphc.ops.view import BroadcastTo
-from graphc.ordering import nominal
-from graphc.tensor import Parameter, Tensor, face, lift_op, zeros_like
-from graphc.types import int64
+from graphc.compiler.order.order import nominal
+from graphc.frontend import functions as fn
+from graphc.frontend.functions.operands import cast, is_half, widened
+from graphc.frontend.tensor import Parameter, Tensor, face, lift_op, zeros_like
+from graphc.ir.dims import Size
+from graphc.ir.graph import Node
+from graphc.ir.ops.elementwise import Add, Mul, Neg
+from graphc.ir.ops.elementwise_logic import Cast
+from graphc.ir.ops.gather import ScatterAdd
+from graphc.ir.ops.indexing import SET, FirstSame
+from graphc.ir.ops.leaf import Literal
+from graphc.ir.ops.view import BroadcastTo
+from graphc.ir.types import int64
 
 Part = tuple[Tensor, Tensor]  # indices of rank 1, and a row for each
 # What rows are multiplied with, the innermost first: a number (None for -1), and what is around it.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graphc.errors import ArgumentError
+from graphc.frontend.tensor import Parameter, Tensor
 from graphc.optim.base import Optimizer, Schedule
-from graphc.tensor import Parameter, Tensor
 
 
 class SGD(Optimizer):

@@ -6,7 +6,7 @@ nothing but its name decides its stream; unnamed draws are numbered by scope and
 (uniform, uniform_1, ..., dropout/bernoulli), in the order in which the graph is built.
 """
 
-from graphc.arguments import check_all
+from graphc.frontend.arguments import check_all
 from graphc.random.distributions import (
     categorical,
     exponential,

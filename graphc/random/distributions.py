@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc import functions as fn
-from graphc import symbols
-from graphc.autodiff.custom import custom_gradient
-from graphc.dims import Poly, Size
 from graphc.errors import ArgumentError, DTypeError
-from graphc.functions.operands import fail, one_axis, to_dtype
-from graphc.ops.elementwise_random import ExponentialFloat, NormalFloat, Plain
+from graphc.frontend import functions as fn
+from graphc.frontend import symbols
+from graphc.frontend.autodiff.custom import custom_gradient
+from graphc.frontend.functions.operands import fail, one_axis, to_dtype
+from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.ir.dims import Poly, Size
+from graphc.ir.ops.elementwise_random import ExponentialFloat, NormalFloat, Plain
+from graphc.ir.types import float32, uint32, uint64
 from graphc.random.draw import Shape, bits, stream, wanted_float
 from graphc.random.implicit import gamma_slope
-from graphc.tensor import Tensor, lift, lift_op
-from graphc.types import float32, uint32, uint64
 
 TRIES = 8  # of a gamma variate; all are refused with a probability below 1e-10
 ROOT_2 = math.sqrt(2.0)

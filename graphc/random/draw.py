@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc import naming, symbols
 from graphc import origin as origins
-from graphc.dims import Size
 from graphc.errors import ArgumentError, DTypeError
-from graphc.functions.operands import same_dtype
-from graphc.ops import leaf
-from graphc.ops.elementwise_random import NormalFloat, UnitFloat
-from graphc.tensor import Tensor, lift_op
-from graphc.types import DType, bool_, find_dtype, float32
+from graphc.frontend import functions as fn
+from graphc.frontend import symbols
+from graphc.frontend.functions.operands import same_dtype
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir import naming
+from graphc.ir.dims import Size
+from graphc.ir.ops import leaf
+from graphc.ir.ops.elementwise_random import NormalFloat, UnitFloat
+from graphc.ir.types import DType, bool_, find_dtype, float32
 
 Shape = int | str | Size | tuple[int | str | Size, ...]
 

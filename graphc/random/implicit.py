@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc import functions as fn
-from graphc.tensor import Tensor, constant_of
-from graphc.types import float64
+from graphc.frontend import functions as fn
+from graphc.frontend.tensor import Tensor, constant_of
+from graphc.ir.types import float64
 
 POINTS = 32
 NOTHING = 37.0  # exp(-37) is nothing beside 1

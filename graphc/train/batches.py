@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.epoch import batched_inputs, check_whole, match_arrays, sample_count
 from graphc.errors import ShapeError
-from graphc.function import CompiledFunction
-from graphc.ops.base import Array
-from graphc.symbols import generator
+from graphc.frontend.symbols import generator
+from graphc.ir.ops.base import Array
+from graphc.runtime.epoch import batched_inputs, check_whole, match_arrays, sample_count
+from graphc.runtime.function import CompiledFunction
 
 
 class Batches:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.errors import ArgumentError, FormatError
-from graphc.ops.base import Array
+from graphc.ir.ops.base import Array
 from graphc.train import files
 from graphc.train.callback import Callback
 from graphc.train.monitor import Monitor
 from graphc.train.rollback import finite_parameters, first_broken
 
 if TYPE_CHECKING:
-    from graphc.function import CompiledFunction
+    from graphc.frontend.tensor import Parameter
     from graphc.nn.model import Sequential
-    from graphc.tensor import Parameter
+    from graphc.runtime.function import CompiledFunction
     from graphc.train.fit import Run
 
 _NOTE, _ARRAYS = "run", "run/"  # where the file keeps what is no parameter

@@ -22,10 +22,10 @@ from graphc.errors import (
     ShapeError,
 )  # fmt: skip
 from graphc.files import write_whole
+from graphc.frontend.tensor import Parameter, held
+from graphc.ir.types import find_dtype
 from graphc.origin import Origin
-from graphc.tensor import Parameter, held
 from graphc.train.match import match_names
-from graphc.types import find_dtype
 
 Array = NDArray[Any]
 

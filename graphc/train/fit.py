@@ -10,9 +10,9 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.function import CompiledFunction
-from graphc.ops.base import Array
-from graphc.tensor import Parameter
+from graphc.frontend.tensor import Parameter
+from graphc.ir.ops.base import Array
+from graphc.runtime.function import CompiledFunction
 from graphc.train.batches import Batches, Running, Steps
 from graphc.train.checkpoint import Resumed
 from graphc.train.history import History

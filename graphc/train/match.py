@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from graphc import naming
+from graphc.ir import naming
 
 Groups = Mapping[str, list[str]]  # what follows, by the first part of a name
 

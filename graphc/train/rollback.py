@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.ops.base import Array
-from graphc.tensor import Parameter
+from graphc.frontend.tensor import Parameter
+from graphc.ir.ops.base import Array
 from graphc.train.batches import Batches, Steps
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import numpy as np
 from chains import chain
 from native import Native, fence_is_intact, guarded
 
-from graphc.dims import Dim, Size
-from graphc.loops.combine import DOT
-from graphc.loops.ir import (
+from graphc.ir.dims import Dim, Size
+from graphc.ir.loops.combine import DOT
+from graphc.ir.loops.ir import (
     PARALLEL,
     SEQUENTIAL,
     Accumulate,
@@ -28,7 +28,7 @@ from graphc.loops.ir import (
     extent,
     index,
 )
-from graphc.types import DType, float32
+from graphc.ir.types import DType, float32
 from graphc_llvm.target import Target, host_target
 
 

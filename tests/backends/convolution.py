@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from chains import chain
 
-from graphc.loops.combine import DOT
-from graphc.loops.ir import (
+from graphc.ir.loops.combine import DOT
+from graphc.ir.loops.ir import (
     PARALLEL,
     SEQUENTIAL,
     Accumulate,
@@ -26,7 +26,7 @@ from graphc.loops.ir import (
     const,
     index,
 )
-from graphc.types import bool_, float32, int64
+from graphc.ir.types import bool_, float32, int64
 
 
 def convolution_kernel(

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.dims import evaluate
-from graphc.ops.leaf import Constant
-from graphc.schedule import CONSTANT, INPUT, PARAMETER, RNG, Storage
+from graphc.ir.dims import evaluate
+from graphc.ir.ops.leaf import Constant
+from graphc.ir.schedule import CONSTANT, INPUT, PARAMETER, RNG, Storage
 from graphc_llvm.program import Module, emit_program
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM
 from graphc_llvm.runtime.session import compile_text

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.dims import Dim, Size
-from graphc.loops import ir
-from graphc.loops.expression import ExprEmitter
-from graphc.types import DType, float32
+from graphc.ir.dims import Dim, Size
+from graphc.ir.loops import ir
+from graphc.ir.loops.expression import ExprEmitter
+from graphc.ir.types import DType, float32
 
 M, N, K = Dim("m"), Dim("n"), Dim("k")
 e = ExprEmitter()

@@ -13,8 +13,8 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from graphc.dims import dims_of, evaluate
-from graphc.loops.ir import Kernel
+from graphc.ir.dims import dims_of, evaluate
+from graphc.ir.loops.ir import Kernel
 from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
 from graphc_llvm.runtime.barrier import TEAM_BYTES, barrier_ir
 from graphc_llvm.target import Target, host_target

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphc import types as t
+from graphc.ir import types as t
 from graphc_llvm.runtime.barrier import BARRIER_IR
 from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, Structure
 from graphc_llvm.runtime.native import NativeFunction

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.dims import Size
-from graphc.loops import ir
-from graphc.loops.combine import ALL, ANY, ARGMAX, DOT, LOGSUMEXP, MAX, MEAN_M2, PROD, SUM
-from graphc.types import DType, bool_, float32, int64
+from graphc.ir.dims import Size
+from graphc.ir.loops import ir
+from graphc.ir.loops.combine import ALL, ANY, ARGMAX, DOT, LOGSUMEXP, MAX, MEAN_M2, PROD, SUM
+from graphc.ir.types import DType, bool_, float32, int64
 from tests.backends.kernels import (
     K,
     M,

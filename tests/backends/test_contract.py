@@ -9,7 +9,7 @@ import pytest
 from contractions import contraction, exact, operands, run
 from native import Native
 
-from graphc.types import float32, float64
+from graphc.ir.types import float32, float64
 from graphc_llvm import contract_choose, contract_shape
 from graphc_llvm.contract_choose import match
 from graphc_llvm.target import host_target, make_target

@@ -13,9 +13,9 @@ from contractions import operands, run
 from native import Native
 
 import graphc as gx
-from graphc.fusion.fuse import fuse
-from graphc.loops.ir import Kernel, Loop
-from graphc.loops.text import kernel_text
+from graphc.compiler.fusion.fuse import fuse
+from graphc.ir.loops.ir import Kernel, Loop
+from graphc.ir.loops.text import kernel_text
 from graphc_llvm import contract_choose, contract_steps
 from graphc_llvm.contract_choose import match
 from graphc_llvm.emit_kernel import emit_kernel

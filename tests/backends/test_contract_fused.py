@@ -9,7 +9,7 @@ import pytest
 from contractions import Nest, contraction, exact, operands, run
 from native import Native
 
-from graphc.loops.ir import (
+from graphc.ir.loops.ir import (
     Apply,
     Buffer,
     Check,
@@ -23,7 +23,7 @@ from graphc.loops.ir import (
     extent,
     index,
 )
-from graphc.types import bfloat16, bool_, float16, float32, float64, int64
+from graphc.ir.types import bfloat16, bool_, float16, float32, float64, int64
 from graphc_llvm import contract_tile
 from graphc_llvm.contract_choose import match
 from graphc_llvm.contract_plan import packed_width

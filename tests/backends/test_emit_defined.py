@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc import types as t
-from graphc.loops import ir
-from graphc.loops.elementary import DEFINITIONS
-from graphc.loops.numpy_emitter import NumpyEmitter
-from graphc.types import DType
+from graphc.ir import types as t
+from graphc.ir.loops import ir
+from graphc.ir.loops.elementary import DEFINITIONS
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.types import DType
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import make_target
 from tests.backends.native import Native, object_code, undefined_symbols

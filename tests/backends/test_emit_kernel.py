@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.dims import evaluate
-from graphc.loops import ir
-from graphc.loops.run import run_kernel
-from graphc.types import ALL_DTYPES, DType, bfloat16, float32, int8, int16, int32, int64, uint8
+from graphc.ir.dims import evaluate
+from graphc.ir.loops import ir
+from graphc.ir.loops.run import run_kernel
+from graphc.ir.types import ALL_DTYPES, DType, bfloat16, float32, int8, int16, int32, int64, uint8
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import Target, host_target, make_target
 from tests.backends.kernels import M, N, axes, e, load, number, parallel, store

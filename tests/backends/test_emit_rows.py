@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from graphc.dims import Size
-from graphc.loops import ir
-from graphc.loops.combine import ANY, ARGMAX, MAX, SUM
-from graphc.loops.run import run_kernel
-from graphc.types import bool_, float32, int64
+from graphc.ir.dims import Size
+from graphc.ir.loops import ir
+from graphc.ir.loops.combine import ANY, ARGMAX, MAX, SUM
+from graphc.ir.loops.run import run_kernel
+from graphc.ir.types import bool_, float32, int64
 from graphc_llvm.emit_ahead import find_ahead
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import make_target

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc import types as t
-from graphc.loops import ir
-from graphc.types import DType
+from graphc.ir import types as t
+from graphc.ir.loops import ir
+from graphc.ir.types import DType
 from graphc_llvm.target import Target, host_target, make_target
 from tests.backends.native import Native, fence_is_intact, guarded
 

@@ -19,7 +19,7 @@ from freestanding import Standalone, missing_tools
 from native import undefined_symbols
 
 import graphc as gx
-from graphc.schedule import OUTPUT, PARAMETER
+from graphc.ir.schedule import OUTPUT, PARAMETER
 from graphc_llvm.program import emit_program
 from graphc_llvm.runtime.session import compile_text, host
 from graphc_llvm.target import Target, host_target, make_target

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc import types as t
 from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
+from graphc.ir import types as t
 from graphc_llvm.runtime.description import Structure
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.support import support

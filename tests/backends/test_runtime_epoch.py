@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc import types as t
 from graphc.errors import ArgumentError, RuntimeCheckError
+from graphc.ir import types as t
 from graphc_llvm.runtime.barrier import BARRIER_IR
 from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, Structure
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch

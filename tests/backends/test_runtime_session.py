@@ -8,7 +8,7 @@ import gc
 import numpy as np
 import pytest
 
-from graphc.limits import physical_bytes
+from graphc.ir.limits import physical_bytes
 from graphc_llvm.runtime.memory import HUGE_PAGE_BYTES, Workspace, aligned_bytes
 from graphc_llvm.runtime.session import (
     CodegenError,

@@ -12,7 +12,7 @@ import pytest
 from contractions import contraction
 from native import machine
 
-from graphc.types import bool_, float32, float64, int8
+from graphc.ir.types import bool_, float32, float64, int8
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import Target, host_target, make_target
 

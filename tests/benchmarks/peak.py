@@ -7,7 +7,7 @@ import time
 from functools import cache
 from typing import Any
 
-from graphc.types import float32
+from graphc.ir.types import float32
 from graphc_llvm.runtime.session import compile_text, session
 from graphc_llvm.stepwise import Stepwise
 from graphc_llvm.target import Target, host_target

@@ -276,7 +276,7 @@ def picture(model: str) -> np.ndarray[Any, Any]:
 def loaded(system: str, model: str, folder: Path) -> Any:
     """A function from an array to an array; only what the system needs is imported."""
     if system == "graphc-python":
-        from graphc.library import load_library
+        from graphc.export.library import load_library
 
         return load_library(folder / "net.json")
     if system == "onnxruntime":

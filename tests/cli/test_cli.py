@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 import graphc
-from graphc import passes
 from graphc.cli import demo as demos
 from graphc.cli import doctor as doctors
 from graphc.cli import main
 from graphc.cli.show import bytes_text, print_columns
+from graphc.compiler import passes
 
 
 def invoke(*arguments: str) -> Result:

@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc import errors
-from graphc import functions as fn
+from graphc.frontend import functions as fn
 
 X = gx.input("x", (64, 784))
 W = gx.input("w", (10, 784))

@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc import errors
-from graphc import functions as fn
+from graphc.frontend import functions as fn
 
 K = np.array([1, 0, -3], np.int32)
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import MemoryBudgetError
-from graphc.limits import physical_bytes
+from graphc.ir.limits import physical_bytes
 
 TARGETS = pytest.mark.parametrize("target", ["cpu", "interpret"])
 

@@ -15,7 +15,7 @@ from trained import network
 
 import graphc as gx
 from graphc.errors import ArgumentError
-from graphc.library import Library
+from graphc.export.library import Library
 
 Array = np.ndarray[Any, Any]
 WORDS = [

@@ -60,7 +60,7 @@ def test_every_reduction_of_every_shape(shape: tuple[int, ...], axis: Any) -> No
 )
 @pytest.mark.parametrize(("shape", "axis"), [((8193, 6), 0), ((2, 4099, 16), 1), ((90, 400), 0)])
 def test_dtypes(dtype: str, shape: tuple[int, ...], axis: int) -> None:
-    from graphc.types import find_dtype
+    from graphc.ir.types import find_dtype
 
     x = np.random.default_rng(0).integers(0, 3, shape).astype(find_dtype(dtype).numpy)
     wide = x.astype(np.float64)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.dims import evaluate
-from graphc.loops.ir import Load, expressions, operands, walk
+from graphc.ir.dims import evaluate
+from graphc.ir.loops.ir import Load, expressions, operands, walk
 
 ROWS, COLUMNS = 37, 53
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.types import find_dtype
+from graphc.ir.types import find_dtype
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import graphc as gx
-from graphc.loops.ir import Let, walk
-from graphc.naming import numbered
+from graphc.ir.loops.ir import Let, walk
+from graphc.ir.naming import numbered
 
 
 def test_numbers_do_not_meet_names_that_look_numbered() -> None:

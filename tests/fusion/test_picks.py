@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.ops.leaf import Iota
-from graphc.tensor import lift_op
-from graphc.types import int64
+from graphc.frontend.tensor import lift_op
+from graphc.ir.ops.leaf import Iota
+from graphc.ir.types import int64
 
 
 def picked(rows: int, columns: int, dtype: str = "float32", axis: int = 1) -> tuple[Any, Any, Any]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import pipeline
-from graphc.ops.view import Pad
-from graphc.tensor import lift_op
+from graphc.compiler import pipeline
+from graphc.frontend.tensor import lift_op
+from graphc.ir.ops.view import Pad
 
 
 def test_a_scatter_does_not_overwrite_what_it_adds() -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import prepare
+from graphc.compiler import prepare
+from graphc.compiler.fusion.fuse import fuse
+from graphc.compiler.fusion.group import ROWS, Group
+from graphc.compiler.fusion.grouping import Grouping
+from graphc.compiler.fusion.precedence import Precedence, verify_acyclic
+from graphc.compiler.order.order import order
 from graphc.errors import VerifyError
-from graphc.fusion.fuse import fuse
-from graphc.fusion.group import ROWS, Group
-from graphc.fusion.grouping import Grouping
-from graphc.fusion.precedence import Precedence, verify_acyclic
-from graphc.ordering import order
 
 
 def early_and_late() -> tuple[list[Any], list[Any]]:
@@ -130,7 +130,7 @@ def through_a_third(group: Group, other: Group) -> bool:
 @pytest.mark.parametrize("seed", range(60))
 def test_answers_are_those_of_a_full_search(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if seed % 2:
-        monkeypatch.setattr("graphc.fusion.precedence.ROOM", 2)
+        monkeypatch.setattr("graphc.compiler.fusion.precedence.ROOM", 2)
     rng, order, groups = random.Random(seed), Precedence(), []
     for _ in range(60):
         choice = rng.random()

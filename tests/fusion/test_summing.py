@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc.fusion.group import Way, agree
-from graphc.fusion.summing import Order, Orders
-from graphc.graph import Graph
-from graphc.tensor import Tensor
+from graphc.compiler.fusion.group import Way, agree
+from graphc.compiler.fusion.summing import Order, Orders
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Graph
 
 Array = NDArray[Any]
 SHAPES = ((1000, 50), (20000, 3), (30, 20, 40))

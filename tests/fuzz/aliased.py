@@ -22,11 +22,11 @@ from random_graphs import Sample
 from random_run import Expected, compiled, define_sample, run_native, same_bits
 
 import graphc as gx
-from graphc.dims import evaluate
+from graphc.compiler.passes import GRAPH_PASSES
 from graphc.errors import GraphcError, VerifyError
-from graphc.interpret import Interpreter
-from graphc.passes import GRAPH_PASSES
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import evaluate
+from graphc.runtime.interpret import Interpreter
 from tests.fuzz import aliased_ops
 
 Array = NDArray[Any]

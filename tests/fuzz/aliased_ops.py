@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import graphc as gx
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
 
 if TYPE_CHECKING:
     from tests.fuzz.aliased import Drawing

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
 
 Array = NDArray[Any]
 STEP = 1e-5  # of finite differences

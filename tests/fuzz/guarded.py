@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.structure import flatten
+from graphc.ir.structure import flatten
 
 Array = np.ndarray[Any, Any]
 SHAPE = (3, 4)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import graphc as gx
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
 
 Values = list[Tensor]
 Step = Callable[[Values, Values], tuple[Values, Values]]  # carries, rows -> next carries, ys

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.graph import topological
-from graphc.ops.base import Array
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import topological
+from graphc.ir.ops.base import Array
 from tests.fuzz.loop_machines import Loops, Machine, Plain, Values
 
 N = 3  # of vectors, and of rows, so that axes are easily mistaken

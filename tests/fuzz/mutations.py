@@ -23,16 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ops import axes
-from graphc.passes import rewrite
-from graphc.passes.patterns import Rule
+from graphc.compiler.passes import rewrite
+from graphc.compiler.passes.patterns import Rule
+from graphc.ir.ops import axes
 from tests.fuzz import rules
 
 NAMES = (
     "patterns", "rules_arithmetic", "rules_choice", "rules_reduce", "rules_view", "stabilise",
     "divide_rows", "simplify", "fold_constants", "shift_exponents",
 )  # fmt: skip
-MODULES = tuple(importlib.import_module(f"graphc.passes.{name}") for name in NAMES)
+MODULES = tuple(importlib.import_module(f"graphc.compiler.passes.{name}") for name in NAMES)
 # Predicates, and the rules that ask them (all that are in the tables where there is none).
 PREDICATES: dict[str, tuple[str, ...]] = {
     "is_softmax": ("log_of_softmax", "reciprocal_of_sum", "factor_cancels", "softmax_gradient"),

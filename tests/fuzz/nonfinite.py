@@ -17,10 +17,10 @@ import numpy as np
 from every_op import CASES, TOLERANCE, Case, dtype_of
 
 import graphc as gx
-from graphc.ops.base import Elementwise
-from graphc.ops.gather import Guard
-from graphc.ops.matrix import Matrix
-from graphc.ops.sorting import SearchSorted
+from graphc.ir.ops.base import Elementwise
+from graphc.ir.ops.gather import Guard
+from graphc.ir.ops.matrix import Matrix
+from graphc.ir.ops.sorting import SearchSorted
 from tests.fuzz import guarded
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import graphc as gx
 from graphc.errors import GraphcError
-from graphc.ops.base import Array
+from graphc.ir.ops.base import Array
 
 Rng = np.random.Generator
 Drawn = tuple[dict[str, Any], tuple[int, ...], list[Any]]  # attributes, shape of x, stored inputs

@@ -17,9 +17,9 @@ from random_run import Expected
 
 import graphc as gx
 from graphc.errors import GraphcError, ShapeError, UnsupportedError
+from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.base import Array
 from graphc.onnx.save import to_model
-from graphc.ops.base import Array
-from graphc.tensor import Tensor
 from tests.fuzz import loops
 from tests.fuzz.loop_machines import Loops
 

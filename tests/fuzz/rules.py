@@ -21,18 +21,18 @@ from random_graphs import Sample
 from random_run import Expected
 
 import graphc as gx
-from graphc import ops
 from graphc import origin as origins
-from graphc.dims import evaluate
+from graphc.compiler.passes import GRAPH_PASSES, rewrite
+from graphc.compiler.passes.driver import run_passes
+from graphc.compiler.passes.patterns import Rule
 from graphc.errors import GraphcError, RuntimeCheckError
-from graphc.graph import Graph, Node, apply, topological
-from graphc.interpret import Interpreter
-from graphc.ops.base import Op, Reduce
-from graphc.passes import GRAPH_PASSES, rewrite
-from graphc.passes.driver import run_passes
-from graphc.passes.patterns import Rule
-from graphc.tensor import Tensor
-from graphc.types import find_dtype
+from graphc.frontend.tensor import Tensor
+from graphc.ir import ops
+from graphc.ir.dims import evaluate
+from graphc.ir.graph import Graph, Node, apply, topological
+from graphc.ir.ops.base import Op, Reduce
+from graphc.ir.types import find_dtype
+from graphc.runtime.interpret import Interpreter
 from tests.fuzz.rules_cases import BOUND, STABLE
 from tests.passes import rule_cases as given
 from tests.passes.rule_cases import Case
@@ -43,7 +43,7 @@ Array = NDArray[Any]
 def tables() -> Iterator[Any]:
     """Every table of rules; a pass hides its module of the same name."""
     for name in ("simplify", "stabilise", "divide_rows"):
-        module = importlib.import_module(f"graphc.passes.{name}")
+        module = importlib.import_module(f"graphc.compiler.passes.{name}")
         yield from (getattr(module, n) for n in ("SOFTMAX_RULES", "RULES") if hasattr(module, n))
 
 

@@ -6,19 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import graphc as gx
-from graphc import ops
-from graphc.passes.divide_rows import reciprocal_of_sum
-from graphc.passes.rules_arithmetic import abs_of_sign, mul_number_twice
-from graphc.passes.rules_choice import cast_twice
-from graphc.passes.rules_reduce import extreme_of_broadcast, sum_of_broadcast
-from graphc.passes.rules_view import (
+from graphc.compiler.passes.divide_rows import reciprocal_of_sum
+from graphc.compiler.passes.rules_arithmetic import abs_of_sign, mul_number_twice
+from graphc.compiler.passes.rules_choice import cast_twice
+from graphc.compiler.passes.rules_reduce import extreme_of_broadcast, sum_of_broadcast
+from graphc.compiler.passes.rules_view import (
     broadcast_of_leading_ones,
     elementwise_of_broadcasts,
     reshape_of_broadcast,
     slice_of_concat,
 )
-from graphc.passes.simplify import fold_number
-from graphc.passes.stabilise import (
+from graphc.compiler.passes.simplify import fold_number
+from graphc.compiler.passes.stabilise import (
     exp_minus_one,
     factor_cancels,
     log_near_one,
@@ -31,7 +30,8 @@ from graphc.passes.stabilise import (
     quotient_is_sigmoid,
     softmax_gradient,
 )
-from graphc.tensor import Tensor, lift_op
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir import ops
 from tests.passes import rule_cases as given
 from tests.passes.rule_cases import FEW, B, Case, cast, op, part, reduced, shaped, to
 

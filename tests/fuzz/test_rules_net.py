@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.graph import Graph
-from graphc.passes.patterns import Rule
+from graphc.compiler.passes.patterns import Rule
+from graphc.ir.graph import Graph
 from tests.fuzz import mutations, rules
 from tests.fuzz.rules_cases import STABLE
 

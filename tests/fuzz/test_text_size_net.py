@@ -6,7 +6,7 @@ import pytest
 
 import graphc as gx
 from graphc import nn
-from graphc.loops.ir import Kernel
+from graphc.ir.loops.ir import Kernel
 from graphc_llvm import emit_kernel, emit_limit
 from graphc_llvm.target import make_target
 from tests.fuzz import text_size

@@ -15,9 +15,9 @@ import numpy as np
 
 import graphc as gx
 from graphc import nn
-from graphc.function import CompiledFunction
-from graphc.loops.ir import Kernel
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
+from graphc.ir.loops.ir import Kernel
+from graphc.runtime.function import CompiledFunction
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.emit_limit import most_lines
 from graphc_llvm.target import Target, make_target

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.dims import Dim, bound, evaluate, least, most
 from graphc.errors import ShapeError
 from graphc.export.javascript import _size
+from graphc.ir.dims import Dim, bound, evaluate, least, most
 from graphc.onnx.save import to_model
 
 N = gx.dim("N")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import ops
-from graphc.dims import evaluate
-from graphc.fusion import keys, ordered, search, sorting
-from graphc.loops.run import run_kernel
-from graphc.ops.base import Op, Ordered
-from graphc.pipeline import Program
-from graphc.schedule import Storage
+from graphc.compiler.fusion import keys, ordered, search, sorting
+from graphc.compiler.pipeline import Program
+from graphc.ir import ops
+from graphc.ir.dims import evaluate
+from graphc.ir.loops.run import run_kernel
+from graphc.ir.ops.base import Op, Ordered
+from graphc.ir.schedule import Storage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from every_op import CASES, Array, Case, dtype_of

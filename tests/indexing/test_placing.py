@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.autodiff import check_gradients
 from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
+from graphc.frontend.autodiff import check_gradients
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import Array, Case, check, floats, integers

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.autodiff import check_gradients
 from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from graphc.types import ALL_DTYPES
+from graphc.frontend.autodiff import check_gradients
+from graphc.ir.types import ALL_DTYPES
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import RNG, Array, Case, check, floats, integers

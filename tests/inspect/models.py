@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import graphc as gx
-from graphc import naming
 from graphc import origin as origins
-from graphc.graph import Graph
-from graphc.options import Options
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_graph
+from graphc.ir import naming
+from graphc.ir.graph import Graph
 from graphc.origin import Origin
-from graphc.pipeline import compile_graph
 
 
 @contextmanager

@@ -4,9 +4,9 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError
-from graphc.graph import Graph
-from graphc.ops.leaf import Input
-from graphc.tensor import face
+from graphc.frontend.tensor import face
+from graphc.ir.graph import Graph
+from graphc.ir.ops.leaf import Input
 
 
 def network(batch="batch", width=16, dtype="float32", extra=False):

@@ -10,12 +10,12 @@ from models import classifier, line, program, scaled_sum
 
 import graphc as gx
 from graphc.errors import ArgumentError, UnsupportedError
-from graphc.graph import Graph
 from graphc.inspect import render
 from graphc.inspect.dot import function_dot, graph_dot
 from graphc.inspect.dot_label import PAINT
 from graphc.inspect.memory import kept_values
 from graphc.inspect.notebook import tensor_svg
+from graphc.ir.graph import Graph
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 

@@ -9,7 +9,7 @@ from models import classifier, program, scaled_sum
 from graphc.inspect import dump
 from graphc.inspect.dump import Dump, safe
 from graphc.inspect.text import graph_text
-from graphc.loops.text import kernel_text
+from graphc.ir.loops.text import kernel_text
 
 
 def names(directory):

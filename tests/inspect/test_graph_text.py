@@ -6,10 +6,10 @@ from models import classifier, program, scaled_sum
 
 import graphc as gx
 from graphc.errors import ArgumentError
-from graphc.graph import Graph
 from graphc.inspect.names import bytes_text, count_text, name_nodes
 from graphc.inspect.stages import STAGES, defined_part
 from graphc.inspect.text import graph_text, schedule_text, text
+from graphc.ir.graph import Graph
 
 WHOLE = """\
 graph step

@@ -1,10 +1,10 @@
 """Kernels as text."""
 
-from graphc.dims import Dim
-from graphc.loops import ir
-from graphc.loops.combine import ARGMAX, DOT
-from graphc.loops.text import kernel_text
-from graphc.types import bool_, float32, int32, int64
+from graphc.ir.dims import Dim
+from graphc.ir.loops import ir
+from graphc.ir.loops.combine import ARGMAX, DOT
+from graphc.ir.loops.text import kernel_text
+from graphc.ir.types import bool_, float32, int32, int64
 
 
 def f32(function, *args):

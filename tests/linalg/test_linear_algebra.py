@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.structure import flatten
+from graphc.ir.structure import flatten
 
 Array = np.ndarray[Any, Any]
 la = gx.linalg

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.dims import Size
-from graphc.loops import ir
-from graphc.loops.combine import DOT
-from graphc.loops.expression import ExprEmitter
-from graphc.types import DType, bool_, float32, int64
+from graphc.ir.dims import Size
+from graphc.ir.loops import ir
+from graphc.ir.loops.combine import DOT
+from graphc.ir.loops.expression import ExprEmitter
+from graphc.ir.types import DType, bool_, float32, int64
 
 e = ExprEmitter()
 Place = ir.Axis | ir.Expr | int

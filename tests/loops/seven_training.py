@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphc.dims import Dim, ceildiv
-from graphc.loops import ir
-from graphc.loops.combine import MAX, SUM
-from graphc.types import bool_, float32, int64
+from graphc.ir.dims import Dim, ceildiv
+from graphc.ir.loops import ir
+from graphc.ir.loops.combine import MAX, SUM
+from graphc.ir.types import bool_, float32, int64
 from tests.loops.nests import at as place
 from tests.loops.nests import (
     axes,

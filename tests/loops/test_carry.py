@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.loops.combine import carry
-from graphc.loops.expression import ExprEmitter
-from graphc.loops.ir import (
+from graphc.ir.loops.combine import carry
+from graphc.ir.loops.expression import ExprEmitter
+from graphc.ir.loops.ir import (
     PARALLEL,
     SEQUENTIAL,
     Accumulate,
@@ -24,9 +24,9 @@ from graphc.loops.ir import (
     Ref,
     Store,
 )  # fmt: skip
-from graphc.loops.run import run_kernel
-from graphc.loops.text import kernel_text
-from graphc.types import int64
+from graphc.ir.loops.run import run_kernel
+from graphc.ir.loops.text import kernel_text
+from graphc.ir.types import int64
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "backends"))
 from native import Native

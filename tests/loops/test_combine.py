@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.loops import combine
-from graphc.loops.ir import Combine
-from graphc.loops.numpy_emitter import NumpyEmitter
-from graphc.types import ALL_DTYPES, bool_, float32, float64, int8, int32, uint8
+from graphc.ir.loops import combine
+from graphc.ir.loops.ir import Combine
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.types import ALL_DTYPES, bool_, float32, float64, int8, int32, uint8
 
 EMITTER = NumpyEmitter()
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.loops.elementary import DEFINITIONS
-from graphc.loops.elementary_angle import TRIGONOMETRIC_LIMIT
-from graphc.loops.numpy_emitter import NumpyEmitter
-from graphc.loops.scalar import DEFINED
+from graphc.ir.loops.elementary import DEFINITIONS
+from graphc.ir.loops.elementary_angle import TRIGONOMETRIC_LIMIT
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.loops.scalar import DEFINED
 from tests.loops.error_function import reference_erf
 from tests.loops.ulp import UnfusedEmitter, every_exponent, special, spread, ulp_errors
 

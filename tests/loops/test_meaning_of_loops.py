@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.loops.ir import Kernel
-from graphc.loops.meaning import first_equal, meaning
+from graphc.ir.loops.ir import Kernel
+from graphc.ir.loops.meaning import first_equal, meaning
 
 
 def kernel(

@@ -9,8 +9,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from graphc.loops.numpy_emitter import NumpyEmitter
-from graphc.types import bfloat16, bool_, float16, float32, float64, int8, int32, int64, uint8
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.types import bfloat16, bool_, float16, float32, float64, int8, int32, int64, uint8
 from tests.loops.ulp import every_exponent
 
 EMITTER = NumpyEmitter()

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.loops.elementary import DEFINITIONS
-from graphc.loops.numpy_emitter import NumpyEmitter
-from graphc.types import ALL_DTYPES, DType
+from graphc.ir.loops.elementary import DEFINITIONS
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.types import ALL_DTYPES, DType
 from tests.loops.ulp import every_exponent, special
 
 EMITTER = NumpyEmitter()

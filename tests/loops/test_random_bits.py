@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from graphc.loops.numpy_emitter import NumpyEmitter
-from graphc.loops.random_bits import (
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.loops.random_bits import (
     normal_float,
     philox,
     philox_block,

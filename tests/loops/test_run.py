@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.dims import Dim
-from graphc.loops import ir
-from graphc.loops.combine import MEAN_M2, SUM
-from graphc.loops.run import run_kernel
-from graphc.types import bool_, int32, int64
+from graphc.ir.dims import Dim
+from graphc.ir.loops import ir
+from graphc.ir.loops.combine import MEAN_M2, SUM
+from graphc.ir.loops.run import run_kernel
+from graphc.ir.types import bool_, int32, int64
 from tests.loops.nests import at as place
 from tests.loops.nests import (
     axes,

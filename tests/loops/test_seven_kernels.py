@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graphc.dims import evaluate
-from graphc.loops import ir
-from graphc.loops.run import run_kernel
-from graphc.loops.text import kernel_text
+from graphc.ir.dims import evaluate
+from graphc.ir.loops import ir
+from graphc.ir.loops.run import run_kernel
+from graphc.ir.loops.text import kernel_text
 from tests.loops.seven_convolutions import convolution_with_moments, winograd
 from tests.loops.seven_sequences import causal_attention, lstm_step
 from tests.loops.seven_training import (

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graphc.dims import evaluate
-from graphc.loops import ir
-from graphc.loops.run import run_kernel
+from graphc.ir.dims import evaluate
+from graphc.ir.loops import ir
+from graphc.ir.loops.run import run_kernel
 from graphc_llvm.target import host_target
 from tests.backends.native import Native
 from tests.loops.seven_convolutions import convolution_with_moments, winograd

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.loops.elementary import DEFINITIONS
-from graphc.loops.elementary_bessel import bessel_i
-from graphc.loops.elementary_gamma import polygamma
-from graphc.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.loops.elementary import DEFINITIONS
+from graphc.ir.loops.elementary_bessel import bessel_i
+from graphc.ir.loops.elementary_gamma import polygamma
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
 from tests.loops.test_elementary import needs_extended
 from tests.loops.ulp import UnfusedEmitter, every_exponent, special, ulp_errors
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphc.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
 
 Array = NDArray[Any]
 

@@ -104,7 +104,7 @@ def test_gradient_at_zero(name: str, at_zero: float) -> None:
 
 
 def test_relu_needs_only_its_result_for_the_gradient() -> None:
-    from graphc.graph import topological
+    from graphc.ir.graph import topological
 
     x = gx.input("x", (3,))
     hidden = x * 2.0

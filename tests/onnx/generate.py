@@ -23,9 +23,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
 
 from onnx import defs  # noqa: E402
 
+from graphc.ir.ops import ALL_OPS, Input  # noqa: E402
 from graphc.onnx.save import OPSET, RULES  # noqa: E402
 from graphc.onnx.table import VERSIONS  # noqa: E402
-from graphc.ops import ALL_OPS, Input  # noqa: E402
 from tests.onnx import models  # noqa: E402
 from tests.onnx.node_cases import KNOWN, Outcome, node_cases, run_case  # noqa: E402
 from tests.onnx.test_client_models import TOLERANCE, compared  # noqa: E402

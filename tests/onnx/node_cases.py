@@ -14,9 +14,9 @@ from onnx.backend.test.runner import Runner, _normalize_tensor
 
 from graphc import CompiledFunction
 from graphc.errors import UnsupportedError
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import Leaf
 from graphc.onnx import backend
-from graphc.ops import leaf
-from graphc.ops.base import Leaf
 
 RANDOM = "draws random numbers, of which the reference has others"
 HALF = "the expected float16 values are rounded at every step of numpy: two units off are allowed"

@@ -10,11 +10,11 @@ import onnx
 import pytest
 
 import graphc as gx
-from graphc import ops
 from graphc.errors import ArgumentError, UnsupportedError
+from graphc.ir import ops
+from graphc.ir.ops.matrix import Matrix
+from graphc.ir.types import bfloat16
 from graphc.onnx.save import RULES, to_model
-from graphc.ops.matrix import Matrix
-from graphc.types import bfloat16
 from tests.every_op import CASES, Case
 
 # No operators and no formula of a few: special functions, factorisations, random bits, gradients

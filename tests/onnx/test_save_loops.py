@@ -12,8 +12,8 @@ import pytest
 import graphc as gx
 from graphc import nn
 from graphc.errors import UnsupportedError
+from graphc.frontend.tensor import Tensor
 from graphc.onnx.save import to_model
-from graphc.tensor import Tensor
 
 RNG = np.random.default_rng(3)
 X, P = (RNG.uniform(-1, 1, shape).astype(np.float32) for shape in ((4, 3), (3,)))

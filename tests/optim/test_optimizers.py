@@ -319,7 +319,7 @@ def test_names_of_the_state() -> None:
 
 
 def test_updates_are_marked_as_the_update_part() -> None:
-    from graphc.graph import topological
+    from graphc.ir.graph import topological
 
     p, _, loss = quadratic("float32")
     updates = gx.optim.Adam(0.1).minimize(loss)

@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, RuntimeCheckError
-from graphc.loops import ir
+from graphc.ir.loops import ir
 
 ROWS, WIDTH = 50, 3
 IDS = [np.array(ids, np.int32) for ids in ([3, 7, 3, 49, 3], [0, 0, 0, 0, 0], [1, 2, -1, 7, 48])]

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc import ops
 from graphc import origin as origins
-from graphc.functions.operands import expand
-from graphc.graph import Node
-from graphc.passes import rules_arithmetic as arithmetic
-from graphc.passes import rules_choice as choice
-from graphc.passes import rules_reduce as reduce
-from graphc.passes import rules_view as view
-from graphc.tensor import Tensor, lift_op
-from graphc.types import find_dtype
+from graphc.compiler.passes import rules_arithmetic as arithmetic
+from graphc.compiler.passes import rules_choice as choice
+from graphc.compiler.passes import rules_reduce as reduce
+from graphc.compiler.passes import rules_view as view
+from graphc.frontend.functions.operands import expand
+from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir import ops
+from graphc.ir.graph import Node
+from graphc.ir.types import find_dtype
 
 Array = NDArray[Any]
 EXACT, ZEROS, CLOSE = "the same bits", "zeros may change sign", "a few last bits"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 import graphc as gx
-from graphc.graph import Graph
-from graphc.interpret import Executor
-from graphc.passes import GRAPH_PASSES
-from graphc.passes.absorb_permutes import absorb_permutes
-from graphc.passes.driver import run_passes
-from graphc.tensor import Tensor
+from graphc.compiler.passes import GRAPH_PASSES
+from graphc.compiler.passes.absorb_permutes import absorb_permutes
+from graphc.compiler.passes.driver import run_passes
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Graph
+from graphc.runtime.interpret import Executor
 
 X = gx.input("x", ("batch", 3))
 W = gx.input("w", (5, 3))

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc.graph import Node
-from graphc.ops.axes import base_of, repeats_along
-from graphc.passes.stabilise import is_softmax
-from graphc.tensor import Tensor
+from graphc.compiler.passes.stabilise import is_softmax
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Node
+from graphc.ir.ops.axes import base_of, repeats_along
 
 Array = NDArray[Any]
 SHAPES: tuple[tuple[Any, ...], ...] = (

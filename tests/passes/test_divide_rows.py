@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import graphc as gx
-from graphc.graph import Graph
-from graphc.interpret import Executor
-from graphc.passes.divide_rows import divide_rows
-from graphc.passes.driver import run_passes
+from graphc.compiler.passes.divide_rows import divide_rows
+from graphc.compiler.passes.driver import run_passes
+from graphc.ir.graph import Graph
+from graphc.runtime.interpret import Executor
 
 X = gx.input("x", ("batch", 7))
 

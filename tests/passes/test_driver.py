@@ -8,13 +8,13 @@ import time
 import pytest
 
 import graphc as gx
-from graphc import passes
+from graphc.compiler import passes
+from graphc.compiler.passes import GRAPH_PASSES
+from graphc.compiler.passes.driver import run_passes
 from graphc.errors import VerifyError
-from graphc.graph import Graph, apply
-from graphc.ops import Add, Neg, Tanh
-from graphc.passes import GRAPH_PASSES
-from graphc.passes.driver import run_passes
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Graph, apply
+from graphc.ir.ops import Add, Neg, Tanh
 
 
 def graph_of(*outputs: Tensor) -> Graph:
@@ -41,7 +41,7 @@ def test_table_has_a_line_for_every_pass() -> None:
 
 def test_every_pass_has_a_file_of_its_name() -> None:
     for apply_pass in GRAPH_PASSES:
-        file = apply_pass.__module__.removeprefix("graphc.passes.")
+        file = apply_pass.__module__.removeprefix("graphc.compiler.passes.")
         assert file == ("loops" if file == "loops" else apply_pass.__name__)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.graph import Graph
+from graphc.compiler.passes.driver import run_passes
+from graphc.compiler.passes.fold_constants import LARGEST, fold_constants
+from graphc.frontend.tensor import Tensor
 from graphc.inspect.text import graph_text
-from graphc.interpret import Executor
-from graphc.ops.leaf import Constant
-from graphc.passes.driver import run_passes
-from graphc.passes.fold_constants import LARGEST, fold_constants
-from graphc.tensor import Tensor
+from graphc.ir.graph import Graph
+from graphc.ir.ops.leaf import Constant
+from graphc.runtime.interpret import Executor
 
 TABLE = np.arange(6, dtype=np.float32).reshape(2, 3)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.graph import Graph
-from graphc.passes import GRAPH_PASSES
-from graphc.passes.driver import run_passes
-from graphc.tensor import Tensor
+from graphc.compiler.passes import GRAPH_PASSES
+from graphc.compiler.passes.driver import run_passes
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Graph
 
 
 def optimized(inputs: list[Tensor], output: Tensor, mode: str) -> Graph:

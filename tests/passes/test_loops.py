@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 import graphc as gx
-from graphc.graph import Graph
-from graphc.interpret import Executor
-from graphc.ops.loop import Scan
-from graphc.passes import GRAPH_PASSES
-from graphc.passes.driver import run_passes
-from graphc.passes.loops import merge_loops
-from graphc.tensor import Tensor
+from graphc.compiler.passes import GRAPH_PASSES
+from graphc.compiler.passes.driver import run_passes
+from graphc.compiler.passes.loops import merge_loops
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Graph
+from graphc.ir.ops.loop import Scan
+from graphc.runtime.interpret import Executor
 
 ROWS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 import graphc as gx
-from graphc import ops
-from graphc.graph import Graph
+from graphc.compiler.passes.driver import run_passes
+from graphc.compiler.passes.merge_common import merge_common
+from graphc.frontend.tensor import Tensor, lift_op
 from graphc.inspect.text import graph_text
-from graphc.ops.leaf import RandomBits
-from graphc.passes.driver import run_passes
-from graphc.passes.merge_common import merge_common
-from graphc.tensor import Tensor, lift_op
+from graphc.ir import ops
+from graphc.ir.graph import Graph
+from graphc.ir.ops.leaf import RandomBits
 
 
 def merged(*outputs: Tensor) -> Graph:

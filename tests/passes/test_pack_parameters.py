@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.graph import Graph
-from graphc.passes.driver import run_passes
-from graphc.passes.pack_parameters import pack_parameters
-from graphc.tensor import Tensor
+from graphc.compiler.passes.driver import run_passes
+from graphc.compiler.passes.pack_parameters import pack_parameters
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Graph
 
 RNG = np.random.default_rng(0)
 

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from rule_cases import GROUPS, Case, compare, special
 
-from graphc.dims import evaluate as evaluate_size
-from graphc.graph import Node
-from graphc.interpret import Interpreter
-from graphc.ops.leaf import Literal
-from graphc.ops.view import BroadcastTo
-from graphc.passes import rules_arithmetic, rules_choice, rules_reduce, rules_view
+from graphc.compiler.passes import rules_arithmetic, rules_choice, rules_reduce, rules_view
+from graphc.ir.dims import evaluate as evaluate_size
+from graphc.ir.graph import Node
+from graphc.ir.ops.leaf import Literal
+from graphc.ir.ops.view import BroadcastTo
+from graphc.runtime.interpret import Interpreter
 
 Array = NDArray[Any]
 CASES = [case for group in GROUPS.values() for case in group]

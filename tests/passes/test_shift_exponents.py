@@ -11,7 +11,7 @@ import scipy.special
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc.tensor import Tensor
+from graphc.frontend.tensor import Tensor
 
 Array = NDArray[Any]
 HIGH = np.array([[700.0, 800.0, 3.0], [-900.0, -901.0, -950.0], [0.5, 0.25, -1.0]])

@@ -12,13 +12,13 @@ import scipy.special
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc import ops
-from graphc.graph import Graph
+from graphc.compiler.passes import GRAPH_PASSES
+from graphc.compiler.passes.driver import run_passes
+from graphc.frontend.tensor import Tensor
 from graphc.inspect.text import graph_text
-from graphc.interpret import Executor
-from graphc.passes import GRAPH_PASSES
-from graphc.passes.driver import run_passes
-from graphc.tensor import Tensor
+from graphc.ir import ops
+from graphc.ir.graph import Graph
+from graphc.runtime.interpret import Executor
 
 Array = NDArray[Any]
 ROWS = np.array(

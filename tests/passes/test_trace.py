@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 import graphc as gx
-from graphc.graph import Graph
-from graphc.passes import GRAPH_PASSES
-from graphc.passes.absorb_permutes import absorb_permutes
-from graphc.passes.driver import Step, run_passes
-from graphc.passes.fold_constants import fold_constants
-from graphc.passes.simplify import simplify
-from graphc.tensor import Tensor
+from graphc.compiler.passes import GRAPH_PASSES
+from graphc.compiler.passes.absorb_permutes import absorb_permutes
+from graphc.compiler.passes.driver import Step, run_passes
+from graphc.compiler.passes.fold_constants import fold_constants
+from graphc.compiler.passes.simplify import simplify
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Graph
 
 
 def step_of(run, *outputs: Tensor) -> Step:

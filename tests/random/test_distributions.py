@@ -11,8 +11,8 @@ from scipy import stats
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError
-from graphc.loops.numpy_emitter import NumpyEmitter
-from graphc.loops.random_bits import exponential_float
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.loops.random_bits import exponential_float
 
 N = 60_000
 random = gx.random

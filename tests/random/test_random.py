@@ -11,7 +11,7 @@ from scipy import stats
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError
-from graphc.ops import leaf
+from graphc.ir.ops import leaf
 
 N = 100_000
 

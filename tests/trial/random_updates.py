@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import graphc as gx
+from graphc.frontend.tensor import Parameter, Tensor
 from graphc.optim.base import reachable
-from graphc.tensor import Parameter, Tensor
 
 Array = NDArray[Any]
 SIZES = (1, 2, 3, 5)

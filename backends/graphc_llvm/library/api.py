@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.export.interface import STATUSES, Interface
-from graphc.ops.base import Array
+from graphc.ir.ops.base import Array
 from graphc_llvm.library.code import Code, escape, numbers
 from graphc_llvm.library.layout import VERSION, Workspace
 

@@ -11,8 +11,8 @@ import llvmlite
 from graphc.export.budget import check_ram
 from graphc.export.interface import Interface
 from graphc.export.selftest import Recording
-from graphc.schedule import Call, every_call
-from graphc.tensor import Parameter
+from graphc.frontend.tensor import Parameter
+from graphc.ir.schedule import Call, every_call
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.calls import Calls
 from graphc_llvm.library.code import any_bit, internal_symbol

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphc.dims import Atom, Dim, Least, Size, parts_of
-from graphc.ops.leaf import Constant
-from graphc.schedule import CONSTANT, Storage
-from graphc.tensor import Parameter
+from graphc.frontend.tensor import Parameter
+from graphc.ir.dims import Atom, Dim, Least, Size, parts_of
+from graphc.ir.ops.leaf import Constant
+from graphc.ir.schedule import CONSTANT, Storage
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.code import STATUS, Code, dim_name, internal_symbol
 from graphc_llvm.library.layout import BOUND, PREPARED_VERSION, VERSION, Block

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphc.export.interface import STATUSES, Entry
-from graphc.ops.base import Array
+from graphc.ir.ops.base import Array
 from graphc_llvm.library.layout import MAGIC
 from graphc_llvm.text import identifier
 

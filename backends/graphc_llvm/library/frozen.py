@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from graphc.dims import evaluate
 from graphc.export.interface import Entry, Interface
-from graphc.ops.base import Array
-from graphc.schedule import PARAMETER, PREPARED, Call, Storage, every_call
-from graphc.tensor import Parameter
+from graphc.frontend.tensor import Parameter
+from graphc.ir.dims import evaluate
+from graphc.ir.ops.base import Array
+from graphc.ir.schedule import PARAMETER, PREPARED, Call, Storage, every_call
 from graphc_llvm.stepwise import Stepwise
 from graphc_llvm.target import Target, host_target, make_target
 

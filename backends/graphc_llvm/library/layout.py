@@ -15,12 +15,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.dims import Dim, Least, Size, evaluate
+from graphc.compiler.memory.plan import MemoryPlan, round_up
 from graphc.errors import UnsupportedError
 from graphc.export.interface import ALIGNMENT, TRIED, Entry, Interface
-from graphc.memory import MemoryPlan, round_up
-from graphc.schedule import PREPARED, Storage
-from graphc.tensor import Parameter
+from graphc.frontend.tensor import Parameter
+from graphc.ir.dims import Dim, Least, Size, evaluate
+from graphc.ir.schedule import PREPARED, Storage
 from graphc_llvm.library.frozen import Constants
 from graphc_llvm.program import Pieces
 from graphc_llvm.runtime.barrier import TEAM_BYTES

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.dims import evaluate
 from graphc.export.interface import Argument, Entry, Interface
 from graphc.export.selftest import CALLS, Call, Recording, seed
-from graphc.types import DType
+from graphc.ir.dims import evaluate
+from graphc.ir.types import DType
 from graphc_llvm.library.code import STATUS, Code, numbers
 from graphc_llvm.library.layout import Workspace
 from graphc_llvm.target import Target, host_target

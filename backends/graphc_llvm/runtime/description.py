@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.types import DType
+from graphc.ir.types import DType
 
 # The first slots of ctx; the others are buffers.
 SIZES, ARENA, SCRATCH, TEAM, BUFFERS = 0, 1, 2, 3, 4

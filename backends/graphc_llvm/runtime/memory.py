@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphc.errors import MemoryBudgetError
-from graphc.limits import physical_bytes
+from graphc.ir.limits import physical_bytes
 
 LINE_BYTES = 64
 PAGE_BYTES = 4096

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphc.forked import forget_after_fork
-from graphc.types import DType, bfloat16
+from graphc.ir.types import DType, bfloat16
 from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.barrier import ASK, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM, Description, OutputSlot

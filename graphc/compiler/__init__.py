@@ -1,0 +1,1 @@
+"""From a graph to a planned schedule; `pipeline` is the table of contents."""

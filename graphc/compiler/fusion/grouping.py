@@ -1,0 +1,398 @@
+"""Decide which nodes share a kernel.
+
+Every group has loop variables. A variable is a *row* of the group (each iteration of the kernel
+owns one value of it) or *inner* (looped over within a row: something is reduced over it). A node
+joins the group of an input when, going through views, its axes are the group's variables, when
+it has every row of the group, and when no cycle between kernels arises. So a chain of elementwise
+ops is a group whose variables are all rows; a softmax with its loss and gradient is a group with
+the batch as row and the classes inside; a matrix product with its epilogue is a group that only
+takes elementwise nodes of its own shape. Nothing here knows an op by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from graphc.compiler.fusion.axes import Axes, base_of, through_views
+from graphc.compiler.fusion.group import (
+    CONTRACTION,
+    ROWS,
+    SPECIAL,
+    Form,
+    Group,
+    Way,
+    agree,
+    is_divided,
+    reduced_axes,
+    result_of,
+)
+from graphc.compiler.fusion.merging import Merging
+from graphc.compiler.fusion.precedence import Precedence
+from graphc.compiler.fusion.summing import Orders
+from graphc.ir.dims import Size
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.base import (
+    Contract,
+    Elementwise,
+    Gather,
+    Join,
+    Leaf,
+    Ordered,
+    Reduce,
+    Scatter,
+    View,
+)
+from graphc.ir.ops.leaf import RandomBits
+from graphc.ir.ops.loop import Body, Scan
+
+UNIFORM_COST = 12  # flops of a number that is not worth a kernel and a barrier
+MOST = 1000  # nodes of a group: what LLVM needs for a kernel grows faster than the kernel
+CHEAP = 4  # flops per element that are not worth a round trip through memory
+
+
+class Grouping:
+    """The groups of a graph. `group_of` holds every node that is computed (no leaves, no views)."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.position = {n: i for i, n in enumerate(graph.nodes)}
+        self.group_of: dict[Node, Group] = {}
+        self.readers = readers(graph)
+        self._roots = {base_of(r) for r in graph.roots}
+        self.sizes: list[Size] = []
+        self._axes: dict[Node, Axes] = {}  # of the iteration: a reduce's input
+        self._same: list[int] = []
+        self._loops: dict[tuple[Body, tuple[Node, ...]], Group] = {}
+        self.precedence = Precedence()
+        self.orders = Orders(graph)
+        self.uniform = find_uniform(graph, self._roots)
+        placed = [n for n in graph.nodes if is_computed(n) and n not in self.uniform]
+        for node in placed:
+            self._place(node)
+        for node in placed:  # what only now has inner variables may take in more
+            if self.group_of[node].kind == ROWS:
+                self._merge_others(node)
+        for group in dict.fromkeys(self.group_of.values()):
+            group.nodes.sort(key=self.position.__getitem__)
+
+    # -- variables ------------------------------------------------------------------
+
+    def variable(self, size: Size) -> int | None:
+        """A new loop variable; None for size 1."""
+        if size == 1:
+            return None
+        self.sizes.append(size)
+        self._same.append(len(self._same))
+        return len(self._same) - 1
+
+    def find(self, v: int | None) -> int | None:
+        """The variable that stands for all variables unified with v."""
+        if v is None:
+            return None
+        while self._same[v] != v:
+            self._same[v] = self._same[self._same[v]]
+            v = self._same[v]
+        return v
+
+    def axes(self, node: Node) -> Axes:
+        """The variables of a placed node's iteration."""
+        return self.found(self._axes[node])
+
+    def found(self, axes: Axes) -> Axes:
+        """The variables that stand for these."""
+        return tuple([self.find(v) for v in axes])
+
+    def result_axes(self, node: Node) -> Axes:
+        """The variables of a placed node's result."""
+        return result_of((self.axes(node), reduced_axes(node)))
+
+    def inner(self, group: Group) -> set[int]:
+        """The inner variables of a group."""
+        return {v for v in map(self.find, group.inner) if v is not None}
+
+    def rows(self, group: Group) -> tuple[int, ...]:
+        """The row variables of a group, in the order of its first node with all of them."""
+        inner = self.inner(group)
+        best: tuple[int, ...] = ()
+        for axes, _ in group.forms:
+            rows = tuple([v for v in self.found(axes) if v is not None and v not in inner])
+            if len(rows) > len(best):
+                best = rows
+        return best
+
+    def keep(self, group: Group, nodes: list[Node]) -> None:
+        """Leave out all other nodes of a group."""
+        group.nodes = nodes
+        group.forms = {}
+        for node in nodes:
+            form = self.axes(node), reduced_axes(node)
+            group.forms.setdefault(form, self.position[node])
+
+    # -- placing ----------------------------------------------------------------------
+
+    def _place(self, node: Node) -> None:
+        shape = iteration_shape(node)
+        if isinstance(node.op, Scan):
+            self._place_loop(node)
+            return
+        if isinstance(node.op, (Join, Scatter, Ordered)):
+            self._start(node, SPECIAL, shape)
+            return
+        if isinstance(node.op, Contract):
+            self._start(node, CONTRACTION, shape)
+            return
+        for group in self._candidates(node):
+            axes = self._fit(node, group, shape)
+            if axes is not None:
+                self._join(node, group, axes)
+                self._merge_others(node)
+                return
+        self._start(node, ROWS, shape)
+
+    def _place_loop(self, node: Node) -> None:
+        """The results of one loop are one group."""
+        assert isinstance(node.op, Scan)
+        key = node.op.body, node.inputs
+        if key in self._loops:
+            self._join(node, self._loops[key], ())
+        else:
+            self._start(node, SPECIAL, ())
+            self._loops[key] = self.group_of[node]
+
+    def _start(self, node: Node, kind: str, shape: tuple[Size, ...]) -> None:
+        group = Group(kind)
+        self.precedence.append(group)
+        self._join(node, group, tuple(self.variable(s) for s in shape))
+
+    def _join(self, node: Node, group: Group, axes: Axes) -> None:
+        self._axes[node] = axes
+        self.group_of[node] = group
+        group.add(node, self.position[node], axes)
+        group.ways |= self._ways(node, axes)
+        for other in self._input_groups(node):
+            if other is not group:
+                self.precedence.put_before(other, group)
+
+    def _input_groups(self, node: Node) -> list[Group]:
+        found = {self.group_of[b]: None for i in node.inputs if (b := base_of(i)) in self.group_of}
+        return list(found)
+
+    def _candidates(self, node: Node) -> list[Group]:
+        """Groups of the inputs: contractions first (their epilogue is free), then the latest."""
+        groups = [g for g in self._input_groups(node) if g.kind != SPECIAL]
+        return sorted(groups, key=lambda g: (g.kind != CONTRACTION, -g.last))
+
+    def _fit(self, node: Node, group: Group, shape: tuple[Size, ...]) -> Axes | None:
+        """The node's axes in the group, or None where it cannot join."""
+        if len(group.nodes) >= MOST:
+            return None
+        if group.kind == CONTRACTION and not isinstance(node.op, Elementwise):
+            return None
+        axes = self._unify_inputs(node, group, shape)
+        if axes is None:
+            return None
+        axes = self._inner_matches(group, axes, shape)
+        if axes is None or not self._keeps_rows(node, group, axes):
+            return None
+        again = group.follows(node) and not self.inner(group).isdisjoint(axes)
+        if again and self.is_divided(group):
+            return None  # see `_passes_twice`
+        if not self._adds_alike(node, group, axes):
+            return None
+        others = (g for g in self._input_groups(node) if g is not group)
+        return None if any(self.precedence.needs(g, group) for g in others) else axes
+
+    def _adds_alike(self, node: Node, group: Group, axes: Axes) -> bool:
+        """Whether one kernel can add in the order of the node and in those of the group."""
+        ways = self._ways(node, axes)
+        if any(w.chunked for w in ways) and (group.passes_twice or group.follows(node)):
+            return False
+        return agree(self.renamed(way, {}) for way in (*group.ways, *ways))
+
+    def _ways(self, node: Node, axes: Axes) -> dict[Way, None]:
+        """What a node asks of the order in which its kernel adds."""
+        way = self.orders.way(node, axes)
+        return {} if way is None else {way: None}
+
+    def renamed(self, way: Way, pairs: Mapping[int, int]) -> Way:
+        """An order with the variables that stand for its own."""
+        column, *reduced = (self.find(v) for v in (way.column, *way.reduced))
+        return replace(
+            way,
+            column=column if column is None else pairs.get(column, column),
+            reduced=tuple(pairs.get(v, v) for v in reduced if v is not None),
+        )
+
+    def is_chunked(self, group: Group) -> bool:
+        """Whether a group adds in chunks, by two kernels."""
+        return any(way.chunked for way in group.ways)
+
+    def is_joined(self, group: Group) -> bool:
+        """Whether all that a group reduces in chunks is reduced as one axis."""
+        return any(way.joined for way in group.ways)
+
+    def is_divided(self, group: Group) -> bool:
+        """Whether threads share what a group reduces."""
+        return self.divided(group.forms)
+
+    def divided(self, forms: Iterable[Form]) -> bool:
+        """Whether threads share what is reduced in one of these forms."""
+        return any(self._is_shared(*form) for form in forms if form[1])
+
+    def _is_shared(self, axes: Axes, reduced: tuple[int, ...] | None) -> bool:
+        own = [(v, a in (reduced or ())) for a, v in enumerate(axes) if v is not None]
+        inner = [self.sizes[v] for v, taken in own if taken]
+        rows = [self.sizes[v] for v, taken in own if not taken]
+        return bool(inner) and is_divided(rows, inner, own[-1][1])
+
+    def _unify_inputs(self, node: Node, group: Group, shape: tuple[Size, ...]) -> Axes | None:
+        """Where the inputs from the group put its variables on the node's axes."""
+        found: list[int | None] = [None] * len(shape)
+        for k, i in enumerate(node.inputs):
+            base = base_of(i)
+            if self.group_of.get(base) is not group:
+                continue
+            if isinstance(node.op, Gather) and k == 0:
+                return None  # the table is read at other rows
+            axes = through_views(i, self.result_axes(base))
+            if axes is None:
+                return None
+            for a, v in enumerate(axes):
+                if v is None:
+                    continue
+                if found[a] is None:
+                    found[a] = v
+                elif self.find(found[a]) != self.find(v):
+                    return None
+        used = [v for v in found if v is not None]
+        return tuple(found) if len(set(used)) == len(used) else None
+
+    def _inner_matches(self, group: Group, axes: Axes, shape: tuple[Size, ...]) -> Axes | None:
+        """Axes that repeat the group's values must run over an inner variable of their size."""
+        result = list(axes)
+        inner = sorted(self.inner(group))
+        for a, (v, size) in enumerate(zip(axes, shape)):
+            if v is not None or size == 1:
+                continue
+            if self.is_divided(group):
+                return None  # reduced by all threads together: a second pass is a kernel
+            free = [w for w in inner if self.sizes[w] == size and w not in result]
+            if not free:
+                return None
+            result[a] = free[0]
+        return tuple(result)
+
+    def _keeps_rows(self, node: Node, group: Group, axes: Axes) -> bool:
+        """Every row of the group is an axis of the node, and reducing leaves it rows."""
+        rows = set(self.rows(group))
+        if not rows <= set(axes):
+            return False
+        if not isinstance(node.op, Reduce):
+            return True
+        reduced = {axes[a] for a in node.op.axes if axes[a] is not None}
+        kept = {v for a, v in enumerate(axes) if a not in node.op.axes and v is not None}
+        inner = self.inner(group)
+        if kept & inner:
+            return False  # the result would need an array per row
+        if not reduced & rows:
+            return True
+        results = (self.found(result_of(f)) for f in group.forms if f[1] is not None)
+        if any(not reduced.isdisjoint(axes) for axes in results):
+            return False
+        return bool(rows - reduced) or not inner
+
+    # -- merging ----------------------------------------------------------------------
+
+    def _merge_others(self, node: Node) -> None:
+        for other in self._input_groups(node):
+            group = self.group_of[node]
+            if other is group or other.absorbed or other.kind != ROWS:
+                continue
+            if len(group.nodes) + len(other.nodes) > MOST:
+                continue
+            if group.kind == CONTRACTION and not self._is_for(other, node):
+                continue
+            self._merge(node, group, other)
+
+    def _is_for(self, group: Group, reader: Node) -> bool:
+        """Whether a group is a few cheap elementwise nodes that one node alone reads."""
+        for n in group.nodes:
+            if not isinstance(n.op, Elementwise) or n.op.cost > CHEAP or not n.op.pure:
+                return False
+            if n in self._roots or any(
+                r is not reader and self.group_of.get(r) is not group for r in self.readers[n]
+            ):
+                return False
+        return True
+
+    def _merge(self, node: Node, group: Group, other: Group) -> None:
+        """Make one group of a node's group and the one of an input, where that may be."""
+        merging = Merging(self, group, other)
+        pairs = merging.pairs(node)
+        if pairs is None or not self.precedence.can_merge(group, other):
+            return
+        if not merging.edges_agree(pairs):
+            return
+        for v, w in pairs.items():
+            self._same[v] = w
+        merging.merge()
+
+    # -- cycles -----------------------------------------------------------------------
+
+    def needing(self, group: Group) -> set[Group]:
+        """The groups that need a group, directly or through others."""
+        found: set[Group] = set()
+        stack = [group]
+        while stack:
+            fresh = stack.pop().after - found
+            found |= fresh
+            stack.extend(fresh)
+        return found
+
+    def put_before(self, first: Group, second: Group) -> None:
+        """Let one group wait for another although it reads nothing of it."""
+        if first is not second:
+            second.before.add(first)
+            first.after.add(second)
+            second.waits.add(first)
+
+
+def find_uniform(graph: Graph, roots: set[Node]) -> set[Node]:
+    """Numbers made of leaves by a few operations: every kernel computes them again.
+
+    So 1 / batch, which the gradient of a mean needs, does not wait for the mean.
+    """
+    cost: dict[Node, int] = {}
+    for node in graph.nodes:
+        if node.type.ndim or node in roots or not isinstance(node.op, Elementwise):
+            continue
+        total = node.op.cost if node.op.pure else UNIFORM_COST + 1
+        for base in map(base_of, node.inputs):
+            known = isinstance(base.op, Leaf) and not base.type.ndim
+            total += 0 if known else cost.get(base, UNIFORM_COST + 1)
+        if total <= UNIFORM_COST:
+            cost[node] = total
+    return set(cost)
+
+
+def readers(graph: Graph) -> dict[Node, list[Node]]:
+    """For every computed node or leaf, the computed nodes that read it, directly or as a view."""
+    result: dict[Node, list[Node]] = {n: [] for n in graph.nodes}
+    for node in graph.nodes:
+        if is_computed(node):
+            for base in dict.fromkeys(base_of(i) for i in node.inputs):
+                result[base].append(node)
+    return result
+
+
+def is_computed(node: Node) -> bool:
+    """True for nodes that a kernel computes: no views, and no leaves but random bits."""
+    if isinstance(node.op, RandomBits):
+        return True
+    return not isinstance(node.op, (Leaf, View))
+
+
+def iteration_shape(node: Node) -> tuple[Size, ...]:
+    """The sizes a node iterates over: its shape; a reduce's input shape."""
+    return node.inputs[0].type.shape if isinstance(node.op, Reduce) else node.type.shape

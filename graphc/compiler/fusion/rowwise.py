@@ -1,0 +1,110 @@
+"""Updates that touch a few rows of a parameter: written where the parameter is, nothing copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.compiler.fusion.axes import base_of
+from graphc.compiler.fusion.grouping import Grouping
+from graphc.compiler.fusion.nests import close_loops, open_loops
+from graphc.compiler.fusion.scatter import checked_index, put_along, put_rows
+from graphc.compiler.fusion.values import Values
+from graphc.ir.dims import Size
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.base import Gather, Scatter
+from graphc.ir.ops.indexing import PutAlong
+from graphc.ir.schedule import Storage
+
+
+@dataclass(frozen=True, eq=False)
+class Puts:
+    """A parameter, and what is put into it, one after the other."""
+
+    parameter: Node
+    nodes: tuple[Node, ...]
+
+
+def find_puts(graph: Graph, grouping: Grouping, inlined: set[Node]) -> dict[Node, Puts]:
+    """New parameter values that are the parameter with updates put into it.
+
+    Nothing else reads such a value, and neither its indices nor its updates are read from the
+    parameter by the kernel that writes.
+    """
+    outputs = {base_of(n) for _, n in graph.outputs}
+    values = [value for _, value in graph.updates]
+    found: dict[Node, Puts] = {}
+    for parameter, value in graph.updates:
+        if grouping.readers[value] or values.count(value) > 1 or {value, parameter} & outputs:
+            continue
+        nodes = _chain(parameter, value, grouping, outputs | set(values))
+        if nodes and parameter not in _read_by(nodes, inlined | grouping.uniform):
+            found[value] = Puts(parameter, nodes)
+    return found
+
+
+def _chain(parameter: Node, value: Node, grouping: Grouping, roots: set[Node]) -> tuple[Node, ...]:
+    """The scatters between a parameter and a value, the first one first; () if there is more."""
+    nodes = [value]
+    while isinstance(nodes[0].op, Scatter):
+        inner = nodes[0].inputs[0]
+        if inner is parameter:
+            return tuple(nodes)
+        if inner in roots or grouping.readers.get(inner, []) != [nodes[0]]:
+            break
+        nodes.insert(0, inner)
+    return ()
+
+
+def _read_by(nodes: tuple[Node, ...], inlined: set[Node]) -> set[Node]:
+    """What the kernel reads for indices and updates."""
+    seen: set[Node] = set()
+    stack = [base_of(i) for node in nodes for i in node.inputs[1:]]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack += [base_of(i) for i in node.inputs] if node in inlined else []
+    return seen
+
+
+def lower_check(node: Node, values: Values) -> None:
+    """Check the indices, before anything is written."""
+    x, indices = node.inputs[:2]
+    axis = node.op.axis if isinstance(node.op, PutAlong) else 0
+    at = open_loops(values, indices.type.shape)
+    checked_index(node, indices, at, x.type.shape[axis], values)
+    close_loops(values, at, indices.type.shape)
+
+
+def lower_put_into(node: Node, storage: Storage, values: Values) -> None:
+    """Put the updates into the parameter; indices outside, which were checked, are left out."""
+    if isinstance(node.op, PutAlong):
+        put_along(node, node.op, storage, values, check=False)
+    else:
+        put_rows(node, storage, values, check=False)
+
+
+def moved_bytes(calls: Iterable[tuple[Storage, int]], nodes: Iterable[Node], puts: bool) -> Size:
+    """The bytes that a kernel goes through, given how often it does so with each storage.
+
+    Of a table that is only read at indices, and (with `puts`) of what rows are put into, what
+    the indices name counts.
+    """
+    named: dict[Node, Size] = {}
+    whole: set[Node] = set()
+    for node in nodes:
+        for k, base in enumerate(map(base_of, node.inputs)):
+            if k == 0 and (isinstance(node.op, Gather) or puts):
+                part = node.inputs[2] if puts else node
+                named[base] = named.get(base, 0) + part.type.nbytes
+            else:
+                whole.add(base)
+    total: Size = 0
+    for storage, times in calls:
+        table = storage.node
+        if table is None or table in whole or table not in named:
+            total = total + storage.type.nbytes * times
+        else:
+            total = total + named[table] * times
+    return total

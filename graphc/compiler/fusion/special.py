@@ -1,0 +1,65 @@
+"""Lower what is no function of single elements: joins, scatters, running sums."""
+
+from __future__ import annotations
+
+from graphc.compiler.fusion.matrix import lower_matrix
+from graphc.compiler.fusion.nests import close_loops, open_loops
+from graphc.compiler.fusion.ordered import lower_cumulative, lower_recurrence
+from graphc.compiler.fusion.scatter import lower_first_same, lower_put
+from graphc.compiler.fusion.search import lower_search, lower_topk
+from graphc.compiler.fusion.sorting import lower_sort
+from graphc.compiler.fusion.values import Values
+from graphc.errors import VerifyError
+from graphc.ir.dims import Size
+from graphc.ir.graph import Node
+from graphc.ir.ops.cumulative import Cumulative, Recurrence
+from graphc.ir.ops.gather import ScatterAdd
+from graphc.ir.ops.indexing import FirstSame, Put
+from graphc.ir.ops.join import Concat
+from graphc.ir.ops.matrix import Matrix
+from graphc.ir.ops.sorting import ArgSort, SearchSorted, Sort, TopK
+from graphc.ir.schedule import Storage
+
+
+def lower_special(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
+    """Emit the loops of a node that is a kernel by itself."""
+    match node.op:
+        case Concat():
+            lower_concat(node, targets, values)
+        case ScatterAdd() | Put():
+            for storage in targets:
+                lower_put(node, storage, values)
+        case FirstSame():
+            lower_first_same(node, targets, values)
+        case Cumulative():
+            lower_cumulative(node, targets, values)
+        case Recurrence():
+            lower_recurrence(node, targets, values)
+        case Sort() | ArgSort():
+            lower_sort(node, targets, values)
+        case TopK():
+            lower_topk(node, targets, values)
+        case SearchSorted():
+            lower_search(node, targets, values)
+        case Matrix():
+            lower_matrix(node, targets, values)
+        case _:
+            raise VerifyError(f"{node} has no lowering")
+
+
+def lower_concat(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
+    """One nest for each input, stored behind the inputs before it."""
+    op = node.op
+    assert isinstance(op, Concat)
+    start: Size = 0
+    for source in node.inputs:
+        at = open_loops(values, source.type.shape)
+        value = values.at(source, at)
+        offset = values.e.extent(start)
+        moved = tuple(
+            values.e.add(i, offset) if axis == op.axis else i for axis, i in enumerate(at)
+        )
+        for storage in targets:
+            values.store(storage, moved, value)
+        close_loops(values, at, source.type.shape)
+        start = start + source.type.shape[op.axis]

@@ -1,0 +1,97 @@
+"""Training or inference: resolve the markers of `graphc.ir.ops.training`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from graphc.errors import UnsupportedError
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.loop import Body, Scan
+from graphc.ir.ops.training import CustomGradient, ModeSwitch, StateUpdate
+from graphc.ir.rebuild import rebuild, replace_nodes
+
+TRAINING, INFERENCE = 0, 1  # the inputs of a ModeSwitch
+MARKS = (ModeSwitch, StateUpdate, CustomGradient)
+
+
+def resolve_mode(graph: Graph, mode: str) -> Graph:
+    """The graph for one mode, without markers.
+
+    In training the updates that marks stand for are added, except of parameters that the user
+    updates. Several marks of one parameter are chained in their order.
+    """
+    marks = [n for n in graph.nodes if isinstance(n.op, MARKS)]
+    if not marks and not any(isinstance(n.op, Scan) for n in graph.nodes):
+        return graph
+    new = _Unmarking(TRAINING if mode == "train" else INFERENCE).run(graph.roots)
+    resolved = graph.substitute(new)
+    if mode != "train":
+        return resolved
+    taken = {p for p, _ in graph.updates}
+    pending = [n for n in marks if isinstance(n.op, StateUpdate) and n.inputs[1] not in taken]
+    return replace(resolved, updates=resolved.updates + _chain(pending, new), _order=[])
+
+
+@dataclass(eq=False)
+class _Unmarking:
+    """Graphs and the bodies of their loops without marks.
+
+    Bodies of one loop share nodes, also afterwards: else its results would be several loops.
+    """
+
+    branch: int
+    done: dict[Node, Node] = field(default_factory=dict)
+    bodies: dict[Body, Body] = field(default_factory=dict)
+
+    def run(self, roots: Sequence[Node]) -> dict[Node, Node]:
+        """Every node under the roots without marks, also inside loops."""
+        return rebuild(roots, self._choose, self.done)
+
+    def _choose(self, node: Node) -> Node | None:
+        if isinstance(node.op, ModeSwitch):
+            return node.inputs[self.branch]
+        if isinstance(node.op, Scan):
+            return self._loop(node, node.op)
+        return node.inputs[0] if isinstance(node.op, MARKS) else None
+
+    def _loop(self, node: Node, op: Scan) -> Node | None:
+        body = op.body
+        if body not in self.bodies:
+            if self.branch == TRAINING:
+                _check_stateless(body)
+            new = self.run(body.outputs)
+            outputs = tuple(new[n] for n in body.outputs)
+            same = outputs == body.outputs
+            self.bodies[body] = body if same else Body(body.inputs, outputs)
+        if self.bodies[body] is body:
+            return None
+        kept = (node.type, node.origin, node.part, node.name)
+        return Node(replace(op, body=self.bodies[body]), node.inputs, *kept)
+
+
+def _check_stateless(body: Body) -> None:
+    for n in body.nodes:
+        if isinstance(n.op, StateUpdate):
+            raise UnsupportedError(
+                "scan: a layer in the body updates its statistics at every iteration",
+                origin=n.origin,
+                hint="use it outside the loop, or at inference only",
+            )
+
+
+def _chain(marks: list[Node], new: dict[Node, Node]) -> tuple[tuple[Node, Node], ...]:
+    """One update for each parameter, in order of first appearance."""
+    latest: dict[Node, Node] = {}
+    parameters = dict.fromkeys(m.inputs[1] for m in marks)
+    for mark in sorted(marks, key=_order):
+        parameter, value = mark.inputs[1], new[mark.inputs[2]]
+        if parameter in latest:
+            value = replace_nodes([value], {parameter: latest[parameter]})[value]
+        latest[parameter] = value
+    return tuple((p, latest[p]) for p in parameters)
+
+
+def _order(mark: Node) -> int:
+    assert isinstance(mark.op, StateUpdate)
+    return mark.op.order

@@ -1,0 +1,69 @@
+"""What the user may ask of the compiler, checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from graphc import origin as origins
+from graphc.errors import ArgumentError, UnsupportedError
+from graphc.runtime.binding import CASTS
+
+TARGETS = ("cpu", "cuda", "interpret")
+MODES = ("train", "inference")
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a function is compiled.
+
+    `threads` None: as many as pay; `memory` is a limit on the arena in bytes.
+    """
+
+    mode: str = "inference"
+    target: str = "cpu"
+    threads: int | None = None
+    memory: int | None = None
+    precise: bool = False
+    cast: str = "same_kind"
+    microbatches: int = 1
+
+
+def check_options(options: Options) -> None:
+    """Raise ArgumentError unless every option is one of its legal values."""
+    for word, value, choices in (
+        ("mode", options.mode, MODES),
+        ("target", options.target, TARGETS),
+        ("cast", options.cast, CASTS),
+    ):
+        if value not in choices:
+            _fail(f"{word} must be one of {', '.join(choices)}, got {value!r}")
+    for word, count in (("threads", options.threads), ("microbatches", options.microbatches)):
+        integral = isinstance(count, int) and not isinstance(count, bool)
+        if count is not None and not (integral and count >= 1):
+            _fail(f"{word} must be an int of 1 or more, got {count!r}")
+    if options.microbatches != 1:
+        raise UnsupportedError(
+            f"compile: microbatches must be 1, got {options.microbatches}: a step runs its whole"
+            " batch at once",
+            origin=origins.find_origin(),
+            hint="scan over slices of the batch in the graph and add their gradients, or call"
+            " with smaller batches",
+        )
+
+
+def parse_bytes(value: Any, what: str) -> int | None:
+    """A number of bytes from an int or a text such as "8MB" or "2 GiB" (MB = 10**6)."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?|)b?\s*", str(value).lower())
+    if not isinstance(value, str) or not found:
+        text = f'{what} must be bytes or a text such as "8MB", got {value!r}'
+        raise ArgumentError(text, origin=origins.find_origin())
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def _fail(text: str) -> None:
+    raise ArgumentError(f"compile: {text}", origin=origins.find_origin())

@@ -1,0 +1,1 @@
+"""What users write programs with: tensors, functions, gradients."""

@@ -1,0 +1,335 @@
+"""How a cotangent of which some elements do not count goes through each family of ops.
+
+A term that lies along axes which an op keeps apart is only moved along: what does not count stays
+by itself. Other terms are put in force (0 where they do not hold) before elements meet, and the
+forward values that would be multiplied by these zeros alone are left out too: a row of the data
+that no chosen result has seen, for instance, is 0 in the gradient of a product of matrices.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from graphc.frontend import functions as fn
+from graphc.frontend.autodiff.chosen import (
+    Cotangent,
+    Place,
+    Sizes,
+    Terms,
+    all_axes,
+    along,
+    kept,
+    some,
+    truth,
+)
+from graphc.frontend.tensor import Tensor, face, lift_op
+from graphc.ir.graph import Node
+from graphc.ir.ops.base import Elementwise, Gather, Join, Op, Ordered, Reduce, Scatter, View
+from graphc.ir.ops.contract import Dot, Labels
+from graphc.ir.ops.conv import Conv
+from graphc.ir.ops.cumulative import CumulativeProd, CumulativeSum, Recurrence
+from graphc.ir.ops.diagonal import Diagonal
+from graphc.ir.ops.elementwise import Add, Neg, Sub
+from graphc.ir.ops.elementwise_logic import Cast
+from graphc.ir.ops.gather import Guard, ScatterAdd, Take
+from graphc.ir.ops.indexing import ADD, SET, Put, TakeAlong
+from graphc.ir.ops.leaf import Constant, Literal
+from graphc.ir.ops.matrix import Matrix, Solve, SolveTriangular
+from graphc.ir.ops.reduce import Sum
+from graphc.ir.ops.sorting import Sort
+from graphc.ir.ops.training import CustomGradient, ModeSwitch, StateUpdate
+from graphc.ir.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice, axis_groups
+from graphc.ir.ops.window import Slide, SlideBack
+from graphc.ir.types import float32
+
+Shares = list[Cotangent | None]
+
+
+def shares(node: Node, dy: Cotangent) -> Shares:
+    """What every input gets, where not all elements of the cotangent count."""
+    for kinds, rule in RULES:
+        if isinstance(node.op, kinds):
+            return rule(node, dy)
+    return in_general(node, dy)
+
+
+def pulled(node: Node, dy: Tensor, inputs: Sequence[Tensor], y: Tensor | None = None) -> Any:
+    """The op's own gradient."""
+    return node.op.vjp(face(node) if y is None else y, dy, *inputs)
+
+
+def with_terms(
+    found: Sequence[Tensor | None], terms: Sequence[Terms], clean: Sequence[Terms] | None = None
+) -> Shares:
+    """The shares with the terms of each, and those that each obeys as it is."""
+    return [
+        None if x is None else Cotangent(x, t, frozenset(c))
+        for x, t, c in zip(found, terms, clean or [()] * len(terms), strict=True)
+    ]
+
+
+# --------------------------------------------------------------------- what stays apart
+
+
+def elementwise(node: Node, dy: Cotangent) -> Shares:
+    """Element by element: the terms stay what they are."""
+    found = pulled(node, dy.raw, operands(node))
+    clean = tuple(dy.clean) if isinstance(node.op, MOVES) else ()
+    return with_terms(found, [dy.terms] * len(found), [clean] * len(found))
+
+
+def in_general(node: Node, dy: Cotangent) -> Shares:
+    """Along the axes that the op keeps apart the terms stay; others are put in force."""
+    places = kept_axes(node)
+    stay = tuple(t for t in dy.terms if all(t.span <= set(place) for place in places))
+    go = tuple(t for t in dy.terms if t not in stay)
+    found = pulled(node, dy.under(go), operands(node))
+    reach = reached(node, go, places) if go else [()] * len(found)
+    pairs = list(zip(places, reach, strict=True))
+    terms = [(*(t.placed(place) for t in stay), *more) for place, more in pairs]
+    if not isinstance(node.op, MOVES):
+        return with_terms(found, terms)
+    kept_clean = [t for t in stay if t in dy.clean]
+    clean = [(*(t.placed(place) for t in kept_clean), *more) for place, more in pairs]
+    return with_terms(found, terms, clean)
+
+
+def kept_axes(node: Node) -> list[Place]:
+    """For each input: the axes of the result along which an op does one thing over and over,
+    and which axis of the input each of them is."""
+    count, rank = len(node.inputs), node.type.ndim
+    if isinstance(node.op, View):
+        return [view_axes(node)]
+    match node.op:
+        case Reduce(axes=axes):
+            whole = [a for a in range(node.inputs[0].type.ndim) if a not in axes]
+            return [dict(enumerate(whole))]
+        case Matrix():
+            return [{a: a for a in range(rank - 2)}] * count
+        case CustomGradient(apart=apart):
+            return [{a: a for a in range(apart)}] * count
+        case Take():
+            first = node.inputs[1].type.ndim
+            return [{a: a - first + 1 for a in range(first, rank)}] * count
+        case Scatter() if not hasattr(node.op, "axis"):
+            first = node.inputs[1].type.ndim
+            rows = {a: a for a in range(1, rank)}
+            return [rows, rows, {a: a + first - 1 for a in range(1, rank)}]
+        case Join() | Ordered() | TakeAlong() | Put() if hasattr(node.op, "axis"):
+            return [{a: a for a in range(rank) if a != node.op.axis}] * count
+    return [{}] * count
+
+
+def view_axes(node: Node) -> Place:
+    """The axes that a view leaves alone."""
+    old, new = node.inputs[0].type.shape, node.type.shape
+    match node.op:
+        case BroadcastTo():
+            gone, skipped = node.op.repeated(old), len(new) - len(old)
+            return {a: a - skipped for a in range(len(new)) if a not in gone}
+        case Permute(axes=axes):
+            return dict(enumerate(axes))
+        case Reshape():
+            pairs = axis_groups(old, new)
+            return {b[0]: a[0] for a, b in pairs if len(a) == len(b) == 1}
+        case Slice() | Pad():
+            same = {a: a for a, (m, n) in enumerate(zip(old, new)) if m == n}
+            first = node.op.starts if isinstance(node.op, Slice) else node.op.before
+            return {a: a for a in same if first[a] == 0 and node.op.steps[a] == 1}
+        case Diagonal():
+            return {a: a for a in range(len(new) - 1)}
+        case Slide() | SlideBack():
+            moved = {label for w in node.op.windows for label in w.labels}
+            return {a: a for a in range(len(new)) if a < min(moved, default=len(new))}
+    axis = getattr(node.op, "axis", None)
+    return {} if axis is None else {a: a for a in range(len(new)) if a != axis}
+
+
+def operands(node: Node) -> list[Tensor]:
+    """The inputs as tensors."""
+    return [face(i) for i in node.inputs]
+
+
+# ------------------------------------------------------------------- where elements meet
+
+
+def reached(node: Node, terms: Terms, places: Sequence[Place]) -> list[Terms]:
+    """For each input: the elements that some element of the result for which terms hold needs."""
+    shape = node.type.shape
+    match node.op:
+        case BroadcastTo() | Matrix():
+            return [some(terms, shape, place) for place in places]
+        case Reshape():
+            (x,) = node.inputs
+            make = functools.partial(_reshaped, terms, shape, x.type.shape)
+            return [all_axes(make, x.type.ndim, terms)]
+        case View() | Join() | Gather() | Scatter() | Ordered():
+            return moved_along(node, terms)
+    # nothing is known of what meets what: all count as soon as one does
+    return [some(terms, shape, place) for place in places]
+
+
+def moved_along(node: Node, terms: Terms) -> list[Terms]:
+    """As the cotangents move: the gradient of an op that only moves elements, of 1 and 0."""
+    op: Op = node.op
+    if isinstance(op, Put) and op.mode != SET:
+        op = replace(op, mode=ADD)
+    made: list[Sequence[Tensor | None]] = []
+
+    def make(i: int) -> Tensor:
+        if not made:
+            ones = fn.astype(truth(terms, node.type.shape), node.type.dtype.name)
+            made.append(op.vjp(face(node), ones, *operands(node)))
+        share = made[0][i]
+        assert share is not None
+        return fn.not_equal(share, 0.0)
+
+    makes = [functools.partial(make, i) for i in range(len(node.inputs))]
+    return [all_axes(m, x.type.ndim, terms) for m, x in zip(makes, node.inputs)]
+
+
+def _reshaped(terms: Terms, old: Sizes, new: Sizes) -> Tensor:
+    return fn.reshape(truth(terms, old), new)
+
+
+def running_products(node: Node, dy: Cotangent) -> Shares:
+    """What comes behind the last element that counts is left out of the products."""
+    assert isinstance(node.op, (CumulativeProd, Recurrence))
+    axis, shape, rank = node.op.axis, node.type.shape, node.type.ndim
+    go = tuple(t for t in dy.terms if axis in t.span)
+    if not go:
+        return in_general(node, dy)
+
+    def before() -> Tensor:
+        ones = fn.flip(fn.astype(truth(go, shape), "int32"), axis=axis)
+        return fn.flip(fn.cumulative_max(ones, axis=axis), axis=axis) > 0
+
+    needed = all_axes(before, rank, go)
+    inputs = [kept(x, needed, 1.0) for x in operands(node)]
+    found = pulled(node, dy.under(go), inputs, kept(face(node), needed, 0.0))
+    stay = tuple(t for t in dy.terms if t not in go)
+    return with_terms(found, [(*stay, *needed)] * len(found), [needed] * len(found))
+
+
+def solved(node: Node, dy: Cotangent) -> Shares:
+    """Columns of the solution that do not count are left out of the matrix's gradient."""
+    rank, shape = node.type.ndim, node.type.shape
+    batch = {a: a for a in range(rank - 2)}
+    columns = {**batch, rank - 1: rank - 1}
+    go = tuple(t for t in dy.terms if not t.span <= set(batch))
+    stay = tuple(t for t in dy.terms if t not in go)
+    if not go:
+        return in_general(node, dy)
+    used = some(go, shape, columns)
+    y = kept(face(node), used, 0.0)
+    found = pulled(node, dy.under(go), operands(node), y)
+    return with_terms(found, [(*stay, *some(go, shape, batch)), (*stay, *used)])
+
+
+# ------------------------------------------------------------------------- contractions
+
+
+def contraction(node: Node, dy: Cotangent) -> Shares:
+    """Zeros meet only zeros: each factor is left out where it meets nothing that counts."""
+    found = [factor_share(node, dy, i) for i in (0, 1)]
+    return list(found)
+
+
+def factor_share(node: Node, dy: Cotangent, i: int) -> Cotangent:
+    """The share of one of the two factors."""
+    op: Any = node.op
+    own: Labels = (op.a, op.b)[i]
+    place = {a: own.index(label) for a, label in enumerate(op.out) if label in own}
+    stay = tuple(t for t in dy.terms if t.span <= set(place))
+    go = tuple(t for t in dy.terms if t not in stay)
+    inputs = operands(node)
+    if go:
+        inputs[1 - i] = left_out(node, go, 1 - i)
+    found = pulled(node, dy.under(go), inputs)[i]
+    more = needed(node, go, i) if go else ()
+    return Cotangent(found, (*(t.placed(place) for t in stay), *more), frozenset(more))
+
+
+def left_out(node: Node, terms: Terms, i: int) -> Tensor:
+    """A factor, 0 where it meets nothing for which the terms hold."""
+    x = face(node.inputs[i])
+    found = needed(node, terms, i)
+    if not any(t.span for t in found) or is_finite(x.node):
+        return x
+    return kept(x, found, 0.0)
+
+
+def needed(node: Node, terms: Terms, i: int) -> Terms:
+    """The elements of a factor that meet something for which the terms hold."""
+    op: Any = node.op
+    own, shape = (op.a, op.b)[i], node.type.shape
+    varying = {op.out[a] for a in set().union(*(t.span for t in terms))}
+    windows = tuple(w for w in getattr(op, "windows", ()) if slid(w.labels, varying, own))
+    if not windows:
+        place = {a: own.index(label) for a, label in enumerate(op.out) if label in own}
+        return some(terms, shape, place)
+    return through_windows(node, terms, i, windows)
+
+
+def slid(labels: Labels, varying: set[int], own: Labels) -> bool:
+    """Whether a window leads from an axis that varies to another one of these labels."""
+    ends = [label for label in labels if label in varying]
+    return bool(ends) and ends[0] not in own
+
+
+def through_windows(node: Node, terms: Terms, i: int, windows: tuple[Any, ...]) -> Terms:
+    """As `needed`, where the position follows from a window: a convolution of 1 and 0."""
+    op: Any = node.op
+    own, third = (op.a, op.b)[i], (op.a, op.b)[1 - i]
+    x, other = node.inputs[i], node.inputs[1 - i]
+    ends = {label for w in windows for label in w.labels}
+    varying = {op.out[a] for a in set().union(*(t.span for t in terms))}
+    first = tuple(label for label in op.out if label in varying and label in (*own, *ends))
+    last = tuple(label for label in own if label in first or label in ends)
+    taps = tuple(label for label in third if label in ends)
+    place = {op.out.index(label): k for k, label in enumerate(first)}
+
+    def make() -> Tensor:
+        sizes = dict(zip(op.out, node.type.shape))
+        (small,) = some(terms, node.type.shape, place)
+        whole = truth((small,), tuple(sizes[label] for label in first))
+        ones = fn.ones(sizes_of(other, third, taps), dtype=float32.name)
+        shape = sizes_of(x, own, last)
+        counts = Conv(first, taps, last, windows, shape)
+        return lift_op(counts, fn.astype(whole, float32.name), ones) > 0.0
+
+    return along(make, tuple(own.index(label) for label in last), terms)
+
+
+def sizes_of(x: Node, labels: Labels, some_labels: Labels) -> Sizes:
+    """The sizes of some of the labels of a tensor."""
+    sizes = dict(zip(labels, x.type.shape))
+    return tuple(sizes[label] for label in some_labels)
+
+
+def is_finite(node: Node) -> bool:
+    """Whether a node is a constant without infinities and NaN, perhaps seen through views."""
+    while isinstance(node.op, View):
+        (node,) = node.inputs
+    if isinstance(node.op, (Constant, Literal)):
+        return bool(np.all(np.isfinite(np.asarray(node.op.value, np.float64))))
+    return False
+
+
+# What only moves (or adds) elements: 0 stays 0.
+MOVES = (
+    *(Add, Sub, Neg, Cast, Guard, StateUpdate, Sum, View, Join, Gather),
+    *(ScatterAdd, Sort, CumulativeSum),
+)
+
+RULES: tuple[tuple[Any, Callable[[Node, Cotangent], Shares]], ...] = (
+    ((Elementwise, ModeSwitch, StateUpdate), elementwise),
+    ((Dot, Conv), contraction),
+    ((CumulativeProd, Recurrence), running_products),
+    ((Solve, SolveTriangular), solved),
+)

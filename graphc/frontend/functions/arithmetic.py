@@ -1,0 +1,194 @@
+"""Arithmetic: operands are promoted to one dtype and broadcast to one shape.
+
+Every function takes tensors, arrays and Python numbers (which are weak: they take the dtype of
+the other operand). Raises DTypeError where no dtype holds both operands or the operation does
+not take it, ShapeError where shapes do not broadcast.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.errors import DTypeError
+from graphc.frontend.functions.operands import (
+    cast,
+    common_shape,
+    expand,
+    fail,
+    is_weak,
+    same_dtype,
+    together,
+)
+from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.base import Op
+from graphc.ir.ops.elementwise_power import Pow
+from graphc.ir.ops.failure import PLACE
+from graphc.ir.ops.gather import Guard
+from graphc.ir.ops.leaf import Constant, Literal
+from graphc.ir.ops.view import BroadcastTo
+from graphc.ir.types import float32
+
+
+def add(x: Any, y: Any) -> Tensor:
+    """x + y for numbers."""
+    return together(ops.Add(), x, y)
+
+
+def subtract(x: Any, y: Any) -> Tensor:
+    """x - y for numbers; unsigned integers wrap around."""
+    return together(ops.Sub(), x, y)
+
+
+def multiply(x: Any, y: Any) -> Tensor:
+    """x * y for numbers."""
+    return together(ops.Mul(), x, y)
+
+
+def divide(x: Any, y: Any) -> Tensor:
+    """x / y as floats; integers become float32 first."""
+    tensors = same_dtype("divide", (x, y))
+    if tensors[0].dtype.is_integer:
+        tensors = [cast(t, float32) for t in tensors]
+    return together(ops.Div(), *tensors)
+
+
+def floor_divide(x: Any, y: Any) -> Tensor:
+    """x / y rounded down; dividing an integer by 0 is a RuntimeCheckError when it runs."""
+    return guarded_division(ops.FloorDivide(), x, y)
+
+
+def remainder(x: Any, y: Any) -> Tensor:
+    """x - floor(x / y) * y, of the sign of y; an integer y of 0 is a RuntimeCheckError."""
+    return guarded_division(ops.Remainder(), x, y)
+
+
+def guarded_division(op: Op, x: Any, y: Any) -> Tensor:
+    """Apply a division with a check that an integer divisor is not 0."""
+    a, b = same_dtype(op.name, (x, y))
+    if b.dtype.is_integer and not known_nonzero(b):
+        b = lift_op(Guard(f"{op.name}: integer division by zero{PLACE}"), b, b != 0)
+    return together(op, a, b)
+
+
+def known_nonzero(x: Tensor) -> bool:
+    """Whether x is a number or an array of numbers that are not 0."""
+    match x.node.op:
+        case Literal(value=value):
+            return bool(value)
+        case Constant(value=value):
+            return bool(value.all())
+        case BroadcastTo():
+            (source,) = x.node.inputs
+            return isinstance(source.op, Literal) and bool(source.op.value)
+    return False
+
+
+def pow(x: Any, y: Any) -> Tensor:
+    """x ** y; negative powers of integers are truncated towards 0.
+
+    Small whole powers are products; 0.5 of floats is the square root, -1 the reciprocal.
+    """
+    exact = isinstance(x, Tensor) and (x.dtype.is_float or isinstance(y, int))
+    if is_weak(y) and exact and not isinstance(y, bool):
+        special = special_power(x, float(y))
+        if special is not None:
+            return special
+    return together(Pow(), x, y)
+
+
+def special_power(x: Tensor, y: float) -> Tensor | None:
+    """The powers that need no power function."""
+    largest = 4 if x.dtype.is_float else 64  # rounding errors grow with the power
+    if x.dtype.kind != "b" and y.is_integer() and 1 <= y <= largest:
+        return product_of_squares(x, int(y))
+    if not x.dtype.is_float:
+        return None
+    if y == -1.0:
+        return 1.0 / x
+    if y == 0.5:
+        from graphc.frontend.functions.mathematics import sqrt
+
+        return sqrt(x)
+    return None
+
+
+def product_of_squares(x: Tensor, n: int) -> Tensor:
+    """x ** n for n above 0."""
+    if n == 1:
+        return x
+    half = product_of_squares(x, n // 2)
+    square = lift_op(ops.Mul(), half, half)
+    return lift_op(ops.Mul(), square, x) if n % 2 else square
+
+
+def negative(x: Any) -> Tensor:
+    """-x; unsigned integers wrap around."""
+    return lift_op(ops.Neg(), lift(x))
+
+
+def positive(x: Any) -> Tensor:
+    """x itself."""
+    return lift(x)
+
+
+def abs(x: Any) -> Tensor:
+    """|x|; the gradient at 0 is 0."""
+    x = lift(x)
+    return x if x.dtype.kind == "u" else lift_op(ops.Abs(), x)
+
+
+def sign(x: Any) -> Tensor:
+    """-1, 0 or 1; NaN for NaN."""
+    return lift_op(ops.Sign(), lift(x))
+
+
+def square(x: Any) -> Tensor:
+    """x * x."""
+    x = lift(x)
+    return lift_op(ops.Mul(), x, x)
+
+
+def maximum(x: Any, y: Any) -> Tensor:
+    """The larger of x and y, NaN if either is; ties share the gradient evenly."""
+    return together(ops.Maximum(), x, y)
+
+
+def minimum(x: Any, y: Any) -> Tensor:
+    """The smaller of x and y, NaN if either is; ties share the gradient evenly."""
+    return together(ops.Minimum(), x, y)
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
+    """x, but at least min and at most max; the gradient passes at the bounds, not beyond them.
+
+    Bounds broadcast with x; where min is above max the result is max, where one is NaN it is NaN.
+    The result has the dtype of x, so a Python float is no bound for integers.
+    """
+    from graphc.frontend.functions.logic import choose
+
+    t = lift(x)
+    for bound in (min, max):
+        if isinstance(bound, float) and not t.dtype.is_float:
+            fail(DTypeError, f"clip: the bound {bound} is no {t.dtype.name}", (t,), "use an int")
+    if min is not None:
+        t, low = broadcast_pair("clip", t, min)
+        t = choose(beyond(t < low, low, min), low, t)
+    if max is not None:
+        t, high = broadcast_pair("clip", t, max)
+        t = choose(beyond(t > high, high, max), high, t)
+    return t
+
+
+def beyond(passed: Tensor, bound: Tensor, given: Any) -> Tensor:
+    """Where the bound takes the place of x: where x is beyond it, or it is NaN."""
+    from graphc.frontend.functions.logic import isnan
+
+    return passed if is_weak(given) or not bound.dtype.is_float else passed | isnan(bound)
+
+
+def broadcast_pair(name: str, x: Any, y: Any) -> tuple[Tensor, Tensor]:
+    """Two operands with one dtype and one shape."""
+    a, b = same_dtype(name, (x, y))
+    shape = common_shape(name, (a, b))
+    return expand(a, shape), expand(b, shape)

@@ -1,0 +1,495 @@
+"""The user's handles: `Tensor` with operators, and `Parameter` with a persistent value."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+
+from graphc import origin as origins
+from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, ShapeError, UnsupportedError
+from graphc.ir import graph as graphs
+from graphc.ir.dims import Poly, Size
+from graphc.ir.graph import Node
+from graphc.ir.ops import leaf
+from graphc.ir.ops.base import Array, Op
+from graphc.ir.types import DType, TensorType, bool_, find_dtype, float32, float64, int32, int64
+
+
+class Tensor:
+    """A symbolic value. Immutable; operators build the graph; one Tensor per node."""
+
+    __slots__ = ("node",)
+    __array_priority__ = 1000  # numpy arrays on the left defer to our reflected operators
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        node.face = self
+
+    # -- facts ------------------------------------------------------------------
+
+    @property
+    def type(self) -> TensorType:
+        """Element type and shape."""
+        return self.node.type
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """Sizes: ints, dims or polynomials of dims."""
+        return self.node.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        """Element type."""
+        return self.node.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.node.type.shape)
+
+    @property
+    def size(self) -> Size:
+        """Number of elements."""
+        return self.node.type.size
+
+    @property
+    def name(self) -> str:
+        """What the user called it; empty if nothing."""
+        return self.node.name
+
+    def __repr__(self) -> str:
+        return f"<Tensor {self.node.name or self.node.op.name} {self.type} {self.node.origin}>"
+
+    # -- what a symbol cannot do ----------------------------------------------------
+
+    def _no_value(self, wanted: str) -> NoReturn:
+        name = self.node.name or self.node.op.name
+        raise ArgumentError(
+            f"{name} {self.type} is symbolic: it has no {wanted} yet",
+            operands=graphs.describe((self.node,)),
+            origin=origins.find_origin(),
+            hint="gx.where chooses inside the graph, tensor.eval({...}) looks at a value",
+        )
+
+    def __bool__(self) -> bool:
+        self._no_value("truth value")
+
+    def __int__(self) -> int:
+        self._no_value("value as an int")
+
+    def __float__(self) -> float:
+        self._no_value("value as a float")
+
+    def __index__(self) -> int:
+        self._no_value("value as an index")
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            self._no_value("length")
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        if not self.shape or not isinstance(self.shape[0], int):
+            self._no_value("known number of rows to iterate over")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        name = self.node.name or self.node.op.name
+        raise UnsupportedError(
+            f"{name} {self.type} cannot be copied or pickled: it is a part of a graph",
+            operands=graphs.describe((self.node,)),
+            origin=origins.find_origin(),
+            hint="gx.save keeps values: build the model again there, then gx.load",
+        )
+
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        self._no_value("value as a numpy array")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from graphc.frontend.numpy_calls import apply_ufunc
+
+        return apply_ufunc(self, ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from graphc.frontend.numpy_calls import apply_function
+
+        return apply_function(self, function, args)
+
+    __hash__ = object.__hash__
+
+    # -- operators (graphc.frontend.functions has their meaning) -------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return _functions().add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return _functions().add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return _functions().subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _functions().subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return _functions().multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return _functions().multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return _functions().divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _functions().divide(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return _functions().floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return _functions().floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return _functions().remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return _functions().remainder(other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return _functions().pow(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return _functions().pow(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return _functions().matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return _functions().matmul(other, self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return _functions().bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return _functions().bitwise_and(other, self)
+
+    def __or__(self, other: Any) -> Tensor:
+        return _functions().bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return _functions().bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return _functions().bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return _functions().bitwise_xor(other, self)
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return _functions().bitwise_left_shift(self, other)
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return _functions().bitwise_left_shift(other, self)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return _functions().bitwise_right_shift(self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return _functions().bitwise_right_shift(other, self)
+
+    def __invert__(self) -> Tensor:
+        return _functions().bitwise_invert(self)
+
+    def __neg__(self) -> Tensor:
+        return _functions().negative(self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return _functions().abs(self)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return _functions().less(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return _functions().less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return _functions().greater(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return _functions().greater_equal(self, other)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return _functions().equal(self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return _functions().not_equal(self, other)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return _functions().getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        name = self.node.name or self.node.op.name
+        raise ArgumentError(
+            f"{name} {self.type} cannot be assigned to: tensors are immutable",
+            operands=graphs.describe((self.node,)),
+            hint="y = x.at[key].set(value) is x with other elements there",
+        )
+
+    # -- methods ---------------------------------------------------------------------
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ShapeError(
+                f"T: needs a matrix, got {self.type}",
+                operands=graphs.describe((self.node,)),
+                origin=origins.find_origin(),
+                hint="use .mT for a stack of matrices, gx.permute_dims for other orders",
+            )
+        return self.mT
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """The last two axes swapped."""
+        return _functions().matrix_transpose(self)
+
+    @property
+    def at(self) -> Any:
+        """x.at[i].set(v), .add, .multiply, .min, .max: x with what x[i] names changed."""
+        from graphc.frontend.functions.placing import At
+
+        return At(self)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """Convert the elements."""
+        return _functions().astype(self, dtype)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape; one size may be -1."""
+        return _functions().reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Sum over axes."""
+        return _functions().sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Mean over axes."""
+        return _functions().mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Largest over axes."""
+        return _functions().max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Smallest over axes."""
+        return _functions().min(self, axis=axis, keepdims=keepdims)
+
+    def eval(self, feeds: dict[Tensor, Any] | None = None) -> Array:
+        """Compute through the interpreter, for debugging; parameters have their present values."""
+        from graphc.frontend.arguments import mapping
+        from graphc.runtime.interpret import evaluate
+
+        if feeds is not None:
+            mapping("eval", "feeds", feeds)
+        return evaluate([self], feeds or {})[0]
+
+    def _repr_svg_(self) -> str | None:
+        from graphc.inspect.notebook import tensor_svg
+
+        return tensor_svg(self)
+
+
+class Parameter(Tensor):
+    """A tensor with a persistent value, shared by all functions that use it."""
+
+    __slots__ = ("guard", "initial", "lock", "readers", "storage", "version")
+
+    def __init__(self, node: Node, initial: Any) -> None:
+        super().__init__(node)
+        self.initial = initial  # () -> array, called when the value is first needed
+        self.storage: Array | None = None
+        # One counter in memory that compiled code may raise; tells prepared values apart.
+        self.version: Array = np.zeros(1, np.int64)
+        self.lock: Any = None  # held by the functions that update it, while they run
+        # The same for a backend's own calls, and who has to be told when there is one.
+        self.guard: Any = None
+        self.readers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @property
+    def op(self) -> leaf.Parameter:
+        """The leaf op behind it."""
+        assert isinstance(self.node.op, leaf.Parameter)
+        return self.node.op
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimisers update it unless told otherwise."""
+        return self.op.trainable
+
+    @property
+    def memory(self) -> Array:
+        """The storage itself (64-byte aligned, C order); compiled functions write into it.
+
+        Never pass it to a function that updates the parameter: pass `value`.
+        """
+        if self.storage is None:
+            try:
+                storage = aligned_empty(self.type)
+                storage[...] = self.initial()
+            except MemoryError as error:
+                raise MemoryBudgetError(
+                    f"parameter {self.name}: {self.type} needs {self.type.nbytes} bytes,"
+                    " which this machine does not give",
+                    operands=graphs.describe((self.node,)),
+                ) from error
+            self.storage = storage
+        return self.storage
+
+    @property
+    def value(self) -> Array:
+        """A copy of the present value: of what the last whole step has left."""
+        with held((self,)):
+            return np.array(self.memory)
+
+    @value.setter
+    def value(self, array: Any) -> None:
+        from graphc.frontend.symbols import python_array
+
+        new = python_array(array, self.dtype)
+        if new.shape != self.shape:
+            raise ShapeError(
+                f"parameter {self.name}: the value must have shape {self.shape}, got {new.shape}",
+                operands=graphs.describe((self.node,)),
+                origin=origins.find_origin(),
+            )
+        if not np.can_cast(new.dtype, self.dtype.numpy, casting="same_kind"):
+            raise DTypeError(
+                f"parameter {self.name}: the value must be {self.dtype.name}, got {new.dtype.name}",
+                operands=graphs.describe((self.node,)),
+                origin=origins.find_origin(),
+                hint=f"convert it: array.astype({self.dtype.name!r})",
+            )
+        with held((self,)):
+            self.memory[...] = new
+            self.version[0] += 1
+
+    def __repr__(self) -> str:
+        return f"<Parameter {self.name} {self.type}>"
+
+
+@contextmanager
+def held(parameters: Iterable[Parameter]) -> Iterator[None]:
+    """Keep compiled functions from changing parameters meanwhile."""
+    guards = {p.guard.number: p.guard for p in parameters if p.guard is not None}
+    with ExitStack() as stack:
+        for _, guard in sorted(guards.items()):
+            stack.enter_context(guard.hold())
+        yield
+
+
+def aligned_empty(type: TensorType) -> Array:
+    """An uninitialised C-ordered array on a 64-byte boundary."""
+    shape = tuple(int(s) for s in type.shape)  # type: ignore[arg-type]
+    nbytes = int(np.prod(shape, dtype=np.int64)) * type.dtype.itemsize
+    raw = np.empty(nbytes + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + nbytes].view(type.dtype.numpy).reshape(shape)
+
+
+# ------------------------------------------------------------------------------ lifting
+
+
+def face(node: Node) -> Tensor:
+    """The one Tensor of a node."""
+    return node.face if node.face is not None else Tensor(node)
+
+
+def lift_op(op: Op, *inputs: Tensor, name: str = "") -> Tensor:
+    """Apply an op to tensors."""
+    return Tensor(graphs.apply(op, *(t.node for t in inputs), name=name))
+
+
+def literal(value: Any, dtype: DType, lifted: bool = False) -> Tensor:
+    """A rank-0 number of a dtype."""
+    if dtype.is_integer and not np.iinfo(dtype.numpy).min <= value <= np.iinfo(dtype.numpy).max:
+        raise DTypeError(f"{value} does not fit into {dtype.name}", origin=origins.find_origin())
+    python = bool(value) if dtype == bool_ else float(value) if dtype.is_float else int(value)
+    return lift_op(leaf.Literal(python, dtype, lifted))
+
+
+def lift(value: Any, like: DType | None = None) -> Tensor:
+    """A tensor from a tensor, a Python scalar (weak: takes `like`'s dtype) or an array.
+
+    A Python float never makes an integer tensor silently truncate: beside an integer dtype it
+    becomes float32. Without `like`, bool, int and float become bool, int32 and float32.
+    A size is an int64, beside floats one of them. An array of floats keeps its dtype for now, and
+    takes that of the float tensors that it meets (see `functions.operands.same_dtype`).
+    """
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Poly):
+        size = lift_op(leaf.SizeOf(value))
+        return size.astype(like) if like is not None and like.is_float else size
+    if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
+        return literal(value, weak_dtype(value, like))
+    return constant_of(value, lifted=True)
+
+
+def constant_of(value: Any, lifted: bool = False) -> Tensor:
+    """A tensor of an array, which keeps its dtype unless it is `lifted`."""
+    from graphc.frontend.symbols import python_array
+
+    array = python_array(value)
+    dtype = find_dtype(array.dtype)
+    if dtype is None:
+        raise DTypeError(
+            f"cannot make a tensor of {type(value).__name__} with dtype {array.dtype}",
+            origin=origins.find_origin(),
+        )
+    weak = lifted and dtype.is_float
+    if array.ndim == 0:
+        return literal(array.item(), dtype, weak)
+    frozen = np.array(array, dtype.numpy, order="C")  # in the machine's byte order
+    frozen.setflags(write=False)
+    return lift_op(leaf.Constant(frozen, TensorType(dtype, array.shape), weak))
+
+
+def weak_dtype(value: bool | int | float, like: DType | None) -> DType:
+    """The dtype that a Python scalar takes beside a tensor of dtype `like`."""
+    if isinstance(value, bool):
+        return bool_
+    if isinstance(value, int):
+        if like is None or like == bool_:
+            return int32 if -(2**31) <= value < 2**31 else int64
+        return like
+    return like if like is not None and like.is_float else float32
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    """Zeros of the type of x."""
+    return _functions().broadcast_to(literal(0, x.dtype), x.shape)
+
+
+def _functions() -> Any:
+    """graphc.frontend.functions, imported at first use: operators and functions need each other."""
+    global _module
+    if _module is None:
+        from graphc.frontend import functions
+
+        _module = functions
+    return _module
+
+
+_module: Any = None
+__all__ = [
+    "Parameter", "Tensor", "aligned_empty", "constant_of", "face", "float64", "lift", "lift_op",
+    "literal", "weak_dtype", "zeros_like",
+]  # fmt: skip

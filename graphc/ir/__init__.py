@@ -1,0 +1,1 @@
+"""What the compiler is about: types, sizes, graphs, schedules, ops and loops."""

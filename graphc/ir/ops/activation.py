@@ -1,0 +1,37 @@
+"""Activations whose gradient needs the result alone, so that the argument need not be kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.ops.base import Array, Elementwise
+
+if TYPE_CHECKING:
+    from graphc.frontend.tensor import Tensor
+
+
+class Relu(Elementwise):
+    """max(x, 0), NaN for NaN; the gradient at 0 is 0"""
+
+    name = "relu"
+    kinds = "if"
+    domain = ((-4.0, 4.0),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """The cotangent where y is positive (or NaN)."""
+        from graphc.frontend.functions.logic import choose
+
+        return (choose(y <= 0, 0, dy),)
+
+    def evaluate(self, x: Array) -> Array:
+        """numpy's maximum with 0."""
+        with np.errstate(all="ignore"):
+            return np.asarray(np.maximum(x, np.zeros_like(x)))
+
+    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+        """One selection; false for NaN, which passes."""
+        zero = e.const(0, e.dtype(x))
+        return e.select(e.le(x, zero), zero, x)

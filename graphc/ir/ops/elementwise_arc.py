@@ -1,0 +1,220 @@
+"""Inverse trigonometric and hyperbolic functions, element by element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.ops.base import Array, Elementwise
+from graphc.ir.ops.elementwise import WIDE, Flat
+from graphc.ir.ops.elementwise_math import compute
+
+if TYPE_CHECKING:
+    from graphc.frontend.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Named(Elementwise):
+    """A float function that the loop level defines under the op's name and numpy under `ufunc`."""
+
+    kinds: ClassVar[str] = "f"
+    cost: ClassVar[int] = 25
+    ufunc: ClassVar[Any]
+
+    def evaluate(self, *arrays: Array) -> Array:
+        """numpy's function."""
+        return compute(self.ufunc, *arrays)
+
+    def emit(self, e: ScalarEmitter[Any], *xs: Any) -> Any:
+        """As defined at the loop level."""
+        return e.apply(self.name, *xs)
+
+
+@dataclass(frozen=True)
+class Atan(Named):
+    """The angle whose tangent is x"""
+
+    name = "atan"
+    ufunc = np.arctan
+    domain = ((-4.0, 4.0),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """1 / (1 + x^2)."""
+        return (dy / (x * x + 1.0),)
+
+
+@dataclass(frozen=True)
+class Atan2(Named):
+    """The angle of the point (x, y), y being the first operand"""
+
+    name = "atan2"
+    ufunc = np.arctan2
+    domain = ((0.5, 4.0), (-4.0, 4.0))
+
+    def vjp(self, z: Tensor, dz: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x and -y over the square of the distance."""
+        share = dz / (x * x + y * y)
+        return share * x, -(share * y)
+
+
+@dataclass(frozen=True)
+class Asin(Named):
+    """The angle whose sine is x; NaN outside [-1, 1]"""
+
+    name = "asin"
+    ufunc = np.arcsin
+    domain = ((-0.9, 0.9),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """1 / sqrt(1 - x^2)."""
+        return (dy / root((1.0 - x) * (x + 1.0)),)
+
+
+@dataclass(frozen=True)
+class Acos(Named):
+    """The angle whose cosine is x; NaN outside [-1, 1]"""
+
+    name = "acos"
+    ufunc = np.arccos
+    domain = ((-0.9, 0.9),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """-1 / sqrt(1 - x^2)."""
+        return (-(dy / root((1.0 - x) * (x + 1.0))),)
+
+
+@dataclass(frozen=True)
+class Sinh(Named):
+    """The hyperbolic sine"""
+
+    name = "sinh"
+    ufunc = np.sinh
+    domain = ((-3.0, 3.0),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """The hyperbolic cosine."""
+        from graphc.frontend.tensor import lift_op
+
+        return (dy * lift_op(Cosh(), x),)
+
+
+@dataclass(frozen=True)
+class Cosh(Named):
+    """The hyperbolic cosine"""
+
+    name = "cosh"
+    ufunc = np.cosh
+    domain = ((-3.0, 3.0),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """The hyperbolic sine."""
+        from graphc.frontend.tensor import lift_op
+
+        return (dy * lift_op(Sinh(), x),)
+
+
+@dataclass(frozen=True)
+class Asinh(Named):
+    """The number whose hyperbolic sine is x"""
+
+    name = "asinh"
+    ufunc = np.arcsinh
+    domain = ((-4.0, 4.0),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """1 / sqrt(x^2 + 1)."""
+        return (dy / root(x * x + 1.0),)
+
+
+@dataclass(frozen=True)
+class Acosh(Named):
+    """The number above 0 whose hyperbolic cosine is x; NaN below 1"""
+
+    name = "acosh"
+    ufunc = np.arccosh
+    domain = ((1.2, 5.0),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """1 / sqrt(x^2 - 1)."""
+        return (dy / root((x - 1.0) * (x + 1.0)),)
+
+
+@dataclass(frozen=True)
+class Atanh(Named):
+    """The number whose hyperbolic tangent is x; NaN outside [-1, 1]"""
+
+    name = "atanh"
+    ufunc = np.arctanh
+    domain = ((-0.9, 0.9),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """1 / (1 - x^2)."""
+        return (dy / ((1.0 - x) * (x + 1.0)),)
+
+
+@dataclass(frozen=True)
+class Hypot(Named):
+    """sqrt(x^2 + y^2) without overflow; the gradient at 0 is 0"""
+
+    name = "hypot"
+    ufunc = np.hypot
+    cost = 8
+    domain = WIDE
+
+    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The direction of the point."""
+        from graphc.frontend.functions import where
+
+        share = dz / where(z == 0.0, 1.0, z)
+        return share * x, share * y
+
+
+@dataclass(frozen=True)
+class CopySign(Named):
+    """The magnitude of x with the sign of y"""
+
+    name = "copysign"
+    ufunc = np.copysign
+    cost = 3
+    domain = WIDE
+
+    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
+        """The cotangent, with the opposite sign where the sign changed."""
+        from graphc.frontend.functions import where
+
+        return where(z == x, dz, -dz), None
+
+
+@dataclass(frozen=True)
+class NextAfter(Flat):
+    """The number next to x in the direction of y"""
+
+    name = "nextafter"
+    kinds = "f"
+    cost = 8
+    domain = WIDE
+
+    def evaluate(self, x: Array, y: Array) -> Array:
+        """numpy's nextafter; of 16-bit floats through their bits."""
+        if x.dtype.name != "bfloat16":
+            return np.asarray(np.nextafter(x, y))
+        low = np.array(1, np.int16).view(x.dtype)
+        with np.errstate(all="ignore"):
+            step = np.where((x > 0) == (x < y), 1, -1).astype(np.int16)
+            moved = (x.view(np.int16) + step).view(x.dtype)
+            moved = np.where(x == 0, np.copysign(low, y), moved)
+            return np.where(np.isnan(x) | np.isnan(y), x + y, np.where(x == y, y, moved))
+
+    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+        """As defined at the loop level."""
+        return e.apply("nextafter", x, y)
+
+
+def root(x: Tensor) -> Tensor:
+    """The square root."""
+    from graphc.frontend.functions import sqrt
+
+    return sqrt(x)

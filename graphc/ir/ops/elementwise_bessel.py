@@ -1,0 +1,75 @@
+"""Modified Bessel functions of the first kind, element by element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.ir.loops.elementary_bessel import bessel_i
+from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.ops.base import Array, Elementwise, Op
+from graphc.ir.types import TensorType, float32, float64
+
+if TYPE_CHECKING:
+    from graphc.frontend.tensor import Tensor
+
+POINTS = 256  # of the trapezoidal rule, which is exact for them up to LARGE
+LARGE = 600.0
+
+
+@dataclass(frozen=True)
+class BesselI(Elementwise):
+    """The modified Bessel function of order 0 or 1; `scaled` times exp(-abs(x))"""
+
+    name = "bessel_i"
+    order: int
+    scaled: bool
+    kinds = "f"
+    cost = 60
+    domain = ((-12.0, 12.0),)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """I0' = I1 and I1' = I0 - I1 / x, which is 1 / 2 at 0; the scale gives -sign(x) y."""
+        from graphc.frontend.functions import sign, where
+        from graphc.frontend.tensor import lift_op
+
+        other = lift_op(BesselI(1 - self.order, self.scaled), x)
+        slope = other
+        if self.order:
+            zero = x == 0.0
+            slope = where(zero, 0.5, other - y / where(zero, 1.0, x))
+        return (dy * (slope - sign(x) * y if self.scaled else slope),)
+
+    def evaluate(self, x: Array) -> Array:
+        """The integral of exp(x cos t), of x exp(x cos t) sin(t)^2 for order 1, over a turn."""
+        wide = x.astype(np.float64)
+        magnitude, scaled = np.abs(wide), np.zeros(x.shape)
+        with np.errstate(all="ignore"):
+            for t in np.arange(POINTS) * (2 * np.pi / POINTS):
+                weight = magnitude * np.sin(t) ** 2 if self.order else 1.0
+                scaled = scaled + np.exp(magnitude * (np.cos(t) - 1.0)) * weight / POINTS
+            scaled = np.where(magnitude < LARGE, scaled, self._far(magnitude))
+            half = 1.0 if self.scaled else np.exp(magnitude / 2)
+            value = np.where(np.isinf(half), half, scaled * half * half)
+            return np.asarray(np.copysign(value, wide) if self.order else value).astype(x.dtype)
+
+    def _far(self, x: Array) -> Array:
+        """Hankel's expansion."""
+        total = term = np.ones_like(x)
+        for k in range(1, 8):
+            term = term * ((2 * k - 1) ** 2 - 4 * self.order) / (8 * k * x)
+            total = total + term
+        return np.asarray(total / np.sqrt(2 * np.pi * x))
+
+    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+        """As defined at the loop level."""
+        return bessel_i(e, self.order, self.scaled, x)
+
+    @classmethod
+    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+        """Both orders, with and without the scale."""
+        ops = [cls(order, scaled) for order in (0, 1) for scaled in (False, True)]
+        return (*((op, (TensorType(float32, (17,)),)) for op in ops),
+                (ops[0], (TensorType(float64, (3, 5)),)))  # fmt: skip

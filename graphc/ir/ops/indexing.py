@@ -1,0 +1,343 @@
+"""Elements at, and put at, indices that are data: along an axis, or whole rows.
+
+`TakeAlong` and `PutAlong("add")` are each other's transposes, as `Take` and `ScatterAdd` are.
+Indices count from the end where negative; out of range is a checked failure at run time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir.dims import Size
+from graphc.ir.ops.base import Array, Gather, Op, Ordered, Scatter, check_axis, kinds_text
+from graphc.ir.ops.gather import ScatterAdd, Take, checked_rows
+from graphc.ir.types import TensorType, bool_, float32, int32, int64
+
+if TYPE_CHECKING:
+    from graphc.frontend.tensor import Tensor
+
+Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
+Domain = tuple[tuple[float, float], ...]
+
+SET, ADD, MUL, MIN, MAX = MODES = ("set", "add", "mul", "min", "max")
+_UFUNCS: dict[str, Any] = {ADD: np.add, MUL: np.multiply, MIN: np.minimum, MAX: np.maximum}
+
+
+def check_indices(name: str, indices: TensorType) -> None:
+    """Raise unless the indices are integers."""
+    if not indices.dtype.is_integer:
+        raise DTypeError(f"{name}: indices must be integers, got {indices.dtype.name} (input 1)")
+
+
+@dataclass(frozen=True)
+class TakeAlong(Gather):
+    """result[..., i, ...] = x[..., indices[..., i, ...], ...] along an axis."""
+
+    name = "take_along_axis"
+    axis: int
+    domain: ClassVar[Domain] = ((-4.0, 4.0), (-3.0, 2.0))
+
+    def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        """The shape of the indices, which is that of x outside the axis."""
+        check_indices(self.name, indices)
+        check_axis(self.name, self.axis, x)
+        check_alike(self.name, self.axis, x, indices)
+        return TensorType(x.dtype, indices.shape)
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor, None]:
+        """Add the cotangents up where they came from."""
+        from graphc.frontend.functions.operands import brought_back
+
+        return brought_back(PutAlong(ADD, self.axis), x, indices, dy), None
+
+    def evaluate(self, x: Array, indices: Array) -> Array:
+        """numpy's take_along_axis."""
+        return np.take_along_axis(x, checked(self, x, indices), self.axis)
+
+    @classmethod
+    def samples(cls) -> Samples:
+        """Rows of 3 in several places."""
+        return tuple(
+            (cls(axis), (TensorType(float32, x), TensorType(kind, i)))
+            for axis, x, i in (
+                (0, (3,), (7,)), (1, (4, 3), (4, 5)), (0, (3, 5), (2, 5)),
+                (1, (2, 3, 5), (2, 7, 5)), (0, (3, 2), (0, 2)), (1, (0, 3), (0, 4)),
+            )
+            for kind in (int32, int64)
+        )  # fmt: skip
+
+
+def check_alike(name: str, axis: int, x: TensorType, indices: TensorType) -> None:
+    """Raise unless the shapes agree outside an axis."""
+    if x.ndim != indices.ndim:
+        raise ShapeError(f"{name}: ranks differ: {x} (input 0) vs {indices} (input 1)")
+    for i, (n, m) in enumerate(zip(x.shape, indices.shape)):
+        if i != axis and n != m:
+            raise ShapeError(
+                f"{name}: sizes differ outside axis {axis}: {n} (axis {i} of input 0)"
+                f" vs {m} (axis {i} of input 1)"
+            )
+
+
+def checked(op: TakeAlong | PutAlong, x: Array, indices: Array) -> Array:
+    """The indices as numpy wants them; raises where one is out of range."""
+    return checked_rows(op.name, indices, x.shape[op.axis], op.axis)
+
+
+@dataclass(frozen=True)
+class Put(Scatter):
+    """x with updates put at indices, one after the other in ascending order.
+
+    `mode` says what becomes of what is there: it is set, or the update is added, multiplied, or
+    the smaller (larger) one stays. Of several that are set at one place the last one stays.
+    """
+
+    mode: str
+
+    def check(self, x: TensorType, indices: TensorType, updates: TensorType, shape: Any) -> None:
+        """Raise unless dtypes fit and the updates have the wanted shape."""
+        check_indices(self.name, indices)
+        if updates.dtype != x.dtype:
+            raise DTypeError(
+                f"{self.name}: dtypes differ: {x.dtype.name} (input 0)"
+                f" vs {updates.dtype.name} (input 2)",
+                hint="convert the updates with astype",
+            )
+        if self.mode != SET and x.dtype.kind == "b":
+            wanted = kinds_text("iuf")
+            raise DTypeError(f"{self.name}: {self.mode} needs {wanted}, got bool (input 0)")
+        if updates.shape != shape:
+            wanted = str(TensorType(x.dtype, shape))
+            raise ShapeError(f"{self.name}: updates must be {wanted}, got {updates} (input 2)")
+
+    def put(self, mode: str, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        """The same with another mode."""
+        raise NotImplementedError
+
+    def take(self, x: Tensor, indices: Tensor) -> Tensor:
+        """What is at the indices."""
+        raise NotImplementedError
+
+    def is_last(self, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        """Whether an update is the last one at its place."""
+        raise NotImplementedError
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
+        """By mode; extremes share evenly, products are exact at zeros."""
+        from graphc.frontend.functions.operands import cast, widened
+
+        match self.mode:
+            case "set":
+                return self._vjp_set(dy, x, indices, u)
+            case "add":
+                return dy, None, self.take(dy, indices)
+        wide = [widened(t) for t in (dy, x, u)]  # counts, products and shares are rounded once
+        if self.mode == "mul":
+            for_x, _, for_u = self._vjp_mul(wide[0], wide[1], indices, wide[2])
+        else:
+            for_x, _, for_u = self._vjp_extreme(widened(y), wide[0], wide[1], indices, wide[2])
+        return cast(for_x, x.dtype), None, cast(for_u, u.dtype)
+
+    def _vjp_set(self, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
+        from graphc.frontend.functions.logic import where
+        from graphc.frontend.tensor import zeros_like
+
+        kept = self.put(SET, dy, indices, zeros_like(u))
+        return kept, None, where(self.is_last(x, indices, u), self.take(dy, indices), 0.0)
+
+    def _vjp_mul(self, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
+        """The product of the others at one place: of those that are not 0, if none of them is."""
+        from graphc.frontend.functions.creation import ones_like
+        from graphc.frontend.functions.logic import astype, where
+        from graphc.frontend.tensor import zeros_like
+
+        zero = u == 0
+        some = where(zero, 1.0, u)
+        factors = self.put(MUL, ones_like(x), indices, some)
+        zeros = self.put(ADD, zeros_like(x), indices, astype(zero, x.dtype))
+        for_x = where(zeros == 0, dy * factors, 0.0)
+        others = self.take(zeros, indices) - astype(zero, x.dtype)
+        shares = self.take(dy * x * factors, indices) / some
+        return for_x, None, where(others == 0, shares, 0.0)
+
+    def _vjp_extreme(
+        self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor
+    ) -> tuple[Any, ...]:
+        from graphc.frontend.functions.logic import astype
+
+        mine, theirs = x == y, u == self.take(y, indices)
+        if x.dtype.is_float:  # an extreme that is NaN is that of the NaNs
+            mine, theirs = mine | (x != x), theirs | (u != u)
+        mine, theirs = astype(mine, x.dtype), astype(theirs, x.dtype)
+        share = dy / self.put(ADD, mine, indices, theirs)
+        return share * mine, None, self.take(share, indices) * theirs
+
+
+@dataclass(frozen=True)
+class PutAlong(Put):
+    """x with updates put along an axis: at x[..., indices[..., i, ...], ...]."""
+
+    name = "put_along_axis"
+    axis: int
+    domain: ClassVar[Domain] = ((-4.0, 4.0), (-3.0, 2.0), (-4.0, 4.0))
+
+    def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
+        """The type of x."""
+        check_axis(self.name, self.axis, x)
+        check_alike(self.name, self.axis, x, indices)
+        self.check(x, indices, updates, indices.shape)
+        return x
+
+    def put(self, mode: str, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        """Along the same axis."""
+        from graphc.frontend.tensor import lift_op
+
+        return lift_op(PutAlong(mode, self.axis), x, indices, updates)
+
+    def take(self, x: Tensor, indices: Tensor) -> Tensor:
+        """Along the same axis."""
+        from graphc.frontend.tensor import lift_op
+
+        return lift_op(TakeAlong(self.axis), x, indices)
+
+    def is_last(self, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        """By the number along the axis of the last update at each place."""
+        from graphc.frontend.functions.creation import iota, zeros
+
+        number = iota(indices.shape, self.axis, int64)
+        last = self.put(SET, zeros(x.shape, int64), indices, number)
+        return self.take(last, indices) == number
+
+    def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
+        """numpy's assignment, or an unbuffered function."""
+        result = np.array(x)
+        places: list[Any] = list(np.indices(indices.shape, sparse=True))
+        places[self.axis] = checked(self, x, indices)
+        apply_at(result, tuple(places), updates, self.mode)
+        return result
+
+    @classmethod
+    def samples(cls) -> Samples:
+        """Every mode; several updates at one place."""
+        cases = [
+            (TakeAlong.samples()[n], mode)
+            for mode in MODES
+            for n in ((0, 3, 4, 7, 8, 10) if mode == ADD else (1, 2, 6))
+        ]
+        floats = [
+            (cls(mode, op.axis), (x, indices, x.with_shape(indices.shape)))  # type: ignore[attr-defined]
+            for (op, (x, indices)), mode in cases
+        ]
+        x, i = TensorType(bool_, (4, 3)), TensorType(int32, (4, 2))
+        return (*floats, (cls(SET, 1), (x, i, x.with_shape(i.shape))))
+
+
+class PutRows(Put):
+    """x with rows put at indices of any rank: updates.shape == indices.shape + x.shape[1:]."""
+
+    name = "put_rows"
+    domain: ClassVar[Domain] = ((-4.0, 4.0), (-3.0, 2.0), (-4.0, 4.0))
+
+    def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
+        """The type of x."""
+        if not x.shape:
+            raise ShapeError("put_rows: input 0 has no axis to put rows into")
+        self.check(x, indices, updates, indices.shape + x.shape[1:])
+        return x
+
+    def put(self, mode: str, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        """Rows."""
+        from graphc.frontend.tensor import lift_op
+
+        op = ScatterAdd() if mode == ADD else PutRows(mode)
+        return lift_op(op, x, indices, updates)
+
+    def take(self, x: Tensor, indices: Tensor) -> Tensor:
+        """Rows."""
+        from graphc.frontend.tensor import lift_op
+
+        return lift_op(Take(), x, indices)
+
+    def is_last(self, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        """By the number of the last update of each row."""
+        from graphc.frontend.functions.creation import iota, zeros
+        from graphc.frontend.functions.shapes import broadcast_to, reshape
+
+        count = indices.size
+        number = reshape(iota((count,), 0, int64), indices.shape)
+        last = self.put(SET, zeros((x.shape[0],), int64), indices, number)
+        here = self.take(last, indices) == number
+        columns = (1,) * (updates.ndim - indices.ndim)
+        return broadcast_to(reshape(here, indices.shape + columns), updates.shape)
+
+    def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
+        """numpy's assignment, or an unbuffered function."""
+        result = np.array(x)
+        apply_at(result, (checked_rows(self.name, indices, len(x)),), updates, self.mode)
+        return result
+
+    @classmethod
+    def samples(cls) -> Samples:
+        """Every mode but add, which is `ScatterAdd`."""
+        return tuple(
+            (cls(mode), (x, indices, x.with_shape(indices.shape + x.shape[1:])))
+            for mode in MODES
+            if mode != ADD
+            for _, (x, indices) in Take.samples()[:6:2]
+        )
+
+
+def apply_at(result: Array, places: tuple[Array, ...], updates: Array, mode: str) -> None:
+    """Put updates into an array, one after the other."""
+    if mode == SET:
+        flat = [np.broadcast_to(p, updates.shape[: p.ndim]).reshape(-1) for p in places]
+        rows = updates.reshape(flat[0].size, *result.shape[len(places) :])
+        for k in range(flat[0].size):
+            result[tuple(p[k] for p in flat)] = rows[k]
+        return
+    with np.errstate(all="ignore"):
+        _UFUNCS[mode].at(result, places, updates)
+
+
+@dataclass(frozen=True)
+class FirstSame(Ordered):
+    """result[k] = the least j with indices[j] == indices[k]; indices count from 0 to size - 1.
+
+    Negative indices count from the end.
+    """
+
+    name = "first_same"
+    indices = 0
+    size: Size
+    domain: ClassVar[Domain] = ((-5.0, 4.0),)
+
+    def infer(self, indices: TensorType) -> TensorType:
+        """int64 for every index."""
+        if not indices.dtype.is_integer:
+            raise DTypeError(f"first_same: needs integers, got {indices.dtype.name} (input 0)")
+        if indices.ndim != 1:
+            raise ShapeError(f"first_same: needs one axis, got {indices} (input 0)")
+        return indices.with_dtype(int64)
+
+    @property
+    def differentiable(self) -> bool:
+        """Indices have no gradient."""
+        return False
+
+    def evaluate(self, indices: Array) -> Array:
+        """numpy's unique."""
+        size = int(self.size)  # type: ignore[arg-type]
+        rows = checked_rows(self.name, indices, size) % max(size, 1)
+        _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+        return np.asarray(first[inverse.reshape(-1)], np.int64)
+
+    @classmethod
+    def samples(cls) -> Samples:
+        """Few and many of 5."""
+        return tuple(
+            (cls(5), (TensorType(kind, (n,)),)) for n in (0, 1, 17) for kind in (int32, int64)
+        )

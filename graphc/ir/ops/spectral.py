@@ -1,0 +1,194 @@
+"""Orthogonal factorisations of stacks of matrices: QR, eigenvalues, singular values.
+
+Each has one result with r columns, in which the factors stand one below the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from graphc.errors import ShapeError
+from graphc.ir.dims import Size, bound, product
+from graphc.ir.ops.base import Array
+from graphc.ir.ops.matrix import Matrix, Samples, SolveTriangular, on_diagonal, solved
+from graphc.ir.ops.spectral_limits import eigh_cotangent, svd_cotangent
+from graphc.ir.types import TensorType, float32, float64
+
+if TYPE_CHECKING:
+    from graphc.frontend.tensor import Tensor
+
+OBLONGS: tuple[tuple[int, ...], ...] = (
+    (1, 1), (4, 1), (1, 4), (5, 3), (3, 5), (17, 9), (0, 3), (3, 0), (2, 3, 4), (2, 4, 3),
+)  # fmt: skip
+
+
+class Oblong(Matrix):
+    """A factorisation of m x n matrices; r is the smaller of m and n."""
+
+    square: ClassVar[bool] = False
+
+    def flops(self, out: TensorType, *types: TensorType) -> Size:
+        """Of the order of r m n."""
+        return 4 * product(types[0].shape) * out.shape[-1]
+
+    @classmethod
+    def samples(cls) -> Samples:
+        """Wide and tall."""
+        floats = tuple((cls(), (TensorType(float32, s),)) for s in OBLONGS)
+        return (*floats, (cls(), (TensorType(float64, (6, 4)),)))
+
+
+class Qr(Oblong):
+    """a = Q R: the m rows of Q, then the n rows of R^T.
+
+    The signs are those of Householder's reflections: R has a negative diagonal unless nothing
+    is below it to be reflected.
+    """
+
+    name = "qr"
+
+    def infer(self, a: TensorType) -> TensorType:
+        """m + n rows of r columns."""
+        super().infer(a)
+        *batch, m, n = a.shape
+        return TensorType(a.dtype, (*batch, m + n, shorter(self.name, a)))
+
+    def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
+        """Through a square R; to the right of it, where a is wide, stands Q^T times the rest."""
+        from graphc.frontend.functions import concat
+
+        m, n = a.shape[-2:]
+        (q, rt), (dq, drt) = split(y, m), split(dy, m)
+        if y.shape[-1] == n:
+            return (square_part(q, rt.mT, dq, drt.mT),)
+        (rt, _), (drt, wide) = split(rt, m), split(drt, m)
+        _, rest = split(a.mT, m)
+        dq = dq + rest.mT @ wide
+        return (concat([square_part(q, rt.mT, dq, drt.mT), q @ wide.mT], axis=-1),)
+
+    def evaluate(self, a: Array) -> Array:
+        """numpy's qr."""
+        q, r = np.linalg.qr(a)
+        return np.concatenate([q, np.swapaxes(r, -1, -2)], axis=-2)
+
+
+def square_part(q: Tensor, r: Tensor, dq: Tensor, dr: Tensor) -> Tensor:
+    """The cotangent of a where R is square: (dQ + Q M) R^-T, M the lower half of
+    R dR^T - dQ^T Q mirrored (Walter and Lehmann, 2018)."""
+    from graphc.frontend.functions import tril
+
+    m = r @ dr.mT - dq.mT @ q
+    mirrored = tril(m) + tril(m, -1).mT
+    return solved(SolveTriangular(False), r, (dq + q @ mirrored).mT).mT
+
+
+class Eigh(Matrix):
+    """The eigenvalues of a symmetric matrix, ascending, in the first row; eigenvectors below.
+
+    a is read in its lower triangle only; the gradient is symmetric. The largest component of
+    each vector (the first of equals) is positive.
+    """
+
+    name = "eigh"
+
+    def infer(self, a: TensorType) -> TensorType:
+        """One more row."""
+        super().infer(a)
+        *batch, n, _ = a.shape
+        return TensorType(a.dtype, (*batch, n + 1, n))
+
+    def flops(self, out: TensorType, *types: TensorType) -> Size:
+        """Several sweeps of rotations."""
+        return 40 * product(out.shape) * out.shape[-1]
+
+    def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
+        """V (diag(dw) + M / (w_j - w_i)) V^T, M the antisymmetric half of V^T dV.
+
+        Where eigenvalues are equal M is 0 for every function of a that does not depend on which
+        vectors span their space: the quotient is the limit for eigenvalues that move apart.
+        """
+        return (eigh_cotangent(y, dy),)
+
+    def evaluate(self, a: Array) -> Array:
+        """numpy's eigh; NaN where it refuses."""
+        a, known = numbers_only(np.tril(a))
+        w, v = np.linalg.eigh(a)
+        whole = np.concatenate([w[..., None, :], v * signs(v)], axis=-2)
+        return np.where(known, whole, np.nan).astype(a.dtype)
+
+
+class Svd(Oblong):
+    """a = U diag(s) V^T: s, descending, then the m rows of U, then the n rows of V.
+
+    The largest component of each column of U (the first of equals) is positive.
+    """
+
+    name = "svd"
+
+    def infer(self, a: TensorType) -> TensorType:
+        """1 + m + n rows of r columns."""
+        super().infer(a)
+        *batch, m, n = a.shape
+        return TensorType(a.dtype, (*batch, 1 + m + n, shorter(self.name, a)))
+
+    def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
+        """The cotangents of s, of U and of V, each with what it moves outside of its columns
+        (Townsend, 2016); limits where singular values are equal or 0, as for eigenvalues."""
+        return (svd_cotangent(y, dy, a.shape[-2]),)
+
+    def evaluate(self, a: Array) -> Array:
+        """numpy's svd; NaN where it refuses."""
+        a, known = numbers_only(a)
+        u, s, vt = np.linalg.svd(a, full_matrices=False)
+        sign = signs(u)
+        v = np.swapaxes(vt, -1, -2) * sign
+        whole = np.concatenate([s[..., None, :], u * sign, v], axis=-2)
+        return np.where(known, whole, np.nan).astype(a.dtype)
+
+
+def numbers_only(a: Array) -> tuple[Array, Array]:
+    """The matrices, others in place of those with infinities or NaN; and which have none."""
+    known = np.asarray(np.isfinite(a).all(axis=(-2, -1), keepdims=True))
+    return np.where(known, a, np.eye(*a.shape[-2:], dtype=a.dtype)), known
+
+
+def shorter(name: str, a: TensorType) -> Size:
+    """The smaller of the numbers of rows and columns; raises where their dims do not tell."""
+    m, n = a.shape[-2:]
+    for smaller, larger in ((m, n), (n, m)):
+        least = bound(larger - smaller)
+        if least is not None and least >= 0:
+            return smaller
+    raise ShapeError(f"{name}: which of {m} and {n} is smaller must be known, got {a} (input 0)")
+
+
+def split(x: Tensor, rows: Size) -> tuple[Tensor, Tensor]:
+    """The first rows and the others."""
+    from graphc.frontend.functions.shapes import part
+
+    axis = x.ndim - 2
+    return part(x, axis, 0, rows), part(x, axis, rows, x.shape[axis] - rows)
+
+
+def parts(x: Tensor, m: Size) -> tuple[Tensor, Tensor, Tensor]:
+    """The singular values as a row, U and V."""
+    s, rest = split(x, 1)
+    return s, *split(rest, m)
+
+
+def on_diagonal_of(row: Tensor) -> Tensor:
+    """Matrices with a row as their diagonal."""
+    from graphc.frontend.functions import broadcast_to
+
+    n = row.shape[-1]
+    return on_diagonal(broadcast_to(row, (*row.shape[:-2], n, n)))
+
+
+def signs(v: Array) -> Array:
+    """The signs that make the largest component of each column positive."""
+    if not v.size:
+        return np.ones((), v.dtype)
+    best = np.argmax(np.abs(v), axis=-2, keepdims=True)
+    return np.where(np.take_along_axis(v, best, axis=-2) < 0, -1, 1).astype(v.dtype)

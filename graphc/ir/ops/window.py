@@ -1,0 +1,252 @@
+"""Windows that slide along axes, and the views that show what they see."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.errors import ShapeError
+from graphc.ir.loops.ir import Expr, all_of
+from graphc.ir.ops.base import Array, View
+from graphc.ir.ops.nest import Label, guarded
+from graphc.ir.ops.view import Indices, Samples, Sizes
+from graphc.ir.types import TensorType, float32, int64
+
+if TYPE_CHECKING:
+    from graphc.frontend.tensor import Tensor
+    from graphc.ir.loops.expression import ExprEmitter
+
+
+@dataclass(frozen=True)
+class Window:
+    """Three labels of one spatial axis: input = stride * output + dilation * tap - before."""
+
+    input: Label
+    output: Label
+    tap: Label
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+
+    @property
+    def labels(self) -> tuple[Label, Label, Label]:
+        """The three labels."""
+        return self.input, self.output, self.tap
+
+    @property
+    def step(self) -> int:
+        """The distance of the taps that meet one input at different outputs."""
+        return self.stride // gcd(self.stride, self.dilation)
+
+    def meetings(self, taps: int) -> int:
+        """How many of the taps may meet one input."""
+        return -(-taps // self.step)
+
+    def outputs(self, tap: int, inputs: int, outputs: int) -> range:
+        """The outputs for which the input that a tap meets exists."""
+        start = self.dilation * tap - self.before
+        first = max(0, -(start // self.stride))
+        last = min(outputs - 1, (inputs - 1 - start) // self.stride)
+        return range(first, max(first, last + 1))
+
+    def inputs(self, tap: int, outputs: range) -> slice:
+        """The inputs that a tap meets for these outputs."""
+        start = self.dilation * tap - self.before + self.stride * outputs.start
+        return slice(start, start + self.stride * len(outputs), self.stride)
+
+
+@dataclass(frozen=True)
+class Slide(View):
+    """result[..., o, ..., t] = x[..., stride * o + dilation * t - before, ..., t // step].
+
+    0 where there is no such input. The labels of the windows are axes: the one that becomes
+    outputs, and that of the `taps`. Of the taps that meet one input at different outputs, only
+    every `step`-th is of interest, so x has as many entries along the axis of the taps as meet
+    one input; broadcast along it, x is what the windows see. `sizes` are the numbers of outputs.
+    """
+
+    name = "slide"
+    windows: tuple[Window, ...]
+    sizes: Sizes
+    taps: tuple[int, ...]
+
+    def infer(self, x: TensorType) -> TensorType:
+        """Outputs in place of inputs, taps in place of meetings."""
+        for window, taps in zip(self.windows, self.taps):
+            if x.shape[window.tap] != window.meetings(taps):
+                raise ShapeError(
+                    f"slide: {window.meetings(taps)} of {taps} taps meet one input, not"
+                    f" {x.shape[window.tap]} (axis {window.tap} of {x}, input 0)"
+                )
+        return x.with_shape(replaced(x.shape, self.windows, self.sizes, self.taps))
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """Every element back to where it was seen."""
+        from graphc.frontend.tensor import lift_op
+
+        sizes = tuple(x.shape[w.input] for w in self.windows)
+        return (lift_op(SlideBack(self.windows, sizes), dy),)
+
+    def evaluate(self, x: Array) -> Array:
+        """Strided slices, one assignment for each tap."""
+        shape = replaced(x.shape, self.windows, self.sizes, self.taps)
+        result = np.zeros(tuple(map(int, shape)), x.dtype)  # type: ignore[arg-type]
+        for seen, shown in slices(self.windows, x.shape, result.shape):
+            result[shown] = x[seen]
+        return result
+
+    def source_index(
+        self, e: ExprEmitter, at: Indices, source: TensorType, out: TensorType
+    ) -> tuple[Indices, Expr | None]:
+        """The position of the tap, where it is inside."""
+        index, inside = list(at), []
+        for w in self.windows:
+            extents = ((w.output, out.shape[w.output]), (w.tap, out.shape[w.tap]))
+            terms = ((w.output, w.stride), (w.tap, w.dilation))
+            place = guarded(terms, -w.before, source.shape[w.input], extents)
+            moved = e.add(e.times(at[w.output], w.stride), e.times(at[w.tap], w.dilation))
+            index[w.input] = moved = e.plus(moved, -w.before)
+            index[w.tap] = e.over(at[w.tap], w.step)
+            if place.size is not None:
+                inside += [e.le(e.const(0, int64), moved), e.lt(moved, e.extent(place.size))]
+        return tuple(index), all_of(inside)
+
+    @classmethod
+    def samples(cls) -> Samples:
+        """Strides, dilation, windows that reach outside, nothing."""
+        found = []
+        for windows, inputs, outputs, taps in _sample_windows():
+            met = tuple(w.meetings(t) for w, t in zip(windows, taps))
+            shape = replaced((*inputs, *met), windows, tuple(inputs[w.input] for w in windows), met)
+            found.append((cls(windows, outputs, taps), (TensorType(float32, shape),)))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class SlideBack(View):
+    """result[..., i, ..., u] = x[..., o, ..., t] where i = stride * o + dilation * t - before.
+
+    t is the u-th of the taps that meet i; 0 where there is no such output. The transpose of
+    `Slide`; `sizes` are the numbers of inputs.
+    """
+
+    name = "slide_back"
+    windows: tuple[Window, ...]
+    sizes: Sizes
+
+    def infer(self, x: TensorType) -> TensorType:
+        """Inputs in place of outputs, meetings in place of taps."""
+        return x.with_shape(replaced(x.shape, self.windows, self.sizes, self._meetings(x.shape)))
+
+    def _meetings(self, shape: Sizes) -> tuple[int, ...]:
+        return tuple(w.meetings(int(shape[w.tap])) for w in self.windows)  # type: ignore[arg-type]
+
+    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+        """What the windows see."""
+        from graphc.frontend.tensor import lift_op
+
+        sizes = tuple(x.shape[w.output] for w in self.windows)
+        taps = tuple(int(x.shape[w.tap]) for w in self.windows)  # type: ignore[arg-type]
+        return (lift_op(Slide(self.windows, sizes, taps), dy),)
+
+    def evaluate(self, x: Array) -> Array:
+        """Strided slices, one assignment for each tap."""
+        shape = replaced(x.shape, self.windows, self.sizes, self._meetings(x.shape))
+        result = np.zeros(tuple(map(int, shape)), x.dtype)  # type: ignore[arg-type]
+        for seen, shown in slices(self.windows, result.shape, x.shape):
+            result[seen] = x[shown]
+        return result
+
+    def source_index(
+        self, e: ExprEmitter, at: Indices, source: TensorType, out: TensorType
+    ) -> tuple[Indices, Expr | None]:
+        """The tap by what remains of the position, then the output."""
+        index, inside, zero = list(at), [], e.const(0, int64)
+        for w in self.windows:
+            taps, common = source.shape[w.tap], w.stride // w.step
+            moved = e.plus(at[w.input], w.before)
+            if common != 1:
+                inside.append(e.eq(e.modulo(moved, common), zero))
+            whole, first = e.over(moved, common), e.const(0, int64)
+            if w.step != 1:
+                inverse = pow(w.dilation // common, -1, w.step)
+                first = e.modulo(e.times(whole, inverse), w.step)
+            tap = e.add(e.times(at[w.tap], w.step), first)
+            left = e.sub(whole, e.times(tap, w.dilation // common))
+            inside.append(e.le(zero, left))
+            index[w.output], index[w.tap] = e.over(left, w.step), tap
+            inside.append(e.lt(index[w.output], e.extent(source.shape[w.output])))
+            if not isinstance(taps, int) or taps % w.step:
+                inside.append(e.lt(tap, e.extent(taps)))
+        return tuple(index), all_of(inside)
+
+    @classmethod
+    def samples(cls) -> Samples:
+        """The transposes of the samples of `Slide`."""
+        found = []
+        for windows, inputs, outputs, taps in _sample_windows():
+            shape = replaced((*inputs, *taps), windows, outputs, taps)
+            sizes = tuple(inputs[w.input] for w in windows)
+            found.append((cls(windows, sizes), (TensorType(float32, shape),)))
+        return tuple(found)
+
+
+def seen_through(
+    x: Tensor, windows: tuple[Window, ...], sizes: Sizes, taps: tuple[int, ...]
+) -> Tensor:
+    """What windows see of x: outputs in place of inputs, the taps as new last axes."""
+    from graphc.frontend.functions import broadcast_to, reshape
+    from graphc.frontend.tensor import lift_op
+
+    met = tuple(w.meetings(t) for w, t in zip(windows, taps))
+    single = reshape(x, (*x.shape, *(1 for _ in met)))
+    return lift_op(Slide(windows, sizes, taps), broadcast_to(single, (*x.shape, *met)))
+
+
+# ------------------------------------------------------------------------ helpers
+
+
+def replaced(
+    shape: Sizes, windows: tuple[Window, ...], sizes: Sizes, taps: tuple[int, ...]
+) -> Sizes:
+    """A shape with other sizes along the axes that slide and those of the taps."""
+    new = list(shape)
+    for w, size, tap in zip(windows, sizes, taps):
+        new[w.input], new[w.tap] = size, tap
+    return tuple(new)
+
+
+def slices(
+    windows: tuple[Window, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]
+) -> Iterator[tuple[Any, Any]]:
+    """For each choice of taps, the key of what is seen and that of where it is shown."""
+    for taps in itertools.product(*(range(outputs[w.tap]) for w in windows)):
+        seen: list[Any] = [slice(None)] * len(inputs)
+        shown = list(seen)
+        for w, tap in zip(windows, taps):
+            some = w.outputs(tap, inputs[w.input], outputs[w.output])
+            seen[w.input], shown[w.output] = w.inputs(tap, some), slice(some.start, some.stop)
+            seen[w.tap], shown[w.tap] = tap // w.step, tap
+        yield tuple(seen), tuple(shown)
+
+
+Shape = tuple[int, ...]
+
+
+def _sample_windows() -> Iterator[tuple[tuple[Window, ...], Shape, Shape, Shape]]:
+    """Windows, the shape of the input, the numbers of outputs and of taps."""
+    yield (Window(1, 1, 3, 1, 1, 0),), (2, 7, 3), (5,), (3,)
+    yield (Window(1, 1, 3, 2, 1, 1),), (2, 7, 3), (4,), (3,)
+    yield (Window(0, 0, 1, 2, 3, 2),), (5,), (4,), (2,)
+    yield (Window(0, 0, 1, 4, 6, 3),), (15,), (4,), (3,)
+    yield (Window(0, 0, 1, 3, 2, 1),), (9,), (4,), (5,)
+    yield (Window(0, 0, 1, 5, 1, 0),), (11,), (3,), (2,)
+    yield (Window(0, 0, 1, 1, 1, 3),), (1,), (4,), (4,)
+    yield (Window(1, 1, 4, 2, 1, 0), Window(2, 2, 5, 1, 2, 1)), (2, 6, 5, 3), (3, 3), (2, 3)
+    yield (Window(0, 0, 1, 1, 1, 1),), (0,), (1,), (3,)
+    yield (Window(0, 0, 1, 1, 1, 0),), (3,), (0,), (2,)

@@ -1,0 +1,1 @@
+"""Compiled functions: arguments, sizes, variants, and the protocol of backends."""

@@ -1,0 +1,412 @@
+"""`compile` and what it returns."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from graphc import origin as origins
+from graphc.compiler.options import Options, check_options, parse_bytes
+from graphc.config import environment
+from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError, UnsupportedError
+from graphc.forked import ProcessLock
+from graphc.frontend.arguments import checked
+from graphc.frontend.symbols import current_seed
+from graphc.frontend.tensor import Parameter
+from graphc.ir.dims import Dim
+from graphc.ir.graph import Graph
+from graphc.ir.limits import check_outputs, reporting_memory
+from graphc.ir.ops.base import Array
+from graphc.runtime.backend import Runner, backend_name, load_backend
+from graphc.runtime.binding import Binding
+from graphc.runtime.definition import Definition, define
+from graphc.runtime.epoch import run_epoch
+from graphc.runtime.failed_check import explained
+from graphc.runtime.inspection import Inspection
+from graphc.runtime.interpret import Executor
+from graphc.runtime.specialize import specialize
+from graphc.runtime.variants import Variant, Variants
+
+if TYPE_CHECKING:
+    from graphc.compiler.pipeline import Program
+    from graphc.export.bundle import Bundle
+
+
+def compile(
+    inputs: Any,
+    outputs: Any,
+    updates: object = None,
+    mode: str | None = None,
+    target: str = "cpu",
+    threads: int | None = None,
+    memory: int | str | None = None,
+    precise: bool = False,
+    cast: str = "same_kind",
+    microbatches: int = 1,
+    name: str = "step",
+) -> CompiledFunction:
+    """A function of the inputs that returns the outputs and makes the updates.
+
+    - `inputs`: tensors in the order of the arguments of a call.
+    - `outputs`: a tensor, or a nested structure of them, which is what a call returns.
+    - `updates`: the next values of parameters, a mapping such as `minimize` returns, or a list.
+    - `mode`: "train" (the default where there are updates) or "inference", without dropout and
+      with the running statistics of batch norms.
+    - `target`: "cpu", or "interpret" for numpy.
+    - `threads`: how many threads a call may use; None for as many as pay.
+    - `memory`: a limit on the arena of temporaries, in bytes or as a text such as "8MB".
+    - `precise`: no effect so far, no formula that is in use is less precise than another.
+    - `cast`: "same_kind" takes float64 arrays for shorter floats and int64 for int32 where the
+      values fit, and integers for floats that hold them exactly, beside what is always exact
+      (numpy's safe casts); "no" refuses all these. Python numbers and lists of them have no
+      dtype: their kind must fit, and their values.
+    - `microbatches`: 1; nothing else is there yet.
+    - `name`: what reports, files and the exported library call it.
+    """
+    updated = not isinstance(updates, (Mapping, list, tuple, type(None))) or updates
+    chosen = mode if mode is not None else ("train" if updated else "inference")
+    options = Options(
+        chosen,
+        target,
+        threads,
+        parse_bytes(memory, "compile: memory"),
+        bool(precise),
+        cast,
+        microbatches,
+    )
+    check_options(options)
+    return CompiledFunction(define(inputs, outputs, updates, chosen, name), options)
+
+
+class Direct:
+    """Calling an instance calls what its slot `__call__` holds, with nothing in between.
+
+    Python finds `__call__` in the class, sees a slot, and takes the instance's content: a
+    function in Python around the native entry would cost as much as a small step.
+    """
+
+    __slots__ = ("__call__",)
+
+
+class CompiledFunction(Direct, Inspection):
+    """A compiled graph: call it with arrays, look into it, or export it.
+
+    `step(*arrays, **named)` takes the inputs in order or by name, makes the updates and returns
+    what `outputs` was, with NumPy values in place of tensors. `graph` is the graph as defined,
+    `parameters` its parameters by name, `rng` the random state (uint64: seed, step). Calls are
+    serialised, also with other functions that update the same parameters.
+    """
+
+    def __init__(self, definition: Definition, options: Options) -> None:
+        self.graph: Graph = definition.graph
+        self.structure = definition.structure
+        self.options = options
+        self.rng: Array = np.array([current_seed(), 0], np.uint64)
+        self.epochs = 0
+        self.resumed: Any = None  # what a checkpoint says about the run that `fit` goes on with
+        self.binding = Binding(self.graph.name, self.graph.inputs, options.cast)
+        # What a call goes through; a backend puts a faster entry here, which falls back on `call`.
+        self.entry = self.call
+        self._native: Any = None  # the function as its backend keeps it
+        self._program: Program | None = None
+        self._compiling = ProcessLock()
+        self._definition = definition
+        self._locks = shared_locks([p.face for p, _ in self.graph.updates])
+        self._variants = Variants(self.graph, self._build)
+
+    # -- facts ---------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        return self.graph.name
+
+    @property
+    def mode(self) -> str:
+        """ "train" or "inference"."""
+        return self.options.mode
+
+    @property
+    def target(self) -> str:
+        """ "cpu", "cuda" or "interpret"."""
+        return self.options.target
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The parameters that it reads or updates, by name."""
+        return self._definition.parameters
+
+    @property
+    def dims(self) -> Mapping[str, Dim]:
+        """The dims of the inputs by name, with the tightest bounds that any input gives."""
+        return self._definition.dims
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimiser behind the updates (a tuple of several); None if there is none."""
+        return self._definition.optimizer
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What has been compiled, for which sizes, and why."""
+        return self._variants.listed
+
+    @property
+    def times(self) -> Mapping[str, float]:
+        """Seconds that the stages of compiling took here; nothing for code from the cache."""
+        return {} if self._program is None else self._program.times
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise UnsupportedError(
+            f"{self.name}: a compiled function cannot be copied or pickled",
+            origin=origins.find_origin(),
+            hint="step.export(directory) makes a library that gx.load_library loads anywhere",
+        )
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{n.name} {n.type}" for n in self.graph.inputs)
+        return f"<CompiledFunction {self.name}({inputs}) {self.mode} {self.target}>"
+
+    # -- calls -----------------------------------------------------------------------------
+
+    @property
+    def entry(self) -> Callable[..., Any]:
+        """What a call of this function calls."""
+        return self.__call__
+
+    @entry.setter
+    def entry(self, target: Callable[..., Any]) -> None:
+        self.__call__ = target
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs for these inputs (by position or by name), after the updates.
+
+        This is the call with every check and conversion, in Python.
+        """
+        arrays, dims = self.binding.bind(args, kwargs)
+        return self.structure.build([_scalar(a) for a in self.run(arrays, dims)])
+
+    def run(self, arrays: list[Array], dims: Mapping[str, int]) -> list[Array]:
+        """The outputs in order as arrays, for bound arrays."""
+        if 0 in dims.values():
+            self._check_empty(dims)
+        check_outputs(self.graph, dims)
+        with self._locks, reporting_memory(self.name):
+            known = len(self._variants.listed)
+            runner = self._variants.find(dims)
+            if len(self._variants.listed) > known:
+                self._show(arrays, dims, runner)
+            try:
+                return runner(arrays, dims, self.rng)
+            except RuntimeCheckError as error:
+                raise explained(self.graph, error, arrays, dims, self.rng) from None
+
+    def run_batches(
+        self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array
+    ) -> list[Array] | None:
+        """Step after step over the rows that `order` names, in native code; None without it.
+
+        `arrays` have the inputs' dtypes; those that are `batched` give each step its rows.
+        Returns one array an output, with an axis for the steps.
+        """
+        with self._locks, reporting_memory(self.name):
+            self._variants.find(dims)
+            if self._native is None or environment().check:
+                return None
+            return self._native.epoch(dims, arrays, batched, order)  # type: ignore[no-any-return]
+
+    def specialize(self, **dims: int) -> None:
+        """Compile for these sizes now."""
+        check_dims(self.name, self.dims, dims)
+        with self._locks:
+            self._variants.specialize(dims)
+
+    @checked
+    def run_epoch(
+        self,
+        arrays: Any,
+        batch_size: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        seed: int | None = None,
+    ) -> Any:
+        """Call it on every minibatch of the arrays; the outputs of all steps, stacked.
+
+        `arrays` is a list in the order of the inputs or a dict by name. Arrays of inputs without
+        a batch axis are passed whole. Outputs whose shapes differ from step to step (a smaller
+        last batch) come as a list. The order depends on `seed` (None: the function's seed and
+        the number of epochs that it has run).
+        """
+        return run_epoch(self, arrays, batch_size, shuffle, drop_last, seed)
+
+    def export(
+        self,
+        directory: Any,
+        target: str = "host",
+        weights: str = "embedded",
+        *,
+        name: str | None = None,
+        also: Mapping[str, CompiledFunction] | None = None,
+        dims: Mapping[str, int | tuple[int, int]] | None = None,
+        threads: int | None = None,
+        features: str = "",
+        selftest: bool = True,
+        frozen: bool = False,
+        max_flash: int | str | None = None,
+        max_ram: int | str | None = None,
+    ) -> Bundle:
+        """Write it as a C library: shared library, archive, object, header, manifest, weights.
+
+        The C function is NAME_step where it has updates, else NAME_run; `also` adds functions
+        under their names, which share parameters with it. `target` is "host", a short name
+        ("avx2", "neon", "riscv64", "wasm32", "cortex-m4", ...) or an LLVM triple, `features`
+        more of its instruction set. Dims are arguments in C, up to their maxima; `dims` gives
+        them other bounds (least, most), or one size, which becomes a constant. `weights`
+        "separate" leaves them in files of their own. The library starts no threads; `threads` is
+        how many of the caller's may share a call. With `frozen`, parameters that no function
+        updates are constants of the code, and so is what depends on them alone. Raises
+        MemoryBudgetError where code and constants need more than `max_flash`, or the workspace
+        more than `max_ram`.
+        """
+        from graphc.export.bundle import export
+
+        word = "step" if self.graph.updates else "run"
+        if not isinstance(also, (Mapping, type(None))) or not all(
+            isinstance(f, CompiledFunction) for f in (also or {}).values()
+        ):
+            raise ArgumentError(
+                f"export: `also` must be a dict of names and compiled functions, got {also!r}",
+                origin=origins.find_origin(),
+            )
+        if word in (also or {}):
+            raise ArgumentError(
+                f"export: {self.name} is called {word!r} in the library: `also` needs another name",
+                origin=origins.find_origin(),
+            )
+        return export(
+            {word: self, **(also or {})}, directory, target, weights, name=name or self.name,
+            dims=dims, threads=threads, features=features, selftest=selftest, frozen=frozen,
+            max_flash=max_flash, max_ram=max_ram,
+        )  # fmt: skip
+
+    # -- how -----------------------------------------------------------------------------
+
+    @property
+    def program(self) -> Program:
+        """What the compiler made of the graph, before code generation."""
+        from graphc.compiler.pipeline import compile_graph
+
+        with self._compiling:
+            if self._program is None:
+                self._program = compile_graph(self.graph, self.options)
+            return self._program
+
+    def _build(self, dims: Mapping[str, int] | None) -> Runner:
+        native = self.native
+        if native is None:
+            return Executor(self.graph)
+        with paused_collection():
+            runner = native.build(dims) if dims is not None else native.build_generic()
+        if not environment().check:
+            self.entry = native.entry
+        return runner  # type: ignore[no-any-return]
+
+    def _show(self, arrays: list[Array], dims: Mapping[str, int], runner: Runner) -> None:
+        """What the environment asks to see of a new variant."""
+        if environment().dump is None and not environment().time:
+            return
+        from graphc.inspect.watch import dump_variant, print_times
+
+        dump_variant(self, dims, runner)
+        if environment().time:
+            print_times(self, arrays, dims, runner)
+
+    @property
+    def native(self) -> Any:
+        """The function as its backend keeps it; None for the interpreter."""
+        name = backend_name(self.target)
+        if self._native is None and name != "interpret":
+            self._native = load_backend(name).function(
+                self.graph, self.options, lambda: self.program, self.structure, self.rng, self.call
+            )
+        return self._native
+
+    def _check_empty(self, dims: Mapping[str, int]) -> None:
+        """Refuse to learn from nothing, and ops that have no value for nothing."""
+        empty = next(name for name, value in dims.items() if value == 0)
+        if self.graph.updates:
+            raise ShapeError(
+                f"{self.name}: dim {empty} is 0: an empty batch updates nothing",
+                operands=tuple(
+                    ("wanted", f"{n.name} {n.type}", n.origin)
+                    for n in self.graph.inputs
+                    if empty in {d.name for d in n.type.dims()}
+                ),
+                origin=origins.find_origin(),
+                hint=f"do not call it when {empty} is 0",
+            )
+        specialize(self.graph, dims)
+
+
+def check_dims(name: str, known: Mapping[str, Dim], given: Mapping[str, Any]) -> None:
+    """Raise unless there is one value within its bounds for every dim."""
+    if set(given) != set(known):
+        raise ArgumentError(
+            f"{name}: specialize needs {', '.join(known) or 'nothing'},"
+            f" got {', '.join(given) or 'nothing'}",
+            origin=origins.find_origin(),
+        )
+    for word, value in given.items():
+        dim = known[word]
+        integral = isinstance(value, int) and not isinstance(value, bool) and value < 2**63
+        if not integral or value < dim.min or (dim.max is not None and value > dim.max):
+            most = "" if dim.max is None else f" and at most {dim.max}"
+            raise ArgumentError(
+                f"{name}: dim {word} must be an int of at least {dim.min}{most}, got {value!r}",
+                origin=origins.find_origin(),
+            )
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Compile without garbage collection: graphs are large, and nearly all of them stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class Locks:
+    """Several locks taken together, always in one order."""
+
+    def __init__(self, locks: list[Any]) -> None:
+        self._locks = sorted(locks, key=id)
+
+    def __enter__(self) -> None:
+        for lock in self._locks:
+            lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        for lock in reversed(self._locks):
+            lock.release()
+
+
+def shared_locks(written: list[Parameter]) -> Locks:
+    """A function's lock: the one of what it writes, shared with others that write the same."""
+    found = {id(p.lock): p.lock for p in written if p.lock is not None}
+    locks = list(found.values()) or [ProcessLock()]
+    for parameter in written:
+        if parameter.lock is None:
+            parameter.lock = locks[0]
+    return Locks(locks)
+
+
+def _scalar(array: Array) -> Any:
+    return array if array.ndim else array[()]
