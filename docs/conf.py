@@ -178,7 +178,7 @@ class LinkCode(SphinxTransform):
 
 
 def resolve(app: Sphinx, env: Any, node: pending_xref, text: nodes.Element) -> Any:
-    """Find a class by its own name: `Recurrent`, and `graphc.frontend.tensor.Tensor` as `gx.Tensor`."""
+    """Find a class by its own name: `Recurrent`; the class of `tensor.py` as `gx.Tensor`."""
     last = node.get("reftarget", "").rpartition(".")[2]
     objects = env.domains["py"].objects
     found = [o for name, o in objects.items() if name.rpartition(".")[2] == last]

@@ -17,33 +17,33 @@ __version__ = "0.1.0"
 
 _HOMES = {
     # define
-    "dim": "symbols",
-    "input": "symbols",
-    "parameter": "symbols",
-    "constant": "symbols",
-    "seed": "symbols",
+    "dim": "frontend.symbols",
+    "input": "frontend.symbols",
+    "parameter": "frontend.symbols",
+    "constant": "frontend.symbols",
+    "seed": "frontend.symbols",
     "name_scope": "origin",
-    "Tensor": "tensor",
-    "Parameter": "tensor",
-    "Dim": "dims",
+    "Tensor": "frontend.tensor",
+    "Parameter": "frontend.tensor",
+    "Dim": "ir.dims",
     # differentiate
-    "grad": "autodiff",
-    "vjp": "autodiff",
-    "jvp": "autodiff",
-    "hvp": "autodiff",
-    "jacobian": "autodiff",
-    "hessian": "autodiff",
-    "vmap": "autodiff",
-    "check_gradients": "autodiff",
-    "custom_gradient": "autodiff",
-    "substitute": "rebuild",
+    "grad": "frontend.autodiff",
+    "vjp": "frontend.autodiff",
+    "jvp": "frontend.autodiff",
+    "hvp": "frontend.autodiff",
+    "jacobian": "frontend.autodiff",
+    "hessian": "frontend.autodiff",
+    "vmap": "frontend.autodiff",
+    "check_gradients": "frontend.autodiff",
+    "custom_gradient": "frontend.autodiff",
+    "substitute": "ir.rebuild",
     # control flow
-    "cond": "functions.control",
-    "scan": "functions.control",
-    "while_loop": "functions.control",
+    "cond": "frontend.functions.control",
+    "scan": "frontend.functions.control",
+    "while_loop": "frontend.functions.control",
     # compile and run
-    "compile": "function",
-    "CompiledFunction": "function",
+    "compile": "runtime.function",
+    "CompiledFunction": "runtime.function",
     # inspect
     "diff_graphs": "inspect",
     "dot": "inspect",
@@ -55,7 +55,7 @@ _HOMES = {
     "fit": "train",
     "History": "train",
     "save": "train.files",
-    "load_library": "library",
+    "load_library": "export.library",
     "load": "train.files",
 }
 
@@ -64,6 +64,8 @@ _MODULES = (
     "onnx",
     "optim", "random", "regularizers", "schedules",
 )  # fmt: skip
+
+_ELSEWHERE = {"autodiff": "frontend.autodiff", "callbacks": "train.callbacks"}  # of `_MODULES`
 
 _DTYPES = (
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -90,9 +92,7 @@ def _find(name: str) -> Any:
             return value
         return importlib.import_module("graphc.frontend.arguments").checked(value, home="graphc")
     if name in _MODULES:
-        return importlib.import_module(
-            "graphc.train.callbacks" if name == "callbacks" else f"graphc.{name}"
-        )
+        return importlib.import_module(f"graphc.{_ELSEWHERE.get(name, name)}")
     if name in _DTYPES or name == "bool":
         return getattr(
             importlib.import_module("graphc.ir.types"), "bool_" if name == "bool" else name

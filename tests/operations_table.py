@@ -50,12 +50,12 @@ LOWERING: tuple[tuple[type[Op], str, str], ...] = (
      " backend chooses tiles."),
     (base.Gather, "Gathers", "An index that is data, in the kernel of the reader; checked before"
      " anything is written."),
-    (base.Scatter, "Scatters", "Updates in ascending order (`graphc/compiler/fusion/scatter.py`), in place"
-     " where nobody else reads the old value."),
+    (base.Scatter, "Scatters", "Updates in ascending order (`graphc/compiler/fusion/scatter.py`),"
+     " in place where nobody else reads the old value."),
     (Matrix, "Matrices", "Loops over whole matrices, several matrices side by side"
      " (`graphc/compiler/fusion/matrix.py`)."),
-    (base.Ordered, "Rows in their order", "Kernels of their own (`graphc/compiler/fusion/ordered.py`,"
-     " `sorting.py`, `search.py`, `scatter.py`)."),
+    (base.Ordered, "Rows in their order", "Kernels of their own"
+     " (`graphc/compiler/fusion/ordered.py`, `sorting.py`, `search.py`, `scatter.py`)."),
 )  # fmt: skip
 
 KINDS = tuple(kind for kind in ops.ALL_OPS if not issubclass(kind, Leaf))

@@ -53,7 +53,7 @@ def _value_text(value: object) -> str:
 @cache
 def compiler_bytes() -> bytes:
     """What this compiler is: the names, sizes and times of its source files."""
-    root = Path(__file__).parent
+    root = Path(__file__).parent.parent
     folders = [root, root.parent / "graphc_llvm", root.parent / "backends" / "graphc_llvm"]
     files = sorted(f for d in folders if d.is_dir() for f in d.rglob("*") if _is_source(f))
     facts = ((f, f.stat()) for f in files)

@@ -1,7 +1,8 @@
 """What runs, in order: kernels over storages, and where threads must meet.
 
-`fuse` (graphc.compiler.fusion) makes the calls; `order` here puts them in a legal order that keeps the
-arena small and says where barriers stand; `memory.plan` gives every temporary its bytes.
+`fuse` makes the calls (`compiler/fusion/`); `order` puts them in a legal order that keeps the arena
+small and says where barriers stand (`compiler/order/`); `plan` gives every temporary its bytes
+(`compiler/memory/`).
 """
 
 from __future__ import annotations

@@ -35,7 +35,11 @@ def public() -> set[tuple[str, str]]:
         if module == "onnx":
             pytest.importorskip("onnx")
         names = getattr(gx, module).__all__
-        found |= {(f"gx.{module}", name) for name in names if gx._HOMES.get(name) != module}
+        found |= {
+            (f"gx.{module}", name)
+            for name in names
+            if gx._HOMES.get(name) != gx._ELSEWHERE.get(module, module)
+        }
     return found
 
 
