@@ -65,7 +65,11 @@ _MODULES = (
     "optim", "random", "regularizers", "schedules",
 )  # fmt: skip
 
-_ELSEWHERE = {"autodiff": "frontend.autodiff", "callbacks": "train.callbacks"}  # of `_MODULES`
+_ELSEWHERE = {  # public modules that stand in a room
+    "autodiff": "frontend.autodiff",
+    "callbacks": "train.callbacks",
+    "functions": "frontend.functions",
+}
 
 _DTYPES = (
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -91,7 +95,7 @@ def _find(name: str) -> Any:
         if isinstance(value, type) or name == "load_library":  # which needs nothing but numpy
             return value
         return importlib.import_module("graphc.frontend.arguments").checked(value, home="graphc")
-    if name in _MODULES:
+    if name in _MODULES or name in _ELSEWHERE:
         return importlib.import_module(f"graphc.{_ELSEWHERE.get(name, name)}")
     if name in _DTYPES or name == "bool":
         return getattr(

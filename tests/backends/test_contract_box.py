@@ -14,6 +14,7 @@ from native import Native
 
 import graphc as gx
 from graphc.compiler.fusion.fuse import fuse
+from graphc.ir.dims import dims_of
 from graphc.ir.loops.ir import Kernel, Loop
 from graphc.ir.loops.text import kernel_text
 from graphc_llvm import contract_choose, contract_steps
@@ -70,7 +71,7 @@ DIRECTIONS = ("forward", "input", "weights")
 
 
 def dims(kernel: Kernel, batch: int) -> dict[str, int]:
-    names = {d.name for b in kernel.arguments for s in b.shape for d in gx.dims.dims_of(s)}
+    names = {d.name for b in kernel.arguments for s in b.shape for d in dims_of(s)}
     return dict.fromkeys(names, batch)
 
 

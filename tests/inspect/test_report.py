@@ -9,6 +9,7 @@ from graphc.inspect.cost import Cost, Machine, cost
 from graphc.inspect.memory import memory, saved_storages
 from graphc.inspect.report import kernels, report, source
 from graphc.inspect.summary import summary
+from graphc.ir.graph import Graph
 
 
 def test_memory_of_a_training_step():
@@ -33,7 +34,7 @@ def test_memory_of_a_training_step():
 
 def test_inference_keeps_nothing():
     x, w = gx.input("x", (8, 8)), gx.parameter("w", (8, 8))
-    graph = gx.graph.Graph((x.node,), (("y", gx.nn.relu(gx.nn.relu(x @ w) @ w).node),))
+    graph = Graph((x.node,), (("y", gx.nn.relu(gx.nn.relu(x @ w) @ w).node),))
     found = memory(program(graph))
     assert found.saved_bytes == 0
     assert found.parameter_bytes == 256
