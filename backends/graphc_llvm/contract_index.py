@@ -23,7 +23,8 @@ from graphc.ir.loops.ir import (
     const,
     extent,
     index,
-    operands,
+    walk_exprs,
+    walk_new,
 )
 from graphc.ir.types import int64
 
@@ -82,14 +83,7 @@ def _apply(function: str, x: Expr, y: Expr) -> Expr:
 def affine(expr: Expr) -> Affine:
     """Take an int64 expression apart; what is no sum of multiples of axes stays an expression."""
     forms: dict[Expr, Affine] = {}
-    waiting = [expr]
-    while waiting:
-        current = waiting[-1]
-        missing = [x for x in _terms(current) if x not in forms]
-        if missing:
-            waiting.extend(missing)
-            continue
-        waiting.pop()
+    for current in walk_new(expr, forms.__contains__, _terms):
         forms[current] = _form(current, forms)
     return forms[expr]
 
@@ -156,26 +150,14 @@ def joined(form: Affine) -> Affine:
     return form
 
 
-def parts_of(*roots: Expr) -> tuple[Expr, ...]:
-    """Every expression that occurs in some, each once, outer before inner."""
-    seen: dict[Expr, None] = {}
-    waiting = list(reversed(roots))
-    while waiting:
-        current = waiting.pop()
-        if current not in seen:
-            seen[current] = None
-            waiting.extend(reversed(operands(current)))
-    return tuple(seen)
-
-
 def axes_of(expr: Expr) -> dict[Axis, None]:
     """The axes that an expression depends on, in order of appearance."""
-    return {part.axis: None for part in parts_of(expr) if isinstance(part, Index)}
+    return {part.axis: None for part in walk_exprs((expr,)) if isinstance(part, Index)}
 
 
 def loads_of(expr: Expr) -> tuple[Load, ...]:
     """Every load in an expression, in order of appearance."""
-    return tuple(part for part in parts_of(expr) if isinstance(part, Load))
+    return tuple(part for part in walk_exprs((expr,)) if isinstance(part, Load))
 
 
 def packed_panels(offset: Affine, axis: Axis) -> int | None:
@@ -218,16 +200,8 @@ class Substitution:
 
     def __call__(self, expr: Expr) -> Expr:
         """The expression with everything replaced."""
-        waiting = [expr]
-        while waiting:
-            current = waiting[-1]
-            missing = [x for x in operands(current) if x not in self._done]
-            if missing and current not in self._done:
-                waiting.extend(missing)
-                continue
-            waiting.pop()
-            if current not in self._done:
-                self._done[current] = self._rewrite(current)
+        for current in walk_new(expr, self._done.__contains__):
+            self._done[current] = self._rewrite(current)
         return self._done[expr]
 
     def _rewrite(self, expr: Expr) -> Expr:

@@ -35,6 +35,7 @@ from graphc.ir.loops.ir import (
     index,
     is_dot,
     operands,
+    walk_exprs,
 )
 from graphc_llvm.contract_box import Box
 from graphc_llvm.contract_guard import Guard, take_guards
@@ -43,7 +44,6 @@ from graphc_llvm.contract_index import (
     Substitution,
     axes_of,
     flat_offset,
-    parts_of,
     zero,
 )
 
@@ -282,7 +282,7 @@ def _everything(found: Contraction) -> tuple[Expr, ...]:
 
 
 def _accesses(found: Contraction) -> list[Affine]:
-    loads = [e for e in parts_of(*_everything(found)) if isinstance(e, Load)]
+    loads = [e for e in walk_exprs(_everything(found)) if isinstance(e, Load)]
     places = [(s.buffer, s.index) for s in found.stores] + [(e.buffer, e.index) for e in loads]
     return [flat_offset(buffer, at) for buffer, at in places]
 
@@ -298,22 +298,20 @@ def _loose_axes(found: Contraction) -> dict[Axis, None]:
 def loose_axes(values: Sequence[Expr]) -> dict[Axis, None]:
     """The axes whose value matters in expressions, not only where their loads land."""
     loose: dict[Axis, None] = {}
-    seen: dict[Expr, None] = {}
-    waiting = list(values)
-    while waiting:
-        current = waiting.pop()
-        if current in seen:
-            continue
-        seen[current] = None
+    for current in walk_exprs(values, _beside_addresses):
         if isinstance(current, Index):
             loose[current.axis] = None
         if isinstance(current, Load):
             for _, rest in flat_offset(current.buffer, current.index).others:
                 loose.update(axes_of(rest))
-            waiting.extend([] if current.where is None else [current.where])
-        else:
-            waiting.extend(operands(current))
     return loose
+
+
+def _beside_addresses(expr: Expr) -> tuple[Expr, ...]:
+    """The operands of an expression that are no address."""
+    if isinstance(expr, Load):
+        return () if expr.where is None else (expr.where,)
+    return operands(expr)
 
 
 class Flatten(Substitution):

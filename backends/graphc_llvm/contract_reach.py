@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from graphc.ir.dims import Size
-from graphc.ir.loops.ir import Apply, Axis, Buffer, Expr, Index, Load
+from graphc.ir.loops.ir import Apply, Axis, Buffer, Expr, Index, Load, walk_exprs
 from graphc.ir.types import DType, int64
 from graphc_llvm.contract_box import Box, Reach
 from graphc_llvm.contract_guard import conditions, inequality, without_conditions
@@ -16,7 +16,6 @@ from graphc_llvm.contract_index import (
     affine,
     axes_of,
     flat_offset,
-    parts_of,
 )
 from graphc_llvm.contract_match import Contraction, Flatten, Span, loose_axes
 
@@ -197,7 +196,7 @@ def _with_run(box: Box, aliases: dict[Buffer, Buffer]) -> Box:
         or {outer.position, inner.position} & loose_axes((box.value,)).keys()
     ):
         return box
-    for load in (x for x in parts_of(box.value) if isinstance(x, Load)):
+    for load in (x for x in walk_exprs((box.value,)) if isinstance(x, Load)):
         offset = flat_offset(load.buffer, load.index)
         step = offset.coefficient(inner.position) * inner.extent
         if offset.coefficient(outer.position) != step:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.ir.dims import Size, product
@@ -14,8 +14,9 @@ from graphc.ir.loops.ir import (
     Expr,
     Load,
     expressions,
+    walk_exprs,
 )
-from graphc_llvm.contract_index import flat_offset, parts_of
+from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, known
 from graphc_llvm.contract_steps import Edges, StepEmitter, TileSteps, place_name
@@ -372,8 +373,8 @@ def _unused(c: Context, name: str) -> str:
     return fresh
 
 
-def _walk_epilogue(plan: ContractPlan) -> tuple[Expr, ...]:
-    return parts_of(*(e for stmt in plan.epilogue for e in expressions(stmt)))
+def _walk_epilogue(plan: ContractPlan) -> Iterator[Expr]:
+    return walk_exprs(e for stmt in plan.epilogue for e in expressions(stmt))
 
 
 def _epilogue_buffers(plan: ContractPlan) -> tuple[Buffer, ...]:

@@ -10,14 +10,13 @@ name (read by the generic variant only); `scratch` is private to the thread and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from graphc.ir.dims import Size, dims_of
 from graphc.ir.loops.ir import (
     PARALLEL,
     Buffer,
-    Expr,
     Extent,
     Kernel,
     Load,
@@ -26,8 +25,7 @@ from graphc.ir.loops.ir import (
     Scratch,
     Stmt,
     Store,
-    expressions,
-    operands,
+    exprs_in,
     walk,
 )
 from graphc_llvm.contract_choose import match
@@ -117,7 +115,7 @@ def kernel_dims(kernel: Kernel) -> tuple[str, ...]:
     shapes = [b.shape for b in kernel.arguments]
     shapes += [s.buffer.shape for s in walk(kernel.body) if isinstance(s, Scratch)]
     sizes = [size for shape in shapes for size in shape]
-    sizes += [e.size for e in _all_expressions(kernel.body) if isinstance(e, Extent)]
+    sizes += [e.size for e in exprs_in(kernel.body) if isinstance(e, Extent)]
     return tuple(sorted({dim.name for size in sizes for dim in dims_of(size)}))
 
 
@@ -140,7 +138,7 @@ def is_parallel(kernel: Kernel) -> bool:
 def _is_used(loop: Loop, body: tuple[Stmt, ...]) -> bool:
     names = {ref.name for a in loop.accumulators for ref in a.refs}
     others = tuple(stmt for stmt in body if stmt is not loop)
-    return any(isinstance(e, Ref) and e.name in names for e in _all_expressions(others))
+    return any(isinstance(e, Ref) and e.name in names for e in exprs_in(others))
 
 
 def _parameter_names(buffers: tuple[Buffer, ...]) -> dict[Buffer, str]:
@@ -154,18 +152,6 @@ def _parameter_names(buffers: tuple[Buffer, ...]) -> dict[Buffer, str]:
         used.add(name)
         names[buffer] = name
     return names
-
-
-def _all_expressions(body: tuple[Stmt, ...]) -> Iterator[Expr]:
-    seen: dict[Expr, None] = {}
-    for stmt in walk(body):
-        waiting = list(expressions(stmt))
-        while waiting:
-            expr = waiting.pop()
-            if expr not in seen:
-                seen[expr] = None
-                waiting.extend(operands(expr))
-                yield expr
 
 
 # ------------------------------------------------------------------ threads
@@ -229,7 +215,7 @@ class _Pending:
 
 
 def _reads(stmt: Stmt) -> set[Buffer]:
-    return {e.buffer for e in _all_expressions((stmt,)) if isinstance(e, Load)}
+    return {e.buffer for e in exprs_in((stmt,)) if isinstance(e, Load)}
 
 
 def _writes(stmt: Stmt) -> set[Buffer]:

@@ -11,7 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from graphc.ir.loops.ir import LANES, Apply, Expr, Kernel, Loop, expressions, operands, walk
+from graphc.ir.loops.ir import (
+    LANES,
+    Apply,
+    Expr,
+    Kernel,
+    Loop,
+    exprs_in,
+    walk,
+)
 from graphc.ir.loops.scalar import PRIMITIVES
 
 # lines of any kernel, and for each operation of it: what ordinary kernels need at most
@@ -48,14 +56,7 @@ FREEDOMS = (
 def most_lines(kernel: Kernel) -> int:
     """How many lines a kernel may have."""
     statements = list(walk(kernel.body))
-    seen: dict[Expr, None] = {}
-    waiting = [e for stmt in statements for e in expressions(stmt)]
-    while waiting:
-        expr = waiting.pop()
-        if expr not in seen:
-            seen[expr] = None
-            waiting.extend(operands(expr))
-    lines = LINES + LINES_EACH * (len(statements) + sum(map(_weight, seen)))
+    lines = LINES + LINES_EACH * (len(statements) + sum(map(_weight, exprs_in(kernel.body))))
     loops = (stmt for stmt in statements if isinstance(stmt, Loop))
     tiled = any(a.combine.name == "dot" for loop in loops for a in loop.accumulators)
     return lines * TILED if tiled else lines

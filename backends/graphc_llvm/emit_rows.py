@@ -22,9 +22,7 @@ from graphc.ir.loops.ir import (
     Scratch,
     Stmt,
     Store,
-    expressions,
-    operands,
-    walk,
+    exprs_in,
 )
 from graphc.ir.types import bool_, int32, int64, uint8
 from graphc_llvm.contract_index import axes_of
@@ -74,23 +72,10 @@ def find_rows(c: Context, loop: Loop) -> Rows | None:
     return Rows(loop, side) if side >= _FEWEST else None
 
 
-def _all_in(loop: Loop) -> Iterator[Expr]:
-    """Every expression of a loop, each once."""
-    seen: set[Expr] = set()
-    for stmt in walk((loop,)):
-        waiting = list(expressions(stmt))
-        while waiting:
-            expr = waiting.pop()
-            if expr not in seen:
-                seen.add(expr)
-                waiting.extend(operands(expr))
-                yield expr
-
-
 def _buffers(loop: Loop) -> set[Buffer]:
     """What is read or written along the lanes of a loop."""
     stored = {s.buffer for s in loop.body if isinstance(s, Store)}
-    return stored | {e.buffer for e in _all_in(loop) if isinstance(e, Load)}
+    return stored | {e.buffer for e in exprs_in((loop,)) if isinstance(e, Load)}
 
 
 def emit_rows(
@@ -155,7 +140,7 @@ class _Block:
 
     def _each_row(self, loop: Loop, whole: Whole) -> None:
         c = self.c
-        used = {e.name: e for e in _all_in(loop) if isinstance(e, Ref) and e.name in c.refs}
+        used = {e.name: e for e in exprs_in((loop,)) if isinstance(e, Ref) and e.name in c.refs}
         refs = {name: c.refs[name] for name in used if c.refs[name].width > 1}
         slots = {name: self._keep(name, value) for name, value in refs.items()}
         partial: dict[str, str] = {}

@@ -20,7 +20,8 @@ from graphc.ir.loops.ir import (
     Stmt,
     Store,
     expressions,
-    operands,
+    reversed_operands,
+    walk_exprs,
 )
 from graphc_llvm.contract_index import Affine, axes_of, flat_offset
 from graphc_llvm.emit_context import Context, Lane
@@ -81,19 +82,12 @@ def _crosses(c: Context, form: Affine, axis: Axis) -> bool:
 
 
 def _accesses(body: tuple[Stmt, ...]) -> list[tuple[Buffer, Affine, Expr | None]]:
-    found: list[tuple[Buffer, Affine, Expr | None]] = []
-    seen: dict[Expr, None] = {}
-    for stmt in body:
-        if isinstance(stmt, Store):
-            found.append((stmt.buffer, flat_offset(stmt.buffer, stmt.index), None))
-        waiting = list(expressions(stmt))
-        while waiting:
-            expr = waiting.pop()
-            if expr not in seen:
-                seen[expr] = None
-                waiting.extend(operands(expr))
-    loads = [x for x in seen if isinstance(x, Load)]
-    return found + [(x.buffer, flat_offset(x.buffer, x.index), x) for x in loads]
+    stores = [s for s in body if isinstance(s, Store)]
+    # from the last operand on: squares are loaded in this order
+    roots = (e for stmt in body for e in reversed(expressions(stmt)))
+    loads = [x for x in walk_exprs(roots, reversed_operands) if isinstance(x, Load)]
+    places = [(s.buffer, s.index, None) for s in stores] + [(x.buffer, x.index, x) for x in loads]
+    return [(buffer, flat_offset(buffer, at), expr) for buffer, at, expr in places]
 
 
 def emit_squares(

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir.loops.ir import LANES, Apply, Const, Expr, Extent, Index, Load, Ref, operands
+from graphc.ir.loops.ir import (
+    LANES,
+    Apply,
+    Const,
+    Expr,
+    Extent,
+    Index,
+    Load,
+    Ref,
+    operands,
+    walk_new,
+)
 from graphc.ir.loops.random_bits import philox_block
 from graphc.ir.types import DType, bool_, int32, int64, uint64
 from graphc_llvm.contract_index import Affine, affine, loads_of
@@ -23,18 +34,10 @@ _INDEX_ARITHMETIC = ("add", "sub", "mul", "neg")
 
 def evaluate(c: Context, expr: Expr) -> Value:
     """What an expression is worth for all lanes; each is computed once at a place."""
-    waiting = [expr]
-    while waiting:
-        current = waiting[-1]
-        missing = [x for x in _needed(current) if not _known(c, x)]
-        if missing and not _known(c, current):
-            waiting.extend(reversed(missing))
-            continue
-        waiting.pop()
-        if not _known(c, current):
-            value = _compute(c, current)
-            known = c.passing if _volatile(c, current) else c.memo
-            known[current] = value
+    for current in walk_new(expr, lambda x: x in c.memo or x in c.passing, _needed):
+        value = _compute(c, current)
+        known = c.passing if _volatile(c, current) else c.memo
+        known[current] = value
     return c.memo[expr] if expr in c.memo else c.passing[expr]
 
 
@@ -44,10 +47,6 @@ def single(c: Context, expr: Expr) -> Operand:
     if form.is_constant:
         return c.size(form.constant)
     return c.operand(evaluate(c, expr))
-
-
-def _known(c: Context, expr: Expr) -> bool:
-    return expr in c.memo or expr in c.passing
 
 
 def _needed(expr: Expr) -> tuple[Expr, ...]:

@@ -19,11 +19,13 @@ from graphc.ir.loops.ir import (
     Stmt,
     Store,
     expressions,
+    exprs_in,
     operands,
     walk,
+    walk_exprs,
 )
 from graphc.ir.loops.scalar import PRIMITIVES
-from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of, parts_of
+from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of
 from graphc_llvm.emit_context import Context
 
 # beyond this many primitive operations one vector already keeps the units busy
@@ -92,7 +94,7 @@ def count_apart(c: Context, body: tuple[Stmt, ...], axis: Axis) -> int:
 
 
 def _is_apart(c: Context, form: Affine, axis: Axis, inside: set[str]) -> bool:
-    for part in (part for _, expr in form.others for part in parts_of(expr)):
+    for part in walk_exprs(expr for _, expr in form.others):
         if isinstance(part, Index) and part.axis == axis:
             return True
         if isinstance(part, Ref) and part.name in inside:
@@ -118,15 +120,10 @@ def narrow_width(trips: int) -> int:
 
 def weigh(body: tuple[Stmt, ...]) -> tuple[int, int, bool]:
     """The operations of one iteration, the widest element's size, whether it draws bits."""
-    seen: dict[Expr, None] = {}
-    itemsize = 1
-    for stmt in walk(body):
-        for expr in expressions(stmt):
-            _visit(expr, seen)
-        if isinstance(stmt, Store):
-            itemsize = max(itemsize, stmt.buffer.dtype.itemsize)
+    stores = (stmt for stmt in walk(body) if isinstance(stmt, Store))
+    itemsize = max((s.buffer.dtype.itemsize for s in stores), default=1)
     weight, draws = 0, False
-    for expr in seen:
+    for expr in exprs_in(body, _computed_from):
         if isinstance(expr, Apply):
             weight += _cost(expr.function)
             draws = draws or expr.function == "philox"
@@ -135,13 +132,9 @@ def weigh(body: tuple[Stmt, ...]) -> tuple[int, int, bool]:
     return weight, itemsize, draws
 
 
-def _visit(expr: Expr, seen: dict[Expr, None]) -> None:
-    waiting = [expr]
-    while waiting:
-        current = waiting.pop()
-        if current not in seen:
-            seen[current] = None
-            waiting.extend(() if isinstance(current, Load) else operands(current))
+def _computed_from(expr: Expr) -> tuple[Expr, ...]:
+    """The operands of an operation; addresses are not counted."""
+    return () if isinstance(expr, Load) else operands(expr)
 
 
 def _cost(function: str) -> int:

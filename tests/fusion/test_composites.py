@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.ir.dims import evaluate
-from graphc.ir.loops.ir import Load, expressions, operands, walk
+from graphc.ir.loops.ir import Load, exprs_in
 
 ROWS, COLUMNS = 37, 53
 
@@ -78,13 +78,8 @@ def test_reads_a_row_in_one_visit(composite: Callable[..., Any]) -> None:
     """Every load of an input is of the row that the outermost loop is at."""
     (call,) = compiled(composite, "cpu").program.schedule.calls
     (loop,) = call.kernel.body
-    stack = [e for s in walk(call.kernel.body) for e in expressions(s)]
-    loads = []
-    while stack:
-        e = stack.pop()
-        stack.extend(operands(e))
-        if isinstance(e, Load) and e.buffer in call.kernel.arguments:
-            loads.append(e)
+    loads = [e for e in exprs_in(call.kernel.body) if isinstance(e, Load)]
+    loads = [e for e in loads if e.buffer in call.kernel.arguments]
     assert loads
     assert all(e.index[0].axis is loop.axis for e in loads)
 

@@ -23,7 +23,17 @@ from graphc.compiler.fusion.special import lower_special
 from graphc.compiler.fusion.values import Checks, Values
 from graphc.ir.dims import Size, product
 from graphc.ir.graph import Graph, Node
-from graphc.ir.loops.ir import Buffer, Expr, Load, Loop, Store, expressions, operands, walk
+from graphc.ir.loops.ir import (
+    Buffer,
+    Expr,
+    Load,
+    Loop,
+    Store,
+    expressions,
+    reversed_operands,
+    walk,
+    walk_exprs,
+)
 from graphc.ir.naming import numbered
 from graphc.ir.ops.base import Elementwise, Reduce, View
 from graphc.ir.ops.failure import VALUE, indexed_size, with_size
@@ -417,10 +427,11 @@ def _in_place(values: Values) -> tuple[tuple[Storage, Storage], ...]:
     last_loop = max((k for k, s in enumerate(order) if isinstance(s, Loop)), default=-1)
     late = [s for k, s in enumerate(order) if isinstance(s, Store) and k > last_loop]
     loads: dict[Buffer, set[tuple[Expr, ...]]] = {}
-    for statement in order:
-        for x in _every(expressions(statement)):
-            if isinstance(x, Load):
-                loads.setdefault(x.buffer, set()).add(x.index)
+    # from the last operand on: a result takes the place of the last one first
+    roots = (e for s in order for e in reversed(expressions(s)))
+    for x in walk_exprs(roots, reversed_operands):
+        if isinstance(x, Load):
+            loads.setdefault(x.buffer, set()).add(x.index)
     storage = {b: s for s, b in values.buffers.items()}
     written = {s.buffer for s in stores}
     pairs = []
@@ -444,17 +455,6 @@ def _nests(body: tuple[object, ...]) -> list[object]:
         s for s in walk(body)  # type: ignore[arg-type]
         if isinstance(s, Loop) and not any(isinstance(t, Loop) for t in s.body)
     ]  # fmt: skip
-
-
-def _every(roots: tuple[Expr, ...]) -> list[Expr]:
-    seen: dict[Expr, None] = {}
-    stack = list(roots)
-    while stack:
-        x = stack.pop()
-        if x not in seen:
-            seen[x] = None
-            stack.extend(operands(x))
-    return list(seen)
 
 
 def kernel_name(nodes: list[Node]) -> str:

@@ -23,9 +23,11 @@ from graphc.ir.loops.ir import (
     Let,
     Load,
     Ref,
+    Scratch,
     Stmt,
     Store,
-    operands,
+    exprs_in,
+    walk,
 )  # fmt: skip
 from graphc.ir.naming import numbered
 from graphc.ir.ops.base import Elementwise, Leaf, Reduce, View
@@ -357,26 +359,10 @@ def narrowed(e: ExprEmitter, node: Node, value: Expr) -> Expr:
 
 def touched(body: tuple[Stmt, ...]) -> tuple[set[Buffer], set[Buffer]]:
     """The argument buffers that statements load, and those they store."""
-    from graphc.ir.loops.ir import Scratch, expressions, walk
-
-    loaded: set[Buffer] = set()
-    written: set[Buffer] = set()
-    local: set[Buffer] = set()
-    seen: set[Expr] = set()
-    for statement in walk(body):
-        if isinstance(statement, Store):
-            written.add(statement.buffer)
-        if isinstance(statement, Scratch):
-            local.add(statement.buffer)
-        stack = list(expressions(statement))
-        while stack:
-            x = stack.pop()
-            if x in seen:
-                continue
-            seen.add(x)
-            if isinstance(x, Load):
-                loaded.add(x.buffer)
-            stack.extend(operands(x))
+    statements = list(walk(body))
+    local = {s.buffer for s in statements if isinstance(s, Scratch)}
+    loaded = {x.buffer for x in exprs_in(body) if isinstance(x, Load)}
+    written = {s.buffer for s in statements if isinstance(s, Store)}
     return loaded - local, written - local
 
 

@@ -3,15 +3,19 @@
 A `Kernel` is a tree of loops over buffers. The tree says *what* is computed and in which order
 floats are added; it does not say how (tiles, registers, unrolling, threads are the backend's).
 
-    kernel  ::= name, buffers, block
+    kernel  ::= Kernel(name, reads, writes, block)     of buffers
     block   ::= stmt*                                  one after the other
-    stmt    ::= Loop(axis, extent, kind, block, accumulators)
+    stmt    ::= Loop(axis, extent, kind, block, accumulators, lanes)
               | Scratch(buffer)                        lives to the end of the block
               | Let(ref, expr)
               | Accumulate(accumulator, exprs)         into an accumulator of an enclosing loop
               | Store(buffer, index, expr, where)
-    expr    ::= Const | Index(axis) | Extent(size) | Load(buffer, index, where) | Ref
-              | Apply(function, exprs)
+              | Check(expr, code)                      a failure where the condition is false
+    expr    ::= Const(value) | Index(axis) | Extent(size) | Load(buffer, index, where)
+              | Ref(name) | Apply(function, exprs)
+
+    Buffer(name, dtype, shape), Axis(name), Accumulator(combine, refs),
+    Combine(name, arity, identities, merge, carried)
 
 Meaning
   - A ``parallel`` loop's iterations are independent; it is complete before the next statement
@@ -24,11 +28,13 @@ Meaning
     iteration before accumulated: a state that a sequential loop hands on (`Combine.carried`).
   - `Load` with `where` reads nothing and is 0 where the condition is false; `Store` with `where`
     writes only where it is true.
+  - A `Check` that fails records its code; execution goes on, and the caller looks at the recorded
+    code before anything persistent is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -262,6 +268,11 @@ def operands(expr: Expr) -> tuple[Expr, ...]:
     return ()
 
 
+def reversed_operands(expr: Expr) -> tuple[Expr, ...]:
+    """The operands from the last to the first."""
+    return operands(expr)[::-1]
+
+
 def expressions(stmt: Stmt) -> tuple[Expr, ...]:
     """The expressions that stand directly in a statement."""
     match stmt:
@@ -278,12 +289,56 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
     return ()
 
 
-def walk(body: tuple[Stmt, ...]) -> Iterator[Stmt]:
+def walk(body: Iterable[Stmt]) -> Iterator[Stmt]:
     """Every statement, outer before inner."""
     for stmt in body:
         yield stmt
         if isinstance(stmt, Loop):
             yield from walk(stmt.body)
+
+
+def walk_exprs(
+    roots: Iterable[Expr], into: Callable[[Expr], Sequence[Expr]] = operands
+) -> Iterator[Expr]:
+    """Every expression that occurs in some, each once, outer before inner, left before right.
+
+    `into` chooses which operands are visited.
+    """
+    seen: set[Expr] = set()
+    waiting = list(roots)[::-1]
+    while waiting:
+        expr = waiting.pop()
+        if expr not in seen:
+            seen.add(expr)
+            yield expr
+            waiting.extend(reversed(into(expr)))
+
+
+def exprs_in(
+    body: Iterable[Stmt], into: Callable[[Expr], Sequence[Expr]] = operands
+) -> Iterator[Expr]:
+    """Every expression in statements and in the loops among them, each once."""
+    return walk_exprs((e for stmt in walk(body) for e in expressions(stmt)), into)
+
+
+def walk_new(
+    root: Expr,
+    is_known: Callable[[Expr], bool],
+    into: Callable[[Expr], Sequence[Expr]] = operands,
+) -> Iterator[Expr]:
+    """Every unknown expression that one is made of, operands first, then the one itself.
+
+    The caller makes each known before it asks for the next.
+    """
+    waiting = [root]
+    while waiting:
+        expr = waiting[-1]
+        missing = [] if is_known(expr) else [x for x in into(expr) if not is_known(x)]
+        waiting.extend(reversed(missing))
+        if not missing:
+            waiting.pop()
+            if not is_known(expr):
+                yield expr
 
 
 def is_dot(loop: Loop) -> bool:

@@ -23,7 +23,7 @@ from graphc.ir.loops.ir import (
     Scratch,
     Stmt,
     Store,
-    operands,
+    walk_new,
 )
 
 
@@ -109,17 +109,9 @@ class _Meaning:
 
     def _expression(self, root: Expr) -> int:
         """The number of an expression; its operands are written down before it."""
-        waiting = [root]
-        while waiting:
-            expr = waiting[-1]
-            missing = [x for x in operands(expr) if x not in self.numbers]
-            if missing and expr not in self.numbers:
-                waiting.extend(reversed(missing))
-                continue
-            waiting.pop()
-            if expr not in self.numbers:
-                self.parts.append(self._written(expr))
-                self._number(expr)
+        for expr in walk_new(root, self.numbers.__contains__):
+            self.parts.append(self._written(expr))
+            self._number(expr)
         return self.numbers[root]
 
     def _written(self, expr: Expr) -> Hashable:
