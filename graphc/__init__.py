@@ -21,10 +21,10 @@ _HOMES = {
     "input": "frontend.symbols",
     "parameter": "frontend.symbols",
     "constant": "frontend.symbols",
-    "seed": "frontend.symbols",
+    "seed": "frontend.seed",
     "name_scope": "origin",
     "Tensor": "frontend.tensor",
-    "Parameter": "frontend.tensor",
+    "Parameter": "frontend.parameter",
     "Dim": "ir.dims",
     # differentiate
     "grad": "frontend.autodiff",
@@ -36,7 +36,7 @@ _HOMES = {
     "vmap": "frontend.autodiff",
     "check_gradients": "frontend.autodiff",
     "custom_gradient": "frontend.autodiff",
-    "substitute": "ir.rebuild",
+    "substitute": "frontend.substitute",
     # control flow
     "cond": "frontend.functions.control",
     "scan": "frontend.functions.control",
@@ -146,19 +146,19 @@ if TYPE_CHECKING:
     from graphc.frontend.functions.control import cond as cond
     from graphc.frontend.functions.control import scan as scan
     from graphc.frontend.functions.control import while_loop as while_loop
+    from graphc.frontend.parameter import Parameter as Parameter
+    from graphc.frontend.seed import seed as seed
+    from graphc.frontend.substitute import substitute as substitute
     from graphc.frontend.symbols import constant as constant
     from graphc.frontend.symbols import dim as dim
     from graphc.frontend.symbols import input as input
     from graphc.frontend.symbols import parameter as parameter
-    from graphc.frontend.symbols import seed as seed
-    from graphc.frontend.tensor import Parameter as Parameter
     from graphc.frontend.tensor import Tensor as Tensor
     from graphc.inspect import diff_graphs as diff_graphs
     from graphc.inspect import dot as dot
     from graphc.inspect import explain as explain
     from graphc.inspect import summary as summary
     from graphc.ir.dims import Dim as Dim
-    from graphc.ir.rebuild import substitute as substitute
     from graphc.ir.types import bfloat16 as bfloat16
     from graphc.ir.types import bool_ as bool  # noqa: F401
     from graphc.ir.types import float16 as float16

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 import graphc as gx
 from graphc.errors import GraphcError
 from graphc.frontend.functions.operands import to_dtype
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph
 from graphc.optim.base import reachable

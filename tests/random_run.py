@@ -27,10 +27,10 @@ from graphc.compiler.passes.driver import run_passes
 from graphc.errors import RuntimeCheckError, ShapeError
 from graphc.ir import ops
 from graphc.ir.graph import Graph, Node
+from graphc.ir.interpret import Interpreter
 from graphc.ir.types import find_dtype
 from graphc.runtime.definition import Definition, define
 from graphc.runtime.function import CompiledFunction
-from graphc.runtime.interpret import Interpreter
 from graphc.runtime.specialize import specialize
 from graphc_llvm import function as native
 from graphc_llvm.compile import describe

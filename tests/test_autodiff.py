@@ -8,9 +8,9 @@ import pytest
 import graphc as gx
 from graphc import errors
 from graphc.frontend.autodiff.check import check_gradients
+from graphc.frontend.tensor import evaluate
 from graphc.ir.graph import topological
 from graphc.origin import BACKWARD, FORWARD
-from graphc.runtime.interpret import evaluate
 
 
 def test_gradient_of_a_square():

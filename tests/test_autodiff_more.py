@@ -5,8 +5,8 @@ import pytest
 
 import graphc as gx
 from graphc import errors
+from graphc.frontend.tensor import evaluate
 from graphc.ir.ops.training import CustomGradient
-from graphc.runtime.interpret import evaluate
 
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(3, 2))

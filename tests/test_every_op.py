@@ -11,7 +11,7 @@ from every_op import CASES, REFERENCES, TOLERANCE, Array, Case, cases_of, dtype_
 
 import graphc as gx
 from graphc.frontend.autodiff import grad, vjp
-from graphc.frontend.tensor import Tensor, lift_op
+from graphc.frontend.tensor import Tensor, evaluate, lift_op
 from graphc.ir import ops
 from graphc.ir.loops import elementary
 from graphc.ir.loops.expression import ExprEmitter
@@ -20,7 +20,6 @@ from graphc.ir.loops.numpy_emitter import NumpyEmitter
 from graphc.ir.loops.scalar import PRIMITIVES
 from graphc.ir.ops.base import Elementwise, Leaf, Op, Reduce, View
 from graphc.ir.types import TensorType, float32, float64
-from graphc.runtime.interpret import evaluate
 
 BACKENDS = ("interpret", "cpu")
 

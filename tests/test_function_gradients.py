@@ -10,7 +10,7 @@ import pytest
 import graphc as gx
 from graphc.frontend import functions as fn
 from graphc.frontend.autodiff import grad
-from graphc.runtime.interpret import evaluate
+from graphc.frontend.tensor import evaluate
 
 
 def gradient(function: Any, *arrays: Any) -> list[Any]:

@@ -10,8 +10,7 @@ import scipy.special
 
 import graphc as gx
 from graphc.frontend import functions as fn
-from graphc.frontend.tensor import Tensor
-from graphc.runtime.interpret import evaluate
+from graphc.frontend.tensor import Tensor, evaluate
 
 RNG = np.random.default_rng(5)
 A = RNG.standard_normal((3, 4)).astype(np.float32)

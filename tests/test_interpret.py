@@ -5,15 +5,17 @@ import pytest
 
 from graphc import errors
 from graphc.frontend import symbols
-from graphc.frontend.tensor import lift, lift_op, literal
+from graphc.frontend.tensor import evaluate, lift, lift_op, literal
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Graph
+from graphc.ir.interpret import philox, random_bits
 from graphc.ir.ops import leaf
 from graphc.ir.ops.contract import Dot
 from graphc.ir.ops.elementwise import Add, Mul
 from graphc.ir.ops.gather import Guard, Take
+from graphc.ir.sizes import concretise
 from graphc.ir.types import bool_, float32, int32
-from graphc.runtime.interpret import Executor, concretise, evaluate, philox, random_bits
+from graphc.runtime.interpret import Executor
 
 # Known answers of philox4x32-10 published with Random123: (counter, key, result).
 KNOWN = (

@@ -13,18 +13,17 @@ import pytest
 import graphc as gx
 from graphc.errors import UnsupportedError
 from graphc.frontend.autodiff.batching import batch_nodes
+from graphc.frontend.substitute import substitute
 from graphc.frontend.symbols import input as make_input
-from graphc.frontend.tensor import Tensor, face, lift_op
+from graphc.frontend.tensor import Tensor, evaluate, face, lift_op
 from graphc.ir import ops
 from graphc.ir.graph import topological
 from graphc.ir.ops.base import Elementwise, Leaf, Op
 from graphc.ir.ops.elementwise_math import Exp
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.ops.training import ModeSwitch, StateUpdate
-from graphc.ir.rebuild import substitute
 from graphc.ir.types import TensorType
 from graphc.runtime.function import compile
-from graphc.runtime.interpret import evaluate
 from tests.every_op import CASES, Case, dtype_of
 
 EXAMPLES = 3

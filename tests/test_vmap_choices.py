@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import RuntimeCheckError
-from graphc.runtime.interpret import evaluate
+from graphc.frontend.tensor import evaluate
 
 RNG = np.random.default_rng(2)
 TARGETS = ("interpret", "cpu")

@@ -9,10 +9,10 @@ import pytest
 
 import graphc as gx
 from graphc import errors
+from graphc.frontend.tensor import evaluate
 from graphc.ir.graph import topological
 from graphc.ir.ops import BroadcastTo, Dot
 from graphc.ir.ops.leaf import RandomBits
-from graphc.runtime.interpret import evaluate
 
 RNG = np.random.default_rng(0)
 TARGETS = ("interpret", "cpu")

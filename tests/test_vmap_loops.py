@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.frontend.tensor import evaluate
 from graphc.ir.graph import topological
 from graphc.ir.ops.loop import Scan, loop_key
-from graphc.runtime.interpret import evaluate
 
 RNG = np.random.default_rng(1)
 TARGETS = ("interpret", "cpu")

@@ -14,14 +14,13 @@ import numpy as np
 from graphc.compiler.options import Options
 from graphc.config import environment
 from graphc.errors import GraphcError, RuntimeCheckError, UnsupportedError
-from graphc.frontend.tensor import Parameter
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, describe
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.failure import has_fields, without_values
-from graphc.ir.ops.leaf import Constant
-from graphc.ir.ops.leaf import Parameter as ParameterOp
+from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
+from graphc.ir.storage import Stored, stored
 from graphc.ir.structure import Structure as UserStructure
 from graphc_llvm.artifact import FOLDED, Artifact, artifact
 from graphc_llvm.cost import choose_threads
@@ -64,8 +63,8 @@ class CpuFunction:
         self.structure = native_structure(structure)
         self.random = rng.view(np.uint32)
         self.target: Target = host_target()
-        self.parameters = [n.face for n in graph.leaves(ParameterOp)]
-        self.updated = [p.face for p, _ in graph.updates]
+        self.parameters = [stored(n) for n in graph.leaves(Parameter)]
+        self.updated = [stored(p) for p, _ in graph.updates]
         self.checks: dict[int, tuple[int, str]] = {}
         self._generic: tuple[Module, Library] | None = None
         self._special: dict[tuple[tuple[str, int], ...], Runner] = {}
@@ -211,7 +210,7 @@ class CpuFunction:
         prepare = library[f"{made.symbol}_prepare"] if prepared.arrays else None
         return Runner(self, dims, variant, prepared, prepare)
 
-    def _watched(self) -> list[Parameter]:
+    def _watched(self) -> list[Stored]:
         updated = {id(p) for p in self.updated}
         return [p for p in self.parameters if id(p) not in updated]
 
@@ -368,7 +367,7 @@ def native_structure(structure: UserStructure) -> Structure:
     return Structure("custom", build=structure.build)
 
 
-def share_guard(written: Sequence[Parameter]) -> None:
+def share_guard(written: Sequence[Stored]) -> None:
     """Give parameters that are about to be written a guard, one for all that have none yet.
 
     Functions that read them take it from now on: they never see half a step.

@@ -13,6 +13,7 @@ from graphc.errors import BackendError
 from graphc.ir.compare import Disagreement, compare
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Node
+from graphc.ir.interpret import Interpreter
 from graphc.ir.ops.base import Array, Leaf
 from graphc.ir.schedule import (
     CONSTANT,
@@ -25,7 +26,6 @@ from graphc.ir.schedule import (
     Call,
     Storage,
 )  # fmt: skip
-from graphc.runtime.interpret import Interpreter
 from graphc_llvm.program import call_symbol, emit_program
 from graphc_llvm.runtime.barrier import NO_FAILURE, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, UnsupportedError
-from graphc.runtime.binding import CASTS
+from graphc.ir.arrays import CASTS
 
 TARGETS = ("cpu", "cuda", "interpret")
 MODES = ("train", "inference")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, GraphcError, NameError, ShapeError, UnsupportedError
-from graphc.frontend.tensor import Parameter
+from graphc.frontend.parameter import Parameter
 from graphc.ir.dims import Dim, Size, evaluate
 from graphc.ir.ops.failure import without_values
 from graphc.ir.ops.leaf import Parameter as ParameterOp

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.frontend.symbols import converted
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.ir.arrays import converted
 from graphc.ir.ops.base import Array, View
 from graphc.ir.ops.elementwise_logic import Cast
 from graphc.ir.ops.leaf import Constant, Literal

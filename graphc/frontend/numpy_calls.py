@@ -23,34 +23,33 @@ OURS = {"concatenate": "concat", "transpose": "permute_dims", "power": "pow", "c
 
 
 def apply_ufunc(
-    tensor: Any, ufunc: Any, method: str, inputs: Sequence[Any], options: Mapping[str, Any]
+    functions: Any,
+    tensor: Any,
+    ufunc: Any,
+    method: str,
+    inputs: Sequence[Any],
+    options: Mapping[str, Any],
 ) -> Any:
-    """An operator of an array and a tensor; any other function of numpy's is an error."""
+    """An operator of an array and a tensor, one of `functions`; anything else is an error."""
     name = OPERATORS.get(ufunc.__name__)
     targets = options.get("out", ())
     in_place = len(targets) == 1 and targets[0] is inputs[0]  # a += x gives a new a
     if name is None or method != "__call__" or set(options) - {"out"} or (targets and not in_place):
-        refuse(tensor, ufunc.__name__)
-    from graphc.frontend import functions
-
+        refuse(functions, tensor, ufunc.__name__)
     return getattr(functions, name)(*inputs)
 
 
-def apply_function(tensor: Any, function: Any, args: Sequence[Any]) -> Any:
+def apply_function(functions: Any, tensor: Any, function: Any, args: Sequence[Any]) -> Any:
     """The shape, the rank or the size; any other function of numpy's is an error."""
     if function.__name__ not in ("shape", "ndim", "size") or len(args) != 1:
-        refuse(tensor, function.__name__)
+        refuse(functions, tensor, function.__name__)
     return getattr(tensor, function.__name__)
 
 
-def refuse(tensor: Any, name: str) -> NoReturn:
+def refuse(functions: Any, tensor: Any, name: str) -> NoReturn:
     """Raise, with the function of ours that does the same."""
-    from graphc import linalg
-    from graphc.frontend import functions
-
     found = OURS.get(name, name.replace("arc", "a") if name.startswith("arc") else name)
-    home = linalg if found.startswith("linalg.") else functions
-    known = hasattr(home, found.rpartition(".")[2])
+    known = name in OURS or hasattr(functions, found)
     label = tensor.name or tensor.node.op.name
     raise ArgumentError(
         f"numpy.{name} cannot compute with {label} {tensor.type}: it is symbolic",

@@ -1,8 +1,7 @@
-"""What graphs begin with: dims, inputs, parameters, constants; and the seed."""
+"""What graphs begin with: dims, inputs, parameters, constants."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,39 +10,14 @@ import numpy as np
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, NameError, ShapeError
 from graphc.frontend import ownership
-from graphc.frontend.tensor import Parameter, Tensor, constant_of, lift_op
-from graphc.ir import naming
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.seed import current_seed, generator
+from graphc.frontend.tensor import Tensor, constant_of, lift_op
+from graphc.ir.arrays import converted, python_array
 from graphc.ir.dims import Dim, Poly, Size
-from graphc.ir.exchange import to_numpy
 from graphc.ir.limits import ADDRESSABLE
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
-from graphc.ir.types import DType, TensorType, find_dtype, float32, float64
-from graphc.runtime.binding import lost_value
-
-_seed = 0  # the one module state: see `seed`
-
-
-def seed(n: int) -> None:
-    """Seed the initial values of parameters and the random streams of functions made from now on.
-
-    A seed has 64 bits: 0 to 2**64 - 1. Automatic names start again, so the same program builds the
-    same model.
-    """
-    global _seed
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-        raise ArgumentError(f"seed: needs an int, got {n!r}", origin=origins.find_origin())
-    if not 0 <= n < 2**64:  # another seed's numbers would come
-        raise ArgumentError(
-            f"seed: must be from 0 to 2**64 - 1, got {n}", origin=origins.find_origin()
-        )
-    _seed = int(n)
-    naming.restart()
-
-
-def current_seed() -> int:
-    """The seed in force, below 2**64."""
-    return _seed
+from graphc.ir.types import DType, TensorType, find_dtype, float32
 
 
 def dim(name: str, max: int | None = None, min: int = 0) -> Dim:
@@ -121,7 +95,7 @@ def new_parameter(
     kind = float32 if dtype is None else check_dtype(where, dtype)
     type = TensorType(kind, check_shape(where, shape, dims=False))
     check_bytes(where, type)
-    return _make(label, type, trainable, _initial(label, type, init, _seed))
+    return _make(label, type, trainable, _initial(label, type, init, current_seed()))
 
 
 def _with_value(
@@ -172,13 +146,6 @@ def _initial(
     return initial
 
 
-def generator(seed: int, name: str) -> np.random.Generator:
-    """A generator that depends on a seed and a name alone."""
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    key = np.frombuffer(digest[:16], "<u8").astype(np.uint64)
-    return np.random.Generator(np.random.Philox(key=key))
-
-
 def constant(value: Any, dtype: Any = None, name: str = "") -> Tensor:
     """An array that is part of the program; Python numbers become float32 or int32."""
     if isinstance(value, Tensor):
@@ -197,42 +164,6 @@ def constant(value: Any, dtype: Any = None, name: str = "") -> Tensor:
     tensor = constant_of(array)
     tensor.node.name = name
     return tensor
-
-
-def python_array(value: Any, wanted: DType | None = None) -> Array:
-    """An array; of nested Python numbers a float32, int32 (int64 if needed) or bool one.
-
-    Numbers that will be `wanted` as float64 are not rounded to float32 before.
-    """
-    try:
-        array = np.asarray(to_numpy(value))
-    except ValueError as error:  # rows of different lengths
-        raise ArgumentError(f"a tensor needs rows of one length: {error}") from None
-    if not isinstance(value, (bool, int, float, list, tuple)) or isinstance(value, np.generic):
-        return array
-    if array.dtype == np.float64 and not holds_numpy(value):
-        return array if wanted == float64 else array.astype(np.float32)
-    fits = array.dtype == np.int64 and (not array.size or abs(array).max() < 2**31)
-    return array.astype(np.int32) if fits and not holds_numpy(value) else array
-
-
-def converted(name: str, array: Array, wanted: DType) -> Array:
-    """An array in another dtype; raises where a value does not fit."""
-    with np.errstate(all="ignore"):
-        result = array.astype(wanted.numpy)
-    lost = lost_value(array, result, wanted)
-    if lost is not None:
-        raise DTypeError(
-            f"{name}: {lost} does not fit into {wanted.name}", origin=origins.find_origin()
-        )
-    return result
-
-
-def holds_numpy(value: Any) -> bool:
-    """Whether nested sequences hold numpy values, whose dtype was chosen by someone."""
-    if isinstance(value, (list, tuple)):
-        return any(holds_numpy(v) for v in value)
-    return isinstance(value, (np.ndarray, np.generic))
 
 
 # ------------------------------------------------------------------------------ checks

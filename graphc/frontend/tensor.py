@@ -1,22 +1,29 @@
-"""The user's handles: `Tensor` with operators, and `Parameter` with a persistent value."""
+"""The user's handle on a node: `Tensor` with operators, and what makes one of a value.
+
+Operators and functions need each other. This module imports the functions when the first operator
+is used (`_functions`), and the picture of a tensor when a notebook asks for it: nothing else late.
+"""
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from graphc import origin as origins
-from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, ShapeError, UnsupportedError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+from graphc.frontend.numpy_calls import apply_function, apply_ufunc
+from graphc.frontend.seed import current_seed
 from graphc.ir import graph as graphs
+from graphc.ir.arrays import convert, python_array
 from graphc.ir.dims import Poly, Size
 from graphc.ir.graph import Node
+from graphc.ir.interpret import Interpreter, Random
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array, Op
-from graphc.ir.types import DType, TensorType, bool_, find_dtype, float32, float64, int32, int64
+from graphc.ir.sizes import bind_dims
+from graphc.ir.types import DType, TensorType, bool_, find_dtype, float32, int32, int64
 
 
 class Tensor:
@@ -110,14 +117,10 @@ class Tensor:
         self._no_value("value as a numpy array")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        from graphc.frontend.numpy_calls import apply_ufunc
-
-        return apply_ufunc(self, ufunc, method, inputs, options)
+        return apply_ufunc(_functions(), self, ufunc, method, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from graphc.frontend.numpy_calls import apply_function
-
-        return apply_function(self, function, args)
+        return apply_function(_functions(), self, function, args)
 
     __hash__ = object.__hash__
 
@@ -264,9 +267,7 @@ class Tensor:
     @property
     def at(self) -> Any:
         """x.at[i].set(v), .add, .multiply, .min, .max: x with what x[i] names changed."""
-        from graphc.frontend.functions.placing import At
-
-        return At(self)
+        return _functions().At(self)
 
     def astype(self, dtype: Any) -> Tensor:
         """Convert the elements."""
@@ -294,12 +295,7 @@ class Tensor:
 
     def eval(self, feeds: dict[Tensor, Any] | None = None) -> Array:
         """Compute through the interpreter, for debugging; parameters have their present values."""
-        from graphc.frontend.arguments import mapping
-        from graphc.runtime.interpret import evaluate
-
-        if feeds is not None:
-            mapping("eval", "feeds", feeds)
-        return evaluate([self], feeds or {})[0]
+        return evaluate([self], {} if feeds is None else feeds)[0]
 
     def _repr_svg_(self) -> str | None:
         from graphc.inspect.notebook import tensor_svg
@@ -307,101 +303,28 @@ class Tensor:
         return tensor_svg(self)
 
 
-class Parameter(Tensor):
-    """A tensor with a persistent value, shared by all functions that use it."""
+def evaluate(
+    tensors: Sequence[Tensor], feeds: Mapping[Tensor, Any], rng: Random | None = None
+) -> list[Array]:
+    """The values of tensors, given those of the inputs; parameters have their present values.
 
-    __slots__ = ("guard", "initial", "lock", "readers", "storage", "version")
-
-    def __init__(self, node: Node, initial: Any) -> None:
-        super().__init__(node)
-        self.initial = initial  # () -> array, called when the value is first needed
-        self.storage: Array | None = None
-        # One counter in memory that compiled code may raise; tells prepared values apart.
-        self.version: Array = np.zeros(1, np.int64)
-        self.lock: Any = None  # held by the functions that update it, while they run
-        # The same for a backend's own calls, and who has to be told when there is one.
-        self.guard: Any = None
-        self.readers: weakref.WeakSet[Any] = weakref.WeakSet()
-
-    @property
-    def op(self) -> leaf.Parameter:
-        """The leaf op behind it."""
-        assert isinstance(self.node.op, leaf.Parameter)
-        return self.node.op
-
-    @property
-    def trainable(self) -> bool:
-        """Whether optimisers update it unless told otherwise."""
-        return self.op.trainable
-
-    @property
-    def memory(self) -> Array:
-        """The storage itself (64-byte aligned, C order); compiled functions write into it.
-
-        Never pass it to a function that updates the parameter: pass `value`.
-        """
-        if self.storage is None:
-            try:
-                storage = aligned_empty(self.type)
-                storage[...] = self.initial()
-            except MemoryError as error:
-                raise MemoryBudgetError(
-                    f"parameter {self.name}: {self.type} needs {self.type.nbytes} bytes,"
-                    " which this machine does not give",
-                    operands=graphs.describe((self.node,)),
-                ) from error
-            self.storage = storage
-        return self.storage
-
-    @property
-    def value(self) -> Array:
-        """A copy of the present value: of what the last whole step has left."""
-        with held((self,)):
-            return np.array(self.memory)
-
-    @value.setter
-    def value(self, array: Any) -> None:
-        from graphc.frontend.symbols import python_array
-
-        new = python_array(array, self.dtype)
-        if new.shape != self.shape:
-            raise ShapeError(
-                f"parameter {self.name}: the value must have shape {self.shape}, got {new.shape}",
-                operands=graphs.describe((self.node,)),
-                origin=origins.find_origin(),
-            )
-        if not np.can_cast(new.dtype, self.dtype.numpy, casting="same_kind"):
-            raise DTypeError(
-                f"parameter {self.name}: the value must be {self.dtype.name}, got {new.dtype.name}",
-                operands=graphs.describe((self.node,)),
-                origin=origins.find_origin(),
-                hint=f"convert it: array.astype({self.dtype.name!r})",
-            )
-        with held((self,)):
-            self.memory[...] = new
-            self.version[0] += 1
-
-    def __repr__(self) -> str:
-        return f"<Parameter {self.name} {self.type}>"
+    `rng` is the seed and the step of random numbers (default: the current seed, step 0).
+    Raises NameError for an input that is needed and not fed.
+    """
+    if not isinstance(feeds, Mapping):
+        _refuse_feeds(f"must be a dict with tensors as keys, got {feeds!r:.60}")
+    given: dict[Node, Array] = {}
+    for tensor, value in feeds.items():
+        if not isinstance(tensor, Tensor) or not isinstance(tensor.node.op, leaf.Input):
+            _refuse_feeds(f"maps inputs to arrays, got {tensor!r} as a key")
+        given[tensor.node] = convert("eval", tensor.node, value)
+    dims = bind_dims("eval", list(given), [a.shape for a in given.values()])
+    interpreter = Interpreter(dims, rng or (current_seed(), 0))
+    return interpreter.run([t.node for t in tensors], given)
 
 
-@contextmanager
-def held(parameters: Iterable[Parameter]) -> Iterator[None]:
-    """Keep compiled functions from changing parameters meanwhile."""
-    guards = {p.guard.number: p.guard for p in parameters if p.guard is not None}
-    with ExitStack() as stack:
-        for _, guard in sorted(guards.items()):
-            stack.enter_context(guard.hold())
-        yield
-
-
-def aligned_empty(type: TensorType) -> Array:
-    """An uninitialised C-ordered array on a 64-byte boundary."""
-    shape = tuple(int(s) for s in type.shape)  # type: ignore[arg-type]
-    nbytes = int(np.prod(shape, dtype=np.int64)) * type.dtype.itemsize
-    raw = np.empty(nbytes + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + nbytes].view(type.dtype.numpy).reshape(shape)
+def _refuse_feeds(text: str) -> NoReturn:
+    raise ArgumentError(f"eval: feeds {text}", origin=origins.find_origin())
 
 
 # ------------------------------------------------------------------------------ lifting
@@ -445,8 +368,6 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
 
 def constant_of(value: Any, lifted: bool = False) -> Tensor:
     """A tensor of an array, which keeps its dtype unless it is `lifted`."""
-    from graphc.frontend.symbols import python_array
-
     array = python_array(value)
     dtype = find_dtype(array.dtype)
     if dtype is None:
@@ -479,7 +400,7 @@ def zeros_like(x: Tensor) -> Tensor:
 
 
 def _functions() -> Any:
-    """graphc.frontend.functions, imported at first use: operators and functions need each other."""
+    """The array functions, imported at first use."""
     global _module
     if _module is None:
         from graphc.frontend import functions
@@ -489,7 +410,3 @@ def _functions() -> Any:
 
 
 _module: Any = None
-__all__ = [
-    "Parameter", "Tensor", "aligned_empty", "constant_of", "face", "float64", "lift", "lift_op",
-    "literal", "weak_dtype", "zeros_like",
-]  # fmt: skip

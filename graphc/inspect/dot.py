@@ -9,7 +9,8 @@ from typing import Any
 from graphc import origin as origins
 from graphc.compiler.memory.plan import MemoryPlan
 from graphc.errors import ArgumentError
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.inspect.cost import cost_text
 from graphc.inspect.dot_label import (
     GREY,

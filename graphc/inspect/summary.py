@@ -8,7 +8,8 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.inspect.names import bytes_text
 from graphc.inspect.widening import widening_lines
 from graphc.ir.graph import topological

@@ -11,7 +11,8 @@ import numpy as np
 from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend.autodiff.batching import Batcher
-from graphc.frontend.tensor import Parameter, Tensor, face, lift
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor, face, lift
 from graphc.ir import graph as graphs
 from graphc.ir import naming
 from graphc.ir.graph import Node, topological

@@ -20,7 +20,8 @@ from graphc.frontend import functions as fn
 from graphc.frontend import ownership, symbols
 from graphc.frontend.arguments import tensor
 from graphc.frontend.functions.operands import to_shape
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.ir import graph as graphs
 from graphc.ir import naming
 from graphc.ir.dims import Size, product

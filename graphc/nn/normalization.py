@@ -7,7 +7,8 @@ from collections.abc import Callable
 from graphc import init
 from graphc.errors import ArgumentError
 from graphc.frontend.functions.operands import cast, widened
-from graphc.frontend.tensor import Parameter, Tensor, lift_op
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir.ops.training import ModeSwitch, StateUpdate
 from graphc.nn.layers import Layer, check_count
 from graphc.nn.normalize import (

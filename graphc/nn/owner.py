@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend import ownership
-from graphc.frontend.tensor import Parameter
+from graphc.frontend.parameter import Parameter
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -12,7 +12,8 @@ from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend import ownership
 from graphc.frontend.functions.operands import beside, fail
-from graphc.frontend.tensor import Parameter, Tensor, lift
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor, lift
 from graphc.ir import naming
 from graphc.ir.types import bool_
 from graphc.nn import activations

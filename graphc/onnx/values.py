@@ -66,7 +66,7 @@ class Value:
     def known(self) -> Array | None:
         """The value as an array if it depends on nothing but constants; else None."""
         if self.array is None and not any(sources_of(self.tensor)):
-            from graphc.runtime.interpret import evaluate
+            from graphc.frontend.tensor import evaluate
 
             self.array = np.asarray(evaluate([self.tensor], {})[0])
         return self.array

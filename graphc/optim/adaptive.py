@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.optim.base import Optimizer, Schedule
 
 

@@ -9,7 +9,8 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend import symbols
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.ir import naming
 from graphc.optim.base import Updates, compute_dtype
 

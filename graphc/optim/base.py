@@ -12,7 +12,8 @@ from graphc.errors import ArgumentError, NameError
 from graphc.frontend import functions as fn
 from graphc.frontend import symbols
 from graphc.frontend.arguments import checked
-from graphc.frontend.tensor import Parameter, Tensor, literal
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor, literal
 from graphc.ir import naming
 from graphc.ir.graph import topological
 from graphc.ir.ops import leaf

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend.arguments import tensors
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.ir.types import DType, float64
 from graphc.optim.base import Optimizer, Schedule
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from graphc.compiler.order.order import nominal
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.operands import cast, is_half, widened
-from graphc.frontend.tensor import Parameter, Tensor, face, lift_op, zeros_like
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor, face, lift_op, zeros_like
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import Add, Mul, Neg

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graphc.errors import ArgumentError
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.optim.base import Optimizer, Schedule
 
 

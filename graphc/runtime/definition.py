@@ -10,14 +10,16 @@ from typing import Any
 from graphc import origin as origins
 from graphc.compiler.modes import resolve_mode
 from graphc.errors import ArgumentError, DTypeError, GraphcError, NameError, ShapeError
+from graphc.frontend.parameter import Parameter
 from graphc.frontend.symbols import check_name
-from graphc.frontend.tensor import Parameter, Tensor, lift
+from graphc.frontend.tensor import Tensor, lift
 from graphc.ir import graph as graphs
+from graphc.ir.arrays import label
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import leaf
+from graphc.ir.sizes import unbindable
 from graphc.ir.structure import Structure, flatten
-from graphc.runtime.binding import label, unbindable
 
 Updates = Mapping[Parameter, Tensor]
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, GraphcError, RuntimeCheckError, ShapeError
-from graphc.frontend.symbols import generator
+from graphc.frontend.seed import generator
+from graphc.ir.arrays import convert, label
 from graphc.ir.graph import Node
 from graphc.ir.ops.base import Array
-from graphc.runtime.binding import Binding, convert, label
+from graphc.runtime.binding import Binding
 from graphc.runtime.failed_check import explained
 
 if TYPE_CHECKING:

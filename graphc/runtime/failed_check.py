@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from graphc.errors import GraphcError, RuntimeCheckError
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, Node, describe
+from graphc.ir.interpret import Interpreter
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.failure import indexed_axis, indexed_size, out_of_range
 from graphc.ir.ops.gather import Guard
-from graphc.runtime.interpret import Interpreter
 
 SECONDS = 10.0  # a value that takes longer to find is not shown
 

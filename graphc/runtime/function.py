@@ -15,8 +15,8 @@ from graphc.config import environment
 from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError, UnsupportedError
 from graphc.forked import ProcessLock
 from graphc.frontend.arguments import checked
-from graphc.frontend.symbols import current_seed
-from graphc.frontend.tensor import Parameter
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.seed import current_seed
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Graph
 from graphc.ir.limits import check_outputs, reporting_memory

@@ -12,8 +12,7 @@ from graphc.ir.graph import Graph, Node, describe
 from graphc.ir.ops.base import Reduce
 from graphc.ir.ops.loop import Body, Scan
 from graphc.ir.ops.view import Pad, Slice
-from graphc.runtime.binding import concrete
-from graphc.runtime.interpret import concretise
+from graphc.ir.sizes import concrete, concretise
 
 
 def specialize(graph: Graph, dims: Mapping[str, int]) -> Graph:

@@ -26,7 +26,7 @@ from graphc.train.progress import ProgressBar
 from graphc.train.rollback import Rollback
 
 if TYPE_CHECKING:
-    from graphc.frontend.tensor import Parameter
+    from graphc.frontend.parameter import Parameter
     from graphc.train.fit import Run
 
 __all__ = [

@@ -21,7 +21,7 @@ from graphc.train.monitor import Monitor
 from graphc.train.rollback import finite_parameters, first_broken
 
 if TYPE_CHECKING:
-    from graphc.frontend.tensor import Parameter
+    from graphc.frontend.parameter import Parameter
     from graphc.nn.model import Sequential
     from graphc.runtime.function import CompiledFunction
     from graphc.train.fit import Run

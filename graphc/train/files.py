@@ -22,7 +22,7 @@ from graphc.errors import (
     ShapeError,
 )  # fmt: skip
 from graphc.files import write_whole
-from graphc.frontend.tensor import Parameter, held
+from graphc.frontend.parameter import Parameter, held
 from graphc.ir.types import find_dtype
 from graphc.origin import Origin
 from graphc.train.match import match_names

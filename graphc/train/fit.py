@@ -10,7 +10,7 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.frontend.tensor import Parameter
+from graphc.frontend.parameter import Parameter
 from graphc.ir.ops.base import Array
 from graphc.runtime.function import CompiledFunction
 from graphc.train.batches import Batches, Running, Steps

@@ -26,7 +26,7 @@ from graphc.compiler.passes import GRAPH_PASSES
 from graphc.errors import GraphcError, VerifyError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import evaluate
-from graphc.runtime.interpret import Interpreter
+from graphc.ir.interpret import Interpreter
 from tests.fuzz import aliased_ops
 
 Array = NDArray[Any]

@@ -30,9 +30,9 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir import ops
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, Node, apply, topological
+from graphc.ir.interpret import Interpreter
 from graphc.ir.ops.base import Op, Reduce
 from graphc.ir.types import find_dtype
-from graphc.runtime.interpret import Interpreter
 from tests.fuzz.rules_cases import BOUND, STABLE
 from tests.passes import rule_cases as given
 from tests.passes.rule_cases import Case

@@ -26,7 +26,7 @@ import numpy as np
 
 import graphc as gx
 from graphc.errors import GraphcError
-from graphc.frontend.tensor import Parameter
+from graphc.frontend.parameter import Parameter
 from graphc_llvm.runtime.cache import DiskCache, Entry
 from tests.fuzz import damage
 

@@ -11,7 +11,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, AxisError, DTypeError
-from graphc.runtime.interpret import evaluate
+from graphc.frontend.tensor import evaluate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import Array, Case, check, floats, integers

@@ -13,9 +13,9 @@ from rule_cases import GROUPS, Case, compare, special
 from graphc.compiler.passes import rules_arithmetic, rules_choice, rules_reduce, rules_view
 from graphc.ir.dims import evaluate as evaluate_size
 from graphc.ir.graph import Node
+from graphc.ir.interpret import Interpreter
 from graphc.ir.ops.leaf import Literal
 from graphc.ir.ops.view import BroadcastTo
-from graphc.runtime.interpret import Interpreter
 
 Array = NDArray[Any]
 CASES = [case for group in GROUPS.values() for case in group]

@@ -42,7 +42,7 @@ def growing(target: str) -> Any:
 
 def by_hand(step: Any, arrays: Any, count: int, seed: int) -> dict[str, Any]:
     """The parameters after `count` steps in the order of a run."""
-    from graphc.frontend.symbols import generator
+    from graphc.frontend.seed import generator
 
     done = epoch = 0
     while done < count:

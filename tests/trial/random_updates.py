@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.tensor import Tensor
 from graphc.optim.base import reachable
 
 Array = NDArray[Any]

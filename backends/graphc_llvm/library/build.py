@@ -11,8 +11,8 @@ import llvmlite
 from graphc.export.budget import check_ram
 from graphc.export.interface import Interface
 from graphc.export.selftest import Recording
-from graphc.frontend.tensor import Parameter
 from graphc.ir.schedule import Call, every_call
+from graphc.ir.storage import Stored
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.calls import Calls
 from graphc_llvm.library.code import any_bit, internal_symbol
@@ -41,7 +41,7 @@ class Built:
     target: Target
     text: str
     sections: dict[str, int]
-    stored: dict[Parameter, int]
+    stored: dict[Stored, int]
     stack_bytes: int
     needs: list[str]
     support: bytes | None  # an object file that only a shared library gets
@@ -98,10 +98,13 @@ def build(
     modules = texts | ({apart: support} if support else {})
     made = compile_objects(modules, target, lambda name: _blamed(interface, name))
     images = [made.images[name] for name in texts]
-    stored = {p: p.memory.nbytes for p in interface.parameters if embedded and any_bit(p.memory)}
+    embedded_bytes: dict[Stored, int] = {
+        p: p.memory.nbytes for p in interface.parameters if embedded and any_bit(p.memory)
+    }
     return Built(
         dict(zip(texts, images)), symbols, workspace, target, texts[interface.name],
-        section_bytes(images[0]), stored, max(stack_bytes(texts, made.frames, s) for s in symbols),
+        section_bytes(images[0]), embedded_bytes,
+        max(stack_bytes(texts, made.frames, s) for s in symbols),
         sorted({s for i in images for s in needed_symbols(i) if s not in symbols}),
         made.images.get(apart),
     )  # fmt: skip

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphc.frontend.tensor import Parameter
 from graphc.ir.dims import Atom, Dim, Least, Size, parts_of
 from graphc.ir.ops.leaf import Constant
 from graphc.ir.schedule import CONSTANT, Storage
+from graphc.ir.storage import stored
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.code import STATUS, Code, dim_name, internal_symbol
 from graphc_llvm.library.layout import BOUND, PREPARED_VERSION, VERSION, Block
@@ -118,8 +118,7 @@ class Calls:
                 return f"%in.{graph.inputs.index(node)}"
             case "parameter":
                 assert node is not None
-                parameter = node.face
-                assert isinstance(parameter, Parameter)
+                parameter = stored(node)
                 if parameter in self.api.workspace.constants.parameters:
                     return self.api.data(parameter.memory, "weights")
                 if parameter in self.api.interface.frozen:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphc.export.interface import Entry, Interface
-from graphc.frontend.tensor import Parameter
 from graphc.ir.dims import evaluate
 from graphc.ir.ops.base import Array
 from graphc.ir.schedule import PARAMETER, PREPARED, Call, Storage, every_call
+from graphc.ir.storage import Stored, stored
 from graphc_llvm.stepwise import Stepwise
 from graphc_llvm.target import Target, host_target, make_target
 
@@ -20,7 +20,7 @@ from graphc_llvm.target import Target, host_target, make_target
 class Constants:
     """Frozen parameters that the code still reads, and prepared values that are known."""
 
-    parameters: frozenset[Parameter]
+    parameters: frozenset[Stored]
     prepared: Mapping[Storage, Array]
 
 
@@ -30,7 +30,7 @@ def find_constants(interface: Interface, target: Target) -> Constants:
     (Near the same where a target has multiply-add and this machine has none.)
     """
     prepared: dict[Storage, Array] = {}
-    read: set[Parameter] = set()
+    read: set[Stored] = set()
     for entry in interface.entries:
         schedule = entry.function.program.schedule
         calls = schedule.calls
@@ -42,12 +42,12 @@ def find_constants(interface: Interface, target: Target) -> Constants:
     return Constants(interface.frozen & read, prepared)
 
 
-def _parameters(calls: tuple[Call, ...]) -> set[Parameter]:
+def _parameters(calls: tuple[Call, ...]) -> set[Stored]:
     storages = {s for c in (*calls, *every_call(calls)) for s in c.arguments}
-    return {s.node.face for s in storages if s.role == PARAMETER and s.node is not None}
+    return {stored(s.node) for s in storages if s.role == PARAMETER and s.node is not None}
 
 
-def _is_known(prepare: tuple[Call, ...], frozen: frozenset[Parameter]) -> bool:
+def _is_known(prepare: tuple[Call, ...], frozen: frozenset[Stored]) -> bool:
     """Whether all that is prepared depends on frozen parameters alone, and on no dim."""
     made = [s for c in prepare for s in c.writes if s.role == PREPARED]
     sized = any(not isinstance(size, int) for s in made for size in s.type.shape)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from graphc.compiler.memory.plan import MemoryPlan, round_up
 from graphc.errors import UnsupportedError
 from graphc.export.interface import ALIGNMENT, TRIED, Entry, Interface
-from graphc.frontend.tensor import Parameter
 from graphc.ir.dims import Dim, Least, Size, evaluate
 from graphc.ir.schedule import PREPARED, Storage
+from graphc.ir.storage import Stored
 from graphc_llvm.library.frozen import Constants
 from graphc_llvm.program import Pieces
 from graphc_llvm.runtime.barrier import TEAM_BYTES
@@ -61,7 +61,7 @@ class Workspace:
     """Offsets and bytes of everything."""
 
     blocks: tuple[Block, ...]
-    parameters: Mapping[Parameter, int]
+    parameters: Mapping[Stored, int]
     state: int
     state_bytes: int
     arena: int
@@ -90,7 +90,7 @@ def lay_out(
             randoms[entry] = at
             at += RANDOM_BYTES
     at = round_up(at)
-    parameters: dict[Parameter, int] = {}
+    parameters: dict[Stored, int] = {}
     for parameter in interface.parameters:
         if parameter in interface.frozen:
             continue

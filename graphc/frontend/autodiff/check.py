@@ -12,15 +12,17 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend.autodiff.precision import widen
 from graphc.frontend.autodiff.reverse import grad
-from graphc.frontend.symbols import generator
-from graphc.frontend.tensor import Parameter, Tensor
+from graphc.frontend.parameter import Parameter
+from graphc.frontend.seed import generator
+from graphc.frontend.tensor import Tensor
 from graphc.ir import graph as graphs
+from graphc.ir.arrays import convert, label
 from graphc.ir.graph import Node
+from graphc.ir.interpret import Interpreter
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array
+from graphc.ir.sizes import bind_dims
 from graphc.ir.structure import flatten
-from graphc.runtime.binding import bind_dims, convert, label
-from graphc.runtime.interpret import Interpreter
 
 
 @dataclass(frozen=True)

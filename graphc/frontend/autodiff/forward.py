@@ -11,10 +11,10 @@ from graphc.frontend.arguments import tensor
 from graphc.frontend.autodiff.reverse import grad, vjp
 from graphc.frontend.autodiff.vmap import vmap
 from graphc.frontend.lifting import settled
+from graphc.frontend.substitute import substitute
 from graphc.frontend.tensor import Tensor, lift, lift_op, zeros_like
 from graphc.ir import graph as graphs
 from graphc.ir.ops import leaf
-from graphc.ir.rebuild import substitute
 from graphc.ir.structure import flatten, flatten_like, map_structure
 
 

@@ -105,6 +105,9 @@ from graphc.frontend.functions.mathematics import (
 )
 from graphc.frontend.functions.padding import diagonal, pad, roll
 from graphc.frontend.functions.placing import (
+    At as At,
+)
+from graphc.frontend.functions.placing import (
     gather_nd,
     put_along_axis,
     scatter_set,

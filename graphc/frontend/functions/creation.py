@@ -19,8 +19,8 @@ from graphc.frontend.functions.operands import (
     to_dtype,
     to_shape,
 )
-from graphc.frontend.symbols import python_array
 from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal, weak_dtype
+from graphc.ir.arrays import python_array
 from graphc.ir.dims import Poly, Size, ceildiv
 from graphc.ir.limits import ADDRESSABLE
 from graphc.ir.ops.elementwise_logic import Equal

@@ -18,9 +18,9 @@ from graphc.errors import (
 )
 from graphc.frontend.arguments import check_operands
 from graphc.frontend.lifting import settled
-from graphc.frontend.symbols import holds_numpy, python_array
 from graphc.frontend.tensor import Tensor, lift, lift_op, weak_dtype, zeros_like
 from graphc.ir import graph as graphs
+from graphc.ir.arrays import holds_numpy, python_array
 from graphc.ir.dims import Poly, Size
 from graphc.ir.limits import ADDRESSABLE
 from graphc.ir.ops.base import Op
