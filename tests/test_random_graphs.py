@@ -1,6 +1,6 @@
 """Random graphs: every combination of passes, and native code, agree with the interpreter.
 
-More of them by hand: `python tests/random_graphs.py --count 10000 --seed 1`.
+More of them by hand: `python -m tests.random_graphs --count 10000 --seed 1`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_graphs import draw_sample
-from random_run import Report, check, define_sample
 
 from graphc.compiler.passes import GRAPH_PASSES
 from graphc.ir import ops
 from graphc.ir.ops.loop import Scan
+from tests.random_graphs.maker import draw_sample
+from tests.random_graphs.run import Report, check, define_sample
 
 SEEDS_FOR_EVERY_OP = range(900)
 switches = st.lists(st.booleans(), min_size=len(GRAPH_PASSES), max_size=len(GRAPH_PASSES))

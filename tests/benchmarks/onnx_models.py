@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
 
 from ops import time_of
 
-from tests.onnx import models
+from tests.onnx import packaged
 
 SYSTEMS = ("graphc", "onnxruntime")
 SIZES = {  # as they are used
@@ -34,10 +34,10 @@ SIZES = {  # as they are used
 
 def all_models() -> dict[str, tuple[Path, tuple[int, ...]]]:
     """Files and input shapes by name."""
-    found = {p.stem.removeprefix("light_"): (p, models.IMAGE) for p in models.light_models()}
-    for package, files in models.PACKAGES.items():
+    found = {p.stem.removeprefix("light_"): (p, packaged.IMAGE) for p in packaged.light_models()}
+    for package, files in packaged.PACKAGES.items():
         for path, shape in files:
-            file = models.find_file(package, path)
+            file = packaged.find_file(package, path)
             name = Path(path).stem if Path(path).stem != "model" else package
             if file is not None:
                 found[name] = (file, SIZES.get(name, shape))
@@ -71,9 +71,9 @@ def one_round(system: str, threads: int, names: list[str]) -> dict[str, float]:
     result = {}
     for label in names:
         path, shape = all_models()[label]
-        model = models.read(path)
-        x = models.some_input(model, shape)
-        name, data = models.input_of(model).name, models.typed(model)
+        model = packaged.read(path)
+        x = packaged.some_input(model, shape)
+        name, data = packaged.input_of(model).name, packaged.typed(model)
         result[label] = time_of(make(data, name, x, threads)) / 1e3
     return result
 

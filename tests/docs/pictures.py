@@ -35,7 +35,7 @@ def write(folder: Path) -> None:
 
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
-    from code_blocks import run
+    from tests.docs.code_blocks import run
 
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from code_blocks import blocks_of, missing, run
+
+from tests.docs.code_blocks import blocks_of, missing, run
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 RUN = ("python", "console", "sh")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from code_blocks import run
-from pictures import PAGE, PICTURES, mark
-
 import graphc as gx
+from tests.docs.code_blocks import run
+from tests.docs.pictures import PAGE, PICTURES, mark
 
 
 def test_pictures_are_those_of_the_program(tmp_path: Path, monkeypatch: Any) -> None:

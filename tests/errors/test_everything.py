@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from examples import EXAMPLES, MODULES, OPERATIONS, STEP, public_functions
 from graphc.errors import ArgumentError, GraphcError
+from tests.errors.examples import EXAMPLES, MODULES, OPERATIONS, STEP, public_functions
 
 FUNCTIONS = dict(public_functions())
 HERE = (Path(__file__).name, "examples.py")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,7 @@ import numpy as np
 
 from graphc_llvm.runtime.session import compile_text
 from graphc_llvm.target import Target
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "backends"))
-from freestanding import SYSTEMS, _array, _emulator, _global, missing_tools
+from tests.backends.llvm.freestanding import SYSTEMS, _array, _emulator, _global, missing_tools
 
 Array = np.ndarray[Any, Any]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trained import network
 
 import graphc as gx
 from graphc.errors import ArgumentError
 from graphc.export.library import Library
+from tests.export.trained import network
 
 Array = np.ndarray[Any, Any]
 WORDS = [

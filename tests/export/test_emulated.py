@@ -9,15 +9,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import linux
 import numpy as np
 import pytest
-from test_targets import needs_wasm
-from trained import MOST, data, network
 
 import graphc as gx
 from graphc_llvm.library.frozen import like
 from graphc_llvm.target import Target, export_target
+from tests.export import linux
+from tests.export.test_targets import needs_wasm
+from tests.export.trained import MOST, data, network
 
 Array = np.ndarray[Any, Any]
 COUNTS = (0, 1, 9, MOST)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trained import MOST, data, network
 
 import graphc as gx
 from graphc.errors import (
@@ -23,6 +22,7 @@ from graphc.errors import (
     ShapeError,
     UnsupportedError,
 )  # fmt: skip
+from tests.export.trained import MOST, data, network
 
 Array = np.ndarray[Any, Any]
 STEPS = 100

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trained import data, network
 
 import graphc as gx
 from graphc.errors import ArgumentError, RuntimeCheckError
+from tests.export.trained import data, network
 
 
 def test_inference_without_parameters_in_the_workspace(tmp_path: Path) -> None:

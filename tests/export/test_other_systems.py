@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import windows
-from test_targets import equal, parameters_of, trained, training
-from trained import network
 
 import graphc as gx
 from graphc.errors import UnsupportedError
 from graphc_llvm.target import export_target
+from tests.export import windows
+from tests.export.test_targets import equal, parameters_of, trained, training
+from tests.export.trained import network
 
 Array = np.ndarray[Any, Any]
 DLLS = ["x86_64-pc-windows-msvc", "x86_64-pc-windows-gnu"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_bad_input import same
 
 import graphc as gx
 from graphc_llvm.library import build
+from tests.export.test_bad_input import same
 
 Array = np.ndarray[Any, Any]
 

@@ -13,16 +13,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import linux
 import numpy as np
 import pytest
-from trained import data, network
 
 import graphc as gx
 from graphc.errors import ArgumentError, MemoryBudgetError, UnsupportedError
 from graphc_llvm.library import objects
 from graphc_llvm.runtime.session import host
 from graphc_llvm.target import export_target, host_target, make_target
+from tests.export import linux
+from tests.export.trained import data, network
 
 Array = np.ndarray[Any, Any]
 STEPS, BATCH = 3, 9

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from linux import driver, written
 
 from graphc_llvm.runtime.session import compile_text
 from graphc_llvm.target import Target
+from tests.export.linux import driver, written
 
 Array = np.ndarray[Any, Any]
 

@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from random_graphs import Sample
-from random_run import Expected, compiled, define_sample, run_native, same_bits
 
 import graphc as gx
 from graphc.compiler.passes import GRAPH_PASSES
@@ -28,6 +26,8 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import evaluate
 from graphc.ir.interpret import Interpreter
 from tests.fuzz import aliased_ops
+from tests.random_graphs.maker import Sample
+from tests.random_graphs.run import Expected, compiled, define_sample, run_native, same_bits
 
 Array = NDArray[Any]
 STEP = 2e-5  # of a finite difference

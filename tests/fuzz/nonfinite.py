@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from every_op import CASES, TOLERANCE, Case, dtype_of
 
 import graphc as gx
 from graphc.ir.ops.base import Elementwise
@@ -22,6 +21,7 @@ from graphc.ir.ops.gather import Guard
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.ops.sorting import SearchSorted
 from tests.fuzz import guarded
+from tests.ir.ops.op_cases import CASES, TOLERANCE, Case, dtype_of
 
 Array = np.ndarray[Any, Any]
 FLOATS = ("float32", "float32", "float64", "float16", "bfloat16")

@@ -1,6 +1,6 @@
 """Every model that we save, run by onnxruntime and by ourselves, against our own results.
 
-Two programs of three are random graphs of all ops (`tests/random_graphs.py`, which allow what
+Two programs of three are random graphs of all ops (`tests/random_graphs/maker.py`, which allow what
 roundings may do), one is a random loop with its gradients (`loops`). What cannot be saved must be
 refused by name, what onnxruntime has no kernel for is only loaded again.
 """
@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from random_graphs import Sample, draw_sample
-from random_run import Expected
 
 import graphc as gx
 from graphc.errors import GraphcError, ShapeError, UnsupportedError
@@ -22,6 +20,8 @@ from graphc.ir.ops.base import Array
 from graphc.onnx.save import to_model
 from tests.fuzz import loops
 from tests.fuzz.loop_machines import Loops
+from tests.random_graphs.maker import Sample, draw_sample
+from tests.random_graphs.run import Expected
 
 # What onnxruntime 1.31 says where it has no kernel for a type, and where it differs.
 NOT_RUN = {

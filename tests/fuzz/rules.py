@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from random_graphs import Sample
-from random_run import Expected
 
 import graphc as gx
 from graphc import origin as origins
@@ -33,9 +31,11 @@ from graphc.ir.graph import Graph, Node, apply, topological
 from graphc.ir.interpret import Interpreter
 from graphc.ir.ops.base import Op, Reduce
 from graphc.ir.types import find_dtype
+from tests.compiler.passes import rule_cases as given
+from tests.compiler.passes.rule_cases import Case
 from tests.fuzz.rules_cases import BOUND, STABLE
-from tests.passes import rule_cases as given
-from tests.passes.rule_cases import Case
+from tests.random_graphs.maker import Sample
+from tests.random_graphs.run import Expected
 
 Array = NDArray[Any]
 

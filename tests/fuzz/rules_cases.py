@@ -32,8 +32,8 @@ from graphc.compiler.passes.stabilise import (
 )
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir import ops
-from tests.passes import rule_cases as given
-from tests.passes.rule_cases import FEW, B, Case, cast, op, part, reduced, shaped, to
+from tests.compiler.passes import rule_cases as given
+from tests.compiler.passes.rule_cases import FEW, B, Case, cast, op, part, reduced, shaped, to
 
 BOUND = "what roundings may do"
 N = gx.dim("n", min=1)

@@ -6,7 +6,6 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from models import classifier, line, program, scaled_sum
 
 import graphc as gx
 from graphc.errors import ArgumentError, UnsupportedError
@@ -16,6 +15,7 @@ from graphc.inspect.dot_label import PAINT
 from graphc.inspect.memory import kept_values
 from graphc.inspect.notebook import tensor_svg
 from graphc.ir.graph import Graph
+from tests.inspect.programs import classifier, line, program, scaled_sum
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 

@@ -4,12 +4,12 @@ import os
 import sys
 
 import pytest
-from models import classifier, program, scaled_sum
 
 from graphc.inspect import dump
 from graphc.inspect.dump import Dump, safe
 from graphc.inspect.text import graph_text
 from graphc.ir.loops.text import kernel_text
+from tests.inspect.programs import classifier, program, scaled_sum
 
 
 def names(directory):

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from models import line
 
 import graphc as gx
 from graphc.errors import ArgumentError
+from tests.inspect.programs import line
 
 
 def made(mode=None):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from models import classifier, program, scaled_sum
 
 import graphc as gx
 from graphc.errors import ArgumentError
@@ -10,6 +9,7 @@ from graphc.inspect.names import bytes_text, count_text, name_nodes
 from graphc.inspect.stages import STAGES, defined_part
 from graphc.inspect.text import graph_text, schedule_text, text
 from graphc.ir.graph import Graph
+from tests.inspect.programs import classifier, program, scaled_sum
 
 WHOLE = """\
 graph step

@@ -5,7 +5,6 @@ import re
 import time
 
 import pytest
-from models import classifier, program, scaled_sum
 
 import graphc as gx
 from graphc.errors import ArgumentError
@@ -16,6 +15,7 @@ from graphc.inspect.names import all_nodes
 from graphc.inspect.notebook import function_html
 from graphc.inspect.profile import Profile
 from graphc.inspect.report import kernels
+from tests.inspect.programs import classifier, program, scaled_sum
 
 COLUMNS = ("op", "attributes", "name", "type", "part", "line", "scope", "inputs", "bytes", "flops")
 

@@ -7,10 +7,10 @@ import subprocess
 from urllib.parse import unquote
 
 import pytest
-from test_page import EVIL, deep
 
 import graphc as gx
 from graphc.inspect.html import page
+from tests.inspect.test_page import EVIL, deep
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

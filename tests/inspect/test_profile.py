@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from models import program, scaled_sum
 
 from graphc.errors import UnsupportedError
 from graphc.inspect.profile import profile
+from tests.inspect.programs import program, scaled_sum
 
 
 class Runner:

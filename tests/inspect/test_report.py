@@ -1,7 +1,6 @@
 """Memory, cost, reports and tables of parameters."""
 
 import pytest
-from models import classifier, program
 
 import graphc as gx
 from graphc.errors import ArgumentError, UnsupportedError
@@ -10,6 +9,7 @@ from graphc.inspect.memory import memory, saved_storages
 from graphc.inspect.report import kernels, report, source
 from graphc.inspect.summary import summary
 from graphc.ir.graph import Graph
+from tests.inspect.programs import classifier, program
 
 
 def test_memory_of_a_training_step():
@@ -63,7 +63,7 @@ def test_kernel_facts():
     assert [k.phase for k in listed] == list(made.schedule.phases())
     assert {k.part for k in listed} == {"forward", "backward", "update"}
     assert [k.part == "update" for k in listed] == [c.commits for c in made.schedule.calls]
-    assert all(k.lines.startswith("models.py:") for k in listed)
+    assert all(k.lines.startswith("programs.py:") for k in listed)
     assert all(k.bound in ("compute", "memory") and k.seconds > 0 for k in listed)
 
 
@@ -77,10 +77,10 @@ def test_report_lists_kernels_totals_and_memory():
     assert lines[2].split()[:4] == ["kernel", "phase", "part", "FLOP"]
     for i, (row, call) in enumerate(zip(lines[3:], made.schedule.calls)):
         assert row.startswith(f"k{i:02}_{call.kernel.name}"[:39])
-        assert "models.py:" in row
+        assert "programs.py:" in row
     assert any(row.startswith("total") for row in lines)
     assert any(row.startswith("kept for the backward half") for row in lines)
-    assert len({row.index("models.py") for row in lines if "models.py" in row}) == 1
+    assert len({row.index("programs.py") for row in lines if "programs.py" in row}) == 1
 
 
 class Compiled:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.signal
-from direct_windows import Geometry, convolve, convolve_back, convolve_kernel, geometry
 
 import graphc as gx
 from graphc.errors import ArgumentError, GraphcError, ShapeError
+from tests.nn.direct_windows import Geometry, convolve, convolve_back, convolve_kernel, geometry
 
 nn = gx.nn
 LAYOUTS = ("channels_last", "channels_first")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from direct_windows import Geometry, geometry, pool, pool_back
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError
+from tests.nn.direct_windows import Geometry, geometry, pool, pool_back
 
 nn = gx.nn
 LAYOUTS = ("channels_last", "channels_first")

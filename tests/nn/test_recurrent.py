@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import recurrent_loops as loops
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from tests.nn import recurrent_loops as loops
 
 nn = gx.nn
 KINDS = {

@@ -4,7 +4,7 @@
     python tests/onnx/generate.py models ops    only the sections on models and on operators
 
 The tests compare with the list of cases: one that is not on it must pass. Models inside packages
-are those that are installed (tests/onnx/models.py), compared with onnxruntime.
+are those that are installed (tests/onnx/packaged.py), compared with onnxruntime.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from onnx import defs
+
+from graphc.ir.ops import ALL_OPS, Input
+from graphc.onnx.save import OPSET, RULES
+from graphc.onnx.table import VERSIONS
+from tests.onnx import packaged
+from tests.onnx.node_cases import KNOWN, Outcome, node_cases, run_case
+from tests.onnx.test_client_models import TOLERANCE, compared
+from tests.onnx.test_suites import CASES, INSIDE, KINDS, check
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
-
-from onnx import defs  # noqa: E402
-
-from graphc.ir.ops import ALL_OPS, Input  # noqa: E402
-from graphc.onnx.save import OPSET, RULES  # noqa: E402
-from graphc.onnx.table import VERSIONS  # noqa: E402
-from tests.onnx import models  # noqa: E402
-from tests.onnx.node_cases import KNOWN, Outcome, node_cases, run_case  # noqa: E402
-from tests.onnx.test_client_models import TOLERANCE, compared  # noqa: E402
-from tests.onnx.test_suites import CASES, INSIDE, KINDS, check  # noqa: E402
-
 DOCUMENT = ROOT / "docs" / "onnx.md"
 ROW = re.compile(r"^\| `(test_\w+)` \| (\w+) \| (.*) \|$")
 
@@ -59,7 +57,7 @@ The stored cases and the networks with random weights (against onnxruntime, 1e-4
 def suites(nodes: Counter[str]) -> str:
     """The table of counts: cases of every kind that the package has."""
     light = [
-        path for path in models.light_models() if difference_of(path, models.IMAGE) < TOLERANCE
+        path for path in packaged.light_models() if difference_of(path, packaged.IMAGE) < TOLERANCE
     ]
     rows = [
         ("node", sum(nodes.values()), nodes["passed"], nodes["different"], nodes["unsupported"])
@@ -70,7 +68,7 @@ def suites(nodes: Counter[str]) -> str:
         for case in inside:
             check(case)
         rows.append((kind, len(cases), len(inside), 0, len(cases) - len(inside)))
-    rows.append(("light", len(models.light_models()), len(light), 0, 0))
+    rows.append(("light", len(packaged.light_models()), len(light), 0, 0))
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
     return "\n".join(
         ["| suite | cases | pass | different | not supported |", "|---|---|---|---|---|", *lines]
@@ -80,8 +78,8 @@ def suites(nodes: Counter[str]) -> str:
 @cache
 def difference_of(path: Path, shape: tuple[int, ...]) -> float:
     """How far a network is from onnxruntime."""
-    model = models.read(path)
-    return compared(model, models.some_input(model, shape, 1))
+    model = packaged.read(path)
+    return compared(model, packaged.some_input(model, shape, 1))
 
 
 def listed() -> dict[str, Outcome]:
@@ -125,11 +123,11 @@ def networks() -> str:
         "| model | from | input | largest difference |",
         "|---|---|---|---|",
     ]
-    for path in models.light_models():
-        lines.append(network(path, "onnx", models.IMAGE))
-    for package, files in models.PACKAGES.items():
+    for path in packaged.light_models():
+        lines.append(network(path, "onnx", packaged.IMAGE))
+    for package, files in packaged.PACKAGES.items():
         for name, shape in files:
-            file = models.find_file(package, name)
+            file = packaged.find_file(package, name)
             if file is not None:
                 lines.append(network(file, package, shape))
     return "\n".join(lines)

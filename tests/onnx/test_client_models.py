@@ -10,11 +10,11 @@ import onnx
 import pytest
 
 import graphc as gx
-from tests.onnx import models
+from tests.onnx import packaged
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-CASES = [(p, path, shape) for p, found in models.PACKAGES.items() for path, shape in found]
+CASES = [(p, path, shape) for p, found in packaged.PACKAGES.items() for path, shape in found]
 TOLERANCE = 1e-4  # of the largest number
 UNIT = gx.dim("N"), 3, 32 * gx.dim("H"), 32 * gx.dim("W")
 STRIP = gx.dim("N"), 3, 48, 8 * gx.dim("W")
@@ -34,7 +34,7 @@ DYNAMIC = (
 
 def package_file(package: str, path: str) -> Path:
     """A file inside an installed package; skips where there is none."""
-    file = models.find_file(package, path)
+    file = packaged.find_file(package, path)
     if file is None:
         pytest.skip(f"{package} is not installed or has no {path}")
     return file
@@ -54,7 +54,7 @@ def difference(found: Any, expected: Any) -> float:
 
 def compared(model: Any, x: Any) -> float:
     """The difference from onnxruntime of the one output for an input of known sizes."""
-    name, data = models.input_of(model).name, models.typed(models.logits_of(model))
+    name, data = packaged.input_of(model).name, packaged.typed(packaged.logits_of(model))
     (expected,) = session_of(data).run(None, {name: x})
     loaded = gx.onnx.load(data, shapes={name: x.shape})
     (found,) = gx.compile(list(loaded.inputs.values()), list(loaded.outputs.values()))(x)
@@ -64,26 +64,26 @@ def compared(model: Any, x: Any) -> float:
 @pytest.mark.parametrize(("package", "path", "shape"), CASES)
 def test_agrees_with_onnxruntime(package: str, path: str, shape: tuple[int, ...]) -> None:
     model = onnx.load(package_file(package, path))
-    assert compared(model, models.some_input(model, shape)) < TOLERANCE
+    assert compared(model, packaged.some_input(model, shape)) < TOLERANCE
 
 
 @pytest.mark.parametrize(("package", "path", "declared", "shapes"), DYNAMIC)
 def test_one_function_runs_at_any_size(
     package: str, path: str, declared: Any, shapes: tuple[tuple[int, ...], ...]
 ) -> None:
-    model = models.logits_of(onnx.load(package_file(package, path)))
-    name, data = models.input_of(model).name, models.typed(model)
+    model = packaged.logits_of(onnx.load(package_file(package, path)))
+    name, data = packaged.input_of(model).name, packaged.typed(model)
     session = session_of(data)
     loaded = gx.onnx.load(data, shapes={name: declared} if declared else {})
     step = gx.compile(list(loaded.inputs.values()), list(loaded.outputs.values()))
     for seed, shape in enumerate(shapes):
-        x = models.some_input(model, shape, seed)
+        x = packaged.some_input(model, shape, seed)
         (expected,) = session.run(None, {name: x})
         assert difference(step(x)[0], expected) < TOLERANCE
     assert len(step.variants) == 2
 
 
-@pytest.mark.parametrize("path", models.light_models(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", packaged.light_models(), ids=lambda path: path.stem)
 def test_networks_with_random_weights_agree_with_onnxruntime(path: Path) -> None:
-    model = models.read(path)
-    assert compared(model, models.some_input(model, models.IMAGE, 1)) < TOLERANCE
+    model = packaged.read(path)
+    assert compared(model, packaged.some_input(model, packaged.IMAGE, 1)) < TOLERANCE

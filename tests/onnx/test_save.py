@@ -15,7 +15,7 @@ from graphc.ir import ops
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.types import bfloat16
 from graphc.onnx.save import RULES, to_model
-from tests.every_op import CASES, Case
+from tests.ir.ops.op_cases import CASES, Case
 
 # No operators and no formula of a few: special functions, factorisations, random bits, gradients
 # of pooling, reinterpreted bits.
@@ -241,14 +241,14 @@ def test_gradients_are_saved_too() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["light_squeezenet", "light_shufflenet"])
 def test_what_was_loaded_is_saved_again(name: str) -> None:
-    from tests.onnx import models
+    from tests.onnx import packaged
 
-    (path,) = (p for p in models.light_models() if p.stem == name)
-    model = models.logits_of(models.read(path))
-    data = models.typed(model)
-    x = models.some_input(model, models.IMAGE, 1)
-    given = models.input_of(model).name
-    loaded = gx.onnx.load(data, shapes={given: models.IMAGE})
+    (path,) = (p for p in packaged.light_models() if p.stem == name)
+    model = packaged.logits_of(packaged.read(path))
+    data = packaged.typed(model)
+    x = packaged.some_input(model, packaged.IMAGE, 1)
+    given = packaged.input_of(model).name
+    loaded = gx.onnx.load(data, shapes={given: packaged.IMAGE})
     saved = to_model(dict(loaded.outputs))
     (wanted,) = session(onnx.load_from_string(data)).run(None, {given: x})
     (found,) = run(saved, {given: x})

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import optimizer_formulas as oracles
 import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, GradientError, NameError
+from tests.optim import optimizer_formulas as oracles
 
 STEPS = 20
 

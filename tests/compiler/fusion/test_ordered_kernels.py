@@ -1,0 +1,75 @@
+"""The kernels of ordered ops, run by the loop interpreter: its memory shows what is not written,
+and it raises for an index outside. Thresholds are lowered so that small arrays take every path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc.compiler.fusion import keys, ordered, search, sorting
+from graphc.compiler.pipeline import Program
+from graphc.ir import ops
+from graphc.ir.dims import evaluate
+from graphc.ir.loops.run import run_kernel
+from graphc.ir.ops.base import Op, Ordered
+from graphc.ir.schedule import Storage
+from tests.ir.ops.op_cases import CASES, Array, Case, dtype_of
+
+HOMES = ("cumulative", "indexing", "sorting", "gather", "padding", "diagonal")
+KINDS = [k for k in ops.ALL_OPS if k.__module__.rpartition(".")[2] in HOMES]
+LOWERED = {
+    "as they are": {},
+    "long": {
+        (sorting, "SHORT"): 2, (sorting, "LONG"): 3, (sorting, "CHUNKS"): 3, (keys, "DIGIT"): 3,
+        (ordered, "CHUNK"): 3,
+    },
+    "by digits": {(sorting, "SHORT"): 2, (keys, "DIGIT"): 5},
+    "blocks": {
+        (search, "SHORT"): 2, (search, "BLOCKS"): (3, 2), (search, "SPARE"): 1, (keys, "DIGIT"): 5,
+    },
+}  # fmt: skip
+MOST = 310  # elements: more take long here
+
+
+def run_program(program: Program, inputs: list[Array]) -> list[Array]:
+    """The outputs of a program without dims, kernel by kernel in the loop interpreter."""
+    arrays: dict[Storage, Array] = dict(zip(program.schedule.inputs, inputs))
+    for call in (*program.schedule.prepare, *program.schedule.calls):
+        for storage in call.arguments:
+            shape = tuple(evaluate(s, {}) for s in storage.type.shape)
+            if storage not in arrays:
+                poison: Any = np.nan if storage.type.dtype.is_float else 77
+                arrays[storage] = np.full(shape, poison, storage.type.dtype.numpy)
+        given = {
+            b.name: arrays[s].reshape([evaluate(n, {}) for n in b.shape])
+            for b, s in zip(call.kernel.arguments, call.arguments)
+        }
+        assert run_kernel(call.kernel, given, {}) is None
+    return [arrays[s] for s in program.schedule.outputs]
+
+
+def cases_of(kind: type[Op]) -> list[Case]:
+    """Small samples."""
+    sizes = [(c, sum(int(np.prod(t.shape)) for t in c.types)) for c in CASES]  # type: ignore[arg-type]
+    return [c for c, size in sizes if type(c.op) is kind and size <= MOST]
+
+
+@pytest.mark.parametrize("how", LOWERED)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_kernels(kind: type[Op], how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for (module, name), value in LOWERED[how].items():
+        monkeypatch.setattr(module, name, value)
+    if how != "as they are" and not issubclass(kind, Ordered):
+        pytest.skip("one way only")
+    for case in cases_of(kind):
+        given = case.arrays()
+        inputs, y = case.tensors(given)
+        (found,) = run_program(gx.compile(inputs, [y]).program, given)
+        expected = case.op.evaluate(*given)
+        assert dtype_of(found) == dtype_of(expected)
+        wide = np.float64 if expected.dtype.kind not in "biu" else expected.dtype
+        found, expected = found.astype(wide), expected.astype(wide)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=str(case))
