@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from graphc.compiler.fusion.checks import Checks
 from graphc.errors import VerifyError
 from graphc.ir.dims import Size, product
 from graphc.ir.graph import Node
@@ -40,17 +41,6 @@ from graphc.ir.types import bool_, int64, uint32, uint64
 At = tuple[Expr, ...]
 Element = tuple[Node, At, Expr | None]  # of a node, at an index, where a condition holds
 DEEP = 25  # elements computed each for the one before: from here on without recursion
-
-
-class Checks:
-    """Failure codes of nodes: equal nodes share one."""
-
-    def __init__(self) -> None:
-        self.codes: dict[Node, int] = {}
-
-    def code(self, node: Node) -> int:
-        """The failure code of a checking node; codes count from 0 in order of first use."""
-        return self.codes.setdefault(node, len(self.codes))
 
 
 class Values:
@@ -366,4 +356,4 @@ def touched(body: tuple[Stmt, ...]) -> tuple[set[Buffer], set[Buffer]]:
     return loaded - local, written - local
 
 
-__all__ = ["At", "Checks", "Values", "linear", "narrowed", "touched"]
+__all__ = ["At", "Values", "linear", "narrowed", "touched"]
