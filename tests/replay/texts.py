@@ -1,0 +1,51 @@
+"""A compiled function as text, from the graph to the code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from replay.names import find
+
+HEAD = "======== "  # begins the line above a section
+
+
+class Files(find("Dump")):  # type: ignore[misc]
+    """What GRAPHC_DUMP writes, in memory; of pictures a checksum."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.texts: dict[str, str] = {}
+
+    def write(self, name: str, content: str) -> None:
+        """Keep one file."""
+        self.texts[name] = digest(content.encode()) if name.endswith(".dot") else content
+
+
+def function_text(step: Any, dims: Mapping[str, int], label: str) -> Iterator[str]:
+    """The stages of a function, then its code for several targets."""
+    program = step.program
+    files = Files()
+    files.program(program, dims)
+    for name, content in files.texts.items():
+        yield section(f"{label}: {name}", content)
+    emit, host, make = find("emit_program"), find("host_target")(), find("make_target")
+    variants = (
+        ("this machine", host, dims),
+        ("this machine, all sizes", host, None),
+        ("baseline", make("baseline"), dims),
+        ("neon", make("neon"), dims),
+    )
+    for name, target, sizes in variants:
+        yield section(f"{label}: code for {name}", emit(program, target, sizes).text)
+
+
+def section(title: str, content: str) -> str:
+    """A titled part of a case's text."""
+    return f"{HEAD}{title}\n{content.rstrip()}\n"
+
+
+def digest(content: bytes) -> str:
+    """A checksum."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,60 @@
+"""The comparison of what the compiler makes: equal where nothing changed, and only there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from replay.command import compare
+from replay.files import saved, sorts
+from replay.models import half, mlp
+from replay.names import PLACES, find
+from replay.record import record
+
+CASES = (
+    ("models/half", half),
+    ("models/mlp", mlp),
+    ("onnx/sorts", lambda: saved(sorts)),
+)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: Any) -> Path:
+    folder = Path(tmp_path_factory.mktemp("before"))
+    assert record(CASES, folder) == 0
+    return folder
+
+
+def test_nothing_differs_where_nothing_changed(before: Path, tmp_path: Path, capsys: Any) -> None:
+    assert record(CASES, tmp_path) == 0
+    assert compare(before, tmp_path) == 0
+    assert "0 of 3 files differ" in capsys.readouterr().out
+
+
+def test_a_changed_kernel_is_shown(
+    before: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    tanh = next(op for op in find("ALL_OPS") if op.name == "tanh")
+    monkeypatch.setattr(tanh, "emit", lambda self, e, x: e.neg(e.tanh(x)))
+    assert record(CASES, tmp_path) == 0
+    assert compare(before, tmp_path) == 1
+    shown = capsys.readouterr().out
+    assert "2 of 3 files differ" in shown
+    assert "models.mlp.txt.gz" in shown
+    assert "kernels/" in shown
+
+
+def test_a_failing_case_and_a_missing_file_are_shown(
+    before: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert record([("onnx/sorts", lambda: 1 // 0)], tmp_path) == 1
+    assert compare(before, tmp_path) == 1
+    (tmp_path / "SUMS").write_text("")
+    assert compare(before, tmp_path) == 1
+    assert "nothing is recorded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [name for table in PLACES.values() for name in table])
+def test_every_name_is_found(name: str) -> None:
+    assert find(name)
