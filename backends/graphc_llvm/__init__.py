@@ -2,44 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from graphc.compiler.options import Options
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.base import Array
+from graphc.ir.structure import Structure
+
+if TYPE_CHECKING:
+    from graphc.compiler.pipeline import Program
+    from graphc.export.backend import BuiltLibrary, LibraryBackend, LibraryTarget
+    from graphc.export.interface import Interface
+    from graphc.export.selftest import Recording
+    from graphc.runtime.backend import Backend
+    from graphc_llvm.function import CpuFunction
+    from graphc_llvm.library.build import Built
+    from graphc_llvm.target import Target
 
 
 class LlvmBackend:
-    """What `graphc.runtime.backend.load_backend("llvm")` finds."""
+    """What `graphc.runtime.backend.load_backend("llvm")` finds; loads LLVM when it is used."""
 
     name = "llvm"
 
-    def function(self, *args: Any) -> Any:
-        """See `graphc_llvm.function.CpuFunction`."""
-        from graphc_llvm.function import CpuFunction
-
-        return CpuFunction(*args)
-
-    def target(self) -> Any:
-        """Facts about this machine, a `graphc_llvm.target.Target`."""
+    def target(self) -> Target:
+        """Facts about this machine."""
         from graphc_llvm.target import host_target
 
         return host_target()
 
-    def export_target(self, name: str, features: str) -> Any:
+    def missing(self, graph: Graph) -> tuple[Node, ...]:
+        """Every kernel that fusion makes can be compiled."""
+        return ()
+
+    def function(
+        self,
+        graph: Graph,
+        options: Options,
+        program: Callable[[], Program],
+        structure: Structure,
+        rng: Array,
+        slow: Callable[..., Any],
+    ) -> CpuFunction:
+        """See `graphc_llvm.function.CpuFunction`."""
+        from graphc_llvm.function import CpuFunction
+
+        return CpuFunction(graph, options, program, structure, rng, slow)
+
+    def export_target(self, name: str, features: str) -> Target:
         """The target of a library: "host", a short name or a triple, with features."""
         from graphc_llvm.target import export_target
 
         return export_target(name, features)
 
-    def library(self, *args: Any) -> Any:
-        """Object code of a library, from (interface, target, embedded, recording, max_ram)."""
+    def library(
+        self,
+        interface: Interface,
+        target: LibraryTarget,
+        embedded: bool,
+        recording: Recording | None,
+        max_ram: int | None,
+    ) -> Built:
+        """Object code of a library."""
         from graphc_llvm.library.build import build
+        from graphc_llvm.target import Target
 
-        return build(*args)
+        assert isinstance(target, Target)
+        return build(interface, target, embedded, recording, max_ram)
 
-    def link_library(self, folder: Path, built: Any) -> tuple[list[str], str | None]:
+    def link_library(self, folder: Path, built: BuiltLibrary) -> tuple[list[str], str | None]:
         """The shared library and what belongs to it, made in the folder; or why there is none."""
-        from graphc_llvm.library.build import link_library
+        from graphc_llvm.library.build import Built, link_library
 
+        assert isinstance(built, Built)
         return link_library(folder, built)
 
 
 backend = LlvmBackend()
+if TYPE_CHECKING:  # it is both
+    _runs: Backend = backend
+    _exports: LibraryBackend = backend

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from graphc.ir.ops.base import Array
 from graphc.ir.types import find_dtype
 from graphc_llvm.runtime.cache import Entry, content_key, disk_cache
 from graphc_llvm.target import Target
-
-if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
 
 FOLDED = "folded"  # a constant that the passes made
 
@@ -48,7 +44,10 @@ class Artifact:
 
 
 def artifact(
-    graph: Graph, program: Callable[[], Program], target: Target, dims: Mapping[str, int]
+    graph: Graph,
+    target: Target,
+    dims: Mapping[str, int],
+    compile: Callable[[Mapping[str, int]], Artifact],
 ) -> Artifact:
     """Object code for these sizes, from the cache if it has been compiled before."""
     options = ",".join(f"{k}={v}" for k, v in sorted(dims.items()))
@@ -56,9 +55,7 @@ def artifact(
     found = disk_cache().get(key)
     if found is not None:
         return _from_entry(found)
-    from graphc_llvm.compile import compile_artifact  # the compiler is loaded when it is needed
-
-    result = compile_artifact(graph, program(), target, dims)
+    result = compile(dims)
     disk_cache().put(key, _to_entry(result))
     return result
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from graphc.compiler.pipeline import Program
+import numpy as np
+
+from graphc.compiler.pipeline import Program, generate_code
 from graphc.ir.dims import dims_of, evaluate
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, Node
+from graphc.ir.loops.meaning import first_equal
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import (
@@ -21,37 +24,94 @@ from graphc.ir.schedule import (
     Storage,
     every_call,
 )
+from graphc.ir.storage import Stored
 from graphc_llvm.artifact import FOLDED, Artifact, cache_key
 from graphc_llvm.cost import count_meetings, estimate_seconds
 from graphc_llvm.emit_kernel import kernel_dims
 from graphc_llvm.part import loop_numbers
 from graphc_llvm.program import Module, emit_program
 from graphc_llvm.runtime.cache import Entry, disk_cache
-from graphc_llvm.runtime.session import compile_text
+from graphc_llvm.runtime.session import compile_text, emit_assembly
+from graphc_llvm.stepwise import Stepwise, check_step, profile_step
 from graphc_llvm.target import Target
 
-
-def compile_artifact(
-    graph: Graph, program: Program, target: Target, dims: Mapping[str, int]
-) -> Artifact:
-    """Generate code for given sizes."""
-    program.plan(dims)
-    with program.times.of("emit"):
-        module = emit_program(program, target, dims)
-    with program.times.of("llvm"):
-        image = compile_text(module.text, target)
-    return describe(graph, program, module, dims, image)
+_FUNCTION = re.compile(r"^define [^\n]*@([^\s(]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
 
 
-def generic_image(graph: Graph, module: Module, target: Target) -> bytes:
-    """Object code for all sizes, from the cache if it has been compiled before."""
-    key = cache_key(graph, target, "generic")
-    found = disk_cache().get(key)
-    if found is not None:
-        return found.image
-    image = compile_text(module.text, target)
-    disk_cache().put(key, Entry(image))
-    return image
+class Generator:
+    """Code for a processor through LLVM; under `key` it may be in the cache."""
+
+    def __init__(self, target: Target, key: str | None = None) -> None:
+        self.target, self.key = target, key
+
+    def emit(self, program: Program, dims: Mapping[str, int] | None) -> Module:
+        """LLVM text."""
+        return emit_program(program, self.target, dims)
+
+    def assemble(self, text: Module) -> bytes:
+        """An object file."""
+        found = None if self.key is None else disk_cache().get(self.key)
+        if found is not None:
+            return found.image
+        image = compile_text(text.text, self.target)
+        if self.key is not None:
+            disk_cache().put(self.key, Entry(image))
+        return image
+
+
+class Compiler:
+    """The compiler for one function."""
+
+    def __init__(self, graph: Graph, program: Program, target: Target) -> None:
+        self.graph, self.program, self.target = graph, program, target
+
+    def artifact(self, dims: Mapping[str, int]) -> Artifact:
+        """Code for given sizes."""
+        module, image = generate_code(self.program, dims, Generator(self.target))
+        return self.describe(module, dims, image)
+
+    def generic(self) -> tuple[Module, bytes]:
+        """Code for all sizes, from the cache if it has been compiled before."""
+        key = cache_key(self.graph, self.target, "generic")
+        return generate_code(self.program, None, Generator(self.target, key))
+
+    def describe(self, module: Module, dims: Mapping[str, int], image: bytes = b"") -> Artifact:
+        """What is known about code for given sizes."""
+        return describe(self.graph, self.program, module, dims, image)
+
+    @property
+    def prepares_alike(self) -> bool:
+        """Whether what depends on parameters alone is the same for all sizes."""
+        return prepares_alike(self.program.schedule)
+
+    def source(self, language: str, dims: Mapping[str, int]) -> str:
+        """The code for given sizes: "llvm" text, or the "asm" that it becomes."""
+        text = emit_program(self.program, self.target, dims).text
+        return text if language == "llvm" else emit_assembly(text, self.target)
+
+    def kernel_sources(self, dims: Mapping[str, int]) -> dict[str, str]:
+        """The LLVM text of every kernel."""
+        names = dict.fromkeys(k.name for k in first_equal(self.program.schedule.kernels).values())
+        return split_kernels(self.source("llvm", dims), names)
+
+    def checker(
+        self, dims: Mapping[str, int], updated: Sequence[Stored]
+    ) -> Callable[[Sequence[Array], Array], None]:
+        """What makes a call kernel by kernel and raises where the interpreter disagrees."""
+        steps = Stepwise(self.program, self.target, dims)
+        updates = dict(self.program.optimized.updates)
+
+        def check(arrays: Sequence[Array], rng: Array) -> None:
+            saved = [np.array(p.memory) for p in updated]
+            check_step(steps, arrays, rng.copy(), updates)
+            for parameter, value in zip(updated, saved):
+                parameter.memory[...] = value
+
+        return check
+
+    def profile(self, dims: Mapping[str, int], arrays: Sequence[Array], rng: Array) -> list[float]:
+        """Median seconds of every kernel on one thread; parameters are put back afterwards."""
+        return profile_step(Stepwise(self.program, self.target, dims), arrays, rng)
 
 
 def describe(
@@ -84,6 +144,18 @@ def prepares_alike(schedule: Schedule) -> bool:
     return not any(map(dims_of, lengths)) and not any(map(kernel_dims, kernels))
 
 
+def split_kernels(text: str, names: Iterable[str]) -> dict[str, str]:
+    """The functions of a module by kernel: those that only it calls stand before its own."""
+    found: dict[str, str] = dict.fromkeys(names, "")
+    waiting: list[str] = []
+    for match in _FUNCTION.finditer(text):
+        name = match[1].partition(".")[2]
+        waiting = [*waiting, match[0]] if name else []
+        if name in found:
+            found[name], waiting = "\n\n".join(waiting), []
+    return found
+
+
 class _Numbering:
     """Storages and nodes as numbers that mean the same in every process."""
 
@@ -102,7 +174,7 @@ class _Numbering:
         self.alike = {(n.origin, n.op.name): i for n, i in self.nodes.items()}
         self.folded: list[Array] = []
 
-    def node(self, node: Any) -> int:
+    def node(self, node: Node) -> int:
         """The number of a node of the defined graph; for a node that a pass made, of one from
         the same line, if possible with the same op; -1 for none."""
         line = self.lines.get(node.origin, -1)
@@ -124,6 +196,3 @@ class _Numbering:
             self.folded.append(node.op.value)
             return FOLDED, len(self.folded) - 1
         return role, self.numbers[role][node]
-
-
-__all__ = ["compile_artifact", "describe", "emit_program", "generic_image", "prepares_alike"]

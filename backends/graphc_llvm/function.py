@@ -1,11 +1,12 @@
 """A compiled function on this CPU: code and memory for each of its variants.
 
-The compiler (`compile.py`, `stepwise.py`) is imported where it is used: a function whose code is
-in the cache starts without it.
+The compiler (`compile.py`) is imported where code is made or looked at: a function whose code is in
+the cache starts without it, which saves most of the time.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from graphc.compiler.options import Options
 from graphc.config import environment
-from graphc.errors import GraphcError, RuntimeCheckError, UnsupportedError
+from graphc.errors import GraphcError, RuntimeCheckError
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, describe
 from graphc.ir.ops.base import Array
@@ -22,24 +23,21 @@ from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
 from graphc.ir.storage import Stored, stored
 from graphc.ir.structure import Structure as UserStructure
+from graphc.ir.types import TensorType
 from graphc_llvm.artifact import FOLDED, Artifact, artifact
 from graphc_llvm.cost import choose_threads
-from graphc_llvm.runtime.barrier import NO_FAILURE
+from graphc_llvm.runner import Prepared, Runner
 from graphc_llvm.runtime.description import BUFFERS, Description, InputSlot, OutputSlot, Structure
-from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
-from graphc_llvm.runtime.guard import Guard, hold_all
-from graphc_llvm.runtime.memory import aligned_bytes
-from graphc_llvm.runtime.native import STALE, NativeFunction
-from graphc_llvm.runtime.pool import PART
-from graphc_llvm.runtime.session import Library, emit_assembly, session
+from graphc_llvm.runtime.guard import Guard
+from graphc_llvm.runtime.native import NativeFunction
+from graphc_llvm.runtime.session import Library, session
 from graphc_llvm.runtime.variant import Variant
 from graphc_llvm.target import Target, host_target
 
 if TYPE_CHECKING:
     from graphc.compiler.pipeline import Program
+    from graphc_llvm.compile import Compiler
     from graphc_llvm.program import Module
-
-KEPT = 1024  # sizes of the generic variant that stay bound
 
 
 class CpuFunction:
@@ -66,10 +64,6 @@ class CpuFunction:
         self.parameters = [stored(n) for n in graph.leaves(Parameter)]
         self.updated = [stored(p) for p, _ in graph.updates]
         self.checks: dict[int, tuple[int, str]] = {}
-        self._generic: tuple[Module, Library] | None = None
-        self._special: dict[tuple[tuple[str, int], ...], Runner] = {}
-        self._sized: dict[tuple[tuple[str, int], ...], Runner] = {}
-        self._prepared: Prepared | None = None  # of the generic variant, where no size matters
         share_guard(self.updated)
         guards = [p.guard for p in self.parameters if p.guard is not None]
         self.native = NativeFunction(graph.name, slow=slow, guards=guards, failure=self.failure)
@@ -77,55 +71,36 @@ class CpuFunction:
             parameter.readers.add(self)
 
     @property
-    def entry(self) -> Any:
+    def entry(self) -> Callable[..., Any]:
         """Call this with arrays."""
         return self.native.entry
 
-    def build(self, dims: Mapping[str, int]) -> Any:
-        """A variant for given sizes."""
-        if environment().check:
-            return self._checked(dims)
+    def compiler(self) -> Compiler:
+        """What makes code; where all code is in the cache, it is not even loaded."""
+        from graphc_llvm.compile import Compiler
+
+        return Compiler(self.graph, self.program(), self.target)
+
+    def build(self, dims: Mapping[str, int]) -> Runner:
+        """A variant for given sizes; with GRAPHC_CHECK its kernels are compared at every call."""
         made = self._artifact(dims)
-        runner = self._bind(made, dims, self._load(made.image, made.symbol))
-        self._special[tuple(sorted(dims.items()))] = runner
+        runner = self.bind(made, dims, self.load(made.image, made.symbol))
+        if environment().check:
+            runner.check = self.compiler().checker(dims, self.updated)
         return runner
 
-    def build_generic(self) -> Callable[..., list[Array]]:
-        """A variant for all sizes; its tables for the latest sizes stay bound."""
-        from graphc_llvm.compile import emit_program, generic_image
-
-        if self._generic is None:
-            module = emit_program(self.program(), self.target, None)
-            image = generic_image(self.graph, module, self.target)
-            self._generic = module, self._load(image, module.symbol)
-        return self._run_generic
+    def build_generic(self) -> GenericCode:
+        """Code for all sizes."""
+        module, image = self.compiler().generic()
+        return GenericCode(self, module, self.load(image, module.symbol))
 
     def _artifact(self, dims: Mapping[str, int]) -> Artifact:
         """The code for these sizes; raises MemoryBudgetError where the arena is over its limit."""
-        made = artifact(self.graph, self.program, self.target, dims)
+        made = artifact(self.graph, self.target, dims, lambda dims: self.compiler().artifact(dims))
         limit = self.options.memory
         if limit is not None and made.arena_bytes > limit:  # the cache knows no limits
             self.program().plan(dims)
         return made
-
-    def _checked(self, dims: Mapping[str, int]) -> Any:
-        """A runner that compares every kernel with the interpreter before the real step."""
-        from graphc_llvm.stepwise import Stepwise, check_step
-
-        program = self.program()
-        steps = Stepwise(program, self.target, dims)
-        made = self._artifact(dims)
-        runner = self._bind(made, dims, self._load(made.image, made.symbol))
-        updates = dict(program.optimized.updates)
-
-        def run(arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[Array]:
-            saved = [np.array(p.memory) for p in self.updated]
-            check_step(steps, arrays, rng.copy(), updates)
-            for parameter, value in zip(self.updated, saved):
-                parameter.memory[...] = value
-            return runner(arrays, dims, rng)
-
-        return run
 
     def failure(self, code: int) -> GraphcError:
         """The error of a failed check, with the user's line."""
@@ -140,61 +115,18 @@ class CpuFunction:
 
     # -- variants -------------------------------------------------------------------
 
-    def epoch(
-        self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array
-    ) -> list[Array]:
-        """Step after step over the rows that `order` names; the outputs of all steps, stacked."""
-        runner = self._special.get(tuple(sorted(dims.items()))) or self._sized_runner(dims)
-        return runner.epoch(arrays, batched, order)
-
-    def _run_generic(
-        self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array
-    ) -> list[Array]:
-        return self._sized_runner(dims)(arrays, dims, rng)
-
-    def _sized_runner(self, dims: Mapping[str, int]) -> Runner:
-        """The generic code with the tables for these sizes; those in use are kept."""
-        key = tuple(sorted(dims.items()))
-        runner = self._sized.get(key)
-        if runner is not None:
-            runner.variant.table.used = 1
-            return runner
-        while len(self._sized) >= KEPT:
-            self._forget_one()
-        self._sized[key] = self._size(dims)
-        return self._sized[key]
-
-    def _forget_one(self) -> None:
-        """Unbind the first size that no call has found since it was last considered."""
-        while True:
-            key = next(iter(self._sized))
-            runner = self._sized.pop(key)
-            if not runner.variant.table.used:
-                self.native.unbind(runner.variant)
-                return
-            runner.variant.table.used = 0
-            self._sized[key] = runner  # considered: the last one now
-
-    def _size(self, dims: Mapping[str, int]) -> Runner:
-        from graphc_llvm.compile import describe, prepares_alike
-
-        assert self._generic is not None
-        module, library = self._generic
-        made = describe(self.graph, self.program(), module, dims, b"")
-        if self._prepared is None and prepares_alike(self.program().schedule):
-            self._prepared = Prepared(made.prepared)
-        return self._bind(made, dims, library, self._prepared)
-
-    def _load(self, image: bytes, symbol: str) -> Library:
+    def load(self, image: bytes, symbol: str) -> Library:
+        """Object code in this process."""
         return session().load_object(image, [f"{symbol}_part", f"{symbol}_prepare"])
 
-    def _bind(
+    def bind(
         self,
         made: Artifact,
         dims: Mapping[str, int],
         library: Library,
         prepared: Prepared | None = None,
     ) -> Runner:
+        """Code with memory of its own, but for prepared values that it may share."""
         self.checks |= {code: (node, text) for code, node, text in made.checks}
         slots = {what: BUFFERS + i for i, what in enumerate(made.slots)}
         prepared = prepared or Prepared(made.prepared)
@@ -208,7 +140,7 @@ class CpuFunction:
         )
         self.native.bind(variant)
         prepare = library[f"{made.symbol}_prepare"] if prepared.arrays else None
-        return Runner(self, dims, variant, prepared, prepare)
+        return Runner(self.compiler, self.native, dims, variant, prepared, prepare)
 
     def _watched(self) -> list[Stored]:
         updated = {id(p) for p in self.updated}
@@ -233,7 +165,7 @@ class CpuFunction:
     def _description(
         self, made: Artifact, dims: Mapping[str, int], slots: Mapping[tuple[str, int], int]
     ) -> Description:
-        def shape(type: Any) -> tuple[int, ...]:
+        def shape(type: TensorType) -> tuple[int, ...]:
             return tuple(evaluate(s, dims) for s in type.shape)
 
         return Description(
@@ -259,100 +191,20 @@ class CpuFunction:
         )
 
 
-class Prepared:
-    """What depends on parameters alone, and the versions of these that it was made of."""
+class GenericCode:
+    """Code for all sizes; each that it is bound to has tables of its own."""
 
-    def __init__(self, sizes: Sequence[int]) -> None:
-        self.arrays = [aligned_bytes(n) for n in sizes]
-        self.versions: list[int] | None = None
+    def __init__(self, owner: CpuFunction, module: Module, library: Library) -> None:
+        self.owner, self.module, self.library = owner, module, library
+        self._prepared: Prepared | None = None  # shared by all sizes, where no size matters
 
-
-class Runner:
-    """One bound variant."""
-
-    def __init__(
-        self,
-        owner: CpuFunction,
-        dims: Mapping[str, int],
-        variant: Variant,
-        prepared: Prepared,
-        prepare: int | None,
-    ) -> None:
-        self.owner, self.dims = owner, dict(dims)
-        self.native, self.variant = owner.native, variant
-        self.prepared, self.prepare = prepared, prepare
-        if prepare is not None:
-            self._prepare()
-
-    def __call__(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[Array]:
-        """The outputs in order; raises before anything persistent is written."""
-        outputs = self.variant.description.outputs
-        results: list[Array] = [np.empty(o.shape, o.dtype.numpy) for o in outputs]
-        kept = [np.require(a, requirements=["C", "A"]) for a in arrays]
-        status = STALE
-        while status == STALE:
-            self.refresh()
-            status = self.native.execute(self.variant, kept, results)
-        if status != NO_FAILURE:
-            raise self.native.failure(status)
-        return results
-
-    def epoch(self, arrays: list[Array], batched: list[bool], order: Array) -> list[Array]:
-        """Step after step over rows of the arrays; the outputs of all steps, stacked."""
-        self.refresh()
-        described = self.variant.description
-        batch = next(i.shape[0] for i, taken in zip(described.inputs, batched) if taken)
-        steps = len(order) // batch
-        results = [np.empty((steps, *o.shape), o.dtype.numpy) for o in described.outputs]
-        kept = [np.require(a, requirements=["C", "A"]) for a in arrays]
-        plan = EpochPlan(
-            order,
-            batch,
-            steps,
-            tuple(a if taken else None for a, taken in zip(kept, batched)),
-            tuple(None if taken else a for a, taken in zip(kept, batched)),
-            tuple(results),
-        )
-        for _ in run_epoch(self.native, self.variant, plan, self.refresh):
-            pass  # between two chunks Python looks for Ctrl-C
-        return results
-
-    @property
-    def threads(self) -> int:
-        """How many threads run it."""
-        return self.variant.description.threads
-
-    def profile(self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array) -> list[float]:
-        """Median seconds of every kernel on one thread; parameters are put back afterwards."""
-        from graphc_llvm.stepwise import Stepwise, profile_step
-
-        steps = Stepwise(self.owner.program(), self.owner.target, dims)
-        return profile_step(steps, arrays, rng)
-
-    def source(self, language: str) -> str:
-        """The generated code: "llvm" text, or the "asm" that it becomes."""
-        from graphc_llvm.compile import emit_program
-
-        if language not in ("llvm", "asm"):
-            raise UnsupportedError(f"source: code for CPUs is in llvm or asm, not in {language}")
-        text = emit_program(self.owner.program(), self.owner.target, self.dims).text
-        return text if language == "llvm" else emit_assembly(text, self.owner.target)
-
-    def refresh(self) -> None:
-        """Compute what depends on parameters alone again if one has changed."""
-        if self.prepare is not None and self.variant.stale:
-            self._prepare()
-
-    def _prepare(self) -> None:
-        """Compute what depends on parameters alone, unless another size has."""
-        assert self.prepare is not None
-        self.native.get_ready(self.variant)
-        with hold_all(self.native.guards):  # parameters of one moment
-            versions = self.variant.versions  # a change from now on makes it stale again
-            if self.prepared.versions != versions:
-                PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
-                self.prepared.versions = versions
-            self.variant.mark_fresh(versions)
+    def bind(self, dims: Mapping[str, int]) -> Runner:
+        """The code with the tables for these sizes."""
+        compiler = self.owner.compiler()
+        made = compiler.describe(self.module, dims)
+        if self._prepared is None and compiler.prepares_alike:
+            self._prepared = Prepared(made.prepared)
+        return self.owner.bind(made, dims, self.library, self._prepared)
 
 
 def native_structure(structure: UserStructure) -> Structure:
@@ -382,8 +234,6 @@ def share_guard(written: Sequence[Stored]) -> None:
 
 def available_threads() -> int:
     """The processors that this process may use."""
-    import os
-
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

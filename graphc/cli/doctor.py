@@ -60,9 +60,11 @@ def processor() -> list[tuple[str, str]]:
     """Instruction set, caches and threads."""
     rows = [("threads", f"{usable_threads()} usable of {os.cpu_count()}")]
     try:
-        target = load_backend("llvm").target()  # type: ignore[attr-defined]
+        target = load_backend("llvm").target()
     except (GraphcError, ImportError) as error:
         return [*rows, ("instructions", f"unknown: {error}")]
+    if target is None:
+        return rows
     fused = "with" if target.has_fma else "without"
     return [
         ("processor", f"{target.cpu} ({target.triple})"),

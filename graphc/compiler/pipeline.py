@@ -1,16 +1,18 @@
 """The compiler, top to bottom: read this first.
 
-    Graph -> passes -> Graph -> fuse -> kernels -> order -> Schedule -> plan -> bytes -> backend
+    Graph -> passes -> Graph -> fuse -> kernels -> order -> Schedule     compile_graph
+    Schedule -> plan -> offsets -> emit -> text -> assemble -> code      generate_code
 
-Everything here works on symbolic sizes and knows no machine. A backend turns a `Program` into
-code, once for given sizes (constants in the code) and once for all sizes; both compute the same
-kernels in the same order of summation, so both give the same bits.
+The first half works on symbolic sizes and knows no machine. The second half runs once for given
+sizes (constants in the code) and once for all sizes; both compute the same kernels in the same
+order of summation, so both give the same bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from graphc.compiler.fusion.fuse import Fused, fuse
 from graphc.compiler.memory.plan import MemoryPlan, plan
@@ -25,6 +27,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.schedule import Schedule
 
 PLANS = 1024  # sizes whose plan is remembered
+Text = TypeVar("Text")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,20 @@ class Program:
         return self._plans[key]
 
 
+class CodeGenerator(Protocol[Text]):
+    """The stages that know the machine; every backend has them."""
+
+    def emit(self, program: Program, dims: Mapping[str, int] | None) -> Text:
+        """The text of all kernels and of the schedule that calls them."""
+        ...
+
+    def assemble(self, text: Text) -> bytes:
+        """The machine code of a text."""
+        ...
+
+
 def compile_graph(graph: Graph, options: Options) -> Program:
-    """The whole compiler but for the machine."""
+    """The half of the compiler that knows neither sizes nor the machine."""
     times = Times()
     with times.of("passes"):
         optimized, trace = run_passes(graph, GRAPH_PASSES)  # Graph -> Graph
@@ -74,19 +89,23 @@ def compile_graph(graph: Graph, options: Options) -> Program:
     return Program(graph, optimized, schedule, options, trace, times)
 
 
+def generate_code(
+    program: Program, dims: Mapping[str, int] | None, machine: CodeGenerator[Text]
+) -> tuple[Text, bytes]:
+    """The other half: code for given sizes, or (None) for all."""
+    if dims is not None:
+        program.plan(dims)  # Schedule -> offsets in one arena
+    with program.times.of("emit"):
+        text = machine.emit(program, dims)  # kernels, Schedule -> text
+    with program.times.of("assemble"):
+        return text, machine.assemble(text)  # text -> code
+
+
 def schedule_calls(graph: Graph, fused: Fused) -> Schedule:
     """Put the calls in order; what depends on parameters alone goes to the prepare part."""
     prepare, main = split_prepare(graph, fused.calls)
     calls, barriers = order(main)
     return Schedule(
-        graph.name,
-        calls,
-        barriers,
-        prepare,
-        fused.checks,
-        fused.inputs,
-        fused.outputs,
-        fused.parameters,
-        fused.constants,
-        fused.rng,
-    )
+        graph.name, calls, barriers, prepare, fused.checks,
+        fused.inputs, fused.outputs, fused.parameters, fused.constants, fused.rng,
+    )  # fmt: skip

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc import origin as origins
 from graphc.errors import MemoryBudgetError
+from graphc.export.backend import BuiltLibrary, Workspace
 from graphc.export.interface import Interface
 
 SHOWN = 8
 ADDRESSABLE = 2**31  # by signed offsets of 32 bits
 
 
-def check_flash(built: Any, embedded: bool, flash: int | None) -> None:
+def check_flash(built: BuiltLibrary, embedded: bool, flash: int | None) -> None:
     """Raise MemoryBudgetError where code and constants are more than they may be."""
     sections = built.sections
     needed = sections["code"] + sections["constants"]
@@ -23,7 +22,7 @@ def check_flash(built: Any, embedded: bool, flash: int | None) -> None:
         _raise("flash", "code and constants", needed, flash, items)
 
 
-def check_ram(interface: Interface, workspace: Any, ram: int | None, is_small: bool) -> None:
+def check_ram(interface: Interface, workspace: Workspace, ram: int | None, is_small: bool) -> None:
     """The same for the workspace, also where addresses have 32 bits."""
     w = workspace
     if is_small:

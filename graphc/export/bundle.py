@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +15,13 @@ from graphc import origin as origins
 from graphc.compiler.options import parse_bytes
 from graphc.errors import ArgumentError
 from graphc.export.archive import apple_archive, archive
+from graphc.export.backend import BuiltLibrary, LibraryBackend, load_library_backend
 from graphc.export.budget import check_flash
 from graphc.export.header import header
 from graphc.export.interface import Interface, make_interface
 from graphc.export.javascript import loader, page
 from graphc.export.manifest import manifest
 from graphc.export.selftest import Recording, record
-from graphc.runtime.backend import load_backend
 
 if TYPE_CHECKING:
     from graphc.export.library import Library
@@ -88,7 +88,7 @@ def export(
         parse_bytes(max_ram, "export: max_ram"),
     )
     embedded = weights == "embedded"
-    backend: Any = load_backend("llvm")
+    backend = load_library_backend("llvm")
     chosen = backend.export_target(target, features)
     count = threads if threads is not None else (THREADS if chosen.hosted else 1)
     if not embedded and chosen.object_format == "wasm":
@@ -110,10 +110,10 @@ def export(
 def _write(
     directory: Path,
     interface: Interface,
-    built: Any,
+    built: BuiltLibrary,
     embedded: bool,
     recording: Recording | None,
-    backend: Any,
+    backend: LibraryBackend,
 ) -> Bundle:
     """All files, each whole or not at all, the manifest last."""
     name = interface.name
@@ -161,7 +161,7 @@ def _in(symbol: str, word: str, name: str) -> bool:
     return (symbol == f"{name}_selftest") == (word == f"{name}_selftest")
 
 
-def saved_state(interface: Interface, built: Any) -> bytes:
+def saved_state(interface: Interface, built: BuiltLibrary) -> bytes:
     """The parameters and random streams as NAME_load takes them."""
     w = built.workspace
     state = bytearray(w.state_bytes)

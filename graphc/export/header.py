@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import Any
 
+from graphc.export.backend import BuiltLibrary
 from graphc.export.interface import ALIGNMENT, STATUSES, Argument, Entry, Interface, c_name
 from graphc.ir.dims import Size
 from graphc.ir.types import DType
@@ -21,7 +21,7 @@ def c_type(dtype: DType) -> str:
     return _TYPES.get(dtype.name, f"{dtype.name}_t")
 
 
-def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> str:
+def header(interface: Interface, built: BuiltLibrary, embedded: bool, selftest: bool) -> str:
     """The text of NAME.h; `built` is what the backend made."""
     name = interface.name
     lines = [
@@ -46,7 +46,7 @@ def header(interface: Interface, built: Any, embedded: bool, selftest: bool) -> 
     return _imported(text, name) if built.target.object_format == "coff" else text
 
 
-def _opening(name: str, built: Any) -> list[str]:
+def _opening(name: str, built: BuiltLibrary) -> list[str]:
     """What a reader has to know, and what compilers do."""
     big = name.upper()
     return [
@@ -76,7 +76,7 @@ def _opening(name: str, built: Any) -> list[str]:
     ]
 
 
-def _sizes(interface: Interface, built: Any) -> list[str]:
+def _sizes(interface: Interface, built: BuiltLibrary) -> list[str]:
     """Bytes, threads, and how far dims go."""
     big = interface.name.upper()
     lines = [

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from graphc.export.header import shape_texts
 from graphc.export.interface import ALIGNMENT, STATUSES, Argument, Entry, Interface
@@ -17,7 +16,7 @@ from graphc.ir.structure import Structure
 
 def manifest(
     interface: Interface,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     files: Mapping[str, bytes],
     roles: Mapping[str, str],
 ) -> str:
@@ -58,7 +57,7 @@ def graphc_version() -> str:
         return "unknown"
 
 
-def _function(entry: Entry) -> dict[str, Any]:
+def _function(entry: Entry) -> dict[str, object]:
     function = entry.function
     cost = total(function.program.schedule, entry.maxima)
     return {
@@ -77,7 +76,7 @@ def _function(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _argument(entry: Entry, argument: Argument) -> dict[str, Any]:
+def _argument(entry: Entry, argument: Argument) -> dict[str, object]:
     return {
         "name": argument.name,
         "c_name": argument.symbol,
@@ -86,7 +85,7 @@ def _argument(entry: Entry, argument: Argument) -> dict[str, Any]:
     }
 
 
-def structure_json(structure: Structure) -> Any:
+def structure_json(structure: Structure) -> object:
     """None for a leaf, else kind, keys and children; named tuples become tuples."""
     if structure.kind is None:
         return None
@@ -95,5 +94,5 @@ def structure_json(structure: Structure) -> Any:
     return {"kind": kind.__name__, "keys": [_key(k) for k in structure.keys], "children": children}
 
 
-def _key(key: Any) -> Any:
+def _key(key: object) -> object:
     return key if isinstance(key, (int, str)) else str(key)

@@ -17,11 +17,9 @@ from graphc.inspect.memory import saved_nodes
 from graphc.inspect.names import all_nodes, folds, is_bound, is_number, name_nodes, number_text
 from graphc.inspect.profile import Profile
 from graphc.inspect.report import KernelFacts, is_parallel, list_kernels, report
-from graphc.inspect.subject import Subject, program_of, sizes_of, threads_of
-from graphc.inspect.watch import split_kernels
+from graphc.inspect.subject import Subject, program_of, runners_of, sizes_of, threads_of
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.graph import Graph, Node
-from graphc.ir.loops.ir import Kernel
 from graphc.ir.loops.meaning import first_equal
 from graphc.ir.loops.text import kernel_text
 from graphc.ir.schedule import Call, Schedule, Storage, every_call
@@ -79,17 +77,13 @@ def code(subject: Subject) -> Record:
     return {
         "loops": {name: "".join(map(kernel_text, mine)) for name, mine in inner.items()},
         "made_of": {name: [first[k].name for k in mine] for name, mine in inner.items()},
-        "functions": _functions(subject, {k.name: k for k in first.values()}),
+        "functions": _functions(subject),
     }
 
 
-def _functions(subject: Subject, kernels: Mapping[str, Kernel]) -> dict[str, str]:
-    for variant in getattr(subject, "variants", ()):
-        source = getattr(variant.run, "source", None)
-        if source is not None:
-            found = split_kernels(source("llvm"), kernels)
-            return {name: "\n\n".join(parts) for name, parts in found.items()}
-    return {}
+def _functions(subject: Subject) -> dict[str, str]:
+    """The code of each kernel, where there is some."""
+    return next((dict(r.kernel_sources()) for r in runners_of(subject) if r.languages), {})
 
 
 class _Tables:

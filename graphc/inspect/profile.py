@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from graphc import origin as origins
 from graphc.errors import UnsupportedError
 from graphc.inspect.report import KernelFacts, kernels
+
+if TYPE_CHECKING:
+    from graphc.runtime.function import CompiledFunction
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,17 @@ class Profile:
         return "\n".join(lines)
 
 
-def profile(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Profile:
-    """Call a function once and time its kernels; raises UnsupportedError where that cannot be.
-
-    The code that runs must have a method `profile(arrays, dims, rng)` that makes the call and
-    returns the seconds of every kernel in order.
-    """
+def profile(
+    function: CompiledFunction, args: Sequence[object], kwargs: Mapping[str, object]
+) -> Profile:
+    """Call a function once and time its kernels; raises UnsupportedError where that cannot be."""
     arrays, dims = function.binding.bind(args, kwargs)
     function.specialize(**dims)
     for variant in function.variants:
-        measure = getattr(variant.run, "profile", None)
-        if measure is not None and variant.dims == tuple(dims.items()):
-            return Profile(kernels(function), tuple(measure(arrays, dims, function.rng)))
+        if variant.runner is not None and variant.dims == tuple(dims.items()):
+            seconds = variant.runner.profile(arrays, function.rng)
+            if seconds is not None:
+                return Profile(kernels(function), tuple(seconds))
     raise UnsupportedError(
         f"{function.name}: kernels on target {function.target} cannot be timed one by one",
         origin=origins.find_origin(),

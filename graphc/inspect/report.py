@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from graphc import origin as origins
 from graphc.compiler.memory.plan import MemoryPlan
@@ -13,12 +13,15 @@ from graphc.errors import ArgumentError, UnsupportedError
 from graphc.inspect.cost import TYPICAL, Cost, Machine, call_cost, total
 from graphc.inspect.memory import measure
 from graphc.inspect.names import bytes_text, count_text
-from graphc.inspect.subject import Subject, program_of, sizes_of, threads_of
+from graphc.inspect.subject import Subject, program_of, runners_of, sizes_of, threads_of
 from graphc.inspect.text import call_name, lines_text
 from graphc.inspect.widening import widening_lines
 from graphc.ir.loops import ir
 from graphc.ir.schedule import Call, Schedule
 from graphc.origin import BACKWARD, FORWARD, UPDATE
+
+if TYPE_CHECKING:
+    from graphc.runtime.function import CompiledFunction
 
 HEADINGS = (
     "kernel", "phase", "part", "FLOP", "bytes", "least us", "bound by", "threads", "ops", "lines",
@@ -174,17 +177,16 @@ def _short(words: str) -> str:
 LANGUAGES = ("llvm", "asm", "cuda", "ptx")
 
 
-def source(subject: Any, language: str) -> str:
+def source(subject: CompiledFunction, language: str) -> str:
     """The code generated for the first variant that has some in this language."""
     if not isinstance(language, str) or language not in LANGUAGES:
         raise ArgumentError(
             f"source: the language is one of {', '.join(LANGUAGES)}, got {language!r:.60}",
             origin=origins.find_origin(),
         )
-    for variant in subject.variants:
-        made = getattr(variant.run, "source", None)
-        if made is not None:
-            return str(made(language))
+    for runner in runners_of(subject):
+        if runner.languages:
+            return runner.source(language)
     raise UnsupportedError(
         f"{subject.name}: there is no generated code to show",
         origin=origins.find_origin(),

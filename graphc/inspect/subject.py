@@ -9,6 +9,7 @@ from graphc.compiler.order.order import nominal
 
 if TYPE_CHECKING:
     from graphc.compiler.pipeline import Program
+    from graphc.runtime.backend import Runner
     from graphc.runtime.variants import Variant
 
 
@@ -34,6 +35,12 @@ def program_of(subject: Subject) -> Program:
     return program
 
 
+def runners_of(subject: Subject) -> list[Runner]:
+    """The code of a function that was made for given sizes; none of a program."""
+    variants: Sequence[Variant] = getattr(subject, "variants", ())
+    return [v.runner for v in variants if v.runner is not None]
+
+
 def sizes_of(subject: Subject) -> dict[str, int]:
     """The sizes that figures are given for: the first compiled, else the largest or typical."""
     for variant in getattr(subject, "variants", ()):
@@ -45,8 +52,5 @@ def sizes_of(subject: Subject) -> dict[str, int]:
 
 def threads_of(subject: Subject) -> int | None:
     """How many threads run it: what a variant was made for, else what was asked for."""
-    for variant in getattr(subject, "variants", ()):
-        threads: int | None = getattr(variant.run, "threads", None)
-        if threads is not None:
-            return threads
-    return program_of(subject).options.threads
+    settled = (runner.threads for runner in runners_of(subject))
+    return next((n for n in settled if n is not None), program_of(subject).options.threads)

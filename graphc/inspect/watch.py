@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from graphc.config import environment
 from graphc.inspect.dump import Dump
+from graphc.inspect.profile import Profile
+from graphc.inspect.report import kernels
 from graphc.inspect.text import call_name
-from graphc.ir.loops.ir import Kernel
 from graphc.ir.loops.meaning import first_equal
+from graphc.ir.ops.base import Array
 
-_FUNCTION = re.compile(r"^define [^\n]*@([^\s(]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
+if TYPE_CHECKING:
+    from graphc.runtime.backend import Runner
+    from graphc.runtime.function import CompiledFunction
+
+SUFFIXES = {"llvm": "ll", "asm": "s"}  # of files, where they are not called like the language
 
 
-def dump_variant(function: Any, dims: Mapping[str, int], runner: Any) -> None:
+def dump_variant(function: CompiledFunction, dims: Mapping[str, int], runner: Runner) -> None:
     """Write every stage, and the code of every kernel, where GRAPHC_DUMP says."""
     directory = environment().dump
     if directory is None:
@@ -24,37 +29,21 @@ def dump_variant(function: Any, dims: Mapping[str, int], runner: Any) -> None:
     program = function.program
     dump = Dump(directory, function.name)
     dump.program(program, dims)
-    source = getattr(runner, "source", None)
-    if source is None:
+    suffixes = [SUFFIXES.get(language, language) for language in runner.languages]
+    for language, suffix in zip(runner.languages, suffixes):
+        dump.write(f"code.{suffix}", runner.source(language))
+    if not suffixes:
         return
-    text = source("llvm")
-    dump.write("code.ll", text)
-    dump.write("code.s", source("asm"))
     first = first_equal(program.schedule.kernels)  # the code of equal kernels has its name
-    calls = enumerate(program.schedule.calls)
-    kernels = {call_name(i, c): first.get(c.kernel, c.kernel) for i, c in calls}
-    for name, parts in split_kernels(text, kernels).items():
-        dump.kernel(name, "ll", "\n\n".join(parts) + "\n")
+    sources = runner.kernel_sources()
+    for i, call in enumerate(program.schedule.calls):
+        text = sources.get(first.get(call.kernel, call.kernel).name, "")
+        dump.kernel(call_name(i, call), suffixes[0], f"{text}\n")
 
 
-def split_kernels(text: str, kernels: Mapping[str, Kernel]) -> dict[str, list[str]]:
-    """The functions of a module by kernel: those that only it calls stand before its own."""
-    found: dict[str, list[str]] = {name: [] for name in kernels}
-    named: dict[str, list[str]] = {}
-    for name, kernel in kernels.items():
-        named.setdefault(kernel.name, []).append(name)
-    waiting: list[str] = []
-    for match in _FUNCTION.finditer(text):
-        symbol = match[1].partition(".")[2]
-        waiting = [*waiting, match[0]] if symbol else []
-        for name in named.get(symbol, ()):
-            found[name] = waiting
-        if symbol in named:
-            waiting = []
-    return found
-
-
-def print_times(function: Any, arrays: Sequence[Any], dims: Mapping[str, int], runner: Any) -> None:
+def print_times(
+    function: CompiledFunction, arrays: Sequence[Array], dims: Mapping[str, int], runner: Runner
+) -> None:
     """Times of every stage, pass and kernel, to the error stream."""
     lines = [f"{function.name}: stages"]
     lines += [f"  {name:<24}{seconds * 1e3:9.3f} ms" for name, seconds in function.times.items()]
@@ -62,11 +51,8 @@ def print_times(function: Any, arrays: Sequence[Any], dims: Mapping[str, int], r
     for step in function.program.trace:
         counts = f"{step.nodes_before:6d} -> {step.nodes_after:<6d}"
         lines.append(f"  {step.name:<24}{step.seconds * 1e3:9.3f} ms  {counts} nodes")
-    measure = getattr(runner, "profile", None)
-    if measure is not None:
-        from graphc.inspect.profile import Profile
-        from graphc.inspect.report import kernels
-
-        seconds = tuple(measure(arrays, dims, function.rng))
-        lines += [f"{function.name}: kernels", str(Profile(kernels(function), seconds))]
+    seconds = runner.profile(arrays, function.rng)
+    if seconds is not None:
+        found = Profile(kernels(function), tuple(seconds))
+        lines += [f"{function.name}: kernels", str(found)]
     sys.stderr.write("\n".join(lines) + "\n")

@@ -1,56 +1,209 @@
-"""What a backend is, and how one is found."""
+"""What a backend is, and how one is found; all that backends import of this room.
+
+A function asks its backend for code: `Backend.function` makes a `BackendFunction`, which builds
+code for given sizes (a `Runner`) or for all of them (a `GenericCode`, bound to sizes one by one).
+Which sizes have what is decided and kept in `graphc.runtime.variants`, nowhere else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from graphc.compiler.options import Options
 from graphc.config import environment
-from graphc.errors import BackendError
+from graphc.errors import BackendError, UnsupportedError
+from graphc.ir.graph import Graph, Node, describe
 from graphc.ir.ops.base import Array
+from graphc.ir.structure import Structure
+
+if TYPE_CHECKING:
+    from graphc.compiler.pipeline import Program
 
 GROUP = "graphc.backends"
 FOR_TARGET = {"cpu": "llvm", "cuda": "cuda", "interpret": "interpret"}
-_MODULES = {"llvm": "graphc_llvm", "cuda": "graphc_cuda"}
+_MODULES = {
+    "llvm": "graphc_llvm",
+    "cuda": "graphc_cuda",
+    "interpret": "graphc.runtime.interpreted",
+}
 
 
 class Runner(Protocol):
-    """One variant of a compiled function, ready to be called.
+    """Code bound to the memory that it needs for given sizes, ready to be called."""
 
-    Takes C-ordered, aligned arrays of the declared types, the values of the dims and the random
-    state (uint64: seed, step). Returns the outputs in order, as arrays that own their memory.
-    Raises before it writes anything persistent; else it has updated the parameters and added 1
-    to the step of the random state.
-    """
+    used: bool  # whether a call has found it since this was last set to False
 
-    def __call__(
-        self, arrays: Sequence[Array], dims: Mapping[str, int], rng: Array
-    ) -> list[Array]: ...
+    def __call__(self, arrays: Sequence[Array], rng: Array) -> list[Array]:
+        """The outputs in order, as arrays that own their memory.
 
+        `arrays` are C-ordered, aligned and of the declared types, `rng` is the random state
+        (uint64: seed, step). Raises before it writes anything persistent; else it has updated the
+        parameters and added 1 to the step of the random state.
+        """
+        ...
 
-class Backend(Protocol):
-    """What turns a planned program into something that runs."""
+    def epoch(
+        self, arrays: Sequence[Array], batched: Sequence[bool], order: Array
+    ) -> list[Array] | None:
+        """Step after step over the rows that `order` names, the outputs of all steps stacked.
 
-    name: str
+        `arrays` that are `batched` give each step its rows. None where the backend has no loop
+        over steps of its own.
+        """
+        ...
 
-    def function(self, *args: Any) -> Any:
-        """One function and its variants, from (graph, options, program, structure, rng, slow).
+    def release(self) -> None:
+        """Give up what it is bound to: it will not be called again."""
+        ...
 
-        `program()` compiles the graph when it is needed, `slow` is the call with every check.
-        The result has `entry` (what to call from now on), `build(dims)` and `build_generic()`,
-        which return a `Runner`.
+    @property
+    def threads(self) -> int | None:
+        """How many threads run it; None where that says nothing."""
+        ...
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """What `source` can be asked for, the one that people read first."""
+        ...
+
+    def source(self, language: str) -> str:
+        """The generated code in a language; raises UnsupportedError for another one."""
+        ...
+
+    def kernel_sources(self) -> Mapping[str, str]:
+        """The code of every kernel by the kernel's name, in the first of `languages`.
+
+        Equal kernels share code, which has the name of the first.
+        """
+        ...
+
+    def profile(self, arrays: Sequence[Array], rng: Array) -> list[float] | None:
+        """Seconds of every kernel of one call, which leaves parameters and `rng` as they were.
+
+        None where kernels cannot be timed one by one.
         """
         ...
 
 
-def backend_name(target: str) -> str:
-    """The backend for a target; for "cpu" the environment may name another one."""
+class GenericCode(Protocol):
+    """Code for all sizes."""
+
+    def bind(self, dims: Mapping[str, int]) -> Runner:
+        """The code with the tables and the memory that it needs for these sizes."""
+        ...
+
+
+class BackendFunction(Protocol):
+    """One compiled function as its backend keeps it: makes code, and is the fast way to it."""
+
+    @property
+    def entry(self) -> Callable[..., Any] | None:
+        """What to call from now on in place of the `slow` call; None: there is nothing faster.
+
+        It finds runners that are bound by itself and hands all other calls to `slow`.
+        """
+        ...
+
+    def build(self, dims: Mapping[str, int]) -> Runner:
+        """Code for given sizes, bound."""
+        ...
+
+    def build_generic(self) -> GenericCode:
+        """Code for all sizes."""
+        ...
+
+
+class Target(Protocol):
+    """Facts about a machine, as `graphc doctor` shows them."""
+
+    @property
+    def cpu(self) -> str:
+        """The processor's name."""
+
+    @property
+    def triple(self) -> str:
+        """Architecture, system and object format."""
+
+    @property
+    def isa(self) -> str:
+        """The instruction set that code is written for."""
+
+    @property
+    def vector_bits(self) -> int:
+        """Bits of a vector register."""
+
+    @property
+    def has_fma(self) -> bool:
+        """Whether products and sums round once."""
+
+    @property
+    def l1_bytes(self) -> int:
+        """The data cache of a core."""
+
+    @property
+    def l2_bytes(self) -> int:
+        """The cache behind it."""
+
+
+class Backend(Protocol):
+    """What turns a planned program into something that runs.
+
+    Parameters are shared by functions of all backends: a backend takes them from the graph's
+    leaves (`graphc.ir.storage.stored`), where their values lie in the machine's memory. One that
+    keeps copies elsewhere brings them up to date while the parameter's guard is held.
+    """
+
+    @property
+    def name(self) -> str:
+        """What `load_backend` is asked for."""
+        ...
+
+    def target(self) -> Target | None:
+        """Facts about the machine that code is made for here; None where none matter."""
+        ...
+
+    def missing(self, graph: Graph) -> tuple[Node, ...]:
+        """The nodes that the backend has no code for."""
+        ...
+
+    def function(
+        self,
+        graph: Graph,
+        options: Options,
+        program: Callable[[], Program],
+        structure: Structure,
+        rng: Array,
+        slow: Callable[..., Any],
+    ) -> BackendFunction:
+        """A function that has no code yet.
+
+        `program` compiles the graph when code is needed that no cache has. `structure` builds
+        what a call returns, `rng` is the random state, `slow` is the call with every check.
+        """
+        ...
+
+
+def find_backend(target: str, graph: Graph) -> Backend:
+    """The backend for a target; for "cpu" the environment may name another one.
+
+    Raises UnsupportedError where it has no code for a node of the graph.
+    """
+    name = FOR_TARGET[target]
     if target == "cpu":
-        return environment().backend or FOR_TARGET[target]
-    return FOR_TARGET[target]
+        name = environment().backend or name
+    backend = load_backend(name)
+    for node in backend.missing(graph)[:1]:
+        raise UnsupportedError(
+            f"{graph.name}: the backend {backend.name} has no code for {node.op.name}",
+            operands=describe(node.inputs),
+            origin=node.origin,
+            hint='target="interpret" computes everything',
+        )
+    return backend
 
 
 def load_backend(name: str) -> Backend:

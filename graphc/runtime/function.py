@@ -21,14 +21,14 @@ from graphc.ir.dims import Dim
 from graphc.ir.graph import Graph
 from graphc.ir.limits import check_outputs, reporting_memory
 from graphc.ir.ops.base import Array
-from graphc.runtime.backend import Runner, backend_name, load_backend
+from graphc.runtime.backend import BackendFunction, GenericCode, Runner, find_backend
 from graphc.runtime.binding import Binding
 from graphc.runtime.definition import Definition, define
 from graphc.runtime.epoch import run_epoch
 from graphc.runtime.failed_check import explained
 from graphc.runtime.inspection import Inspection
-from graphc.runtime.interpret import Executor
-from graphc.runtime.specialize import specialize
+from graphc.runtime.locks import shared_locks
+from graphc.runtime.specialize import check_dims, specialize
 from graphc.runtime.variants import Variant, Variants
 
 if TYPE_CHECKING:
@@ -111,12 +111,12 @@ class CompiledFunction(Direct, Inspection):
         self.binding = Binding(self.graph.name, self.graph.inputs, options.cast)
         # What a call goes through; a backend puts a faster entry here, which falls back on `call`.
         self.entry = self.call
-        self._native: Any = None  # the function as its backend keeps it
+        self._native: BackendFunction | None = None
         self._program: Program | None = None
         self._compiling = ProcessLock()
         self._definition = definition
         self._locks = shared_locks([p.face for p, _ in self.graph.updates])
-        self._variants = Variants(self.graph, self._build)
+        self._variants = Variants(self.graph, self._build, self._build_generic)
 
     # -- facts ---------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class CompiledFunction(Direct, Inspection):
             if len(self._variants.listed) > known:
                 self._show(arrays, dims, runner)
             try:
-                return runner(arrays, dims, self.rng)
+                return runner(arrays, self.rng)
             except RuntimeCheckError as error:
                 raise explained(self.graph, error, arrays, dims, self.rng) from None
 
@@ -214,10 +214,7 @@ class CompiledFunction(Direct, Inspection):
         Returns one array an output, with an axis for the steps.
         """
         with self._locks, reporting_memory(self.name):
-            self._variants.find(dims)
-            if self._native is None or environment().check:
-                return None
-            return self._native.epoch(dims, arrays, batched, order)  # type: ignore[no-any-return]
+            return self._variants.find(dims).epoch(arrays, batched, order)
 
     def specialize(self, **dims: int) -> None:
         """Compile for these sizes now."""
@@ -305,15 +302,25 @@ class CompiledFunction(Direct, Inspection):
                 self._program = compile_graph(self.graph, self.options)
             return self._program
 
-    def _build(self, dims: Mapping[str, int] | None) -> Runner:
-        native = self.native
-        if native is None:
-            return Executor(self.graph)
+    def _build(self, dims: Mapping[str, int]) -> Runner:
+        """Code for given sizes."""
         with paused_collection():
-            runner = native.build(dims) if dims is not None else native.build_generic()
-        if not environment().check:
-            self.entry = native.entry
-        return runner  # type: ignore[no-any-return]
+            runner = self.native.build(dims)
+        self._enter_natively()
+        return runner
+
+    def _build_generic(self) -> GenericCode:
+        """Code for all sizes."""
+        with paused_collection():
+            code = self.native.build_generic()
+        self._enter_natively()
+        return code
+
+    def _enter_natively(self) -> None:
+        """Let calls go to the code by the backend's way, where it has one."""
+        fast = self.native.entry
+        if fast is not None and not environment().check:
+            self.entry = fast
 
     def _show(self, arrays: list[Array], dims: Mapping[str, int], runner: Runner) -> None:
         """What the environment asks to see of a new variant."""
@@ -326,11 +333,10 @@ class CompiledFunction(Direct, Inspection):
             print_times(self, arrays, dims, runner)
 
     @property
-    def native(self) -> Any:
-        """The function as its backend keeps it; None for the interpreter."""
-        name = backend_name(self.target)
-        if self._native is None and name != "interpret":
-            self._native = load_backend(name).function(
+    def native(self) -> BackendFunction:
+        """The function as its backend keeps it."""
+        if self._native is None:
+            self._native = find_backend(self.target, self.graph).function(
                 self.graph, self.options, lambda: self.program, self.structure, self.rng, self.call
             )
         return self._native
@@ -352,25 +358,6 @@ class CompiledFunction(Direct, Inspection):
         specialize(self.graph, dims)
 
 
-def check_dims(name: str, known: Mapping[str, Dim], given: Mapping[str, Any]) -> None:
-    """Raise unless there is one value within its bounds for every dim."""
-    if set(given) != set(known):
-        raise ArgumentError(
-            f"{name}: specialize needs {', '.join(known) or 'nothing'},"
-            f" got {', '.join(given) or 'nothing'}",
-            origin=origins.find_origin(),
-        )
-    for word, value in given.items():
-        dim = known[word]
-        integral = isinstance(value, int) and not isinstance(value, bool) and value < 2**63
-        if not integral or value < dim.min or (dim.max is not None and value > dim.max):
-            most = "" if dim.max is None else f" and at most {dim.max}"
-            raise ArgumentError(
-                f"{name}: dim {word} must be an int of at least {dim.min}{most}, got {value!r}",
-                origin=origins.find_origin(),
-            )
-
-
 @contextmanager
 def paused_collection() -> Iterator[None]:
     """Compile without garbage collection: graphs are large, and nearly all of them stay."""
@@ -381,31 +368,6 @@ def paused_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-class Locks:
-    """Several locks taken together, always in one order."""
-
-    def __init__(self, locks: list[Any]) -> None:
-        self._locks = sorted(locks, key=id)
-
-    def __enter__(self) -> None:
-        for lock in self._locks:
-            lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        for lock in reversed(self._locks):
-            lock.release()
-
-
-def shared_locks(written: list[Parameter]) -> Locks:
-    """A function's lock: the one of what it writes, shared with others that write the same."""
-    found = {id(p.lock): p.lock for p in written if p.lock is not None}
-    locks = list(found.values()) or [ProcessLock()]
-    for parameter in written:
-        if parameter.lock is None:
-            parameter.lock = locks[0]
-    return Locks(locks)
 
 
 def _scalar(array: Array) -> Any:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from graphc.errors import GraphcError, ShapeError
-from graphc.ir.dims import Size, bound, evaluate
+from graphc import origin as origins
+from graphc.errors import ArgumentError, GraphcError, ShapeError
+from graphc.ir.dims import Dim, Size, bound, evaluate
 from graphc.ir.graph import Graph, Node, describe
 from graphc.ir.ops.base import Reduce
 from graphc.ir.ops.loop import Body, Scan
@@ -121,3 +122,22 @@ def _check_negative(node: Node, dims: Mapping[str, int]) -> None:
         if evaluate(size, dims) < 0:
             text = f"{size} (axis {axis}) is {evaluate(size, dims)}"
             raise ShapeError(f"{node.op.name}: the size {text} for {dict(dims)}")
+
+
+def check_dims(name: str, known: Mapping[str, Dim], given: Mapping[str, Any]) -> None:
+    """Raise unless there is one value within its bounds for every dim."""
+    if set(given) != set(known):
+        raise ArgumentError(
+            f"{name}: specialize needs {', '.join(known) or 'nothing'},"
+            f" got {', '.join(given) or 'nothing'}",
+            origin=origins.find_origin(),
+        )
+    for word, value in given.items():
+        dim = known[word]
+        integral = isinstance(value, int) and not isinstance(value, bool) and value < 2**63
+        if not integral or value < dim.min or (dim.max is not None and value > dim.max):
+            most = "" if dim.max is None else f" and at most {dim.max}"
+            raise ArgumentError(
+                f"{name}: dim {word} must be an int of at least {dim.min}{most}, got {value!r}",
+                origin=origins.find_origin(),
+            )

@@ -1,4 +1,8 @@
-"""Which sizes of a function have code of their own."""
+"""Which sizes of a function have code, and the code that is bound for them.
+
+The only place in Python that knows: a backend makes code when it is asked to and keeps no list of
+sizes. (What it finds natively on the fast way in are the runners that are bound here.)
+"""
 
 from __future__ import annotations
 
@@ -6,74 +10,104 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Graph
-from graphc.runtime.backend import Runner
+from graphc.runtime.backend import GenericCode, Runner
 from graphc.runtime.specialize import check_sizes, fragile
 
-CHECKED = 4096  # sizes that need no further look
+KEPT = 1024  # sizes that the generic code stays bound to
+Sizes = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Compiled code: for given sizes (None: for all), and why it was made."""
+    """Compiled code: for given sizes (None: for all), why it was made, and how it is run.
 
-    dims: tuple[tuple[str, int], ...] | None
+    Generic code has no runner of its own: it has one for each of the sizes that are in use.
+    """
+
+    dims: Sizes | None
     reason: str
-    run: Runner = field(repr=False, compare=False)
+    runner: Runner | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         if self.dims is None:
             return f"generic: {self.reason}"
-        sizes = ", ".join(f"{name}={value}" for name, value in self.dims)
-        return f"{sizes or 'static'}: {self.reason}"
+        return f"{_text(self.dims) or 'static'}: {self.reason}"
 
 
 class Variants:
     """The variants of one function: the first sizes, those asked for, and a generic one."""
 
-    def __init__(self, graph: Graph, build: Callable[[Mapping[str, int] | None], Runner]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        build: Callable[[Mapping[str, int]], Runner],
+        build_generic: Callable[[], GenericCode],
+    ) -> None:
         self._names = tuple({d.name: None for n in graph.inputs for d in n.type.dims()})
-        self._build = build  # for given sizes, or None for a generic one
-        self._special: dict[tuple[tuple[str, int], ...], Variant] = {}
-        self._generic: Variant | None = None
+        self._build, self._build_generic = build, build_generic
         self._fragile = fragile(graph)
-        self._checked: set[tuple[tuple[str, int], ...]] = set()
+        self._own: dict[Sizes, Variant] = {}  # sizes with code of their own
+        self._generic: tuple[Variant, GenericCode] | None = None
+        self._bound: dict[Sizes, Runner] = {}  # sizes that the generic code is bound to
 
     @property
     def listed(self) -> tuple[Variant, ...]:
         """All of them, in the order they were made, the generic one last."""
-        generic = (self._generic,) if self._generic else ()
-        return (*self._special.values(), *generic)
+        generic = (self._generic[0],) if self._generic else ()
+        return (*self._own.values(), *generic)
 
     def find(self, dims: Mapping[str, int]) -> Runner:
-        """The code for these sizes; made now if there is none yet."""
-        key = tuple((name, dims[name]) for name in self._names)
-        found = self._special.get(key)
-        if found is not None:
-            return found.run
-        self._check(key)
-        if not self._special:
-            return self._specialize(key, "the first sizes seen").run
-        if self._generic is None:
-            sizes = ", ".join(f"{name}={value}" for name, value in key)
-            run = self._build(None)
-            self._generic = Variant(None, f"made for {sizes} and all further sizes", run)
-        return self._generic.run
+        """The code for these sizes, bound; made now if there is none yet.
 
-    def _check(self, key: tuple[tuple[str, int], ...]) -> None:
-        """Raise where the graph does not exist for these sizes; compiled code would not notice."""
-        if self._fragile and key not in self._checked:
-            check_sizes(self._fragile, dict(key))
-            if len(self._checked) == CHECKED:
-                self._checked.clear()
-            self._checked.add(key)
+        Raises where the graph does not exist for these sizes: compiled code would not notice.
+        """
+        key = tuple((name, dims[name]) for name in self._names)
+        found = self._own.get(key)
+        if found is not None:
+            assert found.runner is not None
+            return found.runner
+        runner = self._bound.get(key)
+        if runner is not None:
+            runner.used = True
+            return runner
+        check_sizes(self._fragile, dict(key))
+        if not self._own:
+            return self._specialize(key, "the first sizes seen")
+        return self._bind(key)
 
     def specialize(self, dims: Mapping[str, int]) -> None:
         """Make code for these sizes unless there is some."""
         key = tuple((name, dims[name]) for name in self._names)
-        if key not in self._special:
-            self._check(key)
+        if key not in self._own:
+            check_sizes(self._fragile, dict(key))
             self._specialize(key, "asked for")
 
-    def _specialize(self, key: tuple[tuple[str, int], ...], reason: str) -> Variant:
-        self._special[key] = Variant(key, reason, self._build(dict(key)))
-        return self._special[key]
+    def _specialize(self, key: Sizes, reason: str) -> Runner:
+        runner = self._build(dict(key))
+        self._own[key] = Variant(key, reason, runner)
+        return runner
+
+    def _bind(self, key: Sizes) -> Runner:
+        """The generic code with what these sizes need; sizes in use stay bound."""
+        if self._generic is None:
+            reason = f"made for {_text(key)} and all further sizes"
+            self._generic = Variant(None, reason), self._build_generic()
+        while len(self._bound) >= KEPT:
+            self._forget_one()
+        runner = self._bound[key] = self._generic[1].bind(dict(key))
+        return runner
+
+    def _forget_one(self) -> None:
+        """Release the first runner that no call has found since it was last considered."""
+        while True:
+            key = next(iter(self._bound))
+            runner = self._bound.pop(key)
+            if not runner.used:
+                runner.release()
+                return
+            runner.used = False
+            self._bound[key] = runner  # considered: the last one now
+
+
+def _text(sizes: Sizes) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sizes)

@@ -21,7 +21,7 @@ import numpy as np
 
 import graphc as gx
 
-STAGES = ("define", "differentiate", "passes", "fuse", "order", "plan", "emit", "llvm", "link")
+STAGES = ("define", "differentiate", "passes", "fuse", "order", "plan", "emit", "assemble", "link")
 FACTS = ("nodes", "kernels", "functions", "text_kb", "object_kb")
 CLOCK = time.perf_counter
 Model = tuple[list[Any], Any, bool]  # inputs, output or loss, whether it is trained

@@ -13,11 +13,13 @@ from tests.inspect.programs import program, scaled_sum
 class Runner:
     """Code that says how long its kernels took."""
 
+    threads = None
+
     def __init__(self, seconds):
         self.seconds = seconds
 
-    def profile(self, arrays, dims, rng):
-        return [self.seconds] * 2
+    def profile(self, arrays, rng):
+        return None if self.seconds is None else [self.seconds] * 2
 
 
 def function(run):
@@ -25,7 +27,7 @@ def function(run):
     variants = []
 
     def specialize(**dims):
-        variants.append(SimpleNamespace(dims=tuple(dims.items()), run=run))
+        variants.append(SimpleNamespace(dims=tuple(dims.items()), runner=run))
 
     binding = SimpleNamespace(bind=lambda args, kwargs: (list(args), {"batch": 4}))
     return SimpleNamespace(
@@ -49,4 +51,4 @@ def test_profile_pairs_kernels_with_their_times():
 
 def test_profile_without_code_that_can_be_timed():
     with pytest.raises(UnsupportedError, match="step: kernels on target cpu cannot be timed"):
-        profile(function(object()), [], {})
+        profile(function(Runner(None)), [], {})

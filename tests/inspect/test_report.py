@@ -88,10 +88,10 @@ class Compiled:
 
     def __init__(self, program, dims, threads, code=None):
         self.program, self.name = program, "train"
-        runner = type("Runner", (), {"threads": threads})()
+        runner = type("Runner", (), {"threads": threads, "languages": ()})()
         if code:
-            runner.source = code
-        self.variants = [type("Variant", (), {"dims": dims, "run": runner})()]
+            runner.source, runner.languages = code, ("llvm",)
+        self.variants = [type("Variant", (), {"dims": dims, "runner": runner})()]
 
 
 def test_first_sizes_and_threads_of_a_function():

@@ -211,14 +211,14 @@ def run_native(
     module = emit_program(step.program, cpu.target, None if generic else dims)
     image = object_code(module.text, cpu.target, level)
     made = describe(step.graph, step.program, module, dims, image)
-    library = cpu._load(image, module.symbol)
+    library = cpu.load(image, module.symbol)
     for count in threads:
         sample.reset()
         step.rng[:] = RANDOM
         cpu.options = replace(cpu.options, threads=count)
-        runner = cpu._bind(made, dims, library)
+        runner = cpu.bind(made, dims, library)
         try:
-            outputs = runner([np.array(a) for a in sample.arrays], dims, step.rng)
+            outputs = runner([np.array(a) for a in sample.arrays], step.rng)
             found = [*outputs, *(np.array(p.value) for p in sample.updates)]
         finally:
             sample.reset()

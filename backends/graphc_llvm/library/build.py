@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import llvmlite
 
@@ -52,7 +51,7 @@ class Built:
         return STATE_HEADER + self.workspace.state_bytes
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """What the manifest says of code and memory."""
         w, t = self.workspace, self.target
         return {

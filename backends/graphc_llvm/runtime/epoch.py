@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.errors import ArgumentError
+from graphc.ir.ops.base import Array
 from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.memory import aligned_bytes
 from graphc_llvm.runtime.native import STALE, NativeFunction
 from graphc_llvm.runtime.variant import Variant
 
-Array = NDArray[Any]
 CHUNK_SECONDS = 0.04  # how long Python, and so Ctrl-C, waits at most
 
 

@@ -129,12 +129,15 @@ KINDS = {"f": 1, "i": 2, "u": 3, "b": 4}
 STRUCTURES = {"none": 0, "single": 1, "tuple": 2, "list": 3, "dict": 4, "custom": 5}
 
 
+Pointers = ctypes.Array[c_void_p]
+
+
 def address(table: ctypes.Structure | ctypes.Array[Any]) -> int:
     """Where a table lies; whoever stores the number keeps the table alive."""
     return ctypes.addressof(table)
 
 
-def pointers(addresses: Sequence[int]) -> ctypes.Array[Any]:
+def pointers(addresses: Sequence[int]) -> Pointers:
     """An array of pointers."""
     return (c_void_p * len(addresses))(*addresses)
 
@@ -158,7 +161,7 @@ def python_addresses() -> dict[str, int] | None:
         return None
 
 
-def _address_of(function: Any) -> int:
+def _address_of(function: ctypes._NamedFuncPointer) -> int:
     result = ctypes.cast(function, c_void_p).value
     assert result is not None
     return result

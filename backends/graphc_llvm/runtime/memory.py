@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.errors import MemoryBudgetError
 from graphc.ir.limits import physical_bytes
+from graphc.ir.ops.base import Array
 
 LINE_BYTES = 64
 PAGE_BYTES = 4096
 HUGE_PAGE_BYTES = 2 << 20
 
 
-def aligned_bytes(count: int, *, zero: bool = False) -> NDArray[Any]:
+def aligned_bytes(count: int, *, zero: bool = False) -> Array:
     """`count` bytes at a multiple of 64; of 2 MiB from that size on.
 
     What they hold is undefined unless `zero`. Pages come into being when they are first touched.
@@ -54,7 +52,7 @@ class Workspace:
             self.scratch = aligned_bytes(0)
             self.scratch = self._allocate("threads' scratch", scratch_bytes)
 
-    def _allocate(self, what: str, count: int) -> NDArray[Any]:
+    def _allocate(self, what: str, count: int) -> Array:
         total = physical_bytes()
         if total is None or count <= total:
             try:

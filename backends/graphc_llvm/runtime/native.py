@@ -9,21 +9,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.errors import ArgumentError, DTypeError, GraphcError, RuntimeCheckError, ShapeError
+from graphc.ir.ops.base import Array
 from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.description import InputSlot
 from graphc_llvm.runtime.entry import make_entry
 from graphc_llvm.runtime.guard import Guard, hold_all, refuse_handler
+from graphc_llvm.runtime.layout import Pointers
 from graphc_llvm.runtime.lookup import LINEAR, Lookup
 from graphc_llvm.runtime.memory import Workspace
 from graphc_llvm.runtime.pool import PART, ThreadPool, thread_pool
 from graphc_llvm.runtime.support import support
 from graphc_llvm.runtime.variant import Variant
 
-Array = NDArray[Any]
 STALE = -1  # what prepared values were made of has changed: prepare again, then run
 
 
@@ -58,12 +58,13 @@ class NativeFunction:
         # A call may be reading the tables of variants that a finaliser unbinds: keep them a while.
         self._retired: deque[Variant] = deque(maxlen=64)
         self._names: deque[list[str]] = deque(maxlen=4)
-        self._name_tables: deque[Any] = deque(maxlen=4)
-        self._held: list[Any] = []  # all guards that there ever were, with their tables
+        self._name_tables: deque[Pointers] = deque(maxlen=4)
+        # All guards that there ever were, with their tables.
+        self._held: list[tuple[tuple[Guard, ...], Pointers]] = []
         self._slow = _weakly(slow or self.run_slow)
         self._table = self._make_table()
         self._lookup = Lookup(self._table)
-        self.entry: Any = self._make_entry()
+        self.entry = self._make_entry()
 
     # ------------------------------------------------------------------ variants
 
@@ -229,7 +230,7 @@ class NativeFunction:
 
     # ----------------------------------------------------------------- in Python
 
-    def _execute_in_python(self, variant: Variant, sources: Any, targets: Any) -> int:
+    def _execute_in_python(self, variant: Variant, sources: Pointers, targets: Pointers) -> int:
         d = variant.description
         with hold_all(self.guards):
             for given, pointer in zip(d.inputs, sources):
@@ -292,7 +293,7 @@ class NativeFunction:
         table.guard_table = layout.address(self._held[-1][1])
         table.guards = len(self.guards)
 
-    def _make_entry(self) -> Any:
+    def _make_entry(self) -> Callable[..., Any]:
         if self._native is None:
             return self._slow
         alive = (

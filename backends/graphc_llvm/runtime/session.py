@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from llvmlite import binding
 
@@ -81,7 +81,7 @@ def host() -> Machine:
 
 
 @cache
-def _target_machine(triple: str, cpu: str, features: str) -> Any:
+def _target_machine(triple: str, cpu: str, features: str) -> binding.TargetMachine:
     # Small and position independent: constants are read relative to the instruction pointer, and
     # the same object can be linked into a library. Foreign targets are initialised on demand.
     initialize()
@@ -124,7 +124,9 @@ def emit_assembly(text: str, target: CodegenTarget, passes: Sequence[str] = ()) 
     return result
 
 
-def _run_passes(module: Any, machine: Any, passes: Sequence[str]) -> None:
+def _run_passes(
+    module: binding.ModuleRef, machine: binding.TargetMachine, passes: Sequence[str]
+) -> None:
     for name in passes:
         level = int(name[1]) if re.fullmatch("O[123]", name) else 2
         options = binding.create_pipeline_tuning_options(speed_level=level)
@@ -152,7 +154,7 @@ def _explain(text: str, message: str, around: int = 2) -> str:
 class Library:
     """Loaded object code; it stays in memory as long as this object lives."""
 
-    def __init__(self, tracker: Any, addresses: dict[str, int]) -> None:
+    def __init__(self, tracker: binding.ResourceTracker, addresses: dict[str, int]) -> None:
         self._tracker = tracker
         self.addresses = addresses
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.forked import forget_after_fork
+from graphc.ir.ops.base import Array
 from graphc.ir.types import DType, bfloat16
 from graphc_llvm.runtime import layout
 from graphc_llvm.runtime.barrier import ASK, TEAM_BYTES
@@ -18,7 +17,6 @@ from graphc_llvm.runtime.memory import Workspace, aligned_bytes
 from graphc_llvm.runtime.session import Library
 from graphc_llvm.runtime.support import support
 
-Array = NDArray[Any]
 RELEASE_SECONDS = 20e-6  # longer steps let other Python threads run
 WAIT_SECONDS = 100e-6  # longer steps wait for workers that are asleep
 

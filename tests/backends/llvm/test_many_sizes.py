@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc_llvm import function as cpu
+from graphc.runtime import variants
+from graphc_llvm.function import GenericCode
 
 
 def test_more_sizes_than_are_kept(monkeypatch: Any) -> None:
-    monkeypatch.setattr(cpu, "KEPT", 12)
+    monkeypatch.setattr(variants, "KEPT", 12)
     x, w = gx.input("x", ("n", 3)), gx.parameter("w", value=np.eye(3, dtype=np.float32))
     v = gx.parameter("v", value=np.ones((3, 3), np.float32))
     y = gx.sum(gx.tanh(x @ (w @ w)) @ gx.exp(v), axis=1)
@@ -30,13 +31,18 @@ def test_more_sizes_than_are_kept(monkeypatch: Any) -> None:
 
 
 def test_sizes_in_use_are_kept(monkeypatch: Any) -> None:
-    monkeypatch.setattr(cpu, "KEPT", 12)
+    monkeypatch.setattr(variants, "KEPT", 12)
     x = gx.input("x", ("n",))
     f = gx.compile([x], x * 2.0)
     f(np.zeros(99, np.float32))
     bound: list[int] = []
-    size = f.native._size
-    monkeypatch.setattr(f.native, "_size", lambda dims: bound.append(dims["n"]) or size(dims))
+    bind = GenericCode.bind
+
+    def counted(code: GenericCode, dims: Any) -> Any:
+        bound.append(dims["n"])
+        return bind(code, dims)
+
+    monkeypatch.setattr(GenericCode, "bind", counted)
     for n in range(200):
         for k in (1, 2, 3, 100 + n):
             assert f(np.ones(k, np.float32)).sum() == 2 * k

@@ -1,0 +1,149 @@
+"""Code bound to memory for given sizes: what a call of a function comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphc.config import environment
+from graphc.errors import UnsupportedError
+from graphc.ir.ops.base import Array
+from graphc_llvm.runtime.barrier import NO_FAILURE
+from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
+from graphc_llvm.runtime.guard import hold_all
+from graphc_llvm.runtime.memory import aligned_bytes
+from graphc_llvm.runtime.native import STALE, NativeFunction
+from graphc_llvm.runtime.pool import PART
+from graphc_llvm.runtime.variant import Variant
+
+if TYPE_CHECKING:
+    from graphc_llvm.compile import Compiler
+
+LANGUAGES = ("llvm", "asm")
+
+
+class Prepared:
+    """What depends on parameters alone, and the versions of these that it was made of."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.arrays = [aligned_bytes(n) for n in sizes]
+        self.versions: list[int] | None = None
+
+
+class Runner:
+    """One bound variant; `check` looks at every call before it is made (GRAPHC_CHECK).
+
+    `prepare` is the address of what computes prepared values, where there are some.
+    """
+
+    def __init__(
+        self,
+        compiler: Callable[[], Compiler],
+        native: NativeFunction,
+        dims: Mapping[str, int],
+        variant: Variant,
+        prepared: Prepared,
+        prepare: int | None,
+    ) -> None:
+        self.compiler, self.native, self.dims = compiler, native, dict(dims)
+        self.variant, self.prepared, self.prepare = variant, prepared, prepare
+        self.check: Callable[[Sequence[Array], Array], None] | None = None
+        if prepare is not None:
+            self._prepare()
+
+    def __call__(self, arrays: Sequence[Array], rng: Array) -> list[Array]:
+        """The outputs in order; raises before anything persistent is written."""
+        if self.check is not None:
+            self.check(arrays, rng)
+        outputs = self.variant.description.outputs
+        results: list[Array] = [np.empty(o.shape, o.dtype.numpy) for o in outputs]
+        kept = [np.require(a, requirements=["C", "A"]) for a in arrays]
+        status = STALE
+        while status == STALE:
+            self.refresh()
+            status = self.native.execute(self.variant, kept, results)
+        if status != NO_FAILURE:
+            raise self.native.failure(status)
+        return results
+
+    def epoch(
+        self, arrays: Sequence[Array], batched: Sequence[bool], order: Array
+    ) -> list[Array] | None:
+        """Step after step over rows of the arrays; the outputs of all steps, stacked.
+
+        None where every call is to be checked.
+        """
+        if environment().check:
+            return None
+        self.refresh()
+        described = self.variant.description
+        batch = next(i.shape[0] for i, taken in zip(described.inputs, batched) if taken)
+        steps = len(order) // batch
+        results = [np.empty((steps, *o.shape), o.dtype.numpy) for o in described.outputs]
+        kept = [np.require(a, requirements=["C", "A"]) for a in arrays]
+        plan = EpochPlan(
+            order,
+            batch,
+            steps,
+            tuple(a if taken else None for a, taken in zip(kept, batched)),
+            tuple(None if taken else a for a, taken in zip(kept, batched)),
+            tuple(results),
+        )
+        for _ in run_epoch(self.native, self.variant, plan, self.refresh):
+            pass  # between two chunks Python looks for Ctrl-C
+        return results
+
+    @property
+    def used(self) -> bool:
+        """Whether a call has found it since this was set to False; native code says so itself."""
+        return bool(self.variant.table.used)
+
+    @used.setter
+    def used(self, value: bool) -> None:
+        self.variant.table.used = value
+
+    def release(self) -> None:
+        """Let no call find it any more."""
+        self.native.unbind(self.variant)
+
+    @property
+    def threads(self) -> int:
+        """How many threads run it."""
+        return self.variant.description.threads
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """What `source` shows."""
+        return LANGUAGES
+
+    def source(self, language: str) -> str:
+        """The generated code: "llvm" text, or the "asm" that it becomes."""
+        if language not in LANGUAGES:
+            raise UnsupportedError(f"source: code for CPUs is in llvm or asm, not in {language}")
+        return self.compiler().source(language, self.dims)
+
+    def kernel_sources(self) -> Mapping[str, str]:
+        """The LLVM text of every kernel, with the functions that only it calls."""
+        return self.compiler().kernel_sources(self.dims)
+
+    def profile(self, arrays: Sequence[Array], rng: Array) -> list[float]:
+        """Median seconds of every kernel on one thread; parameters are put back afterwards."""
+        return self.compiler().profile(self.dims, arrays, rng)
+
+    def refresh(self) -> None:
+        """Compute what depends on parameters alone again if one has changed."""
+        if self.prepare is not None and self.variant.stale:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        """Compute what depends on parameters alone, unless another size has."""
+        assert self.prepare is not None
+        self.native.get_ready(self.variant)
+        with hold_all(self.native.guards):  # parameters of one moment
+            versions = self.variant.versions  # a change from now on makes it stale again
+            if self.prepared.versions != versions:
+                PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
+                self.prepared.versions = versions
+            self.variant.mark_fresh(versions)

@@ -1,0 +1,98 @@
+"""The interpreter as a backend: what `target="interpret"` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from graphc.compiler.options import Options
+from graphc.errors import UnsupportedError
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.base import Array
+from graphc.ir.structure import Structure
+from graphc.runtime.backend import Backend
+from graphc.runtime.interpret import Executor
+
+if TYPE_CHECKING:
+    from graphc.compiler.pipeline import Program
+
+
+class InterpretedRunner:
+    """A graph for given sizes, computed node by node."""
+
+    used = False
+    threads: int | None = None
+    languages: tuple[str, ...] = ()
+
+    def __init__(self, executor: Executor, dims: Mapping[str, int]) -> None:
+        self.executor, self.dims = executor, dims
+
+    def __call__(self, arrays: Sequence[Array], rng: Array) -> list[Array]:
+        """The outputs in order, after every update was made."""
+        return self.executor(arrays, self.dims, rng)
+
+    def epoch(self, arrays: Sequence[Array], batched: Sequence[bool], order: Array) -> None:
+        """There is no loop over steps but Python's."""
+
+    def release(self) -> None:
+        """Nothing is bound."""
+
+    def source(self, language: str) -> NoReturn:
+        """There is no generated code."""
+        raise UnsupportedError(f"source: the interpreter makes no code, in {language} or otherwise")
+
+    def kernel_sources(self) -> Mapping[str, str]:
+        """There are no kernels."""
+        return {}
+
+    def profile(self, arrays: Sequence[Array], rng: Array) -> None:
+        """There are no kernels."""
+
+
+class InterpretedFunction:
+    """A function that the interpreter computes, for any sizes."""
+
+    entry: Callable[..., Any] | None = None
+
+    def __init__(self, graph: Graph) -> None:
+        self.executor = Executor(graph)
+
+    def build(self, dims: Mapping[str, int]) -> InterpretedRunner:
+        """The interpreter for given sizes."""
+        return InterpretedRunner(self.executor, dims)
+
+    def build_generic(self) -> InterpretedFunction:
+        """The same for all sizes."""
+        return self
+
+    def bind(self, dims: Mapping[str, int]) -> InterpretedRunner:
+        """The interpreter for given sizes."""
+        return InterpretedRunner(self.executor, dims)
+
+
+class InterpretBackend:
+    """What `graphc.runtime.backend.load_backend("interpret")` finds."""
+
+    name = "interpret"
+
+    def target(self) -> None:
+        """numpy runs anywhere."""
+
+    def missing(self, graph: Graph) -> tuple[Node, ...]:
+        """Every op has a meaning in numpy."""
+        return ()
+
+    def function(
+        self,
+        graph: Graph,
+        options: Options,
+        program: Callable[[], Program],
+        structure: Structure,
+        rng: Array,
+        slow: Callable[..., Any],
+    ) -> InterpretedFunction:
+        """A function that is computed from its graph; nothing is compiled."""
+        return InterpretedFunction(graph)
+
+
+backend: Backend = InterpretBackend()
