@@ -1,4 +1,4 @@
-"""Golden files: texts that tests compare with, rewritten by --update-golden."""
+"""Golden files, rewritten by --update-golden; slow tests run only if asked for: `-m slow`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the slow tests unless the expression of `-m` names them."""
+    if "slow" in config.option.markexpr:
+        return
+    left_out = [i for i in items if i.get_closest_marker("slow")]
+    items[:] = [i for i in items if not i.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture

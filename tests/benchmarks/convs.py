@@ -1,7 +1,7 @@
 """Single convolutions beside torch channels last: forward and both gradients.
 
-    python tests/benchmarks/convs.py [--rounds 3]        (GRAPHC_PEERS names a Python with torch)
-    python tests/benchmarks/convs.py graphc|torch        one round, as JSON: microseconds by case
+    python -m tests.benchmarks.convs [--rounds 3]        (GRAPHC_PEERS names a Python with torch)
+    python -m tests.benchmarks.convs graphc|torch        one round, as JSON: microseconds by case
 
 Stride 1, padding kernel // 2, float32, 2 threads; both sides allocate their results.
 """
@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from ops import time_of
+
+from tests.benchmarks.ops import time_of
 
 CASES = (  # batch, channels in, channels out, kernel, side
     (32, 16, 32, 3, 26), (64, 16, 16, 3, 32), (64, 32, 32, 3, 16), (64, 64, 64, 3, 8),
@@ -94,16 +95,15 @@ def one_round(system: str) -> dict[str, list[float]]:
 
 def run_round(system: str) -> dict[str, list[float]]:
     """One round in a process of its own."""
-    from run import HERE, PEERS, wait_until_quiet
+    from tests.benchmarks.run import PEERS, ROOT, wait_until_quiet
 
     wait_until_quiet()
     env = dict(os.environ, OMP_NUM_THREADS=os.environ.get("THREADS", "2"))
     if system == "graphc":
-        env["PYTHONPATH"] = f"{HERE.parent.parent}{os.pathsep}{HERE.parent.parent / 'backends'}"
+        env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'backends'}"
     python = sys.executable if system == "graphc" else PEERS
-    done = subprocess.run(
-        [python, __file__, system], env=env, capture_output=True, text=True, check=True
-    )
+    command = [python, "-m", "tests.benchmarks.convs", system]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     found: dict[str, list[float]] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 

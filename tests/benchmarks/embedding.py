@@ -1,6 +1,6 @@
 """A word2vec step (sampled softmax, Adagrad on two tables): graphc beside torch's sparse gradients.
 
-    python tests/benchmarks/embedding.py [--rounds 5] [--seconds 1.0] [--threads 1 2]
+    python -m tests.benchmarks.embedding [--rounds 5] [--seconds 1.0] [--threads 1 2]
 
 Each measurement is a process of its own. GRAPHC_PEERS names a Python that has torch (this one if
 unset). Tables of 50,000 x 128, 128 words with their contexts, 64 negatives.
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import measure, report
 
-HERE = Path(__file__).resolve()
+from tests.benchmarks.measure import measure, report
+
+ROOT = Path(__file__).resolve().parents[2]
 ROWS, WIDTH, BATCH, NEGATIVES = 50_000, 128, 128, 64
 RATE = 0.01
 
@@ -98,11 +99,18 @@ def run_once(system: str, threads: int, seconds: float) -> dict[str, Any]:
     python = (
         sys.executable if system == "graphc" else os.environ.get("GRAPHC_PEERS", sys.executable)
     )
-    root = HERE.parent.parent.parent
-    paths = os.pathsep.join([str(HERE.parent), str(root), str(root / "backends")])
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "backends")])
     env = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": str(threads)}
-    command = [python, str(HERE), "--one", system, str(threads), str(seconds)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    command = [
+        python,
+        "-m",
+        "tests.benchmarks.embedding",
+        "--one",
+        system,
+        str(threads),
+        str(seconds),
+    ]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
 

@@ -1,6 +1,6 @@
 """Compile time by depth: one table per kind of model, stages apart.
 
-    python tests/benchmarks/growth.py [KIND ...]
+    python -m tests.benchmarks.growth [KIND ...]
 
 Every row is a process of its own with an empty cache (`cold`), then one more that finds the code
 there (`cached`). Milliseconds; `link` is loading, binding and the first run.
@@ -187,7 +187,8 @@ def measure(kind: str, depth: int, train: bool) -> dict[str, float]:
 
 def process(kind: str, depth: int, train: bool, cache: str) -> dict[str, float]:
     """Measure in a process of its own."""
-    command = [sys.executable, __file__, "--one", kind, str(depth), str(int(train))]
+    program = [sys.executable, "-m", "tests.benchmarks.growth"]
+    command = [*program, "--one", kind, str(depth), str(int(train))]
     found = subprocess.run(
         command,
         env=os.environ | {"GRAPHC_CACHE": cache},

@@ -1,6 +1,6 @@
 """Single facts: products against the peak, call overhead, compile time, import time.
 
-python tests/benchmarks/micro.py [matmul] [call] [compile] [import]
+python -m tests.benchmarks.micro [matmul] [call] [compile] [import]
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import time
 from typing import Any
 
 import numpy as np
-from peak import Kernel, peak_gflops
 from rich.console import Console
 from rich.table import Table
-from run import HERE, wait_until_quiet
 
 import graphc as gx
+from tests.benchmarks.peak import Kernel, peak_gflops
+from tests.benchmarks.run import ROOT, wait_until_quiet
 
 PRODUCTS = ((128, 512, 512), (512, 512, 512), (64, 64, 64), (128, 784, 512), (128, 512, 10))
 ROUNDS = 9
@@ -84,8 +84,8 @@ def call(console: Console) -> None:
 _COMPILE = """
 import time
 begin = time.perf_counter()
-from ours import build
-from workloads import WORKLOADS, minibatches
+from tests.benchmarks.ours import build
+from tests.benchmarks.workloads import WORKLOADS, minibatches
 x, t = minibatches(WORKLOADS["mlp"])[0]
 import graphc
 imported = time.perf_counter()
@@ -125,7 +125,7 @@ def import_time(console: Console) -> None:
 
 def _run_python(program: str, cache: str) -> str:
     wait_until_quiet(10)
-    paths = [str(HERE), str(HERE.parent.parent), str(HERE.parent.parent / "backends")]
+    paths = [str(ROOT), str(ROOT / "backends")]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "GRAPHC_CACHE": cache}
     done = subprocess.run(
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True

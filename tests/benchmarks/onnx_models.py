@@ -1,7 +1,7 @@
 """Models beside onnxruntime: processes in turn, several rounds.
 
-    python tests/benchmarks/onnx_models.py [--rounds 3] [--threads 2] [NAME ...]
-    python tests/benchmarks/onnx_models.py graphc|onnxruntime THREADS NAME ...    one round, as JSON
+    python -m tests.benchmarks.onnx_models [--rounds 3] [--threads 2] [NAME ...]
+    python -m tests.benchmarks.onnx_models graphc|onnxruntime THREADS NAME ...    one round, as JSON
 
 Models inside packages are measured where their packages are installed.
 """
@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
 
-from ops import time_of
-
+from tests.benchmarks.ops import time_of
 from tests.onnx import packaged
 
 SYSTEMS = ("graphc", "onnxruntime")
@@ -80,8 +78,8 @@ def one_round(system: str, threads: int, names: list[str]) -> dict[str, float]:
 
 def run_round(system: str, threads: int, names: list[str]) -> dict[str, float]:
     """One round in a process of its own."""
-    command = [sys.executable, __file__, system, str(threads), *names]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "tests.benchmarks.onnx_models", system, str(threads), *names]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 

@@ -1,7 +1,7 @@
 """Single ops over a million elements beside torch eager: processes in turn, several rounds.
 
-    python tests/benchmarks/ops.py [--rounds 3]          (GRAPHC_PEERS names a Python with torch)
-    python tests/benchmarks/ops.py graphc|torch          one round, as JSON: microseconds by op
+    python -m tests.benchmarks.ops [--rounds 3]          (GRAPHC_PEERS names a Python with torch)
+    python -m tests.benchmarks.ops graphc|torch          one round, as JSON: microseconds by op
 
 A call of graphc is a compiled function of that op alone; both allocate their results.
 """
@@ -185,17 +185,18 @@ def torch_round() -> dict[str, float]:
 # ------------------------------------------------------------------------------- driver
 
 
-def run_round(system: str, program: str = __file__, *more: str) -> dict[str, float]:
+def run_round(system: str, program: str = "ops", *more: str) -> dict[str, float]:
     """One process."""
-    from run import HERE, PEERS, wait_until_quiet
+    from tests.benchmarks.run import PEERS, ROOT, wait_until_quiet
 
     wait_until_quiet()
-    paths = [str(HERE.parent.parent), str(HERE.parent.parent / "backends")]
+    paths = [str(ROOT), str(ROOT / "backends")]
     env = dict(os.environ, OMP_NUM_THREADS="2")
     if system == "graphc":
         env["PYTHONPATH"] = os.pathsep.join(paths)
     python = sys.executable if system == "graphc" else PEERS
-    done = subprocess.run([python, program, system, *more], env=env, capture_output=True, text=True)
+    command = [python, "-m", f"tests.benchmarks.{program}", system, *more]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     sys.stderr.write("".join(f"{e}\n" for e in done.stderr.splitlines() if e.startswith("graphc")))
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from measure import arguments, measure, report
-from workloads import (
+import graphc as gx
+from tests.benchmarks.measure import arguments, measure, report
+from tests.benchmarks.workloads import (
     ADAM_LEARNING_RATE,
     LEARNING_RATE,
     WORKLOADS,
@@ -13,8 +14,6 @@ from workloads import (
     initial,
     minibatches,
 )
-
-import graphc as gx
 
 
 def build(workload: Workload, threads: int | None) -> Any:

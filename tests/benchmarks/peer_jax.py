@@ -16,8 +16,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from measure import arguments, measure, report
-from workloads import (
+
+from tests.benchmarks.measure import arguments, measure, report
+from tests.benchmarks.workloads import (
     ADAM_LEARNING_RATE,
     LEARNING_RATE,
     WORKLOADS,

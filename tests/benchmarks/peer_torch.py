@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from measure import arguments, measure, report
 from torch import nn
-from workloads import (
+
+from tests.benchmarks.measure import arguments, measure, report
+from tests.benchmarks.workloads import (
     ADAM_LEARNING_RATE,
     LEARNING_RATE,
     WORKLOADS,

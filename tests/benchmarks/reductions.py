@@ -1,7 +1,7 @@
 """Reductions over every axis beside torch eager, and beside the bandwidth measured here.
 
-    python tests/benchmarks/reductions.py [--rounds 3] [--threads 2]       (GRAPHC_PEERS: a torch)
-    python tests/benchmarks/reductions.py graphc|torch [--threads 2]       one round, as JSON
+    python -m tests.benchmarks.reductions [--rounds 3] [--threads 2]       (GRAPHC_PEERS: a torch)
+    python -m tests.benchmarks.reductions graphc|torch [--threads 2]       one round, as JSON
 
 `read` is the faster of numpy's maximum and dot over one thread's share of the elements. `var` reads
 them twice.
@@ -15,7 +15,8 @@ import sys
 from typing import Any
 
 import numpy as np
-from ops import run_round, time_of
+
+from tests.benchmarks.ops import run_round, time_of
 
 Axis = int | tuple[int, ...]
 CASES: tuple[tuple[tuple[int, ...], Axis], ...] = (
@@ -80,7 +81,7 @@ def main() -> None:
         return
     more = ("--threads", str(threads))
     results = [
-        (run_round("graphc", __file__, *more), run_round("torch", __file__, *more))
+        (run_round("graphc", "reductions", *more), run_round("torch", "reductions", *more))
         for _ in range(rounds)
     ]
     out = [f"{rounds} rounds, {threads} threads"]

@@ -1,7 +1,7 @@
 """Row-wise ops and memory-bound ops beside torch eager, and beside the bandwidth measured here.
 
-    python tests/benchmarks/rows.py [--rounds 3]         (GRAPHC_PEERS names a Python with torch)
-    python tests/benchmarks/rows.py graphc|torch         one round, as JSON: microseconds by case
+    python -m tests.benchmarks.rows [--rounds 3]         (GRAPHC_PEERS names a Python with torch)
+    python -m tests.benchmarks.rows graphc|torch         one round, as JSON: microseconds by case
 
 `read` (the faster of numpy's dot and maximum) and `copy` are what two threads of numpy reach in
 graphc's process. `chain` writes into a parameter; `fresh` is the same with a new array as result,
@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from ops import run_round, time_of
+
+from tests.benchmarks.ops import run_round, time_of
 
 SHAPES = ((8192, 64), (1024, 1024))
 ROW_OPS = ("softmax", "layer_norm", "cross_entropy", "cross_entropy_grad")
@@ -158,7 +159,7 @@ def main() -> None:
         sys.stdout.write("\n" + json.dumps(result) + "\n")
         return
     rounds = int(sys.argv[2]) if sys.argv[1:2] == ["--rounds"] else 3
-    results = [(run_round("graphc", __file__), run_round("torch", __file__)) for _ in range(rounds)]
+    results = [(run_round("graphc", "rows"), run_round("torch", "rows")) for _ in range(rounds)]
     out = [f"{rounds} rounds", "| case | graphc us | torch eager us | torch / graphc |"]
     out.append("|---|---|---|---|")
     for case in CASES + BOUND:

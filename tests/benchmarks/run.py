@@ -1,6 +1,6 @@
 """Training steps side by side: graphc and its peers in turn, several rounds, as ratios.
 
-    python tests/benchmarks/run.py [WORKLOAD ...] [--rounds 5] [--seconds 1.5] [--threads 2]
+    python -m tests.benchmarks.run [WORKLOAD ...] [--rounds 5] [--seconds 1.5] [--threads 2]
 
 Each measurement is a process of its own; within a round the systems alternate, and a
 measurement during which others used the machine is repeated. GRAPHC_PEERS names a Python that
@@ -19,18 +19,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measure import machine_busy
 from rich.console import Console
 from rich.table import Table
-from workloads import WORKLOADS
 
-HERE = Path(__file__).parent
+from tests.benchmarks.measure import machine_busy
+from tests.benchmarks.workloads import WORKLOADS
+
+ROOT = Path(__file__).parents[2]
 PEERS = os.environ.get("GRAPHC_PEERS", sys.executable)
 SYSTEMS = {
-    "graphc": (sys.executable, "ours.py", ""),
-    "torch eager": (PEERS, "peer_torch.py", "eager"),
-    "torch compile": (PEERS, "peer_torch.py", "compile"),
-    "jax jit": (PEERS, "peer_jax.py", "jit"),
+    "graphc": (sys.executable, "ours", ""),
+    "torch eager": (PEERS, "peer_torch", "eager"),
+    "torch compile": (PEERS, "peer_torch", "compile"),
+    "jax jit": (PEERS, "peer_jax", "jit"),
 }
 DISTURBED = 0.12  # processors that others may use before a measurement is repeated
 
@@ -47,17 +48,25 @@ def wait_until_quiet(limit: float = 30.0) -> None:
 
 def run_once(system: str, workload: str, threads: int, seconds: float) -> dict[str, Any] | None:
     """The result of one process; None where the system is not there."""
-    python, script, variant = SYSTEMS[system]
+    python, module, variant = SYSTEMS[system]
     number = str(threads)
     limits = {"OMP_NUM_THREADS": number, "MKL_NUM_THREADS": number, "OPENBLAS_NUM_THREADS": number}
-    paths = [str(HERE.parent.parent), str(HERE.parent.parent / "backends")]
+    paths = [str(ROOT), str(ROOT / "backends")]
     extra = {"PYTHONPATH": os.pathsep.join(paths)} if system == "graphc" else {}
     best: dict[str, Any] | None = None
     for _ in range(3):
         wait_until_quiet()
-        command = [python, str(HERE / script), workload, variant, number, str(seconds)]
+        command = [
+            python,
+            "-m",
+            f"tests.benchmarks.{module}",
+            workload,
+            variant,
+            number,
+            str(seconds),
+        ]
         env = os.environ | limits | extra
-        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
         if done.returncode:
             sys.stderr.write(f"{system} {workload}: {done.stderr.strip()[-300:]}\n")
             return None

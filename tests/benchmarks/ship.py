@@ -1,7 +1,7 @@
 """What is shipped, how it starts and how fast it is: compiled networks outside of the framework.
 
-    python tests/benchmarks/ship.py [--rounds 5] [--folder DIR] [SYSTEM ...]     everything, in turn
-    python tests/benchmarks/ship.py call SYSTEM MODEL DIR CALLS                  one process
+    python -m tests.benchmarks.ship [--rounds 5] [--folder DIR] [SYSTEM ...]     everything, in turn
+    python -m tests.benchmarks.ship call SYSTEM MODEL DIR CALLS                  one process
 
 Needs onnx and a C compiler; systems whose packages are missing are left out. All run the same
 ONNX file or its weights, one thread, batch 1, on the inputs of `images`; results are compared.
@@ -23,9 +23,7 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve()
-ROOT = HERE.parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
+ROOT = Path(__file__).resolve().parents[2]
 CALLS = {"mlp": 3000, "cnn": 1000}
 PACKAGES = {
     "graphc-c": "onnx", "graphc-python": "onnx", "emx-c": "emx_onnx_cgen",
@@ -323,8 +321,13 @@ def one_run(system: str, model: str, folder: Path, calls: int) -> tuple[float, d
     picture(model).tofile(folder / "picture")
     command: list[Any] = [folder / "main", "picture", calls]
     if not system.endswith(("-c", "-c++")):
-        command = [sys.executable, HERE, "call", system, model, folder, calls]
-    alone = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+        program = [sys.executable, "-m", "tests.benchmarks.ship"]
+        command = [*program, "call", system, model, folder, calls]
+    alone = {
+        "OMP_NUM_THREADS": "1",
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "backends")]),
+    }
     begin = time.perf_counter()
     done = subprocess.run(
         [str(c) for c in command],

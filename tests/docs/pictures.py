@@ -1,15 +1,17 @@
 """The pictures of docs/tutorial.md: what its program draws, as DOT text and, by Graphviz, as SVG.
 
-python tests/docs/pictures.py
+python -m tests.docs.pictures
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tempfile
 from pathlib import Path
+
+from graphc.inspect.render import write_picture
+from tests.docs.code_blocks import run
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE, PICTURES = ROOT / "docs" / "tutorial.md", ROOT / "docs" / "pictures"
@@ -22,8 +24,6 @@ def mark(dot: str) -> str:
 
 def write(folder: Path) -> None:
     """Draw the DOT files in a folder into docs/pictures."""
-    from graphc.inspect.render import write_picture
-
     PICTURES.mkdir(exist_ok=True)
     for found in sorted(folder.glob("*.dot")):
         dot = found.read_text(encoding="utf-8")
@@ -34,9 +34,6 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT), str(ROOT / "backends")]
-    from tests.docs.code_blocks import run
-
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         run(PAGE)

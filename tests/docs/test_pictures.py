@@ -16,7 +16,7 @@ def test_pictures_are_those_of_the_program(tmp_path: Path, monkeypatch: Any) -> 
     for stage in stages:
         assert f"(pictures/{stage}.svg)" in PAGE.read_text(encoding="utf-8")
         dot = (tmp_path / f"{stage}.dot").read_text(encoding="utf-8")
-        hint = "draw again: python tests/docs/pictures.py"
+        hint = "draw again: python -m tests.docs.pictures"
         assert (PICTURES / f"{stage}.dot").read_text(encoding="utf-8") == dot, hint
         assert (PICTURES / f"{stage}.svg").read_text(encoding="utf-8").endswith(mark(dot)), hint
     assert {p.stem for p in PICTURES.iterdir()} == set(stages) == set(gx.compile([], 1.0).stages)

@@ -104,7 +104,6 @@ def test_the_example_is_right(name: str) -> None:
     FUNCTIONS[name](*args, **named)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_nothing_but_our_errors(name: str, capsys: Any) -> None:

@@ -17,7 +17,6 @@ from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TESTS, ROOT = HERE.parent, HERE.parent.parent
 
 
 def names() -> list[str]:
@@ -33,7 +32,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     chosen = parser.parse_args(arguments)
-    sys.path[:0] = [str(TESTS), str(ROOT), str(ROOT / "backends")]
     net = importlib.import_module(f"tests.fuzz.{chosen.name}")
     counts: Counter[str] = Counter()
     start = time.perf_counter()

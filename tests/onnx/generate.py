@@ -1,7 +1,7 @@
 """Write docs/onnx.md: run every node case through the compiler and list what became of it.
 
-    python tests/onnx/generate.py               everything, in some minutes
-    python tests/onnx/generate.py models ops    only the sections on models and on operators
+    python -m tests.onnx.generate               everything, in some minutes
+    python -m tests.onnx.generate models ops    only the sections on models and on operators
 
 The tests compare with the list of cases: one that is not on it must pass. Models inside packages
 are those that are installed (tests/onnx/packaged.py), compared with onnxruntime.
@@ -38,7 +38,7 @@ HEAD = """# ONNX operators
 `ai.onnx.ml`, and the optimisers and gradients of the training preview),
 `gx.onnx.save` writes operator set {saved};
 `graphc.onnx.backend` is a backend of the onnx package. This page is made by
-`python tests/onnx/generate.py`.
+`python -m tests.onnx.generate`.
 
 ## Node cases of the onnx package {version}
 

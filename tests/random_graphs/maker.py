@@ -103,7 +103,7 @@ class Maker:
 
     def sample(self, count: int | None = None) -> Sample:
         """Inputs, `count` ops (5 to 40, rather few), and a few outputs."""
-        from tests.random_graphs.maker import basic_ops, exact_ops, rounding_ops
+        from tests.random_graphs import basic_ops, exact_ops, rounding_ops
 
         gx.seed(7)
         for i in range(int(self.rng.integers(1, 4))):
