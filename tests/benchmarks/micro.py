@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from rich.table import Table
 
 import graphc as gx
 from tests.benchmarks.peak import Kernel, peak_gflops
-from tests.benchmarks.run import ROOT, wait_until_quiet
+from tests.benchmarks.run import wait_until_quiet
 
+ROOT = Path(__file__).parents[2]
 PRODUCTS = ((128, 512, 512), (512, 512, 512), (64, 64, 64), (128, 784, 512), (128, 512, 10))
 ROUNDS = 9
 
