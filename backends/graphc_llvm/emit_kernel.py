@@ -28,6 +28,7 @@ from graphc.ir.loops.ir import (
     exprs_in,
     walk,
 )
+from graphc_llvm.blocks import Module, TooLong
 from graphc_llvm.contract_choose import match
 from graphc_llvm.contract_emit import emit_contract
 from graphc_llvm.emit_context import Context
@@ -35,7 +36,7 @@ from graphc_llvm.emit_limit import FREEDOMS, Freedom, most_lines
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_share import emit_share
 from graphc_llvm.target import Target
-from graphc_llvm.text import FunctionBuilder, Module, Parameter, TooLong, identifier
+from graphc_llvm.text import FunctionBuilder, Parameter, identifier
 
 BARRIER = "@graphc_barrier"
 

@@ -10,12 +10,14 @@ from graphc.compiler.memory.plan import MemoryPlan
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.loops.ir import Kernel
 from graphc.ir.schedule import TEMPORARY, Call, LoopCall, Storage, Window
+from graphc_llvm.blocks import BlockBuilder
 from graphc_llvm.cost import iteration_seconds
 from graphc_llvm.emit_kernel import EmittedKernel
 from graphc_llvm.runtime.description import ARENA, BUFFERS, SCRATCH, SIZES, TEAM
 from graphc_llvm.text import identifier
 
 NO_FAILURE = -1  # as i32
+PARAMETERS = ("ptr %ctx", "i64 %thread", "i64 %threads")
 PIECE = 64  # calls in a function: LLVM needs more for each line of a longer one
 DEAF_SECONDS = 0.03  # of a loop between two questions whether the step has to end
 MOST_STEPS = 1 << 20  # of a loop between two questions
@@ -110,11 +112,8 @@ class Part:
         listens: bool = False,
     ) -> None:
         self.layout, self.kernels, self.offset, self.dims = layout, kernels, offset, dims
-        self.listens, self.ended = listens, "void"
-        self.lines: list[str] = []
+        self.listens, self.ended = listens, ""
         self.window: dict[Storage, str] = {}  # where the windows of open loops are
-        self.block = "entry"
-        self.count = 0
 
     def functions(
         self, name: str, calls: Sequence[Call], barriers: frozenset[int], commit: int | None
@@ -129,7 +128,7 @@ class Part:
         for start, stop in zip(starts, [*starts[1:], len(calls)]):
             inside = frozenset(b - start for b in barriers if start < b < stop)
             body = partial(self._sequence, calls[start:stop], inside, None, start < last)
-            found.append(self._function(names[start], body, "internal ", "i1"))
+            found.append(self._function(names[start], body, "internal", "i1"))
         return [*found, self._function(name, lambda: self._pieces(names, barriers, commit))]
 
     def _pieces(
@@ -139,58 +138,37 @@ class Part:
         for start, name in names.items():
             self._before(start, barriers, commit)
             call = f"call i1 @{name}(ptr %ctx, i64 %thread, i64 %threads)"
-            self._end_if(self._define("ended", call))
+            self._end_if(self.code.effect_value("ended", call))
 
     def _function(
         self, name: str, body: Callable[[], None], linkage: str = "", result: str = "void"
     ) -> str:
-        self.lines, self.block, self.count = [], "entry", 0
-        self.ended = "void" if result == "void" else "i1 true"
+        self.code = BlockBuilder(name, PARAMETERS, linkage=linkage, result=result)
+        self.ended = "" if result == "void" else "true"
         self._entry()
         body()
-        self._line("ret void" if result == "void" else "ret i1 false")
-        text = "\n".join(self.lines)
-        head = f"define {linkage}{result} @{name}(ptr %ctx, i64 %thread, i64 %threads) nounwind"
-        return f"{head} {{\nentry:\n{text}\n}}"
+        return self.code.end("" if result == "void" else "false")
 
     def _end_if(self, condition: str) -> None:
         """Return where the step has been ended."""
-        self.count += 1
-        end, on = f"end.{self.count}", f"on.{self.count}"
-        self._line(f"br i1 {condition}, label %{end}, label %{on}")
-        self.lines += [f"{end}:", f"  ret {self.ended}"]
-        self._label(on)
-
-    # -- lines ------------------------------------------------------------------------
-
-    def _line(self, text: str) -> None:
-        self.lines.append(f"  {text}")
-
-    def _fresh(self, hint: str) -> str:
-        self.count += 1
-        return f"%{hint}.{self.count}"
-
-    def _define(self, hint: str, text: str) -> str:
-        name = self._fresh(hint)
-        self._line(f"{name} = {text}")
-        return name
-
-    def _label(self, name: str) -> None:
-        self.lines.append(f"{name}:")
-        self.block = name
+        end, on = self.code.labels("end", "on")
+        self.code.branch_if(condition, end, on)
+        self.code.start(end)
+        self.code.give_back(self.ended)
+        self.code.start(on)
 
     def _barrier(self) -> None:
-        self._line("call void @graphc_barrier(ptr %team, i64 %threads)")
+        self.code.effect("call void @graphc_barrier(ptr %team, i64 %threads)")
 
     # -- places -----------------------------------------------------------------------
 
     def _load_slot(self, name: str, slot: int) -> None:
-        self._line(f"%{name}.slot = getelementptr ptr, ptr %ctx, i64 {slot}")
-        self._line(f"%{name} = load ptr, ptr %{name}.slot")
+        self.code.effect(f"%{name}.slot = getelementptr ptr, ptr %ctx, i64 {slot}")
+        self.code.effect(f"%{name} = load ptr, ptr %{name}.slot")
 
     def _from_sizes(self, hint: str, index: int) -> str:
-        at = self._define(f"{hint}.at", f"getelementptr i64, ptr %sizes, i64 {index}")
-        return self._define(hint, f"load i64, ptr {at}")
+        at = self.code.effect_value(f"{hint}.at", f"getelementptr i64, ptr %sizes, i64 {index}")
+        return self.code.effect_value(hint, f"load i64, ptr {at}")
 
     def _number(self, size: Size) -> str:
         if isinstance(size, int):
@@ -208,8 +186,8 @@ class Part:
             size = self._from_sizes("scratch.size", self.layout.scratch_at)
         else:
             size = str(self.layout.scratch_bytes(self.dims))
-        self._line(f"%scratch.offset = mul i64 %thread, {size}")
-        self._line("%scratch = getelementptr i8, ptr %all.scratch, i64 %scratch.offset")
+        self.code.effect(f"%scratch.offset = mul i64 %thread, {size}")
+        self.code.effect("%scratch = getelementptr i8, ptr %all.scratch, i64 %scratch.offset")
 
     def _pointer(self, storage: Storage) -> str:
         """Where a storage is; found again for each call, so that no register holds it between."""
@@ -218,10 +196,10 @@ class Part:
         name = identifier(storage.name)
         if storage.role == TEMPORARY:
             offset = self._offset(name, storage)
-            return self._define(name, f"getelementptr i8, ptr %arena, i64 {offset}")
+            return self.code.effect_value(name, f"getelementptr i8, ptr %arena, i64 {offset}")
         slot = self.layout.slots[storage]
-        place = self._define(f"{name}.slot", f"getelementptr ptr, ptr %ctx, i64 {slot}")
-        return self._define(name, f"load ptr, ptr {place}")
+        place = self.code.effect_value(f"{name}.slot", f"getelementptr ptr, ptr %ctx, i64 {slot}")
+        return self.code.effect_value(name, f"load ptr, ptr {place}")
 
     def _offset(self, name: str, storage: Storage) -> str:
         if self.dims is not None:
@@ -252,21 +230,22 @@ class Part:
             self._stop_if_failed()
 
     def _stop_if_failed(self) -> None:
-        self._line("%status = load atomic i32, ptr %team acquire, align 4")
-        self._line(f"%failed = icmp ne i32 %status, {NO_FAILURE}")
-        self._line("br i1 %failed, label %stop, label %commit")
-        self.lines += ["stop:", "  ret void"]
-        self._label("commit")
+        self.code.effect("%status = load atomic i32, ptr %team acquire, align 4")
+        self.code.effect(f"%failed = icmp ne i32 %status, {NO_FAILURE}")
+        self.code.branch_if("%failed", "stop", "commit")
+        self.code.start("stop")
+        self.code.give_back()
+        self.code.start("commit")
 
     def _call(self, call: Call) -> None:
         kernel = self.kernels[call.kernel]
         sizes = "%sizes"
         if self.dims is None and kernel.dims:
             index = self.layout.dims_at(kernel.dims)
-            sizes = self._define("sizes", f"getelementptr i64, ptr %sizes, i64 {index}")
+            sizes = self.code.effect_value("sizes", f"getelementptr i64, ptr %sizes, i64 {index}")
         pointers = [f"ptr {self._pointer(s)}" for s in call.arguments]
         rest = [f"ptr {sizes}", "ptr %scratch", "ptr %team", "i64 %thread", "i64 %threads"]
-        self._line(f"call void @{kernel.name}({', '.join(pointers + rest)})")
+        self.code.effect(f"call void @{kernel.name}({', '.join(pointers + rest)})")
 
     # -- loops ------------------------------------------------------------------------
 
@@ -275,29 +254,28 @@ class Part:
         length = self._iterations(call)
         self._windows(call, "0", length)
         self._all_apart(call.before)
-        self.count += 1
-        head, body, done = (f"{n}.{self.count}" for n in ("loop", "iteration", "done"))
-        step, following = f"%step.{self.count}", f"%next.{self.count}"
-        before = self.block
-        self._line(f"br label %{head}")
-        self._label(head)
-        at = len(self.lines)
-        self._line("")  # the phi needs the name of the last block
-        more = self._define("more", f"icmp slt i64 {step}, {length}")
+        head, body, done, *names = self.code.labels("loop", "iteration", "done", "step", "next")
+        step, following = (f"%{name}" for name in names)
+        before = self.code.label
+        self.code.branch(head)
+        self.code.start(head)
+        place = self.code.reserve()  # the phi needs the name of the last block
+        more = self.code.effect_value("more", f"icmp slt i64 {step}, {length}")
         if call.condition is not None:
             more = self._holds(call, step, length, more)
-        self._line(f"br i1 {more}, label %{body}, label %{done}")
-        self._label(body)
+        self.code.branch_if(more, body, done)
+        self.code.start(body)
         self._windows(call, step, length)
         self._sequence(call.repeated, call.barriers, None, listens)
         if listens:
             self._meet_and_listen(call, step)
         else:
             self._barrier()
-        self._line(f"{following} = add i64 {step}, 1")
-        self.lines[at] = f"  {step} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]"
-        self._line(f"br label %{head}")
-        self._label(done)
+        self.code.effect(f"{following} = add i64 {step}, 1")
+        phi = f"{step} = phi i64 [ 0, %{before} ], [ {following}, %{self.code.label} ]"
+        self.code.fill(place, [phi])
+        self.code.branch(head)
+        self.code.start(done)
         self._windows(call, step, length)
         self._all_apart(call.after)
 
@@ -305,39 +283,40 @@ class Part:
         """The barrier after an iteration; now and then with the question whether this goes on."""
         steps = DEAF_SECONDS / max(1e-9, iteration_seconds(call, self.dims))
         every = 1 << max(0, min(int(steps), MOST_STEPS).bit_length() - 1)
-        self.count += 1
-        ask, meet, read, on = (f"{n}.{self.count}" for n in ("ask", "meet", "read", "listened"))
-        place = self._define("place", f"and i64 {step}, {every - 1}")
-        due = self._define("due", f"icmp eq i64 {place}, {every - 1}")
-        turn = self._define("turn", f"udiv i64 {step}, {every}")
-        self._line(f"br i1 {due}, label %{ask}, label %{meet}")
-        self._label(ask)
-        self._line(f"call void @graphc_ask(ptr %team, i64 %thread, i64 {turn})")
-        self._line(f"br label %{meet}")
-        self._label(meet)
+        ask, meet, read, on = self.code.labels("ask", "meet", "read", "listened")
+        place = self.code.effect_value("place", f"and i64 {step}, {every - 1}")
+        due = self.code.effect_value("due", f"icmp eq i64 {place}, {every - 1}")
+        turn = self.code.effect_value("turn", f"udiv i64 {step}, {every}")
+        self.code.branch_if(due, ask, meet)
+        self.code.start(ask)
+        self.code.effect(f"call void @graphc_ask(ptr %team, i64 %thread, i64 {turn})")
+        self.code.branch(meet)
+        self.code.start(meet)
         self._barrier()
-        self._line(f"br i1 {due}, label %{read}, label %{on}")
-        self._label(read)
-        self._end_if(self._define("stops", f"call i1 @graphc_stops(ptr %team, i64 {turn})"))
-        self._line(f"br label %{on}")
-        self._label(on)
+        self.code.branch_if(due, read, on)
+        self.code.start(read)
+        self._end_if(
+            self.code.effect_value("stops", f"call i1 @graphc_stops(ptr %team, i64 {turn})")
+        )
+        self.code.branch(on)
+        self.code.start(on)
 
     def _iterations(self, call: LoopCall) -> str:
         """How many iterations there are at most."""
         length = self._number(call.length)
         if call.count is None:
             return length
-        count = self._define("count", f"load i64, ptr {self._pointer(call.count)}")
-        fewer = self._define("fewer", f"icmp slt i64 {count}, {length}")
-        return self._define("length", f"select i1 {fewer}, i64 {count}, i64 {length}")
+        count = self.code.effect_value("count", f"load i64, ptr {self._pointer(call.count)}")
+        fewer = self.code.effect_value("fewer", f"icmp slt i64 {count}, {length}")
+        return self.code.effect_value("length", f"select i1 {fewer}, i64 {count}, i64 {length}")
 
     def _holds(self, call: LoopCall, step: str, length: str, more: str) -> str:
         """Whether the loop goes on; all threads read the same carry."""
         assert call.condition is not None
         self._window(call.condition, call.windows[call.condition], step, length)
-        going = self._define("going", f"load i8, ptr {self._pointer(call.condition)}")
-        true = self._define("true", f"icmp ne i8 {going}, 0")
-        return self._define("more", f"and i1 {more}, {true}")
+        going = self.code.effect_value("going", f"load i8, ptr {self._pointer(call.condition)}")
+        true = self.code.effect_value("true", f"icmp ne i8 {going}, 0")
+        return self.code.effect_value("more", f"and i1 {more}, {true}")
 
     def _all_apart(self, calls: Sequence[Call]) -> None:
         """Calls on different bytes, which others may read from then on."""
@@ -353,20 +332,22 @@ class Part:
     def _window(self, storage: Storage, window: Window, step: str, length: str) -> None:
         row = step
         if window.backward:
-            last = self._define("last", f"sub i64 {length}, 1")
-            row = self._define("row", f"sub i64 {last}, {step}")
+            last = self.code.effect_value("last", f"sub i64 {length}, 1")
+            row = self.code.effect_value("row", f"sub i64 {last}, {step}")
         if window.ahead:
-            row = self._define("row", f"add i64 {row}, {window.ahead}")
+            row = self.code.effect_value("row", f"add i64 {row}, {window.ahead}")
         rows = self._number(window.base.type.shape[0])
         if window.ahead or not window.backward:
             row = self._wrapped(row, rows)
         stride = self._number(row_bytes(window))
-        offset = self._define("offset", f"mul i64 {row}, {stride}")
+        offset = self.code.effect_value("offset", f"mul i64 {row}, {stride}")
         base = self._pointer(window.base)
-        self.window[storage] = self._define("window", f"getelementptr i8, ptr {base}, i64 {offset}")
+        self.window[storage] = self.code.effect_value(
+            "window", f"getelementptr i8, ptr {base}, i64 {offset}"
+        )
 
     def _wrapped(self, row: str, rows: str) -> str:
         """The row modulo the number of rows; 0 where there is none."""
-        empty = self._define("empty", f"icmp eq i64 {rows}, 0")
-        divisor = self._define("divisor", f"select i1 {empty}, i64 1, i64 {rows}")
-        return self._define("row", f"urem i64 {row}, {divisor}")
+        empty = self.code.effect_value("empty", f"icmp eq i64 {rows}, 0")
+        divisor = self.code.effect_value("divisor", f"select i1 {empty}, i64 1, i64 {rows}")
+        return self.code.effect_value("row", f"urem i64 {row}, {divisor}")

@@ -1,4 +1,4 @@
-"""Textual LLVM IR: modules, functions, structured loops, and where an instruction is placed.
+"""Textual LLVM IR: functions, structured loops, and where an instruction is placed.
 
 An i64 operand is a Python ``int`` (folded as far as possible) or the name of an SSA value.
 Pure instructions are placed at the outermost level at which their operands exist and are never
@@ -13,11 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from graphc_llvm.blocks import BlockBuilder, Module
+
 Operand = int | str  # an i64
-
-
-class TooLong(Exception):  # noqa: N818
-    """A module that has more lines than it may."""
 
 
 def vector(element: str, width: int) -> str:
@@ -42,36 +40,6 @@ def identifier(name: str) -> str:
     """A name that can stand in LLVM text without quotes."""
     plain = re.sub(r"[^A-Za-z0-9_.]", "_", name) or "_"
     return f"_{plain}" if plain[0].isdigit() else plain
-
-
-@dataclass
-class Module:
-    """Functions and the declarations they need, in order of first use.
-
-    `helpers` are the names of functions that are called where they are seldom needed.
-    """
-
-    functions: list[str] = field(default_factory=list)
-    declarations: dict[str, str] = field(default_factory=dict)
-    helpers: dict[object, str] = field(default_factory=dict)
-    count: int = 0  # lines that were written
-    most: int | None = None  # so many may be
-
-    def note(self) -> None:
-        """Count one more line; raise TooLong where there are too many."""
-        self.count += 1
-        if self.most is not None and self.count > self.most:
-            raise TooLong(f"more than {self.most} lines")
-
-    def declare(self, name: str, result: str, parameters: Sequence[str]) -> None:
-        """Declare a function once."""
-        if name not in self.declarations:
-            self.declarations[name] = f"declare {result} {name}({', '.join(parameters)})"
-
-    def text(self) -> str:
-        """The whole module; declarations sorted by name."""
-        declared = [self.declarations[name] for name in sorted(self.declarations)]
-        return "\n".join([*self.functions, *declared, ""])
 
 
 @dataclass(frozen=True)
@@ -104,8 +72,8 @@ class _Scope:
     known: dict[object, str] = field(default_factory=dict)
 
 
-class FunctionBuilder:
-    """Writes one function; `finish` adds it to the module."""
+class FunctionBuilder(BlockBuilder):
+    """Writes one function with loops and ifs; `finish` adds it to the module."""
 
     def __init__(
         self,
@@ -116,17 +84,16 @@ class FunctionBuilder:
         linkage: str = "",
         result: str = "void",
     ) -> None:
+        super().__init__(
+            name, [f"{p.type} %{p.name}" for p in parameters], attributes, linkage, result
+        )
         self.module = module
         self.name = name
-        listed = ", ".join(f"{p.type} %{p.name}" for p in parameters)
-        self._head = f"{f'define {linkage}'.strip()} {result} @{name}({listed}) {attributes} {{"
-        self._result = result
         self._entry: list[str] = []
-        self._lines: list[str | list[str]] = ["entry:", self._entry]
+        self._lines.append(self._entry)
         self._used: dict[str, int] = {p.name: 1 for p in parameters} | {"entry": 1}
         self._levels: dict[str, int] = {f"%{p.name}": 0 for p in parameters}
         self._scopes = [_Scope(self._entry)]
-        self.label = "entry"
 
     @property
     def level(self) -> int:
@@ -185,13 +152,11 @@ class FunctionBuilder:
     def effect(self, instruction: str) -> None:
         """Write an instruction that has no result and stays where it is."""
         self.module.note()
-        self._lines.append(f"  {instruction}")
+        super().effect(instruction)
 
     def effect_value(self, hint: str, expression: str) -> str:
         """Name an expression that stays where it is and is evaluated once for each mention."""
-        name = f"%{self.fresh(hint)}"
-        self.module.note()
-        self._lines.append(f"  {name} = {expression}")
+        name = super().effect_value(hint, expression)
         self._levels[name] = self.level
         return name
 
@@ -318,8 +283,8 @@ class FunctionBuilder:
         if trips is None:
             inside = self.fresh(f"{hint}.pre")
             some = self.effect_value("some", f"icmp slt i64 {begin}, {end}")
-            self.effect(f"br i1 {some}, label %{inside}, label %{after}")
-            self._start(inside)
+            self.branch_if(some, inside, after)
+            self.start(inside)
         self._enter(may_be_skipped=trips is None)
         results, latch = self._repeat(hint, (begin, end, step), carried, body, after)
         self._close(after)
@@ -338,20 +303,19 @@ class FunctionBuilder:
         """Run the body at least once; the results, and the block that leaves for `after`."""
         (begin, end, step), before = bounds, self.label
         head, index, following = (self.fresh(hint + end) for end in ("", ".i", ".next"))
-        self.effect(f"br label %{head}")
-        self._start(head)
+        self.branch(head)
+        self.start(head)
         names = [f"%{self.fresh(c.hint)}" for c in carried]
-        place = len(self._lines)
-        self._lines.append("")
+        place = self.reserve()
         self._levels.update(dict.fromkeys((f"%{index}", *names), self.level))
         results = list(body(f"%{index}", names))
         self.effect(f"%{following} = add nsw i64 %{index}, {step}")
         again = self.effect_value("again", f"icmp slt i64 %{following}, {end}")
         latch = self.label
-        self.effect(f"br i1 {again}, label %{head}, label %{after}")
+        self.branch_if(again, head, after)
         rows = [("i64", f"%{index}", str(begin), f"%{following}")]
         rows += [(c.type, n, c.initial, r) for c, n, r in zip(carried, names, results)]
-        self._lines[place] = _phis(rows, before, latch)
+        self.fill(place, _phis(rows, before, latch))
         return results, latch
 
     def when(
@@ -364,12 +328,12 @@ class FunctionBuilder:
         """Emit ``if condition``; the results of `body`, or the initial values of `chosen`."""
         inside, after = self.fresh(hint), self.fresh(f"{hint}.done")
         outside = self.label
-        self.effect(f"br i1 {condition}, label %{inside}, label %{after}")
-        self._start(inside)
+        self.branch_if(condition, inside, after)
+        self.start(inside)
         self._enter(may_be_skipped=True)
         results = list(body())
         leaving = self.label
-        self.effect(f"br label %{after}")
+        self.branch(after)
         self._close(after)
         return self._merge(chosen, results, leaving, outside)
 
@@ -381,17 +345,13 @@ class FunctionBuilder:
             for c, r in zip(carried, results)
         ]
 
-    def _start(self, label: str) -> None:
-        self._lines.append(f"{label}:")
-        self.label = label
-
     def _enter(self, may_be_skipped: bool) -> None:
         self._scopes.append(_Scope([], may_be_skipped))
         self._lines.append(self._scopes[-1].before)
 
     def _close(self, label: str) -> None:
         self._scopes.pop()
-        self._start(label)
+        self.start(label)
 
     def _lift(self, value: str) -> str:
         self._levels[value] = min(self._levels.get(value, 0), self.level)
@@ -399,11 +359,7 @@ class FunctionBuilder:
 
     def finish(self, result: str = "") -> None:
         """End the function and add it to the module."""
-        self.effect(f"ret {self._result} {result}".rstrip())
-        lines = [self._head]
-        for line in self._lines:
-            lines.extend(line if isinstance(line, list) else [line])
-        self.module.functions.append("\n".join([*lines, "}", ""]))
+        self.module.functions.append(f"{self.end(result)}\n")
 
 
 def _trips(begin: Operand, end: Operand, step: int) -> int | None:
@@ -414,8 +370,8 @@ def _trips(begin: Operand, end: Operand, step: int) -> int | None:
     return None
 
 
-def _phis(rows: Sequence[tuple[str, str, str, str]], before: str, latch: str) -> str:
-    return "\n".join(
-        f"  {name} = phi {type} [ {first}, %{before} ], [ {following}, %{latch} ]"
+def _phis(rows: Sequence[tuple[str, str, str, str]], before: str, latch: str) -> list[str]:
+    return [
+        f"{name} = phi {type} [ {first}, %{before} ], [ {following}, %{latch} ]"
         for type, name, first, following in rows
-    )
+    ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.export.interface import STATUSES, Interface
 from graphc.ir.ops.base import Array
+from graphc_llvm.blocks import BlockBuilder
 from graphc_llvm.library.code import Code, escape, numbers
 from graphc_llvm.library.layout import VERSION, Workspace
 
@@ -65,13 +66,15 @@ class Api:
     def wide(self, code: Code, name: str) -> str:
         """A size_t argument as i64."""
         return (
-            name if self.size == "i64" else code.define("wide", f"zext {self.size} {name} to i64")
+            name
+            if self.size == "i64"
+            else code.effect_value("wide", f"zext {self.size} {name} to i64")
         )
 
     def new_version(self, code: Code) -> str:
         """Note that parameters have changed."""
         old = code.load("i64", "%workspace", VERSION, "version")
-        new = code.define("newer", f"add i64 {old}, 1")
+        new = code.effect_value("newer", f"add i64 {old}, 1")
         code.store("i64", new, "%workspace", VERSION)
         return new
 
@@ -80,18 +83,13 @@ class Api:
         texts = dict(enumerate(STATUSES.values()))
         for block in self.workspace.blocks:
             texts |= block.entry.checks
+        code = BlockBuilder(f"{self.name}_status_text", ["i32 signext %status"], result="ptr")
         cases = "\n".join(f"    i32 {i}, label %status.{i}" for i in texts)
-        blocks = "\n".join(
-            f"status.{i}:\n  ret ptr {self.string(text)}" for i, text in texts.items()
-        )
-        unknown = self.string("unknown status")
-        return f"""\
-define ptr @{self.name}_status_text(i32 signext %status) nounwind {{
-entry:
-  switch i32 %status, label %unknown [
-{cases}
-  ]
-unknown:
-  ret ptr {unknown}
-{blocks}
-}}"""
+        code.effect(f"switch i32 %status, label %unknown [\n{cases}\n  ]")
+        shown = {f"status.{i}": self.string(text) for i, text in texts.items()}
+        code.start("unknown")
+        code.give_back(self.string("unknown status"))
+        for label, text in shown.items():
+            code.start(label)
+            code.give_back(text)
+        return code.finished()

@@ -35,9 +35,9 @@ class Calls:
         code = Code(f"{self.entry.symbol}_bind", self._signature())
         code.fail_if_not_ready(self.api.magic)
         for dim in self.entry.dims:
-            low = code.define("low", f"icmp slt i64 {dim_name(dim.name)}, {dim.min}")
-            high = code.define("high", f"icmp sgt i64 {dim_name(dim.name)}, {dim.max}")
-            code.fail_if(code.define("outside", f"or i1 {low}, {high}"), STATUS["DIM"])
+            low = code.effect_value("low", f"icmp slt i64 {dim_name(dim.name)}, {dim.min}")
+            high = code.effect_value("high", f"icmp sgt i64 {dim_name(dim.name)}, {dim.max}")
+            code.fail_if(code.effect_value("outside", f"or i1 {low}, {high}"), STATUS["DIM"])
         code.fail_if_null(*(f"%in.{i}" for i in range(len(self.entry.inputs))))
         code.fail_if_null(*(f"%out.{i}" for i in range(len(self.entry.outputs))))
         if self.block.is_generic:
@@ -48,7 +48,7 @@ class Calls:
         if self.block.prepared:
             self._refresh(code)
         code.store("i64", 1, "%workspace", self.block.base + BOUND)
-        return code.end()
+        return code.end(0)
 
     def _fill_sizes(self, code: Code) -> None:
         layout = self.block.pieces.layout
@@ -69,8 +69,8 @@ class Calls:
         for monomial, coefficient in size.terms:
             term: object = coefficient
             for atom in monomial:
-                term = code.define("term", f"mul i64 {term}, {self._atom(code, atom)}")
-            total = code.define("size", f"add i64 {total}, {term}")
+                term = code.effect_value("term", f"mul i64 {term}, {self._atom(code, atom)}")
+            total = code.effect_value("size", f"add i64 {total}, {term}")
         return total
 
     def _atom(self, code: Code, atom: Atom) -> object:
@@ -78,10 +78,10 @@ class Calls:
             return self._size(atom.name)
         first, *others = (self._polynomial(code, part) for part in parts_of(atom))
         if not isinstance(atom, Least):
-            return code.define("quotient", f"sdiv i64 {first}, {others[0]}")
+            return code.effect_value("quotient", f"sdiv i64 {first}, {others[0]}")
         for other in others:
-            less = code.define("less", f"icmp slt i64 {first}, {other}")
-            first = code.define("least", f"select i1 {less}, i64 {first}, i64 {other}")
+            less = code.effect_value("less", f"icmp slt i64 {first}, {other}")
+            first = code.effect_value("least", f"select i1 {less}, i64 {first}, i64 {other}")
         return first
 
     def _fill_ctx(self, code: Code) -> None:
@@ -89,8 +89,8 @@ class Calls:
         table = code.at("%workspace", self.block.ctx, "ctx")
 
         def put(slot: int, pointer: str) -> None:
-            place = code.define("slot", f"getelementptr ptr, ptr {table}, i64 {slot}")
-            code.line(f"store ptr {pointer}, ptr {place}")
+            place = code.effect_value("slot", f"getelementptr ptr, ptr {table}, i64 {slot}")
+            code.effect(f"store ptr {pointer}, ptr {place}")
 
         put(SIZES, code.at("%workspace", self.block.sizes))
         put(ARENA, code.at("%workspace", w.arena))
@@ -133,49 +133,47 @@ class Calls:
         """Compute what depends on parameters alone unless that has been done."""
         version = code.load("i64", "%workspace", VERSION, "version")
         done = code.load("i64", "%workspace", self.block.base + PREPARED_VERSION, "done")
-        stale = code.define("stale", f"icmp ne i64 {version}, {done}")
-        code.line(f"br i1 {stale}, label %prepare, label %ready")
-        code.label("prepare")
+        stale = code.effect_value("stale", f"icmp ne i64 {version}, {done}")
+        code.branch_if(stale, "prepare", "ready")
+        code.start("prepare")
         ctx = code.at("%workspace", self.block.ctx)
         symbol = internal_symbol(self.entry)
-        code.line(f"call void @{symbol}_prepare(ptr {ctx}, i64 0, i64 1)")
+        code.effect(f"call void @{symbol}_prepare(ptr {ctx}, i64 0, i64 1)")
         code.store("i64", version, "%workspace", self.block.base + PREPARED_VERSION)
-        code.line("br label %ready")
-        code.label("ready")
+        code.branch("ready")
+        code.start("ready")
 
     def _part(self) -> str:
         parameters = ["ptr %workspace", "i32 signext %thread", "i32 signext %threads"]
         code = Code(f"{self.entry.symbol}_part", parameters)
         code.fail_if_not_ready(self.api.magic)
         bound = code.load("i64", "%workspace", self.block.base + BOUND, "bound")
-        code.fail_if(code.define("unbound", f"icmp eq i64 {bound}, 0"), STATUS["NOT_BOUND"])
+        code.fail_if(code.effect_value("unbound", f"icmp eq i64 {bound}, 0"), STATUS["NOT_BOUND"])
         most = self.api.interface.threads
-        for test in (
-            f"sgt i32 %threads, {most}",
-            "slt i32 %thread, 0",
-            "sge i32 %thread, %threads",
-        ):
-            code.fail_if(code.define("odd", f"icmp {test}"), STATUS["THREADS"])
-        one, all_ = (code.define("wide", f"sext i32 %{n} to i64") for n in ("thread", "threads"))
+        tests = f"sgt i32 %threads, {most}", "slt i32 %thread, 0", "sge i32 %thread, %threads"
+        for test in tests:
+            code.fail_if(code.effect_value("odd", f"icmp {test}"), STATUS["THREADS"])
+        words = "thread", "threads"
+        one, all_ = (code.effect_value("wide", f"sext i32 %{word} to i64") for word in words)
         ctx = code.at("%workspace", self.block.ctx)
         team = code.at("%workspace", self.block.team, "team")
-        code.line(
+        code.effect(
             f"call void @{internal_symbol(self.entry)}_part(ptr {ctx}, i64 {one}, i64 {all_})"
         )
-        code.line(f"call void @graphc_barrier(ptr {team}, i64 {all_})")
-        status = code.define("status", f"load atomic i32, ptr {team} acquire, align 4")
-        fine = code.define("fine", f"icmp eq i32 {status}, -1")
-        first = code.define("first", f"icmp eq i64 {one}, 0")
-        code.line(f"br i1 {first}, label %leave, label %done")
-        code.label("leave")
+        code.effect(f"call void @graphc_barrier(ptr {team}, i64 {all_})")
+        status = code.effect_value("status", f"load atomic i32, ptr {team} acquire, align 4")
+        fine = code.effect_value("fine", f"icmp eq i32 {status}, -1")
+        first = code.effect_value("first", f"icmp eq i64 {one}, 0")
+        code.branch_if(first, "leave", "done")
+        code.start("leave")
         code.store("i64", 0, "%workspace", self.block.base + BOUND)
-        code.line(f"br i1 {fine}, label %count, label %done")
-        code.label("count")
+        code.branch_if(fine, "count", "done")
+        code.start("count")
         self._count(code)
-        code.line("br label %done")
-        code.label("done")
-        failed = code.define("failed", f"add i32 {status}, {self.entry.first_check}")
-        return code.end(code.define("result", f"select i1 {fine}, i32 0, i32 {failed}"))
+        code.branch("done")
+        code.start("done")
+        failed = code.effect_value("failed", f"add i32 {status}, {self.entry.first_check}")
+        return code.end(code.effect_value("result", f"select i1 {fine}, i32 0, i32 {failed}"))
 
     def _count(self, code: Code) -> None:
         """After a step: the random stream moves on, and changed parameters have a new version."""
@@ -183,7 +181,7 @@ class Calls:
             step = code.load("i64", "%workspace", self.block.random + 8, "step")
             code.store(
                 "i64",
-                code.define("next", f"add i64 {step}, 1"),
+                code.effect_value("next", f"add i64 {step}, 1"),
                 "%workspace",
                 self.block.random + 8,
             )
@@ -195,12 +193,12 @@ class Calls:
     def _call(self) -> str:
         signature = self._signature()
         code = Code(self.entry.symbol, signature)
-        status = code.define(
+        status = code.effect_value(
             "status", f"call i32 @{self.entry.symbol}_bind({', '.join(signature)})"
         )
-        code.fail_if(code.define("failed", f"icmp ne i32 {status}, 0"), status)
+        code.fail_if(code.effect_value("failed", f"icmp ne i32 {status}, 0"), status)
         run = f"call i32 @{self.entry.symbol}_part(ptr %workspace, i32 signext 0, i32 signext 1)"
-        return code.end(code.define("result", run))
+        return code.end(code.effect_value("result", run))
 
     def _set_random(self) -> str:
         assert self.block.random is not None
@@ -209,7 +207,7 @@ class Calls:
         code.fail_if_not_ready(self.api.magic)
         code.store("i64", "%seed", "%workspace", self.block.random)
         code.store("i64", "%step", "%workspace", self.block.random + 8)
-        return code.end()
+        return code.end(0)
 
     def _get_random(self) -> str:
         assert self.block.random is not None
@@ -219,5 +217,5 @@ class Calls:
         code.fail_if_null("%seed", "%step")
         for i, name in enumerate(("seed", "step")):
             value = code.load("i64", "%workspace", self.block.random + 8 * i)
-            code.line(f"store i64 {value}, ptr %{name}")
-        return code.end()
+            code.effect(f"store i64 {value}, ptr %{name}")
+        return code.end(0)

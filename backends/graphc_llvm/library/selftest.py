@@ -8,63 +8,103 @@ from graphc.export.interface import Argument, Entry, Interface
 from graphc.export.selftest import CALLS, Call, Recording, seed
 from graphc.ir.dims import evaluate
 from graphc.ir.types import DType
+from graphc_llvm.blocks import Module
 from graphc_llvm.library.code import STATUS, Code, numbers
 from graphc_llvm.library.layout import Workspace
 from graphc_llvm.target import Target, host_target
+from graphc_llvm.text import FunctionBuilder, Parameter, float_literal
 from graphc_llvm.values import memory_type
 
 BOUNDS = {32: 1e-3, 64: 1e-9}  # |a - b| <= bound * max(1, |b|) where products round otherwise
 
-_FILL = """\
-define internal void @fill.{name}(ptr %to, i64 %count, i32 %seed, i32 %limit) nounwind {{
-entry:
-  %none = icmp eq i64 %count, 0
-  br i1 %none, label %done, label %next
-next:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
-  %index = trunc i64 %i to i32
-  %h.0 = add i32 %index, %seed
-  %h.1 = lshr i32 %h.0, 16
-  %h.2 = xor i32 %h.0, %h.1
-  %h.3 = mul i32 %h.2, 2146121005
-  %h.4 = lshr i32 %h.3, 15
-  %h.5 = xor i32 %h.3, %h.4
-  %h.6 = mul i32 %h.5, -2073254261
-  %h.7 = lshr i32 %h.6, 16
-  %h = xor i32 %h.6, %h.7
-{value}
-  %at = getelementptr {type}, ptr %to, i64 %i
-  store {type} %value, ptr %at
-  %i.next = add i64 %i, 1
-  %more = icmp ult i64 %i.next, %count
-  br i1 %more, label %next, label %done
-done:
-  ret void
-}}"""
+# How a number becomes one with all bits mixed.
+_HASH = (
+    ("index", "trunc i64 %i to i32"),
+    ("h.0", "add i32 %index, %seed"),
+    ("h.1", "lshr i32 %h.0, 16"),
+    ("h.2", "xor i32 %h.0, %h.1"),
+    ("h.3", "mul i32 %h.2, 2146121005"),
+    ("h.4", "lshr i32 %h.3, 15"),
+    ("h.5", "xor i32 %h.3, %h.4"),
+    ("h.6", "mul i32 %h.5, -2073254261"),
+    ("h.7", "lshr i32 %h.6, 16"),
+    ("h", "xor i32 %h.6, %h.7"),
+)
 
-_UNIT = """\
-  %high = lshr i32 %h, 8
-  %whole = uitofp i32 %high to float
-  %scaled = fmul float %whole, 0x3E80000000000000
-  %unit = fsub float %scaled, 1.0"""
+# A float from -1 to 1.
+_UNIT = (
+    ("high", "lshr i32 %h, 8"),
+    ("whole", "uitofp i32 %high to float"),
+    ("scaled", "fmul float %whole, 0x3E80000000000000"),
+    ("unit", "fsub float %scaled, 1.0"),
+)
+
+Named = tuple[tuple[str, str], ...]  # instructions, and what their results are called
 
 
-def _value(dtype: DType) -> str:
+def _value(dtype: DType) -> Named:
     """How `h` becomes an element; the same as `graphc.export.selftest.samples`."""
     if dtype.kind == "b":
-        return "  %bit = and i32 %h, 1\n  %value = trunc i32 %bit to i8"
+        return ("bit", "and i32 %h, 1"), ("value", "trunc i32 %bit to i8")
     if dtype.is_integer:
-        rest = "  %rest = urem i32 %h, %limit\n"
         how = {8: "trunc", 16: "trunc", 64: "zext"}.get(dtype.bits)
         last = f"{how} i32 %rest to i{dtype.bits}" if how else "add i32 %rest, 0"
-        return f"{rest}  %value = {last}"
+        return ("rest", "urem i32 %h, %limit"), ("value", last)
     if dtype.bits == 16:
         shift, base = (22, 0x3800) if dtype.name == "float16" else (25, 0x3F00)
-        add = f"  %bits = add i32 %few, {base}\n  %value = trunc i32 %bits to i16"
-        return f"  %few = lshr i32 %h, {shift}\n{add}"
-    if dtype.bits == 32:
-        return f"{_UNIT}\n  %value = fadd float %unit, 0.0"
-    return f"{_UNIT}\n  %value = fpext float %unit to double"
+        few, bits = f"lshr i32 %h, {shift}", f"add i32 %few, {base}"
+        return ("few", few), ("bits", bits), ("value", "trunc i32 %bits to i16")
+    last = "fadd float %unit, 0.0" if dtype.bits == 32 else "fpext float %unit to double"
+    return *_UNIT, ("value", last)
+
+
+def _fill_text(dtype: DType) -> str:
+    """The function that makes the elements of an input."""
+    kind = memory_type(dtype)
+    given = [Parameter("ptr", "to"), Parameter("i64", "count")]
+    given += [Parameter("i32", "seed"), Parameter("i32", "limit")]
+    code = FunctionBuilder(Module(), f"fill.{dtype.name}", given, linkage="internal")
+    code.branch_if(code.effect_value("none", "icmp eq i64 %count, 0"), "done", "next")
+    code.start("next")
+    i = code.effect_value("i", "phi i64 [ 0, %entry ], [ %i.next, %next ]")
+    for hint, text in (*_HASH, *_value(dtype)):
+        code.effect_value(hint, text)
+    at = code.effect_value("at", f"getelementptr {kind}, ptr %to, i64 {i}")
+    code.effect(f"store {kind} %value, ptr {at}")
+    following = code.effect_value("i.next", f"add i64 {i}, 1")
+    more = code.effect_value("more", f"icmp ult i64 {following}, %count")
+    code.branch_if(more, "next", "done")
+    code.start("done")
+    return code.end()
+
+
+def _same_text(name: str, kind: str, test: Named) -> str:
+    """The function that says whether elements at positions have the wanted values."""
+    given = [Parameter("ptr", word) for word in ("found", "where", "wanted")]
+    given.append(Parameter("i64", "count"))
+    code = FunctionBuilder(Module(), name, given, linkage="internal", result="i1")
+    code.branch("next")
+    code.start("next")
+    i = code.effect_value("i", "phi i64 [ 0, %entry ], [ %i.next, %good ]")
+    where = code.effect_value("where.i", f"getelementptr i64, ptr %where, i64 {i}")
+    position = code.effect_value("position", f"load i64, ptr {where}")
+    places = [
+        code.effect_value(hint, f"getelementptr {kind}, ptr {start}, i64 {index}")
+        for hint, start, index in (("a.p", "%found", position), ("b.p", "%wanted", i))
+    ]
+    for hint, place in zip(("a", "b"), places):
+        code.effect_value(hint, f"load {kind}, ptr {place}")
+    for hint, text in test:
+        code.effect_value(hint, text)
+    code.branch_if("%equal", "good", "bad")
+    code.start("good")
+    following = code.effect_value("i.next", f"add i64 {i}, 1")
+    more = code.effect_value("more", f"icmp ult i64 {following}, %count")
+    code.branch_if(more, "next", "fine")
+    code.start("fine")
+    code.give_back("true")
+    code.start("bad")
+    return code.end("false")
 
 
 class _Test:
@@ -88,7 +128,7 @@ class _Test:
         for number, entry in enumerate(self.interface.entries):
             for call in range(CALLS):
                 self._run(code, entry, number, call, recording)
-        body = code.end()
+        body = code.end(0)
         return "\n\n".join(
             ["\n".join(self.globals), *self.fills.values(), *self.declared.values(), body, ""]
         )
@@ -109,8 +149,8 @@ class _Test:
         types = ", ".join(a.rsplit(" ", 1)[0] for a in arguments)
         self.declared[symbol] = f"declare signext i32 @{symbol}({types})"
         call = f"call signext i32 @{symbol}({', '.join(arguments)})"
-        status = code.define("status", call)
-        code.fail_if(code.define("failed", f"icmp ne i32 {status}, 0"), status)
+        status = code.effect_value("status", call)
+        code.fail_if(code.effect_value("failed", f"icmp ne i32 {status}, 0"), status)
 
     def _run(self, code: Code, entry: Entry, number: int, call: int, recording: Recording) -> None:
         workspace = self.globals[0].split(" ")[0]
@@ -119,7 +159,7 @@ class _Test:
             count, memory = self._argument(entry, argument)
             fill, limit = self._fill(argument.type.dtype), recording.limits[entry]
             mixed = seed(number, call, i) * 0x9E3779B9 & 0xFFFFFFFF
-            code.line(f"call void {fill}(ptr {memory}, i64 {count}, i32 {mixed}, i32 {limit})")
+            code.effect(f"call void {fill}(ptr {memory}, i64 {count}, i32 {mixed}, i32 {limit})")
             arguments.append(f"ptr {memory}")
         results = [self._argument(entry, o)[1] for o in entry.outputs]
         self._call(code, entry.symbol, [*arguments, *(f"ptr {r}" for r in results)])
@@ -131,8 +171,7 @@ class _Test:
         return count, self._memory(argument.symbol, count * argument.type.dtype.itemsize)
 
     def _fill(self, dtype: DType) -> str:
-        text = _FILL.format(name=dtype.name, type=memory_type(dtype), value=_value(dtype))
-        self.fills[dtype.name] = text
+        self.fills[dtype.name] = _fill_text(dtype)
         return f"@fill.{dtype.name}"
 
     # -- comparison -----------------------------------------------------------------------
@@ -147,68 +186,45 @@ class _Test:
             test = self._test(dtype)
             where, wanted = self._data(positions.tobytes()), self._data(values.tobytes())
             arguments = f"ptr {memory}, ptr {where}, ptr {wanted}, i64 {positions.size}"
-            same = code.define("same", f"call i1 {test}({arguments})")
-            code.fail_if(code.define("other", f"xor i1 {same}, true"), STATUS["SELFTEST"])
+            same = code.effect_value("same", f"call i1 {test}({arguments})")
+            code.fail_if(code.effect_value("other", f"xor i1 {same}, true"), STATUS["SELFTEST"])
 
     def _test(self, dtype: DType) -> str:
         """Whether elements at positions have the wanted values."""
         kind, name = memory_type(dtype), f"same.{dtype.name}"
-        self.fills[name] = _SAME.format(name=name, type=kind, test=self._equal(dtype, kind))
+        self.fills[name] = _same_text(name, kind, self._equal(dtype, kind))
         return f"@{name}"
 
-    def _equal(self, dtype: DType, kind: str) -> str:
+    def _equal(self, dtype: DType, kind: str) -> Named:
+        """Whether `a` is as good as `b`; one NaN is as good as another."""
         if not dtype.is_float or dtype.bits == 16:
-            return f"  %equal = icmp eq {kind} %a, %b"
+            return (("equal", f"icmp eq {kind} %a, %b"),)
         bits = f"i{dtype.bits}"
-        exact = f"""\
-  %a.bits = bitcast {kind} %a to {bits}
-  %b.bits = bitcast {kind} %b to {bits}
-  %same = icmp eq {bits} %a.bits, %b.bits
-  %a.nan = fcmp uno {kind} %a, %a
-  %b.nan = fcmp uno {kind} %b, %b
-  %nans = and i1 %a.nan, %b.nan"""
+        exact = (
+            ("a.bits", f"bitcast {kind} %a to {bits}"),
+            ("b.bits", f"bitcast {kind} %b to {bits}"),
+            ("same", f"icmp eq {bits} %a.bits, %b.bits"),
+            ("a.nan", f"fcmp uno {kind} %a, %a"),
+            ("b.nan", f"fcmp uno {kind} %b, %b"),
+            ("nans", "and i1 %a.nan, %b.nan"),
+        )
         if self.exact:
-            return f"{exact}\n  %equal = or i1 %same, %nans"
-        suffix = f"f{dtype.bits}"
-        intrinsic = f"llvm.fabs.{suffix}"
-        self.declared[intrinsic] = f"declare {kind} @{intrinsic}({kind})"
-        bound = f"0x{np.float64(np.float32(BOUNDS[dtype.bits])).view(np.uint64):016X}"
-        return f"""\
-{exact}
-  %known = or i1 %same, %nans
-  %gap = fsub {kind} %a, %b
-  %distance = call {kind} @llvm.fabs.{suffix}({kind} %gap)
-  %size = call {kind} @llvm.fabs.{suffix}({kind} %b)
-  %large = fcmp ogt {kind} %size, 1.0
-  %scale = select i1 %large, {kind} %size, {kind} 1.0
-  %bound = fmul {kind} %scale, {bound}
-  %near = fcmp ole {kind} %distance, %bound
-  %equal = or i1 %known, %near"""
-
-
-_SAME = """\
-define internal i1 @{name}(ptr %found, ptr %where, ptr %wanted, i64 %count) nounwind {{
-entry:
-  br label %next
-next:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %good ]
-  %where.i = getelementptr i64, ptr %where, i64 %i
-  %position = load i64, ptr %where.i
-  %a.p = getelementptr {type}, ptr %found, i64 %position
-  %b.p = getelementptr {type}, ptr %wanted, i64 %i
-  %a = load {type}, ptr %a.p
-  %b = load {type}, ptr %b.p
-{test}
-  br i1 %equal, label %good, label %bad
-good:
-  %i.next = add i64 %i, 1
-  %more = icmp ult i64 %i.next, %count
-  br i1 %more, label %next, label %fine
-fine:
-  ret i1 true
-bad:
-  ret i1 false
-}}"""
+            return *exact, ("equal", "or i1 %same, %nans")
+        size = f"llvm.fabs.f{dtype.bits}"
+        self.declared[size] = f"declare {kind} @{size}({kind})"
+        bound = float_literal(float(np.float32(BOUNDS[dtype.bits])))
+        return (
+            *exact,
+            ("known", "or i1 %same, %nans"),
+            ("gap", f"fsub {kind} %a, %b"),
+            ("distance", f"call {kind} @{size}({kind} %gap)"),
+            ("size", f"call {kind} @{size}({kind} %b)"),
+            ("large", f"fcmp ogt {kind} %size, 1.0"),
+            ("scale", f"select i1 %large, {kind} %size, {kind} 1.0"),
+            ("bound", f"fmul {kind} %scale, {bound}"),
+            ("near", f"fcmp ole {kind} %distance, %bound"),
+            ("equal", "or i1 %known, %near"),
+        )
 
 
 def _has_bound(dtype: DType) -> bool:
