@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay.command import compare
-from replay.files import saved, sorts
-from replay.models import half, mlp
-from replay.names import PLACES, find
-from replay.record import record
+
+from tests.replay.command import compare, start
+from tests.replay.files import saved, sorts
+from tests.replay.models import half, mlp
+from tests.replay.names import PLACES, find
+from tests.replay.programs import ROOT
+from tests.replay.record import record
 
 CASES = (
     ("models/half", half),
@@ -53,6 +55,11 @@ def test_a_failing_case_and_a_missing_file_are_shown(
     (tmp_path / "SUMS").write_text("")
     assert compare(before, tmp_path) == 1
     assert "nothing is recorded" in capsys.readouterr().out
+
+
+def test_every_program_is_there(tmp_path: Path) -> None:
+    assert start(ROOT, tmp_path, quick=False, only="none of them").wait() == 0
+    assert (tmp_path / "SUMS").read_text() == ""
 
 
 @pytest.mark.parametrize("name", [name for table in PLACES.values() for name in table])

@@ -11,7 +11,8 @@ from unittest import mock
 import numpy as np
 
 import graphc as gx
-from replay.names import find
+
+from .names import find
 
 CALLS = 3000  # of one function, after which its program ends
 SIZE = 5  # of a dim of which no call has said anything

@@ -84,7 +84,7 @@ def read(path: Path) -> list[str]:
 
 def difference(a: list[str], b: list[str]) -> str:
     """The first lines that differ, under the title of their section."""
-    from replay.texts import HEAD
+    from .texts import HEAD
 
     at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
     title = next((x for x in reversed(a[: at + 1]) if x.startswith(HEAD)), "")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import graphc as gx
-from replay.texts import digest, section
 from tests.replay import models
+
+from .texts import digest, section
 
 TEXTS = (".h", ".json", ".c", ".js", ".mjs", ".html", ".txt", ".cmake")
 SIZES = {"batch": (1, 64)}

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import graphc as gx
-from replay.registry import case, slow_case
+
+from .registry import case, slow_case
 
 nn = gx.nn
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from replay.registry import CASES, case, slow_case
 from tests.replay import mathematics
+
+from .registry import CASES, case, slow_case
 
 nn = gx.nn
 

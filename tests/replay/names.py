@@ -31,6 +31,7 @@ PLACES = {
         "make_target": ("target",),
     },
 }
+GENERATORS = ("tests.random_graphs.maker", "random_graphs")  # of random graphs, newest first
 ROOMS = ("ir", "frontend", "compiler", "runtime")  # once their modules lay beside each other
 
 
@@ -44,6 +45,16 @@ def find(name: str) -> Any:
         except (ModuleNotFoundError, AttributeError):
             continue
     raise ImportError(f"{package} has no {name} in {', '.join(places)}: add its place to PLACES")
+
+
+def find_generator() -> Any:
+    """The function that draws a random graph, of the same checkout as the compiler."""
+    for module in GENERATORS:
+        try:
+            return import_module(module).draw_sample
+        except ModuleNotFoundError:
+            continue
+    raise ImportError(f"no {' or '.join(GENERATORS)}: add its place to GENERATORS")
 
 
 class NoRooms(importlib.abc.MetaPathFinder, importlib.abc.Loader):

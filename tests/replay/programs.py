@@ -46,7 +46,7 @@ def benchmark_cases(quick: bool) -> Cases:
     yield "benchmarks/reductions", partial(measured, "benchmarks/reductions.py", 2)
     for name in ("mlp", "cnn"):
         yield f"benchmarks/ship_{name}", partial(shipped, name)
-    for path in module("onnx/models.py").light_models():
+    for path in module("onnx/packaged.py").light_models():
         yield f"benchmarks/{path.stem}", partial(light, path)
 
 
@@ -105,7 +105,7 @@ def shipped(name: str) -> None:
 
 def light(path: Path) -> None:
     """A convolutional network with random weights."""
-    models = module("onnx/models.py")
+    models = module("onnx/packaged.py")
     load_onnx(models.typed(models.read(path)))
 
 

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import graphc as gx
-from replay.capture import Enough, capture
-from replay.command import CONTENT
-from replay.files import file_cases
-from replay.models import model_cases
-from replay.names import prepare
-from replay.programs import ROOT, benchmark_cases, example_cases, page_cases
-from replay.samples import op_cases, random_cases
-from replay.texts import digest, function_text, section
+
+from .capture import Enough, capture
+from .command import CONTENT
+from .files import file_cases
+from .models import model_cases
+from .names import prepare
+from .programs import ROOT, benchmark_cases, example_cases, page_cases
+from .samples import op_cases, random_cases, without_lines
+from .texts import digest, function_text, section
 
 Case = tuple[str, Callable[[], Any]]
 
@@ -71,10 +72,11 @@ def case_text(name: str, run: Callable[[], Any], root: str) -> tuple[str, str]:
             pass
     parts = [section("failed", error)] if error else []
     parts += [more] if isinstance(more, str) else []
+    clean = without_lines if name.startswith("random/") else str
     for i, step in enumerate(captured.steps):
         label = f"{i + 1} {step.name}"
         try:
-            parts += function_text(step, captured.dims(step), label)
+            parts += function_text(step, captured.dims(step), label, clean)
         except Exception as raised:  # a refusal (no such sizes, say) or a fault of the compiler
             parts.append(section(f"{label}: refused", f"{type(raised).__name__}: {raised}"))
             if not isinstance(raised, gx.errors.GraphcError):

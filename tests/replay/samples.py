@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 import graphc as gx
-from replay.names import find
+
+from .names import find, find_generator
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (17,), (3, 5), (0, 3), (2, 1, 33))
 DTYPES = (
@@ -68,19 +69,20 @@ def random_cases(quick: bool) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def compile_random(first: int) -> None:
-    """Draw and compile. All nodes have one line, for the generator is no part of what is compared.
-
-    The compiler's own checkout draws; it is on the path of modules before this one.
-    """
-    from tests.random_graphs.maker import draw_sample
-
+    """Draw and compile; all nodes have one line, for generators are not compared."""
+    draw = find_generator()
     for seed in range(first, first + BUNDLE):
         with find("inherit")(find("Origin")("random", seed)):
-            sample = draw_sample(seed)
+            sample = draw(seed)
             step = gx.compile(
                 sample.inputs, sample.outputs, sample.updates or None, name=f"random_{seed}"
             )
         step.call(*sample.arrays)
+
+
+def without_lines(text: str) -> str:
+    """The text of random graphs without the lines of their generator."""
+    return re.sub(r"\b\w+\.py:\d+", "generator", text)
 
 
 def safe(name: str) -> str:

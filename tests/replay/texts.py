@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from replay.names import find
+from .names import find
 
 HEAD = "======== "  # begins the line above a section
 
@@ -14,19 +14,23 @@ HEAD = "======== "  # begins the line above a section
 class Files(find("Dump")):  # type: ignore[misc]
     """What GRAPHC_DUMP writes, in memory; of pictures a checksum."""
 
-    def __init__(self) -> None:
+    def __init__(self, clean: Callable[[str], str]) -> None:
         self.count = 0
+        self.clean = clean
         self.texts: dict[str, str] = {}
 
     def write(self, name: str, content: str) -> None:
         """Keep one file."""
-        self.texts[name] = digest(content.encode()) if name.endswith(".dot") else content
+        text = self.clean(content)
+        self.texts[name] = digest(text.encode()) if name.endswith(".dot") else text
 
 
-def function_text(step: Any, dims: Mapping[str, int], label: str) -> Iterator[str]:
-    """The stages of a function, then its code for several targets."""
+def function_text(
+    step: Any, dims: Mapping[str, int], label: str, clean: Callable[[str], str] = str
+) -> Iterator[str]:
+    """The stages of a function, cleaned of what is not compared, then its code for some targets."""
     program = step.program
-    files = Files()
+    files = Files(clean)
     files.program(program, dims)
     for name, content in files.texts.items():
         yield section(f"{label}: {name}", content)
