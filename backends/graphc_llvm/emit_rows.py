@@ -22,7 +22,11 @@ from graphc.ir.loops.ir import (
     Scratch,
     Stmt,
     Store,
+    expressions,
     exprs_in,
+    reversed_operands,
+    walk,
+    walk_exprs,
 )
 from graphc.ir.types import bool_, int32, int64, uint8
 from graphc_llvm.contract_index import axes_of
@@ -140,7 +144,10 @@ class _Block:
 
     def _each_row(self, loop: Loop, whole: Whole) -> None:
         c = self.c
-        used = {e.name: e for e in exprs_in((loop,)) if isinstance(e, Ref) and e.name in c.refs}
+        # from the last operand on: rows are loaded in this order
+        roots = (e for stmt in walk((loop,)) for e in reversed(expressions(stmt)))
+        found = (e for e in walk_exprs(roots, reversed_operands) if isinstance(e, Ref))
+        used = {e.name: e for e in found if e.name in c.refs}
         refs = {name: c.refs[name] for name in used if c.refs[name].width > 1}
         slots = {name: self._keep(name, value) for name, value in refs.items()}
         partial: dict[str, str] = {}
