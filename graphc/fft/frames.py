@@ -12,11 +12,11 @@ from graphc.fft.transforms import irfft, known_size, real, rfft, value
 from graphc.frontend import functions as fn
 from graphc.frontend.arguments import tensor
 from graphc.frontend.functions.operands import all_axes, check_count, fail, to_dtype
-from graphc.frontend.functions.shapes import part
+from graphc.frontend.functions.shapes import part, seen_through
 from graphc.frontend.tensor import Tensor, constant_of, lift
 from graphc.ir.dims import Size, floordiv
 from graphc.ir.ops.base import Array
-from graphc.ir.ops.window import Window, seen_through
+from graphc.ir.ops.window import Window
 
 FEW = 16  # blocks of a frame up to which frames are put together from blocks
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from graphc import origin as origins
-from graphc.frontend.autodiff.batching import batch_nodes
+from graphc.frontend.batching import batch_nodes
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node, topological

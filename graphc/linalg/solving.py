@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from graphc.errors import ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.autodiff.custom import custom_gradient
+from graphc.frontend.functions.factors import on_diagonal_of, parts
 from graphc.frontend.functions.operands import fail, floating, same_dtype
 from graphc.frontend.functions.shapes import part
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir.ops.matrix import Cholesky, Lu, Matrix, Solve, SolveTriangular
-from graphc.ir.ops.spectral import Svd, on_diagonal_of, parts
+from graphc.ir.ops.spectral import Svd
 
 
 class SlogdetResult(NamedTuple):

@@ -9,9 +9,10 @@ import numpy as np
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.autodiff.custom import custom_gradient
+from graphc.frontend.functions.factors import parts, split
 from graphc.frontend.functions.operands import fail, floating, same_dtype
 from graphc.frontend.tensor import Tensor, lift_op
-from graphc.ir.ops.spectral import Eigh, Qr, Svd, parts, split
+from graphc.ir.ops.spectral import Eigh, Qr, Svd
 
 
 class QRResult(NamedTuple):

@@ -10,7 +10,8 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.frontend.autodiff.batching import Batcher
+from graphc.frontend.batching.batcher import Batcher
+from graphc.frontend.batching.rules import find_rule
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor, face, lift
 from graphc.ir import graph as graphs
@@ -53,7 +54,7 @@ class Ensemble(Layer):
         found = [own_parameters(nodes) for nodes, _ in results]
         stacked = self._stacked(found)
         shared = dict(zip(inputs, given))
-        batcher = Batcher(stacked, self._k, shared, frozenset(drawn))
+        batcher = Batcher(stacked, self._k, shared, frozenset(drawn), find_rule)
         nodes, returned = results[0]
         return returned.build([face(batcher.spread(value)) for value in batcher.run(nodes)])
 

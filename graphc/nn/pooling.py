@@ -13,10 +13,11 @@ from graphc.errors import ArgumentError, DTypeError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import cast, fail, floating, widened
+from graphc.frontend.functions.shapes import seen_through
 from graphc.frontend.tensor import Tensor, lift, lift_op, literal
 from graphc.ir.dims import Size
 from graphc.ir.ops.reduce import FirstMax, Sum
-from graphc.ir.ops.window import Window, seen_through
+from graphc.ir.ops.window import Window
 from graphc.ir.types import DType, bool_
 from graphc.nn.windows import (
     CHANNELS_LAST,

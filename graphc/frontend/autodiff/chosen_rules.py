@@ -40,6 +40,7 @@ from graphc.ir.ops.gather import Guard, ScatterAdd, Take
 from graphc.ir.ops.indexing import ADD, SET, Put, TakeAlong
 from graphc.ir.ops.leaf import Constant, Literal
 from graphc.ir.ops.matrix import Matrix, Solve, SolveTriangular
+from graphc.ir.ops.op import ArrayFunctions
 from graphc.ir.ops.reduce import Sum
 from graphc.ir.ops.sorting import Sort
 from graphc.ir.ops.training import CustomGradient, ModeSwitch, StateUpdate
@@ -48,19 +49,22 @@ from graphc.ir.ops.window import Slide, SlideBack
 from graphc.ir.types import float32
 
 Shares = list[Cotangent | None]
+Functions = ArrayFunctions[Tensor]
 
 
-def shares(node: Node, dy: Cotangent) -> Shares:
+def shares(f: Functions, node: Node, dy: Cotangent) -> Shares:
     """What every input gets, where not all elements of the cotangent count."""
     for kinds, rule in RULES:
         if isinstance(node.op, kinds):
-            return rule(node, dy)
-    return in_general(node, dy)
+            return rule(f, node, dy)
+    return in_general(f, node, dy)
 
 
-def pulled(node: Node, dy: Tensor, inputs: Sequence[Tensor], y: Tensor | None = None) -> Any:
+def pulled(
+    f: Functions, node: Node, dy: Tensor, inputs: Sequence[Tensor], y: Tensor | None = None
+) -> Any:
     """The op's own gradient."""
-    return node.op.vjp(face(node) if y is None else y, dy, *inputs)
+    return node.op.vjp(f, face(node) if y is None else y, dy, *inputs)
 
 
 def with_terms(
@@ -76,20 +80,20 @@ def with_terms(
 # --------------------------------------------------------------------- what stays apart
 
 
-def elementwise(node: Node, dy: Cotangent) -> Shares:
+def elementwise(f: Functions, node: Node, dy: Cotangent) -> Shares:
     """Element by element: the terms stay what they are."""
-    found = pulled(node, dy.raw, operands(node))
+    found = pulled(f, node, dy.raw, operands(node))
     clean = tuple(dy.clean) if isinstance(node.op, MOVES) else ()
     return with_terms(found, [dy.terms] * len(found), [clean] * len(found))
 
 
-def in_general(node: Node, dy: Cotangent) -> Shares:
+def in_general(f: Functions, node: Node, dy: Cotangent) -> Shares:
     """Along the axes that the op keeps apart the terms stay; others are put in force."""
     places = kept_axes(node)
     stay = tuple(t for t in dy.terms if all(t.span <= set(place) for place in places))
     go = tuple(t for t in dy.terms if t not in stay)
-    found = pulled(node, dy.under(go), operands(node))
-    reach = reached(node, go, places) if go else [()] * len(found)
+    found = pulled(f, node, dy.under(go), operands(node))
+    reach = reached(f, node, go, places) if go else [()] * len(found)
     pairs = list(zip(places, reach, strict=True))
     terms = [(*(t.placed(place) for t in stay), *more) for place, more in pairs]
     if not isinstance(node.op, MOVES):
@@ -158,7 +162,7 @@ def operands(node: Node) -> list[Tensor]:
 # ------------------------------------------------------------------- where elements meet
 
 
-def reached(node: Node, terms: Terms, places: Sequence[Place]) -> list[Terms]:
+def reached(f: Functions, node: Node, terms: Terms, places: Sequence[Place]) -> list[Terms]:
     """For each input: the elements that some element of the result for which terms hold needs."""
     shape = node.type.shape
     match node.op:
@@ -169,12 +173,12 @@ def reached(node: Node, terms: Terms, places: Sequence[Place]) -> list[Terms]:
             make = functools.partial(_reshaped, terms, shape, x.type.shape)
             return [all_axes(make, x.type.ndim, terms)]
         case View() | Join() | Gather() | Scatter() | Ordered():
-            return moved_along(node, terms)
+            return moved_along(f, node, terms)
     # nothing is known of what meets what: all count as soon as one does
     return [some(terms, shape, place) for place in places]
 
 
-def moved_along(node: Node, terms: Terms) -> list[Terms]:
+def moved_along(f: Functions, node: Node, terms: Terms) -> list[Terms]:
     """As the cotangents move: the gradient of an op that only moves elements, of 1 and 0."""
     op: Op = node.op
     if isinstance(op, Put) and op.mode != SET:
@@ -184,7 +188,7 @@ def moved_along(node: Node, terms: Terms) -> list[Terms]:
     def make(i: int) -> Tensor:
         if not made:
             ones = fn.astype(truth(terms, node.type.shape), node.type.dtype.name)
-            made.append(op.vjp(face(node), ones, *operands(node)))
+            made.append(op.vjp(f, face(node), ones, *operands(node)))
         share = made[0][i]
         assert share is not None
         return fn.not_equal(share, 0.0)
@@ -197,13 +201,13 @@ def _reshaped(terms: Terms, old: Sizes, new: Sizes) -> Tensor:
     return fn.reshape(truth(terms, old), new)
 
 
-def running_products(node: Node, dy: Cotangent) -> Shares:
+def running_products(f: Functions, node: Node, dy: Cotangent) -> Shares:
     """What comes behind the last element that counts is left out of the products."""
     assert isinstance(node.op, (CumulativeProd, Recurrence))
     axis, shape, rank = node.op.axis, node.type.shape, node.type.ndim
     go = tuple(t for t in dy.terms if axis in t.span)
     if not go:
-        return in_general(node, dy)
+        return in_general(f, node, dy)
 
     def before() -> Tensor:
         ones = fn.flip(fn.astype(truth(go, shape), "int32"), axis=axis)
@@ -211,12 +215,12 @@ def running_products(node: Node, dy: Cotangent) -> Shares:
 
     needed = all_axes(before, rank, go)
     inputs = [kept(x, needed, 1.0) for x in operands(node)]
-    found = pulled(node, dy.under(go), inputs, kept(face(node), needed, 0.0))
+    found = pulled(f, node, dy.under(go), inputs, kept(face(node), needed, 0.0))
     stay = tuple(t for t in dy.terms if t not in go)
     return with_terms(found, [(*stay, *needed)] * len(found), [needed] * len(found))
 
 
-def solved(node: Node, dy: Cotangent) -> Shares:
+def solved(f: Functions, node: Node, dy: Cotangent) -> Shares:
     """Columns of the solution that do not count are left out of the matrix's gradient."""
     rank, shape = node.type.ndim, node.type.shape
     batch = {a: a for a in range(rank - 2)}
@@ -224,23 +228,23 @@ def solved(node: Node, dy: Cotangent) -> Shares:
     go = tuple(t for t in dy.terms if not t.span <= set(batch))
     stay = tuple(t for t in dy.terms if t not in go)
     if not go:
-        return in_general(node, dy)
+        return in_general(f, node, dy)
     used = some(go, shape, columns)
     y = kept(face(node), used, 0.0)
-    found = pulled(node, dy.under(go), operands(node), y)
+    found = pulled(f, node, dy.under(go), operands(node), y)
     return with_terms(found, [(*stay, *some(go, shape, batch)), (*stay, *used)])
 
 
 # ------------------------------------------------------------------------- contractions
 
 
-def contraction(node: Node, dy: Cotangent) -> Shares:
+def contraction(f: Functions, node: Node, dy: Cotangent) -> Shares:
     """Zeros meet only zeros: each factor is left out where it meets nothing that counts."""
-    found = [factor_share(node, dy, i) for i in (0, 1)]
+    found = [factor_share(f, node, dy, i) for i in (0, 1)]
     return list(found)
 
 
-def factor_share(node: Node, dy: Cotangent, i: int) -> Cotangent:
+def factor_share(f: Functions, node: Node, dy: Cotangent, i: int) -> Cotangent:
     """The share of one of the two factors."""
     op: Any = node.op
     own: Labels = (op.a, op.b)[i]
@@ -250,7 +254,7 @@ def factor_share(node: Node, dy: Cotangent, i: int) -> Cotangent:
     inputs = operands(node)
     if go:
         inputs[1 - i] = left_out(node, go, 1 - i)
-    found = pulled(node, dy.under(go), inputs)[i]
+    found = pulled(f, node, dy.under(go), inputs)[i]
     more = needed(node, go, i) if go else ()
     return Cotangent(found, (*(t.placed(place) for t in stay), *more), frozenset(more))
 
@@ -327,7 +331,7 @@ MOVES = (
     *(ScatterAdd, Sort, CumulativeSum),
 )
 
-RULES: tuple[tuple[Any, Callable[[Node, Cotangent], Shares]], ...] = (
+RULES: tuple[tuple[Any, Callable[[Functions, Node, Cotangent], Shares]], ...] = (
     ((Elementwise, ModeSwitch, StateUpdate), elementwise),
     ((Dot, Conv), contraction),
     ((CumulativeProd, Recurrence), running_products),

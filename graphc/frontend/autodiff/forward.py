@@ -8,32 +8,25 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, GradientError
 from graphc.frontend import functions as fn
 from graphc.frontend.arguments import tensor
-from graphc.frontend.autodiff.reverse import grad, vjp
+from graphc.frontend.autodiff.reverse import grad, pushed, vjp
 from graphc.frontend.autodiff.vmap import vmap
 from graphc.frontend.lifting import settled
-from graphc.frontend.substitute import substitute
-from graphc.frontend.tensor import Tensor, lift, lift_op, zeros_like
+from graphc.frontend.tensor import Tensor, lift
 from graphc.ir import graph as graphs
-from graphc.ir.ops import leaf
 from graphc.ir.structure import flatten, flatten_like, map_structure
 
 
 def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
     """The tangents of `outputs` (structured like it), given those of `wrt` (like it).
 
-    A vjp is linear in its cotangents, so its own vjp with respect to them is the jvp. Outputs
-    that do not depend on `wrt` have zeros.
+    Outputs that do not depend on `wrt` have zeros.
     """
     leaves, structure = flatten(outputs)
     ys = [tensor("jvp", "outputs", y) for y in leaves]
     xs, of_wrt = flatten(wrt)
     given = flatten_like(of_wrt, tangents, "tangents")
     dxs = [_like(x, dx, "tangent") for x, dx in zip(xs, given)]
-    seeds = [lift_op(leaf.Input(f"cotangent {i}", y.type)) for i, y in enumerate(ys)]
-    pulled = vjp(ys, xs, seeds, unreachable="zero")
-    pushed = vjp(pulled, seeds, dxs, unreachable="zero")
-    found = substitute(pushed, {seed: zeros_like(seed) for seed in seeds})
-    return structure.build(found)
+    return structure.build(pushed(ys, xs, dxs))
 
 
 def hvp(loss: Tensor, wrt: Any, vectors: Any) -> Any:

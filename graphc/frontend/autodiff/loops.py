@@ -11,7 +11,7 @@ stacked and handed on like the cotangent itself (see `graphc.frontend.autodiff.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from graphc.frontend import functions as fn
@@ -30,16 +30,27 @@ from graphc.ir.ops.reduce import Sum
 from graphc.ir.rebuild import replace_nodes
 from graphc.ir.types import TensorType, bool_, int64
 
+Start = tuple[Node, Node, Terms]  # a root, its cotangent, and which elements of that count
+# Reverse mode of a body from some starts to the given nodes, some of which are told which elements
+# count: their cotangents, and whether there were branches.
+Propagate = Callable[
+    [Sequence[Start], Sequence[Node], Collection[Node]], tuple[dict[Node, Cotangent], bool]
+]
+
 
 def scan_cotangents(
-    op: Scan, cotangents: Mapping[int, Cotangent], inputs: Sequence[Node], wanted: Sequence[bool]
+    op: Scan,
+    cotangents: Mapping[int, Cotangent],
+    inputs: Sequence[Node],
+    wanted: Sequence[bool],
+    propagate: Propagate,
 ) -> list[Cotangent | None]:
     """The shares of a loop's inputs, given the cotangents of some of its results.
 
     Which elements of a share count is found out for those inputs that are `wanted`.
     """
     forward = _Forward(op, list(inputs))
-    local = _Iteration(op, cotangents, forward, wanted)
+    local = _Iteration(op, cotangents, forward, wanted, propagate)
     return _Reverse(op, forward, local, wanted).shares()
 
 
@@ -100,8 +111,10 @@ class _Iteration:
         given: Mapping[int, Cotangent],
         forward: _Forward,
         wanted: Sequence[bool],
+        propagate: Propagate,
     ) -> None:
         self.op, self.given, self.forward, self.wanted = op, given, forward, wanted
+        self.propagate = propagate
         body = op.body
         self.carried = [i for i in range(op.carries) if body.inputs[i].type.dtype.is_float]
         self.flow = {i: placeholder(f"flow_{i}", body.outputs[i].type) for i in self.carried}
@@ -119,7 +132,7 @@ class _Iteration:
         self.spans = {n: spans(t) for n, t in terms.items()}
         self.shares, self.counted = self._replace(shares, small)
 
-    def _row(self, k: int) -> tuple[Node, Node, Terms]:
+    def _row(self, k: int) -> Start:
         """What a stacked result gives: the result, its cotangent's row, which elements count."""
         result, dy = self.op.body.outputs[k], self.given[k]
         row = placeholder(f"cotangent_{k}", result.type)
@@ -158,18 +171,14 @@ class _Iteration:
 
     def _differentiate(self) -> tuple[dict[Node, Node], dict[Node, Terms]]:
         """The cotangents of the body's inputs, and of some of them which elements count."""
-        from graphc.frontend.autodiff.reverse import Backward
-
         body = self.op.body
         flows = [(body.outputs[i], flow, self._flow_terms(i)) for i, flow in self.flow.items()]
         starts = [*flows, *self.rows]
         wrt = [n for n in body.inputs if n.type.dtype.is_float]
         asked = zip(body.inputs, self.wanted)
         told = {n for i, (n, yes) in enumerate(asked) if yes or i < self.op.carries}
-        backward = Backward([root for root, _, _ in starts], wrt, told)
-        backward.run([start for _, start, _ in starts], [terms for _, _, terms in starts])
-        found = {n: backward.cotangents[n] for n in backward.cotangents if n in wrt}
-        self.told |= bool(backward.conditions.facts or self.counts)
+        found, met = self.propagate(starts, wrt, told)
+        self.told |= met or bool(self.counts)
         shares = {n: dy.value.node for n, dy in found.items()}
         return shares, {n: dy.terms for n, dy in found.items() if dy.terms}
 

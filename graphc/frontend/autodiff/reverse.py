@@ -8,14 +8,19 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, GradientError, VerifyError
+from graphc.frontend.autodiff.array_functions import TensorFunctions
 from graphc.frontend.autodiff.chosen import Conditions, Cotangent, Terms, both
 from graphc.frontend.autodiff.chosen_rules import Shares, shares
+from graphc.frontend.autodiff.loops import Start, scan_cotangents
 from graphc.frontend.lifting import settled
-from graphc.frontend.tensor import Tensor, face, lift, literal, zeros_like
+from graphc.frontend.substitute import substitute
+from graphc.frontend.tensor import Tensor, face, lift, lift_op, literal, zeros_like
 from graphc.ir import graph as graphs
 from graphc.ir.graph import Node, topological
+from graphc.ir.ops import leaf
 from graphc.ir.ops.elementwise_logic import Where
 from graphc.ir.ops.loop import Scan, loop_key, merged
+from graphc.ir.ops.op import ArrayFunctions
 from graphc.ir.structure import flatten, flatten_like
 
 UNREACHABLE = ("error", "zero")
@@ -47,6 +52,22 @@ def vjp(outputs: Any, wrt: Any, cotangents: Any, unreachable: str = "error") -> 
     backward = Backward([y.node for y in ys], [x.node for x in xs])
     backward.run(starts)
     return wanted.build([backward.result(x, unreachable) for x in xs])
+
+
+def pushed(ys: Sequence[Tensor], xs: Sequence[Tensor], dxs: Sequence[Tensor]) -> list[Tensor]:
+    """The tangents of `ys`, given those of `xs`; zeros for those that do not depend on `xs`.
+
+    A vjp is linear in its cotangents, so its own vjp with respect to them is the jvp.
+    """
+    seeds = [lift_op(leaf.Input(f"cotangent {i}", y.type)) for i, y in enumerate(ys)]
+    pulled = vjp(ys, xs, seeds, unreachable="zero")
+    tangents = vjp(pulled, seeds, dxs, unreachable="zero")
+    found: list[Tensor] = substitute(tangents, {seed: zeros_like(seed) for seed in seeds})
+    return found
+
+
+# What every gradient rule is handed; the annotation has mypy compare it with the protocols.
+FUNCTIONS: ArrayFunctions[Tensor] = TensorFunctions(lambda y, x, dx: pushed([y], [x], [dx])[0])
 
 
 class Backward:
@@ -116,8 +137,8 @@ class Backward:
         if isinstance(node.op, Where) and node.op.guarded:
             return self._branches(node, dy)
         if dy.terms:
-            return shares(node, dy)
-        found = node.op.vjp(face(node), dy.raw, *(face(i) for i in node.inputs))
+            return shares(FUNCTIONS, node, dy)
+        found = node.op.vjp(FUNCTIONS, face(node), dy.raw, *(face(i) for i in node.inputs))
         return [None if x is None else Cotangent(x) for x in found]
 
     def _branches(self, node: Node, dy: Cotangent) -> Shares:
@@ -142,8 +163,6 @@ class Backward:
 
     def _loop_shares(self, node: Node) -> Shares:
         """All results of a loop are differentiated together; several nodes can be one result."""
-        from graphc.frontend.autodiff.loops import scan_cotangents
-
         group = [n for n in self._loops[loop_key(node)] if n in self.cotangents]
         ops = [n.op for n in group if isinstance(n.op, Scan)]
         body, indices = merged(ops)
@@ -153,7 +172,7 @@ class Backward:
             given[index] = both(given[index], share) if index in given else share
         whole = replace(ops[0], body=body)
         wanted = [i in self.carries or i in self.told for i in node.inputs]
-        return scan_cotangents(whole, given, node.inputs, wanted)
+        return scan_cotangents(whole, given, node.inputs, wanted, propagated)
 
     def _add(self, node: Node, share: Cotangent) -> None:
         if share.raw.type != node.type:
@@ -205,6 +224,16 @@ class Backward:
             return True
         given = any(i in self.cotangents for i in node.inputs if i in users)
         return node in self.cotangents and not given
+
+
+def propagated(
+    starts: Sequence[Start], wrt: Sequence[Node], told: Collection[Node]
+) -> tuple[dict[Node, Cotangent], bool]:
+    """The cotangents of `wrt`, and whether there were branches: `Propagate` for loops."""
+    backward = Backward([root for root, _, _ in starts], wrt, told)
+    backward.run([dy for _, dy, _ in starts], [terms for _, _, terms in starts])
+    found = {n: dy for n, dy in backward.cotangents.items() if n in backward.wrt}
+    return found, bool(backward.conditions.facts)
 
 
 def _check_loss(loss: Any) -> None:

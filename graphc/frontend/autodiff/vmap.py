@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, AxisError, GraphcError, ShapeError
-from graphc.frontend.autodiff.batching import Batched, Batcher, moved
+from graphc.frontend.batching.batcher import Batched, Batcher, moved
+from graphc.frontend.batching.rules import find_rule
 from graphc.frontend.lifting import settle
 from graphc.frontend.tensor import Tensor, face, lift
 from graphc.ir import graph as graphs
@@ -46,7 +47,7 @@ def vmap(
             result = function(*structure.build(given), **keywords)
         values, returned = flatten(result)
         ends = _axes(out_axes, returned, "out_axes")
-        batcher = Batcher(examples.nodes, count, {}, frozenset(drawn))
+        batcher = Batcher(examples.nodes, count, {}, frozenset(drawn), find_rule)
         found = batcher.run(lift(value).node for value in values)
         return returned.build([_placed(batcher, *pair) for pair in zip(found, ends)])
 

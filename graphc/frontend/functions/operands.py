@@ -18,7 +18,7 @@ from graphc.errors import (
 )
 from graphc.frontend.arguments import check_operands
 from graphc.frontend.lifting import settled
-from graphc.frontend.tensor import Tensor, lift, lift_op, weak_dtype, zeros_like
+from graphc.frontend.tensor import Tensor, lift, lift_op, weak_dtype
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import holds_numpy, python_array
 from graphc.ir.dims import Poly, Size
@@ -173,11 +173,6 @@ def scattered(op: Op, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
     return cast(lift_op(op, widened(x), indices, widened(updates)), x.dtype)
 
 
-def brought_back(op: Op, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-    """Updates added up at indices by a scatter, zeros elsewhere: the type of x."""
-    return cast(lift_op(op, zeros_like(widened(x)), indices, widened(updates)), x.dtype)
-
-
 def floating(name: str, x: Any) -> Tensor:
     """A float tensor; Python ints become float32, integer tensors are refused."""
     if is_weak(x) or isinstance(x, Poly):
@@ -326,7 +321,7 @@ def check_sizes(name: str, shape: Sizes) -> None:
 
 
 __all__ = [
-    "all_axes", "beside", "brought_back", "cast", "check_count", "check_sizes", "common_shape",
+    "all_axes", "beside", "cast", "check_count", "check_sizes", "common_shape",
     "expand", "fail", "floating", "is_half", "is_weak", "mixed", "one_axis", "same_dtype",
     "scattered", "settled", "shape_text", "to_dtype", "to_shape", "together", "weak", "widened",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from graphc.frontend.functions.operands import (
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.dims import Size, divide_exactly, product
 from graphc.ir.ops.view import Permute, Reshape, Slice
+from graphc.ir.ops.window import Slide, Window
 
 
 def broadcast_to(x: Any, shape: Any) -> Tensor:
@@ -167,3 +168,12 @@ def part(x: Tensor, axis: int, start: Size, size: Size) -> Tensor:
     starts = tuple(start if i == axis else 0 for i in range(x.ndim))
     sizes = tuple(size if i == axis else s for i, s in enumerate(x.shape))
     return lift_op(Slice(starts, sizes, (1,) * x.ndim), x)
+
+
+def seen_through(
+    x: Tensor, windows: tuple[Window, ...], sizes: Sizes, taps: tuple[int, ...]
+) -> Tensor:
+    """What windows see of x: outputs in place of inputs, the taps as new last axes."""
+    met = tuple(w.meetings(t) for w, t in zip(windows, taps))
+    single = reshape(x, (*x.shape, *(1 for _ in met)))
+    return lift_op(Slide(windows, sizes, taps), broadcast_to(single, (*x.shape, *met)))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.op import ArrayFunctions, V
 
 
 class Relu(Elementwise):
@@ -20,11 +18,9 @@ class Relu(Elementwise):
     kinds = "if"
     domain = ((-4.0, 4.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The cotangent where y is positive (or NaN)."""
-        from graphc.frontend.functions.logic import choose
-
-        return (choose(y <= 0, 0, dy),)
+        return (f.choose(y <= 0, 0, dy),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's maximum with 0."""

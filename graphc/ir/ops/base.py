@@ -9,68 +9,21 @@ equal ops compare equal and may be merged.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.errors import AxisError, DTypeError, ShapeError
 from graphc.ir.dims import Size
-from graphc.ir.types import DType, TensorType
+from graphc.ir.ops.op import Array, Op
+from graphc.ir.types import DType, TensorType, bool_
 
 if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
     from graphc.ir.loops.expression import ExprEmitter
     from graphc.ir.loops.ir import Combine, Expr
     from graphc.ir.loops.scalar import ScalarEmitter
     from graphc.ir.ops.nest import Nest
-
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Op:
-    """An operation. `vjp` gets and returns tensors; None means no gradient for that input.
-
-    A class with attributes of its own is decorated as a frozen dataclass; one without inherits
-    all it needs (equal if of one class), and so costs nothing when the package is imported.
-    """
-
-    name: ClassVar[str]
-    pure: ClassVar[bool] = True  # False: never merged, never folded (random, checks)
-    indices: ClassVar[int | None] = None  # which input names elements of an axis, and is checked
-
-    # `**_` lets mypy accept each op's own arity
-    def infer(self, *types: Any, **_: Any) -> TensorType:
-        """The type of the result, or an error in the user's terms."""
-        raise NotImplementedError
-
-    def vjp(self, y: Tensor, dy: Tensor, /, *inputs: Any, **_: Any) -> tuple[Any, ...]:
-        """Cotangents of the inputs, given the result and its cotangent."""
-        raise NotImplementedError(f"{self.name} has no gradient")
-
-    def evaluate(self, *arrays: Any, **_: Any) -> Array:
-        """The numpy meaning; written independently of the lowering."""
-        raise NotImplementedError
-
-    def flops(self, out: TensorType, *types: TensorType) -> Size:
-        """Arithmetic operations of one application; 0 for data movement."""
-        return 0
-
-    @property
-    def differentiable(self) -> bool:
-        """False where the gradient is zero or undefined everywhere (comparisons, indices)."""
-        return True
-
-    @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
-        """Instances with input types for the tests to try."""
-        return ()
-
-    def attributes(self) -> str:
-        """The static attributes as text for dumps, e.g. ``axes=(0,)``."""
-        return ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
 
 
 class Leaf(Op):
@@ -130,8 +83,6 @@ class Comparison(Elementwise):
 
     def infer(self, *types: TensorType) -> TensorType:
         """One shape, one dtype; the result is bool."""
-        from graphc.ir.types import bool_
-
         return super().infer(*types).with_dtype(bool_)
 
     @property
@@ -263,3 +214,9 @@ def numpy_unary(function: Callable[..., Any]) -> Callable[..., Array]:
             return np.asarray(function(*arrays))
 
     return evaluate
+
+
+__all__ = [
+    "Array", "Comparison", "Contract", "Elementwise", "Gather", "Join", "Leaf", "Op", "Ordered",
+    "Reduce", "Scatter", "View", "check_axis", "kinds_text", "known", "numpy_unary",
+]  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +11,9 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Size, product
 from graphc.ir.ops.base import Array, Contract, Op
 from graphc.ir.ops.nest import Nest, at_label
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.ops.reduce import wide_dtype
 from graphc.ir.types import TensorType, bfloat16, float16, float32, int32
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 Labels = tuple[int, ...]
 
@@ -64,12 +61,10 @@ class Dot(Contract):
         """The labels summed over, in the order of their axes in `a`."""
         return tuple(label for label in self.a if label not in self.out)
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V, b: V) -> tuple[V, V]:
         """Contract the cotangent with the other operand."""
-        from graphc.frontend.tensor import lift_op
-
-        da = lift_op(Dot(self.out, self.b, self.a), dy, b)
-        db = lift_op(Dot(self.a, self.out, self.b), a, dy)
+        da = f.apply(Dot(self.out, self.b, self.a), dy, b)
+        db = f.apply(Dot(self.a, self.out, self.b), a, dy)
         return da, db
 
     def evaluate(self, a: Array, b: Array) -> Array:

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +14,11 @@ from graphc.ir.dims import Size, ceildiv, product
 from graphc.ir.ops.base import Array, Contract, Op
 from graphc.ir.ops.contract import Labels, letters
 from graphc.ir.ops.nest import Label, Nest, Place, at_label, guarded
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.ops.reduce import wide_dtype
 from graphc.ir.ops.view import Sizes, shape_text
 from graphc.ir.ops.window import Window
 from graphc.ir.types import TensorType, bfloat16, float16, float32, int32
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 Extents = tuple[tuple[Label, Size], ...]
 
@@ -110,12 +107,10 @@ class Conv(Contract):
 
     # -- meaning ----------------------------------------------------------------------
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V, b: V) -> tuple[V, V]:
         """Contract the cotangent with the other operand along the same windows."""
-        from graphc.frontend.tensor import lift_op
-
-        da = lift_op(Conv(self.out, self.b, self.a, self.windows, a.shape), dy, b)
-        db = lift_op(Conv(self.a, self.out, self.b, self.windows, b.shape), a, dy)
+        da = f.apply(Conv(self.out, self.b, self.a, self.windows, a.shape), dy, b)
+        db = f.apply(Conv(self.a, self.out, self.b, self.windows, b.shape), a, dy)
         return da, db
 
     def evaluate(self, a: Array, b: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,10 +12,11 @@ from graphc.ir.dims import Size
 from graphc.ir.loops import combine as combines
 from graphc.ir.loops.ir import Combine
 from graphc.ir.ops.base import Array, Op, Ordered, check_axis, kinds_text
-from graphc.ir.types import TensorType, float32, float64, int32
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.gather import brought_back
+from graphc.ir.ops.indexing import ADD, PutAlong
+from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.view import Pad
+from graphc.ir.types import TensorType, float32, float64, int32, int64
 
 Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 
@@ -69,12 +70,9 @@ class CumulativeSum(Cumulative):
     name = "cumulative_sum"
     ufunc = np.add
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Running sums from the end."""
-        from graphc.frontend.functions import flip
-        from graphc.frontend.tensor import lift_op
-
-        return (flip(lift_op(self, flip(dy, self.axis)), self.axis),)
+        return (f.flip(f.apply(self, f.flip(dy, self.axis)), self.axis),)
 
     def combine(self) -> Combine:
         """Addition."""
@@ -88,15 +86,12 @@ class CumulativeProd(Cumulative):
     ufunc = np.multiply
     domain: ClassVar[tuple[tuple[float, float], ...]] = ((-1.4, 1.4),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The product before x_j times s_j = dy_j + x_(j+1) s_(j+1): nothing is divided."""
-        from graphc.frontend.functions import flip
-        from graphc.frontend.tensor import lift_op
-
-        before = shifted(y, self.axis, 1, 1.0)
-        factors = flip(shifted(x, self.axis, -1, 0.0), self.axis)
-        after = lift_op(Recurrence(self.axis), factors, flip(dy, self.axis))
-        return (before * flip(after, self.axis),)
+        before = shifted(f, y, self.axis, 1, 1.0)
+        factors = f.flip(shifted(f, x, self.axis, -1, 0.0), self.axis)
+        after = f.apply(Recurrence(self.axis), factors, f.flip(dy, self.axis))
+        return (before * f.flip(after, self.axis),)
 
     def combine(self) -> Combine:
         """Multiplication."""
@@ -106,28 +101,21 @@ class CumulativeProd(Cumulative):
 class CumulativeExtreme(Cumulative):
     """Running extremes; the gradient goes to the first element that attains each."""
 
-    def is_record(self, x: Tensor, before: Tensor) -> Tensor:
+    def is_record(self, x: V, before: V) -> V:
         """Whether x is better than the best before it."""
         raise NotImplementedError
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Each share to where the extreme of that moment stands."""
-        from graphc.frontend.functions.creation import iota
-        from graphc.frontend.functions.logic import logical_and, logical_not, logical_or, where
-        from graphc.frontend.functions.operands import brought_back
-        from graphc.frontend.tensor import lift_op, literal
-        from graphc.ir.ops.indexing import PutAlong
-        from graphc.ir.types import int64
-
         worst = self.combine().identities(x.dtype)[0]
-        before = shifted(y, self.axis, 1, worst)
+        before = shifted(f, y, self.axis, 1, worst)
         record = self.is_record(x, before)
         if x.dtype.is_float:
-            first_nan = logical_and(x != x, logical_not(before != before))
-            record = logical_or(record, first_nan)
-        place = where(record, iota(x.shape, self.axis, int64), literal(0, int64))
-        source = lift_op(CumulativeMax(self.axis), place)
-        return (brought_back(PutAlong("add", self.axis), x, source, dy),)
+            first_nan = f.logical_and(x != x, f.logical_not(before != before))
+            record = f.logical_or(record, first_nan)
+        place = f.where(record, f.iota(x.shape, self.axis, int64), f.literal(0, int64))
+        source = f.apply(CumulativeMax(self.axis), place)
+        return (brought_back(f, PutAlong(ADD, self.axis), x, source, dy),)
 
 
 class CumulativeMax(CumulativeExtreme):
@@ -136,7 +124,7 @@ class CumulativeMax(CumulativeExtreme):
     name = "cumulative_max"
     ufunc = np.maximum
 
-    def is_record(self, x: Tensor, before: Tensor) -> Tensor:
+    def is_record(self, x: V, before: V) -> V:
         """Larger."""
         return x > before
 
@@ -151,7 +139,7 @@ class CumulativeMin(CumulativeExtreme):
     name = "cumulative_min"
     ufunc = np.minimum
 
-    def is_record(self, x: Tensor, before: Tensor) -> Tensor:
+    def is_record(self, x: V, before: V) -> V:
         """Smaller."""
         return x < before
 
@@ -177,14 +165,11 @@ class Recurrence(Ordered):
             raise DTypeError(f"recurrence: needs one dtype of numbers, got {a} and {b}")
         return a
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V, b: V) -> tuple[V, V]:
         """g_i = dy_i + a_(i+1) g_(i+1), the same recurrence from the end; y before it for a."""
-        from graphc.frontend.functions import flip
-        from graphc.frontend.tensor import lift_op
-
-        factors = flip(shifted(a, self.axis, -1, 0.0), self.axis)
-        g = flip(lift_op(self, factors, flip(dy, self.axis)), self.axis)
-        return g * shifted(y, self.axis, 1, 0.0), g
+        factors = f.flip(shifted(f, a, self.axis, -1, 0.0), self.axis)
+        g = f.flip(f.apply(self, factors, f.flip(dy, self.axis)), self.axis)
+        return g * shifted(f, y, self.axis, 1, 0.0), g
 
     def evaluate(self, a: Array, b: Array) -> Array:
         """Step by step."""
@@ -208,15 +193,8 @@ class Recurrence(Ordered):
         return (*floats, (cls(0), (TensorType(int32, (11, 3)),) * 2))
 
 
-def shifted(x: Tensor, axis: int, by: int, fill: Any) -> Tensor:
+def shifted(f: ArrayFunctions[V], x: V, axis: int, by: int, fill: Any) -> V:
     """x moved along an axis by one (by = 1: to the back, -1: to the front), `fill` coming in."""
-    from graphc.frontend.functions.creation import iota
-    from graphc.frontend.functions.logic import choose
-    from graphc.frontend.functions.shapes import part
-    from graphc.frontend.tensor import lift_op, literal
-    from graphc.ir.ops.view import Pad
-    from graphc.ir.types import int64
-
     size = x.shape[axis]
     if size == 0:
         return x
@@ -225,10 +203,10 @@ def shifted(x: Tensor, axis: int, by: int, fill: Any) -> Tensor:
     before, after = (width, none) if by > 0 else (none, width)
     pad = Pad(before, after, (1,) * x.ndim)
     if isinstance(size, int):
-        moved = lift_op(pad, part(x, axis, 0 if by > 0 else 1, size - 1))
+        moved = f.apply(pad, f.part(x, axis, 0 if by > 0 else 1, size - 1))
     else:  # there may be no element to leave out first
-        moved = part(lift_op(pad, x), axis, 0 if by > 0 else 1, size)
+        moved = f.part(f.apply(pad, x), axis, 0 if by > 0 else 1, size)
     if not fill:
         return moved
-    edge = iota(x.shape, axis, int64) == (0 if by > 0 else size - 1)
-    return choose(edge, literal(fill, x.dtype), moved)
+    edge = f.iota(x.shape, axis, int64) == (0 if by > 0 else size - 1)
+    return f.choose(edge, f.literal(fill, x.dtype), moved)

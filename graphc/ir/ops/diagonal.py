@@ -10,10 +10,11 @@ import numpy as np
 from graphc.errors import ShapeError
 from graphc.ir.dims import Size
 from graphc.ir.ops.base import Array, Op, View
-from graphc.ir.types import TensorType, float32
+from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.view import Pad
+from graphc.ir.types import TensorType, float32, int64
 
 if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
     from graphc.ir.loops.expression import ExprEmitter
     from graphc.ir.loops.ir import Expr
 
@@ -42,22 +43,15 @@ class Diagonal(View):
             )
         return rows - abs(self.offset)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The cotangent on the diagonal, zeros beside it."""
-        from graphc.frontend.functions.creation import iota
-        from graphc.frontend.functions.logic import choose
-        from graphc.frontend.functions.shapes import broadcast_to, expand_dims
-        from graphc.frontend.tensor import lift_op
-        from graphc.ir.ops.view import Pad
-        from graphc.ir.types import int64
-
         lead, (rows, columns) = (0,) * (x.ndim - 2), x.shape[-2:]
         above = max(-self.offset, 0)
         below = rows - dy.shape[-1] - above
-        column = lift_op(Pad((*lead, above), (*lead, below), (1,) * dy.ndim), dy)
-        spread = broadcast_to(expand_dims(column, -1), x.shape)
-        place = iota((rows, columns), 1, int64) - iota((rows, columns), 0, int64)
-        return (choose(place == self.offset, spread, 0.0),)
+        column = f.apply(Pad((*lead, above), (*lead, below), (1,) * dy.ndim), dy)
+        spread = f.broadcast_to(f.expand_dims(column, -1), x.shape)
+        place = f.iota((rows, columns), 1, int64) - f.iota((rows, columns), 0, int64)
+        return (f.choose(place == self.offset, spread, 0.0),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's diagonal."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphc.errors import RuntimeCheckError
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.op import ArrayFunctions, V
 
 WIDE = ((-4.0, 4.0), (-4.0, 4.0))
 
@@ -32,7 +30,7 @@ class Add(Elementwise):
     kinds = "iuf"
     domain = WIDE
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent, twice."""
         return dz, dz
 
@@ -53,7 +51,7 @@ class Sub(Elementwise):
     kinds = "iuf"
     domain = WIDE
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent and its negative."""
         return dz, -dz
 
@@ -74,7 +72,7 @@ class Mul(Elementwise):
     kinds = "iuf"
     domain = WIDE
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The product rule."""
         return dz * y, dz * x
 
@@ -95,7 +93,7 @@ class Div(Elementwise):
     kinds = "f"
     domain = ((-4.0, 4.0), (0.5, 4.0))
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The quotient rule, in terms of the quotient."""
         dx = dz / y
         return dx, -(dx * z)
@@ -137,7 +135,7 @@ class Remainder(Elementwise):
     cost = 5
     domain = ((-9.0, 9.0), (1.0, 4.0))
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The quotient counts as a constant."""
         return dz, -(dz * (x // y))
 
@@ -165,7 +163,7 @@ class Neg(Elementwise):
     kinds = "iuf"
     domain = ((-4.0, 4.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The negative cotangent."""
         return (-dy,)
 
@@ -185,11 +183,9 @@ class Abs(Elementwise):
     kinds = "iuf"
     domain = ((-4.0, 4.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The cotangent with the sign of x."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * lift_op(Sign(), x),)
+        return (dy * f.apply(Sign(), x),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's abs."""
@@ -226,9 +222,9 @@ class Maximum(Elementwise):
     cost = 2
     domain = WIDE
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent goes to the larger one."""
-        return winners_share(dz, x > y, x, y), winners_share(dz, y > x, y, x)
+        return winners_share(f, dz, x > y, x, y), winners_share(f, dz, y > x, y, x)
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's maximum."""
@@ -248,9 +244,9 @@ class Minimum(Elementwise):
     cost = 2
     domain = WIDE
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent goes to the smaller one."""
-        return winners_share(dz, x < y, x, y), winners_share(dz, y < x, y, x)
+        return winners_share(f, dz, x < y, x, y), winners_share(f, dz, y < x, y, x)
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's minimum."""
@@ -262,9 +258,7 @@ class Minimum(Elementwise):
         return e.apply("minimum", x, y)
 
 
-def winners_share(dz: Tensor, wins: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def winners_share(f: ArrayFunctions[V], dz: V, wins: V, x: V, y: V) -> V:
     """The share of x: all where it wins or is a NaN beside a number, half at ties, else 0."""
-    from graphc.frontend.functions.logic import choose
-
-    share = choose(wins, dz, choose(x == y, dz * 0.5, 0.0))
-    return choose(x != x, choose(y != y, dz * 0.5, dz), share) if x.dtype.is_float else share
+    share = f.choose(wins, dz, f.choose(x == y, dz * 0.5, 0.0))
+    return f.choose(x != x, f.choose(y != y, dz * 0.5, dz), share) if x.dtype.is_float else share

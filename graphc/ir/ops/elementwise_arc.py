@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.elementwise import WIDE, Flat
 from graphc.ir.ops.elementwise_math import compute
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.op import ArrayFunctions, V
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Atan(Named):
     ufunc = np.arctan
     domain = ((-4.0, 4.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / (1 + x^2)."""
         return (dy / (x * x + 1.0),)
 
@@ -54,7 +52,7 @@ class Atan2(Named):
     ufunc = np.arctan2
     domain = ((0.5, 4.0), (-4.0, 4.0))
 
-    def vjp(self, z: Tensor, dz: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, y: V, x: V) -> tuple[V, V]:
         """x and -y over the square of the distance."""
         share = dz / (x * x + y * y)
         return share * x, -(share * y)
@@ -68,9 +66,9 @@ class Asin(Named):
     ufunc = np.arcsin
     domain = ((-0.9, 0.9),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / sqrt(1 - x^2)."""
-        return (dy / root((1.0 - x) * (x + 1.0)),)
+        return (dy / f.sqrt((1.0 - x) * (x + 1.0)),)
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,9 @@ class Acos(Named):
     ufunc = np.arccos
     domain = ((-0.9, 0.9),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """-1 / sqrt(1 - x^2)."""
-        return (-(dy / root((1.0 - x) * (x + 1.0))),)
+        return (-(dy / f.sqrt((1.0 - x) * (x + 1.0))),)
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,9 @@ class Sinh(Named):
     ufunc = np.sinh
     domain = ((-3.0, 3.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The hyperbolic cosine."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * lift_op(Cosh(), x),)
+        return (dy * f.apply(Cosh(), x),)
 
 
 @dataclass(frozen=True)
@@ -109,11 +105,9 @@ class Cosh(Named):
     ufunc = np.cosh
     domain = ((-3.0, 3.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The hyperbolic sine."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * lift_op(Sinh(), x),)
+        return (dy * f.apply(Sinh(), x),)
 
 
 @dataclass(frozen=True)
@@ -124,9 +118,9 @@ class Asinh(Named):
     ufunc = np.arcsinh
     domain = ((-4.0, 4.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / sqrt(x^2 + 1)."""
-        return (dy / root(x * x + 1.0),)
+        return (dy / f.sqrt(x * x + 1.0),)
 
 
 @dataclass(frozen=True)
@@ -137,9 +131,9 @@ class Acosh(Named):
     ufunc = np.arccosh
     domain = ((1.2, 5.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / sqrt(x^2 - 1)."""
-        return (dy / root((x - 1.0) * (x + 1.0)),)
+        return (dy / f.sqrt((x - 1.0) * (x + 1.0)),)
 
 
 @dataclass(frozen=True)
@@ -150,7 +144,7 @@ class Atanh(Named):
     ufunc = np.arctanh
     domain = ((-0.9, 0.9),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / (1 - x^2)."""
         return (dy / ((1.0 - x) * (x + 1.0)),)
 
@@ -164,11 +158,9 @@ class Hypot(Named):
     cost = 8
     domain = WIDE
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The direction of the point."""
-        from graphc.frontend.functions import where
-
-        share = dz / where(z == 0.0, 1.0, z)
+        share = dz / f.where(z == 0.0, 1.0, z)
         return share * x, share * y
 
 
@@ -181,11 +173,9 @@ class CopySign(Named):
     cost = 3
     domain = WIDE
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, None]:
         """The cotangent, with the opposite sign where the sign changed."""
-        from graphc.frontend.functions import where
-
-        return where(z == x, dz, -dz), None
+        return f.where(z == x, dz, -dz), None
 
 
 @dataclass(frozen=True)
@@ -211,10 +201,3 @@ class NextAfter(Flat):
     def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
         """As defined at the loop level."""
         return e.apply("nextafter", x, y)
-
-
-def root(x: Tensor) -> Tensor:
-    """The square root."""
-    from graphc.frontend.functions import sqrt
-
-    return sqrt(x)

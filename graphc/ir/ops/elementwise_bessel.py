@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphc.ir.loops.elementary_bessel import bessel_i
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise, Op
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, float32, float64
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 POINTS = 256  # of the trapezoidal rule, which is exact for them up to LARGE
 LARGE = 600.0
@@ -30,17 +28,14 @@ class BesselI(Elementwise):
     cost = 60
     domain = ((-12.0, 12.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """I0' = I1 and I1' = I0 - I1 / x, which is 1 / 2 at 0; the scale gives -sign(x) y."""
-        from graphc.frontend.functions import sign, where
-        from graphc.frontend.tensor import lift_op
-
-        other = lift_op(BesselI(1 - self.order, self.scaled), x)
+        other = f.apply(BesselI(1 - self.order, self.scaled), x)
         slope = other
         if self.order:
             zero = x == 0.0
-            slope = where(zero, 0.5, other - y / where(zero, 1.0, x))
-        return (dy * (slope - sign(x) * y if self.scaled else slope),)
+            slope = f.where(zero, 0.5, other - y / f.where(zero, 1.0, x))
+        return (dy * (slope - f.sign(x) * y if self.scaled else slope),)
 
     def evaluate(self, x: Array) -> Array:
         """The integral of exp(x cos t), of x exp(x cos t) sin(t)^2 for order 1, over a turn."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from graphc.errors import DTypeError
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Comparison, Elementwise, Op
 from graphc.ir.ops.elementwise import WIDE, Flat
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import (
+    ALL_DTYPES,
     DType,
     TensorType,
     bfloat16,
@@ -29,9 +31,6 @@ from graphc.ir.types import (
     uint32,
     uint64,
 )
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 
 class Less(Comparison):
@@ -278,11 +277,10 @@ class Where(Elementwise):
             )
         return x
 
-    def vjp(self, z: Tensor, dz: Tensor, c: Tensor, x: Tensor, y: Tensor) -> tuple[Any, ...]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, c: V, x: V, y: V) -> tuple[Any, ...]:
         """Nothing, and the cotangent where each was chosen."""
-        from graphc.frontend.functions.logic import choice
-
-        return None, choice(self, c, dz, 0.0), choice(self, c, 0.0, dz)
+        choose = f.where if self.guarded else f.choose
+        return None, choose(c, dz, 0.0), choose(c, 0.0, dz)
 
     def evaluate(self, condition: Array, x: Array, y: Array) -> Array:
         """numpy's where."""
@@ -314,11 +312,9 @@ class Cast(Elementwise):
         """The shape of x with the new dtype."""
         return types[0].with_dtype(self.dtype)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor | None]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V | None]:
         """The cotangent converted back, between floats only."""
-        from graphc.frontend.functions import astype
-
-        return (astype(dy, x.dtype) if x.dtype.is_float and self.dtype.is_float else None,)
+        return (f.astype(dy, x.dtype) if x.dtype.is_float and self.dtype.is_float else None,)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's astype, with saturation."""
@@ -334,8 +330,6 @@ class Cast(Elementwise):
     @classmethod
     def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
         """Every pair of dtypes."""
-        from graphc.ir.types import ALL_DTYPES
-
         return tuple(
             (cls(new), (TensorType(old, (7,)),)) for old in ALL_DTYPES for new in ALL_DTYPES
         )

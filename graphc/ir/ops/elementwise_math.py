@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.op import ArrayFunctions, V
 
 
 def compute(function: Callable[..., Any], *arrays: Array) -> Array:
@@ -32,7 +30,7 @@ class Exp(Elementwise):
     cost = 10
     domain = ((-3.0, 3.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Its own derivative."""
         return (dy * y,)
 
@@ -53,7 +51,7 @@ class Exp2(Elementwise):
     cost = 10
     domain = ((-3.0, 3.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """log(2) times the value."""
         return (dy * y * math.log(2.0),)
 
@@ -74,7 +72,7 @@ class Expm1(Elementwise):
     cost = 12
     domain = ((-3.0, 3.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The exponential again."""
         return (dy * (y + 1.0),)
 
@@ -95,7 +93,7 @@ class Log(Elementwise):
     cost = 10
     domain = ((0.2, 5.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / x."""
         return (dy / x,)
 
@@ -116,7 +114,7 @@ class Log2(Elementwise):
     cost = 10
     domain = ((0.2, 5.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / (x log 2)."""
         return (dy / (x * math.log(2.0)),)
 
@@ -137,7 +135,7 @@ class Log1p(Elementwise):
     cost = 12
     domain = ((-0.7, 4.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / (1 + x)."""
         return (dy / (x + 1.0),)
 
@@ -158,7 +156,7 @@ class Sqrt(Elementwise):
     cost = 4
     domain = ((0.2, 5.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """1 / (2 y)."""
         return (dy * 0.5 / y,)
 
@@ -179,7 +177,7 @@ class Tanh(Elementwise):
     cost = 15
     domain = ((-3.0, 3.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """In terms of y, so that x need not be kept."""
         return (dy * (1.0 - y * y),)
 
@@ -200,7 +198,7 @@ class Sigmoid(Elementwise):
     cost = 12
     domain = ((-5.0, 5.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """In terms of y, so that x need not be kept."""
         return (dy * (y * (1.0 - y)),)
 
@@ -226,11 +224,9 @@ class Softplus(Elementwise):
     cost = 20
     domain = ((-5.0, 5.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The sigmoid."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * lift_op(Sigmoid(), x),)
+        return (dy * f.apply(Sigmoid(), x),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's logaddexp with 0."""
@@ -249,11 +245,9 @@ class Sin(Elementwise):
     cost = 15
     domain = ((-6.0, 6.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The cosine."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * lift_op(Cos(), x),)
+        return (dy * f.apply(Cos(), x),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's sin."""
@@ -272,11 +266,9 @@ class Cos(Elementwise):
     cost = 15
     domain = ((-6.0, 6.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The negative sine."""
-        from graphc.frontend.tensor import lift_op
-
-        return (-(dy * lift_op(Sin(), x)),)
+        return (-(dy * f.apply(Sin(), x)),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's cos."""
@@ -295,11 +287,9 @@ class Erf(Elementwise):
     cost = 20
     domain = ((-2.0, 2.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """2 exp(-x^2) / sqrt(pi)."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * (lift_op(Exp(), -(x * x)) * (2.0 / math.sqrt(math.pi))),)
+        return (dy * (f.apply(Exp(), -(x * x)) * (2.0 / math.sqrt(math.pi))),)
 
     def evaluate(self, x: Array) -> Array:
         """The standard library's erf, in float64."""

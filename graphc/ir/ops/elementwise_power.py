@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +10,7 @@ from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.elementwise import Flat
 from graphc.ir.ops.elementwise_math import compute
-from graphc.ir.ops.leaf import Literal
-from graphc.ir.ops.view import BroadcastTo
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.op import ArrayFunctions, V
 
 
 class Pow(Elementwise):
@@ -25,20 +21,18 @@ class Pow(Elementwise):
     cost = 30
     domain = ((0.3, 3.0), (-2.0, 2.0))
 
-    def vjp(self, z: Tensor, dz: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[Any, Any]:
         """y x^(y-1) and z log(x); 0 where y = 0 and where x = 0 < y, the limits there."""
-        from graphc.frontend.functions import log, where, zeros_like
-
-        exponent = known_number(y)
+        exponent = f.known_number(y)
         if exponent is None:
             flat = y == 0.0
-            dx = where(flat, 0.0, dz * y * lift_pow(x, where(flat, 1.0, y - 1.0)))
+            dx = f.where(flat, 0.0, dz * y * f.apply(Pow(), x, f.where(flat, 1.0, y - 1.0)))
         elif exponent == 0.0:
-            dx = zeros_like(x)  # x counts, although nothing depends on how large it is
+            dx = f.zeros_like(x)  # x counts, although nothing depends on how large it is
         else:
             dx = dz * (exponent * x ** (exponent - 1.0))
         at_zero = x == 0.0
-        dy = where(at_zero, 0.0, dz * z * log(where(at_zero, 1.0, x)))
+        dy = f.where(at_zero, 0.0, dz * z * f.log(f.where(at_zero, 1.0, x)))
         return dx, dy
 
     def evaluate(self, x: Array, y: Array) -> Array:
@@ -52,21 +46,6 @@ class Pow(Elementwise):
     def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
         """As defined at the loop level."""
         return e.apply("pow", x, y)
-
-
-def known_number(x: Tensor) -> float | None:
-    """The number that stands everywhere in x, if the program says which."""
-    op = x.node.op
-    if isinstance(op, BroadcastTo):
-        op = x.node.inputs[0].op
-    return float(op.value) if isinstance(op, Literal) else None
-
-
-def lift_pow(x: Tensor, y: Tensor) -> Tensor:
-    """x ** y without a look at y."""
-    from graphc.frontend.tensor import lift_op
-
-    return lift_op(Pow(), x, y)
 
 
 class Floor(Flat):

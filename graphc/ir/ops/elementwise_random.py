@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError
+from graphc.ir.loops.numpy_emitter import NumpyEmitter
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Op
 from graphc.ir.ops.elementwise import Flat
@@ -125,8 +126,6 @@ class Plain(Flat):
 
 def defined(function: str, *xs: Array) -> Array:
     """A function of the loop level: random numbers have one definition, down to their bits."""
-    from graphc.ir.loops.numpy_emitter import NumpyEmitter
-
     return np.asarray(NumpyEmitter().apply(function, *xs))
 
 

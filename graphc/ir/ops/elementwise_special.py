@@ -6,17 +6,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphc.ir.loops.elementary_gamma import polygamma
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise, Op
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, float32, float64
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 ROOT_PI = math.sqrt(math.pi)
 FAR = 40.0  # asymptotic series of few terms are exact from here on
@@ -38,11 +36,9 @@ class Erfc(Elementwise):
     cost = 40
     domain = ((-2.0, 3.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """-2 exp(-x^2) / sqrt(pi)."""
-        from graphc.frontend.functions import exp
-
-        return (dy * (exp(-(x * x)) * (-2.0 / ROOT_PI)),)
+        return (dy * (f.exp(-(x * x)) * (-2.0 / ROOT_PI)),)
 
     def evaluate(self, x: Array) -> Array:
         """The standard library's erfc."""
@@ -62,11 +58,9 @@ class ErfInv(Elementwise):
     cost = 40
     domain = ((-0.95, 0.95),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """sqrt(pi) exp(y^2) / 2."""
-        from graphc.frontend.functions import exp
-
-        return (dy * (exp(y * y) * (0.5 * ROOT_PI)),)
+        return (dy * (f.exp(y * y) * (0.5 * ROOT_PI)),)
 
     def evaluate(self, x: Array) -> Array:
         """Newton's steps from a quantile of the normal distribution."""
@@ -98,11 +92,9 @@ class LogGamma(Elementwise):
     cost = 90
     domain = ((0.2, 6.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """digamma."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * lift_op(Digamma(), x),)
+        return (dy * f.apply(Digamma(), x),)
 
     def evaluate(self, x: Array) -> Array:
         """The standard library's lgamma."""
@@ -131,11 +123,9 @@ class Digamma(Elementwise):
     cost = 90
     domain = ((0.3, 6.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """polygamma of order 1."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * lift_op(Polygamma(1), x),)
+        return (dy * f.apply(Polygamma(1), x),)
 
     def evaluate(self, x: Array) -> Array:
         """One step of the recurrence after the other, then the series."""
@@ -172,11 +162,9 @@ class Polygamma(Elementwise):
     cost = 150
     domain = ((0.5, 6.0),)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The next order."""
-        from graphc.frontend.tensor import lift_op
-
-        return (dy * lift_op(Polygamma(self.order + 1), x),)
+        return (dy * f.apply(Polygamma(self.order + 1), x),)
 
     def evaluate(self, x: Array) -> Array:
         """One step of the recurrence after the other, then the series."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, RuntimeCheckError, ShapeError
 from graphc.ir.dims import Size
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise, Gather, Op, Scatter
 from graphc.ir.ops.failure import filled, out_of_range, with_size
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, bool_, float32, int32, int64
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 Domain = tuple[tuple[float, float], ...]
 Sizes = tuple[Size, ...]
@@ -39,11 +37,9 @@ class Take(Gather):
             raise ShapeError("take: input 0 has no axis to take from")
         return TensorType(x.dtype, indices.shape + x.shape[1:])
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor, None]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V) -> tuple[V, None]:
         """Add the cotangent's rows up where they came from."""
-        from graphc.frontend.functions.operands import brought_back
-
-        return brought_back(ScatterAdd(), x, indices, dy), None
+        return brought_back(f, ScatterAdd(), x, indices, dy), None
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """numpy's take."""
@@ -90,11 +86,9 @@ class ScatterAdd(Scatter):
             raise ShapeError(f"scatter_add: updates must be {wanted}, got {updates} (input 2)")
         return x
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V, u: V) -> tuple[Any, ...]:
         """The cotangent itself, nothing, and its rows."""
-        from graphc.frontend.tensor import lift_op
-
-        return dy, None, lift_op(Take(), dy, indices)
+        return dy, None, f.apply(Take(), dy, indices)
 
     def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
         """numpy's unbuffered add."""
@@ -132,14 +126,12 @@ class Guard(Elementwise):
             )
         return x
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, condition: Tensor) -> tuple[Tensor, None]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, condition: V) -> tuple[V, None]:
         """The identity's."""
         return dy, None
 
     def evaluate(self, x: Array, condition: Array) -> Array:
         """x; raises where the condition is false."""
-        from graphc.errors import RuntimeCheckError
-
         if not np.all(condition):
             raise RuntimeCheckError(filled(with_size(self.message, self.size), x, condition))
         return x
@@ -159,9 +151,12 @@ class Guard(Elementwise):
 
 def checked_rows(name: str, indices: Array, size: int, axis: int | None = None) -> Array:
     """The indices as numpy wants them; raises where one is out of range."""
-    from graphc.errors import RuntimeCheckError
-
     text = out_of_range(name, np.asarray(indices), size, axis)
     if text:
         raise RuntimeCheckError(text)
     return np.asarray(indices, np.int64)
+
+
+def brought_back(f: ArrayFunctions[V], op: Op, x: V, indices: V, updates: V) -> V:
+    """Updates added up at indices by a scatter, zeros elsewhere: the type of x."""
+    return f.astype(f.apply(op, f.zeros_like(f.widened(x)), indices, f.widened(updates)), x.dtype)

@@ -7,18 +7,16 @@ Indices count from the end where negative; out of range is a checked failure at 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Size
 from graphc.ir.ops.base import Array, Gather, Op, Ordered, Scatter, check_axis, kinds_text
-from graphc.ir.ops.gather import ScatterAdd, Take, checked_rows
+from graphc.ir.ops.gather import ScatterAdd, Take, brought_back, checked_rows
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, bool_, float32, int32, int64
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 Domain = tuple[tuple[float, float], ...]
@@ -48,11 +46,9 @@ class TakeAlong(Gather):
         check_alike(self.name, self.axis, x, indices)
         return TensorType(x.dtype, indices.shape)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor, None]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V) -> tuple[V, None]:
         """Add the cotangents up where they came from."""
-        from graphc.frontend.functions.operands import brought_back
-
-        return brought_back(PutAlong(ADD, self.axis), x, indices, dy), None
+        return brought_back(f, PutAlong(ADD, self.axis), x, indices, dy), None
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """numpy's take_along_axis."""
@@ -114,67 +110,56 @@ class Put(Scatter):
             wanted = str(TensorType(x.dtype, shape))
             raise ShapeError(f"{self.name}: updates must be {wanted}, got {updates} (input 2)")
 
-    def put(self, mode: str, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    def put(self, f: ArrayFunctions[V], mode: str, x: V, indices: V, updates: V) -> V:
         """The same with another mode."""
         raise NotImplementedError
 
-    def take(self, x: Tensor, indices: Tensor) -> Tensor:
+    def take(self, f: ArrayFunctions[V], x: V, indices: V) -> V:
         """What is at the indices."""
         raise NotImplementedError
 
-    def is_last(self, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    def is_last(self, f: ArrayFunctions[V], x: V, indices: V, updates: V) -> V:
         """Whether an update is the last one at its place."""
         raise NotImplementedError
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V, u: V) -> tuple[Any, ...]:
         """By mode; extremes share evenly, products are exact at zeros."""
-        from graphc.frontend.functions.operands import cast, widened
-
         match self.mode:
             case "set":
-                return self._vjp_set(dy, x, indices, u)
+                return self._vjp_set(f, dy, x, indices, u)
             case "add":
-                return dy, None, self.take(dy, indices)
-        wide = [widened(t) for t in (dy, x, u)]  # counts, products and shares are rounded once
+                return dy, None, self.take(f, dy, indices)
+        wide = [f.widened(t) for t in (dy, x, u)]  # counts, products and shares are rounded once
         if self.mode == "mul":
-            for_x, _, for_u = self._vjp_mul(wide[0], wide[1], indices, wide[2])
+            for_x, _, for_u = self._vjp_mul(f, wide[0], wide[1], indices, wide[2])
         else:
-            for_x, _, for_u = self._vjp_extreme(widened(y), wide[0], wide[1], indices, wide[2])
-        return cast(for_x, x.dtype), None, cast(for_u, u.dtype)
+            for_x, _, for_u = self._vjp_extreme(f, f.widened(y), wide[0], wide[1], indices, wide[2])
+        return f.astype(for_x, x.dtype), None, f.astype(for_u, u.dtype)
 
-    def _vjp_set(self, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
-        from graphc.frontend.functions.logic import where
-        from graphc.frontend.tensor import zeros_like
+    def _vjp_set(self, f: ArrayFunctions[V], dy: V, x: V, indices: V, u: V) -> tuple[Any, ...]:
+        kept = self.put(f, SET, dy, indices, f.zeros_like(u))
+        return kept, None, f.where(self.is_last(f, x, indices, u), self.take(f, dy, indices), 0.0)
 
-        kept = self.put(SET, dy, indices, zeros_like(u))
-        return kept, None, where(self.is_last(x, indices, u), self.take(dy, indices), 0.0)
-
-    def _vjp_mul(self, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor) -> tuple[Any, ...]:
+    def _vjp_mul(self, f: ArrayFunctions[V], dy: V, x: V, indices: V, u: V) -> tuple[Any, ...]:
         """The product of the others at one place: of those that are not 0, if none of them is."""
-        from graphc.frontend.functions.creation import ones_like
-        from graphc.frontend.functions.logic import astype, where
-        from graphc.frontend.tensor import zeros_like
-
         zero = u == 0
-        some = where(zero, 1.0, u)
-        factors = self.put(MUL, ones_like(x), indices, some)
-        zeros = self.put(ADD, zeros_like(x), indices, astype(zero, x.dtype))
-        for_x = where(zeros == 0, dy * factors, 0.0)
-        others = self.take(zeros, indices) - astype(zero, x.dtype)
-        shares = self.take(dy * x * factors, indices) / some
-        return for_x, None, where(others == 0, shares, 0.0)
+        some = f.where(zero, 1.0, u)
+        factors = self.put(f, MUL, f.ones_like(x), indices, some)
+        zeros = self.put(f, ADD, f.zeros_like(x), indices, f.astype(zero, x.dtype))
+        for_x = f.where(zeros == 0, dy * factors, 0.0)
+        others = self.take(f, zeros, indices) - f.astype(zero, x.dtype)
+        shares = self.take(f, dy * x * factors, indices) / some
+        return for_x, None, f.where(others == 0, shares, 0.0)
 
     def _vjp_extreme(
-        self, y: Tensor, dy: Tensor, x: Tensor, indices: Tensor, u: Tensor
+        self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V, u: V
     ) -> tuple[Any, ...]:
-        from graphc.frontend.functions.logic import astype
-
-        mine, theirs = x == y, u == self.take(y, indices)
+        mine, theirs = x == y, u == self.take(f, y, indices)
         if x.dtype.is_float:  # an extreme that is NaN is that of the NaNs
             mine, theirs = mine | (x != x), theirs | (u != u)
-        mine, theirs = astype(mine, x.dtype), astype(theirs, x.dtype)
-        share = dy / self.put(ADD, mine, indices, theirs)
-        return share * mine, None, self.take(share, indices) * theirs
+        mine, theirs = f.astype(mine, x.dtype), f.astype(theirs, x.dtype)
+        share = dy / self.put(f, ADD, mine, indices, theirs)
+        return share * mine, None, self.take(f, share, indices) * theirs
 
 
 @dataclass(frozen=True)
@@ -192,25 +177,19 @@ class PutAlong(Put):
         self.check(x, indices, updates, indices.shape)
         return x
 
-    def put(self, mode: str, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    def put(self, f: ArrayFunctions[V], mode: str, x: V, indices: V, updates: V) -> V:
         """Along the same axis."""
-        from graphc.frontend.tensor import lift_op
+        return f.apply(PutAlong(mode, self.axis), x, indices, updates)
 
-        return lift_op(PutAlong(mode, self.axis), x, indices, updates)
-
-    def take(self, x: Tensor, indices: Tensor) -> Tensor:
+    def take(self, f: ArrayFunctions[V], x: V, indices: V) -> V:
         """Along the same axis."""
-        from graphc.frontend.tensor import lift_op
+        return f.apply(TakeAlong(self.axis), x, indices)
 
-        return lift_op(TakeAlong(self.axis), x, indices)
-
-    def is_last(self, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    def is_last(self, f: ArrayFunctions[V], x: V, indices: V, updates: V) -> V:
         """By the number along the axis of the last update at each place."""
-        from graphc.frontend.functions.creation import iota, zeros
-
-        number = iota(indices.shape, self.axis, int64)
-        last = self.put(SET, zeros(x.shape, int64), indices, number)
-        return self.take(last, indices) == number
+        number = f.iota(indices.shape, self.axis, int64)
+        last = self.put(f, SET, f.zeros(x.shape, int64), indices, number)
+        return self.take(f, last, indices) == number
 
     def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
         """numpy's assignment, or an unbuffered function."""
@@ -249,30 +228,23 @@ class PutRows(Put):
         self.check(x, indices, updates, indices.shape + x.shape[1:])
         return x
 
-    def put(self, mode: str, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    def put(self, f: ArrayFunctions[V], mode: str, x: V, indices: V, updates: V) -> V:
         """Rows."""
-        from graphc.frontend.tensor import lift_op
-
         op = ScatterAdd() if mode == ADD else PutRows(mode)
-        return lift_op(op, x, indices, updates)
+        return f.apply(op, x, indices, updates)
 
-    def take(self, x: Tensor, indices: Tensor) -> Tensor:
+    def take(self, f: ArrayFunctions[V], x: V, indices: V) -> V:
         """Rows."""
-        from graphc.frontend.tensor import lift_op
+        return f.apply(Take(), x, indices)
 
-        return lift_op(Take(), x, indices)
-
-    def is_last(self, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    def is_last(self, f: ArrayFunctions[V], x: V, indices: V, updates: V) -> V:
         """By the number of the last update of each row."""
-        from graphc.frontend.functions.creation import iota, zeros
-        from graphc.frontend.functions.shapes import broadcast_to, reshape
-
         count = indices.size
-        number = reshape(iota((count,), 0, int64), indices.shape)
-        last = self.put(SET, zeros((x.shape[0],), int64), indices, number)
-        here = self.take(last, indices) == number
+        number = f.reshape(f.iota((count,), 0, int64), indices.shape)
+        last = self.put(f, SET, f.zeros((x.shape[0],), int64), indices, number)
+        here = self.take(f, last, indices) == number
         columns = (1,) * (updates.ndim - indices.ndim)
-        return broadcast_to(reshape(here, indices.shape + columns), updates.shape)
+        return f.broadcast_to(f.reshape(here, indices.shape + columns), updates.shape)
 
     def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
         """numpy's assignment, or an unbuffered function."""

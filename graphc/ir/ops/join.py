@@ -8,10 +8,11 @@ import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.ops.base import Array, Join, Op, check_axis
+from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.view import Slice
 from graphc.ir.types import TensorType, float32
 
 if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
     from graphc.ir.dims import Size
 
 
@@ -43,16 +44,13 @@ class Concat(Join):
             total = total + t.shape[self.axis]
         return first.with_shape((*first.shape[: self.axis], total, *first.shape[self.axis + 1 :]))
 
-    def vjp(self, y: Tensor, dy: Tensor, *xs: Tensor) -> tuple[Tensor, ...]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, *xs: V) -> tuple[V, ...]:
         """Each input's part of the cotangent."""
-        from graphc.frontend.tensor import lift_op
-        from graphc.ir.ops.view import Slice
-
         parts = []
         start: Size = 0
         for x in xs:
             starts = tuple(start if i == self.axis else 0 for i in range(x.ndim))
-            parts.append(lift_op(Slice(starts, x.shape, (1,) * x.ndim), dy))
+            parts.append(f.apply(Slice(starts, x.shape, (1,) * x.ndim), dy))
             start = start + x.shape[self.axis]
         return tuple(parts)
 

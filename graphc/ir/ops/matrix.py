@@ -6,17 +6,15 @@ A factorisation has one result: its factors one below the other, as columns of o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.errors import DTypeError, RuntimeCheckError, ShapeError
 from graphc.ir.dims import Size, product
 from graphc.ir.ops.base import Array, Op, Ordered
-from graphc.ir.types import TensorType, float32, float64
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
+from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.types import TensorType, bool_, float32, float64
 
 Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 SQUARES: tuple[tuple[int, ...], ...] = ((1, 1), (2, 2), (5, 5), (17, 17), (0, 0), (3, 4, 4))
@@ -55,15 +53,13 @@ class Cholesky(Matrix):
     name = "cholesky"
     check: bool = field(default=False, repr=False)
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V) -> tuple[V]:
         """L^-T P L^-1, symmetrised; P is the lower half of L^T dL (Murray, 2016)."""
-        from graphc.frontend.functions import tril
-
-        p = tril(y.mT @ dy)
-        p = p - 0.5 * on_diagonal(p)
+        p = f.tril(y.mT @ dy)
+        p = p - 0.5 * on_diagonal(f, p)
         upper = SolveTriangular(False)
-        half = solved(upper, y.mT, p)
-        s = solved(upper, y.mT, half.mT)
+        half = f.apply(upper, y.mT, p)
+        s = f.apply(upper, y.mT, half.mT)
         return (0.5 * (s + s.mT),)
 
     def evaluate(self, a: Array) -> Array:
@@ -163,9 +159,9 @@ class Solve(Matrix):
         super().infer(a)
         return check_right_side(self.name, a, b)
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V, b: V) -> tuple[V, V]:
         """a^T db = dx; da = -db x^T."""
-        db = solved(self, a.mT, dy)
+        db = f.apply(self, a.mT, dy)
         return -(db @ y.mT), db
 
     def evaluate(self, a: Array, b: Array) -> Array:
@@ -212,14 +208,12 @@ class SolveTriangular(Matrix):
         super().infer(a)
         return check_right_side(self.name, a, b)
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V, b: V) -> tuple[V, V]:
         """a^T db = dx; da = -db x^T in the triangle."""
-        from graphc.frontend.functions import tril, triu
-
-        db = solved(SolveTriangular(not self.lower, self.unit), a.mT, dy)
+        db = f.apply(SolveTriangular(not self.lower, self.unit), a.mT, dy)
         whole = -(db @ y.mT)
         inner = int(self.unit)
-        return (tril(whole, -inner) if self.lower else triu(whole, inner)), db
+        return (f.tril(whole, -inner) if self.lower else f.triu(whole, inner)), db
 
     def evaluate(self, a: Array, b: Array) -> Array:
         """One row after the other."""
@@ -274,16 +268,6 @@ def check_right_side(name: str, a: TensorType, b: TensorType) -> TensorType:
     return b
 
 
-def solved(op: Matrix, a: Tensor, b: Tensor) -> Tensor:
-    """Apply an op that solves equations."""
-    from graphc.frontend.tensor import lift_op
-
-    return lift_op(op, a, b)
-
-
-def on_diagonal(x: Tensor) -> Tensor:
+def on_diagonal(f: ArrayFunctions[V], x: V) -> V:
     """Square matrices with zeros everywhere but on the diagonal."""
-    from graphc.frontend.functions import eye, zeros_like
-    from graphc.frontend.functions.logic import choose
-
-    return choose(eye(x.shape[-1], dtype="bool"), x, zeros_like(x))
+    return f.choose(f.eye(x.shape[-1], dtype=bool_), x, f.zeros_like(x))

@@ -10,10 +10,11 @@ import numpy as np
 from graphc.errors import ArgumentError, ShapeError
 from graphc.ir.dims import Size, bound
 from graphc.ir.ops.base import Array, Op, View, check_axis
+from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.view import Pad
 from graphc.ir.types import TensorType, float32, int64
 
 if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
     from graphc.ir.loops.expression import ExprEmitter
     from graphc.ir.loops.ir import Expr
 
@@ -58,36 +59,30 @@ class Extend(View):
         shape[self.axis] = self.before + size + self.after
         return x.with_shape(tuple(shape))
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """What lies before and after, folded back."""
-        from graphc.frontend.functions.shapes import part
-
         size = x.shape[self.axis]
-        total = part(dy, self.axis, self.before, size)
+        total = f.part(dy, self.axis, self.before, size)
         for width, start, first in (
             (self.before, 0, True), (self.after, self.before + size, False),
         ):  # fmt: skip
             if width != 0:
-                total = total + self._folded(part(dy, self.axis, start, width), size, first)
+                total = total + self._folded(f, f.part(dy, self.axis, start, width), size, first)
         return (total,)
 
-    def _folded(self, dy: Tensor, size: Size, first: bool) -> Tensor:
+    def _folded(self, f: ArrayFunctions[V], dy: V, size: Size, first: bool) -> V:
         """The elements of one side at the places that they show."""
-        from graphc.frontend.functions import flip, sum
-        from graphc.frontend.tensor import lift_op
-        from graphc.ir.ops.view import Pad
-
         width = dy.shape[self.axis]
         if self.mode == EDGE:
-            dy, width = sum(dy, axis=self.axis, keepdims=True), 1
+            dy, width = f.sum(dy, axis=self.axis, keepdims=True), 1
         elif self.mode != WRAP:
-            dy = flip(dy, self.axis)
+            dy = f.flip(dy, self.axis)
         skipped = 1 if self.mode == REFLECT else 0
         at_start = first if self.mode != WRAP else not first
         start = skipped if at_start else size - skipped - width
         before = tuple(start if i == self.axis else 0 for i in range(dy.ndim))
         after = tuple(size - start - width if i == self.axis else 0 for i in range(dy.ndim))
-        return lift_op(Pad(before, after, (1,) * dy.ndim), dy)
+        return f.apply(Pad(before, after, (1,) * dy.ndim), dy)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's pad."""
@@ -165,11 +160,9 @@ class Roll(View):
                 )
         return x
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Moved back."""
-        from graphc.frontend.tensor import lift_op
-
-        return (lift_op(Roll(self.axis, x.shape[self.axis] - self.shift), dy),)
+        return (f.apply(Roll(self.axis, x.shape[self.axis] - self.shift), dy),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's roll."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from graphc.ir.loops import combine as combines
 from graphc.ir.loops.ir import Combine
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Op, Reduce
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import DType, TensorType, bool_, float32, int32, int64, uint8
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 R = TypeVar("R", bound=Reduce)
 
@@ -32,12 +30,10 @@ def sampled(cls: type[Reduce], dtypes: tuple[DType, ...]) -> tuple[tuple[Op, Any
     )
 
 
-def spread(y: Tensor, op: Reduce, x: Tensor) -> Tensor:
+def spread(f: ArrayFunctions[V], y: V, op: Reduce, x: V) -> V:
     """A reduced value repeated over the reduced axes."""
-    from graphc.frontend.functions import broadcast_to, reshape
-
     kept = tuple(1 if i in op.axes else size for i, size in enumerate(x.shape))
-    return broadcast_to(reshape(y, kept), x.shape)
+    return f.broadcast_to(f.reshape(y, kept), x.shape)
 
 
 def widened(e: ScalarEmitter[Any], x: Any) -> Any:
@@ -57,9 +53,9 @@ class Sum(Reduce):
     name = "sum"
     kinds = "iuf"
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The cotangent for every element."""
-        return (spread(dy, self, x),)
+        return (spread(f, dy, self, x),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's sum."""
@@ -86,13 +82,11 @@ class Prod(Reduce):
     name = "prod"
     kinds = "iuf"
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The product of the others, without a division: exact at zeros, in any order."""
-        from graphc.frontend.functions.operands import cast, widened
-
-        wide = widened(x)
-        others = product_of_others(wide, self.axes)
-        return (cast(spread(widened(dy), self, wide) * others, x.dtype),)
+        wide = f.widened(x)
+        others = product_of_others(f, wide, self.axes)
+        return (f.astype(spread(f, f.widened(dy), self, wide) * others, x.dtype),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's prod."""
@@ -113,57 +107,46 @@ class Prod(Reduce):
         return sampled(cls, (float32, int32))
 
 
-def product_of_others(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+def product_of_others(f: ArrayFunctions[V], x: V, axes: tuple[int, ...]) -> V:
     """For every element, the product over `axes` of all elements but itself."""
-    from graphc.frontend.functions import permute_dims, reshape
-
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     order = kept + axes
     count = product(x.shape[i] for i in axes)
     rows = tuple(x.shape[i] for i in kept)
-    flat = reshape(permute_dims(x, order), (*rows, count))
-    others = by_halves(flat) if isinstance(count, int) else by_pairs(flat)
+    flat = f.reshape(f.permute_dims(x, order), (*rows, count))
+    others = by_halves(f, flat) if isinstance(count, int) else by_pairs(f, flat)
     back = tuple(order.index(i) for i in range(x.ndim))
-    return permute_dims(reshape(others, tuple(x.shape[i] for i in order)), back)
+    return f.permute_dims(f.reshape(others, tuple(x.shape[i] for i in order)), back)
 
 
-def by_halves(x: Tensor) -> Tensor:
+def by_halves(f: ArrayFunctions[V], x: V) -> V:
     """The products of the others along the last axis, with a tree of products: O(n)."""
-    from graphc.frontend.functions import concat, ones_like
-
     n = int(x.shape[-1])  # type: ignore[arg-type]
     if n <= 1:
-        return ones_like(x)
+        return f.ones_like(x)
     half = n // 2
     a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
-    above = by_halves(concat([a * b, rest], axis=-1))
+    above = by_halves(f, f.concat([a * b, rest], axis=-1))
     outside = above[..., :half]
-    return concat([outside * b, outside * a, above[..., half:]], axis=-1)
+    return f.concat([outside * b, outside * a, above[..., half:]], axis=-1)
 
 
-def by_pairs(x: Tensor) -> Tensor:
+def by_pairs(f: ArrayFunctions[V], x: V) -> V:
     """The products of the others along a last axis of unknown size n: O(n^2)."""
-    from graphc.frontend.functions import broadcast_to, expand_dims, eye, where
-    from graphc.frontend.tensor import lift_op
-
     n = x.shape[-1]
-    square = broadcast_to(expand_dims(x, -2), (*x.shape, n))
-    others = where(eye(n, dtype=bool_), 1.0, square)
-    return lift_op(Prod((x.ndim,)), others)
+    square = f.broadcast_to(f.expand_dims(x, -2), (*x.shape, n))
+    others = f.where(f.eye(n, dtype=bool_), 1.0, square)
+    return f.apply(Prod((x.ndim,)), others)
 
 
-def extremes_share(y: Tensor, dy: Tensor, op: Reduce, x: Tensor) -> Tensor:
+def extremes_share(f: ArrayFunctions[V], y: V, dy: V, op: Reduce, x: V) -> V:
     """The cotangent divided evenly among the elements that equal the extreme (or are NaN)."""
-    from graphc.frontend.functions.logic import astype, choose
-    from graphc.frontend.functions.operands import cast, widened
-    from graphc.frontend.tensor import lift_op
-
-    chosen = x == spread(y, op, x)
+    chosen = x == spread(f, y, op, x)
     if x.dtype.is_float:
         chosen = chosen | (x != x)
-    dy = widened(dy)
-    share = dy / lift_op(Sum(op.axes), astype(chosen, dy.dtype))
-    return choose(chosen, spread(cast(share, x.dtype), op, x), 0.0)
+    dy = f.widened(dy)
+    share = dy / f.apply(Sum(op.axes), f.astype(chosen, dy.dtype))
+    return f.choose(chosen, spread(f, f.astype(share, x.dtype), op, x), 0.0)
 
 
 @dataclass(frozen=True)
@@ -183,9 +166,9 @@ class Max(Reduce):
         """As a shift."""
         return self.shift
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """To the largest."""
-        return (extremes_share(y, dy, self, x),)
+        return (extremes_share(f, y, dy, self, x),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's max."""
@@ -211,20 +194,16 @@ class FirstMax(Reduce):
     kinds = "iuf"
     empty = False
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """To the first of the largest (or NaN); its position is kept in few bytes."""
-        from graphc.frontend.functions import arange, broadcast_to, reshape, where
-        from graphc.frontend.functions.logic import choose
-        from graphc.frontend.tensor import lift_op, literal
-
         kept = tuple(s if i in self.axes else 1 for i, s in enumerate(x.shape))
         count = product(kept)
         dtype = uint8 if isinstance(count, int) and count < 256 else int32
-        own = broadcast_to(reshape(arange(count, dtype=dtype.name), kept), x.shape)
-        largest = (x == spread(y, self, x)) | (x != x)
-        places = where(largest, own, literal(np.iinfo(dtype.numpy).max, dtype))
-        first = lift_op(Min(self.axes), places)
-        return (choose(spread(first, self, x) == own, spread(dy, self, x), 0.0),)
+        own = f.broadcast_to(f.reshape(f.arange(count, dtype=dtype), kept), x.shape)
+        largest = (x == spread(f, y, self, x)) | (x != x)
+        places = f.where(largest, own, f.literal(np.iinfo(dtype.numpy).max, dtype))
+        first = f.apply(Min(self.axes), places)
+        return (f.choose(spread(f, first, self, x) == own, spread(f, dy, self, x), 0.0),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's max."""
@@ -248,9 +227,9 @@ class Min(Reduce):
     kinds = "iuf"
     empty = False
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """To the smallest."""
-        return (extremes_share(y, dy, self, x),)
+        return (extremes_share(f, y, dy, self, x),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's min."""

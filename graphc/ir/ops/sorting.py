@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Size, bound
 from graphc.ir.ops.base import Array, Op, Ordered, check_axis
+from graphc.ir.ops.indexing import ADD, PutAlong
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import (
     DType,
     TensorType,
@@ -22,9 +24,6 @@ from graphc.ir.types import (
     int64,
     uint32,
 )
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 LONG: tuple[tuple[tuple[int, ...], int], ...] = (
@@ -46,13 +45,10 @@ class Sort(Ordered):
         check_axis(self.name, self.axis, x)
         return x
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Every share back to where its element was."""
-        from graphc.frontend.tensor import lift_op, zeros_like
-        from graphc.ir.ops.indexing import ADD, PutAlong
-
-        order = lift_op(ArgSort(self.axis, self.descending), x)
-        return (lift_op(PutAlong(ADD, self.axis), zeros_like(x), order, dy),)
+        order = f.apply(ArgSort(self.axis, self.descending), x)
+        return (f.apply(PutAlong(ADD, self.axis), f.zeros_like(x), order, dy),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's stable sort."""

@@ -5,19 +5,16 @@ Each has one result with r columns, in which the factors stand one below the oth
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from graphc.errors import ShapeError
 from graphc.ir.dims import Size, bound, product
 from graphc.ir.ops.base import Array
-from graphc.ir.ops.matrix import Matrix, Samples, SolveTriangular, on_diagonal, solved
-from graphc.ir.ops.spectral_limits import eigh_cotangent, svd_cotangent
+from graphc.ir.ops.matrix import Matrix, Samples, SolveTriangular
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, float32, float64
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 OBLONGS: tuple[tuple[int, ...], ...] = (
     (1, 1), (4, 1), (1, 4), (5, 3), (3, 5), (17, 9), (0, 3), (3, 0), (2, 3, 4), (2, 4, 3),
@@ -55,18 +52,16 @@ class Qr(Oblong):
         *batch, m, n = a.shape
         return TensorType(a.dtype, (*batch, m + n, shorter(self.name, a)))
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V) -> tuple[V]:
         """Through a square R; to the right of it, where a is wide, stands Q^T times the rest."""
-        from graphc.frontend.functions import concat
-
         m, n = a.shape[-2:]
-        (q, rt), (dq, drt) = split(y, m), split(dy, m)
+        (q, rt), (dq, drt) = split(f, y, m), split(f, dy, m)
         if y.shape[-1] == n:
-            return (square_part(q, rt.mT, dq, drt.mT),)
-        (rt, _), (drt, wide) = split(rt, m), split(drt, m)
-        _, rest = split(a.mT, m)
+            return (square_part(f, q, rt.mT, dq, drt.mT),)
+        (rt, _), (drt, wide) = split(f, rt, m), split(f, drt, m)
+        _, rest = split(f, a.mT, m)
         dq = dq + rest.mT @ wide
-        return (concat([square_part(q, rt.mT, dq, drt.mT), q @ wide.mT], axis=-1),)
+        return (f.concat([square_part(f, q, rt.mT, dq, drt.mT), q @ wide.mT], axis=-1),)
 
     def evaluate(self, a: Array) -> Array:
         """numpy's qr."""
@@ -74,14 +69,12 @@ class Qr(Oblong):
         return np.concatenate([q, np.swapaxes(r, -1, -2)], axis=-2)
 
 
-def square_part(q: Tensor, r: Tensor, dq: Tensor, dr: Tensor) -> Tensor:
+def square_part(f: ArrayFunctions[V], q: V, r: V, dq: V, dr: V) -> V:
     """The cotangent of a where R is square: (dQ + Q M) R^-T, M the lower half of
     R dR^T - dQ^T Q mirrored (Walter and Lehmann, 2018)."""
-    from graphc.frontend.functions import tril
-
     m = r @ dr.mT - dq.mT @ q
-    mirrored = tril(m) + tril(m, -1).mT
-    return solved(SolveTriangular(False), r, (dq + q @ mirrored).mT).mT
+    mirrored = f.tril(m) + f.tril(m, -1).mT
+    return f.apply(SolveTriangular(False), r, (dq + q @ mirrored).mT).mT
 
 
 class Eigh(Matrix):
@@ -103,13 +96,13 @@ class Eigh(Matrix):
         """Several sweeps of rotations."""
         return 40 * product(out.shape) * out.shape[-1]
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V) -> tuple[V]:
         """V (diag(dw) + M / (w_j - w_i)) V^T, M the antisymmetric half of V^T dV.
 
         Where eigenvalues are equal M is 0 for every function of a that does not depend on which
         vectors span their space: the quotient is the limit for eigenvalues that move apart.
         """
-        return (eigh_cotangent(y, dy),)
+        return (f.eigh_cotangent(y, dy),)
 
     def evaluate(self, a: Array) -> Array:
         """numpy's eigh; NaN where it refuses."""
@@ -133,10 +126,10 @@ class Svd(Oblong):
         *batch, m, n = a.shape
         return TensorType(a.dtype, (*batch, 1 + m + n, shorter(self.name, a)))
 
-    def vjp(self, y: Tensor, dy: Tensor, a: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V) -> tuple[V]:
         """The cotangents of s, of U and of V, each with what it moves outside of its columns
         (Townsend, 2016); limits where singular values are equal or 0, as for eigenvalues."""
-        return (svd_cotangent(y, dy, a.shape[-2]),)
+        return (f.svd_cotangent(y, dy, a.shape[-2]),)
 
     def evaluate(self, a: Array) -> Array:
         """numpy's svd; NaN where it refuses."""
@@ -164,26 +157,10 @@ def shorter(name: str, a: TensorType) -> Size:
     raise ShapeError(f"{name}: which of {m} and {n} is smaller must be known, got {a} (input 0)")
 
 
-def split(x: Tensor, rows: Size) -> tuple[Tensor, Tensor]:
+def split(f: ArrayFunctions[V], x: V, rows: Size) -> tuple[V, V]:
     """The first rows and the others."""
-    from graphc.frontend.functions.shapes import part
-
     axis = x.ndim - 2
-    return part(x, axis, 0, rows), part(x, axis, rows, x.shape[axis] - rows)
-
-
-def parts(x: Tensor, m: Size) -> tuple[Tensor, Tensor, Tensor]:
-    """The singular values as a row, U and V."""
-    s, rest = split(x, 1)
-    return s, *split(rest, m)
-
-
-def on_diagonal_of(row: Tensor) -> Tensor:
-    """Matrices with a row as their diagonal."""
-    from graphc.frontend.functions import broadcast_to
-
-    n = row.shape[-1]
-    return on_diagonal(broadcast_to(row, (*row.shape[:-2], n, n)))
+    return f.part(x, axis, 0, rows), f.part(x, axis, rows, x.shape[axis] - rows)
 
 
 def signs(v: Array) -> Array:

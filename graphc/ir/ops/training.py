@@ -6,14 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.ops.base import Array, Op
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType
-
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
 
 
 class ModeSwitch(Op):
@@ -30,14 +28,10 @@ class ModeSwitch(Op):
         _same_type(self.name, training, inference)
         return training
 
-    def vjp(
-        self, y: Tensor, dy: Tensor, training: Tensor, inference: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, training: V, inference: V) -> tuple[V, V]:
         """The cotangent for the branch taken, zeros for the other one."""
-        from graphc.frontend.tensor import lift_op, zeros_like
-
-        nothing = zeros_like(dy)
-        return lift_op(ModeSwitch(), dy, nothing), lift_op(ModeSwitch(), nothing, dy)
+        nothing = f.zeros_like(dy)
+        return f.apply(ModeSwitch(), dy, nothing), f.apply(ModeSwitch(), nothing, dy)
 
     def evaluate(self, training: Array, inference: Array) -> Array:
         """The value of training."""
@@ -61,8 +55,8 @@ class StateUpdate(Op):
         return value
 
     def vjp(
-        self, y: Tensor, dy: Tensor, value: Tensor, parameter: Tensor, new: Tensor
-    ) -> tuple[Tensor, None, None]:
+        self, f: ArrayFunctions[V], y: V, dy: V, value: V, parameter: V, new: V
+    ) -> tuple[V, None, None]:
         """The identity's."""
         return dy, None, None
 
@@ -86,7 +80,7 @@ class CustomGradient(Op):
         """The type of the first input."""
         return y
 
-    def vjp(self, y: Tensor, dy: Tensor, *inputs: Tensor) -> tuple[Tensor | None, ...]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, *inputs: V) -> tuple[V | None, ...]:
         """What the user's function makes of the cotangent."""
         return (None, *self.pull(dy))
 

@@ -11,10 +11,11 @@ from graphc.errors import ShapeError
 from graphc.ir.dims import Size, divide_exactly, product
 from graphc.ir.loops.ir import Expr, all_of
 from graphc.ir.ops.base import Array, Op, View
+from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.reduce import Sum
 from graphc.ir.types import TensorType, float32, int64
 
 if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
     from graphc.ir.loops.expression import ExprEmitter
 
 Indices = tuple[Expr, ...]
@@ -52,13 +53,9 @@ class BroadcastTo(View):
             if axis < missing or (source[axis - missing] == 1 and size != 1)
         )
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Sum over the repeated axes."""
-        from graphc.frontend.functions import reshape
-        from graphc.frontend.tensor import lift_op
-        from graphc.ir.ops.reduce import Sum
-
-        return (reshape(lift_op(Sum(self.repeated(x.shape)), dy), x.shape),)
+        return (f.reshape(f.apply(Sum(self.repeated(x.shape)), dy), x.shape),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's broadcast_to."""
@@ -103,11 +100,9 @@ class Reshape(View):
             )
         return x.with_shape(self.shape)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Back to the shape of x."""
-        from graphc.frontend.functions import reshape
-
-        return (reshape(dy, x.shape),)
+        return (f.reshape(dy, x.shape),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's reshape."""
@@ -201,11 +196,9 @@ class Permute(View):
         """The order that undoes this one."""
         return tuple(self.axes.index(i) for i in range(len(self.axes)))
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The inverse order."""
-        from graphc.frontend.functions import permute_dims
-
-        return (permute_dims(dy, self.inverse),)
+        return (f.permute_dims(dy, self.inverse),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's transpose."""
@@ -253,18 +246,15 @@ class Slice(View):
                     raise ShapeError(f"slice: index {end} (axis {axis}) is beyond {x} (input 0)")
         return x.with_shape(self.sizes)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Zeros elsewhere."""
-        from graphc.frontend.functions import flip
-        from graphc.frontend.tensor import lift_op
-
         backwards = tuple(axis for axis, step in enumerate(self.steps) if step < 0)
         lasts = tuple(s + (n - 1) * k for s, n, k in zip(self.starts, self.sizes, self.steps))
         low = tuple(a if k > 0 else b for a, b, k in zip(self.starts, lasts, self.steps))
         high = tuple(b if k > 0 else a for a, b, k in zip(self.starts, lasts, self.steps))
         after = tuple(n - h - 1 for n, h in zip(x.shape, high))
         steps = tuple(abs(k) for k in self.steps)
-        return (lift_op(Pad(low, after, steps), flip(dy, backwards)),)
+        return (f.apply(Pad(low, after, steps), f.flip(dy, backwards)),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's indexing with explicit positions."""
@@ -323,11 +313,9 @@ class Pad(View):
                 )
         return x.with_shape(shape)
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """The slice that holds x."""
-        from graphc.frontend.tensor import lift_op
-
-        return (lift_op(Slice(self.before, x.shape, self.steps), dy),)
+        return (f.apply(Slice(self.before, x.shape, self.steps), dy),)
 
     def evaluate(self, x: Array) -> Array:
         """Assignment into zeros."""

@@ -14,11 +14,11 @@ from graphc.errors import ShapeError
 from graphc.ir.loops.ir import Expr, all_of
 from graphc.ir.ops.base import Array, View
 from graphc.ir.ops.nest import Label, guarded
+from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.ops.view import Indices, Samples, Sizes
 from graphc.ir.types import TensorType, float32, int64
 
 if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
     from graphc.ir.loops.expression import ExprEmitter
 
 
@@ -85,12 +85,10 @@ class Slide(View):
                 )
         return x.with_shape(replaced(x.shape, self.windows, self.sizes, self.taps))
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """Every element back to where it was seen."""
-        from graphc.frontend.tensor import lift_op
-
         sizes = tuple(x.shape[w.input] for w in self.windows)
-        return (lift_op(SlideBack(self.windows, sizes), dy),)
+        return (f.apply(SlideBack(self.windows, sizes), dy),)
 
     def evaluate(self, x: Array) -> Array:
         """Strided slices, one assignment for each tap."""
@@ -146,13 +144,11 @@ class SlideBack(View):
     def _meetings(self, shape: Sizes) -> tuple[int, ...]:
         return tuple(w.meetings(int(shape[w.tap])) for w in self.windows)  # type: ignore[arg-type]
 
-    def vjp(self, y: Tensor, dy: Tensor, x: Tensor) -> tuple[Tensor]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """What the windows see."""
-        from graphc.frontend.tensor import lift_op
-
         sizes = tuple(x.shape[w.output] for w in self.windows)
         taps = tuple(int(x.shape[w.tap]) for w in self.windows)  # type: ignore[arg-type]
-        return (lift_op(Slide(self.windows, sizes, taps), dy),)
+        return (f.apply(Slide(self.windows, sizes, taps), dy),)
 
     def evaluate(self, x: Array) -> Array:
         """Strided slices, one assignment for each tap."""
@@ -194,18 +190,6 @@ class SlideBack(View):
             sizes = tuple(inputs[w.input] for w in windows)
             found.append((cls(windows, sizes), (TensorType(float32, shape),)))
         return tuple(found)
-
-
-def seen_through(
-    x: Tensor, windows: tuple[Window, ...], sizes: Sizes, taps: tuple[int, ...]
-) -> Tensor:
-    """What windows see of x: outputs in place of inputs, the taps as new last axes."""
-    from graphc.frontend.functions import broadcast_to, reshape
-    from graphc.frontend.tensor import lift_op
-
-    met = tuple(w.meetings(t) for w, t in zip(windows, taps))
-    single = reshape(x, (*x.shape, *(1 for _ in met)))
-    return lift_op(Slide(windows, sizes, taps), broadcast_to(single, (*x.shape, *met)))
 
 
 # ------------------------------------------------------------------------ helpers

@@ -12,7 +12,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import UnsupportedError
-from graphc.frontend.autodiff.batching import batch_nodes
+from graphc.frontend.batching import batch_nodes
 from graphc.frontend.substitute import substitute
 from graphc.frontend.symbols import input as make_input
 from graphc.frontend.tensor import Tensor, evaluate, face, lift_op

@@ -11,15 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from graphc.frontend.tensor import Tensor
-    from graphc.ir.dims import Size
+from graphc.frontend import functions as fn
+from graphc.frontend.autodiff.custom import custom_gradient
+from graphc.frontend.functions.control import cond
+from graphc.frontend.functions.factors import on_diagonal_of, parts, split
+from graphc.frontend.tensor import Tensor
+from graphc.ir.dims import Size
 
-Slopes = Sequence["tuple[Tensor, Tensor]"]
+Slopes = Sequence[tuple[Tensor, Tensor]]
+Pushforward = Callable[[Tensor, Tensor, Tensor], Tensor]  # of y, x and the tangent of x
 NOISE = 64.0  # times the precision: what is below it, beside the largest, is rounding
 
 
@@ -37,15 +41,11 @@ class Quotient:
 
     def plain(self) -> Tensor:
         """The quotient, 0 where `below` is 0."""
-        from graphc.frontend.functions import where
-
         zero = self.below == 0.0
-        return where(zero, 0.0, self.above / where(zero, 1.0, self.below))
+        return fn.where(zero, 0.0, self.above / fn.where(zero, 1.0, self.below))
 
     def limit(self, above: Tensor, below: Tensor) -> Tensor:
         """The quotient, that of the slopes where it is close to 0/0, NaN for others over 0."""
-        from graphc.frontend import functions as fn
-
         flat = below == 0.0
         slope = fn.where(flat, 0.0, above / fn.where(flat, 1.0, below))
         vanishes = fn.abs(self.above) <= self.rounding + 4.0 * fn.abs(slope * self.below)
@@ -55,9 +55,6 @@ class Quotient:
 
 def with_limits(quotients: Sequence[Quotient], slopes: Callable[[], Slopes]) -> list[Tensor]:
     """The quotients; the slopes are computed where one of them is close to 0/0."""
-    from graphc.frontend import functions as fn
-    from graphc.frontend.functions.control import cond
-
     needed = fn.any(quotients[0].close)
     for q in quotients[1:]:
         needed = needed | fn.any(q.close)
@@ -74,27 +71,22 @@ def with_limits(quotients: Sequence[Quotient], slopes: Callable[[], Slopes]) -> 
 
 def once(x: Tensor) -> Tensor:
     """x, whose derivative is unknown: NaN where it is asked for."""
-    from graphc.frontend.autodiff.custom import custom_gradient
-    from graphc.frontend.functions import where
 
     def known(x: Tensor) -> Any:
-        return x, lambda dy: where(dy == 0.0, 0.0, float("nan"))
+        return x, lambda dy: fn.where(dy == 0.0, 0.0, float("nan"))
 
     result: Tensor = custom_gradient(known, apart=x.ndim)(x)
     return result
 
 
-def eigh_cotangent(y: Tensor, dy: Tensor) -> Tensor:
+def eigh_cotangent(jvp: Pushforward, y: Tensor, dy: Tensor) -> Tensor:
     """The cotangent of a symmetric matrix, given that of its eigenvalues and eigenvectors."""
-    from graphc.frontend.functions import abs
-    from graphc.ir.ops.spectral import on_diagonal_of, split
-
     (w, v), (dw, dv) = split(y, 1), split(dy, 1)
     turn, gaps, speeds = v.mT @ dv, w - w.mT, moving(y)
-    close = pairs_of(abs(gaps) <= root_precision(w) * size_of(w))
+    close = pairs_of(fn.abs(gaps) <= root_precision(w) * size_of(w))
 
     def slopes() -> Slopes:
-        _, moved = split(change(dy, y, speeds), 1)
+        _, moved = split(change(jvp, dy, y, speeds), 1)
         return ((antisymmetric(v.mT @ moved), speeds - speeds.mT),)
 
     quotient = Quotient(antisymmetric(turn), gaps, close, noise_of(turn))
@@ -103,11 +95,8 @@ def eigh_cotangent(y: Tensor, dy: Tensor) -> Tensor:
     return 0.5 * (da + da.mT)
 
 
-def svd_cotangent(y: Tensor, dy: Tensor, m: Size) -> Tensor:
+def svd_cotangent(jvp: Pushforward, y: Tensor, dy: Tensor, m: Size) -> Tensor:
     """The cotangent of a matrix of m rows, given that of its singular values and vectors."""
-    from graphc.frontend import functions as fn
-    from graphc.ir.ops.spectral import on_diagonal_of, parts
-
     (s, u, v), (ds, du, dv) = parts(y, m), parts(dy, m)
     speeds, least = moving(y), root_precision(s) * size_of(s)
     left, right = u.mT @ du, v.mT @ dv
@@ -116,7 +105,7 @@ def svd_cotangent(y: Tensor, dy: Tensor, m: Size) -> Tensor:
     noise = fn.maximum(noise_of(left), noise_of(right))
 
     def slopes() -> Slopes:
-        _, du_moved, dv_moved = parts(change(dy, y, speeds), m)
+        _, du_moved, dv_moved = parts(change(jvp, dy, y, speeds), m)
         left_moved, right_moved = u.mT @ du_moved, v.mT @ dv_moved
         first, second = antisymmetric(left_moved), antisymmetric(right_moved)
         above = first * s + s.mT * second + turn_u * speeds + speeds.mT * turn_v
@@ -151,27 +140,19 @@ def svd_cotangent(y: Tensor, dy: Tensor, m: Size) -> Tensor:
 
 def moving(y: Tensor) -> Tensor:
     """The speeds at which the values in the first row of a factorisation move apart: 1, 2, ..."""
-    from graphc.frontend.functions import arange, broadcast_to
-
     n = y.shape[-1]
-    return broadcast_to(arange(1, n + 1, dtype=y.dtype), (*y.shape[:-2], 1, n))
+    return fn.broadcast_to(fn.arange(1, n + 1, dtype=y.dtype), (*y.shape[:-2], 1, n))
 
 
-def change(dy: Tensor, y: Tensor, speeds: Tensor) -> Tensor:
+def change(jvp: Pushforward, dy: Tensor, y: Tensor, speeds: Tensor) -> Tensor:
     """How the cotangent of a factorisation changes while its values move and its vectors stay."""
-    from graphc.frontend.autodiff.forward import jvp
-    from graphc.frontend.functions import concat, zeros
-
-    rest = zeros((*y.shape[:-2], y.shape[-2] - 1, y.shape[-1]), dtype=y.dtype)
-    result: Tensor = jvp(dy, y, concat([speeds, rest], axis=-2))
-    return result
+    rest = fn.zeros((*y.shape[:-2], y.shape[-2] - 1, y.shape[-1]), dtype=y.dtype)
+    return jvp(dy, y, fn.concat([speeds, rest], axis=-2))
 
 
 def pairs_of(condition: Tensor) -> Tensor:
     """The condition off the diagonal."""
-    from graphc.frontend.functions import eye
-
-    return condition & ~eye(condition.shape[-1], dtype="bool")
+    return condition & ~fn.eye(condition.shape[-1], dtype="bool")
 
 
 def antisymmetric(x: Tensor) -> Tensor:
@@ -191,8 +172,6 @@ def noise_of(x: Tensor) -> Tensor:
 
 def size_of(x: Tensor) -> Tensor:
     """The largest magnitude of each matrix, as a matrix of one element; 0 for nothing."""
-    from graphc.frontend import functions as fn
-
     wide = fn.pad(fn.abs(x), [(0, 0)] * (x.ndim - 2) + [(0, 1), (0, 1)])
     result: Tensor = fn.max(fn.stop_gradient(wide), axis=(-2, -1), keepdims=True)
     return result

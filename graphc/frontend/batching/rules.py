@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from graphc.errors import UnsupportedError
 from graphc.frontend import functions as fn
-from graphc.frontend.autodiff.batching import Batched, Batcher, moved
-from graphc.frontend.autodiff.batching_loops import scan
+from graphc.frontend.batching.batcher import Batched, Batcher, Rule, Values, moved
+from graphc.frontend.batching.loops import scan
 from graphc.frontend.functions.creation import iota
-from graphc.frontend.tensor import Tensor, face, lift, lift_op
+from graphc.frontend.tensor import Tensor, face, lift_op
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
@@ -25,7 +24,7 @@ from graphc.ir.ops.gather import Guard, ScatterAdd, Take
 from graphc.ir.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
 from graphc.ir.ops.join import Concat
 from graphc.ir.ops.loop import Scan
-from graphc.ir.ops.matrix import Cholesky, Matrix, Solve, SolveTriangular
+from graphc.ir.ops.matrix import Matrix, Solve, SolveTriangular
 from graphc.ir.ops.padding import Extend, Roll
 from graphc.ir.ops.reduce import Sum
 from graphc.ir.ops.sorting import SearchSorted
@@ -33,9 +32,6 @@ from graphc.ir.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.ir.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
 from graphc.ir.ops.window import Slide, SlideBack, Window
 from graphc.ir.types import bool_, int8, int64
-
-Values = Sequence[Batched]
-Rule = Callable[[Batcher, Node, Values], Node]
 
 
 def find_rule(node: Node) -> Rule:
@@ -53,20 +49,6 @@ def unsupported(node: Node) -> UnsupportedError:
         operands=graphs.describe(node.inputs),
         origin=node.origin,
     )
-
-
-def unchecked(b: Batcher, node: Node, values: Values) -> list[Batched]:
-    """The operands, but where something is checked, legal ones for examples that are not active."""
-    position, legal = node.op.indices, lift(0)
-    if isinstance(node.op, Guard):
-        position, legal = 1, lift(True)
-    elif isinstance(node.op, Cholesky) and node.op.check:
-        position, legal = 0, fn.eye(node.type.shape[-1], dtype=node.type.dtype)
-    if position is None:
-        return list(values)
-    own = b.spread(values[position])
-    fixed = b.kept(own, fn.broadcast_to(fn.astype(legal, own.type.dtype), own.type.shape).node)
-    return [(fixed, True) if i == position else value for i, value in enumerate(values)]
 
 
 # ------------------------------------------------------------------ axis by axis

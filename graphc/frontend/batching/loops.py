@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from graphc.frontend import functions as fn
-from graphc.frontend.autodiff.batching import Batched, Batcher, moved
+from graphc.frontend.batching.batcher import Batched, Batcher, moved
 from graphc.frontend.tensor import Tensor, face, literal
 from graphc.ir import graph as graphs
 from graphc.ir.graph import Node
@@ -86,7 +86,8 @@ class BatchedLoop:
         for old, v in zip(self.op.body.inputs, varies):
             type = self.outer.type_of(old) if v else old.type
             (batched if v else shared)[old] = _placeholder(old.name or "input", type)
-        inner, found = Batcher(batched, self.outer.size, shared, None), {**batched, **shared}
+        found = {**batched, **shared}
+        inner = Batcher(batched, self.outer.size, shared, None, self.outer.find_rule)
         now = Iteration(inner, tuple(found[old] for old in self.op.body.inputs), varies)
         active: list[Tensor] = []
         if self.count is not None and self.count[1]:

@@ -1,43 +1,26 @@
-"""Graphs for many examples at once: every node that depends on the example gets a leading axis.
-
-The rules, one for each family of ops, are in `graphc.frontend.autodiff.batching_rules`.
-"""
+"""Nodes for many examples, made one by one by the rules that are handed in."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import VerifyError
-from graphc.frontend.tensor import face
+from graphc.frontend import functions as fn
+from graphc.frontend.tensor import face, lift
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node, with_inputs
 from graphc.ir.ops.base import Op
+from graphc.ir.ops.gather import Guard
 from graphc.ir.ops.leaf import RandomBits
+from graphc.ir.ops.matrix import Cholesky
 from graphc.ir.ops.view import BroadcastTo, Permute, Reshape
 from graphc.ir.types import TensorType
 
 Batched = tuple[Node, bool]  # a node, and whether it has the leading axis
-
-
-def batch_nodes(
-    roots: Sequence[Node],
-    batched: Mapping[Node, Node],
-    size: Size,
-    shared: Mapping[Node, Node] | None = None,
-    draws: Collection[Node] | None = None,
-) -> list[Batched]:
-    """Rebuild what is beneath the roots for `size` examples; says of every root whether it varies.
-
-    `batched` maps nodes to what stands for them, with the examples along a new first axis; what
-    depends on such a node, and what depends on random bits, gets that axis too. Everything else
-    stays itself, but for `shared`, which maps nodes to others of the same type. `draws` are the
-    random bits that every example draws anew (default: all beneath the roots).
-    Raises UnsupportedError for an op without a rule.
-    """
-    return Batcher(batched, size, shared or {}, draws).run(roots)
+Values = Sequence[Batched]
 
 
 class Batcher:
@@ -49,8 +32,9 @@ class Batcher:
         size: Size,
         shared: Mapping[Node, Node],
         draws: Collection[Node] | None,
+        find_rule: Callable[[Node], Rule],
     ) -> None:
-        self.size, self.draws = size, draws
+        self.size, self.draws, self.find_rule = size, draws, find_rule
         self.made: dict[Node, Batched] = {old: (new, False) for old, new in shared.items()}
         for old, new in batched.items():
             if new.type != self.type_of(old):
@@ -86,8 +70,6 @@ class Batcher:
             self.made[node] = self._visit(node)
 
     def _visit(self, node: Node) -> Batched:
-        from graphc.frontend.autodiff.batching_rules import find_rule, unchecked
-
         values = [self.made[i] for i in node.inputs]
         if isinstance(node.op, RandomBits):
             return self._draw(node, node.op)
@@ -95,11 +77,25 @@ class Batcher:
             return with_inputs(node, tuple(n for n, _ in values)), False
         with origins.inherit(node.origin, node.part):
             if self.active is not None:
-                values = unchecked(self, node, values)
-            new = find_rule(node)(self, node, values)
+                values = self._unchecked(node, values)
+            new = self.find_rule(node)(self, node, values)
         if new.type != self.type_of(node):
             raise VerifyError(f"{node!r} for {self.size} examples became {new!r}")
         return new, True
+
+    def _unchecked(self, node: Node, values: Values) -> list[Batched]:
+        """The operands, but where something is checked, legal ones for inactive examples."""
+        position, legal = node.op.indices, lift(0)
+        if isinstance(node.op, Guard):
+            position, legal = 1, lift(True)
+        elif isinstance(node.op, Cholesky) and node.op.check:
+            position, legal = 0, fn.eye(node.type.shape[-1], dtype=node.type.dtype)
+        if position is None:
+            return list(values)
+        own = self.spread(values[position])
+        legal = fn.broadcast_to(fn.astype(legal, own.type.dtype), own.type.shape)
+        fixed = self.kept(own, legal.node)
+        return [(fixed, True) if i == position else value for i, value in enumerate(values)]
 
     def _draw(self, node: Node, op: RandomBits) -> Batched:
         """Other elements of the same stream for every example."""
@@ -118,13 +114,11 @@ class Batcher:
 
     def kept(self, new: Node, old: Node) -> Node:
         """The new value of the examples that are active, the old one of the others."""
-        from graphc.frontend.functions.logic import where
-
         if self.active is None or new is old:
             return new
         ones = (1,) * (new.type.ndim - 1)
         active = graphs.apply(Reshape((self.size, *ones)), self.active)
-        return where(face(active), face(new), face(old)).node
+        return fn.where(face(active), face(new), face(old)).node
 
     def spread(self, value: Batched) -> Node:
         """The value with the leading axis, repeated along it if it does not vary."""
@@ -138,6 +132,9 @@ class Batcher:
             with origins.inherit(node.origin, node.part):
                 self._spread[node] = graphs.apply(BroadcastTo(shape), source)
         return self._spread[node]
+
+
+Rule = Callable[[Batcher, Node, Values], Node]
 
 
 def moved(x: Node, source: int, target: int, name: str = "") -> Node:
