@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from graphc.ir.dims import product
 from graphc.ir.loops.ir import Axis, Expr, Load, Stmt
+from graphc_llvm.contract_cut import bounded, cut, grouped, has_far_boxes, keeping_panels
 from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of, packed_panels
 from graphc_llvm.contract_match import Contraction, Span, merged, recognise
 from graphc_llvm.contract_plan import Access, ContractPlan
@@ -19,27 +20,17 @@ from graphc_llvm.contract_shape import (
     choose_tiling,
     known,
     most_rows,
-    row_block_count,
     tiling_cost,
 )
 from graphc_llvm.target import Target
 
-DEPTH_BLOCK = 256  # steps of a reduction that is cut because it is long, or of unknown length
 GENERIC_ROWS = 8  # of a tile where a size is not known: what remains of it is done by more tiles
-LONGEST_CHAIN = 4096  # steps that a tile does at once
-KEPT_BYTES = 1024 * 1024  # what the partial sums of one chunk may take
-STAGED_BYTES = 512 * 1024  # what the staged rows of one chunk may take
-CHUNK = 64  # row blocks of a chunk where the number of rows is not known
 # a panel is copied before use if it lies on so many pages and serves so many rows
 NARROW_PAGES, NARROW_ROWS = 48, 64
 WIDE_PAGES, WIDE_ROWS = 512, 512
 CACHE_LINE = 64
 TURN_CYCLES = 6.0  # for one vector of a transposed tile
 SCATTER_CYCLES = 4.0  # for one element that is stored by itself
-GROUPS = 16  # row blocks that are worth being divided among the threads by themselves
-PANEL_BYTES = 4 * 1024 * 1024  # of panels that are staged once
-BOX_BYTES = 512 * 1024  # of a box that stays in the second cache
-MOST_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
 FAR_BOX = 1.1  # how much longer tiles take that read such a box
 
 
@@ -53,9 +44,9 @@ def match(
         return None
     boxed = with_boxes(found)
     forms = (found,) if boxed is None else (found, boxed)
-    plans = [_cut(plan) for form in forms for plan in _arrangements(merged(form), target)]
-    bounded = [_keeping_panels(_grouped(p)) for plan in plans if (p := _bounded(plan)) is not None]
-    return min(bounded, key=_estimate, default=None)
+    plans = [cut(plan) for form in forms for plan in _arrangements(merged(form), target)]
+    small = [keeping_panels(grouped(p)) for plan in plans if (p := bounded(plan)) is not None]
+    return min(small, key=_estimate, default=None)
 
 
 def _paired(found: Contraction) -> Contraction | None:
@@ -204,159 +195,6 @@ def _neighbours(value: Expr, axis: Axis, steps: list[Axis], in_lanes: bool) -> A
     return axis if across > onward else steps[-1]
 
 
-def _cut(plan: ContractPlan) -> ContractPlan:
-    """Cut a long reduction into blocks, and the output so that what is kept stays in cache."""
-    if plan.reduction:
-        first, inner = plan.reduction[0].size, product(s.size for s in plan.reduction[1:])
-        block = max(1, DEPTH_BLOCK // max(1, known(inner)))
-        whole = isinstance(first, int) and (
-            first <= block or (isinstance(inner, int) and first * inner <= LONGEST_CHAIN)
-        )
-        if not whole:
-            if isinstance(first, int):
-                block = -(-first // -(-first // block))
-            plan = replace(plan, depth_block=_in_units(plan, plan.reduction[0], block))
-    plan = _cut_rows(plan)
-    return plan if plan.depth_block is None else _cut_output(plan)
-
-
-def _in_units(plan: ContractPlan, span: Span, steps: int) -> int:
-    """So many steps of an axis, rounded up to those that guards take together."""
-    units = [g.per for g in plan.contraction.guards if g.step is span.axis]
-    return max([steps, *(-(-steps // unit) * unit for unit in units)])
-
-
-def _cut_rows(plan: ContractPlan) -> ContractPlan:
-    """Limit the rows that are staged at once."""
-    if plan.left.load is not None:
-        return plan
-    block = known(plan.staged_row_elements) * plan.tiling.rows * plan.dtype.itemsize
-    most = max(1, STAGED_BYTES // max(1, block))
-    blocks = row_block_count(plan.tiling, plan.row.size)
-    if isinstance(blocks, int) and blocks <= most:
-        return plan
-    return replace(plan, chunk_blocks=min(most, CHUNK))
-
-
-def _cut_output(plan: ContractPlan) -> ContractPlan:
-    """Limit the partial sums that are kept at once."""
-    tile = plan.tiling.rows * plan.tiling.width * plan.dtype.itemsize
-    most = max(1, KEPT_BYTES // tile)
-    blocks = plan.chunk_blocks if plan.chunk_blocks is not None else plan.block_count
-    panels = plan.all_panels
-    if isinstance(blocks, int) and isinstance(panels, int) and blocks * panels <= most:
-        return plan
-    rows = min(blocks if isinstance(blocks, int) else most, max(1, CHUNK // 2), most)
-    wide = max(1, most // max(1, rows))
-    if isinstance(panels, int):
-        wide = max(1, min(wide, panels))
-    return replace(plan, chunk_blocks=max(1, rows), chunk_panels=wide)
-
-
-def _grouped(plan: ContractPlan) -> ContractPlan:
-    """Divide row blocks among threads, and do a few at a time, if all rows together are far."""
-    chunks = (plan.chunk_blocks, plan.chunk_panels) != (None, None)
-    if chunks or plan.batch or plan.outer_columns or plan.left.load is None or plan.left.box:
-        return plan
-    blocks, panels, depth = plan.block_count, plan.all_panels, plan.whole_depth
-    if not (isinstance(blocks, int) and isinstance(panels, int) and isinstance(depth, int)):
-        return plan
-    block = plan.tiling.rows * depth * plan.dtype.itemsize
-    right = panels * plan.tiling.width * depth * plan.dtype.itemsize
-    near = plan.target.l2_bytes // 2
-    if blocks < GROUPS or panels < 2 or blocks * block <= max(near, 2 * right):
-        return plan
-    if plan.depth_block is not None:
-        return replace(plan, group=blocks)
-    return plan if right > near else replace(plan, group=max(1, near // 2 // block))
-
-
-def _keeping_panels(plan: ContractPlan) -> ContractPlan:
-    """Stage panels once if each would be staged for several batch elements, chunks or groups."""
-    several = bool(plan.batch) or (plan.chunk_blocks, plan.group) != (None, None)
-    whole = plan.depth_block is None and plan.chunk_panels is None and not plan.outer_columns
-    if plan.right.load is not None or not (several and whole):
-        return plan
-    moving = {span.axis for span in plan.batch} & axes_of(plan.right.value).keys()
-    kept = replace(plan, keeps_panels=True)
-    size = kept.right_elements * plan.dtype.itemsize
-    small = isinstance(size, int) and size <= PANEL_BYTES
-    return kept if small and not moving and plan.right.box is None else plan
-
-
-# ------------------------------------------------------------------ boxes
-
-
-def _bounded(plan: ContractPlan) -> ContractPlan | None:
-    """Keep the boxes small; None where one is too large or unknown, or not read in place."""
-    if len(plan.boxes) < len(plan.contraction.boxes) or not _in_pairs(plan):
-        return None
-    size = _box_bytes(plan)
-    if size is None or size > BOX_BYTES:
-        plan = _banded(plan) or _shortened(plan) or plan
-        size = _box_bytes(plan)
-    for box in plan.boxes:
-        # a run through the last two reaches needs all of the last one
-        if box.run is not None and box.reaches[-1].coefficients.keys() & plan.limits.keys():
-            return None
-    return plan if size is not None and size <= MOST_BOX_BYTES else None
-
-
-def _in_pairs(plan: ContractPlan) -> bool:
-    """Whether the lanes of both operands are neighbours, if they must be."""
-    if not plan.contraction.paired:
-        return True
-    if plan.left.load is None or plan.right.load is None:
-        return False
-    return plan.left.coefficient(plan.column.axis) == 1
-
-
-def _shortened(plan: ContractPlan) -> ContractPlan | None:
-    """Cut the reduction so that a block of it needs but a small box."""
-    for cut, span in enumerate(plan.reduction):
-        if not any(span.axis in box.axes for box in plan.boxes):
-            return None
-        most = span.size if isinstance(span.size, int) else 1
-        if plan.depth_block is not None and plan.cut == cut:
-            most = min(most, plan.depth_block)
-        for parts in range(1, most + 1):
-            block = _in_units(plan, span, max(1, -(-most // parts)))
-            shorter = replace(plan, cut=cut, depth_block=block)
-            size = _box_bytes(shorter)
-            if size is None:
-                return None
-            if size <= BOX_BYTES:
-                return _cut_output(shorter)
-    return None
-
-
-def _box_bytes(plan: ContractPlan) -> int | None:
-    total = 0
-    for elements in plan.box_elements:
-        if not isinstance(elements, int):
-            return None
-        total += elements * plan.dtype.itemsize
-    return total
-
-
-def _banded(plan: ContractPlan) -> ContractPlan | None:
-    """Have so many values of the first outer row axis in the box that it is small."""
-    whole = plan.depth_block is None and plan.chunk_blocks is None and plan.right.box is None
-    if plan.left.box is None or not whole or not plan.outer_rows:
-        return None
-    first, *others = plan.outer_rows
-    each = row_block_count(plan.tiling, plan.row.size) * product(s.size for s in others)
-    if first.axis not in plan.left.box.axes or not isinstance(first.size, int):
-        return None
-    for parts in range(2, first.size + 1):
-        band = -(-first.size // parts)
-        banded = replace(plan, band=band)
-        size = _box_bytes(banded)
-        if size is not None and size <= BOX_BYTES and isinstance(each, int):
-            return replace(banded, chunk_blocks=band * each)
-    return None
-
-
 def _filling(plan: ContractPlan) -> float:
     """Cycles of filling the boxes."""
     cost = 0.0
@@ -399,5 +237,5 @@ def _estimate(plan: ContractPlan) -> float:
         if offset.coefficient(plan.column.axis) != 1:
             cost += SCATTER_CYCLES * rows * columns * outer
     preferred = plan.contraction.lanes is plan.column.axis
-    far = (_box_bytes(plan) or 0) > BOX_BYTES
-    return cost * (1.0 if preferred else 1.02) * (FAR_BOX if far else 1.0)
+    far = FAR_BOX if has_far_boxes(plan) else 1.0
+    return cost * (1.0 if preferred else 1.02) * far

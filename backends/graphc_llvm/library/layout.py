@@ -22,6 +22,7 @@ from graphc.ir.dims import Dim, Least, Size, evaluate
 from graphc.ir.schedule import PREPARED, Storage
 from graphc.ir.storage import Stored
 from graphc_llvm.library.frozen import Constants
+from graphc_llvm.part import Layout
 from graphc_llvm.program import Pieces
 from graphc_llvm.runtime.barrier import TEAM_BYTES
 
@@ -72,58 +73,61 @@ class Workspace:
     constants: Constants
 
 
+class _Places:
+    """Gives out bytes one after the other, each range on a boundary."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def take(self, count: int) -> int:
+        """Where so many bytes are."""
+        start, self.at = self.at, round_up(self.at + count)
+        return start
+
+
 def lay_out(
     interface: Interface, pieces: Mapping[Entry, Pieces], constants: Constants
 ) -> Workspace:
     """Give everything its place; all dims at their maxima."""
-    at = ALIGNMENT
-    bases: dict[Entry, tuple[int, int, int]] = {}
-    for entry in interface.entries:
-        layout = pieces[entry].layout
-        sizes = at + round_up(TABLES)
-        ctx = sizes + round_up(8 * (layout.scratch_at + 1))
-        bases[entry] = at, sizes, ctx
-        at = ctx + round_up(8 * layout.count)
-    state, randoms = at, {}
-    for entry in interface.entries:
-        if entry.function.program.schedule.rng is not None:
-            randoms[entry] = at
-            at += RANDOM_BYTES
-    at = round_up(at)
-    parameters: dict[Stored, int] = {}
-    for parameter in interface.parameters:
-        if parameter in interface.frozen:
-            continue
-        parameters[parameter] = at
-        at = round_up(at + parameter.memory.nbytes)
-    state_bytes = at - state
+    places = _Places(ALIGNMENT)
+    tables = {entry: _place_tables(places, pieces[entry].layout) for entry in interface.entries}
+    state = places.at
+    drawing = [e for e in interface.entries if e.function.program.schedule.rng is not None]
+    first = places.take(RANDOM_BYTES * len(drawing))
+    randoms = {entry: first + RANDOM_BYTES * i for i, entry in enumerate(drawing)}
+    stored = [p for p in interface.parameters if p not in interface.frozen]
+    parameters: dict[Stored, int] = {p: places.take(p.memory.nbytes) for p in stored}
+    state_bytes = places.at - state
     blocks = []
     for entry in interface.entries:
-        program, maxima = entry.function.program, entry.maxima
-        plan = program.plan(maxima)
+        plan = entry.function.program.plan(entry.maxima)
         _check_monotone(entry, plan)
-        prepared: dict[Storage, int] = {}
-        for call in program.schedule.prepare:
-            for storage in call.writes:
-                known = storage in prepared or storage in constants.prepared
-                if storage.role == PREPARED and not known:
-                    prepared[storage] = at
-                    at = round_up(at + evaluate(storage.type.nbytes, maxima))
-        scratch = pieces[entry].layout.scratch_bytes(maxima)
-        base, sizes, ctx = bases[entry]
-        blocks.append(
-            Block(
-                entry, pieces[entry], plan, base, sizes, ctx, prepared, randoms.get(entry), scratch
-            )
-        )
-    arena, arena_bytes = at, round_up(max((b.plan.arena_bytes for b in blocks), default=0))
+        prepared = _place_prepared(places, entry, constants)
+        scratch = pieces[entry].layout.scratch_bytes(entry.maxima)
+        rest = plan, *tables[entry], prepared, randoms.get(entry), scratch
+        blocks.append(Block(entry, pieces[entry], *rest))
+    arena_bytes = round_up(max((b.plan.arena_bytes for b in blocks), default=0))
     scratch_bytes = round_up(max((b.scratch_bytes for b in blocks), default=0))
-    scratch = arena + arena_bytes
-    total = scratch + scratch_bytes * interface.threads
+    arena = places.take(arena_bytes)
+    scratch = places.take(scratch_bytes * interface.threads)
     return Workspace(
         tuple(blocks), parameters, state, state_bytes, arena, arena_bytes, scratch, scratch_bytes,
-        total, constants,
+        places.at, constants,
     )  # fmt: skip
+
+
+def _place_tables(places: _Places, layout: Layout) -> tuple[int, int, int]:
+    """Where a function's block, its sizes and its ctx are."""
+    counts = TABLES, 8 * (layout.scratch_at + 1), 8 * layout.count
+    base, sizes, ctx = map(places.take, counts)
+    return base, sizes, ctx
+
+
+def _place_prepared(places: _Places, entry: Entry, constants: Constants) -> dict[Storage, int]:
+    """Where the values are that a function prepares, but for those that are constants."""
+    made = (s for call in entry.function.program.schedule.prepare for s in call.writes)
+    own = dict.fromkeys(s for s in made if s.role == PREPARED and s not in constants.prepared)
+    return {s: places.take(evaluate(s.type.nbytes, entry.maxima)) for s in own}
 
 
 def _check_monotone(entry: Entry, plan: MemoryPlan) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphc.ir.types import float32, float64
-from graphc_llvm import contract_choose, contract_shape
+from graphc_llvm import contract_choose, contract_cut, contract_shape
 from graphc_llvm.contract_choose import match
 from graphc_llvm.target import host_target, make_target
 from tests.backends.llvm.contractions import contraction, exact, operands, run
@@ -131,22 +131,23 @@ CHOICES = (
 @pytest.mark.parametrize("dynamic", ["", "mnk"])
 def test_choices_of_the_plan_change_no_bit(choices, dynamic, monkeypatch):
     for name, value in choices.items():
-        monkeypatch.setattr(contract_choose, name, value)
+        module = contract_cut if hasattr(contract_cut, name) else contract_choose
+        monkeypatch.setattr(module, name, value)
     for spec in ("mk,kn->mn", "km,nk->mn", "mk,nk->nm"):
         check(spec, {"m": 29, "n": 41, "k": 23}, dynamic=dynamic, threads=(1, 3))
     check("bmlk,bkln->bmn", {"b": 2, "m": 9, "n": 20, "k": 5, "l": 6}, threads=(2,))
 
 
 def test_groups_of_rows_change_no_bit(monkeypatch):
-    monkeypatch.setattr(contract_choose, "GROUPS", 1)
+    monkeypatch.setattr(contract_cut, "GROUPS", 1)
     target = replace(host_target(), l2_bytes=16384)
     found = []
     for spec in ("mk,kn->mn", "mk,nk->mn", "mpk,kn->mpn", "km,kn->mn"):
         sizes = {"m": 1301, "p": 2, "n": 150, "k": 9}
         found.append(match(contraction(spec, sizes).body, target, {}).group)
         check(spec, sizes, target=target, threads=(1, 2, 3))
-    monkeypatch.setattr(contract_choose, "LONGEST_CHAIN", 4)
-    monkeypatch.setattr(contract_choose, "DEPTH_BLOCK", 5)
+    monkeypatch.setattr(contract_cut, "LONGEST_CHAIN", 4)
+    monkeypatch.setattr(contract_cut, "DEPTH_BLOCK", 5)
     found.append(match(contraction("km,kn->mn", sizes).body, target, {}).group)
     check("km,kn->mn", sizes, target=target, threads=(1, 2, 3))
     assert all(found)

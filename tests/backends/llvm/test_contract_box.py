@@ -15,7 +15,7 @@ from graphc.compiler.fusion.fuse import fuse
 from graphc.ir.dims import dims_of
 from graphc.ir.loops.ir import Kernel, Loop
 from graphc.ir.loops.text import kernel_text
-from graphc_llvm import contract_choose, contract_steps
+from graphc_llvm import contract_cut, contract_steps
 from graphc_llvm.contract_choose import match
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import Target, host_target, make_target
@@ -148,14 +148,14 @@ def test_choices_of_the_plan_change_no_bit(
     choices: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in choices.items():
-        monkeypatch.setattr(contract_choose, name, value)
+        monkeypatch.setattr(contract_cut, name, value)
     for name in ("strided", "dilated"):
         for direction in range(3):
             check(name, direction, threads=(1, 2))
 
 
 def test_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract_choose, "BOX_BYTES", 1500)
+    monkeypatch.setattr(contract_cut, "BOX_BYTES", 1500)
     kernel, _, _ = reference("same", 0, 3)
     plan = match(kernel.body, host_target(), {})
     assert plan is not None
@@ -165,8 +165,8 @@ def test_bands(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_of_images_as_blocks_of_the_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one image is too much for a box, the sum over an image is cut too."""
-    monkeypatch.setattr(contract_choose, "BOX_BYTES", 1500)
-    monkeypatch.setattr(contract_choose, "MOST_BOX_BYTES", 1500)
+    monkeypatch.setattr(contract_cut, "BOX_BYTES", 1500)
+    monkeypatch.setattr(contract_cut, "MOST_BOX_BYTES", 1500)
     kernel, _, _ = reference("same", 2, 3)
     plan = match(kernel.body, host_target(), {})
     assert plan is not None
@@ -259,7 +259,7 @@ def test_infinity_with_other_choices(
     choices: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in choices.items():
-        monkeypatch.setattr(contract_choose, name, value)
+        monkeypatch.setattr(contract_cut, name, value)
     monkeypatch.setattr(contract_steps, "MOST_PARTS", 0 if "BOX_BYTES" in choices else 64)
     for name in ("same", "strided", "uneven", "line"):
         check_spoiled(name)
