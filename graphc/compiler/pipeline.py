@@ -26,7 +26,7 @@ from graphc.compiler.verify import verify_schedule
 from graphc.ir.graph import Graph
 from graphc.ir.schedule import Schedule
 
-PLANS = 1024  # sizes whose plan is remembered
+MAX_KEPT_PLANS = 1024  # sizes whose plan is remembered
 Text = TypeVar("Text")
 
 
@@ -57,7 +57,7 @@ class Program:
         """The memory plan for given sizes."""
         key = tuple(sorted(dims.items()))
         if key not in self._plans:
-            if len(self._plans) == PLANS:
+            if len(self._plans) == MAX_KEPT_PLANS:
                 del self._plans[next(iter(self._plans))]
             with self.times.of("plan"):
                 self._plans[key] = plan(self.schedule, dims, self.options.memory)

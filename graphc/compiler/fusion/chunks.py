@@ -29,10 +29,10 @@ from graphc.ir.ops.base import Reduce
 from graphc.ir.schedule import TEMPORARY, Storage
 from graphc.ir.types import TensorType, int64
 
-CHUNK = 8192  # elements of a chunk
-WIDE = 128  # columns that keep the units busy: rows are taken side by side up to there
-MOST = 5 * WIDE  # so many are taken at most, to fill the last vectors better
-STEPS = 32  # steps of a chunk beside many columns
+SUM_CHUNK_ELEMENTS = 8192  # of a chunk; part of the order of summation
+WIDE_COLUMNS = 128  # that keep the units busy: rows are taken side by side up to there
+MAX_COLUMNS = 5 * WIDE_COLUMNS  # so many are taken at most, to fill the last vectors better
+MIN_CHUNK_STEPS = 32  # of a chunk beside many columns
 
 Results = dict[Node, tuple[Expr, ...]]
 
@@ -70,8 +70,8 @@ class ChunkedReduction(RowKernel):
         chunked = len(self.variables) if self.joined else 1
         self.length = product(self.size(v) for v in self.variables[:chunked])
         rest = nominal(columns * product(self.size(v) for v in self.variables[chunked:]))
-        steps = CHUNK // max(1, rest * self.side)
-        self.rows_per_chunk = max(steps, 1 if self.column is None else STEPS) * self.side
+        steps = SUM_CHUNK_ELEMENTS // max(1, rest * self.side)
+        self.rows_per_chunk = max(steps, 1 if self.column is None else MIN_CHUNK_STEPS) * self.side
         self.chunks = ceildiv(self.length, self.rows_per_chunk)
 
     def _flatten(self) -> None:
@@ -250,13 +250,18 @@ class ChunkedReduction(RowKernel):
 def side_by_side(columns: Size) -> int:
     """How many rows are taken in a step: a power of two that fills vectors well."""
     side = 1
-    if not isinstance(columns, int) or columns >= WIDE:
+    if not isinstance(columns, int) or columns >= WIDE_COLUMNS:
         return side
-    while side * columns < WIDE:
+    while side * columns < WIDE_COLUMNS:
         side *= 2
-    while 8 * (-side * columns % WIDE) > side * columns and 2 * side * columns <= MOST:
+    while 2 * side * columns <= MAX_COLUMNS and _wastes(side * columns):
         side *= 2
     return side
+
+
+def _wastes(columns: int) -> bool:
+    """Whether more than an eighth of the last vectors would be empty."""
+    return 8 * (-columns % WIDE_COLUMNS) > columns
 
 
 def load(values: Values, storage: Storage, at: tuple[Expr, ...]) -> Expr:

@@ -12,10 +12,10 @@ from graphc.ir.ops.base import Reduce
 
 ROWS, CONTRACTION, SPECIAL = "rows", "contraction", "special"
 
-FEW = 8  # units of work that keep all threads busy
-VECTORS = 64  # results next to each other that are a unit of work
-LONG = 16384  # elements of a unit of work that are worth a second kernel
-MANY = 1024  # what a dim without a maximum counts as here
+MIN_BUSY_UNITS = 8  # units of work that keep all threads busy
+UNIT_RESULTS = 64  # results next to each other that are a unit of work
+MAX_UNIT_ELEMENTS = 16384  # of a unit of work; more are worth a second kernel
+ASSUMED_SIZE = 1024  # of a dim without a maximum, here
 
 # How a node runs over variables: the axes of its iteration, and those that it reduces.
 Form = tuple[Axes, tuple[int, ...] | None]
@@ -142,13 +142,15 @@ def is_divided(rows: list[Size], inner: list[Size], neighbours: bool) -> bool:
     """Whether threads share what is reduced, and so have the results only after all of it.
 
     True for few results of many elements; `neighbours` says that the elements reduced to one
-    result lie next to each other, and not the results. Dims without a maximum count as `MANY`.
+    result lie next to each other, and not the results. Dims without a maximum count as
+    `ASSUMED_SIZE`.
     """
     if not rows:
         return not is_small(inner)
-    columns = nominal(product(rows), MANY) * (VECTORS if neighbours else 1)
-    units = max(1, columns // VECTORS)
-    return columns < FEW * VECTORS and nominal(product(rows + inner), MANY) > LONG * units
+    columns = nominal(product(rows), ASSUMED_SIZE) * (UNIT_RESULTS if neighbours else 1)
+    units = max(1, columns // UNIT_RESULTS)
+    elements = nominal(product(rows + inner), ASSUMED_SIZE)
+    return columns < MIN_BUSY_UNITS * UNIT_RESULTS and elements > MAX_UNIT_ELEMENTS * units
 
 
 def is_small(sizes: Iterable[Size]) -> bool:

@@ -46,9 +46,9 @@ from graphc.ir.ops.base import (
 from graphc.ir.ops.leaf import RandomBits
 from graphc.ir.ops.loop import Body, Scan
 
-UNIFORM_COST = 12  # flops of a number that is not worth a kernel and a barrier
-MOST = 1000  # nodes of a group: what LLVM needs for a kernel grows faster than the kernel
-CHEAP = 4  # flops per element that are not worth a round trip through memory
+MAX_UNIFORM_FLOPS = 12  # of a number that is not worth a kernel and a barrier
+MAX_GROUP_NODES = 1000  # what LLVM needs for a kernel grows faster than the kernel
+MAX_CHEAP_FLOPS = 4  # per element: not worth a round trip through memory
 
 
 class Grouping:
@@ -185,7 +185,7 @@ class Grouping:
 
     def _fit(self, node: Node, group: Group, shape: tuple[Size, ...]) -> Axes | None:
         """The node's axes in the group, or None where it cannot join."""
-        if len(group.nodes) >= MOST:
+        if len(group.nodes) >= MAX_GROUP_NODES:
             return None
         if group.kind == CONTRACTION and not isinstance(node.op, Elementwise):
             return None
@@ -309,7 +309,7 @@ class Grouping:
             group = self.group_of[node]
             if other is group or other.absorbed or other.kind != ROWS:
                 continue
-            if len(group.nodes) + len(other.nodes) > MOST:
+            if len(group.nodes) + len(other.nodes) > MAX_GROUP_NODES:
                 continue
             if group.kind == CONTRACTION and not self._is_for(other, node):
                 continue
@@ -318,7 +318,7 @@ class Grouping:
     def _is_for(self, group: Group, reader: Node) -> bool:
         """Whether a group is a few cheap elementwise nodes that one node alone reads."""
         for n in group.nodes:
-            if not isinstance(n.op, Elementwise) or n.op.cost > CHEAP or not n.op.pure:
+            if not isinstance(n.op, Elementwise) or n.op.cost > MAX_CHEAP_FLOPS or not n.op.pure:
                 return False
             if n in self._roots or any(
                 r is not reader and self.group_of.get(r) is not group for r in self.readers[n]
@@ -367,11 +367,11 @@ def find_uniform(graph: Graph, roots: set[Node]) -> set[Node]:
     for node in graph.nodes:
         if node.type.ndim or node in roots or not isinstance(node.op, Elementwise):
             continue
-        total = node.op.cost if node.op.pure else UNIFORM_COST + 1
+        total = node.op.cost if node.op.pure else MAX_UNIFORM_FLOPS + 1
         for base in map(base_of, node.inputs):
             known = isinstance(base.op, Leaf) and not base.type.ndim
-            total += 0 if known else cost.get(base, UNIFORM_COST + 1)
-        if total <= UNIFORM_COST:
+            total += 0 if known else cost.get(base, MAX_UNIFORM_FLOPS + 1)
+        if total <= MAX_UNIFORM_FLOPS:
             cost[node] = total
     return set(cost)
 

@@ -10,7 +10,7 @@ from graphc.ir.loops.ir import Expr
 from graphc.ir.types import DType, int32, int64, uint8, uint16, uint32, uint64
 
 UNSIGNED = {8: uint8, 16: uint16, 32: uint32, 64: uint64}
-DIGIT = 8  # bits: more would move words to more places than the nearest memory holds
+DIGIT_BITS = 8  # more would move words to more places than the nearest memory holds
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Layout:
         """The layout for elements of a dtype."""
         bits = 1 if dtype.kind == "b" else dtype.bits
         key = uint64 if bits == 64 else uint32
-        digits = tuple((s, min(DIGIT, bits - s)) for s in range(0, bits, DIGIT))
+        digits = tuple((s, min(DIGIT_BITS, bits - s)) for s in range(0, bits, DIGIT_BITS))
         packed = indices and bits < 64
         columns = (uint64,) if packed else (key, int32) if indices else (key,)
         return cls(key, columns, packed, digits)

@@ -20,7 +20,7 @@ from graphc.ir.schedule import OUTPUT, TEMPORARY, WINDOW, Call, LoopCall, Storag
 if TYPE_CHECKING:
     from graphc.compiler.fusion.fuse import Fused, Fusion
 
-CARRY_ROWS = 2
+CARRY_ROWS = 2  # one is read, one written; then they change roles
 
 
 @dataclass(eq=False)

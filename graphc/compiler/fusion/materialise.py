@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from graphc.compiler.fusion.axes import base_of
-from graphc.compiler.fusion.grouping import CHEAP, Grouping
+from graphc.compiler.fusion.grouping import MAX_CHEAP_FLOPS, Grouping
 from graphc.ir.dims import nominal
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import Contract, Elementwise, Gather, Join, Scatter
 from graphc.ir.ops.loop import Scan
 from graphc.ir.ops.store import Stored
 
-STAGED = 2  # flops per element of an operand that a contraction computes while it is packed
+MAX_PACKING_FLOPS = 2  # per element of an operand that a contraction computes while it is packed
 
 
 def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]:
@@ -30,7 +30,8 @@ def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]
         if node in roots:
             stored.add(node)
         elif outside:
-            limit = STAGED if any(isinstance(r.op, Contract) for r in outside) else CHEAP
+            packed = any(isinstance(r.op, Contract) for r in outside)
+            limit = MAX_PACKING_FLOPS if packed else MAX_CHEAP_FLOPS
             if any(_needs_bytes(r, node) for r in outside):
                 stored.add(node)
             elif _is_cheap(node, stored, grouping, limit):

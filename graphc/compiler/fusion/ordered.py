@@ -19,9 +19,9 @@ from graphc.ir.ops.cumulative import Cumulative, Recurrence
 from graphc.ir.schedule import TEMPORARY, Storage
 from graphc.ir.types import DType, TensorType, int64
 
-CHUNK = 2048  # elements of a chunk
-FEW = 16  # rows side by side that do not keep vectors and threads busy without chunks
-GROUP = 8  # elements merged with each other before the running value joins in
+SCAN_CHUNK_ELEMENTS = 2048  # of a chunk of a long axis
+MIN_ROWS_WITHOUT_CHUNKS = 16  # side by side: they keep vectors and threads busy
+SCAN_GROUP_ELEMENTS = 8  # merged with each other before the running value joins in
 
 
 def lower_cumulative(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
@@ -30,11 +30,11 @@ def lower_cumulative(node: Node, targets: tuple[Storage, ...], values: Values) -
     assert isinstance(op, Cumulative)
     shape, axis = node.type.shape, op.axis
     others = product(s for i, s in enumerate(shape) if i != axis)
-    if nominal(shape[axis]) > 2 * CHUNK and nominal(others) < FEW:
+    if nominal(shape[axis]) > 2 * SCAN_CHUNK_ELEMENTS and nominal(others) < MIN_ROWS_WITHOUT_CHUNKS:
         _Chunks(node, op, targets, values).lower_chunks()
         return
     row = _Row(node, op, targets, values)
-    if axis == len(shape) - 1 and nominal(shape[axis]) >= 2 * GROUP:
+    if axis == len(shape) - 1 and nominal(shape[axis]) >= 2 * SCAN_GROUP_ELEMENTS:
         at = open_loops(values, shape[:-1])
         row.lower(at, values.e.const(0, int64), values.e.extent(shape[axis]), lambda x: x)
         close_loops(values, at, shape[:-1], lanes=False)
@@ -66,13 +66,13 @@ class _Row:
     def lower(self, others: At, first: Expr, count: Expr, finish: Callable[[Expr], Expr]) -> None:
         """Elements first, first + 1, ... of the row at `others`; `finish` sees each result."""
         values, e = self.values, self.values.e
-        groups = e.over(count, GROUP)
+        groups = e.over(count, SCAN_GROUP_ELEMENTS)
         running = Running(values, self.node.type.dtype, self.start)
         g = e.index(Axis(values.name("g")))
         values.open()
-        begin = e.add(first, e.times(g, GROUP))
+        begin = e.add(first, e.times(g, SCAN_GROUP_ELEMENTS))
         partial = [self._element(others, begin)]
-        for k in range(1, GROUP):
+        for k in range(1, SCAN_GROUP_ELEMENTS):
             new = self.merge(partial[-1], self._element(others, e.plus(begin, k)))
             partial.append(values.named(self.node, new))
         for k, value in enumerate(partial):
@@ -80,7 +80,7 @@ class _Row:
         running.hand_on(self.merge(running.ref, partial[-1]))
         running.close(g, groups)
         rest = Running(values, self.node.type.dtype, self.start)
-        done = e.times(groups, GROUP)
+        done = e.times(groups, SCAN_GROUP_ELEMENTS)
         i = e.index(Axis(values.name("i")))
         values.open()
         place = e.add(first, e.add(done, i))
@@ -166,7 +166,7 @@ class _Chunks(_Row):
         shape = node.type.shape
         self.size = shape[op.axis]
         self.others = (*shape[: op.axis], *shape[op.axis + 1 :])
-        self.chunks: Size = ceildiv(self.size, CHUNK)
+        self.chunks: Size = ceildiv(self.size, SCAN_CHUNK_ELEMENTS)
         type = TensorType(node.type.dtype, (*self.others, self.chunks))
         self.before = Storage(f"{op.name}_before", type, TEMPORARY)
 
@@ -180,8 +180,8 @@ class _Chunks(_Row):
         """Loops over rows and chunks; the chunk's first element and its size."""
         e = self.values.e
         outside = open_loops(self.values, (*self.others, self.chunks))
-        first = e.times(outside[-1], CHUNK)
-        left, most = e.sub(e.extent(self.size), first), e.const(CHUNK, int64)
+        first = e.times(outside[-1], SCAN_CHUNK_ELEMENTS)
+        left, most = e.sub(e.extent(self.size), first), e.const(SCAN_CHUNK_ELEMENTS, int64)
         return outside, first, e.apply("select", e.apply("lt", left, most), left, most)
 
     def _close_chunk(self, outside: At) -> None:

@@ -16,7 +16,7 @@ from graphc.compiler.fusion.group import Group
 from graphc.errors import VerifyError
 from graphc.ir.graph import Node
 
-ROOM = 256  # bits between the ranks of neighbours: insertions at one place before all make room
+RANK_GAP_BITS = 256  # between the ranks of neighbours: insertions at one place before all make room
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Precedence:
 
     def append(self, group: Group) -> None:
         """A new group, which no other one needs."""
-        self._rank[group] = (1 << ROOM) + (0 if self._last is None else self._rank[self._last])
+        before = 0 if self._last is None else self._rank[self._last]
+        self._rank[group] = before + (1 << RANK_GAP_BITS)
         self._link(self._last, group, None)
 
     def needs(self, group: Group, other: Group) -> bool:
@@ -135,12 +136,12 @@ class Precedence:
     def _between(self, left: Group | None, right: Group | None) -> int:
         if right is None:
             assert left is not None
-            return self._rank[left] + (1 << ROOM)
+            return self._rank[left] + (1 << RANK_GAP_BITS)
         low, high = 0 if left is None else self._rank[left], self._rank[right]
         if high - low < 2:
             for g in self._rank:
-                self._rank[g] <<= ROOM
-            low, high = low << ROOM, high << ROOM
+                self._rank[g] <<= RANK_GAP_BITS
+            low, high = low << RANK_GAP_BITS, high << RANK_GAP_BITS
         return (low + high) // 2
 
     def _link(self, left: Group | None, group: Group, right: Group | None) -> None:

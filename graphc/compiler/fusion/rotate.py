@@ -16,7 +16,7 @@ from graphc.compiler.fusion.work import Grid, Number, Task, Work
 from graphc.ir.loops import combine
 from graphc.ir.types import int64
 
-SWEEPS = 30  # a matrix needs fewer than ten
+MAX_JACOBI_SWEEPS = 30  # a matrix needs fewer than ten
 # Powers of two: a column above the first or below the second is scaled by the third.
 EDGES = {32: (40, -44, 90), 64: (400, -400, 700)}
 
@@ -137,7 +137,7 @@ def sweep(t: Task, count: Number, turn: Callable[[Number, Number, Grid], None]) 
     w = t.work
     active = w.scratch("active", int64, 1)
     active[0] = w.number(1)
-    with w.loop(SWEEPS, name="sweep"):
+    with w.loop(MAX_JACOBI_SWEEPS, name="sweep"):
         pairs = w.named(active[0].equals(0).choose(w.number(0), count), "pairs")
         active[0] = w.number(0)
         with w.loop(pairs) as p, w.loop(count - p - 1) as r:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from graphc.compiler.fusion.axes import Axes, base_of, through_views
 from graphc.compiler.fusion.group import Group
-from graphc.compiler.fusion.grouping import CHEAP, Grouping
+from graphc.compiler.fusion.grouping import MAX_CHEAP_FLOPS, Grouping
 from graphc.compiler.fusion.picks import find_pick
 from graphc.compiler.fusion.summing import is_short
 from graphc.compiler.fusion.values import Values, narrowed
@@ -38,7 +38,7 @@ from graphc.ir.schedule import Storage
 from graphc.ir.types import int64
 
 AXIS_NAMES = "ijklmnopqrstuvwxyz"
-SCRATCH_BYTES = 32768  # a row of scratch stays in the nearest cache
+MAX_ROW_SCRATCH_BYTES = 32768  # a row of scratch stays in the nearest cache
 
 
 @dataclass(frozen=True)
@@ -245,14 +245,14 @@ class RowKernel:
             if not self._is_dear(node) or not self._needed_later(node):
                 continue
             shape = tuple(self.grouping.sizes[v] for v in self._loops(node))
-            if nominal(product(shape)) * node.type.dtype.itemsize > SCRATCH_BYTES:
+            if nominal(product(shape)) * node.type.dtype.itemsize > MAX_ROW_SCRATCH_BYTES:
                 continue
             name = self.values.name(f"{node.op.name}_row")
             self.cached[node] = Buffer(name, node.type.dtype, shape)
             self.values.emit(Scratch(self.cached[node]))
 
     def _is_dear(self, node: Node) -> bool:
-        return isinstance(node.op, Elementwise) and node.op.cost > CHEAP
+        return isinstance(node.op, Elementwise) and node.op.cost > MAX_CHEAP_FLOPS
 
     def _needed_later(self, node: Node) -> bool:
         """Whether a node of a later level reads it, directly or through cheap elementwise nodes."""

@@ -10,7 +10,14 @@ from __future__ import annotations
 from graphc.compiler.fusion.keys import Layout, encoded
 from graphc.compiler.fusion.nests import close_loops, open_loops
 from graphc.compiler.fusion.ordered import Running
-from graphc.compiler.fusion.sorting import SHORT, expected, key_row, put, rank, sort_words
+from graphc.compiler.fusion.sorting import (
+    MAX_COUNTED_ELEMENTS,
+    expected,
+    key_row,
+    put,
+    rank,
+    sort_words,
+)
 from graphc.compiler.fusion.values import At, Values
 from graphc.compiler.fusion.work import Grid, Number, Work
 from graphc.ir.dims import Size, bound, ceildiv
@@ -21,15 +28,15 @@ from graphc.ir.ops.sorting import SearchSorted, TopK
 from graphc.ir.schedule import Storage
 from graphc.ir.types import int64
 
-BLOCKS = (64, 16)  # elements of a block
-SPARE = 3  # blocks for each element wanted, or blocks save nothing
+BLOCK_ELEMENTS = (64, 16)  # of a block, the larger first
+MIN_BLOCKS_PER_RESULT = 3  # or blocks save nothing
 
 
 def lower_topk(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
     """Positions of the k first of the order, row by row."""
     task = TopKTask(node, targets, values)
     others = open_loops(values, task.beside)
-    if expected(task.size) <= SHORT:
+    if expected(task.size) <= MAX_COUNTED_ELEMENTS:
         task.by_counting(others)
     else:
         task.by_blocks(others)
@@ -112,8 +119,8 @@ class TopKTask:
     def block_size(self) -> int | None:
         """The elements of a block; None where looking at everything costs as much."""
         most = bound(self.k, low=False)
-        for block in BLOCKS:
-            if most is not None and most * block * SPARE <= expected(self.size):
+        for block in BLOCK_ELEMENTS:
+            if most is not None and most * block * MIN_BLOCKS_PER_RESULT <= expected(self.size):
                 return block
         return None
 

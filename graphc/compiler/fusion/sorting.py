@@ -25,22 +25,22 @@ from graphc.ir.ops.sorting import ArgSort, Sort
 from graphc.ir.schedule import TEMPORARY, Storage
 from graphc.ir.types import DType, TensorType, int32, int64
 
-SHORT = 160  # elements that are counted against each other
-LONG = 1 << 15  # elements that threads share
-UNKNOWN = 2048  # elements of a row of unknown size
-CHUNKS = 16  # of a long row
-ENOUGH = 16  # rows that keep all threads busy by themselves
+MAX_COUNTED_ELEMENTS = 160  # of a row whose elements are counted against each other
+MIN_SHARED_ELEMENTS = 1 << 15  # of a row that is worth being shared by threads
+ASSUMED_ELEMENTS = 2048  # of a row of unknown size: between counted and shared
+ROW_CHUNKS = 16  # of a row that threads share
+MIN_BUSY_ROWS = 16  # rows that keep all threads busy by themselves
 
 
 def lower_sort(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
     """A sort, or the order that sorts."""
     task = SortTask(node, targets, values)
     size, rows = expected(task.size), nominal(product(task.beside))
-    if size >= LONG and rows < ENOUGH:
+    if size >= MIN_SHARED_ELEMENTS and rows < MIN_BUSY_ROWS:
         LongSort(task).lower()
         return
     others = open_loops(values, task.beside)
-    if size <= SHORT:
+    if size <= MAX_COUNTED_ELEMENTS:
         by_counting(task, others)
     else:
         by_digits(task, others)
@@ -50,7 +50,7 @@ def lower_sort(node: Node, targets: tuple[Storage, ...], values: Values) -> None
 def expected(size: Size) -> int:
     """How long a row is at most; of unknown sizes, something between short and long."""
     most = bound(size, low=False)
-    return UNKNOWN if most is None else most
+    return ASSUMED_ELEMENTS if most is None else most
 
 
 class SortTask:
@@ -224,7 +224,7 @@ class LongSort:
     def lower(self) -> None:
         """Keys, then for every digit: counts of each chunk, where they start, the move."""
         task, layout = self.task, self.task.layout
-        self.counts = self._storage("counts", int32, (CHUNKS, layout.buckets))
+        self.counts = self._storage("counts", int32, (ROW_CHUNKS, layout.buckets))
         source = [self._storage("words", d, (task.size,)) for d in layout.columns]
         target = [self._storage("moved", d, (task.size,)) for d in layout.columns]
         self._keys(source)
@@ -253,14 +253,14 @@ class LongSort:
     def _open_chunk(self) -> tuple[At, Number, Number]:
         """Loops over rows and chunks; the chunk's first element and its size."""
         task, w = self.task, self.task.work
-        at = open_loops(task.values, (*task.beside, CHUNKS))
-        each = w.number(ceildiv(task.size, CHUNKS))
+        at = open_loops(task.values, (*task.beside, ROW_CHUNKS))
+        each = w.number(ceildiv(task.size, ROW_CHUNKS))
         first = Number(w.e, at[-1]) * each
         left = w.number(task.size) - first
         return at, first, (left < each).choose(left, each)
 
     def _close_chunk(self, at: At) -> None:
-        close_loops(self.task.values, at, (*self.task.beside, CHUNKS), lanes=False)
+        close_loops(self.task.values, at, (*self.task.beside, ROW_CHUNKS), lanes=False)
 
     def _count(self, d: int, source: list[Storage]) -> None:
         w, layout = self.task.work, self.task.layout
@@ -277,9 +277,9 @@ class LongSort:
         counts, e = self._grid(self.counts, others), w.e
 
         def place(n: Number) -> tuple[Number, Number]:
-            return Number(e, e.modulo(n.expr, CHUNKS)), Number(e, e.over(n.expr, CHUNKS))
+            return Number(e, e.modulo(n.expr, ROW_CHUNKS)), Number(e, e.over(n.expr, ROW_CHUNKS))
 
-        starts(w, place, counts, task.layout.buckets * CHUNKS)
+        starts(w, place, counts, task.layout.buckets * ROW_CHUNKS)
         close_loops(task.values, others, task.beside, lanes=False)
 
     def _move(self, d: int, source: list[Storage], target: list[Storage], last: bool) -> None:

@@ -22,9 +22,9 @@ from graphc.ir.ops.contract import Dot
 from graphc.ir.ops.leaf import Iota
 from graphc.ir.ops.reduce import Prod, Sum
 
-SERIAL = 16384  # so few elements are not worth a second kernel
-SHORT = 4  # a reduced axis of so few elements leaves the lanes to the rows
-MOST = 100  # values that are looked through for what a sum reads
+MAX_SERIAL_ELEMENTS = 16384  # not worth a second kernel
+MAX_SHORT_AXIS = 4  # elements of a reduced axis that leaves the lanes to the rows
+MAX_VISITED_VALUES = 100  # that are looked through for what a sum reads
 
 Read = tuple[Node, Axes | None]  # a value, and which axis each of its axes is; None: not whole
 
@@ -101,7 +101,7 @@ class Orders:
         if kept:
             chunked = is_divided([shape[a] for a in kept], sizes, long[-1] in reduced)
         else:
-            chunked = nominal(product(sizes)) > SERIAL
+            chunked = nominal(product(sizes)) > MAX_SERIAL_ELEMENTS
         joined = chunked and is_joined(read, long, kept, reduced, lane)
         return Order(free, chunked, joined, inside, lane)
 
@@ -122,7 +122,7 @@ class Orders:
             seen.add(read)
             base, axes = read
             open_ = isinstance(base.op, Elementwise) and base not in stored
-            if open_ and axes is not None and len(seen) < MOST:
+            if open_ and axes is not None and len(seen) < MAX_VISITED_VALUES:
                 waiting += [seen_through(i, axes) for i in reversed(base.inputs)]
             else:
                 found.append(in_memory(base, axes))
@@ -183,7 +183,7 @@ def choose_lane(
 
 def is_short(size: Size) -> bool:
     """Whether elements so far apart are still neighbours: rows are taken side by side then."""
-    return isinstance(size, int) and size <= SHORT
+    return isinstance(size, int) and size <= MAX_SHORT_AXIS
 
 
 def is_joined(

@@ -40,7 +40,7 @@ from graphc.ir.types import bool_, int64, uint32, uint64
 
 At = tuple[Expr, ...]
 Element = tuple[Node, At, Expr | None]  # of a node, at an index, where a condition holds
-DEEP = 25  # elements computed each for the one before: from here on without recursion
+MAX_RECURSION = 25  # elements computed each for the one before; from here on without recursion
 
 
 class Values:
@@ -140,7 +140,7 @@ class Values:
         known = self._known(node, at, where)
         if known is not None:
             return known
-        if self._depth >= DEEP:
+        if self._depth >= MAX_RECURSION:
             self._make_needed(node, at, where)
         return self._make(node, at, where)
 

@@ -10,7 +10,7 @@ from bisect import bisect_right, insort
 import numpy as np
 from numpy.typing import NDArray
 
-MANY = 300  # ranges from which looking at all of them at once is faster
+MAX_LISTED_RANGES = 300  # with more of them looking at all at once is faster
 
 Placed = tuple[int, int, int, int]  # offset, end, first and last phase
 

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphc.compiler.memory.gaps import MANY, Few, Many
+from graphc.compiler.memory.gaps import MAX_LISTED_RANGES, Few, Many
 
-SMALL = 24  # blocks up to which the exact search is tried
-NODES = 3_000  # placements that the exact search tries
-STEPS = 400_000  # about how many blocks the greedy searches look at
-ROUNDS = 200  # how often blocks at the top are moved forward, at most
+MAX_EXACT_BLOCKS = 24  # up to which the exact search is tried
+EXACT_PLACEMENTS = 3_000  # that the exact search tries
+GREEDY_STEPS = 400_000  # about how many blocks the greedy searches look at
+MAX_MOVES = 200  # how often blocks at the top are moved forward
 
 
 class Block(NamedTuple):
@@ -34,7 +34,7 @@ def pack(blocks: Sequence[Block], bound: int) -> list[int]:
     `bound` is the most bytes alive in one phase; the search ends when that is reached.
     """
     places = pack_greedily(blocks, bound)
-    if height(blocks, places) > bound and len(blocks) <= SMALL:
+    if height(blocks, places) > bound and len(blocks) <= MAX_EXACT_BLOCKS:
         return pack_exactly(blocks, bound, places)
     return places
 
@@ -58,12 +58,12 @@ def pack_greedily(blocks: Sequence[Block], bound: int) -> list[int]:
             top = height(blocks, places)
             if low < 0 or top < low:
                 best, low, start, fit = places, top, order, tight
-            if low <= bound or steps > STEPS:
+            if low <= bound or steps > GREEDY_STEPS:
                 return best
-    for _ in range(ROUNDS):
+    for _ in range(MAX_MOVES):
         # blocks that stick out go to the front; worse orders on the way are not taken back
         wrong = {i for i, b in enumerate(blocks) if places[i] + b.size == top} if steps else set()
-        if not wrong or low <= bound or steps > STEPS:
+        if not wrong or low <= bound or steps > GREEDY_STEPS:
             break
         start = [i for i in start if i in wrong] + [i for i in start if i not in wrong]
         places, cost = place(blocks, start, fit)
@@ -100,7 +100,7 @@ def _crowds(blocks: Sequence[Block]) -> list[int]:
 def place(blocks: Sequence[Block], order: Sequence[int], tight: bool) -> tuple[list[int], int]:
     """Put each block into the lowest gap that holds it (or the tightest); also the work done."""
     places = [0] * len(blocks)
-    placed = (Many if len(blocks) > MANY else Few)(len(blocks))
+    placed = (Many if len(blocks) > MAX_LISTED_RANGES else Few)(len(blocks))
     steps = 0
     for i in order:
         size, first, last = blocks[i]
@@ -115,7 +115,7 @@ def place(blocks: Sequence[Block], order: Sequence[int], tight: bool) -> tuple[l
 
 
 def pack_exactly(blocks: Sequence[Block], bound: int, known: list[int]) -> list[int]:
-    """The best placement, or the best found in `NODES` tries, starting from a known one.
+    """The best placement, or the best found in `EXACT_PLACEMENTS` tries, starting from a known one.
 
     Blocks are placed in ascending order of offset, each as low as those below it allow: some
     optimal placement has this form. What is not placed yet must fit above what is, in every
@@ -150,7 +150,7 @@ class _Exact:
             self.best = [p for p in places if p is not None]
             self.low = height(self.blocks, self.best)
         for top, _, _, i in options:
-            if self.nodes >= NODES or self.low <= self.bound:
+            if self.nodes >= EXACT_PLACEMENTS or self.low <= self.bound:
                 return
             if top >= floor:
                 self.nodes += 1

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-EFFORT = 3_000  # about how many steps one search tries
-WIDEST = 96  # how many sets of done calls are kept side by side, at most
-BRANCHES = 16  # how many of the ready calls are tried after one of them
-IMPROVING = 40_000  # about how many steps moves around the peak may replay
-IMPROVED = 3  # how many orders are improved
-FEW = 24  # up to this many calls every search is worth its time
-AGREEING = 4  # how many simple orders must agree for less to be searched
-NEAR = 24  # how many calls further on one is looked for that needs no barrier
+SEARCH_STEPS = 3_000  # about how many one search tries
+MAX_BEAM_WIDTH = 96  # sets of done calls that are kept side by side
+MAX_BRANCHES = 16  # of the ready calls, tried after one of them
+IMPROVEMENT_STEPS = 40_000  # about how many moves around the peak may replay
+IMPROVED_ORDERS = 3  # how many orders are improved
+MANY_CALLS = 24  # up to so many every search is worth its time
+AGREEING = 4  # simple orders that must agree for less to be searched
+LOOKAHEAD_CALLS = 24  # in which one is looked for that needs no barrier
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,13 @@ def candidates(problem: Problem, given: list[int]) -> list[list[int]]:
     found = [given, forward, depth_first(problem, True), depth_first(problem, False)]
     found += [depth_first(back, True)[::-1], depth_first(back, False)[::-1]]
     found.sort(key=lambda o: peak(problem, o))
-    if len(given) > FEW and peak(problem, found[AGREEING - 1]) == peak(problem, found[0]):
+    if len(given) > MANY_CALLS and peak(problem, found[AGREEING - 1]) == peak(problem, found[0]):
         # several ways lead to the same peak: hardly by chance, so a short look around will do
-        return [given, improve(problem, found[0], IMPROVING // IMPROVED)]
+        return [given, improve(problem, found[0], IMPROVEMENT_STEPS // IMPROVED_ORDERS)]
     found.append(search(back)[0][::-1])
     found.sort(key=lambda o: peak(problem, o))
-    better = [improve(problem, o, IMPROVING // IMPROVED) for o in found[:IMPROVED]]
-    return [given, *better]
+    each = IMPROVEMENT_STEPS // IMPROVED_ORDERS
+    return [given, *(improve(problem, o, each) for o in found[:IMPROVED_ORDERS])]
 
 
 def depth_first(problem: Problem, sooner: bool) -> list[int]:
@@ -181,13 +181,13 @@ class _State(NamedTuple):
 def search(problem: Problem) -> tuple[list[int], bool]:
     """The best order that a beam search finds, and whether no better one exists."""
     size = len(problem.before)
-    width = max(1, min(WIDEST, EFFORT // (2 * size + 1)))
+    width = max(1, min(MAX_BEAM_WIDTH, SEARCH_STEPS // (2 * size + 1)))
     ready = tuple(i for i, mask in enumerate(problem.before) if not mask)
     beam, sure = [_State(0, 0, 0, ready, None)], True
     for _ in range(size):
         found: dict[int, _State] = {}
         for state in beam:
-            sure &= len(state.ready) <= BRANCHES
+            sure &= len(state.ready) <= MAX_BRANCHES
             for new in _extend(problem, state):
                 old = found.get(new.done)
                 if old is None or new.peak < old.peak:
@@ -204,7 +204,7 @@ def _extend(problem: Problem, state: _State) -> Iterator[_State]:
     no less now than it would add later.
     """
     options = []
-    for call in state.ready[:BRANCHES]:
+    for call in state.ready[:MAX_BRANCHES]:
         during, remains = problem.step(state.done, call)
         options.append((call, max(state.peak, state.live + during), state.live + remains))
         if remains <= 0 and state.live + during <= state.peak:
@@ -245,7 +245,7 @@ def peak(problem: Problem, order: Sequence[int]) -> int:
     return max(profile(problem, order), default=0)
 
 
-def improve(problem: Problem, order: list[int], effort: int = IMPROVING) -> list[int]:
+def improve(problem: Problem, order: list[int], effort: int = IMPROVEMENT_STEPS) -> list[int]:
     """Move calls across the peak as long as that lowers it."""
     order, live = list(order), profile(problem, order)
     while effort > 0:
@@ -370,7 +370,7 @@ def gather(problem: Problem, order: list[int], limit: int, any_size: bool) -> li
         phase = during = after = 0
         kept: list[int] = []
         for k, call in enumerate(rest):
-            if k - len(kept) > 0 and len(kept) >= NEAR:
+            if k - len(kept) > 0 and len(kept) >= LOOKAHEAD_CALLS:
                 kept += rest[k:]
                 break
             if problem.before[call] & ~done:

@@ -15,7 +15,7 @@ from graphc.ir.ops.base import Array, Leaf, Op
 from graphc.ir.ops.leaf import Constant, Literal, SizeOf
 from graphc.ir.ops.view import BroadcastTo
 
-LARGEST = 1 << 16  # bytes of a result; what is larger is computed when a parameter would be
+MAX_FOLDED_BYTES = 1 << 16  # of a result; what is larger is computed when a parameter would be
 
 
 def fold_constants(graph: Graph) -> Graph:
@@ -35,7 +35,7 @@ def fold(node: Node) -> Node | None:
     if not all(isinstance(i.op, (Literal, Constant, BroadcastTo)) for i in node.inputs):
         return None
     size = node.type.nbytes
-    if not isinstance(size, int) or size > LARGEST or has_dims(op):
+    if not isinstance(size, int) or size > MAX_FOLDED_BYTES or has_dims(op):
         return None
     arrays = [known(i) for i in node.inputs]
     return None if any(a is None for a in arrays) else compute(node, arrays)
@@ -62,7 +62,7 @@ def known(node: Node) -> Array | None:
         return node.op.evaluate()
     if isinstance(node.op, BroadcastTo) and isinstance(node.inputs[0].op, Literal):
         size = node.type.nbytes  # 0 also where a dim stands beside a size of 0
-        if isinstance(size, int) and size <= LARGEST and not has_dims(node.op):
+        if isinstance(size, int) and size <= MAX_FOLDED_BYTES and not has_dims(node.op):
             return node.op.evaluate(node.inputs[0].op.evaluate())
     return None
 

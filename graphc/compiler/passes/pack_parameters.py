@@ -12,9 +12,9 @@ from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.ops.store import Stored
 from graphc.ir.ops.view import Pad, Permute, Reshape, Slice
 
-WIDTH = 64  # columns of a panel; every target's vectors divide it
-FEWEST = 16  # columns that are worth it
-MOST_ROWS = 256  # with more of them the time is that of the arithmetic in any order
+PANEL_COLUMNS = 64  # every target's vectors divide it
+MIN_COLUMNS = 16  # that are worth panels
+MAX_ROWS = 256  # with more of them the time is that of the arithmetic in any order
 
 
 def pack_parameters(graph: Graph) -> Graph:
@@ -58,33 +58,33 @@ def panel_order(node: Node, side: int) -> tuple[int, ...] | None:
     labels, other = (op.a, op.b) if side == 0 else (op.b, op.a)
     free = [x for x in op.out if x in labels and x not in other]
     rows = product(s for x, s in zip(op.out, node.type.shape) if x not in labels)
-    if not free or nominal(rows) > MOST_ROWS:
+    if not free or nominal(rows) > MAX_ROWS:
         return None
     column = labels.index(free[-1])
     size = own.type.shape[column]
-    if not isinstance(size, int) or size < FEWEST or any(x == 0 for x in own.type.shape):
+    if not isinstance(size, int) or size < MIN_COLUMNS or any(x == 0 for x in own.type.shape):
         return None
     summed = [labels.index(x) for x in op.reduced if x in labels]
     rest = [i for i in range(len(labels)) if i != column and i not in summed]
     order = (*rest, *summed, column)
     is_there = isinstance(own.op, Parameter) and order == tuple(range(len(labels)))
-    return None if is_there and size <= WIDTH else order
+    return None if is_there and size <= PANEL_COLUMNS else order
 
 
 def in_panels(x: Node, order: tuple[int, ...]) -> Node:
-    """The same value, read from memory of shape (rest..., panels, summed..., WIDTH)."""
+    """The same value, read from memory of shape (rest..., panels, summed..., PANEL_COLUMNS)."""
     turned = apply(Permute(order), x)
     *outer, size = turned.type.shape
     assert isinstance(size, int)
     back = tuple(order.index(i) for i in range(len(order)))
-    if size <= WIDTH:
+    if size <= PANEL_COLUMNS:
         return apply(Permute(back), apply(Stored(), turned))
-    n, panels = len(outer), -(-size // WIDTH)
+    n, panels = len(outer), -(-size // PANEL_COLUMNS)
     none = (0,) * n
-    padded = apply(Pad((*none, 0), (*none, panels * WIDTH - size), (1,) * (n + 1)), turned)
-    cut = apply(Reshape((*outer, panels, WIDTH)), padded)
+    padded = apply(Pad((*none, 0), (*none, panels * PANEL_COLUMNS - size), (1,) * (n + 1)), turned)
+    cut = apply(Reshape((*outer, panels, PANEL_COLUMNS)), padded)
     apart = apply(Stored(), apply(Permute((n, *range(n), n + 1)), cut))
     joined = apply(Permute((*range(1, n + 1), 0, n + 1)), apart)
-    whole = apply(Reshape((*outer, panels * WIDTH)), joined)
+    whole = apply(Reshape((*outer, panels * PANEL_COLUMNS)), joined)
     kept = apply(Slice((*none, 0), (*outer, size), (1,) * (n + 1)), whole)
     return apply(Permute(back), kept)

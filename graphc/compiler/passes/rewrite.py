@@ -19,14 +19,14 @@ class Fired:
     node: Node
 
 
-SWEEPS = 8  # more than patterns nest; what is left after them is correct as it is
-STEPS = 16  # rules applied to one node in a row
+MAX_REWRITE_SWEEPS = 8  # more than patterns nest; what is left after them is correct as it is
+MAX_RULES_IN_A_ROW = 16  # applied to one node
 
 
 def apply_rules(graph: Graph, table: Rules) -> Graph:
     """Rebuild a graph bottom up until no rule of a table fires."""
     rules: dict[type[Op], tuple[Rule, ...]] = {}  # of every class of ops met, in order
-    for _ in range(SWEEPS):
+    for _ in range(MAX_REWRITE_SWEEPS):
         new: dict[Node, Node] = {}
         for node in graph.nodes:
             candidate = with_inputs(node, tuple([new[i] for i in node.inputs]))
@@ -40,7 +40,7 @@ def apply_rules(graph: Graph, table: Rules) -> Graph:
 
 def rewrite(old: Node, node: Node, table: Rules, rules: dict[type[Op], tuple[Rule, ...]]) -> Node:
     """Apply the first rule that fires to a node, `old` on new inputs, and so on to the result."""
-    for _ in range(STEPS):
+    for _ in range(MAX_RULES_IN_A_ROW):
         op = type(node.op)
         if op not in rules:
             rules[op] = tuple(r for cls, some in table if issubclass(op, cls) for r in some)

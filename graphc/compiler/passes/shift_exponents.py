@@ -33,8 +33,8 @@ from graphc.ir.ops.view import BroadcastTo, Reshape
 
 FULL, KEPT, REDUCED = "full", "kept", "reduced"  # all axes; size 1 for the reduced ones; without
 TOP, ROW = "top", "row"  # where a value is not small: at the row's maximum, or everywhere
-PLAIN = 1e-9, 1e9  # numbers that make nothing small or large
-NEAR = 64  # nodes in a row between an exponential and the last value that its scale matters to
+PLAIN_RANGE = 1e-9, 1e9  # numbers that make nothing small or large
+MAX_CHAIN_NODES = 64  # between an exponential and the last value that its scale matters to
 
 Users = dict[Node, list[Node]]
 Positions = dict[Node, int]
@@ -132,7 +132,7 @@ class Scale:
         """Set the degree and the layout of a node; False where nothing made of it is scaled."""
         scaled = [i for i in node.inputs if i in self.degree]
         layout, distance = self.layout[scaled[0]], max(self.distance[i] for i in scaled) + 1
-        if distance > NEAR or any(self.layout[i] != layout for i in scaled):
+        if distance > MAX_CHAIN_NODES or any(self.layout[i] != layout for i in scaled):
             return False
         if isinstance(node.op, (Log, Div)) and self._vanishes(node.inputs[-1]):
             return False
@@ -252,7 +252,7 @@ def is_plain(node: Node, depth: int = 6) -> bool:
     """Whether a value is made of sizes and of numbers above 0 that are neither small nor large."""
     match node.op:
         case Literal(value=value):
-            return PLAIN[0] <= float(value) <= PLAIN[1]
+            return PLAIN_RANGE[0] <= float(value) <= PLAIN_RANGE[1]
         case SizeOf(size=size):
             return at_least_one(size)
         case Mul() | Div() | Cast() | Reshape() | BroadcastTo() if depth:

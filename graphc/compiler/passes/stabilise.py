@@ -12,7 +12,7 @@ from graphc.ir.ops.elementwise_logic import Where
 from graphc.ir.ops.elementwise_math import Exp, Expm1, Log, Log1p, Sigmoid, Softplus
 from graphc.ir.ops.reduce import Sum
 
-DEPTH = 6  # ops between a quotient and the factor that cancels it
+MAX_FACTOR_DEPTH = 6  # ops between a quotient and the factor that cancels it
 
 
 def stabilise(graph: Graph) -> Graph:
@@ -195,7 +195,7 @@ def factor_cancels(node: Node) -> Node | None:
     """(a / p) * p  ->  a, in any term of a sum, where p is an exp, a softmax or a sigmoid"""
     for terms, factor in pairs(node):
         if isinstance(factor.op, (Exp, Sigmoid)) or is_softmax(factor):
-            result = times(terms, factor, DEPTH)
+            result = times(terms, factor, MAX_FACTOR_DEPTH)
             if result is not None:
                 return result
     return None
@@ -207,7 +207,7 @@ def logistic_gradient(node: Node) -> Node | None:
         if isinstance(slope.op, Mul):
             for p, q in pairs(slope):
                 if isinstance(p.op, Sigmoid) and one_minus(q) is p:
-                    return times_slope(terms, p, q, slope, DEPTH)
+                    return times_slope(terms, p, q, slope, MAX_FACTOR_DEPTH)
     return None
 
 

@@ -24,7 +24,7 @@ from graphc.ir.dims import Size
 
 Slopes = Sequence[tuple[Tensor, Tensor]]
 Pushforward = Callable[[Tensor, Tensor, Tensor], Tensor]  # of y, x and the tangent of x
-NOISE = 64.0  # times the precision: what is below it, beside the largest, is rounding
+NOISE_EPSILONS = 64.0  # what is below so many times the precision, beside the largest, is rounding
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def root_precision(x: Tensor) -> float:
 
 def noise_of(x: Tensor) -> Tensor:
     """What may be rounding in a matrix, as a matrix of one element."""
-    return NOISE * float(np.finfo(x.dtype.numpy).eps) * size_of(x)
+    return NOISE_EPSILONS * float(np.finfo(x.dtype.numpy).eps) * size_of(x)
 
 
 def size_of(x: Tensor) -> Tensor:

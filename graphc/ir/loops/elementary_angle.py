@@ -27,9 +27,9 @@ _BITS = (
     "3d0739f78a5292ea6bfb5fb11f8d5d0856033046fc7b6bab"
 )
 WORDS = tuple(int(_BITS[i : i + 16], 16) for i in range(0, len(_BITS), 16))
-WINDOW = 4  # words in which 192 bits begin anywhere in the first
+WINDOW_WORDS = 4  # in which 192 bits begin anywhere in the first
 LAST_WORD = {float32: 2, float64: 16}  # where the window of the largest number begins
-LOW = 0xFFFFFFFF
+LOW_HALF = 0xFFFFFFFF
 HALF_PI_HIGH, HALF_PI_LOW = 1.5707963267948966, 6.123233995736766e-17
 
 
@@ -99,10 +99,10 @@ def _joined(e: Emitter, high: Any, low: Any, shift: int) -> Any:
 def _window(e: Emitter, place: Any, last: int) -> list[Any]:
     """Three words of the bits of 2/pi from `place` on, the lowest limbs of 32 bits first."""
     index = e.shr(place, e.const(6, int64))
-    words = [_u(e, word) for word in WORDS[: last + WINDOW]]
+    words = [_u(e, word) for word in WORDS[: last + WINDOW_WORDS]]
     for step in reversed([1 << k for k in range(last.bit_length())]):
         set_ = e.ne(e.bit_and(index, e.const(step, int64)), e.const(0, int64))
-        count = min(len(words), step - 1 + WINDOW)
+        count = min(len(words), step - 1 + WINDOW_WORDS)
         pairs = [(words[i], words[i + step] if i + step < len(words) else None)
                  for i in range(count)]  # fmt: skip
         words = [here if there is None else e.select(set_, there, here) for here, there in pairs]
@@ -112,20 +112,20 @@ def _window(e: Emitter, place: Any, last: int) -> list[Any]:
     for here, following in zip(words[2::-1], words[3:0:-1]):
         behind = e.shr(e.shr(following, _u(e, 1)), back)
         word = e.bit_or(e.shl(here, shift), behind)
-        limbs += [e.bit_and(word, _u(e, LOW)), e.shr(word, _u(e, 32))]
+        limbs += [e.bit_and(word, _u(e, LOW_HALF)), e.shr(word, _u(e, 32))]
     return limbs
 
 
 def _product(e: Emitter, mantissa: Any, limbs: list[Any]) -> list[Any]:
     """A number of 53 bits times limbs, as many limbs: what is above is whole turns."""
     total, zero = [_u(e, 0)] * len(limbs), _u(e, 0)
-    parts = (e.bit_and(mantissa, _u(e, LOW)), e.shr(mantissa, _u(e, 32)))
+    parts = (e.bit_and(mantissa, _u(e, LOW_HALF)), e.shr(mantissa, _u(e, 32)))
     for moved, part in enumerate(parts):
         carry = zero
         for i, limb in enumerate(limbs[: len(limbs) - moved]):
             at = i + moved
             column = e.add(e.add(e.mul(limb, part), total[at]), carry)
-            total[at], carry = e.bit_and(column, _u(e, LOW)), e.shr(column, _u(e, 32))
+            total[at], carry = e.bit_and(column, _u(e, LOW_HALF)), e.shr(column, _u(e, 32))
     return total
 
 
@@ -136,7 +136,7 @@ def _turned(e: Emitter, high: Any, low: Any) -> tuple[Any, Any]:
     parts = []
     for word, weight in ((high, -32), (low, -96)):
         word = e.bit_xor(word, flip)
-        upper, lower = e.shr(word, _u(e, 32)), e.bit_and(word, _u(e, LOW))
+        upper, lower = e.shr(word, _u(e, 32)), e.bit_and(word, _u(e, LOW_HALF))
         parts += [_scaled(e, upper, weight), _scaled(e, lower, weight - 32)]
     first, error = _fast_sum(e, parts[0], parts[1])
     first, another = _fast_sum(e, first, parts[2])

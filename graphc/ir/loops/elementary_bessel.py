@@ -14,13 +14,13 @@ from graphc.ir.loops.elementary_exp import exp
 from graphc.ir.loops.formats import FORMATS, Emitter, polynomial, with_sign
 from graphc.ir.types import float64
 
-NEAR = 8.0
-TERMS = 24  # of the series: the next one is below 1e-17 of the sum at NEAR
+SERIES_END = 8.0
+SERIES_TERMS = 24  # the next one is below 1e-17 of the sum at SERIES_END
 SERIES = tuple(
-    tuple(0.25**k / (math.factorial(k) * math.factorial(k + order)) for k in range(TERMS))
+    tuple(0.25**k / (math.factorial(k) * math.factorial(k + order)) for k in range(SERIES_TERMS))
     for order in (0, 1)
 )
-FAR = (
+ASYMPTOTIC = (
     (
         0.4021765094450081, 0.0033605519836678913, 0.00013621607438951463,
         1.114303378845176e-05, 1.4838476780922646e-06, 2.9735992084667734e-07,
@@ -48,7 +48,7 @@ def bessel_i(e: Emitter, order: int, scaled: bool, x: Any) -> Any:
     """I(x) of order 0 or 1; `scaled` times exp(-|x|)."""
     dtype, x = e.dtype(x), e.cast(x, float64)
     magnitude = e.abs(x)
-    end = e.const(NEAR, float64)
+    end = e.const(SERIES_END, float64)
     near = e.lt(magnitude, end)
     small = e.select(near, magnitude, end)
     series = polynomial(e, e.mul(small, small), SERIES[order])
@@ -56,7 +56,7 @@ def bessel_i(e: Emitter, order: int, scaled: bool, x: Any) -> Any:
         series = e.mul(series, e.mul(small, e.const(0.5, float64)))
     large = e.select(near, end, magnitude)
     place = e.sub(e.div(e.const(16.0, float64), large), e.const(1.0, float64))
-    tail = e.div(polynomial(e, place, FAR[order]), e.sqrt(large))
+    tail = e.div(polynomial(e, place, ASYMPTOTIC[order]), e.sqrt(large))
     if scaled:
         value = e.select(near, e.mul(series, exp(e, e.neg(small))), tail)
     else:  # exp(x) overflows before the result does

@@ -17,7 +17,7 @@ from graphc.ir.loops.elementary_trig import erf
 from graphc.ir.loops.formats import FORMATS, Emitter, polynomial, widened, with_sign
 from graphc.ir.types import float32, float64
 
-MIDDLE = 3.75  # k
+MIDDLE_RATIO = 3.75  # k
 ERFC_END = {float32: 10.1, float64: 27.3}  # erfc is 0 from here on
 ERFC = {
     float32: (1.2375125885009766, -0.1402398943901062, 0.003590104402974248, 0.08225400745868683,
@@ -75,7 +75,7 @@ def _positive_erfc(e: Emitter, x: Any) -> Any:
     mask = e.const(-1 << (12 if f.dtype == float32 else 32), f.integer)
     upper = e.bitcast(e.bit_and(e.bitcast(x, f.integer), mask), f.dtype)
     rest = e.mul(e.sub(x, upper), e.add(x, upper))
-    k = e.const(MIDDLE, f.dtype)
+    k = e.const(MIDDLE_RATIO, f.dtype)
     y = e.div(e.sub(x, k), e.add(x, k))
     below = e.fma(x, e.const(2.0, f.dtype), e.const(1.0, f.dtype))
     slow = e.mul(exp(e, e.neg(rest)), e.div(polynomial(e, y, ERFC[f.dtype]), below))

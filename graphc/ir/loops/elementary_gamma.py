@@ -15,7 +15,7 @@ from graphc.ir.loops.elementary_trig import near_cos, near_sin
 from graphc.ir.loops.formats import Emitter, polynomial
 from graphc.ir.types import float64
 
-LARGE = 8  # from here on Stirling's series is exact
+STIRLING_FROM = 8  # from here on Stirling's series is exact
 # log gamma(x) = (x - 1) (x - 2) P(x - 3/2), 1 <= x <= 2
 LOG_GAMMA = (
     0.4831289505409809, -0.14595989591430608, 0.06291140107456437, -0.03130848750100938,
@@ -76,7 +76,7 @@ def lgamma(e: Emitter, x: Any) -> Any:
 def _positive_lgamma(e: Emitter, x: Any) -> Any:
     one, two, half = (_number(e, v) for v in (1.0, 2.0, 0.5))
     y, factor = x, one
-    for _ in range(2, LARGE):
+    for _ in range(2, STIRLING_FROM):
         above = e.le(two, y)
         y = e.select(above, e.sub(y, one), y)
         factor = e.select(above, e.mul(factor, y), factor)
@@ -85,7 +85,7 @@ def _positive_lgamma(e: Emitter, x: Any) -> Any:
     left, right = e.select(below, x, e.sub(y, one)), e.select(below, e.sub(x, one), e.sub(y, two))
     place = e.sub(e.select(below, x, y), e.select(below, half, _number(e, 1.5)))
     small = e.mul(e.mul(left, right), polynomial(e, place, LOG_GAMMA))
-    large = e.le(_number(e, LARGE), x)
+    large = e.le(_number(e, STIRLING_FROM), x)
     logarithm = log(e, e.select(e.logical_or(large, below), x, factor))
     small = e.add(small, e.select(below, e.neg(logarithm), logarithm))
     inverse = e.div(one, x)
@@ -102,8 +102,8 @@ def digamma(e: Emitter, x: Any) -> Any:
     # psi(x) = psi(1 - x) - pi / tan(pi x)
     reflects = e.le(x, zero)
     z, total = e.select(reflects, e.sub(one, x), x), zero
-    for _ in range(LARGE):
-        small = e.lt(z, _number(e, LARGE))
+    for _ in range(STIRLING_FROM):
+        small = e.lt(z, _number(e, STIRLING_FROM))
         total = e.select(small, e.add(total, e.div(one, z)), total)
         z = e.select(small, e.add(z, one), z)
     inverse = e.div(one, z)
@@ -141,7 +141,7 @@ def polygamma(e: Emitter, order: int, x: Any) -> Any:
 
 def _zeta(e: Emitter, s: int, x: Any) -> Any:
     """The sum of (x + k)**-s over k >= 0, by Euler and Maclaurin's formula; x > 0."""
-    count = LARGE + s
+    count = STIRLING_FROM + s
     one, total = _number(e, 1.0), _number(e, 0.0)
     terms = [_power(e, e.div(one, e.add(x, _number(e, k))), s) for k in range(count)]
     for term in reversed(terms):

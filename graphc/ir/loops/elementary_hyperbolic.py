@@ -11,14 +11,14 @@ from graphc.ir.loops.formats import FORMATS, Emitter, Format, widened, with_sign
 from graphc.ir.types import float32, float64
 
 # where e**x overflows but its half does not
-LARGE = {float32: 88.0, float64: 709.0}
+EXP_END = {float32: 88.0, float64: 709.0}
 
 
 def _halves(e: Emitter, f: Format, magnitude: Any) -> tuple[Any, Any]:
     """Whether e**x may overflow, and half of it computed through the root."""
     root = exp(e, e.mul(magnitude, e.const(0.5, f.dtype)))
     half = e.mul(e.mul(root, e.const(0.5, f.dtype)), root)
-    return e.lt(e.const(LARGE[f.dtype], f.dtype), magnitude), half
+    return e.lt(e.const(EXP_END[f.dtype], f.dtype), magnitude), half
 
 
 @widened

@@ -17,15 +17,15 @@ from graphc.ir.types import DType, float32, int32, uint32, uint64
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
-ROUNDS = 10
+PHILOX_ROUNDS = 10
 
 # log(1 + f) = f - f**2 / 2 + f**3 * P(f); sin x = x + x**3 * P(x**2); cos likewise
-LOG_F = (
+LOG_F32 = (
     0.3333333134651184, -0.2500081956386566, 0.20001228153705597, -0.16623330116271973,
     0.14201712608337402, -0.13160613179206848, 0.12762437760829926, -0.07634522020816803,
 )  # fmt: skip
-SIN = (-0.16666655242443085, 0.008332183584570885, -0.00019517019973136485)
-COS = (0.04166664555668831, -0.0013887343229725957, 2.4438108084723353e-05)
+SIN_F32 = (-0.16666655242443085, 0.008332183584570885, -0.00019517019973136485)
+COS_F32 = (0.04166664555668831, -0.0013887343229725957, 2.4438108084723353e-05)
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
 SQRT_HALF_BITS = 0x3F3504F3
 HALF_PI = 1.5707963267948966
@@ -48,7 +48,7 @@ def philox_words(e: Emitter, key: tuple[Any, Any], words: Words) -> Words:
     first, second = (e.const(m, uint32) for m in MULTIPLIERS)
     a, b, c, d = words
     left, right = key
-    for i in range(ROUNDS):
+    for i in range(PHILOX_ROUNDS):
         if i:
             left = e.add(left, e.const(KEY_STEPS[0], uint32))
             right = e.add(right, e.const(KEY_STEPS[1], uint32))
@@ -154,7 +154,7 @@ def _log(e: Emitter, u: Any) -> Any:
 def _log_of_parts(e: Emitter, exponent: Any, f: Any) -> Any:
     """log(2**exponent * (1 + f))."""
     square = e.mul(f, f)
-    c = e.mul(e.mul(f, square), _polynomial(e, f, LOG_F))
+    c = e.mul(e.mul(f, square), _polynomial(e, f, LOG_F32))
     c = e.add(c, e.mul(exponent, e.const(LN2_LOW, float32)))
     low = e.add(f, e.sub(c, e.mul(square, e.const(0.5, float32))))
     return e.add(e.mul(exponent, e.const(LN2_HIGH, float32)), low)
@@ -171,9 +171,9 @@ def _cos_turns(e: Emitter, bits: Any) -> Any:
     rest = e.sub(bits, e.shl(quarter, integer(30)))  # within an eighth of a turn of 0, signed
     angle = e.mul(e.cast(e.bitcast(rest, int32), float32), e.const(HALF_PI * 2.0**-30, float32))
     z = e.mul(angle, angle)
-    sine = e.add(angle, e.mul(e.mul(angle, z), _polynomial(e, z, SIN)))
+    sine = e.add(angle, e.mul(e.mul(angle, z), _polynomial(e, z, SIN_F32)))
     cosine = e.sub(e.const(1.0, float32), e.mul(z, e.const(0.5, float32)))
-    cosine = e.add(cosine, e.mul(e.mul(z, z), _polynomial(e, z, COS)))
+    cosine = e.add(cosine, e.mul(e.mul(z, z), _polynomial(e, z, COS_F32)))
     odd = e.ne(e.bit_and(quarter, integer(1)), integer(0))
     value = e.bitcast(e.select(odd, sine, cosine), uint32)
     # cos turns its sign in the quarters 1 and 2: -sin, -cos

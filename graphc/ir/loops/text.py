@@ -49,7 +49,7 @@ def kernel_text(kernel: Kernel) -> str:
     return "\n".join([*lines, *_Writer().block(kernel.body, 1)]) + "\n"
 
 
-DEEPEST = 32  # calls within calls that may stand on one line
+MAX_CALL_DEPTH = 32  # calls within calls that may stand on one line
 
 
 class _Writer:
@@ -163,7 +163,7 @@ def _shared(stmt: Stmt) -> list[Expr]:
     named: list[Expr] = []
     for e in order:
         height[e] = 1 + max((height[x] for x in operands(e)), default=0)
-        if isinstance(e, (Apply, Load)) and (uses[e] > 1 or height[e] >= DEEPEST):
+        if isinstance(e, (Apply, Load)) and (uses[e] > 1 or height[e] >= MAX_CALL_DEPTH):
             height[e] = 0
             named.append(e)
     return named

@@ -11,7 +11,7 @@ from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.op import ArrayFunctions, V
 
-WIDE = ((-4.0, 4.0), (-4.0, 4.0))
+WIDE_DOMAIN = ((-4.0, 4.0), (-4.0, 4.0))
 
 
 class Flat(Elementwise):
@@ -28,7 +28,7 @@ class Add(Elementwise):
 
     name = "add"
     kinds = "iuf"
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent, twice."""
@@ -49,7 +49,7 @@ class Sub(Elementwise):
 
     name = "subtract"
     kinds = "iuf"
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent and its negative."""
@@ -70,7 +70,7 @@ class Mul(Elementwise):
 
     name = "multiply"
     kinds = "iuf"
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The product rule."""
@@ -220,7 +220,7 @@ class Maximum(Elementwise):
     name = "maximum"
     kinds = "iuf"
     cost = 2
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent goes to the larger one."""
@@ -242,7 +242,7 @@ class Minimum(Elementwise):
     name = "minimum"
     kinds = "iuf"
     cost = 2
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent goes to the smaller one."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
-from graphc.ir.ops.elementwise import WIDE, Flat
+from graphc.ir.ops.elementwise import WIDE_DOMAIN, Flat
 from graphc.ir.ops.elementwise_math import compute
 from graphc.ir.ops.op import ArrayFunctions, V
 
@@ -156,7 +156,7 @@ class Hypot(Named):
     name = "hypot"
     ufunc = np.hypot
     cost = 8
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The direction of the point."""
@@ -171,7 +171,7 @@ class CopySign(Named):
     name = "copysign"
     ufunc = np.copysign
     cost = 3
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, None]:
         """The cotangent, with the opposite sign where the sign changed."""
@@ -185,7 +185,7 @@ class NextAfter(Flat):
     name = "nextafter"
     kinds = "f"
     cost = 8
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's nextafter; of 16-bit floats through their bits."""

@@ -13,8 +13,8 @@ from graphc.ir.ops.base import Array, Elementwise, Op
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, float32, float64
 
-POINTS = 256  # of the trapezoidal rule, which is exact for them up to LARGE
-LARGE = 600.0
+TRAPEZOIDS = 256  # of the trapezoidal rule, which is exact for them up to TRAPEZOIDS_END
+TRAPEZOIDS_END = 600.0
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class BesselI(Elementwise):
         wide = x.astype(np.float64)
         magnitude, scaled = np.abs(wide), np.zeros(x.shape)
         with np.errstate(all="ignore"):
-            for t in np.arange(POINTS) * (2 * np.pi / POINTS):
+            for t in np.arange(TRAPEZOIDS) * (2 * np.pi / TRAPEZOIDS):
                 weight = magnitude * np.sin(t) ** 2 if self.order else 1.0
-                scaled = scaled + np.exp(magnitude * (np.cos(t) - 1.0)) * weight / POINTS
-            scaled = np.where(magnitude < LARGE, scaled, self._far(magnitude))
+                scaled = scaled + np.exp(magnitude * (np.cos(t) - 1.0)) * weight / TRAPEZOIDS
+            scaled = np.where(magnitude < TRAPEZOIDS_END, scaled, self._far(magnitude))
             half = 1.0 if self.scaled else np.exp(magnitude / 2)
             value = np.where(np.isinf(half), half, scaled * half * half)
             return np.asarray(np.copysign(value, wide) if self.order else value).astype(x.dtype)

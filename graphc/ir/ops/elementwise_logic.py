@@ -11,7 +11,7 @@ import numpy as np
 from graphc.errors import DTypeError
 from graphc.ir.loops.scalar import ScalarEmitter
 from graphc.ir.ops.base import Array, Comparison, Elementwise, Op
-from graphc.ir.ops.elementwise import WIDE, Flat
+from graphc.ir.ops.elementwise import WIDE_DOMAIN, Flat
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import (
     ALL_DTYPES,
@@ -38,7 +38,7 @@ class Less(Comparison):
 
     name = "less"
     kinds = "iuf"
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's less."""
@@ -55,7 +55,7 @@ class LessEqual(Comparison):
 
     name = "less_equal"
     kinds = "iuf"
-    domain = WIDE
+    domain = WIDE_DOMAIN
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's less_equal."""

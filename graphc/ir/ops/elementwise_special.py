@@ -17,7 +17,7 @@ from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, float32, float64
 
 ROOT_PI = math.sqrt(math.pi)
-FAR = 40.0  # asymptotic series of few terms are exact from here on
+ASYMPTOTIC_FROM = 40.0  # asymptotic series of few terms are exact from here on
 
 
 def each(function: Callable[[float], float], x: Array) -> Array:
@@ -145,7 +145,7 @@ def _digamma(x: float) -> float:
         rest = math.pi * (x - round(x))
         return _digamma(1 - x) - math.pi * math.cos(rest) / math.sin(rest)
     total = 0.0
-    while x < FAR:
+    while x < ASYMPTOTIC_FROM:
         total -= 1 / x
         x += 1
     z = 1 / (x * x)
@@ -189,7 +189,7 @@ def _polygamma(n: int, x: float) -> float:
             return math.inf if n % 2 else -math.inf
         return math.inf if n == 1 and not math.isinf(x) else math.nan
     total, factorial = 0.0, float(math.factorial(n))
-    while x < FAR:
+    while x < ASYMPTOTIC_FROM:
         total += factorial / x ** (n + 1)
         x += 1
     z, f = 1 / x, math.factorial

@@ -26,10 +26,11 @@ from graphc.ir.types import (
 )
 
 Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
-LONG: tuple[tuple[tuple[int, ...], int], ...] = (
+LONG_SHAPES: tuple[tuple[tuple[int, ...], int], ...] = (
     ((3, 300), 1), ((200, 2), 0), ((1, 40011), 1), ((9000,), 0),
 )  # fmt: skip
-KINDS: tuple[DType, ...] = (bool_, int8, int64, uint32, float16, float64)
+BOTH_WAYS = False, True
+SAMPLE_DTYPES: tuple[DType, ...] = (bool_, int8, int64, uint32, float16, float64)
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ class Sort(Ordered):
         return tuple(
             [(cls(axis), (TensorType(float32, shape),)) for shape, axis in short]
             + [(cls(1, True), (TensorType(float32, (4, 9)),))]
-            + [(cls(axis, True), (TensorType(int32, shape),)) for shape, axis in LONG]
-            + [(cls(0, down), (TensorType(d, (33,)),)) for d in KINDS for down in (False, True)]
-            + [(cls(0), (TensorType(d, (n,)),)) for d in KINDS[:-1] for n in (300, 9000)]
+            + [(cls(axis, True), (TensorType(int32, shape),)) for shape, axis in LONG_SHAPES]
+            + [(cls(0, down), (TensorType(d, (33,)),)) for d in SAMPLE_DTYPES for down in BOTH_WAYS]
+            + [(cls(0), (TensorType(d, (n,)),)) for d in SAMPLE_DTYPES[:-1] for n in (300, 9000)]
         )
 
 
@@ -106,8 +107,9 @@ class ArgSort(Ordered):
     def samples(cls) -> Samples:
         """Those of `Sort`, and long rows of floats."""
         some = tuple((cls(op.axis, op.descending), types) for op, types in Sort.samples())  # type: ignore[attr-defined]
-        floats = [(axis, TensorType(d, shape)) for d in (float32, float64) for shape, axis in LONG]
-        return some + tuple((cls(axis, down), (t,)) for axis, t in floats for down in (False, True))
+        dtypes = float32, float64
+        floats = [(axis, TensorType(d, shape)) for d in dtypes for shape, axis in LONG_SHAPES]
+        return some + tuple((cls(axis, down), (t,)) for axis, t in floats for down in BOTH_WAYS)
 
 
 def order_of(x: Array, axis: int, descending: bool) -> Array:

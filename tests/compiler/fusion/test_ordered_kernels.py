@@ -20,15 +20,17 @@ from tests.ir.ops.op_cases import CASES, Array, Case, dtype_of
 
 HOMES = ("cumulative", "indexing", "sorting", "gather", "padding", "diagonal")
 KINDS = [k for k in ops.ALL_OPS if k.__module__.rpartition(".")[2] in HOMES]
+COUNTED, DIGIT = (sorting, "MAX_COUNTED_ELEMENTS"), (keys, "DIGIT_BITS")
 LOWERED = {
     "as they are": {},
     "long": {
-        (sorting, "SHORT"): 2, (sorting, "LONG"): 3, (sorting, "CHUNKS"): 3, (keys, "DIGIT"): 3,
-        (ordered, "CHUNK"): 3,
+        COUNTED: 2, DIGIT: 3, (sorting, "MIN_SHARED_ELEMENTS"): 3, (sorting, "ROW_CHUNKS"): 3,
+        (ordered, "SCAN_CHUNK_ELEMENTS"): 3,
     },
-    "by digits": {(sorting, "SHORT"): 2, (keys, "DIGIT"): 5},
+    "by digits": {COUNTED: 2, DIGIT: 5},
     "blocks": {
-        (search, "SHORT"): 2, (search, "BLOCKS"): (3, 2), (search, "SPARE"): 1, (keys, "DIGIT"): 5,
+        (search, "MAX_COUNTED_ELEMENTS"): 2, (search, "BLOCK_ELEMENTS"): (3, 2),
+        (search, "MIN_BLOCKS_PER_RESULT"): 1, DIGIT: 5,
     },
 }  # fmt: skip
 MOST = 310  # elements: more take long here

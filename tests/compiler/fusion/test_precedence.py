@@ -130,7 +130,7 @@ def through_a_third(group: Group, other: Group) -> bool:
 @pytest.mark.parametrize("seed", range(60))
 def test_answers_are_those_of_a_full_search(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if seed % 2:
-        monkeypatch.setattr("graphc.compiler.fusion.precedence.ROOM", 2)
+        monkeypatch.setattr("graphc.compiler.fusion.precedence.RANK_GAP_BITS", 2)
     rng, order, groups = random.Random(seed), Precedence(), []
     for _ in range(60):
         choice = rng.random()

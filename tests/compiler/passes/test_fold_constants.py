@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc.compiler.passes.driver import run_passes
-from graphc.compiler.passes.fold_constants import LARGEST, fold_constants
+from graphc.compiler.passes.fold_constants import MAX_FOLDED_BYTES, fold_constants
 from graphc.frontend.tensor import Tensor
 from graphc.inspect.text import graph_text
 from graphc.ir.graph import Graph
@@ -59,9 +59,9 @@ def test_zeros_of_both_signs_stay_an_array() -> None:
 
 
 def test_large_results_are_left() -> None:
-    big = gx.constant(np.arange(LARGEST // 4 + 1, dtype=np.float32))
+    big = gx.constant(np.arange(MAX_FOLDED_BYTES // 4 + 1, dtype=np.float32))
     assert names(folded(gx.exp(big))) == ["constant", "exp"]
-    small = gx.constant(np.arange(LARGEST // 4, dtype=np.float32))
+    small = gx.constant(np.arange(MAX_FOLDED_BYTES // 4, dtype=np.float32))
     assert names(folded(gx.exp(small))) == ["constant"]
 
 
