@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError
+from graphc.frontend.functions.logic import choose, isnan
+from graphc.frontend.functions.mathematics import sqrt
 from graphc.frontend.functions.operands import (
     cast,
     common_shape,
@@ -107,8 +109,6 @@ def special_power(x: Tensor, y: float) -> Tensor | None:
     if y == -1.0:
         return 1.0 / x
     if y == 0.5:
-        from graphc.frontend.functions.mathematics import sqrt
-
         return sqrt(x)
     return None
 
@@ -165,8 +165,6 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     Bounds broadcast with x; where min is above max the result is max, where one is NaN it is NaN.
     The result has the dtype of x, so a Python float is no bound for integers.
     """
-    from graphc.frontend.functions.logic import choose
-
     t = lift(x)
     for bound in (min, max):
         if isinstance(bound, float) and not t.dtype.is_float:
@@ -182,8 +180,6 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
 
 def beyond(passed: Tensor, bound: Tensor, given: Any) -> Tensor:
     """Where the bound takes the place of x: where x is beyond it, or it is NaN."""
-    from graphc.frontend.functions.logic import isnan
-
     return passed if is_weak(given) or not bound.dtype.is_float else passed | isnan(bound)
 
 

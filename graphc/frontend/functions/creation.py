@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ArgumentError, ShapeError
+from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import (
     Sizes,
     cast,
@@ -175,8 +176,6 @@ def triu(x: Any, k: int = 0) -> Tensor:
 
 def triangle(name: str, x: Any, k: int, lower: bool) -> Tensor:
     """One side of the k-th diagonal."""
-    from graphc.frontend.functions.logic import where
-
     x = lift(x)
     if x.ndim < 2:
         fail(ShapeError, f"{name}: needs 2 axes or more, got {x.type}", (x,))

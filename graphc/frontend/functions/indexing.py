@@ -9,7 +9,8 @@ import numpy as np
 
 from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from graphc.frontend.arguments import check_operands
-from graphc.frontend.functions.creation import iota
+from graphc.frontend.functions.creation import iota, size_as
+from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import (
     Sizes,
     beside,
@@ -20,7 +21,7 @@ from graphc.frontend.functions.operands import (
     scattered,
     to_dtype,
 )
-from graphc.frontend.functions.shapes import expand_dims, permute_dims, reshape
+from graphc.frontend.functions.shapes import broadcast_arrays, expand_dims, permute_dims, reshape
 from graphc.frontend.symbols import check_shape
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.dims import Poly, Size, ceildiv, least, most
@@ -126,8 +127,6 @@ def one_hot(indices: Any, n: Size, dtype: Any = "float32") -> Tensor:
 
 def lift_size(n: Size, like: Tensor) -> Tensor:
     """A size in the dtype of indices."""
-    from graphc.frontend.functions.creation import size_as
-
     return size_as(n, like.dtype)
 
 
@@ -352,10 +351,6 @@ def take_together(x: Tensor, chosen: list[tuple[int, Tensor]], side_by_side: boo
 
 def flat_position(indices: list[Tensor], sizes: Sizes, axes: tuple[int, ...]) -> Tensor:
     """The row-major position that indices on several axes name, each checked on its own."""
-    from graphc.frontend.functions.creation import size_as
-    from graphc.frontend.functions.logic import where
-    from graphc.frontend.functions.shapes import broadcast_arrays
-
     position: Tensor | None = None
     for index, size, axis in zip(broadcast_arrays(*indices), sizes, axes):
         index, limit = cast(narrowed("index", index), int64), size_as(size, int64)

@@ -19,6 +19,7 @@ from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal
 from graphc.ir.dims import Poly
 from graphc.ir.ops import elementwise_logic as ops
 from graphc.ir.ops.base import Op
+from graphc.ir.ops.elementwise import Abs
 from graphc.ir.ops.gather import Guard
 from graphc.ir.types import bool_
 
@@ -160,18 +161,14 @@ def isnan(x: Any) -> Tensor:
 
 def isinf(x: Any) -> Tensor:
     """Whether each element is infinite."""
-    from graphc.frontend.functions.arithmetic import abs
-
     x = lift(x)
-    return abs(x) == float("inf") if x.dtype.is_float else lift_op(ops.NotEqual(), x, x)
+    return lift_op(Abs(), x) == float("inf") if x.dtype.is_float else lift_op(ops.NotEqual(), x, x)
 
 
 def isfinite(x: Any) -> Tensor:
     """Whether each element is neither NaN nor infinite."""
-    from graphc.frontend.functions.arithmetic import abs
-
     x = lift(x)
-    return abs(x) < float("inf") if x.dtype.is_float else lift_op(ops.Equal(), x, x)
+    return lift_op(Abs(), x) < float("inf") if x.dtype.is_float else lift_op(ops.Equal(), x, x)
 
 
 def signbit(x: Any) -> Tensor:

@@ -21,7 +21,7 @@ from graphc.frontend.lifting import settled
 from graphc.frontend.tensor import Tensor, lift, lift_op, weak_dtype
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import holds_numpy, python_array
-from graphc.ir.dims import Poly, Size
+from graphc.ir.dims import Dim, Poly, Size
 from graphc.ir.limits import ADDRESSABLE
 from graphc.ir.ops.base import Op
 from graphc.ir.ops.elementwise_logic import Cast
@@ -291,8 +291,6 @@ def all_axes(name: str, axis: Any, ndim: int, x: Sequence[Tensor] = ()) -> tuple
 
 def to_shape(name: str, shape: Any) -> Sizes:
     """The sizes of a shape argument: an int, a dim or a sequence of them (a str names a dim)."""
-    from graphc.ir.dims import Dim
-
     given = (shape,) if isinstance(shape, (int, np.integer, Poly, str)) else shape
     if not isinstance(given, (tuple, list)):
         fail(ShapeError, f"{name}: a shape is a tuple of sizes, got {shape!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.frontend.functions.arithmetic import maximum, minimum
 from graphc.frontend.functions.creation import ones_like
 from graphc.frontend.functions.indexing import (
     adjacent,
@@ -15,10 +16,11 @@ from graphc.frontend.functions.indexing import (
     inverse,
     placed,
     spelled_out,
+    take_together,
 )
 from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import beside, expand, fail, one_axis, scattered
-from graphc.frontend.functions.shapes import flip, permute_dims, reshape
+from graphc.frontend.functions.shapes import broadcast_shapes, flip, permute_dims, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.dims import Poly, Size, product
 from graphc.ir.ops.gather import ScatterAdd
@@ -223,8 +225,6 @@ def change_where(x: Tensor, mask: Tensor, value: Any, mode: str) -> Tensor:
 
 def merged(mode: str, old: Tensor, new: Tensor) -> Tensor:
     """What becomes of elements that are named once."""
-    from graphc.frontend.functions.arithmetic import maximum, minimum
-
     match mode:
         case "set":
             return new
@@ -264,8 +264,6 @@ class Region:
 
     def _result_shape(self) -> tuple[Size, ...]:
         """The shape of x[key]."""
-        from graphc.frontend.functions.shapes import broadcast_shapes
-
         if not self.chosen:
             return self.shape
         axes = [axis for axis, _ in self.chosen]
@@ -318,8 +316,6 @@ def gather_nd(x: Any, indices: Any) -> Tensor:
 
     Axes of x that are not spelled out stay. Out of range is a RuntimeCheckError.
     """
-    from graphc.frontend.functions.indexing import take_together
-
     x, indices = lift(x), integers("gather_nd", indices)
     count = indices.shape[-1] if indices.ndim else None
     if not isinstance(count, int) or count > x.ndim:

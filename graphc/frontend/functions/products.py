@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ArgumentError, ShapeError
+from graphc.frontend.functions.arithmetic import multiply
+from graphc.frontend.functions.creation import eye
+from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import all_axes, cast, fail, one_axis, same_dtype, widened
 from graphc.frontend.functions.shapes import permute_dims, reshape
 from graphc.frontend.tensor import Tensor, face, lift, lift_op
@@ -41,8 +44,6 @@ def through_permutation(x: Tensor, labels: Labels) -> tuple[Tensor, Labels]:
 
 def elementwise_contract(a: Tensor, la: Labels, b: Tensor, lb: Labels, out: Labels) -> Tensor:
     """Multiply with broadcasting, then add up."""
-    from graphc.frontend.functions.arithmetic import multiply
-
     order = out + tuple(label for label in la if label not in out)
     a, b = aligned(a, la, order), aligned(b, lb, order)
     if len(order) == len(out):
@@ -191,9 +192,6 @@ def outer(x: Any, y: Any) -> Tensor:
 
 def trace(x: Any) -> Tensor:
     """The sums of the diagonals of matrices."""
-    from graphc.frontend.functions.creation import eye
-    from graphc.frontend.functions.logic import where
-
     x = lift(x)
     if x.ndim < 2:
         fail(ShapeError, f"trace: needs 2 axes or more, got {x.type}", (x,))
