@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from graphc.inspect.dot import dot, function_dot
+from graphc.inspect.html import page
 from graphc.inspect.render import draw, find_program
 
 MOST = 300  # boxes; beyond, a picture takes long and says little
@@ -25,8 +26,6 @@ def function_html(function: Any) -> str | None:
     """The page about a function in a frame, where there is no picture; None where there is one."""
     if function_svg(function) is not None:
         return None
-    from graphc.inspect.html import page
-
     inside = escape(page(function, generated=False))
     return f'<iframe srcdoc="{inside}" style="width: 100%; height: 40em; border: 0"></iframe>'
 

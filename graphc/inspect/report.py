@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from graphc import origin as origins
 from graphc.compiler.memory.plan import MemoryPlan
-from graphc.compiler.order.order import nominal
 from graphc.errors import ArgumentError, UnsupportedError
 from graphc.inspect.cost import TYPICAL, Cost, Machine, call_cost, total
 from graphc.inspect.memory import measure
@@ -16,6 +15,7 @@ from graphc.inspect.names import bytes_text, count_text
 from graphc.inspect.subject import Subject, program_of, runners_of, sizes_of, threads_of
 from graphc.inspect.text import call_name, lines_text
 from graphc.inspect.widening import widening_lines
+from graphc.ir.dims import nominal
 from graphc.ir.loops import ir
 from graphc.ir.schedule import Call, Schedule
 from graphc.origin import BACKWARD, FORWARD, UPDATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
-from graphc.compiler.order.order import nominal
+from graphc.ir.dims import nominal
 
 if TYPE_CHECKING:
     from graphc.compiler.pipeline import Program

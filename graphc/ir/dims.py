@@ -385,8 +385,11 @@ def _atom_bound(atom: Atom, low: bool, floor: int) -> int | None:
 
 
 def nominal(size: Size, unbounded: int = NOMINAL) -> int:
-    """A number for a size: dims count as their maximum, or as `unbounded`."""
+    """A number for a size while only the bounds of its dims are known.
+
+    A dim counts as its maximum, else as `unbounded`, or as its minimum when that is more.
+    """
     if not isinstance(size, Poly):
         return size
-    dims = {atom.name: atom.max or unbounded for atom in dims_of(size)}
-    return evaluate(size, dims)
+    dims = {d.name: max(unbounded, d.min) if d.max is None else d.max for d in dims_of(size)}
+    return max(0, evaluate(size, dims))

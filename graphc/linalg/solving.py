@@ -115,12 +115,10 @@ def _bent(x: Tensor, g: Tensor) -> Tensor:
     In the bases of the singular vectors the matrix is diagonal, and the second derivatives are
     the products of all singular values but two.
     """
-    from graphc.linalg.products import diagonal
-
     s, u, v = parts(lift_op(Svd(), x), x.shape[-2])
     turned = u.mT @ g @ v
     products = _all_but_two(s)
-    traces = products @ fn.expand_dims(diagonal(turned), axis=-1)
+    traces = products @ fn.expand_dims(fn.diagonal(turned, 0, -2, -1), axis=-1)
     inner = on_diagonal_of(traces.mT) - products * turned.mT
     orientation = fn.sign(fn.stop_gradient(det(u) * det(v)))
     return _stretched(orientation, x) * (u @ inner @ v.mT)
@@ -149,14 +147,12 @@ def _slogdet(x: Tensor) -> Any:
 
 def _pivots(x: Tensor, regular: bool = False) -> tuple[Tensor, Tensor]:
     """The diagonal of U, and the sign of the permutation of rows."""
-    from graphc.linalg.products import diagonal
-
     packed = lift_op(Lu(regular), x)
     n, axis = x.shape[-1], x.ndim - 1
     places = fn.reshape(part(packed, axis, n, 1), x.shape[:-1])
     moved = places != fn.arange(n, dtype=x.dtype)
     sign = fn.prod(fn.where(moved, -1.0, fn.ones_like(places)), axis=-1)
-    return diagonal(part(packed, axis, 0, n)), sign
+    return fn.diagonal(part(packed, axis, 0, n), 0, -2, -1), sign
 
 
 def _stretched(x: Tensor, like: Tensor) -> Tensor:

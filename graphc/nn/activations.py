@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.operands import all_axes, cast, floating, widened
 from graphc.frontend.functions.reductions import kept_shape
@@ -145,8 +146,6 @@ def shifted(name: str, x: Tensor, axis: int) -> Tensor:
 
 def find(activation: Any) -> Any:
     """The function that a name, a function or None stands for."""
-    from graphc.errors import ArgumentError
-
     if activation is None:
         return identity
     if callable(activation):

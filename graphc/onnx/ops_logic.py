@@ -8,6 +8,7 @@ from onnx import TensorProto
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir.ops.elementwise_logic import Bitcast
 from graphc.ir.types import DType, bool_
 from graphc.onnx.call import Call, Table
 from graphc.onnx.ops_arithmetic import binary, unary
@@ -55,8 +56,6 @@ def converted(call: Call, x: Tensor, dtype: DType) -> Tensor:
 
 def bit_cast(call: Call) -> Any:
     """The same bits as another type of the same width."""
-    from graphc.ir.ops.elementwise_logic import Bitcast
-
     x, dtype = call.x(), dtype_of(number_to(call), call.where)
     if dtype == x.dtype:
         return x

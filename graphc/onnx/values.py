@@ -10,7 +10,7 @@ import numpy as np
 from graphc.errors import FormatError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.creation import size_as
-from graphc.frontend.tensor import Tensor, constant_of
+from graphc.frontend.tensor import Tensor, constant_of, evaluate
 from graphc.ir.dims import Dim, Poly, Size, dims_of
 from graphc.ir.graph import topological
 from graphc.ir.ops import leaf
@@ -66,8 +66,6 @@ class Value:
     def known(self) -> Array | None:
         """The value as an array if it depends on nothing but constants; else None."""
         if self.array is None and not any(sources_of(self.tensor)):
-            from graphc.frontend.tensor import evaluate
-
             self.array = np.asarray(evaluate([self.tensor], {})[0])
         return self.array
 

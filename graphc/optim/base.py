@@ -12,6 +12,7 @@ from graphc.errors import ArgumentError, NameError
 from graphc.frontend import functions as fn
 from graphc.frontend import symbols
 from graphc.frontend.arguments import checked
+from graphc.frontend.autodiff import grad
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor, literal
 from graphc.ir import naming
@@ -113,8 +114,6 @@ class Optimizer:
         gradient as they are, with "lazy" always (state of the other rows then stands still).
         `report()` says which.
         """
-        from graphc.frontend.autodiff import grad
-
         check_sparse("minimize", sparse)
         check_clip(clip_norm, clip_value)
         if not isinstance(loss, Tensor):

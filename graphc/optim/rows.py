@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.compiler.order.order import nominal
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.operands import cast, is_half, widened
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor, face, lift_op, zeros_like
-from graphc.ir.dims import Size
+from graphc.ir.dims import Size, nominal
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import Add, Mul, Neg
 from graphc.ir.ops.elementwise_logic import Cast

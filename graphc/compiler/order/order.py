@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from graphc.compiler.order import search as ordering_search
 from graphc.compiler.order.search import Problem
 from graphc.errors import VerifyError
-from graphc.ir.dims import Size, dims_of, evaluate
+from graphc.ir.dims import nominal
 from graphc.ir.loops import ir
 from graphc.ir.schedule import PARAMETER, RNG, TEMPORARY, Call, Storage
 
-NOMINAL = 64  # a dim without a maximum counts as this, or as its minimum when that is more
 ALIGNMENT = 64
 UNLIMITED = 1 << 62
 
@@ -50,14 +49,6 @@ def peak_bytes(calls: Sequence[Call]) -> int:
     """The most bytes of temporaries alive at once, at nominal sizes, if calls do not overlap."""
     problem = make_problem(calls, dependencies(calls))
     return ordering_search.peak(problem, list(range(len(calls))))
-
-
-def nominal(size: Size) -> int:
-    """The number that stands for a size while nothing is known about its dims but their bounds."""
-    if isinstance(size, int):
-        return size
-    values = {d.name: d.max if d.max is not None else max(NOMINAL, d.min) for d in dims_of(size)}
-    return max(0, evaluate(size, values))
 
 
 def has_check(call: Call) -> bool:

@@ -3,14 +3,21 @@
 from graphc.compiler.passes.absorb_permutes import absorb_permutes
 from graphc.compiler.passes.absorb_sums import absorb_sums
 from graphc.compiler.passes.divide_rows import divide_rows
-from graphc.compiler.passes.driver import GraphPass
+from graphc.compiler.passes.driver import GraphPass, run_passes
 from graphc.compiler.passes.fold_constants import fold_constants
-from graphc.compiler.passes.loops import merge_loops, simplify_bodies
+from graphc.compiler.passes.loops import merge_loops, with_bodies
 from graphc.compiler.passes.merge_common import merge_common
 from graphc.compiler.passes.pack_parameters import pack_parameters
 from graphc.compiler.passes.shift_exponents import shift_exponents
 from graphc.compiler.passes.simplify import simplify
 from graphc.compiler.passes.stabilise import stabilise
+from graphc.ir.graph import Graph
+
+
+def simplify_bodies(graph: Graph) -> Graph:
+    """Run the graph passes on the body of every loop."""
+    return with_bodies(graph, lambda body: run_passes(body, GRAPH_PASSES)[0])
+
 
 GRAPH_PASSES: tuple[GraphPass, ...] = (
     # -- loops first: what they leave out need not be improved --

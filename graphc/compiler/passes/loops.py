@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from graphc.ir.graph import Graph, Node
@@ -27,11 +28,8 @@ def merge_loops(graph: Graph) -> Graph:
     return _with_ops(graph, new)
 
 
-def simplify_bodies(graph: Graph) -> Graph:
-    """Run the graph passes on the body of every loop."""
-    from graphc.compiler.passes import GRAPH_PASSES
-    from graphc.compiler.passes.driver import run_passes
-
+def with_bodies(graph: Graph, improve: Callable[[Graph], Graph]) -> Graph:
+    """Improve the body of every loop as a graph of its own."""
     bodies: dict[Body, Body] = {}
     new: dict[Node, Scan] = {}
     for node in graph.nodes:
@@ -40,7 +38,7 @@ def simplify_bodies(graph: Graph) -> Graph:
         body = node.op.body
         if body not in bodies:
             outputs = tuple((str(i), n) for i, n in enumerate(body.outputs))
-            better, _ = run_passes(Graph(body.inputs, outputs, name=graph.name), GRAPH_PASSES)
+            better = improve(Graph(body.inputs, outputs, name=graph.name))
             same = better.roots == body.outputs
             bodies[body] = body if same else Body(body.inputs, better.roots)
         if bodies[body] is not body:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.ir.loops.ir import Apply, Axis, Const, Expr, Extent, Index, const
-from graphc.ir.types import DType, bool_, int64
+from graphc.ir.types import DType, bool_, float32, int64, uint32
 
 _COMPARISONS = ("lt", "le", "eq", "ne")
 
@@ -147,8 +147,6 @@ def _undivided(x: Expr, y: Expr) -> Expr | None:
 
 def result_dtype(function: str, xs: tuple[Expr, ...]) -> DType:
     """The dtype that a function returns (casts and bitcasts excepted)."""
-    from graphc.ir.types import float32, uint32
-
     if function in _COMPARISONS:
         return bool_
     if function == "select":

@@ -10,7 +10,7 @@ from graphc.compiler.memory.plan import plan
 from graphc.compiler.order import order as ordering
 from graphc.compiler.order import search as ordering_search
 from graphc.errors import VerifyError
-from graphc.ir.dims import Dim, floordiv
+from graphc.ir.dims import Dim, floordiv, nominal
 from graphc.ir.schedule import PARAMETER, RNG
 from tests.compiler.schedules import call, mlp_step, random_calls, schedule, storage
 
@@ -32,7 +32,7 @@ def live_peak(calls):
         for s in c.arguments:
             if s.role == "temporary":
                 uses.setdefault(s, []).append(i)
-    size = {s: -(-ordering.nominal(s.type.nbytes) // 64) * 64 for s in uses}
+    size = {s: -(-nominal(s.type.nbytes) // 64) * 64 for s in uses}
     peak = 0
     for i, c in enumerate(calls):
         alive = sum(size[s] for s, at in uses.items() if at[0] <= i <= at[-1])
@@ -201,12 +201,12 @@ def test_order_does_not_depend_on_identities_or_chance():
 
 def test_symbolic_sizes_count_at_their_maximum():
     batch, free, tall = Dim("batch", max=256), Dim("n"), Dim("m", min=100)
-    assert ordering.nominal(batch * 10 + 3) == 2563
-    assert ordering.nominal(free * 2) == 128
-    assert ordering.nominal(tall) == 100
-    assert ordering.nominal(floordiv(batch, 3)) == 85
-    assert ordering.nominal(free - 100) == 0
-    assert ordering.nominal(7) == 7
+    assert nominal(batch * 10 + 3) == 2563
+    assert nominal(free * 2) == 128
+    assert nominal(tall) == 100
+    assert nominal(floordiv(batch, 3)) == 85
+    assert nominal(free - 100) == 0
+    assert nominal(7) == 7
     symbolic, fixed = mlp_step([64, 32, 16], batch=batch), mlp_step([64, 32, 16], batch=256)
     assert names(ordering.order(symbolic)[0]) == names(ordering.order(fixed)[0])
 
