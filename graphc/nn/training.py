@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from graphc.train.checkpoint import Checkpoint
 from graphc.train.files import load
 from graphc.train.fit import fit
 from graphc.train.history import History
-
-if TYPE_CHECKING:
-    from graphc.nn.model import Sequential
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "softmax_cross_entropy": losses.softmax_cross_entropy,
@@ -54,12 +51,20 @@ OPTIMIZERS: dict[str, Callable[[], optim.Optimizer]] = {
 }
 
 
+class Layers(Protocol):
+    """A model: called with inputs, and made of layers (`Sequential`)."""
+
+    layers: list[Any]
+
+    def __call__(self, x: Any) -> Tensor: ...
+
+
 class Trainer:
     """A model with its optimiser, loss and metrics; functions are built for the first data."""
 
     def __init__(
         self,
-        model: Sequential,
+        model: Layers,
         optimizer: Any,
         loss: Any,
         metrics: tuple[Any, ...],

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
-from onnx import GraphProto, NodeProto
+from onnx import GraphProto, NodeProto, defs
 
 from graphc.errors import FormatError, UnsupportedError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size
 from graphc.ir.ops.base import Array
 from graphc.onnx.errors import UnknownValueError
+from graphc.onnx.stored import Store
 from graphc.onnx.values import Value, sources_of
 
-if TYPE_CHECKING:
-    from graphc.onnx.importer import Scope
+
+class Names(Protocol):
+    """The names that a node sees, as a converter uses them (`importer.Scope`)."""
+
+    store: Store
+
+    def find(self, name: str, node: NodeProto | None = None) -> Value:
+        """What a name stands for."""
+        ...
+
+    def inner(self) -> Names:
+        """The names of a graph inside the node, which sees these."""
+        ...
+
+    def schema(self, node: NodeProto) -> defs.OpSchema | None:
+        """The definition of a node's operator."""
+        ...
+
+    def run_graph(self, graph: GraphProto, inputs: Iterable[Value | None]) -> list[Value]:
+        """The outputs of a graph inside the node, given its inputs."""
+        ...
 
 
 class Call:
@@ -29,7 +49,7 @@ class Call:
 
     def __init__(
         self, node: NodeProto, opset: int, inputs: tuple[Value | None, ...],
-        attributes: dict[str, Any], scope: Scope,
+        attributes: dict[str, Any], scope: Names,
     ) -> None:  # fmt: skip
         self.node = node
         self.opset = opset

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphc.train.fit import Run
+    from graphc.train.run import Run
 
 
 class Callback:

@@ -27,7 +27,7 @@ from graphc.train.rollback import Rollback
 
 if TYPE_CHECKING:
     from graphc.frontend.parameter import Parameter
-    from graphc.train.fit import Run
+    from graphc.train.run import Run
 
 __all__ = [
     "CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "ProgressBar", "ReduceOnPlateau",

@@ -7,9 +7,8 @@ import os
 import warnings
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,23 +18,29 @@ from graphc.train import files
 from graphc.train.callback import Callback
 from graphc.train.monitor import Monitor
 from graphc.train.rollback import finite_parameters, first_broken
+from graphc.train.run import Resumed, Run
 
 if TYPE_CHECKING:
     from graphc.frontend.parameter import Parameter
-    from graphc.nn.model import Sequential
     from graphc.runtime.function import CompiledFunction
-    from graphc.train.fit import Run
 
 _NOTE, _ARRAYS = "run", "run/"  # where the file keeps what is no parameter
 
 
-@dataclass(frozen=True)
-class Resumed:
-    """What a file says about the run: `fit` of the step that it was restored into goes on there."""
+class Restoring(Protocol):
+    """What trains a model and can go on with a checkpoint."""
 
-    epochs: int  # finished in that run
-    callbacks: Mapping[str, Mapping[str, Any]]
-    validation: tuple[int, int] | None  # random state of the validation function
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on with it."""
+
+
+class Trained(Protocol):
+    """A model that was compiled for training (`gx.nn.Sequential`)."""
+
+    @property
+    def trainer(self) -> Restoring:
+        """What trains it."""
+        ...
 
 
 class Checkpoint(Callback):
@@ -101,7 +106,7 @@ class Checkpoint(Callback):
         notes[_NOTE] = json.dumps(about)
         files.write(self.path, run.step, notes, arrays)
 
-    def restore(self, step: CompiledFunction | Sequential) -> None:
+    def restore(self, step: CompiledFunction | Trained) -> None:
         """Set the parameters of a step, its random state and its number of epochs.
 
         Of a Sequential that is compiled, the step that `fit` trains with.

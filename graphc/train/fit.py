@@ -5,81 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.frontend.parameter import Parameter
 from graphc.ir.ops.base import Array
 from graphc.runtime.function import CompiledFunction
 from graphc.train.batches import Batches, Running, Steps
-from graphc.train.checkpoint import Resumed
 from graphc.train.history import History
 from graphc.train.progress import ProgressBar
-from graphc.train.rollback import Rollback
+from graphc.train.run import Run
 
 EVENTS = ("begin", "slice_end", "epoch_end", "end")  # the methods of a callback
 _SLICE_SECONDS = 0.1  # how long native code runs between looks at the screen and at Ctrl-C
-
-
-class Run:
-    """A training run as callbacks see it: the step, the data, the history, and `stop`."""
-
-    def __init__(
-        self, step: CompiledFunction, batches: Batches, epochs: int, checks: Batches | None = None
-    ) -> None:
-        self.step, self.batches, self.epochs = step, batches, epochs
-        self.checks = checks  # the validation function and its data
-        self.history = History()
-        self.stopped = False
-        self.done = 0  # epochs of the run that this one goes on with
-        self.rollback: Rollback | None = None  # what takes steps back, if a callback asks for it
-        self.watchers: list[Any] = []
-
-    @cached_property
-    def parameters(self) -> list[Parameter]:
-        """Everything that the step updates: weights, statistics, optimiser state."""
-        return [node.face for node, _ in self.step.graph.updates]
-
-    @property
-    def optimizers(self) -> list[Any]:
-        """The optimisers behind the step."""
-        return _flat(self.step.optimizer)
-
-    def stop(self, note: str) -> None:
-        """End the run after the present slice of steps; the note says why."""
-        self.stopped = True
-        self.history.note = self.history.note or note
-
-    def keyed(self) -> dict[str, Any]:
-        """The callbacks that have a state, by what tells them apart."""
-        found: dict[str, Any] = {}
-        for watcher in self.watchers:
-            if hasattr(watcher, "set_state") and hasattr(watcher, "state"):
-                key = getattr(watcher, "key", type(watcher).__name__)
-                same = sum(k == key or k.startswith(f"{key} #") for k in found)
-                found[f"{key} #{same + 1}" if same else key] = watcher
-        return found
-
-    def states(self) -> dict[str, Any]:
-        """What the callbacks remember."""
-        return {key: watcher.state() for key, watcher in self.keyed().items()}
-
-    def resume(self, resumed: Resumed) -> None:
-        """Go on with the run that a checkpoint was written in."""
-        self.done = resumed.epochs
-        if self.checks is not None and resumed.validation is not None:
-            self.checks.function.rng[:] = resumed.validation
-        for key, watcher in self.keyed().items():
-            if key in resumed.callbacks:
-                watcher.set_state(self, resumed.callbacks[key])
-
-
-def _flat(optimizers: Any) -> list[Any]:
-    if isinstance(optimizers, tuple):
-        return [o for part in optimizers for o in _flat(part)]
-    return [] if optimizers is None else [optimizers]
 
 
 def fit(

@@ -7,7 +7,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphc.train.fit import Run
+    from graphc.train.run import Run
 
 
 _TIMES = ("seconds", "steps_per_second")

@@ -13,7 +13,7 @@ from graphc.ir.ops.base import Array
 from graphc.train.batches import Batches, Steps
 
 if TYPE_CHECKING:
-    from graphc.train.fit import Run
+    from graphc.train.run import Run
 
 
 def finite_parameters(parameters: Iterable[Parameter]) -> list[Parameter]:
