@@ -22,10 +22,10 @@ from graphc.export.interface import Interface, make_interface
 from graphc.export.javascript import loader, page
 from graphc.export.manifest import manifest
 from graphc.export.selftest import Recording, record
+from graphc.runtime.function import CompiledFunction
 
 if TYPE_CHECKING:
     from graphc.export.library import Library
-    from graphc.runtime.function import CompiledFunction
 
 WEIGHTS = ("embedded", "separate")
 THREADS = 4
@@ -51,6 +51,25 @@ class Bundle:
         rows = [f"{self.directory}:"]
         rows += [f"  {name:<28}{self.sizes[name]:>12,} bytes" for name in self.files]
         return "\n".join(rows + ([f"  {self.note}"] if self.note else []))
+
+
+def named(function: CompiledFunction, also: object) -> dict[str, CompiledFunction]:
+    """The functions of a library: one, called "step" or "run", and others under their names."""
+    word = "step" if function.graph.updates else "run"
+    others = {} if also is None else also
+    if not isinstance(others, Mapping) or not all(
+        isinstance(f, CompiledFunction) for f in others.values()
+    ):
+        raise ArgumentError(
+            f"export: `also` must be a dict of names and compiled functions, got {also!r}",
+            origin=origins.find_origin(),
+        )
+    if word in others:
+        raise ArgumentError(
+            f"export: {function.name} is called {word!r} in the library: `also` needs another name",
+            origin=origins.find_origin(),
+        )
+    return {word: function, **others}
 
 
 def export(

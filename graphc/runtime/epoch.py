@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,17 +11,40 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, GraphcError, RuntimeCheckError, ShapeError
 from graphc.frontend.seed import generator
 from graphc.ir.arrays import convert, label
-from graphc.ir.graph import Node
+from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import Array
+from graphc.ir.structure import Structure
 from graphc.runtime.binding import Binding
 from graphc.runtime.failed_check import explained
 
-if TYPE_CHECKING:
-    from graphc.runtime.function import CompiledFunction
+
+class Stepped(Protocol):
+    """A compiled function as this module needs it (`function.CompiledFunction`)."""
+
+    graph: Graph
+    binding: Binding
+    structure: Structure
+    rng: Array
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    def run(self, arrays: list[Array], dims: Mapping[str, int]) -> list[Array]:
+        """The outputs in order as arrays, for bound arrays."""
+        ...
+
+    def run_batches(
+        self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array
+    ) -> list[Array] | None:
+        """Step after step over the rows that `order` names, in native code; None without it."""
+        ...
 
 
 def run_epoch(
-    function: CompiledFunction,
+    function: Stepped,
     arrays: Any,
     batch_size: int,
     shuffle: bool = True,
@@ -71,9 +94,7 @@ def match_arrays(binding: Binding, arrays: Any) -> list[Array]:
     return [convert(name, n, v, cast) for n, v in zip(binding.inputs, values)]
 
 
-def batched_inputs(
-    function: CompiledFunction, arrays: Sequence[Array], batch_size: int
-) -> list[bool]:
+def batched_inputs(function: Stepped, arrays: Sequence[Array], batch_size: int) -> list[bool]:
     """For every input, whether its first axis is the batch: the same size as the first input's."""
     integral = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
     if not integral or batch_size < 1:
@@ -88,9 +109,7 @@ def batched_inputs(
     return [bool(n.type.ndim) and n.type.shape[0] == batch for n in function.graph.inputs]
 
 
-def sample_count(
-    function: CompiledFunction, arrays: Sequence[Array], batched: Sequence[bool]
-) -> int:
+def sample_count(function: Stepped, arrays: Sequence[Array], batched: Sequence[bool]) -> int:
     """The number of samples, the same in all batched arrays."""
     found: list[tuple[Node, int]] = []
     for node, array, taken in zip(function.graph.inputs, arrays, batched):
@@ -106,7 +125,7 @@ def sample_count(
     return count
 
 
-def check_whole(function: CompiledFunction, count: int, batch_size: int) -> None:
+def check_whole(function: Stepped, count: int, batch_size: int) -> None:
     """Raise where a last batch is smaller, and the function takes no other size."""
     first = next(n for n in function.graph.inputs if n.type.ndim)
     if isinstance(first.type.shape[0], int) and count % batch_size:
@@ -121,7 +140,7 @@ def check_whole(function: CompiledFunction, count: int, batch_size: int) -> None
         raise error
 
 
-def epoch_order(function: CompiledFunction, count: int, shuffle: bool, seed: int | None) -> Array:
+def epoch_order(function: Stepped, count: int, shuffle: bool, seed: int | None) -> Array:
     """The samples in the order of the epoch."""
     if not shuffle:
         return np.arange(count)
@@ -150,9 +169,7 @@ def stack(values: Sequence[Array]) -> Any:
     return np.stack(values)
 
 
-def _error(
-    kind: type[GraphcError], function: CompiledFunction, text: str, *nodes: Node
-) -> GraphcError:
+def _error(kind: type[GraphcError], function: Stepped, text: str, *nodes: Node) -> GraphcError:
     return kind(
         f"{function.name}: run_epoch: {text}",
         operands=tuple(("wanted", f"{label(n)} {n.type}", n.origin) for n in nodes),

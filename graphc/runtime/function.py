@@ -12,7 +12,7 @@ import numpy as np
 from graphc import origin as origins
 from graphc.compiler.options import Options, check_options, parse_bytes
 from graphc.config import environment
-from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError, UnsupportedError
+from graphc.errors import RuntimeCheckError, ShapeError, UnsupportedError
 from graphc.forked import ProcessLock
 from graphc.frontend.arguments import checked
 from graphc.frontend.parameter import Parameter
@@ -33,7 +33,6 @@ from graphc.runtime.variants import Variant, Variants
 
 if TYPE_CHECKING:
     from graphc.compiler.pipeline import Program
-    from graphc.export.bundle import Bundle
 
 
 def compile(
@@ -240,56 +239,6 @@ class CompiledFunction(Direct, Inspection):
         """
         return run_epoch(self, arrays, batch_size, shuffle, drop_last, seed)
 
-    def export(
-        self,
-        directory: Any,
-        target: str = "host",
-        weights: str = "embedded",
-        *,
-        name: str | None = None,
-        also: Mapping[str, CompiledFunction] | None = None,
-        dims: Mapping[str, int | tuple[int, int]] | None = None,
-        threads: int | None = None,
-        features: str = "",
-        selftest: bool = True,
-        frozen: bool = False,
-        max_flash: int | str | None = None,
-        max_ram: int | str | None = None,
-    ) -> Bundle:
-        """Write it as a C library: shared library, archive, object, header, manifest, weights.
-
-        The C function is NAME_step where it has updates, else NAME_run; `also` adds functions
-        under their names, which share parameters with it. `target` is "host", a short name
-        ("avx2", "neon", "riscv64", "wasm32", "cortex-m4", ...) or an LLVM triple, `features`
-        more of its instruction set. Dims are arguments in C, up to their maxima; `dims` gives
-        them other bounds (least, most), or one size, which becomes a constant. `weights`
-        "separate" leaves them in files of their own. The library starts no threads; `threads` is
-        how many of the caller's may share a call. With `frozen`, parameters that no function
-        updates are constants of the code, and so is what depends on them alone. Raises
-        MemoryBudgetError where code and constants need more than `max_flash`, or the workspace
-        more than `max_ram`.
-        """
-        from graphc.export.bundle import export
-
-        word = "step" if self.graph.updates else "run"
-        if not isinstance(also, (Mapping, type(None))) or not all(
-            isinstance(f, CompiledFunction) for f in (also or {}).values()
-        ):
-            raise ArgumentError(
-                f"export: `also` must be a dict of names and compiled functions, got {also!r}",
-                origin=origins.find_origin(),
-            )
-        if word in (also or {}):
-            raise ArgumentError(
-                f"export: {self.name} is called {word!r} in the library: `also` needs another name",
-                origin=origins.find_origin(),
-            )
-        return export(
-            {word: self, **(also or {})}, directory, target, weights, name=name or self.name,
-            dims=dims, threads=threads, features=features, selftest=selftest, frozen=frozen,
-            max_flash=max_flash, max_ram=max_ram,
-        )  # fmt: skip
-
     # -- how -----------------------------------------------------------------------------
 
     @property
@@ -321,16 +270,6 @@ class CompiledFunction(Direct, Inspection):
         fast = self.native.entry
         if fast is not None and not environment().check:
             self.entry = fast
-
-    def _show(self, arrays: list[Array], dims: Mapping[str, int], runner: Runner) -> None:
-        """What the environment asks to see of a new variant."""
-        if environment().dump is None and not environment().time:
-            return
-        from graphc.inspect.watch import dump_variant, print_times
-
-        dump_variant(self, dims, runner)
-        if environment().time:
-            print_times(self, arrays, dims, runner)
 
     @property
     def native(self) -> BackendFunction:
