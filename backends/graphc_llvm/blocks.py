@@ -57,7 +57,8 @@ class BlockBuilder:
     ) -> None:
         words = " ".join(word for word in ("define", linkage, result) if word)
         self._head = f"{words} @{name}({', '.join(parameters)}) {attributes} {{"
-        self._result = result.rpartition(" ")[2]  # without attributes such as signext
+        # without attributes such as signext, which vectors (whose types have spaces) never have
+        self._result = result if result.endswith(">") else result.rpartition(" ")[2]
         self._lines: list[str | list[str]] = ["entry:"]
         self._count = 0
         self.label = "entry"
