@@ -14,16 +14,19 @@ import numpy as np
 
 import graphc as gx
 from graphc.cli.build import random_inputs
+from graphc.cli.options import SourceOptions
 from graphc.cli.show import print_columns
 from graphc.cli.subject import choose, functions_of, json_text, shapes_of, sizes
 from graphc.errors import ArgumentError
 from graphc.ir.dims import evaluate
+from graphc.ir.ops.base import Array
+from graphc.runtime.function import CompiledFunction
 
 BATCH = 128
-Timed = tuple[str, Callable[[], Any], float]  # name, call, arithmetic operations
+Timed = tuple[str, Callable[[], object], float]  # name, call, arithmetic operations
 
 
-def run_bench(source: Path | None, as_json: bool, seconds: float, options: dict[str, Any]) -> None:
+def run_bench(source: Path | None, as_json: bool, seconds: float, options: SourceOptions) -> None:
     """Time the functions of a file, or of a network that ships."""
     rows: list[dict[str, Any]] = []
     for name, call, flops in subjects(source, options):
@@ -48,7 +51,7 @@ def run_bench(source: Path | None, as_json: bool, seconds: float, options: dict[
     print_columns("time of a call", heads, shown, narrow=1)
 
 
-def measure(call: Callable[[], Any], seconds: float) -> list[float]:
+def measure(call: Callable[[], object], seconds: float) -> list[float]:
     """Seconds of every call, after a warm-up."""
     for _ in range(3):
         call()
@@ -61,7 +64,7 @@ def measure(call: Callable[[], Any], seconds: float) -> list[float]:
     return times
 
 
-def subjects(source: Path | None, options: dict[str, Any]) -> list[Timed]:
+def subjects(source: Path | None, options: SourceOptions) -> list[Timed]:
     """What is timed."""
     if source is None:
         return built_in()
@@ -70,8 +73,9 @@ def subjects(source: Path | None, options: dict[str, Any]) -> list[Timed]:
     given = sizes(options["dim"])
     found = functions_of(source, given, shapes_of(options["shape"]))
     _, function = choose(found, options["function"], source)
-    wanted = {name: given.get(name, dim.max) for name, dim in function.dims.items()}
-    missing = [name for name, size in wanted.items() if not isinstance(size, int)]
+    asked = {name: given.get(name, dim.max) for name, dim in function.dims.items()}
+    wanted = {name: size for name, size in asked.items() if isinstance(size, int)}
+    missing = [name for name in asked if name not in wanted]
     if missing:
         raise ArgumentError(f"{source}: the size of {', '.join(missing)} is not known: --dim")
     facts = {
@@ -85,7 +89,7 @@ def subjects(source: Path | None, options: dict[str, Any]) -> list[Timed]:
     return [(function.name, partial(function, *arrays), function.cost.flops)]
 
 
-def exported(source: Path, options: dict[str, Any]) -> list[Timed]:
+def exported(source: Path, options: SourceOptions) -> list[Timed]:
     """Every function of a library, at the maxima of its dims."""
     library, given = gx.load_library(source), sizes(options["dim"])
     rows: list[Timed] = []
@@ -112,7 +116,7 @@ def built_in() -> list[Timed]:
     images = rng.random((BATCH, 784), dtype=np.float32)
     labels = rng.integers(0, 10, BATCH).astype(np.int32)
     m = rng.random((512, 512), dtype=np.float32)
-    calls: list[tuple[Any, tuple[Any, ...]]] = [
+    calls: list[tuple[CompiledFunction, tuple[Array, ...]]] = [
         (step, (images, labels)), (predict, (images,)), (product, (m, m)),
     ]  # fmt: skip
     rows: list[Timed] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,18 @@ import click
 import numpy as np
 
 import graphc as gx
+from graphc.cli.options import CompileOptions, RunOptions
 from graphc.cli.show import bytes_text, print_columns, print_rows
 from graphc.cli.subject import choose, functions_of, json_text, pairs, shapes_of, sizes
 from graphc.errors import FormatError, NameError
 from graphc.export.library import numpy_dtype, shape_of
+from graphc.ir.ops.base import Array
 from graphc.ir.structure import flatten
 
 SHOWN = 6  # elements of every output
 
 
-def run_compile(source: Path, output: Path | None, options: dict[str, Any]) -> None:
+def run_compile(source: Path, output: Path | None, options: CompileOptions) -> None:
     """Export the function that a file holds."""
     given = sizes(options["dim"])
     fixed = {name: value for name, value in given.items() if isinstance(value, int)}
@@ -45,7 +48,7 @@ def run_compile(source: Path, output: Path | None, options: dict[str, Any]) -> N
         click.echo(bundle.note)
 
 
-def run_run(bundle: Path, inputs: tuple[str, ...], options: dict[str, Any]) -> None:
+def run_run(bundle: Path, inputs: tuple[str, ...], options: RunOptions) -> None:
     """Call a function of a library on arrays from files."""
     library = gx.load_library(bundle)
     if options["check"]:
@@ -68,28 +71,29 @@ def run_run(bundle: Path, inputs: tuple[str, ...], options: dict[str, Any]) -> N
     print_columns(f"{library.name}.{name}", ("output", "type", "values"), rows)
 
 
-def read_array(path: Path) -> Any:
+def read_array(path: Path) -> Array:
     """The array in a .npy file (memory-mapped: large ones cost nothing until they are used)."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise FormatError(f"{path} is no .npy file of numbers: {error}") from None
+    return array
 
 
-def named_outputs(facts: Any, result: Any) -> dict[str, Any]:
+def named_outputs(facts: Mapping[str, Any], result: object) -> dict[str, Array]:
     """The outputs of a call by name, whatever their structure."""
     leaves, _ = flatten(result)
     return {fact["name"]: np.asarray(v) for fact, v in zip(facts["outputs"], leaves)}
 
 
-def beginning(array: Any) -> str:
+def beginning(array: Array) -> str:
     """The first elements, for people."""
     flat = array.reshape(-1)
     texts = [f"{v:.6g}" if array.dtype.kind == "f" else str(v) for v in flat[:SHOWN].tolist()]
     return " ".join(texts) + (" ..." if flat.size > SHOWN else "")
 
 
-def random_inputs(facts: Any, dims: dict[str, int]) -> list[Any]:
+def random_inputs(facts: Mapping[str, Any], dims: Mapping[str, int]) -> list[Array]:
     """Arrays for every input: floats in [-1, 1), integers 0."""
     rng, arrays = np.random.default_rng(0), []
     for fact in facts["inputs"]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import graphc as gx
 from graphc.cli.show import bytes_text
+from graphc.ir.ops.base import Array
+from graphc.runtime.function import CompiledFunction
 
 SHOWN = 20  # digits that the C program looks at
 
@@ -36,7 +37,7 @@ int main(int count, char **arguments) {
 """
 
 
-def demonstrate(step: Any, predict: Any, directory: Path) -> list[str]:
+def demonstrate(step: CompiledFunction, predict: CompiledFunction, directory: Path) -> list[str]:
     """Write the library, call it from Python and from C; say what came of it."""
     _, (images, _) = gx.data.digits()
     given = images[:SHOWN]
@@ -53,7 +54,7 @@ def demonstrate(step: Any, predict: Any, directory: Path) -> list[str]:
     return lines + from_c(bundle.directory, given, wanted)
 
 
-def from_c(directory: Path, images: Any, wanted: Any) -> list[str]:
+def from_c(directory: Path, images: Array, wanted: Array) -> list[str]:
     """Compile and run the C program, where there is a compiler."""
     (directory / "predict.c").write_text(PROGRAM, encoding="utf-8")
     images.tofile(directory / "images.f32")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from graphc.cli.options import SourceOptions
 from graphc.cli.show import bytes_text, print_columns, print_rows
 from graphc.cli.subject import choose, functions_of, json_text, shapes_of, sizes
 from graphc.errors import FormatError
+from graphc.runtime.function import CompiledFunction
 
 Rows = list[tuple[str, str]]
 
 
-def run_dot(source: Path, output: Path | None, stage: str, options: dict[str, Any]) -> None:
+def run_dot(source: Path, output: Path | None, stage: str, options: SourceOptions) -> None:
     """Print the graph of a file as DOT, or write it."""
     found = functions_of(source, sizes(options["dim"]), shapes_of(options["shape"]))
     _, function = choose(found, options["function"], source)
@@ -23,7 +24,7 @@ def run_dot(source: Path, output: Path | None, stage: str, options: dict[str, An
         click.echo(text)
 
 
-def run_inspect(source: Path, as_json: bool, options: dict[str, Any]) -> None:
+def run_inspect(source: Path, as_json: bool, options: SourceOptions) -> None:
     """Say what a file holds: a model, a script, a library, weights."""
     if source.is_dir() or source.suffix == ".json":
         library(source, as_json)
@@ -40,11 +41,11 @@ def run_inspect(source: Path, as_json: bool, options: dict[str, Any]) -> None:
             click.echo(function.report())
 
 
-def function_facts(function: Any) -> dict[str, Any]:
+def function_facts(function: CompiledFunction) -> dict[str, object]:
     """What is known of a compiled function without running it."""
     parameters = function.parameters.values()
     total = bytes_text(sum(p.memory.nbytes for p in parameters))
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "inputs": [f"{n.name} {n.type}" for n in function.graph.inputs],
         "outputs": [f"{name} {n.type}" for name, n in function.graph.outputs],
         "parameters": f"{len(parameters)} arrays, {total}",
@@ -58,7 +59,7 @@ def function_facts(function: Any) -> dict[str, Any]:
     return facts
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return "\n".join(value) if isinstance(value, list) else f"{value}"
 
 

@@ -6,13 +6,16 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from graphc import __version__
 from graphc.errors import GraphcError
 from graphc.runtime.inspection import STAGES
+
+if TYPE_CHECKING:
+    from graphc.cli.options import CompileOptions, RunOptions, SourceOptions
 
 
 @click.group(
@@ -34,7 +37,7 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
     """Turn mistakes and failing files into a message and exit code 1."""
 
     @functools.wraps(command)
-    def run(**options: Any) -> None:
+    def run(**options: object) -> None:
         try:
             command(**options)
         except (GraphcError, OSError, ImportError) as error:
@@ -89,7 +92,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 FUNCTION = click.option("--function", default=None, help="Which one, of several.")
 
 
-def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def source_options(command: Callable[..., None]) -> Callable[..., None]:
     """How a model is to be read."""
     for option in (
         click.option(
@@ -127,7 +130,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--max-ram", default=None, help="Fail where the workspace needs more.")
 @click.option("--json", is_flag=True, help="Print JSON instead of tables.")
 @reporting
-def compile_(source: Path, output: Path | None, **options: Any) -> None:
+def compile_(source: Path, output: Path | None, **options: Unpack[CompileOptions]) -> None:
     """Make a C library of an ONNX model, or of a compiled function of a Python script."""
     from graphc.cli.build import run_compile
 
@@ -148,7 +151,7 @@ def compile_(source: Path, output: Path | None, **options: Any) -> None:
 @click.option("--check", is_flag=True, help="Run the library's self-test first.")
 @click.option("--json", is_flag=True, help="Print JSON instead of tables.")
 @reporting
-def run(bundle: Path, inputs: tuple[str, ...], **options: Any) -> None:
+def run(bundle: Path, inputs: tuple[str, ...], **options: Unpack[RunOptions]) -> None:
     """Call a function of an exported library on arrays from files."""
     from graphc.cli.build import run_run
 
@@ -166,7 +169,7 @@ def run(bundle: Path, inputs: tuple[str, ...], **options: Any) -> None:
 @click.option("--stage", type=click.Choice(STAGES), default="fused", show_default=True)
 @source_options
 @reporting
-def dot(source: Path, output: Path | None, stage: str, **options: Any) -> None:
+def dot(source: Path, output: Path | None, stage: str, **options: Unpack[SourceOptions]) -> None:
     """The graph of an ONNX model or of a script's function, as Graphviz DOT."""
     from graphc.cli.look import run_dot
 
@@ -183,7 +186,7 @@ def dot(source: Path, output: Path | None, stage: str, **options: Any) -> None:
 @source_options
 @JSON
 @reporting
-def inspect(source: Path, as_json: bool, **options: Any) -> None:
+def inspect(source: Path, as_json: bool, **options: Unpack[SourceOptions]) -> None:
     """What a file holds: an ONNX model, a script's functions, a library, weights."""
     from graphc.cli.look import run_inspect
 
@@ -202,7 +205,9 @@ def inspect(source: Path, as_json: bool, **options: Any) -> None:
               help="How long each function is called.")  # fmt: skip
 @JSON
 @reporting
-def bench(source: Path | None, seconds: float, as_json: bool, **options: Any) -> None:
+def bench(
+    source: Path | None, seconds: float, as_json: bool, **options: Unpack[SourceOptions]
+) -> None:
     """How long calls take on this machine."""
     from graphc.cli.bench import run_bench
 

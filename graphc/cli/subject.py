@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import graphc as gx
 from graphc.errors import ArgumentError, FormatError
 from graphc.runtime.function import CompiledFunction
 
+Bounds = int | tuple[int, int]  # a size, or the least and the most
+Shape = tuple[int | str, ...]
+T = TypeVar("T")
 
-def functions_of(path: Path, dims: dict[str, int], shapes: dict[str, Any]) -> dict[str, Any]:
+
+def functions_of(
+    path: Path, dims: Mapping[str, Bounds], shapes: Mapping[str, Shape]
+) -> dict[str, CompiledFunction]:
     """The compiled functions of an ONNX model (one), or of a Python script, by name."""
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
@@ -24,14 +31,17 @@ def functions_of(path: Path, dims: dict[str, int], shapes: dict[str, Any]) -> di
     raise FormatError(f"{path}: needs a file that ends in .onnx or .py")
 
 
-def onnx_function(path: Path, dims: dict[str, int], shapes: dict[str, Any]) -> CompiledFunction:
+def onnx_function(
+    path: Path, dims: Mapping[str, Bounds], shapes: Mapping[str, Shape]
+) -> CompiledFunction:
     """An ONNX model as a compiled function called after the file."""
-    model = gx.onnx.load(path, dims=dims, shapes=shapes)
+    fixed = {name: size for name, size in dims.items() if isinstance(size, int)}
+    model = gx.onnx.load(path, dims=fixed, shapes=shapes)
     inputs, outputs = list(model.inputs.values()), dict(model.outputs)
     return gx.compile(inputs, outputs, mode="inference", name=path.stem)
 
 
-def script_functions(path: Path) -> dict[str, Any]:
+def script_functions(path: Path) -> dict[str, CompiledFunction]:
     """Run a script and take the compiled functions that it leaves in its names."""
     sys.path.insert(0, str(path.parent))
     try:
@@ -47,11 +57,11 @@ def script_functions(path: Path) -> dict[str, Any]:
     return found
 
 
-def choose(found: dict[str, Any], name: str | None, path: Path) -> tuple[str, Any]:
+def choose(found: Mapping[str, T], name: str | None, path: Path) -> tuple[str, T]:
     """The function that was asked for, or the only one."""
     if name is None and len(found) == 1:
         return next(iter(found.items()))
-    if name not in found:
+    if name is None or name not in found:
         what = "has several functions" if name is None else f"has no function {name}"
         raise ArgumentError(f"{path} {what}: choose with --function {' | '.join(found)}")
     return name, found[name]
@@ -68,9 +78,9 @@ def pairs(texts: tuple[str, ...], what: str) -> dict[str, str]:
     return result
 
 
-def sizes(texts: tuple[str, ...]) -> dict[str, Any]:
+def sizes(texts: tuple[str, ...]) -> dict[str, Bounds]:
     """--dim options: NAME=8 a size, NAME=1:256 bounds."""
-    found: dict[str, Any] = {}
+    found: dict[str, Bounds] = {}
     for name, value in pairs(texts, "--dim").items():
         parts = value.split(":")
         if not all(p.isdigit() for p in parts) or len(parts) > 2:
@@ -79,15 +89,15 @@ def sizes(texts: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def shapes_of(texts: tuple[str, ...]) -> dict[str, Any]:
+def shapes_of(texts: tuple[str, ...]) -> dict[str, Shape]:
     """--shape options: NAME=1,3,320,320."""
-    found: dict[str, Any] = {}
+    found: dict[str, Shape] = {}
     for name, value in pairs(texts, "--shape").items():
         words = value.split(",")
         found[name] = tuple(int(w) if w.strip().isdigit() else w.strip() for w in words)
     return found
 
 
-def json_text(content: Any) -> str:
+def json_text(content: object) -> str:
     """What --json prints."""
     return json.dumps(content, indent=1, default=str)

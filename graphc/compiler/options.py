@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, UnsupportedError
@@ -54,7 +53,7 @@ def check_options(options: Options) -> None:
         )
 
 
-def parse_bytes(value: Any, what: str) -> int | None:
+def parse_bytes(value: object, what: str) -> int | None:
     """A number of bytes from an int or a text such as "8MB" or "2 GiB" (MB = 10**6)."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value

@@ -8,12 +8,13 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, GraphcError, NameError, ShapeError, UnsupportedError
 from graphc.frontend.parameter import Parameter
 from graphc.ir.dims import Dim, Size, evaluate
+from graphc.ir.graph import Node
 from graphc.ir.ops.failure import without_values
 from graphc.ir.ops.leaf import Parameter as ParameterOp
 from graphc.ir.types import TensorType
@@ -242,9 +243,10 @@ def _entry(
     )  # fmt: skip
 
 
-def _check_size(dim: Dim, value: Any) -> None:
+def _check_size(dim: Dim, value: object) -> None:
     integral = isinstance(value, int) and not isinstance(value, bool)
-    if not integral or value < dim.min or (dim.max is not None and value > dim.max):
+    fits = isinstance(value, int) and dim.min <= value and (dim.max is None or value <= dim.max)
+    if not integral or not fits:
         most = "" if dim.max is None else f" and at most {dim.max}"
         _fail(f"dim {dim.name} must be an int of at least {dim.min}{most}, got {value!r}")
 
@@ -277,7 +279,7 @@ def _bounded(
 
 
 def _exists(
-    nodes: Sequence[Any], dims: Sequence[Dim], values: Sequence[int], fixed: Mapping[str, int]
+    nodes: Sequence[Node], dims: Sequence[Dim], values: Sequence[int], fixed: Mapping[str, int]
 ) -> bool:
     try:
         check_sizes(tuple(nodes), dict(zip((d.name for d in dims), values)) | dict(fixed))

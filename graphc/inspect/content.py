@@ -7,7 +7,7 @@ each after its inputs; a pass lists those that it adds and those that are gone a
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from graphc.compiler.memory.plan import MemoryPlan, numbered
 from graphc.compiler.passes import GRAPH_PASSES, first_line
@@ -28,7 +28,8 @@ from graphc.origin import BACKWARD, FORWARD, UPDATE, Origin
 PARTS = (FORWARD, BACKWARD, UPDATE)
 LONGEST = 200  # characters of an op's attributes
 
-Record = dict[str, Any]
+Record = dict[str, Any]  # becomes JSON
+Item = TypeVar("Item", bound=Hashable)
 
 
 def content(subject: Subject, profile: Profile | None = None) -> Record:
@@ -122,11 +123,11 @@ class _Tables:
             "updates": [(number[p], number[n]) for p, n in graph.updates],
         }
 
-    def rows(self) -> list[list[Any]]:
+    def rows(self) -> list[list[object]]:
         """Nodes as rows: see `NODE` in data.js for the columns."""
         return [self._row(node) for node in self.nodes]
 
-    def _row(self, node: Node) -> list[Any]:
+    def _row(self, node: Node) -> list[object]:
         attributes = "" if is_number(node) else node.op.attributes()
         if len(attributes) > LONGEST:
             attributes = f"{attributes[:LONGEST]}…"
@@ -159,7 +160,7 @@ class _Tables:
         return _position(self.storages, storage)
 
 
-def _position(table: dict[Any, int], item: Hashable) -> int:
+def _position(table: dict[Item, int], item: Item) -> int:
     return table.setdefault(item, len(table))
 
 

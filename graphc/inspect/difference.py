@@ -16,7 +16,7 @@ from graphc.ir.ops import leaf
 Pairs = dict[Node, Node]
 
 
-def diff_graphs(first: Any, second: Any) -> str:
+def diff_graphs(first: object, second: object) -> str:
     """Compare tensors, updates or compiled functions: what only one has, and what changed.
 
     Inputs and parameters correspond by name, values by op and inputs; what is left, from the

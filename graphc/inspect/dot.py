@@ -103,7 +103,7 @@ def dot(what: Any, path: str | os.PathLike[str] | None = None) -> str:
     return picture
 
 
-def graph_of(what: Any) -> Graph:
+def graph_of(what: object) -> Graph:
     """The graph of tensors or of a mapping from parameters to their next values."""
     updates: list[tuple[Node, Node]] = []
     if isinstance(what, Mapping) and what and all(isinstance(k, Parameter) for k in what):

@@ -6,7 +6,6 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
@@ -73,6 +72,6 @@ def page(subject: Subject, profile: Profile | None = None, generated: bool = Tru
     )
 
 
-def _json(data: Any) -> str:
+def _json(data: object) -> str:
     """Data as text that is JSON, and in which nothing can end the element around it."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

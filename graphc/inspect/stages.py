@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
@@ -14,7 +13,7 @@ from graphc.origin import FORWARD
 STAGES = ("defined", "differentiated", "optimized", "fused", "planned")
 
 
-def check_stage(stage: Any) -> None:
+def check_stage(stage: object) -> None:
     """Raise ArgumentError unless it is the name of a stage."""
     if not isinstance(stage, str) or stage not in STAGES:
         raise ArgumentError(

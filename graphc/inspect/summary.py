@@ -44,7 +44,7 @@ class Summary(str):
         return str(self)
 
 
-def summary(what: Any) -> Summary:
+def summary(what: object) -> Summary:
     """The parameters of a model, a layer, a compiled function or of what outputs depend on.
 
     The result is text; it also has `rows`, `total` and `trainable`. Raises ArgumentError for
@@ -59,7 +59,7 @@ def summary(what: Any) -> Summary:
     return made
 
 
-def find_rows(what: Any) -> list[Row]:
+def find_rows(what: object) -> list[Row]:
     """The layers of a model, or the parameters of tensors by the scope in their names."""
     if hasattr(what, "_parts"):
         return _layer_rows(what, set())
@@ -97,7 +97,7 @@ def _layer_rows(layer: Any, seen: set[int]) -> list[Row]:
     return [*(_named_rows(layer, own) if own or not inner else ()), *below]
 
 
-def _in_order(layer: Any, parts: list[Any]) -> list[Any]:
+def _in_order(layer: Any, parts: list[object]) -> list[object]:
     """The parts, with the functions of a model in their places."""
     functions = [f for f in getattr(layer, "layers", ()) if not hasattr(f, "_parts")]
     if not functions or not isinstance(layer.layers, (list, tuple)):
@@ -130,14 +130,14 @@ def _by_scope(parameters: Iterable[Parameter], kind: str) -> list[Row]:
     return [Row(scope, kind, tuple(mine)) for scope, mine in groups.items()]
 
 
-def _notes(what: Any) -> list[str]:
+def _notes(what: object) -> list[str]:
     """Where outputs become float64."""
     if hasattr(what, "parameters") or hasattr(what, "layers"):
         return []
     return widening_lines(topological(t.node for t in flatten(what)[0]))
 
 
-def _reached(what: Any) -> list[Parameter]:
+def _reached(what: object) -> list[Parameter]:
     leaves, _ = flatten(what)
     for tensor in leaves:
         if not isinstance(tensor, Tensor):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, GraphcError, NameError
@@ -29,14 +28,14 @@ class Binding:
         return tuple(label(n) for n in self.inputs)
 
     def bind(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> tuple[list[Array], dict[str, int]]:
         """Arrays of the declared types in order, and the values of the dims."""
         values = self.match(args, kwargs)
         arrays = [convert(self.function, n, v, self.cast) for n, v in zip(self.inputs, values)]
         return arrays, bind_dims(self.function, self.inputs, [a.shape for a in arrays])
 
-    def match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    def match(self, args: Sequence[object], kwargs: Mapping[str, object]) -> list[object]:
         """One value for every input, in order."""
         names = self.names
         if len(args) == len(names) and not kwargs:

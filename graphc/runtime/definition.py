@@ -15,7 +15,7 @@ from graphc.frontend.symbols import check_name
 from graphc.frontend.tensor import Tensor, lift
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import label
-from graphc.ir.dims import Dim
+from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import leaf
 from graphc.ir.sizes import unbindable
@@ -35,7 +35,7 @@ class Definition:
     optimizer: Any = None
 
 
-def define(inputs: Any, outputs: Any, updates: Any, mode: str, name: str) -> Definition:
+def define(inputs: object, outputs: object, updates: object, mode: str, name: str) -> Definition:
     """Check everything that can be known before sizes are."""
     check_name("compile", name)
     nodes = check_inputs(inputs)
@@ -52,7 +52,7 @@ def define(inputs: Any, outputs: Any, updates: Any, mode: str, name: str) -> Def
     return Definition(graph, structure, find_parameters(graph), dims, optimizer)
 
 
-def check_inputs(inputs: Any) -> tuple[Node, ...]:
+def check_inputs(inputs: object) -> tuple[Node, ...]:
     """The nodes of a list of inputs with names of their own."""
     listed = [inputs] if isinstance(inputs, Tensor) else inputs
     if not isinstance(listed, (list, tuple)):
@@ -78,7 +78,7 @@ def _is_leaf(t: Tensor) -> bool:
     return isinstance(t.node.op, leaf.Parameter)
 
 
-def check_output(value: Any) -> Tensor:
+def check_output(value: object) -> Tensor:
     """A tensor, or a number or array as one."""
     try:
         return lift(value)
@@ -86,7 +86,7 @@ def check_output(value: Any) -> Tensor:
         raise _error(ArgumentError, f"outputs must be tensors, got {value!r}") from None
 
 
-def output_name(path: tuple[Any, ...]) -> str:
+def output_name(path: tuple[object, ...]) -> str:
     """The name of an output from its place in the structure."""
     if not path:
         return "output"
@@ -94,7 +94,7 @@ def output_name(path: tuple[Any, ...]) -> str:
     return "/".join([first, *map(str, path[1:])])
 
 
-def merge_updates(updates: Any) -> tuple[dict[Parameter, Tensor], Any]:
+def merge_updates(updates: object) -> tuple[dict[Parameter, Tensor], Any]:
     """One mapping from a mapping or a list of them, and the optimiser that one of them has."""
     listed = updates if isinstance(updates, (list, tuple)) else [updates]
     merged: dict[Parameter, Tensor] = {}
@@ -116,7 +116,7 @@ def merge_updates(updates: Any) -> tuple[dict[Parameter, Tensor], Any]:
     return merged, optimizers[0] if alone else (tuple(optimizers) or None)
 
 
-def _add_update(merged: dict[Parameter, Tensor], key: Any, value: Any) -> None:
+def _add_update(merged: dict[Parameter, Tensor], key: object, value: object) -> None:
     if not isinstance(key, Parameter):
         if not isinstance(key, Tensor):
             raise _error(ArgumentError, f"updates must have parameters as keys, got {key!r}")
@@ -176,7 +176,7 @@ def check_fed(graph: Graph) -> None:
                 node,
                 hint=f"add {label(node)} to inputs",
             )
-    known: set[Any] = set()
+    known: set[Size] = set()
     for node in graph.nodes:
         fresh = [s for s in _sizes(node) if s not in known]
         missing = unbindable(graph.inputs, fresh) if fresh else None
@@ -186,7 +186,7 @@ def check_fed(graph: Graph) -> None:
         known.update(fresh)
 
 
-def _sizes(node: Node) -> Iterable[Any]:
+def _sizes(node: Node) -> Iterable[Size]:
     sizes = node.type.shape
     return (*sizes, node.op.size) if isinstance(node.op, leaf.SizeOf) else sizes
 

@@ -45,7 +45,7 @@ class Stepped(Protocol):
 
 def run_epoch(
     function: Stepped,
-    arrays: Any,
+    arrays: object,
     batch_size: int,
     shuffle: bool = True,
     drop_last: bool = False,
@@ -82,7 +82,7 @@ def _rows(whole: Sequence[Array], batched: Sequence[bool], rows: Array) -> list[
     return [a[rows] if taken else a for a, taken in zip(whole, batched)]
 
 
-def match_arrays(binding: Binding, arrays: Any) -> list[Array]:
+def match_arrays(binding: Binding, arrays: object) -> list[Array]:
     """The arrays in the order of the inputs, of the inputs' dtypes and ranks."""
     if isinstance(arrays, Mapping):
         values = binding.match((), arrays)
@@ -162,7 +162,7 @@ def batches(order: Array, batch_size: int, drop_last: bool, name: str) -> Iterat
         yield order[start : min(start + batch_size, stop)]
 
 
-def stack(values: Sequence[Array]) -> Any:
+def stack(values: Sequence[Array]) -> Array | list[Array]:
     """One array with an axis for the steps; a list when the shapes differ."""
     if any(v.shape != values[0].shape for v in values):
         return list(values)

@@ -124,7 +124,7 @@ def _check_negative(node: Node, dims: Mapping[str, int]) -> None:
             raise ShapeError(f"{node.op.name}: the size {text} for {dict(dims)}")
 
 
-def check_dims(name: str, known: Mapping[str, Dim], given: Mapping[str, Any]) -> None:
+def check_dims(name: str, known: Mapping[str, Dim], given: Mapping[str, int]) -> None:
     """Raise unless there is one value within its bounds for every dim."""
     if set(given) != set(known):
         raise ArgumentError(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Union
 
 from graphc.compiler.fusion.values import At, Values
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
 from graphc.ir.loops import combine
+from graphc.ir.loops.expression import ExprEmitter
 from graphc.ir.loops.ir import (
     PARALLEL,
     SEQUENTIAL,
@@ -33,40 +34,42 @@ from graphc.ir.loops.ir import (
 from graphc.ir.schedule import Storage
 from graphc.ir.types import DType, int64
 
+Operand = Union["Number", float]
+
 
 class Number:
     """A scalar of a kernel under construction."""
 
     __slots__ = ("e", "expr")
 
-    def __init__(self, e: Any, expr: Expr) -> None:
+    def __init__(self, e: ExprEmitter, expr: Expr) -> None:
         self.e, self.expr = e, expr
 
-    def _of(self, other: Any) -> Expr:
+    def _of(self, other: Operand) -> Expr:
         if isinstance(other, Number):
             return other.expr
         found: Expr = self.e.const(other, self.expr.dtype)
         return found
 
-    def _apply(self, function: str, *others: Any) -> Number:
+    def _apply(self, function: str, *others: Operand) -> Number:
         return Number(self.e, self.e.apply(function, self.expr, *map(self._of, others)))
 
-    def __add__(self, other: Any) -> Number:
+    def __add__(self, other: Operand) -> Number:
         return Number(self.e, self.e.add(self.expr, self._of(other)))
 
-    def __sub__(self, other: Any) -> Number:
+    def __sub__(self, other: Operand) -> Number:
         return Number(self.e, self.e.sub(self.expr, self._of(other)))
 
-    def __rsub__(self, other: Any) -> Number:
+    def __rsub__(self, other: Operand) -> Number:
         return Number(self.e, self.e.sub(self._of(other), self.expr))
 
-    def __mul__(self, other: Any) -> Number:
+    def __mul__(self, other: Operand) -> Number:
         return Number(self.e, self.e.mul(self.expr, self._of(other)))
 
-    def __truediv__(self, other: Any) -> Number:
+    def __truediv__(self, other: Operand) -> Number:
         return self._apply("div", other)
 
-    def __rtruediv__(self, other: Any) -> Number:
+    def __rtruediv__(self, other: Operand) -> Number:
         return Number(self.e, self._of(other)) / self
 
     def __neg__(self) -> Number:
@@ -75,13 +78,13 @@ class Number:
     def __abs__(self) -> Number:
         return self._apply("abs")
 
-    def __lt__(self, other: Any) -> Number:
+    def __lt__(self, other: Operand) -> Number:
         return self._apply("lt", other)
 
-    def __le__(self, other: Any) -> Number:
+    def __le__(self, other: Operand) -> Number:
         return self._apply("le", other)
 
-    def __gt__(self, other: Any) -> Number:
+    def __gt__(self, other: Operand) -> Number:
         return Number(self.e, self.e.apply("lt", self._of(other), self.expr))
 
     def __and__(self, other: Number) -> Number:
@@ -93,7 +96,7 @@ class Number:
     def __invert__(self) -> Number:
         return self._apply("logical_not")
 
-    def equals(self, other: Any) -> Number:
+    def equals(self, other: Operand) -> Number:
         """Whether the two are equal."""
         return self._apply("eq", other)
 
@@ -109,9 +112,10 @@ class Number:
         """self + x * y, rounded once where the target can."""
         return Number(self.e, self.e.apply("fma", x.expr, y.expr, self.expr))
 
-    def choose(self, x: Any, y: Any) -> Number:
+    def choose(self, x: Operand, y: Operand) -> Number:
         """x where this bool is true, y elsewhere; one of them is a Number."""
         like = x if isinstance(x, Number) else y
+        assert isinstance(like, Number)
         return Number(self.e, self.e.apply("select", self.expr, like._of(x), like._of(y)))
 
     def cast(self, dtype: DType) -> Number:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 
@@ -37,11 +36,11 @@ def fold(node: Node) -> Node | None:
     size = node.type.nbytes
     if not isinstance(size, int) or size > MAX_FOLDED_BYTES or has_dims(op):
         return None
-    arrays = [known(i) for i in node.inputs]
-    return None if any(a is None for a in arrays) else compute(node, arrays)
+    arrays = [array for i in node.inputs if (array := known(i)) is not None]
+    return compute(node, arrays) if len(arrays) == len(node.inputs) else None
 
 
-def compute(node: Node, arrays: list[Any]) -> Node | None:
+def compute(node: Node, arrays: list[Array]) -> Node | None:
     """The constant that an op makes of arrays; None where that fails, as it will at run time."""
     try:
         with np.errstate(all="ignore"):

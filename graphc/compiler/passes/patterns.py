@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from graphc.ir.dims import Dim, Size, dims_of
 from graphc.ir.graph import Node, apply
@@ -95,7 +96,7 @@ def largest(size: Size) -> int | None:
 # ---------------------------------------------------------------------- what is built
 
 
-def python_number(array: Array) -> Any:
+def python_number(array: Array) -> float:
     """The Python number of a rank-0 array, as short as it can be written."""
     if array.dtype.kind in "b":
         return bool(array)
@@ -107,13 +108,13 @@ def python_number(array: Array) -> Any:
     return short if same or math.isnan(short) else float(array)
 
 
-def literal(value: Any, dtype: DType) -> Node:
+def literal(value: ArrayLike, dtype: DType) -> Node:
     """A literal: the number nearest to a value that the dtype has."""
     with np.errstate(all="ignore"):
         return apply(Literal(python_number(np.asarray(value).astype(dtype.numpy)), dtype))
 
 
-def full(value: Any, type: TensorType) -> Node:
+def full(value: ArrayLike, type: TensorType) -> Node:
     """A literal of a type's dtype, repeated over its shape."""
     return broadcast(literal(value, type.dtype), type.shape)
 

@@ -7,7 +7,6 @@ any order). x * 0 is no 0 and x - x is no 0 where x is NaN or infinite, so float
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from graphc.compiler.passes.patterns import (
     Rules,
@@ -238,7 +237,7 @@ def div_of_negative(node: Node) -> Node | None:
     return apply(Neg(), apply(Div(), x if above is None else above, y if below is None else below))
 
 
-def scaled(a: Any, b: Any, dtype: DType) -> float | None:
+def scaled(a: float | None, b: float | None, dtype: DType) -> float | None:
     """a * b where one of them is a power of two and the product is exact and normal."""
     if a is None or b is None or not (is_power_of_two(a) or is_power_of_two(b)):
         return None
