@@ -46,20 +46,31 @@ def samples_of(cls: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def compile_samples(samples: list[tuple[Any, Any]]) -> None:
-    """Compile each, with the derivative by whatever is differentiable."""
-    for op, types in samples:
-        inputs = [gx.input(f"x{i}", t.shape, dtype=t.dtype.name) for i, t in enumerate(types)]
-        y = find("lift_op")(op, *inputs)
-        gx.compile(inputs, y, name="forward")
-        floats = [x for x in inputs if x.dtype.name.startswith(("float", "bfloat"))]
-        if not (floats and y.dtype.name.startswith(("float", "bfloat"))):
-            continue
-        dy = gx.input("dy", y.shape, dtype=y.dtype.name)
-        try:
-            gradients = gx.vjp(y, floats, dy)
-        except gx.errors.GraphcError:
-            continue  # an op without a derivative
-        gx.compile([*inputs, dy], gradients, name="backward")
+    """Compile each, with the derivative by whatever is differentiable; its number is its line."""
+    for number, (op, types) in enumerate(samples):
+        with at_line("sample", number):
+            compile_sample(op, types)
+
+
+def compile_sample(op: Any, types: Any) -> None:
+    """An op, and its derivative if there is one."""
+    inputs = [gx.input(f"x{i}", t.shape, dtype=t.dtype.name) for i, t in enumerate(types)]
+    y = find("lift_op")(op, *inputs)
+    gx.compile(inputs, y, name="forward")
+    floats = [x for x in inputs if x.dtype.name.startswith(("float", "bfloat"))]
+    if not (floats and y.dtype.name.startswith(("float", "bfloat"))):
+        return
+    dy = gx.input("dy", y.shape, dtype=y.dtype.name)
+    try:
+        gradients = gx.vjp(y, floats, dy)
+    except gx.errors.GraphcError:
+        return  # an op without a derivative
+    gx.compile([*inputs, dy], gradients, name="backward")
+
+
+def at_line(file: str, line: int) -> Any:
+    """Give what is made in the block one line of no file: that of this program may move."""
+    return find("inherit")(find("Origin")(file, line))
 
 
 def random_cases(quick: bool) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -72,7 +83,7 @@ def compile_random(first: int) -> None:
     """Draw and compile; all nodes have one line, for generators are not compared."""
     draw = find_generator()
     for seed in range(first, first + BUNDLE):
-        with find("inherit")(find("Origin")("random", seed)):
+        with at_line("random", seed):
             sample = draw(seed)
             step = gx.compile(
                 sample.inputs, sample.outputs, sample.updates or None, name=f"random_{seed}"
