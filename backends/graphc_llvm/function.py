@@ -15,6 +15,7 @@ import numpy as np
 from graphc.compiler.options import Options
 from graphc.config import environment
 from graphc.errors import GraphcError, RuntimeCheckError
+from graphc.ir import storage
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, describe
 from graphc.ir.ops.base import Array
@@ -65,7 +66,7 @@ class CpuFunction:
         self.updated = [stored(p) for p, _ in graph.updates]
         self.checks: dict[int, tuple[int, str]] = {}
         share_guard(self.updated)
-        guards = [p.guard for p in self.parameters if p.guard is not None]
+        guards = [native_guard(p.guard) for p in self.parameters if p.guard is not None]
         self.native = NativeFunction(graph.name, slow=slow, guards=guards, failure=self.failure)
         for parameter in self.parameters:
             parameter.readers.add(self)
@@ -74,6 +75,10 @@ class CpuFunction:
     def entry(self) -> Callable[..., Any]:
         """Call this with arrays."""
         return self.native.entry
+
+    def also_hold(self, guard: storage.Guard) -> None:
+        """Take one more guard in every call."""
+        self.native.also_hold(native_guard(guard))
 
     def compiler(self) -> Compiler:
         """What makes code; where all code is in the cache, it is not even loaded."""
@@ -225,11 +230,19 @@ def share_guard(written: Sequence[Stored]) -> None:
     Functions that read them take it from now on: they never see half a step.
     """
     fresh = [p for p in written if p.guard is None]
-    guard = Guard() if fresh else None
+    if not fresh:
+        return
+    guard = Guard()
     for parameter in fresh:
         parameter.guard = guard
-    for function in {f for p in fresh for f in p.readers}:
-        function.native.also_hold(guard)
+    for reader in {f for p in fresh for f in p.readers}:
+        reader.also_hold(guard)
+
+
+def native_guard(guard: storage.Guard) -> Guard:
+    """A guard that native code can take."""
+    assert isinstance(guard, Guard), "another backend writes this parameter"
+    return guard
 
 
 def available_threads() -> int:

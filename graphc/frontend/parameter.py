@@ -11,12 +11,14 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import DTypeError, MemoryBudgetError, ShapeError
+from graphc.forked import ProcessLock
 from graphc.frontend.tensor import Tensor
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import python_array
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array
+from graphc.ir.storage import Guard, Reader
 from graphc.ir.types import TensorType
 
 
@@ -31,10 +33,10 @@ class Parameter(Tensor):
         self.storage: Array | None = None
         # One counter in memory that compiled code may raise; tells prepared values apart.
         self.version: Array = np.zeros(1, np.int64)
-        self.lock: Any = None  # held by the functions that update it, while they run
+        self.lock: ProcessLock | None = None  # held by the functions that update it, while they run
         # The same for a backend's own calls, and who has to be told when there is one.
-        self.guard: Any = None
-        self.readers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.guard: Guard | None = None
+        self.readers: weakref.WeakSet[Reader] = weakref.WeakSet()
 
     @property
     def op(self) -> leaf.Parameter:

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from graphc.forked import ProcessLock
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array
 from graphc.ir.types import TensorType
+
+
+class Guard(Protocol):
+    """What calls hold while they use values that one of them writes; the backend's that writes.
+
+    A backend that keeps values elsewhere than in `Stored.memory` brings them there in `hold`.
+    """
+
+    number: int  # the order in which several are taken
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep all calls that would take it out."""
+        ...
+
+
+class Reader(Protocol):
+    """A function that reads a value."""
+
+    def also_hold(self, guard: Guard) -> None:
+        """Take one more guard from now on: somebody writes what this reads."""
+        ...
 
 
 class Stored(Protocol):
@@ -19,9 +42,9 @@ class Stored(Protocol):
     """
 
     version: Array
-    lock: Any
-    guard: Any
-    readers: WeakSet[Any]
+    lock: ProcessLock | None
+    guard: Guard | None
+    readers: WeakSet[Reader]
 
     @property
     def name(self) -> str:
