@@ -12,7 +12,7 @@ from graphc.ir.ops.base import Array
 from graphc.ir.structure import Structure
 
 if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
+    from graphc.compiler.program import Program
     from graphc.export.backend import BuiltLibrary, LibraryBackend, LibraryTarget
     from graphc.export.interface import Interface
     from graphc.export.selftest import Recording

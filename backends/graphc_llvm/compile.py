@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from graphc.compiler.pipeline import Program, generate_code
+from graphc.compiler.pipeline import generate_code
+from graphc.compiler.program import Program
 from graphc.ir.dims import dims_of, evaluate
 from graphc.ir.graph import Graph, Node
 from graphc.ir.loops.meaning import first_equal

@@ -36,7 +36,7 @@ from graphc_llvm.runtime.variant import Variant
 from graphc_llvm.target import Target, host_target
 
 if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
+    from graphc.compiler.program import Program
     from graphc_llvm.compile import Compiler
     from graphc_llvm.program import Module
 

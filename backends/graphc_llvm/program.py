@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.compiler.pipeline import Program
+from graphc.compiler.program import Program
 from graphc.ir.loops.ir import Kernel
 from graphc.ir.loops.meaning import first_equal
 from graphc.ir.schedule import TEMPORARY, Call, LoopCall, Storage

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.compiler.pipeline import Program
+from graphc.compiler.program import Program
 from graphc.errors import BackendError
 from graphc.ir.compare import Disagreement, compare
 from graphc.ir.dims import evaluate

@@ -20,7 +20,7 @@ from graphc.ir.loops.text import kernel_text
 from graphc.ir.schedule import Schedule
 
 if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
+    from graphc.compiler.program import Program
 
 INDEX = "index.txt"
 STARTED = time.time_ns()  # with the process number, tells this run of Python from others

@@ -15,7 +15,7 @@ from graphc.ir import graph as graphs
 from graphc.ir.graph import Node
 
 if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
+    from graphc.compiler.program import Program
 
 
 def explain(tensor: Tensor, function: Subject) -> str:

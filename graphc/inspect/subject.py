@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 from graphc.ir.dims import nominal
 
 if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
+    from graphc.compiler.program import Program
     from graphc.runtime.backend import Runner
     from graphc.runtime.variants import Variant
 

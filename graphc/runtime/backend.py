@@ -21,7 +21,7 @@ from graphc.ir.ops.base import Array
 from graphc.ir.structure import Structure
 
 if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
+    from graphc.compiler.program import Program
 
 GROUP = "graphc.backends"
 FOR_TARGET = {"cpu": "llvm", "cuda": "cuda", "interpret": "interpret"}

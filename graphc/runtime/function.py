@@ -32,7 +32,7 @@ from graphc.runtime.specialize import check_dims, specialize
 from graphc.runtime.variants import Variant, Variants
 
 if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
+    from graphc.compiler.program import Program
 
 
 def compile(

@@ -14,7 +14,7 @@ from graphc.runtime.backend import Backend
 from graphc.runtime.interpret import Executor
 
 if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Program
+    from graphc.compiler.program import Program
 
 
 class InterpretedRunner:

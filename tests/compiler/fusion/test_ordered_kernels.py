@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.compiler.fusion import keys, ordered, search, sorting
-from graphc.compiler.pipeline import Program
+from graphc.compiler.program import Program
 from graphc.ir import ops
 from graphc.ir.dims import evaluate
 from graphc.ir.loops.run import run_kernel
