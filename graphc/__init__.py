@@ -62,7 +62,7 @@ _HOMES = {
 _MODULES = (
     "autodiff", "callbacks", "data", "decode", "errors", "fft", "init", "inspect", "linalg", "nn",
     "onnx",
-    "optim", "random", "regularizers", "schedules",
+    "optim", "random", "regularizers", "schedules", "testing",
 )  # fmt: skip
 
 _ELSEWHERE = {  # public modules that stand in a room
@@ -139,6 +139,7 @@ if TYPE_CHECKING:
     from graphc import random as random
     from graphc import regularizers as regularizers
     from graphc import schedules as schedules
+    from graphc import testing as testing
     from graphc.export.library import load_library as load_library
     from graphc.frontend import autodiff as autodiff
     from graphc.frontend.autodiff import *  # noqa: F403

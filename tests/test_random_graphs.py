@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from graphc.compiler.passes import GRAPH_PASSES
 from graphc.ir import ops
 from graphc.ir.ops.loop import Scan
-from tests.random_graphs.maker import draw_sample
+from graphc.testing import random_graph
 from tests.random_graphs.run import Report, check, define_sample
 
 SEEDS_FOR_EVERY_OP = range(900)
@@ -29,7 +29,7 @@ def test_every_combination_of_passes_keeps_the_meaning(part: int) -> None:
     @settings(max_examples=PER_TEST, derandomize=True, database=None, deadline=None)
     @given(st.integers(0, 10**6), st.integers(5, 40), switches)
     def agrees(seed: int, count: int, on: list[bool]) -> None:
-        sample = draw_sample(20 * seed + part, count)
+        sample = random_graph(20 * seed + part, count)
         some = tuple(p for p, chosen in zip(GRAPH_PASSES, on) if chosen)
         assert check(sample, [some, GRAPH_PASSES], 0, np.random.default_rng(seed), report) is None
 
@@ -44,7 +44,7 @@ def test_native_code_agrees(part: int) -> None:
     @settings(max_examples=NATIVE, derandomize=True, database=None, deadline=None)
     @given(st.integers(0, 10**6), st.integers(5, 20), switches)
     def agrees(seed: int, count: int, on: list[bool]) -> None:
-        sample = draw_sample(20 * seed + part, count)
+        sample = random_graph(20 * seed + part, count)
         some = tuple(p for p, chosen in zip(GRAPH_PASSES, on) if chosen)
         passes = GRAPH_PASSES if seed % 2 else some
         assert check(sample, [passes], 1, np.random.default_rng(seed), report) is None
@@ -56,7 +56,7 @@ def test_native_code_agrees(part: int) -> None:
 def test_every_op_is_drawn() -> None:
     drawn: set[type] = set()
     for seed in SEEDS_FOR_EVERY_OP:
-        stack = list(define_sample(draw_sample(seed)).graph.nodes)
+        stack = list(define_sample(random_graph(seed)).graph.nodes)
         while stack:
             op = stack.pop().op
             drawn.add(type(op))

@@ -1,4 +1,7 @@
-"""Tell whether a computed array is what the oracle says, but for rounding."""
+"""Tell whether a computed array is what the oracle says, but for rounding.
+
+`TOLERANCE` is the one table of tolerances: of graphc.testing, of the tests, and of GRAPHC_CHECK.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,15 @@ import numpy as np
 from graphc.ir.ops.base import Array
 from graphc.ir.types import find_dtype
 
-# Of the largest magnitude in the array, per dtype: room for sums in another order.
-TOLERANCE = {"float64": 1e-10, "float32": 2e-4, "float16": 2e-2, "bfloat16": 1e-1}
+# The largest error, in units of the largest magnitude of the array, per dtype of the result.
+TOLERANCE: dict[str, dict[str, float]] = {
+    # one op or a formula of a few: some units in the last place of results, which are rounded once
+    # more in 16 bits
+    "rounding": {"float64": 1e-13, "float32": 2e-6, "float16": 2e-3, "bfloat16": 2e-2},
+    # sums of thousands of terms in another order, and what follows from them: their roundings add
+    # up, and terms may be far larger than their sum
+    "sums": {"float64": 1e-10, "float32": 2e-4, "float16": 2e-2, "bfloat16": 1e-1},
+}
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,19 @@ class Disagreement:
         )
 
 
-def compare(actual: Array, expected: Array) -> Disagreement | None:
-    """None where the arrays agree: integers exactly, floats to `TOLERANCE` of their scale."""
+def compare(
+    actual: Array,
+    expected: Array,
+    tolerance: float | None = None,
+    floor: float = 1e-30,
+    each: bool = False,
+) -> Disagreement | None:
+    """None where arrays agree: integers exactly, floats but for `tolerance` of their scale.
+
+    The scale is the largest magnitude in `expected`, or with `each` that of every element by
+    itself, and at least `floor`. NaN and infinities must be at the same places. The tolerance is
+    that of "sums" if none is given.
+    """
     if actual.size == 0:
         return None
     dtype = find_dtype(expected.dtype)
@@ -41,16 +62,24 @@ def compare(actual: Array, expected: Array) -> Disagreement | None:
         wrong = actual != expected
         error = wrong.astype(np.float64)
     else:
-        a, b = actual.astype(np.float64), expected.astype(np.float64)
-        finite = np.isfinite(b)
-        scale = float(np.max(np.abs(b[finite]), initial=0.0))
-        with np.errstate(all="ignore"):
-            error = np.where(finite, np.abs(a - b), 0.0)
-            same = np.where(finite, np.isfinite(a), (a == b) | (np.isnan(a) & np.isnan(b)))
-        wrong = ~same | (error > TOLERANCE[dtype.name] * (scale + 1e-30))
-        error = np.where(same, error, np.inf)
+        limit = TOLERANCE["sums"][dtype.name] if tolerance is None else tolerance
+        wrong, error = errors(actual, expected, limit, floor, each)
     if not wrong.any():
         return None
     worst = np.unravel_index(int(np.argmax(error)), error.shape)
     index = tuple(int(i) for i in worst)
     return Disagreement(index, actual[index], expected[index], int(wrong.sum()), wrong.size)
+
+
+def errors(
+    actual: Array, expected: Array, limit: float, floor: float, each: bool
+) -> tuple[Array, Array]:
+    """Which floats are wrong, and how far off they are."""
+    a, b = actual.astype(np.float64), expected.astype(np.float64)
+    finite = np.isfinite(b)
+    sizes = np.where(finite, np.abs(b), 0.0)
+    scale = np.maximum(sizes if each else np.max(sizes, initial=0.0), floor)
+    with np.errstate(all="ignore"):
+        error = np.where(finite, np.abs(a - b), 0.0)
+        same = np.where(finite, np.isfinite(a), (a == b) | (np.isnan(a) & np.isnan(b)))
+    return ~same | (error > limit * scale), np.where(same, error, np.inf)

@@ -14,12 +14,14 @@ import graphc as gx
 from graphc.errors import GraphcError
 from graphc.frontend.tensor import Tensor
 from graphc.ir import ops
+from graphc.ir.compare import TOLERANCE, compare
 from graphc.ir.ops import base, loop, training
 from graphc.ir.ops.base import Leaf, Op
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.types import ALL_DTYPES, DType, float32
+from graphc.testing.cases import Case, cases_of, dtype_of
 from tests.ir.loops.test_elementary import BOUNDS, POW_BOUNDS
-from tests.ir.ops.op_cases import TOLERANCE, Array, Case, cases_of, dtype_of
+from tests.ir.ops.op_cases import Array
 
 HEAD = """# Operations
 
@@ -150,11 +152,8 @@ def agree(found: Array, expected: Array) -> bool:
     """Whether results agree to the dtype's tolerance; exactly for integers."""
     if found.dtype != expected.dtype or found.shape != expected.shape:
         return False
-    name = dtype_of(found).name
-    if name not in TOLERANCE:
-        return bool(np.array_equal(found, expected))
-    a, b = found.astype(np.float64), expected.astype(np.float64)
-    return bool(np.all(np.abs(a - b) <= TOLERANCE[name] * np.maximum(1, np.abs(b))))
+    limit = TOLERANCE["rounding"].get(dtype_of(found).name, 0.0)
+    return compare(found, expected, limit, floor=1.0, each=True) is None
 
 
 def mark(case: Case, interpreted: list[Array], native: list[Array]) -> str:

@@ -25,8 +25,8 @@ from graphc.errors import GraphcError, VerifyError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import evaluate
 from graphc.ir.interpret import Interpreter
+from graphc.testing.graph_maker import RandomGraph
 from tests.fuzz import aliased_ops
-from tests.random_graphs.maker import Sample
 from tests.random_graphs.run import Expected, compiled, define_sample, run_native, same_bits
 
 Array = NDArray[Any]
@@ -111,13 +111,13 @@ class Drawing:
         pairs = zip(gradients, self.directions, strict=True)
         return functools.reduce(gx.add, [gx.sum(g * v) for g, v in pairs])
 
-    def sample(self, outputs: list[Tensor]) -> Sample:
+    def sample(self, outputs: list[Tensor]) -> RandomGraph:
         """Outputs, with all inputs."""
         arrays = [*self.arrays, *self.moves]
-        return Sample([*self.inputs, *self.directions], outputs, arrays, {"n": self.n})
+        return RandomGraph([*self.inputs, *self.directions], outputs, arrays, {"n": self.n})
 
 
-def native(sample: Sample, seed: int) -> list[Array]:
+def native(sample: RandomGraph, seed: int) -> list[Array]:
     """The outputs of the compiled code, for any sizes or for these."""
     try:
         step = compiled(sample, GRAPH_PASSES)
@@ -149,7 +149,7 @@ def check(seed: int) -> str:
     return check_derivatives(drawing, [loss, along], slopes)
 
 
-def check_interpreter(sample: Sample, found: list[Array]) -> None:
+def check_interpreter(sample: RandomGraph, found: list[Array]) -> None:
     """Compare with the interpreter; a pass may make something finite."""
     expected = Expected.of(define_sample(sample).graph, sample)
     expected.ignore_infinite()

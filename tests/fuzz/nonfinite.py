@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from graphc.ir.compare import TOLERANCE
 from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.gather import Guard
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.ops.sorting import SearchSorted
+from graphc.testing.cases import Case, dtype_of
 from tests.fuzz import guarded
-from tests.ir.ops.op_cases import CASES, TOLERANCE, Case, dtype_of
+from tests.ir.ops.op_cases import CASES
 
 Array = np.ndarray[Any, Any]
 FLOATS = ("float32", "float32", "float64", "float16", "bfloat16")
@@ -65,7 +67,7 @@ def disagreement(found: Array, right: Array, lenient: bool = False) -> str | Non
         return None if np.array_equal(found, right) else f"{found} for {right}"
     a, b = np.asarray(found, np.float64), np.asarray(right, np.float64)
     finite = np.isfinite(a) & np.isfinite(b)
-    bound = 8 * TOLERANCE[dtype_of(right).name]
+    bound = 8 * TOLERANCE["rounding"][dtype_of(right).name]
     scale = np.max(np.abs(b[np.isfinite(b)]), initial=1.0) if lenient else np.maximum(np.abs(b), 1)
     near = finite & (np.abs(a - b) <= bound * scale)
     same = (np.isnan(a) & np.isnan(b)) | (a == b) | near

@@ -1,6 +1,6 @@
 """Every model that we save, run by onnxruntime and by ourselves, against our own results.
 
-Two programs of three are random graphs of all ops (`tests/random_graphs/maker.py`, which allow what
+Two programs of three are random graphs of all ops (`graphc/testing/graphs.py`, which allow what
 roundings may do), one is a random loop with its gradients (`loops`). What cannot be saved must be
 refused by name, what onnxruntime has no kernel for is only loaded again.
 """
@@ -18,9 +18,10 @@ from graphc.errors import GraphcError, ShapeError, UnsupportedError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.ops.base import Array
 from graphc.onnx.save import to_model
+from graphc.testing import random_graph
+from graphc.testing.graph_maker import RandomGraph
 from tests.fuzz import loops
 from tests.fuzz.loop_machines import Loops
-from tests.random_graphs.maker import Sample, draw_sample
 from tests.random_graphs.run import Expected
 
 # What onnxruntime 1.31 says where it has no kernel for a type, and where it differs.
@@ -37,10 +38,10 @@ def check(seed: int) -> str:
     """Save one program, and run it in two ways."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return check_loop(seed) if seed % 3 == 2 else check_graph(draw_sample(seed))
+        return check_loop(seed) if seed % 3 == 2 else check_graph(random_graph(seed))
 
 
-def check_graph(sample: Sample) -> str:
+def check_graph(sample: RandomGraph) -> str:
     """The outputs of a random graph that can be saved."""
     kept = [i for i, t in enumerate(sample.outputs) if can_be_saved(t, sample.inputs)]
     if not kept:

@@ -31,10 +31,10 @@ from graphc.ir.graph import Graph, Node, apply, topological
 from graphc.ir.interpret import Interpreter
 from graphc.ir.ops.base import Op, Reduce
 from graphc.ir.types import find_dtype
+from graphc.testing.graph_maker import RandomGraph
 from tests.compiler.passes import rule_cases as given
 from tests.compiler.passes.rule_cases import Case
 from tests.fuzz.rules_cases import BOUND, STABLE
-from tests.random_graphs.maker import Sample
 from tests.random_graphs.run import Expected
 
 Array = NDArray[Any]
@@ -242,7 +242,7 @@ def compare_bound(
 ) -> None:
     """Compare within what roundings may do, on moderate numbers."""
     arrays = [moderate(t, sizes, rng) for t in inputs]
-    sample = Sample(inputs, [], arrays, sizes)
+    sample = RandomGraph(inputs, [], arrays, sizes)
     problem = differs(graph, after, sample)
     assert problem is None, problem
 
@@ -257,7 +257,7 @@ def moderate(t: Tensor, sizes: dict[str, int], rng: np.random.Generator) -> Arra
     return rng.uniform(-1.5, 1.5, shape).astype(t.dtype.numpy)
 
 
-def differs(graph: Graph, after: Graph, sample: Sample) -> str | None:
+def differs(graph: Graph, after: Graph, sample: RandomGraph) -> str | None:
     """Where a graph does not mean the same as another one."""
     try:
         expected = Expected.of(graph, sample)
@@ -309,7 +309,7 @@ def check_among(rule: Rule, rng: np.random.Generator) -> str:
     """Compare a graph with what all passes, all rules but one, all passes but one make of it."""
     inputs, graph = surrounded(rule, rng)
     sizes = {"batch": int(rng.choice([1, 3])), "few": 5, "n": 2}
-    sample = Sample(inputs, [], [moderate(t, sizes, rng) for t in inputs], sizes)
+    sample = RandomGraph(inputs, [], [moderate(t, sizes, rng) for t in inputs], sizes)
     fired: set[str] = set()
     left_out = PASSES[int(rng.integers(len(PASSES)))]
     ways: list[tuple[str, Rule | None, Any]] = [

@@ -15,7 +15,8 @@ from graphc.ir import ops
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.types import bfloat16
 from graphc.onnx.save import RULES, to_model
-from tests.ir.ops.op_cases import CASES, Case
+from graphc.testing.cases import Case
+from tests.ir.ops.op_cases import CASES
 
 # No operators and no formula of a few: special functions, factorisations, random bits, gradients
 # of pooling, reinterpreted bits.

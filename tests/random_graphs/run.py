@@ -31,11 +31,12 @@ from graphc.ir.types import find_dtype
 from graphc.runtime.definition import Definition, define
 from graphc.runtime.function import CompiledFunction
 from graphc.runtime.specialize import specialize
+from graphc.testing import random_graph
+from graphc.testing.graph_maker import RandomGraph
 from graphc_llvm import function as native
 from graphc_llvm.compile import describe
 from graphc_llvm.program import emit_program
 from graphc_llvm.target import Target
-from tests.random_graphs.maker import Sample, draw_sample
 
 Array = NDArray[Any]
 Passes = tuple[Any, ...]
@@ -122,7 +123,7 @@ class Expected:
     allowed: list[Array]  # NaN: anything
 
     @classmethod
-    def of(cls, graph: Graph, sample: Sample) -> Expected:
+    def of(cls, graph: Graph, sample: RandomGraph) -> Expected:
         """Run the interpreter once, and shaken."""
         given = dict(zip(graph.inputs, sample.arrays))
         values = Interpreter(sample.dims, RANDOM).run(graph.roots, given)
@@ -204,7 +205,7 @@ def object_code(text: str, target: Target, level: int) -> bytes:
 
 
 def run_native(
-    step: CompiledFunction, sample: Sample, generic: bool, threads: Sequence[int], level: int
+    step: CompiledFunction, sample: RandomGraph, generic: bool, threads: Sequence[int], level: int
 ) -> Iterator[list[Array]]:
     """Outputs and new parameters, for every number of threads."""
     cpu, dims = step.native, sample.dims
@@ -254,13 +255,13 @@ def subset(rng: np.random.Generator) -> Passes:
     return tuple(p for p in GRAPH_PASSES if rng.random() < share)
 
 
-def define_sample(sample: Sample) -> Definition:
+def define_sample(sample: RandomGraph) -> Definition:
     """The sample as a graph."""
     mode = "train" if sample.updates else "inference"
     return define(sample.inputs, sample.outputs, sample.updates or None, mode, "sample")
 
 
-def compiled(sample: Sample, passes: Passes) -> CompiledFunction:
+def compiled(sample: RandomGraph, passes: Passes) -> CompiledFunction:
     """The sample as a function, after these passes."""
     native.choose_threads = lambda seconds, meetings, most: most  # small graphs would run on one
     step = CompiledFunction(
@@ -275,7 +276,7 @@ def compiled(sample: Sample, passes: Passes) -> CompiledFunction:
 
 
 def check(
-    sample: Sample,
+    sample: RandomGraph,
     combinations: Sequence[Passes],
     native: int,
     rng: np.random.Generator,
@@ -316,7 +317,7 @@ def check(
 
 def check_native(
     step: CompiledFunction,
-    sample: Sample,
+    sample: RandomGraph,
     expected: list[Expected],
     rng: np.random.Generator,
     report: Report,
@@ -339,7 +340,7 @@ def check_native(
     return None
 
 
-def check_refused(sample: Sample, report: Report) -> str | None:
+def check_refused(sample: RandomGraph, report: Report) -> str | None:
     """A failed check fails in native code too, unless nothing needs what it guards (x**0)."""
     report.refused += 1
     step = compiled(sample, GRAPH_PASSES)
@@ -360,7 +361,7 @@ def check_seed(seed: int, report: Report, modules: int = 2) -> str | None:
     if modules == 1 and rng.random() < 0.5:
         combinations = [some, GRAPH_PASSES, subset(rng)]
     try:
-        problem = check(draw_sample(seed), combinations, modules, rng, report)
+        problem = check(random_graph(seed), combinations, modules, rng, report)
     except Exception as error:
         problem = f"{type(error).__name__}: {str(error)[:300]}"
     if problem:

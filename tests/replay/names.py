@@ -31,7 +31,11 @@ PLACES = {
         "make_target": ("target",),
     },
 }
-GENERATORS = ("tests.random_graphs.maker", "random_graphs")  # of random graphs, newest first
+GENERATORS = (  # of random graphs, newest first
+    "graphc.testing:random_graph",
+    "tests.random_graphs.maker:draw_sample",
+    "random_graphs:draw_sample",
+)
 ROOMS = ("ir", "frontend", "compiler", "runtime")  # once their modules lay beside each other
 
 
@@ -49,9 +53,10 @@ def find(name: str) -> Any:
 
 def find_generator() -> Any:
     """The function that draws a random graph, of the same checkout as the compiler."""
-    for module in GENERATORS:
+    for place in GENERATORS:
+        module, _, name = place.partition(":")
         try:
-            return import_module(module).draw_sample
+            return getattr(import_module(module), name)
         except ModuleNotFoundError:
             continue
     raise ImportError(f"no {' or '.join(GENERATORS)}: add its place to GENERATORS")

@@ -16,7 +16,8 @@ from graphc.ir.dims import evaluate
 from graphc.ir.loops.run import run_kernel
 from graphc.ir.ops.base import Op, Ordered
 from graphc.ir.schedule import Storage
-from tests.ir.ops.op_cases import CASES, Array, Case, dtype_of
+from graphc.testing.cases import Case, dtype_of
+from tests.ir.ops.op_cases import CASES, Array
 
 HOMES = ("cumulative", "indexing", "sorting", "gather", "padding", "diagonal")
 KINDS = [k for k in ops.ALL_OPS if k.__module__.rpartition(".")[2] in HOMES]

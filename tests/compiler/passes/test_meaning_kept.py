@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphc.compiler.passes import GRAPH_PASSES
-from tests.random_graphs.maker import draw_sample
+from graphc.testing import random_graph
 from tests.random_graphs.run import Passes, Report, check
 
 SEEDS = range(50)
@@ -19,7 +19,7 @@ PASSES = tuple(dict.fromkeys(GRAPH_PASSES))
 def agrees(seed: int, combinations: Sequence[Passes], native: int = 0) -> None:
     """Assert that a graph means the same after every combination of passes."""
     rng = np.random.default_rng(seed)
-    assert check(draw_sample(seed), combinations, native, rng, Report()) is None
+    assert check(random_graph(seed), combinations, native, rng, Report()) is None
 
 
 @pytest.mark.parametrize("apply_pass", PASSES, ids=lambda p: p.__name__)

@@ -24,7 +24,8 @@ from graphc.ir.ops.matrix import Matrix
 from graphc.ir.ops.training import ModeSwitch, StateUpdate
 from graphc.ir.types import TensorType
 from graphc.runtime.function import compile
-from tests.ir.ops.op_cases import CASES, Case, dtype_of
+from graphc.testing.cases import Case, dtype_of
+from tests.ir.ops.op_cases import CASES
 
 EXAMPLES = 3
 

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.frontend.autodiff import grad, vjp
-from graphc.frontend.tensor import Tensor, evaluate, lift_op
+from graphc.frontend.autodiff import grad
+from graphc.frontend.tensor import evaluate, lift_op
 from graphc.ir import ops
+from graphc.ir.compare import TOLERANCE
 from graphc.ir.loops import elementary
 from graphc.ir.loops.expression import ExprEmitter
 from graphc.ir.loops.ir import Apply, Axis, Const, Expr, Index
 from graphc.ir.loops.numpy_emitter import NumpyEmitter
 from graphc.ir.loops.scalar import PRIMITIVES
 from graphc.ir.ops.base import Elementwise, Leaf, Op, Reduce, View
-from graphc.ir.types import TensorType, float32, float64
-from tests.ir.ops.op_cases import CASES, REFERENCES, TOLERANCE, Array, Case, cases_of, dtype_of
-
-BACKENDS = ("interpret", "cpu")
+from graphc.ir.types import float32, float64
+from graphc.testing.cases import Case, cases_of, dtype_of
+from graphc.testing.op import (
+    TARGETS,
+    check_gradient,
+    check_reference,
+    check_second_gradient,
+    check_target,
+    check_type,
+    close,
+    run_together,
+)
+from tests.ir.ops.op_cases import CASES, NARROW, REFERENCES, Array
 
 ELEMENTWISE = [c for c in CASES if isinstance(c.op, Elementwise)]
 AT_INDICES = (ops.Take, ops.TakeAlong, ops.Guard)  # the last operand is no float
@@ -39,18 +50,6 @@ each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_smooth = pytest.mark.parametrize("case", SMOOTH, ids=str)
 
 
-def close(found: Array, expected: Array, dtype: str) -> None:
-    """Assert that two arrays agree to the dtype's tolerance; exactly for integers."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.shape == expected.shape
-    if dtype not in TOLERANCE:
-        np.testing.assert_array_equal(found, expected.astype(found.dtype))
-        return
-    found, expected = found.astype(np.float64), expected.astype(np.float64)
-    scale = np.maximum(1.0, np.abs(expected))
-    np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=TOLERANCE[dtype])
-
-
 # ------------------------------------------------------------------------- meaning in numpy
 
 
@@ -61,19 +60,13 @@ def test_every_op_has_cases() -> None:
 
 @each_case
 def test_type(case: Case) -> None:
-    result = case.op.evaluate(*case.arrays())
-    assert case.op.infer(*case.types) == TensorType(dtype_of(result), result.shape)
+    check_type(case)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if type(c.op) in REFERENCES], ids=str)
+@each_case
 def test_reference(case: Case) -> None:
-    arrays = case.arrays()
-    wide = [a.astype(np.float64) if a.dtype.kind not in "biu" else a for a in arrays]
-    wide = [a.astype(np.int64) if a.dtype.kind in "biu" else a for a in wide]
-    result = case.op.evaluate(*arrays)
-    with np.errstate(all="ignore"):
-        expected = np.asarray(REFERENCES[type(case.op)](case.op, *wide))
-    close(result, expected, dtype_of(result).name)
+    kind = type(case.op)
+    check_reference(case, partial(REFERENCES[kind], case.op), wide=kind not in NARROW)
 
 
 # ------------------------------------------------------------------- meaning at the loop level
@@ -95,7 +88,7 @@ def test_emitted_function(case: Case) -> None:
     found = np.asarray(case.op.emit(Oracle(), *arrays))
     expected = case.op.evaluate(*arrays)
     assert found.dtype == expected.dtype
-    close(found, expected, dtype_of(expected).name)
+    close(found, expected)
 
 
 SPECIAL = {
@@ -135,7 +128,7 @@ def compare_special(found: Array, expected: Array) -> None:
     if expected.dtype.kind in "biu":
         np.testing.assert_array_equal(found, expected)
         return
-    rtol = 4 * TOLERANCE[dtype_of(expected).name]
+    rtol = 4 * TOLERANCE["rounding"][dtype_of(expected).name]
     tiny = float(np.finfo(np.float32).tiny)
     np.testing.assert_allclose(
         found.astype(np.float64), expected.astype(np.float64), rtol=rtol, atol=tiny
@@ -168,7 +161,7 @@ def test_merged_elements(case: Case) -> None:
                             for i, v in enumerate(op.combine().identities(dtype)))  # fmt: skip
         running = op.combine().merge(e, running, new)
     found = np.asarray(op.finish(e, running)) if running else expected
-    close(np.broadcast_to(found, expected.shape), expected, dtype_of(expected).name)
+    close(np.broadcast_to(found, expected.shape), expected)
 
 
 def value_of(expr: Expr, at: dict[Axis, Array]) -> Array:
@@ -205,56 +198,14 @@ def test_source_index(case: Case) -> None:
 # --------------------------------------------------------------------------------- gradients
 
 
-def directional(outputs: Tensor, inputs: list[Tensor], arrays: list[Array], along: Any) -> float:
-    """The slope of a scalar along a direction, by central differences."""
-    step = 1e-5
-    values = []
-    for sign in (1.0, -1.0):
-        moved = [a if d is None else a + sign * step * d for a, d in zip(arrays, along)]
-        values.append(float(evaluate([outputs], dict(zip(inputs, moved)))[0]))
-    return (values[0] - values[1]) / (2 * step)
-
-
-def directions(arrays: list[Array], rng: np.random.Generator) -> list[Array | None]:
-    """A random direction for each float input."""
-    return [rng.standard_normal(a.shape) if a.dtype.kind == "f" else None for a in arrays]
-
-
-def slope(grads: list[Tensor], inputs: list[Tensor], arrays: list[Array], along: Any) -> float:
-    """The scalar product of gradients and a direction."""
-    values = evaluate(grads, dict(zip(inputs, arrays)))
-    moving = [d for d in along if d is not None]
-    return float(sum(np.vdot(v, d) for v, d in zip(values, moving)))
-
-
 @each_smooth
 def test_gradient(case: Case) -> None:
-    rng = np.random.default_rng(case.seed)
-    arrays = case.arrays()
-    inputs, y = case.tensors(arrays)
-    loss = gx.sum(y * rng.standard_normal(y.shape))
-    wrt = [t for t in inputs if t.dtype.is_float]
-    along = directions(arrays, rng)
-    grads = grad(loss, wrt, unreachable="zero")
-    assert [g.type for g in grads] == [t.type for t in wrt]
-    expected = directional(loss, inputs, arrays, along)
-    assert slope(grads, inputs, arrays, along) == pytest.approx(expected, rel=1e-6, abs=1e-7)
+    check_gradient(case)
 
 
 @each_smooth
 def test_second_gradient(case: Case) -> None:
-    rng = np.random.default_rng(case.seed)
-    arrays = case.arrays()
-    inputs, y = case.tensors(arrays)
-    u = gx.input("u", y.shape, dtype="float64")
-    wrt = [t for t in inputs if t.dtype.is_float]
-    firsts = vjp(y, wrt, u, unreachable="zero")
-    loss = sum((gx.sum(g * rng.standard_normal(g.shape)) for g in firsts), start=0.0 * gx.sum(u))
-    inputs, arrays, wrt = [*inputs, u], [*arrays, rng.standard_normal(u.shape)], [*wrt, u]
-    along = directions(arrays, rng)
-    grads = grad(loss, wrt, unreachable="zero")
-    expected = directional(loss, inputs, arrays, along)
-    assert slope(grads, inputs, arrays, along) == pytest.approx(expected, rel=2e-6, abs=1e-6)
+    check_second_gradient(case)
 
 
 def test_flat_ops_have_no_gradient() -> None:
@@ -269,19 +220,13 @@ def test_flat_ops_have_no_gradient() -> None:
 KINDS_OF_OP = tuple(dict.fromkeys(type(c.op) for c in CASES))
 
 
-@pytest.mark.parametrize("target", BACKENDS)
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind", KINDS_OF_OP, ids=lambda kind: kind.__name__)
 def test_backend(kind: type[Op], target: str) -> None:
-    # one function for all cases of an op: compiling is what takes time
-    cases = [c for c in CASES if type(c.op) is kind]
-    arrays = [c.arrays() for c in cases]
-    for case, found, given in zip(cases, run_together(cases, arrays, target), arrays):
-        expected = case.op.evaluate(*given)
-        assert found.dtype == expected.dtype, case
-        close(found, expected, dtype_of(expected).name)
+    check_target([c for c in CASES if type(c.op) is kind], target)
 
 
-@pytest.mark.parametrize("target", BACKENDS)
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "kind", [k for k in KINDS_OF_OP if issubclass(k, Elementwise)], ids=lambda k: k.__name__
 )
@@ -290,14 +235,3 @@ def test_backend_on_special_values(kind: type[Op], target: str) -> None:
     arrays = [special_arrays(c) for c in cases]
     for case, found, given in zip(cases, run_together(cases, arrays, target), arrays):
         compare_special(found, np.asarray(case.op.evaluate(*given)))
-
-
-def run_together(cases: list[Case], arrays: list[list[Array]], target: str) -> list[Array]:
-    """The results of several cases from one compiled function."""
-    inputs, outputs = [], []
-    for number, (case, given) in enumerate(zip(cases, arrays)):
-        xs, y = case.tensors(given, number)
-        inputs += xs
-        outputs.append(y)
-    step = gx.compile(inputs, outputs, target=target)
-    return [np.asarray(found) for found in step(*(a for given in arrays for a in given))]

@@ -10,9 +10,9 @@ import numpy as np
 import graphc as gx
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir import ops
-from tests.random_graphs.basic_ops import convolved, ends_in_numbers, is_signal
-from tests.random_graphs.exact_ops import an_axis, any_of, indices
-from tests.random_graphs.maker import Maker, Value
+from graphc.testing.basic_ops import convolved, ends_in_numbers, is_signal
+from graphc.testing.exact_ops import an_axis, any_of, indices
+from graphc.testing.graph_maker import Maker, Value
 
 
 def special(m: Maker) -> Value | None:

@@ -9,12 +9,13 @@ import numpy as np
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor, lift_op
+from graphc.ir.dims import Size
 from graphc.ir.ops import Abs, Neg, Relu, StopGradient, Stored
 from graphc.ir.ops.contract import Dot
 from graphc.ir.ops.elementwise_random import UnitFloat
 from graphc.ir.ops.leaf import RandomBits
 from graphc.ir.ops.view import Pad, Permute, Slice
-from tests.random_graphs.maker import SIZES, Maker, Value
+from graphc.testing.graph_maker import SIZES, Maker, Value
 
 # ------------------------------------------------------------------------------- exact ops
 
@@ -59,20 +60,14 @@ def sliced(m: Maker) -> Value | None:
     x = m.pick(lambda v: any(isinstance(s, int) and s > 1 for s in v.tensor.shape))
     if x is None:
         return None
-    starts, sizes, steps = [], [], []
-    for size in x.tensor.shape:
-        if not isinstance(size, int) or size == 0 or m.rng.random() < 0.4:
-            part = (0, size, 1)
-        else:
-            part = slice_of(m, size)
-        for some, value in zip((starts, sizes, steps), part):
-            some.append(value)
-    op = Slice(tuple(starts), tuple(sizes), tuple(steps))
-    return Value(lift_op(op, x.tensor), x.exact)
+    starts, sizes, steps = zip(*(slice_of(m, size) for size in x.tensor.shape))
+    return Value(lift_op(Slice(starts, sizes, steps), x.tensor), x.exact)
 
 
-def slice_of(m: Maker, size: int) -> tuple[int, int, int]:
-    """Start, size and step inside an axis."""
+def slice_of(m: Maker, size: Size) -> tuple[int, Size, int]:
+    """Start, size and step inside an axis, or all of it."""
+    if not isinstance(size, int) or size == 0 or m.rng.random() < 0.4:
+        return 0, size, 1
     step = int(m.rng.choice([1, 1, 2, -1]))
     count = int(m.rng.integers(1, (size - 1) // abs(step) + 2))
     room = size - (count - 1) * abs(step)
@@ -333,7 +328,7 @@ def rolled(m: Maker) -> Value | None:
 
 def pooled(m: Maker) -> Value | None:
     """The largest of a window along the middle axis."""
-    x = m.pick(lambda v: is_signal(v) and v.tensor.shape[1] >= 2)
+    x = m.pick(lambda v: is_signal(v) and v.tensor.shape[1] >= 2)  # type: ignore[operator]
     if x is None:
         return None
     stride = int(m.rng.integers(1, 3))

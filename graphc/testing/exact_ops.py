@@ -9,7 +9,7 @@ import numpy as np
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from tests.random_graphs.maker import SIZES, Maker, Value
+from graphc.testing.graph_maker import SIZES, Maker, Value
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -100,7 +100,7 @@ def whole_number(m: Maker) -> Value | None:
     functions = [gx.bitwise_invert, gx.square, gx.abs, gx.sign, gx.positive, gx.nn.relu]
     if x.tensor.dtype.kind == "u":
         functions = functions[:2]
-    return Value(any_of(m, functions)(x.tensor), True)  # type: ignore[arg-type]
+    return Value(any_of(m, functions)(x.tensor), True)
 
 
 def whole_compared(m: Maker) -> Value | None:
@@ -109,7 +109,7 @@ def whole_compared(m: Maker) -> Value | None:
     if x is None:
         return None
     functions = [gx.less, gx.less_equal, gx.equal, gx.not_equal, gx.greater, gx.greater_equal]
-    return Value(any_of(m, functions)(x.tensor, like(m, x)), True)  # type: ignore[arg-type]
+    return Value(any_of(m, functions)(x.tensor, like(m, x)), True)
 
 
 def whole_reduced(m: Maker) -> Value | None:

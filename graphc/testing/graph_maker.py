@@ -1,6 +1,4 @@
-"""Random graphs: 5 to 40 ops of all families over a few inputs, from one seed.
-
-The ops are in the modules beside this one.
+"""What draws random graphs: operands, steps, outputs and updates, from one seed.
 
 Values are `exact` when every correct evaluation gives the same bits (inputs, views, choices,
 integers): only these are compared, rounded or indexed with, so that a last bit cannot turn into
@@ -22,7 +20,7 @@ from graphc.errors import GraphcError
 from graphc.frontend.functions.operands import to_dtype
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
-from graphc.ir.dims import evaluate
+from graphc.ir.dims import Size, evaluate
 from graphc.ir.graph import Graph
 from graphc.optim.base import reachable
 
@@ -35,12 +33,6 @@ DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float16", "bfloat16", "float32", "float64",
 )  # fmt: skip
-# What to draw, seed by seed: a dtype, and what is special about the values.
-KINDS = (
-    ("float32", ""), ("float64", ""), ("float32", "trains"), ("float32", "wild"),
-    ("float32", "integral"), ("float32", ""), ("float16", ""), ("float64", "trains"),
-    ("bfloat16", ""), ("float64", "integral"), ("float64", "wild"), ("float32", "trains"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Sample:
+class RandomGraph:
     """A random graph with arrays for its inputs."""
 
     inputs: list[Tensor]
@@ -101,31 +93,24 @@ class Maker:
         self.arrays: list[Array] = []
         self.refused: list[str] = []  # what definition had against an op
 
-    def sample(self, count: int | None = None) -> Sample:
-        """Inputs, `count` ops (5 to 40, rather few), and a few outputs."""
-        from tests.random_graphs import basic_ops, exact_ops, rounding_ops
-
+    def draw(self, steps: tuple[Step, ...], count: int | None = None) -> RandomGraph:
+        """Inputs, `count` of the steps (5 to 40, rather few), and a few outputs."""
         gx.seed(7)
         for i in range(int(self.rng.integers(1, 4))):
             self.add_input(f"x{i}")
         for i in range(int(self.rng.integers(1, 4)) if self.trains else 0):
             self.add_parameter(f"p{i}")
-        steps = basic_ops.EXACT + exact_ops.EXACT
-        if not self.integral:
-            steps += basic_ops.SMOOTH + exact_ops.SMOOTH + rounding_ops.SMOOTH
-        if self.wild:  # 0 times infinity in the padding of a window: the interpreter leaves it out
-            steps = tuple(s for s in steps if s not in rounding_ops.WINDOWS)
         chosen = 5 + int(36 * self.rng.random() ** 2.5)
         for _ in range(chosen if count is None else count):
             self.step(steps[self.rng.integers(len(steps))])
         recent = self.values[-1 - int(self.rng.integers(0, 4)) :]
         updates = self.updates()
-        return Sample(
+        return RandomGraph(
             self.inputs, [v.tensor for v in recent], self.arrays, {"batch": self.dim},
             self.integral, self.wild, updates, [p.value for p in updates],
         )  # fmt: skip
 
-    def step(self, draw: Callable[[Maker], Value | None]) -> None:
+    def step(self, draw: Step) -> None:
         """One op more, if it may be defined and is not large."""
         try:
             made = draw(self)
@@ -152,8 +137,10 @@ class Maker:
         """An input of rank 0 to 3, sometimes with the dim in front."""
         shape = self.shape()
         with_dim = self.rng.random() < 0.5 and shape
-        symbolic = (self.batch, *shape[1:]) if with_dim or not self.inputs else shape
-        concrete = tuple(self.dim if s is self.batch else s for s in symbolic)
+        symbolic: tuple[Size, ...] = (
+            (self.batch, *shape[1:]) if with_dim or not self.inputs else shape
+        )
+        concrete = tuple(s if isinstance(s, int) else self.dim for s in symbolic)
         whole = self.inputs and self.rng.random() < 0.3
         dtype = str(self.rng.choice(DTYPES)) if whole else self.dtype
         self.inputs.append(gx.input(name, symbolic, dtype=dtype))
@@ -237,7 +224,4 @@ class Maker:
         return Value(gx.constant(row), True)
 
 
-def draw_sample(seed: int, count: int | None = None) -> Sample:
-    """A graph of a kind that depends on the seed."""
-    dtype, kind = KINDS[seed % len(KINDS)]
-    return Maker(seed, dtype, kind == "integral", kind == "wild", kind == "trains").sample(count)
+Step = Callable[[Maker], Value | None]
