@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
-from graphc.compiler.fusion.fuse import Fused, fuse
+from graphc.compiler.fusion.fuse import fuse
+from graphc.compiler.fusion.fused import Fused
 from graphc.compiler.options import Options
 from graphc.compiler.order.order import order
 from graphc.compiler.passes import GRAPH_PASSES

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,12 +19,10 @@ from graphc.export.budget import check_flash
 from graphc.export.header import header
 from graphc.export.interface import Interface, make_interface
 from graphc.export.javascript import loader, page
+from graphc.export.library import Library, load_library
 from graphc.export.manifest import manifest
 from graphc.export.selftest import Recording, record
 from graphc.runtime.function import CompiledFunction
-
-if TYPE_CHECKING:
-    from graphc.export.library import Library
 
 WEIGHTS = ("embedded", "separate")
 THREADS = 4
@@ -43,8 +40,6 @@ class Bundle:
 
     def load(self) -> Library:
         """The library, ready to be called (`gx.load_library`)."""
-        from graphc.export.library import load_library
-
         return load_library(self.directory)
 
     def __str__(self) -> str:

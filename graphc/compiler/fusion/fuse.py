@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from graphc.compiler.fusion.axes import base_of
 from graphc.compiler.fusion.checks import Checks
 from graphc.compiler.fusion.chunks import ChunkedReduction, reduced_variables
 from graphc.compiler.fusion.contraction import lower_contraction
 from graphc.compiler.fusion.flat import is_flat
+from graphc.compiler.fusion.fused import Fused
 from graphc.compiler.fusion.group import CONTRACTION, SPECIAL, Group
 from graphc.compiler.fusion.grouping import Grouping
 from graphc.compiler.fusion.in_place import find_in_place
@@ -26,21 +26,8 @@ from graphc.ir.dims import Size, product
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.loop import Scan
-from graphc.ir.schedule import RNG, TEMPORARY, Call, Check, Storage
+from graphc.ir.schedule import RNG, TEMPORARY, Call, Storage
 from graphc.ir.types import TensorType, uint32
-
-
-@dataclass(frozen=True, eq=False)
-class Fused:
-    """The kernels of a graph, in no particular order, and every storage they name."""
-
-    calls: tuple[Call, ...]
-    inputs: tuple[Storage, ...]
-    outputs: tuple[Storage, ...]
-    parameters: tuple[Storage, ...]
-    constants: tuple[Storage, ...]
-    rng: Storage
-    checks: tuple[Check, ...]
 
 
 def fuse(graph: Graph) -> Fused:
@@ -227,6 +214,3 @@ class Fusion:
         moved = moved_bytes(zip(arguments, times), nodes, puts)
         parts = [n.part for n in nodes] or [part]
         return Call(kernel, arguments, tuple(nodes), flops, moved, find_in_place(values), parts[-1])
-
-
-__all__ = ["Fused", "fuse"]

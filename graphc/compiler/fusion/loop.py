@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from graphc.compiler.fusion.fused import Fused
 from graphc.compiler.order.order import order
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
@@ -17,17 +18,41 @@ from graphc.ir.loops.ir import Buffer, Kernel
 from graphc.ir.ops.loop import Scan
 from graphc.ir.schedule import OUTPUT, TEMPORARY, WINDOW, Call, LoopCall, Storage, Window, relocate
 
-if TYPE_CHECKING:
-    from graphc.compiler.fusion.fuse import Fused, Fusion
-
 CARRY_ROWS = 2  # one is read, one written; then they change roles
+
+
+class Surroundings(Protocol):
+    """The fusion of the graph that a loop is in (`fuse.Fusion`)."""
+
+    graph: Graph
+    targets: dict[Node, tuple[Storage, ...]]
+
+    def inner(self, graph: Graph) -> Fused:
+        """The kernels of a loop's body."""
+        ...
+
+    def bytes_of(self, node: Node) -> Storage:
+        """Where a value is."""
+        ...
+
+    def unique(self, name: str) -> str:
+        """A name that nothing has yet."""
+        ...
+
+    def copy_call(self, node: Node, storage: Storage) -> Call:
+        """The kernel that stores a value."""
+        ...
+
+    def copy_bytes(self, source: Storage, target: Storage) -> Call:
+        """The kernel that copies bytes."""
+        ...
 
 
 @dataclass(eq=False)
 class _Loop:
     """A loop being lowered into `fusion`."""
 
-    fusion: Fusion
+    fusion: Surroundings
     nodes: list[Node]
     windows: dict[Storage, Window] = field(default_factory=dict)
     before: list[Call] = field(default_factory=list)
@@ -42,7 +67,7 @@ class _Loop:
         return op
 
 
-def lower_loop(fusion: Fusion, nodes: list[Node]) -> LoopCall:
+def lower_loop(fusion: Surroundings, nodes: list[Node]) -> LoopCall:
     """The call that runs a loop and stores the results that `nodes` are."""
     loop = _Loop(fusion, nodes)
     op = loop.op

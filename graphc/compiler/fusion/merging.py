@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from graphc.compiler.fusion.axes import Axes, base_of, through_views
 from graphc.compiler.fusion.group import Form, Group, agree, merged_forms, result_of
+from graphc.compiler.fusion.groups import Groups
 from graphc.ir.graph import Node
 from graphc.ir.ops.base import Gather
-
-if TYPE_CHECKING:
-    from graphc.compiler.fusion.grouping import Grouping
 
 Pairs = dict[int, int]  # variables of `other`, and those of `group` that they become
 
@@ -24,7 +21,7 @@ Pairs = dict[int, int]  # variables of `other`, and those of `group` that they b
 class Merging:
     """A group, and another one that makes an input of it."""
 
-    def __init__(self, grouping: Grouping, group: Group, other: Group) -> None:
+    def __init__(self, grouping: Groups, group: Group, other: Group) -> None:
         self.grouping, self.group, self.other = grouping, group, other
         self.few, self.many = sorted((group, other), key=lambda g: len(g.nodes))
 

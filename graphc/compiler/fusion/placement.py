@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from graphc.compiler.fusion.axes import base_of
 from graphc.compiler.fusion.group import Group
-from graphc.compiler.fusion.grouping import Grouping, is_computed
+from graphc.compiler.fusion.grouping import Grouping
+from graphc.compiler.fusion.groups import is_computed
 from graphc.compiler.fusion.materialise import materialise
 from graphc.compiler.fusion.names import Names, identifier
 from graphc.compiler.fusion.reading import Reading, may_fail

@@ -1,0 +1,20 @@
+"""What fusion makes of a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.ir.schedule import Call, Check, Storage
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """The kernels of a graph, in no particular order, and every storage they name."""
+
+    calls: tuple[Call, ...]
+    inputs: tuple[Storage, ...]
+    outputs: tuple[Storage, ...]
+    parameters: tuple[Storage, ...]
+    constants: tuple[Storage, ...]
+    rng: Storage
+    checks: tuple[Check, ...]
