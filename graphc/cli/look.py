@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+import graphc as gx
 from graphc.cli.options import SourceOptions
 from graphc.cli.show import bytes_text, print_columns, print_rows
 from graphc.cli.subject import choose, functions_of, json_text, shapes_of, sizes
 from graphc.errors import FormatError
+from graphc.export.library import find_manifest, read_manifest
 from graphc.runtime.function import CompiledFunction
 
 Rows = list[tuple[str, str]]
@@ -65,8 +67,6 @@ def _short(value: object) -> str:
 
 def library(source: Path, as_json: bool) -> None:
     """A bundle: its functions, memory, files."""
-    from graphc.export.library import find_manifest, read_manifest
-
     path = find_manifest(source)
     manifest = read_manifest(path)
     if as_json:
@@ -95,8 +95,6 @@ def library(source: Path, as_json: bool) -> None:
 
 def weights(source: Path, as_json: bool) -> None:
     """A file of parameters."""
-    import graphc as gx
-
     arrays = gx.load(source)
     facts = {n: {"dtype": str(a.dtype), "shape": list(a.shape)} for n, a in arrays.items()}
     if as_json:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, ValueInfoProto, helper
+from onnx import ModelProto, NodeProto, ValueInfoProto, defs, helper
 from onnx.backend.base import Backend, BackendRep, Device, DeviceType
 
 import graphc as gx
@@ -153,8 +153,6 @@ class GraphcBackend(Backend):
 
 def version_of(node: NodeProto, arguments: Mapping[str, Any]) -> int:
     """The operator set of a single node: as asked for, or the newest."""
-    from onnx import defs
-
     if "opset_version" in arguments:
         return int(arguments["opset_version"])
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import graphc as gx
@@ -177,8 +178,6 @@ def flat_places(shape: tuple[Size, ...], order: tuple[int, ...]) -> Tensor:
 
 def tap_slices(outputs: Any, shape: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
     """For every tap of a window, per axis: the outputs that it reaches, and their inputs."""
-    import itertools
-
     axes = []
     for i, (size, stride, dilation, (before, _)) in enumerate(
         zip(*(arguments[k] for k in ("window", "strides", "dilation", "padding")))
