@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 
 from graphc import origin as origins
-from graphc.errors import ArgumentError, UnsupportedError
+from graphc.errors import ArgumentError, BackendError, UnsupportedError
 from graphc.ir.arrays import CASTS
 
-TARGETS = ("cpu", "cuda", "interpret")
+TARGETS = ("cpu", "interpret")
 MODES = ("train", "inference")
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 
@@ -31,7 +31,8 @@ class Options:
 
 
 def check_options(options: Options) -> None:
-    """Raise ArgumentError unless every option is one of its legal values."""
+    """Raise ArgumentError unless every option is legal, UnsupportedError for what is not there."""
+    _check_target(options.target)
     for word, value, choices in (
         ("mode", options.mode, MODES),
         ("target", options.target, TARGETS),
@@ -43,6 +44,12 @@ def check_options(options: Options) -> None:
         integral = isinstance(count, int) and not isinstance(count, bool)
         if count is not None and not (integral and count >= 1):
             _fail(f"{word} must be an int of 1 or more, got {count!r}")
+    if options.precise:
+        raise UnsupportedError(
+            "compile: precise must be False, got True: there is nothing that it would switch off",
+            origin=origins.find_origin(),
+            hint="leave it out: no formula in use has a larger error than the direct one",
+        )
     if options.microbatches != 1:
         raise UnsupportedError(
             f"compile: microbatches must be 1, got {options.microbatches}: a step runs its whole"
@@ -50,6 +57,16 @@ def check_options(options: Options) -> None:
             origin=origins.find_origin(),
             hint="scan over slices of the batch in the graph and add their gradients, or call"
             " with smaller batches",
+        )
+
+
+def _check_target(target: object) -> None:
+    """Say that there is no CUDA backend, where somebody asks for one."""
+    if target == "cuda":
+        raise BackendError(
+            'compile: target="cuda": this copy of graphc has no CUDA backend',
+            origin=origins.find_origin(),
+            hint='target="cpu", the default, compiles for the processors of this machine',
         )
 
 

@@ -174,7 +174,7 @@ def _short(words: str) -> str:
     return words if len(words) <= WIDEST else f"{words[: WIDEST - 1]}…"
 
 
-LANGUAGES = ("llvm", "asm", "cuda", "ptx")
+LANGUAGES = ("llvm", "asm")
 
 
 def source(subject: CompiledFunction, language: str) -> str:

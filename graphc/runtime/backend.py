@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from graphc.compiler.program import Program
 
 GROUP = "graphc.backends"
-FOR_TARGET = {"cpu": "llvm", "cuda": "cuda", "interpret": "interpret"}
+FOR_TARGET = {"cpu": "llvm", "interpret": "interpret"}
 _MODULES = {
     "llvm": "graphc_llvm",
-    "cuda": "graphc_cuda",
     "interpret": "graphc.runtime.interpreted",
 }
 

@@ -58,7 +58,7 @@ def compile(
     - `target`: "cpu", or "interpret" for numpy.
     - `threads`: how many threads a call may use; None for as many as pay.
     - `memory`: a limit on the arena of temporaries, in bytes or as a text such as "8MB".
-    - `precise`: no effect so far, no formula that is in use is less precise than another.
+    - `precise`: False; no formula in use is less precise than another.
     - `cast`: "same_kind" takes float64 arrays for shorter floats and int64 for int32 where the
       values fit, and integers for floats that hold them exactly, beside what is always exact
       (numpy's safe casts); "no" refuses all these. Python numbers and lists of them have no
@@ -131,7 +131,7 @@ class CompiledFunction(Direct, Inspection):
 
     @property
     def target(self) -> str:
-        """ "cpu", "cuda" or "interpret"."""
+        """ "cpu" or "interpret"."""
         return self.options.target
 
     @property

@@ -99,7 +99,7 @@ def test_updates_must_have_the_parameters_type():
     ("options", "text"),
     [
         ({"mode": "eval"}, "mode must be one of train, inference, got 'eval'"),
-        ({"target": "gpu"}, "target must be one of cpu, cuda, interpret, got 'gpu'"),
+        ({"target": "gpu"}, "target must be one of cpu, interpret, got 'gpu'"),
         ({"cast": "unsafe"}, "cast must be one of same_kind, no, got 'unsafe'"),
         ({"threads": 0}, "threads must be an int of 1 or more, got 0"),
         ({"microbatches": 1.5}, "microbatches must be an int, got 1.5"),
@@ -359,6 +359,24 @@ def test_epochs(step):
     scalar = gx.input("s", ())
     text = "no input has a batch axis"
     refuse(errors.ArgumentError, text, interpret([scalar], scalar).run_epoch, [1.0], 1)
+
+
+def test_precise_is_not_silently_ignored():
+    x = gx.input("x", ())
+    with pytest.raises(errors.UnsupportedError, match="precise must be False, got True") as caught:
+        gx.compile([x], x, precise=True)
+    assert caught.value.origin.filename == __file__
+    assert "no formula in use" in caught.value.hint
+    assert gx.compile([x], x, precise=False)(np.float32(2)) == 2
+
+
+def test_there_is_no_cuda_backend():
+    x = gx.input("x", ())
+    text = 'target="cuda": this copy of graphc has no CUDA backend'
+    with pytest.raises(errors.BackendError, match=text) as caught:
+        gx.compile([x], x, target="cuda")
+    assert caught.value.origin.filename == __file__
+    assert 'target="cpu"' in caught.value.hint
 
 
 def test_microbatches_are_not_silently_ignored():
