@@ -85,12 +85,12 @@ class Compiler:
         """Whether what depends on parameters alone is the same for all sizes."""
         return prepares_alike(self.program.schedule)
 
-    def source(self, language: str, dims: Mapping[str, int]) -> str:
-        """The code for given sizes: "llvm" text, or the "asm" that it becomes."""
+    def source(self, language: str, dims: Mapping[str, int] | None) -> str:
+        """The code for given sizes, or (None) for all: "llvm" text, or "asm" made of it."""
         text = emit_program(self.program, self.target, dims).text
         return text if language == "llvm" else emit_assembly(text, self.target)
 
-    def kernel_sources(self, dims: Mapping[str, int]) -> dict[str, str]:
+    def kernel_sources(self, dims: Mapping[str, int] | None) -> dict[str, str]:
         """The LLVM text of every kernel."""
         names = dict.fromkeys(k.name for k in first_equal(self.program.schedule.kernels).values())
         return split_kernels(self.source("llvm", dims), names)

@@ -209,7 +209,9 @@ class GenericCode:
         made = compiler.describe(self.module, dims)
         if self._prepared is None and compiler.prepares_alike:
             self._prepared = Prepared(made.prepared)
-        return self.owner.bind(made, dims, self.library, self._prepared)
+        runner = self.owner.bind(made, dims, self.library, self._prepared)
+        runner.made_for = None
+        return runner
 
 
 def native_structure(structure: UserStructure) -> Structure:

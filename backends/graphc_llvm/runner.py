@@ -47,7 +47,8 @@ class Runner:
         prepared: Prepared,
         prepare: int | None,
     ) -> None:
-        self.compiler, self.native, self.dims = compiler, native, dict(dims)
+        self.compiler, self.native = compiler, native
+        self.made_for: Mapping[str, int] | None = dict(dims)  # None: code for all sizes
         self.variant, self.prepared, self.prepare = variant, prepared, prepare
         self.check: Callable[[Sequence[Array], Array], None] | None = None
         if prepare is not None:
@@ -122,15 +123,20 @@ class Runner:
         """The generated code: "llvm" text, or the "asm" that it becomes."""
         if language not in LANGUAGES:
             raise UnsupportedError(f"source: code for CPUs is in llvm or asm, not in {language}")
-        return self.compiler().source(language, self.dims)
+        return self.compiler().source(language, self.made_for)
 
     def kernel_sources(self) -> Mapping[str, str]:
         """The LLVM text of every kernel, with the functions that only it calls."""
-        return self.compiler().kernel_sources(self.dims)
+        return self.compiler().kernel_sources(self.made_for)
 
-    def profile(self, arrays: Sequence[Array], rng: Array) -> list[float]:
-        """Median seconds of every kernel on one thread; parameters are put back afterwards."""
-        return self.compiler().profile(self.dims, arrays, rng)
+    def profile(self, arrays: Sequence[Array], rng: Array) -> list[float] | None:
+        """Median seconds of every kernel on one thread; parameters are put back afterwards.
+
+        None for code for all sizes: what is timed is made for given ones.
+        """
+        if self.made_for is None:
+            return None
+        return self.compiler().profile(self.made_for, arrays, rng)
 
     def refresh(self) -> None:
         """Compute what depends on parameters alone again if one has changed."""
