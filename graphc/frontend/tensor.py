@@ -7,6 +7,7 @@ is used (`_functions`), and the picture of a tensor when a notebook asks for it:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,7 +24,7 @@ from graphc.ir.interpret import Interpreter, Random
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array, Op
 from graphc.ir.sizes import bind_dims
-from graphc.ir.types import DType, TensorType, bool_, find_dtype, float32, int32, int64
+from graphc.ir.types import DType, TensorType, bool_, find_dtype, weak_dtype
 
 
 class Tensor:
@@ -383,30 +384,14 @@ def constant_of(value: Any, lifted: bool = False) -> Tensor:
     return lift_op(leaf.Constant(frozen, TensorType(dtype, array.shape), weak))
 
 
-def weak_dtype(value: bool | int | float, like: DType | None) -> DType:
-    """The dtype that a Python scalar takes beside a tensor of dtype `like`."""
-    if isinstance(value, bool):
-        return bool_
-    if isinstance(value, int):
-        if like is None or like == bool_:
-            return int32 if -(2**31) <= value < 2**31 else int64
-        return like
-    return like if like is not None and like.is_float else float32
-
-
 def zeros_like(x: Tensor) -> Tensor:
     """Zeros of the type of x."""
     return _functions().broadcast_to(literal(0, x.dtype), x.shape)
 
 
+@cache
 def _functions() -> Any:
     """The array functions, imported at first use."""
-    global _module
-    if _module is None:
-        from graphc.frontend import functions
+    from graphc.frontend import functions
 
-        _module = functions
-    return _module
-
-
-_module: Any = None
+    return functions

@@ -145,3 +145,14 @@ def promote(a: DType, b: DType) -> DType | None:
     if signed.bits > unsigned.bits:
         return signed
     return None if unsigned.bits == 64 else _BY_NAME[f"int{unsigned.bits * 2}"]
+
+
+def weak_dtype(value: bool | int | float, like: DType | None) -> DType:
+    """The dtype that a Python scalar takes beside a tensor of dtype `like`."""
+    if isinstance(value, bool):
+        return bool_
+    if isinstance(value, int):
+        if like is None or like == bool_:
+            return int32 if -(2**31) <= value < 2**31 else int64
+        return like
+    return like if like is not None and like.is_float else float32

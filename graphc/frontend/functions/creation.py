@@ -20,13 +20,13 @@ from graphc.frontend.functions.operands import (
     to_dtype,
     to_shape,
 )
-from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal, weak_dtype
+from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal
 from graphc.ir.arrays import python_array
 from graphc.ir.dims import Poly, Size, ceildiv
 from graphc.ir.limits import ADDRESSABLE
 from graphc.ir.ops.elementwise_logic import Equal
 from graphc.ir.ops.leaf import Iota, SizeOf
-from graphc.ir.types import DType, float32, int32, int64
+from graphc.ir.types import DType, float32, int32, int64, weak_dtype
 
 
 def asarray(value: Any, dtype: Any = None) -> Tensor:

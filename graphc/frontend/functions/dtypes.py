@@ -8,8 +8,8 @@ import numpy as np
 
 from graphc.errors import DTypeError
 from graphc.frontend.functions.operands import fail, is_weak, to_dtype
-from graphc.frontend.tensor import Tensor, weak_dtype
-from graphc.ir.types import DType, promote
+from graphc.frontend.tensor import Tensor
+from graphc.ir.types import DType, promote, weak_dtype
 
 KINDS = {
     "bool": "b", "signed integer": "i", "unsigned integer": "u", "integral": "iu",

@@ -18,7 +18,7 @@ from graphc.errors import (
 )
 from graphc.frontend.arguments import check_operands
 from graphc.frontend.lifting import settled
-from graphc.frontend.tensor import Tensor, lift, lift_op, weak_dtype
+from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import holds_numpy, python_array
 from graphc.ir.dims import Dim, Poly, Size
@@ -26,7 +26,7 @@ from graphc.ir.limits import ADDRESSABLE
 from graphc.ir.ops.base import Op
 from graphc.ir.ops.elementwise_logic import Cast
 from graphc.ir.ops.view import BroadcastTo, shape_text
-from graphc.ir.types import DType, find_dtype, float32, promote
+from graphc.ir.types import DType, find_dtype, float32, promote, weak_dtype
 
 Sizes = tuple[Size, ...]
 
