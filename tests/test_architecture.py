@@ -32,7 +32,7 @@ HOLDS = {
         "nn", "optim", "random", "linalg", "fft", "init", "schedules", "regularizers", "decode",
         "data", "train",
     ),
-    "tools": ("inspect", "export", "onnx", "cli", "__main__"),
+    "tools": ("inspect", "export", "onnx", "testing", "cli", "__main__"),
 }  # fmt: skip
 MAY_IMPORT = {
     "root": set(),
@@ -105,7 +105,7 @@ ROOT_FILES = {
 }  # fmt: skip
 ROOT_FOLDERS = {
     "cli", "compiler", "data", "export", "fft", "frontend", "inspect", "ir", "linalg", "nn",
-    "onnx", "optim", "random", "runtime", "train",
+    "onnx", "optim", "random", "runtime", "testing", "train",
 }  # fmt: skip
 
 

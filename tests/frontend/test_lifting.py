@@ -98,7 +98,7 @@ def test_values_and_kinds_are_checked() -> None:
     x, i = gx.input("x", (3,)), gx.input("i", (3,), dtype="int32")
     with pytest.raises(DTypeError, match=r"multiply: 1e\+300 does not fit into float32") as caught:
         x * np.array([1e300, 1, 1])
-    assert "test_lifted_arrays.py" in str(caught.value)
+    assert "test_lifting.py" in str(caught.value)
     assert (x * np.array([np.inf, np.nan, 1])).dtype == gx.float32
     with pytest.raises(DTypeError, match="no dtype holds both float32 and int64"):
         x * np.array([1, 2, 3])
@@ -111,7 +111,7 @@ def test_a_report_names_the_line_where_float64_begins() -> None:
     y = gx.tanh(x) - gx.constant(C)  # here
     z = y * x.astype("float64") + gx.sum(y)
     step = gx.compile([x], z)
-    note = "float32 becomes float64: test_lifted_arrays.py:"
+    note = "float32 becomes float64: test_lifting.py:"
     assert step.report().count(note) == 1
     assert "# here" in step.report().splitlines()[-1]
     assert str(gx.summary(z)).count(note) == 1
