@@ -237,7 +237,7 @@ class Values:
         if self._flat is not None and len(at) != len(buffer.shape):
             at = tuple(self.e.const(0, int64) for _ in buffer.shape)
         key = ("load", buffer, at, where)
-        return self.e.unique(key, lambda: Load(buffer.dtype, buffer, at, where))  # type: ignore[no-any-return]
+        return self.e.unique(key, lambda: Load(buffer.dtype, buffer, at, where))
 
     def _view(self, node: Node, at: At, where: Expr | None) -> Expr:
         index, inside = self._shown(node, at)

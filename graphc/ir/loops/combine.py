@@ -8,78 +8,78 @@ same function merges an element into a running value and two partial results wit
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from graphc.ir.loops.elementary import maximum, minimum
 from graphc.ir.loops.elementary_exp import exp
 from graphc.ir.loops.ir import Combine
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.types import DType
 
 V = TypeVar("V")
-Values = tuple[Any, ...]
+Values = tuple[S, ...]
 
 LAST_INDEX = 2**63 - 1  # the index of an ARGMAX or ARGMIN over nothing: loses every tie
 
 
-def lowest(dtype: DType) -> Any:
+def lowest(dtype: DType) -> float:
     """The identity of maximum."""
     if dtype.is_float:
         return float("-inf")
     if dtype.kind == "b":
         return False
-    return 0 if dtype.kind == "u" else -(2 ** (dtype.bits - 1))
+    return 0 if dtype.kind == "u" else -(1 << (dtype.bits - 1))
 
 
-def highest(dtype: DType) -> Any:
+def highest(dtype: DType) -> float:
     """The identity of minimum."""
     if dtype.is_float:
         return float("inf")
     if dtype.kind == "b":
         return True
-    return 2**dtype.bits - 1 if dtype.kind == "u" else 2 ** (dtype.bits - 1) - 1
+    return (1 << (dtype.bits if dtype.kind == "u" else dtype.bits - 1)) - 1
 
 
-def _zero(dtype: DType) -> Values:
+def _zero(dtype: DType) -> tuple[float]:
     return (0.0 if dtype.is_float else 0,)
 
 
-def _one(dtype: DType) -> Values:
+def _one(dtype: DType) -> tuple[float]:
     return (1.0 if dtype.is_float else 1,)
 
 
-def _sum(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _sum(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     return (e.add(running[0], new[0]),)
 
 
-def _prod(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _prod(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     return (e.mul(running[0], new[0]),)
 
 
-def _max(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _max(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     return (maximum(e, running[0], new[0]),)
 
 
-def _min(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _min(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     return (minimum(e, running[0], new[0]),)
 
 
-def _any(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _any(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     return (e.logical_or(running[0], new[0]),)
 
 
-def _all(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _all(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     return (e.logical_and(running[0], new[0]),)
 
 
-def _dot(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _dot(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     (total,), (x, y) = running, new
     if e.dtype(total).is_float:
         return (e.fma(x, y, total),)
     return (e.add(total, e.mul(x, y)),)
 
 
-def _extreme(e: ScalarEmitter[Any], better: Any, running: Values, new: Values) -> Values:
+def _extreme(e: ScalarEmitter[S], better: S, running: Values[S], new: Values[S]) -> Values[S]:
     """Take the better value; at ties, and among NaNs, the lower index."""
     (value, at), (candidate, place) = running, new
     ties = e.eq(candidate, value)
@@ -92,15 +92,15 @@ def _extreme(e: ScalarEmitter[Any], better: Any, running: Values, new: Values) -
     return e.select(taken, candidate, value), e.select(taken, place, at)
 
 
-def _argmax(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _argmax(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     return _extreme(e, e.lt(running[0], new[0]), running, new)
 
 
-def _argmin(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _argmin(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     return _extreme(e, e.lt(new[0], running[0]), running, new)
 
 
-def _mean_m2(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _mean_m2(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     """Merge moments after Chan, Golub, LeVeque (1979)."""
     (count, mean, m2), (more, other, squares) = running, new
     dtype = e.dtype(count)
@@ -112,7 +112,7 @@ def _mean_m2(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
     return total, e.add(mean, step), e.add(e.add(m2, squares), between)
 
 
-def _logsumexp(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
+def _logsumexp(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Values[S]:
     """Keep (m, l) with log(sum) = m + log(l); the smaller m is rescaled to the larger."""
     (m, weight), (other, more) = running, new
     top, low = maximum(e, m, other), minimum(e, m, other)
@@ -124,7 +124,7 @@ def _logsumexp(e: ScalarEmitter[Any], running: Values, new: Values) -> Values:
     return top, e.add(kept, e.mul(scaled, factor))
 
 
-def carry(start: Any) -> Combine:
+def carry(start: float) -> Combine:
     """A value that a loop hands on from iteration to iteration, beginning with a literal."""
     name = "carry" if not start else f"carry({start})"
     return Combine(name, 1, lambda dtype: (start,), lambda e, running, new: new, carried=True)

@@ -42,10 +42,11 @@ from graphc.ir.loops.random_bits import (
     plain_log,
     unit_float,
 )
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import bool_
 
 
-def maximum(e: Emitter, x: Any, y: Any) -> Any:
+def maximum(e: Emitter[S], x: S, y: S) -> S:
     """The larger value; NaN where either is NaN."""
     if e.dtype(x) == bool_:
         return e.logical_or(x, y)
@@ -53,7 +54,7 @@ def maximum(e: Emitter, x: Any, y: Any) -> Any:
     return e.select(e.ne(x, x), x, larger) if e.dtype(x).is_float else larger
 
 
-def minimum(e: Emitter, x: Any, y: Any) -> Any:
+def minimum(e: Emitter[S], x: S, y: S) -> S:
     """The smaller value; NaN where either is NaN."""
     if e.dtype(x) == bool_:
         return e.logical_and(x, y)
@@ -61,7 +62,7 @@ def minimum(e: Emitter, x: Any, y: Any) -> Any:
     return e.select(e.ne(x, x), x, smaller) if e.dtype(x).is_float else smaller
 
 
-def sign(e: Emitter, x: Any) -> Any:
+def sign(e: Emitter[S], x: S) -> S:
     """-1, 0 or 1; a float zero and NaN stay as they are."""
     dtype = e.dtype(x)
     zero, one = e.const(0, dtype), e.const(1, dtype)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.ir.loops.formats import FORMATS, Emitter, round_product
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import DType, float32, float64, int32, int64, uint64
 
 TRIGONOMETRIC_LIMIT = 1e8
@@ -32,8 +33,10 @@ LAST_WORD = {float32: 2, float64: 16}  # where the window of the largest number 
 LOW_HALF = 0xFFFFFFFF
 HALF_PI_HIGH, HALF_PI_LOW = 1.5707963267948966, 6.123233995736766e-17
 
+Angle = tuple[S, S | None, S]  # the rest, what its rounding lost, and which quarter of a turn
 
-def near_angle(e: Emitter, x: Any) -> tuple[Any, Any, Any]:
+
+def near_angle(e: Emitter[S], x: S) -> Angle[S]:
     """Return r = |x| - n * pi / 2, what its rounding lost, and n in the low bits of an integer.
 
     float32 loses nothing that counts: None. Only for |x| up to TRIGONOMETRIC_LIMIT.
@@ -53,14 +56,14 @@ def near_angle(e: Emitter, x: Any) -> tuple[Any, Any, Any]:
     return total, e.add(e.sub(r, total), error), bits
 
 
-def _difference(e: Emitter, x: Any, y: Any) -> tuple[Any, Any]:
+def _difference(e: Emitter[S], x: S, y: S) -> tuple[S, S]:
     """Return x - y rounded and the error (Knuth)."""
     total = e.sub(x, y)
     part = e.sub(total, x)
     return total, e.sub(e.sub(x, e.sub(total, part)), e.add(y, part))
 
 
-def far_angle(e: Emitter, x: Any) -> tuple[Any, Any, Any]:
+def far_angle(e: Emitter[S], x: S) -> Angle[S]:
     """The same beyond TRIGONOMETRIC_LIMIT; NaN for infinity."""
     dtype = e.dtype(x)
     magnitude = e.cast(e.abs(x), float64)
@@ -82,21 +85,21 @@ def far_angle(e: Emitter, x: Any) -> tuple[Any, Any, Any]:
     return r, lost, number
 
 
-def _u(e: Emitter, value: int) -> Any:
+def _u(e: Emitter[S], value: int) -> S:
     return e.const(value, uint64)
 
 
-def _word(e: Emitter, limbs: tuple[Any, Any]) -> Any:
+def _word(e: Emitter[S], limbs: tuple[S, S]) -> S:
     """64 bits of an upper and a lower half."""
     return e.bit_or(e.shl(limbs[0], _u(e, 32)), limbs[1])
 
 
-def _joined(e: Emitter, high: Any, low: Any, shift: int) -> Any:
+def _joined(e: Emitter[S], high: S, low: S, shift: int) -> S:
     """The upper 64 bits of two words moved up."""
     return e.bit_or(e.shl(high, _u(e, shift)), e.shr(low, _u(e, 64 - shift)))
 
 
-def _window(e: Emitter, place: Any, last: int) -> list[Any]:
+def _window(e: Emitter[S], place: S, last: int) -> list[S]:
     """Three words of the bits of 2/pi from `place` on, the lowest limbs of 32 bits first."""
     index = e.shr(place, e.const(6, int64))
     words = [_u(e, word) for word in WORDS[: last + WINDOW_WORDS]]
@@ -116,7 +119,7 @@ def _window(e: Emitter, place: Any, last: int) -> list[Any]:
     return limbs
 
 
-def _product(e: Emitter, mantissa: Any, limbs: list[Any]) -> list[Any]:
+def _product(e: Emitter[S], mantissa: S, limbs: list[S]) -> list[S]:
     """A number of 53 bits times limbs, as many limbs: what is above is whole turns."""
     total, zero = [_u(e, 0)] * len(limbs), _u(e, 0)
     parts = (e.bit_and(mantissa, _u(e, LOW_HALF)), e.shr(mantissa, _u(e, 32)))
@@ -129,7 +132,7 @@ def _product(e: Emitter, mantissa: Any, limbs: list[Any]) -> list[Any]:
     return total
 
 
-def _turned(e: Emitter, high: Any, low: Any) -> tuple[Any, Any]:
+def _turned(e: Emitter[S], high: S, low: S) -> tuple[S, S]:
     """pi / 2 times a fraction of 128 bits, which counts as negative from 1/2 on: two floats."""
     negative = e.shr(e.bitcast(high, int64), e.const(63, int64))
     flip = e.bitcast(negative, uint64)
@@ -147,17 +150,17 @@ def _turned(e: Emitter, high: Any, low: Any) -> tuple[Any, Any]:
     return turned[0], turned[1]
 
 
-def _scaled(e: Emitter, limb: Any, weight: int) -> Any:
+def _scaled(e: Emitter[S], limb: S, weight: int) -> S:
     return e.mul(e.cast(e.bitcast(limb, int64), float64), e.const(2.0**weight, float64))
 
 
-def _fast_sum(e: Emitter, x: Any, y: Any) -> tuple[Any, Any]:
+def _fast_sum(e: Emitter[S], x: S, y: S) -> tuple[S, S]:
     """Return x + y rounded and the error, for x that is 0 or not smaller than y (Dekker)."""
     total = e.add(x, y)
     return total, e.sub(y, e.sub(total, x))
 
 
-def _times_half_pi(e: Emitter, x: Any, rest: Any) -> tuple[Any, Any]:
+def _times_half_pi(e: Emitter[S], x: S, rest: S) -> tuple[S, S]:
     """(x + rest) * pi / 2 rounded and the error, without an fma (Dekker)."""
     x_high, x_low = _halves(e, x)
     scaled = HALF_PI_HIGH * 134217729.0
@@ -171,17 +174,17 @@ def _times_half_pi(e: Emitter, x: Any, rest: Any) -> tuple[Any, Any]:
     return _fast_sum(e, product, e.add(error, more))
 
 
-def _halves(e: Emitter, x: Any) -> tuple[Any, Any]:
+def _halves(e: Emitter[S], x: S) -> tuple[S, S]:
     scaled = e.mul(x, _f(e, 134217729.0))  # 2**27 + 1
     high = e.sub(scaled, e.sub(scaled, x))
     return high, e.sub(x, high)
 
 
-def _f(e: Emitter, value: float) -> Any:
+def _f(e: Emitter[S], value: float) -> S:
     return e.const(value, float64)
 
 
-def is_far(e: Emitter, x: Any) -> Any:
+def is_far(e: Emitter[S], x: S) -> S:
     """Whether an angle needs `far_angle`."""
     dtype: DType = e.dtype(x)
     return e.lt(e.const(TRIGONOMETRIC_LIMIT, dtype), e.abs(x))

@@ -8,9 +8,9 @@ file.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from graphc.ir.loops.formats import FORMATS, Emitter, Format, chosen, polynomial, widened, with_sign
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32, float64
 
 # atan t = t + t**3 * P(t**2), |t| <= tan(pi / 8)
@@ -40,7 +40,7 @@ HALF_PI = {
 
 
 @widened
-def atan(e: Emitter, x: Any) -> Any:
+def atan(e: Emitter[S], x: S) -> S:
     """The angle whose tangent is x."""
     f = FORMATS[e.dtype(x)]
     one = e.const(1.0, f.dtype)
@@ -51,7 +51,7 @@ def atan(e: Emitter, x: Any) -> Any:
     return with_sign(e, f, _from_quarter(e, f, angle, inverted), x)
 
 
-def _first_eighths(e: Emitter, f: Format, top: Any, bottom: Any) -> tuple[Any, Any]:
+def _first_eighths(e: Emitter[S], f: Format, top: S, bottom: S) -> tuple[S, S]:
     """The angle in [0, pi / 4] whose tangent is top / bottom, as a sum of two numbers."""
     turned = e.lt(e.mul(bottom, e.const(EIGHTH, f.dtype)), top)
     below = e.select(turned, e.add(top, bottom), bottom)
@@ -66,7 +66,7 @@ def _first_eighths(e: Emitter, f: Format, top: Any, bottom: Any) -> tuple[Any, A
     return total, e.add(e.add(e.sub(base, total), t), rest)
 
 
-def _from_quarter(e: Emitter, f: Format, angle: tuple[Any, Any], inverted: Any) -> Any:
+def _from_quarter(e: Emitter[S], f: Format, angle: tuple[S, S], inverted: S) -> S:
     """The angle, or a quarter of a turn less it."""
     total, rest = angle
     high, low = (e.const(part, f.dtype) for part in HALF_PI[f.dtype])
@@ -75,7 +75,7 @@ def _from_quarter(e: Emitter, f: Format, angle: tuple[Any, Any], inverted: Any) 
 
 
 @widened
-def atan2(e: Emitter, y: Any, x: Any) -> Any:
+def atan2(e: Emitter[S], y: S, x: S) -> S:
     """The angle of the point (x, y), from -pi to pi."""
     f = FORMATS[e.dtype(x)]
     a, b = e.abs(x), e.abs(y)
@@ -99,12 +99,12 @@ def atan2(e: Emitter, y: Any, x: Any) -> Any:
     return e.select(unknown, e.add(x, y), result)
 
 
-def _arc(e: Emitter, f: Format, s: Any, z: Any) -> tuple[Any, Any]:
+def _arc(e: Emitter[S], f: Format, s: S, z: S) -> tuple[S, S]:
     """asin(s) as a sum of two numbers; z is s**2."""
     return s, e.mul(e.mul(s, z), polynomial(e, z, ASIN[f.dtype]))
 
 
-def _halved(e: Emitter, f: Format, magnitude: Any) -> tuple[Any, Any, Any]:
+def _halved(e: Emitter[S], f: Format, magnitude: S) -> tuple[S, S, S]:
     """Whether |x| is above 1/2, the sine of the angle (of half its rest there) and its square."""
     half = e.const(0.5, f.dtype)
     large = e.lt(half, magnitude)
@@ -114,7 +114,7 @@ def _halved(e: Emitter, f: Format, magnitude: Any) -> tuple[Any, Any, Any]:
 
 
 @widened
-def asin(e: Emitter, x: Any) -> Any:
+def asin(e: Emitter[S], x: S) -> S:
     """The angle in [-pi / 2, pi / 2] whose sine is x; NaN outside [-1, 1]."""
     f = FORMATS[e.dtype(x)]
     large, s, z = _halved(e, f, e.abs(x))
@@ -129,7 +129,7 @@ def asin(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def acos(e: Emitter, x: Any) -> Any:
+def acos(e: Emitter[S], x: S) -> S:
     """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1]."""
     f = FORMATS[e.dtype(x)]
     large, s, z = _halved(e, f, e.abs(x))

@@ -8,10 +8,10 @@ points. Errors are at most 2 units of the last place, 3 without the scale.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from graphc.ir.loops.elementary_exp import exp
 from graphc.ir.loops.formats import FORMATS, Emitter, polynomial, with_sign
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float64
 
 SERIES_END = 8.0
@@ -44,7 +44,7 @@ ASYMPTOTIC = (
 )  # fmt: skip
 
 
-def bessel_i(e: Emitter, order: int, scaled: bool, x: Any) -> Any:
+def bessel_i(e: Emitter[S], order: int, scaled: bool, x: S) -> S:
     """I(x) of order 0 or 1; `scaled` times exp(-|x|)."""
     dtype, x = e.dtype(x), e.cast(x, float64)
     magnitude = e.abs(x)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.ir.loops.formats import FORMATS, Emitter, chosen, widened
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import DType, float32, float64, int16, int32, int64
 
 _INTEGERS = {16: int16, 32: int32, 64: int64}
@@ -14,7 +13,7 @@ def _integer(dtype: DType) -> DType:
     return _INTEGERS[dtype.bits]
 
 
-def copysign(e: Emitter, x: Any, y: Any) -> Any:
+def copysign(e: Emitter[S], x: S, y: S) -> S:
     """The magnitude of x with the sign of y."""
     dtype = e.dtype(x)
     integer = _integer(dtype)
@@ -24,7 +23,7 @@ def copysign(e: Emitter, x: Any, y: Any) -> Any:
     return e.bitcast(e.bit_or(kept, e.bit_and(e.bitcast(y, integer), sign)), dtype)
 
 
-def nextafter(e: Emitter, x: Any, y: Any) -> Any:
+def nextafter(e: Emitter[S], x: S, y: S) -> S:
     """The number next to x in the direction of y."""
     dtype = e.dtype(x)
     integer = _integer(dtype)
@@ -44,7 +43,7 @@ _SQUARES = {float32: (2.0**-40, 2.0**60, 2.0**90), float64: (2.0**-400, 2.0**500
 
 
 @widened
-def hypot(e: Emitter, x: Any, y: Any) -> Any:
+def hypot(e: Emitter[S], x: S, y: S) -> S:
     """sqrt(x**2 + y**2) without overflow; infinite where one is."""
     f = FORMATS[e.dtype(x)]
     low, high, factor = _SQUARES[f.dtype]

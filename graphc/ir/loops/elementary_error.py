@@ -9,12 +9,12 @@ polynomials are minimax fits computed for this file.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from graphc.ir.loops.elementary_exp import exp
 from graphc.ir.loops.elementary_log import log
 from graphc.ir.loops.elementary_trig import erf
 from graphc.ir.loops.formats import FORMATS, Emitter, polynomial, widened, with_sign
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32, float64
 
 MIDDLE_RATIO = 3.75  # k
@@ -57,7 +57,7 @@ INVERSE_SMALL = (
 
 
 @widened
-def erfc(e: Emitter, x: Any) -> Any:
+def erfc(e: Emitter[S], x: S) -> S:
     """1 - erf x, with its full precision where that is small."""
     f = FORMATS[e.dtype(x)]
     value = _positive_erfc(e, e.abs(x))
@@ -67,7 +67,7 @@ def erfc(e: Emitter, x: Any) -> Any:
     return e.select(near, e.sub(e.const(1.0, f.dtype), erf(e, x)), value)
 
 
-def _positive_erfc(e: Emitter, x: Any) -> Any:
+def _positive_erfc(e: Emitter[S], x: S) -> S:
     f = FORMATS[e.dtype(x)]
     end = e.const(ERFC_END[f.dtype], f.dtype)
     x = e.select(e.lt(end, x), end, x)
@@ -83,7 +83,7 @@ def _positive_erfc(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def erf_inv(e: Emitter, x: Any) -> Any:
+def erf_inv(e: Emitter[S], x: S) -> S:
     """The number whose error function is x; infinite at 1 and -1, NaN beyond."""
     f = FORMATS[e.dtype(x)]
     magnitude, one = e.abs(x), e.const(1.0, f.dtype)
@@ -101,7 +101,7 @@ def erf_inv(e: Emitter, x: Any) -> Any:
     return with_sign(e, f, y, x)
 
 
-def _step(e: Emitter, gap: Any, y: Any) -> Any:
+def _step(e: Emitter[S], gap: S, y: S) -> S:
     """Halley's step for erfc y = gap: y + d / (1 - y d), d = (erfc y - gap) / -erfc' y."""
     dtype = e.dtype(y)
     slope = e.mul(exp(e, e.neg(e.mul(y, y))), e.const(2.0 / math.sqrt(math.pi), dtype))

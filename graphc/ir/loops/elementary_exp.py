@@ -7,8 +7,6 @@ mantissas, in units of the last place, with fma and (in brackets) without.
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.ir.loops.elementary_log import log1p_of_positive
 from graphc.ir.loops.formats import (
     FORMATS,
@@ -23,6 +21,7 @@ from graphc.ir.loops.formats import (
     widened,
     with_sign,
 )
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32, float64
 
 LOG2_E = 1.4426950408889634
@@ -74,14 +73,14 @@ TANH_END = {float32: 9.25, float64: 19.25}
 SIGMOID_RANGE = {float32: (-105.0, 20.0), float64: (-747.0, 40.0)}
 
 
-def _reduce(e: Emitter, f: Format, x: Any, parts: float = 1.0) -> tuple[Any, Any, Any]:
+def _reduce(e: Emitter[S], f: Format, x: S, parts: float = 1.0) -> tuple[S, S, S]:
     """Return r = x - n * ln(2) / parts, n, and an integer with n in its low bits."""
     n, bits = round_product(e, f, x, LOG2_E * parts)
     r = e.fma(n, e.const(-f.ln2_high / parts, f.dtype), x)
     return e.fma(n, e.const(-f.ln2_low / parts, f.dtype), r), n, bits
 
 
-def times_power(e: Emitter, y: Any, n: Any, bits: Any) -> Any:
+def times_power(e: Emitter[S], y: S, n: S, bits: S) -> S:
     """y * 2**n, rounded once, through infinity and the subnormal numbers, for y in [1/2, 2].
 
     n is an integer as a float, within the exponents of the format; `bits` has it in its low bits.
@@ -93,13 +92,13 @@ def times_power(e: Emitter, y: Any, n: Any, bits: Any) -> Any:
     return e.mul(scaled, chosen(e, negative, 2.0**-f.stride, 2.0, f.dtype))
 
 
-def _reduced_exp(e: Emitter, f: Format, r: Any) -> Any:
+def _reduced_exp(e: Emitter[S], f: Format, r: S) -> S:
     tail = e.fma(polynomial(e, r, EXP[f.dtype]), e.mul(r, r), r)
     return e.add(tail, e.const(1.0, f.dtype))
 
 
 @widened
-def exp(e: Emitter, x: Any) -> Any:
+def exp(e: Emitter[S], x: S) -> S:
     """e**x."""
     f = FORMATS[e.dtype(x)]
     x = clamp(e, x, *EXP_RANGE[f.dtype])
@@ -108,7 +107,7 @@ def exp(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def exp2(e: Emitter, x: Any) -> Any:
+def exp2(e: Emitter[S], x: S) -> S:
     """2**x; exact for integers."""
     f = FORMATS[e.dtype(x)]
     x = clamp(e, x, *EXP2_RANGE[f.dtype])
@@ -118,7 +117,7 @@ def exp2(e: Emitter, x: Any) -> Any:
     return e.apply("times_power", y, n, bits)
 
 
-def reduced_expm1(e: Emitter, f: Format, x: Any) -> Any:
+def reduced_expm1(e: Emitter[S], f: Format, x: S) -> S:
     """e**x - 1 where that is finite and not -1."""
     r, _, bits = _reduce(e, f, x)
     p = e.fma(polynomial(e, r, EXPM1[f.dtype]), e.mul(r, r), r)
@@ -129,7 +128,7 @@ def reduced_expm1(e: Emitter, f: Format, x: Any) -> Any:
 
 
 @widened
-def expm1(e: Emitter, x: Any) -> Any:
+def expm1(e: Emitter[S], x: S) -> S:
     """e**x - 1."""
     f = FORMATS[e.dtype(x)]
     y = reduced_expm1(e, f, clamp(e, x, *EXPM1_RANGE[f.dtype]))
@@ -138,7 +137,7 @@ def expm1(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def tanh(e: Emitter, x: Any) -> Any:
+def tanh(e: Emitter[S], x: S) -> S:
     """(E - 1) / (E + 1) where E = e**(2 |x|) = 2**n * (1 + 2 p), divided by 2**(n + 1)."""
     f = FORMATS[e.dtype(x)]
     magnitude = e.abs(x)
@@ -154,7 +153,7 @@ def tanh(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def sigmoid(e: Emitter, x: Any) -> Any:
+def sigmoid(e: Emitter[S], x: S) -> S:
     """1 / (1 + e**-x) = 2**-n / (2**-n + y) where e**-x = 2**n * y."""
     f = FORMATS[e.dtype(x)]
     x = clamp(e, x, *SIGMOID_RANGE[f.dtype])
@@ -169,7 +168,7 @@ def sigmoid(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def softplus(e: Emitter, x: Any) -> Any:
+def softplus(e: Emitter[S], x: S) -> S:
     """log(1 + e**x) = max(x, 0) + log1p(e**-|x|)."""
     f = FORMATS[e.dtype(x)]
     zero, low = e.const(0.0, f.dtype), e.const(EXP_RANGE[f.dtype][0], f.dtype)

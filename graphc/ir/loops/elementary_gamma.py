@@ -13,6 +13,7 @@ from typing import Any
 from graphc.ir.loops.elementary_log import log
 from graphc.ir.loops.elementary_trig import near_cos, near_sin
 from graphc.ir.loops.formats import Emitter, polynomial
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float64
 
 STIRLING_FROM = 8  # from here on Stirling's series is exact
@@ -38,25 +39,25 @@ DIGAMMA = tuple(b / (2 * k) for k, b in enumerate(BERNOULLI, 1))
 def in_double(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compute every float dtype in float64."""
 
-    def apply(e: Emitter, x: Any) -> Any:
+    def apply(e: Emitter[S], x: S) -> S:
         return e.cast(function(e, e.cast(x, float64)), e.dtype(x))
 
     apply.__name__, apply.__doc__ = function.__name__, function.__doc__
     return apply
 
 
-def _number(e: Emitter, value: float) -> Any:
+def _number(e: Emitter[S], value: float) -> S:
     return e.const(value, float64)
 
 
-def _from_whole(e: Emitter, x: Any) -> tuple[Any, Any]:
+def _from_whole(e: Emitter[S], x: S) -> tuple[S, S]:
     """pi times the distance to the nearest whole number, and whether x is one."""
     rest = e.sub(x, e.rint(x))
     return e.mul(rest, _number(e, math.pi)), e.eq(rest, _number(e, 0.0))
 
 
 @in_double
-def lgamma(e: Emitter, x: Any) -> Any:
+def lgamma(e: Emitter[S], x: S) -> S:
     """log |gamma(x)|; infinite at 0 and at negative whole numbers."""
     zero, infinite = _number(e, 0.0), _number(e, float("inf"))
     magnitude = e.abs(x)
@@ -73,7 +74,7 @@ def lgamma(e: Emitter, x: Any) -> Any:
     return e.select(e.eq(x, zero), infinite, result)
 
 
-def _positive_lgamma(e: Emitter, x: Any) -> Any:
+def _positive_lgamma(e: Emitter[S], x: S) -> S:
     one, two, half = (_number(e, v) for v in (1.0, 2.0, 0.5))
     y, factor = x, one
     for _ in range(2, STIRLING_FROM):
@@ -96,7 +97,7 @@ def _positive_lgamma(e: Emitter, x: Any) -> Any:
 
 
 @in_double
-def digamma(e: Emitter, x: Any) -> Any:
+def digamma(e: Emitter[S], x: S) -> S:
     """The derivative of log gamma; infinite at 0, NaN at negative whole numbers."""
     zero, one = _number(e, 0.0), _number(e, 1.0)
     # psi(x) = psi(1 - x) - pi / tan(pi x)
@@ -119,7 +120,7 @@ def digamma(e: Emitter, x: Any) -> Any:
     return e.select(reflects, e.sub(value, turned), value)
 
 
-def polygamma(e: Emitter, order: int, x: Any) -> Any:
+def polygamma(e: Emitter[S], order: int, x: S) -> S:
     """The order-th derivative of digamma: (-1)**(order + 1) order! zeta(order + 1, x).
 
     For x <= 0 the first one is reflected; the others are NaN there.
@@ -139,7 +140,7 @@ def polygamma(e: Emitter, order: int, x: Any) -> Any:
     return e.cast(e.select(reflects, reflected, value), dtype)
 
 
-def _zeta(e: Emitter, s: int, x: Any) -> Any:
+def _zeta(e: Emitter[S], s: int, x: S) -> S:
     """The sum of (x + k)**-s over k >= 0, by Euler and Maclaurin's formula; x > 0."""
     count = STIRLING_FROM + s
     one, total = _number(e, 1.0), _number(e, 0.0)
@@ -158,7 +159,7 @@ def _zeta(e: Emitter, s: int, x: Any) -> Any:
     return e.add(total, e.mul(_power(e, inverse, s - 1), e.add(first, series)))
 
 
-def _power(e: Emitter, x: Any, n: int) -> Any:
+def _power(e: Emitter[S], x: S, n: int) -> S:
     result = x
     for bit in bin(n)[3:]:
         result = e.mul(result, result)

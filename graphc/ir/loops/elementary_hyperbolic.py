@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from graphc.ir.loops.elementary_exp import exp, expm1
 from graphc.ir.loops.elementary_log import log, log1p
 from graphc.ir.loops.formats import FORMATS, Emitter, Format, widened, with_sign
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32, float64
 
 # where e**x overflows but its half does not
 EXP_END = {float32: 88.0, float64: 709.0}
 
 
-def _halves(e: Emitter, f: Format, magnitude: Any) -> tuple[Any, Any]:
+def _halves(e: Emitter[S], f: Format, magnitude: S) -> tuple[S, S]:
     """Whether e**x may overflow, and half of it computed through the root."""
     root = exp(e, e.mul(magnitude, e.const(0.5, f.dtype)))
     half = e.mul(e.mul(root, e.const(0.5, f.dtype)), root)
@@ -22,7 +22,7 @@ def _halves(e: Emitter, f: Format, magnitude: Any) -> tuple[Any, Any]:
 
 
 @widened
-def sinh(e: Emitter, x: Any) -> Any:
+def sinh(e: Emitter[S], x: S) -> S:
     """(e**x - e**-x) / 2, exact near 0."""
     f = FORMATS[e.dtype(x)]
     magnitude = e.abs(x)
@@ -34,7 +34,7 @@ def sinh(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def cosh(e: Emitter, x: Any) -> Any:
+def cosh(e: Emitter[S], x: S) -> S:
     """(e**x + e**-x) / 2."""
     f = FORMATS[e.dtype(x)]
     magnitude = e.abs(x)
@@ -45,7 +45,7 @@ def cosh(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def asinh(e: Emitter, x: Any) -> Any:
+def asinh(e: Emitter[S], x: S) -> S:
     """log(x + sqrt(x**2 + 1)) = log1p(x + x**2 / (1 + sqrt(x**2 + 1)))."""
     f = FORMATS[e.dtype(x)]
     magnitude, one = e.abs(x), e.const(1.0, f.dtype)
@@ -57,7 +57,7 @@ def asinh(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def acosh(e: Emitter, x: Any) -> Any:
+def acosh(e: Emitter[S], x: S) -> S:
     """log(x + sqrt(x**2 - 1)) = log1p(t + sqrt(2 t + t**2)) with t = x - 1; NaN below 1."""
     f = FORMATS[e.dtype(x)]
     one = e.const(1.0, f.dtype)
@@ -69,7 +69,7 @@ def acosh(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def atanh(e: Emitter, x: Any) -> Any:
+def atanh(e: Emitter[S], x: S) -> S:
     """log((1 + x) / (1 - x)) / 2 = log1p(2 x / (1 - x)) / 2; NaN outside [-1, 1]."""
     f = FORMATS[e.dtype(x)]
     magnitude = e.abs(x)
@@ -77,7 +77,7 @@ def atanh(e: Emitter, x: Any) -> Any:
     return with_sign(e, f, e.mul(log1p(e, ratio), e.const(0.5, f.dtype)), x)
 
 
-def _large_arguments(e: Emitter, f: Format, x: Any) -> tuple[Any, Any]:
+def _large_arguments(e: Emitter[S], f: Format, x: S) -> tuple[S, S]:
     """Whether 1 is nothing beside x**2, and log(2 x)."""
     bound = e.const(2.0 ** (f.mantissa // 2 + 2), f.dtype)
     return e.lt(bound, x), e.add(log(e, x), e.const(math.log(2.0), f.dtype))

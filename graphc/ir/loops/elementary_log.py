@@ -8,9 +8,8 @@ this file.
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.ir.loops.formats import FORMATS, Emitter, Format, polynomial, widened
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32
 
 LOG2_E_MINUS_1 = 0.4426950408889634
@@ -29,7 +28,7 @@ LOG_S = (
 )  # fmt: skip
 
 
-def _split(e: Emitter, f: Format, x: Any, lowered: Any) -> tuple[Any, Any]:
+def _split(e: Emitter[S], f: Format, x: S, lowered: S) -> tuple[S, S]:
     """Return an integer with the exponent k in its upper bits, and the mantissa minus 1.
 
     x is normal; `lowered` are the bits of sqrt(1/2), or of 2**n sqrt(1/2) to make k smaller by n.
@@ -40,11 +39,11 @@ def _split(e: Emitter, f: Format, x: Any, lowered: Any) -> tuple[Any, Any]:
     return above, e.sub(mantissa, e.const(1.0, f.dtype))
 
 
-def _exponent(e: Emitter, f: Format, above: Any) -> Any:
+def _exponent(e: Emitter[S], f: Format, above: S) -> S:
     return e.cast(e.shr(above, e.const(f.mantissa, f.integer)), f.dtype)
 
 
-def split_any(e: Emitter, f: Format, x: Any) -> tuple[Any, Any]:
+def split_any(e: Emitter[S], f: Format, x: S) -> tuple[S, S]:
     """Return the exponent, as a float, and the mantissa minus 1 of a positive x."""
     subnormal = e.lt(x, e.const(f.least_normal, f.dtype))
     shift = f.mantissa + 1
@@ -55,7 +54,7 @@ def split_any(e: Emitter, f: Format, x: Any) -> tuple[Any, Any]:
     return _exponent(e, f, above), y
 
 
-def _below(e: Emitter, y: Any) -> tuple[Any, Any]:
+def _below(e: Emitter[S], y: S) -> tuple[S, S]:
     """Return y**2 / 2 and c with log(1 + y) = y - (y**2 / 2 - c)."""
     dtype = e.dtype(y)
     square = e.mul(y, y)
@@ -67,7 +66,7 @@ def _below(e: Emitter, y: Any) -> tuple[Any, Any]:
     return half, e.mul(s, e.add(half, e.mul(z, polynomial(e, z, LOG_S))))
 
 
-def _finish(e: Emitter, f: Format, exponent: Any, y: Any) -> Any:
+def _finish(e: Emitter[S], f: Format, exponent: S, y: S) -> S:
     """Return exponent * ln(2) + log(1 + y)."""
     small, large = e.const(f.ln2_low, f.dtype), e.const(f.ln2_high, f.dtype)
     if f.dtype == float32:
@@ -80,7 +79,7 @@ def _finish(e: Emitter, f: Format, exponent: Any, y: Any) -> Any:
     return e.fma(exponent, large, e.add(y, rest))
 
 
-def _special(e: Emitter, f: Format, x: Any, result: Any) -> Any:
+def _special(e: Emitter[S], f: Format, x: S, result: S) -> S:
     """Put in the logarithms of infinity, NaN, 0 and negative numbers."""
     zero = e.const(0.0, f.dtype)
     result = e.select(e.lt(x, e.const(float("inf"), f.dtype)), result, x)
@@ -89,7 +88,7 @@ def _special(e: Emitter, f: Format, x: Any, result: Any) -> Any:
 
 
 @widened
-def log(e: Emitter, x: Any) -> Any:
+def log(e: Emitter[S], x: S) -> S:
     """The natural logarithm."""
     f = FORMATS[e.dtype(x)]
     exponent, y = split_any(e, f, x)
@@ -97,7 +96,7 @@ def log(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def log2(e: Emitter, x: Any) -> Any:
+def log2(e: Emitter[S], x: S) -> S:
     """The logarithm to base 2; exact for powers of two."""
     f = FORMATS[e.dtype(x)]
     exponent, y = split_any(e, f, x)
@@ -119,7 +118,7 @@ def log2(e: Emitter, x: Any) -> Any:
 
 
 @widened
-def log1p(e: Emitter, x: Any) -> Any:
+def log1p(e: Emitter[S], x: S) -> S:
     """log(1 + x)."""
     f = FORMATS[e.dtype(x)]
     one = e.const(1.0, f.dtype)
@@ -129,7 +128,7 @@ def log1p(e: Emitter, x: Any) -> Any:
     return e.select(tiny, x, result)
 
 
-def log1p_of_positive(e: Emitter, x: Any, below_one: bool = False) -> Any:
+def log1p_of_positive(e: Emitter[S], x: S, below_one: bool = False) -> S:
     """log(1 + x) of a finite number above -1, which may be known to be at most 1."""
     f = FORMATS[e.dtype(x)]
     one = e.const(1.0, f.dtype)

@@ -5,8 +5,6 @@ Floats follow C99's pow in all special cases.
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.ir.loops.elementary_exp import EXP, EXP_RANGE, LOG2_E
 from graphc.ir.loops.elementary_log import split_any
 from graphc.ir.loops.formats import (
@@ -19,6 +17,7 @@ from graphc.ir.loops.formats import (
     power_of_two,
     round_product,
 )
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32, float64, int64
 
 # log2(1 + f) = s * P(s**2), s = f / (2 + f), to 2**-37
@@ -42,10 +41,10 @@ LOG_TAIL = (
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
 TWO_THIRDS_HIGH, TWO_THIRDS_LOW = 0.6666666666666666, 3.700743415417188e-17
 
-Pair = tuple[Any, Any]
+Pair = tuple[S, S]
 
 
-def pow(e: Emitter, x: Any, y: Any) -> Any:
+def pow(e: Emitter[S], x: S, y: S) -> S:
     """x**y."""
     dtype = e.dtype(x)
     if not dtype.is_float:
@@ -58,7 +57,7 @@ def pow(e: Emitter, x: Any, y: Any) -> Any:
     return _special(e, x, y, e.cast(wide, float32))
 
 
-def _integer_pow(e: Emitter, x: Any, y: Any) -> Any:
+def _integer_pow(e: Emitter[S], x: S, y: S) -> S:
     """Multiply the squares that the bits of y name; 1 / x**-y, truncated, where y < 0."""
     dtype = e.dtype(x)
     one, zero = e.const(1, dtype), e.const(0, dtype)
@@ -77,7 +76,7 @@ def _integer_pow(e: Emitter, x: Any, y: Any) -> Any:
     return e.select(e.lt(y, zero), e.select(unit, sign, zero), result)
 
 
-def _special(e: Emitter, x: Any, y: Any, power: Any) -> Any:
+def _special(e: Emitter[S], x: S, y: S, power: S) -> S:
     """Turn |x|**y into x**y."""
     dtype = e.dtype(x)
     f = FORMATS[dtype]
@@ -95,14 +94,14 @@ def _special(e: Emitter, x: Any, y: Any, power: Any) -> Any:
     return e.bitcast(e.bit_xor(e.bitcast(power, f.integer), sign), dtype)
 
 
-def _outside(e: Emitter, x: Any, logarithm: Any) -> Any:
+def _outside(e: Emitter[S], x: S, logarithm: S) -> S:
     """Put in the logarithms of 0, infinity and NaN."""
     infinity = e.const(float("inf"), float64)
     logarithm = e.select(e.lt(x, infinity), logarithm, x)
     return e.select(e.eq(x, e.const(0.0, float64)), e.neg(infinity), logarithm)
 
 
-def _short_pow(e: Emitter, x: Any, y: Any) -> Any:
+def _short_pow(e: Emitter[S], x: S, y: S) -> S:
     """x**y of float64 that were float32, x >= 0, with a relative error of 2**-28."""
     f = FORMATS[float64]
     exponent, y1 = split_any(e, f, x)
@@ -117,7 +116,7 @@ def _short_pow(e: Emitter, x: Any, y: Any) -> Any:
     return e.mul(power, power_of_two(e, f, bits, exponent_field(e, f, 0)))
 
 
-def _product(e: Emitter, x: Any, y: Any) -> Pair:
+def _product(e: Emitter[S], x: S, y: S) -> Pair[S]:
     """Return x * y rounded and the error (Dekker, 1971), the halves cut off by a mask."""
     product = e.mul(x, y)
     (xh, xl), (yh, yl) = _halves(e, x), _halves(e, y)
@@ -126,18 +125,18 @@ def _product(e: Emitter, x: Any, y: Any) -> Pair:
     return product, e.add(error, e.mul(xl, yl))
 
 
-def _halves(e: Emitter, x: Any) -> Pair:
+def _halves(e: Emitter[S], x: S) -> Pair[S]:
     high = e.bitcast(e.bit_and(e.bitcast(x, int64), e.const(-(2**27), int64)), float64)
     return high, e.sub(x, high)
 
 
-def _sum(e: Emitter, x: Any, y: Any) -> Pair:
+def _sum(e: Emitter[S], x: S, y: S) -> Pair[S]:
     """Return x + y rounded and the error, where x is 0 or at least as large as y."""
     total = e.add(x, y)
     return total, e.add(e.sub(x, total), y)
 
 
-def _long_log(e: Emitter, f: Format, x: Any) -> Pair:
+def _long_log(e: Emitter[S], f: Format, x: S) -> Pair[S]:
     """Return log(x), x > 0, as a pair with a relative error of 2**-65."""
     k, y = split_any(e, f, x)
     two = e.const(2.0, float64)
@@ -162,7 +161,7 @@ def _long_log(e: Emitter, f: Format, x: Any) -> Pair:
     return _sum(e, whole, rest)
 
 
-def _long_pow(e: Emitter, x: Any, y: Any) -> Any:
+def _long_pow(e: Emitter[S], x: S, y: S) -> S:
     """x**y of float64, x >= 0, within 1 unit of the last place."""
     f = FORMATS[float64]
     zero = e.const(0.0, float64)

@@ -6,9 +6,7 @@ for this file.
 
 from __future__ import annotations
 
-from typing import Any
-
-from graphc.ir.loops.elementary_angle import far_angle, is_far, near_angle
+from graphc.ir.loops.elementary_angle import Angle, far_angle, is_far, near_angle
 from graphc.ir.loops.elementary_exp import exp, reduced_expm1
 from graphc.ir.loops.formats import (
     FORMATS,
@@ -18,6 +16,7 @@ from graphc.ir.loops.formats import (
     widened,
     with_sign,
 )
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32, float64
 
 # sin x = x + x**3 * P(x**2), cos x = 1 - x**2 / 2 + x**4 * P(x**2), |x| <= pi / 4
@@ -58,7 +57,7 @@ ERF_LARGE = (
 )  # fmt: skip
 
 
-def _quarter_turns(e: Emitter, x: Any, r: Any, lost: Any, quarter: Any) -> Any:
+def _quarter_turns(e: Emitter[S], x: S, r: S, lost: S | None, quarter: S) -> S:
     """Return sin(r + lost + quarter * pi / 2)."""
     f = FORMATS[e.dtype(x)]
     z = e.mul(r, r)
@@ -81,51 +80,51 @@ def _quarter_turns(e: Emitter, x: Any, r: Any, lost: Any, quarter: Any) -> Any:
 
 
 @widened
-def sin(e: Emitter, x: Any) -> Any:
+def sin(e: Emitter[S], x: S) -> S:
     """The sine of an angle in radians."""
     return e.seldom(is_far(e, x), "far_sin", x, near_sin(e, x))
 
 
 @widened
-def cos(e: Emitter, x: Any) -> Any:
+def cos(e: Emitter[S], x: S) -> S:
     """The cosine of an angle in radians."""
     return e.seldom(is_far(e, x), "far_cos", x, near_cos(e, x))
 
 
-def near_sin(e: Emitter, x: Any) -> Any:
+def near_sin(e: Emitter[S], x: S) -> S:
     """The sine of an angle up to TRIGONOMETRIC_LIMIT."""
     return _odd(e, x, _quarter_turns(e, x, *near_angle(e, x)))
 
 
-def near_cos(e: Emitter, x: Any) -> Any:
+def near_cos(e: Emitter[S], x: S) -> S:
     """The cosine of an angle up to TRIGONOMETRIC_LIMIT."""
     return _quarter_turns(e, x, *_next_quarter(e, near_angle(e, x)))
 
 
-def far_sin(e: Emitter, x: Any) -> Any:
+def far_sin(e: Emitter[S], x: S) -> S:
     """The sine of an angle beyond TRIGONOMETRIC_LIMIT."""
     return _odd(e, x, _quarter_turns(e, x, *far_angle(e, x)))
 
 
-def far_cos(e: Emitter, x: Any) -> Any:
+def far_cos(e: Emitter[S], x: S) -> S:
     """The cosine of an angle beyond TRIGONOMETRIC_LIMIT."""
     return _quarter_turns(e, x, *_next_quarter(e, far_angle(e, x)))
 
 
-def _odd(e: Emitter, x: Any, value: Any) -> Any:
+def _odd(e: Emitter[S], x: S, value: S) -> S:
     """The value of an odd function of x, from that of |x|."""
     f = FORMATS[e.dtype(x)]
     sign = e.bit_and(e.bitcast(x, f.integer), e.const(f.sign_bit, f.integer))
     return e.bitcast(e.bit_xor(e.bitcast(value, f.integer), sign), f.dtype)
 
 
-def _next_quarter(e: Emitter, angle: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+def _next_quarter(e: Emitter[S], angle: Angle[S]) -> Angle[S]:
     r, lost, quarter = angle
     return r, lost, e.add(quarter, e.const(1, e.dtype(quarter)))
 
 
 @widened
-def erf(e: Emitter, x: Any) -> Any:
+def erf(e: Emitter[S], x: S) -> S:
     """The error function."""
     if e.dtype(x) == float32:
         f = FORMATS[float32]

@@ -6,8 +6,10 @@ so what is built is already small.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import Any
 
+from graphc.ir.dims import Size
 from graphc.ir.loops.ir import Apply, Axis, Const, Expr, Extent, Index, const
 from graphc.ir.types import DType, bool_, float32, int64, uint32
 
@@ -18,31 +20,31 @@ class ExprEmitter:
     """Applies scalar functions to expressions; also index arithmetic (`plus`, `times`, ...)."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, Expr] = {}
+        self._known: dict[Hashable, Expr] = {}
 
     # -- values -------------------------------------------------------------------
 
-    def unique(self, key: Any, make: Any) -> Any:
+    def unique(self, key: Hashable, make: Callable[[], Expr]) -> Expr:
         """The one expression with this key."""
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = make()
         return found
 
-    def const(self, value: Any, dtype: DType) -> Expr:
+    def const(self, value: float, dtype: DType) -> Expr:
         """A literal."""
         key = ("const", dtype, type(value), repr(value))
-        return self.unique(key, lambda: const(value, dtype))  # type: ignore[no-any-return]
+        return self.unique(key, lambda: const(value, dtype))
 
     def index(self, axis: Axis) -> Expr:
         """Where a loop is."""
-        return self.unique(("index", axis), lambda: Index(int64, axis))  # type: ignore[no-any-return]
+        return self.unique(("index", axis), lambda: Index(int64, axis))
 
-    def extent(self, size: Any) -> Expr:
+    def extent(self, size: Size) -> Expr:
         """A size as int64."""
         if isinstance(size, int):
             return self.const(size, int64)
-        return self.unique(("extent", size), lambda: Extent(int64, size))  # type: ignore[no-any-return]
+        return self.unique(("extent", size), lambda: Extent(int64, size))
 
     def dtype(self, x: Expr) -> DType:
         """The dtype of a value."""
@@ -55,7 +57,7 @@ class ExprEmitter:
     def make(self, function: str, dtype: DType, xs: tuple[Expr, ...]) -> Expr:
         """The one application of a function to these values."""
         key = (function, dtype, *map(id, xs))
-        return self.unique(key, lambda: Apply(dtype, function, xs))  # type: ignore[no-any-return]
+        return self.unique(key, lambda: Apply(dtype, function, xs))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -113,17 +115,17 @@ class ExprEmitter:
         """x + offset."""
         return self.add(x, self.const(offset, int64))
 
-    def times(self, x: Expr, factor: Any) -> Expr:
+    def times(self, x: Expr, factor: Size) -> Expr:
         """x * factor; the factor is a size."""
         return self.mul(x, self.extent(factor))
 
-    def over(self, x: Expr, divisor: Any) -> Expr:
+    def over(self, x: Expr, divisor: Size) -> Expr:
         """x // divisor for x >= 0; the divisor is a positive size."""
         if divisor == 1:
             return x
         return self.make("div", int64, (x, self.extent(divisor)))
 
-    def modulo(self, x: Expr, divisor: Any) -> Expr:
+    def modulo(self, x: Expr, divisor: Size) -> Expr:
         """x % divisor for x >= 0; the divisor is a positive size."""
         if divisor == 1:
             return self.const(0, int64)

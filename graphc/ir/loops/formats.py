@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.types import DType, float32, float64, int32, int64
 
-Emitter = ScalarEmitter[Any]
+Emitter = ScalarEmitter[S]
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,18 @@ FORMATS = {
 def widened(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compute float16 and bfloat16 through float32."""
 
-    def apply(e: Emitter, *args: Any) -> Any:
+    def apply(e: Emitter[S], *args: S) -> S:
         dtype = e.dtype(args[0])
         if not (dtype.is_float and dtype.bits == 16):
-            return function(e, *args)
+            result: S = function(e, *args)
+            return result
         return e.cast(function(e, *(e.cast(x, float32) for x in args)), dtype)
 
     apply.__name__, apply.__doc__ = function.__name__, function.__doc__
     return apply
 
 
-def polynomial(e: Emitter, x: Any, coefficients: tuple[float, ...]) -> Any:
+def polynomial(e: Emitter[S], x: S, coefficients: tuple[float, ...]) -> S:
     """Evaluate by Horner's rule; the constant term comes first."""
     dtype = e.dtype(x)
     total = e.const(coefficients[-1], dtype)
@@ -81,7 +82,7 @@ def polynomial(e: Emitter, x: Any, coefficients: tuple[float, ...]) -> Any:
     return total
 
 
-def clamp(e: Emitter, x: Any, low: float, high: float) -> Any:
+def clamp(e: Emitter[S], x: S, low: float, high: float) -> S:
     """Limit x to [low, high]; NaN stays."""
     dtype = e.dtype(x)
     least, most = e.const(low, dtype), e.const(high, dtype)
@@ -89,30 +90,30 @@ def clamp(e: Emitter, x: Any, low: float, high: float) -> Any:
     return e.select(e.lt(x, least), least, x)
 
 
-def round_product(e: Emitter, f: Format, x: Any, factor: float) -> tuple[Any, Any]:
+def round_product(e: Emitter[S], f: Format, x: S, factor: float) -> tuple[S, S]:
     """Return n = rint(x * factor) as a float, and an integer with n in its low bits."""
     magic = e.const(f.magic, f.dtype)
     shifted = e.fma(x, e.const(factor, f.dtype), magic)
     return e.sub(shifted, magic), e.bitcast(shifted, f.integer)
 
 
-def power_of_two(e: Emitter, f: Format, n: Any, offset: Any) -> Any:
+def power_of_two(e: Emitter[S], f: Format, n: S, offset: S) -> S:
     """Make 2**n from an integer n; `offset` is the exponent field of 1, or of 2**shift."""
     field = e.shl(n, e.const(f.mantissa, f.integer))
     return e.bitcast(e.add(field, offset), f.dtype)
 
 
-def exponent_field(e: Emitter, f: Format, exponent: int) -> Any:
+def exponent_field(e: Emitter[S], f: Format, exponent: int) -> S:
     """The bits of 2**exponent."""
     return e.const((f.bias + exponent) << f.mantissa, f.integer)
 
 
-def with_sign(e: Emitter, f: Format, magnitude: Any, x: Any) -> Any:
+def with_sign(e: Emitter[S], f: Format, magnitude: S, x: S) -> S:
     """Give a non-negative magnitude the sign of x."""
     sign = e.bit_and(e.bitcast(x, f.integer), e.const(f.sign_bit, f.integer))
     return e.bitcast(e.bit_or(e.bitcast(magnitude, f.integer), sign), f.dtype)
 
 
-def chosen(e: Emitter, condition: Any, x: float, y: float, dtype: DType) -> Any:
+def chosen(e: Emitter[S], condition: S, x: float, y: float, dtype: DType) -> S:
     """Select between two constants."""
     return e.select(condition, e.const(x, dtype), e.const(y, dtype))

@@ -139,7 +139,7 @@ class Combine:
 
     name: str
     arity: int
-    identities: Callable[[DType], tuple[Any, ...]]
+    identities: Callable[[DType], tuple[float, ...]]
     # (emitter, running values, new values) -> running values; see scalar.ScalarEmitter
     merge: Callable[[Any, tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
     # merge takes the new values as they are; accumulated once, directly in a sequential loop
@@ -243,7 +243,7 @@ class Kernel:
 # ----------------------------------------------------------------- walking
 
 
-def const(value: Any, dtype: DType = int64) -> Const:
+def const(value: float, dtype: DType = int64) -> Const:
     """A literal."""
     return Const(dtype, value)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from graphc.ir.loops.elementary import DEFINITIONS
 from graphc.ir.types import DType, bfloat16, bool_, find_dtype, float32, float64
 
-Array = NDArray[Any]
+Array = NDArray[Any]  # also of rank 0, as numpy's scalars
 
 
 def _quiet(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,15 +29,16 @@ def _quiet(method: Callable[..., Any]) -> Callable[..., Any]:
 class NumpyEmitter:
     """`ScalarEmitter` whose values are numpy arrays or scalars; `fma` rounds once."""
 
-    def const(self, value: Any, dtype: DType) -> Any:
+    def const(self, value: float, dtype: DType) -> Array:
         """Return a literal; integers wrap around."""
         if dtype.is_integer:
             value = int(value) % 2**dtype.bits
             if dtype.kind == "i" and value >= 2 ** (dtype.bits - 1):
                 value -= 2**dtype.bits
-        return dtype.numpy.type(value)
+        result: Array = dtype.numpy.type(value)
+        return result
 
-    def dtype(self, x: Any) -> DType:
+    def dtype(self, x: Array) -> DType:
         """Return the dtype of a value."""
         found = find_dtype(x.dtype)
         if found is None:
@@ -45,48 +46,51 @@ class NumpyEmitter:
         assert found is not None, f"no dtype for {x.dtype}"
         return found
 
-    def apply(self, function: str, *xs: Any) -> Any:
+    def apply(self, function: str, *xs: Array) -> Array:
         """Apply a primitive or defined function by its name."""
         if function in DEFINITIONS:
-            return DEFINITIONS[function](self, *xs)
-        return getattr(self, function)(*xs)
+            defined: Array = DEFINITIONS[function](self, *xs)
+            return defined
+        result: Array = getattr(self, function)(*xs)
+        return result
 
-    def seldom(self, condition: Any, function: str, x: Any, usual: Any) -> Any:
+    def seldom(self, condition: Array, function: str, x: Array, usual: Array) -> Array:
         """Choose between the function, applied where the condition holds, and what is usual."""
         if not np.any(condition):
             return usual
         return self.select(condition, self.apply(function, x), usual)
 
     @_quiet
-    def add(self, x: Any, y: Any) -> Any:
+    def add(self, x: Array, y: Array) -> Array:
         return x + y
 
     @_quiet
-    def sub(self, x: Any, y: Any) -> Any:
+    def sub(self, x: Array, y: Array) -> Array:
         return x - y
 
     @_quiet
-    def mul(self, x: Any, y: Any) -> Any:
+    def mul(self, x: Array, y: Array) -> Array:
         return x * y
 
     @_quiet
-    def div(self, x: Any, y: Any) -> Any:
+    def div(self, x: Array, y: Array) -> Array:
         if self.dtype(x).is_float:
             return x / y
         quotient = x // y  # rounded down; truncation differs where the signs do
-        return quotient + ((quotient < 0) & (quotient * y != x)).astype(quotient.dtype)
+        result: Array = quotient + ((quotient < 0) & (quotient * y != x)).astype(quotient.dtype)
+        return result
 
     @_quiet
-    def rem(self, x: Any, y: Any) -> Any:
+    def rem(self, x: Array, y: Array) -> Array:
         return np.fmod(x, y)
 
-    def mulhi(self, x: Any, y: Any) -> Any:
+    def mulhi(self, x: Array, y: Array) -> Array:
         """Return the upper half of the product of two uint32."""
         wide = np.asarray(x).astype(np.uint64) * np.asarray(y).astype(np.uint64)
         return (wide >> np.uint64(32)).astype(np.uint32)[()]
 
     @_quiet
-    def fma(self, x: Any, y: Any, z: Any) -> Any:
+    def fma(self, x: Array, y: Array, z: Array) -> Array:
         dtype = self.dtype(x)
         if dtype == float64:
             return _fma64(x, y, z)
@@ -102,90 +106,93 @@ class NumpyEmitter:
         return single.astype(dtype.numpy)
 
     @_quiet
-    def neg(self, x: Any) -> Any:
+    def neg(self, x: Array) -> Array:
         return -x
 
     @_quiet
-    def abs(self, x: Any) -> Any:
+    def abs(self, x: Array) -> Array:
         return np.abs(x)
 
     @_quiet
-    def sqrt(self, x: Any) -> Any:
+    def sqrt(self, x: Array) -> Array:
         return np.sqrt(x)
 
     @_quiet
-    def floor(self, x: Any) -> Any:
+    def floor(self, x: Array) -> Array:
         return np.floor(x)
 
     @_quiet
-    def ceil(self, x: Any) -> Any:
+    def ceil(self, x: Array) -> Array:
         return np.ceil(x)
 
     @_quiet
-    def trunc(self, x: Any) -> Any:
+    def trunc(self, x: Array) -> Array:
         return np.trunc(x)
 
     @_quiet
-    def rint(self, x: Any) -> Any:
+    def rint(self, x: Array) -> Array:
         return np.rint(x)
 
     @_quiet
-    def lt(self, x: Any, y: Any) -> Any:
+    def lt(self, x: Array, y: Array) -> Array:
         return x < y
 
     @_quiet
-    def le(self, x: Any, y: Any) -> Any:
+    def le(self, x: Array, y: Array) -> Array:
         return x <= y
 
     @_quiet
-    def eq(self, x: Any, y: Any) -> Any:
-        return x == y
+    def eq(self, x: Array, y: Array) -> Array:
+        result: Array = x == y
+        return result
 
     @_quiet
-    def ne(self, x: Any, y: Any) -> Any:
-        return x != y
+    def ne(self, x: Array, y: Array) -> Array:
+        result: Array = x != y
+        return result
 
-    def logical_and(self, x: Any, y: Any) -> Any:
+    def logical_and(self, x: Array, y: Array) -> Array:
         return x & y
 
-    def logical_or(self, x: Any, y: Any) -> Any:
+    def logical_or(self, x: Array, y: Array) -> Array:
         return x | y
 
-    def logical_not(self, x: Any) -> Any:
+    def logical_not(self, x: Array) -> Array:
         return np.logical_not(x)
 
-    def bit_and(self, x: Any, y: Any) -> Any:
+    def bit_and(self, x: Array, y: Array) -> Array:
         return x & y
 
-    def bit_or(self, x: Any, y: Any) -> Any:
+    def bit_or(self, x: Array, y: Array) -> Array:
         return x | y
 
-    def bit_xor(self, x: Any, y: Any) -> Any:
+    def bit_xor(self, x: Array, y: Array) -> Array:
         return x ^ y
 
-    def shl(self, x: Any, y: Any) -> Any:
+    def shl(self, x: Array, y: Array) -> Array:
         return x << y
 
-    def shr(self, x: Any, y: Any) -> Any:
+    def shr(self, x: Array, y: Array) -> Array:
         return x >> y
 
-    def select(self, condition: Any, x: Any, y: Any) -> Any:
+    def select(self, condition: Array, x: Array, y: Array) -> Array:
         return np.where(condition, x, y)[()]
 
     @_quiet
-    def cast(self, x: Any, dtype: DType) -> Any:
+    def cast(self, x: Array, dtype: DType) -> Array:
         """Convert the value; float to integer saturates and NaN gives 0."""
         source = self.dtype(x)
         x = np.asarray(x)
         if dtype == bool_:
-            return (x != 0)[()]
+            true: Array = (x != 0)[()]
+            return true
         if not (source.is_float and dtype.is_integer):
             if source == float64 and dtype == bfloat16:
                 x = _float32_to_odd(x)
             return x.astype(dtype.numpy)[()]
         return _saturate(x.astype(np.float64), dtype)[()]
 
-    def bitcast(self, x: Any, dtype: DType) -> Any:
+    def bitcast(self, x: Array, dtype: DType) -> Array:
         """Return the same bits as another dtype."""
         return np.asarray(x).view(dtype.numpy)[()]
 
@@ -248,7 +255,7 @@ def _float32_to_odd(x: Array) -> Array:
     return np.where(inexact & even & ((single != 0) | outward), moved, single)
 
 
-def _fma64(x: Any, y: Any, z: Any) -> Any:
+def _fma64(x: Array, y: Array, z: Array) -> Array:
     """Return x * y + z rounded once (Boldo and Melquiond, 2008), by integers near the limits."""
     x, y, z = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (x, y, z)))
     product, error = _two_product(x, y)

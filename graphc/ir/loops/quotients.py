@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.ir.loops.formats import FORMATS, Emitter, with_sign
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32, float64, int64
 
 # A float32 quotient is taken off in digits of 2**DIGIT: DIGITS of them span all exponents.
@@ -13,17 +12,17 @@ DIGIT, DIGITS = 28, 10
 LONG_DIGIT, LONG_DIGITS = 25, 4
 
 
-def floor_div(e: Emitter, x: Any, y: Any) -> Any:
+def floor_div(e: Emitter[S], x: S, y: S) -> S:
     """The quotient rounded down; integers: 0 for division by zero."""
     return _divide(e, x, y)[0]
 
 
-def remainder(e: Emitter, x: Any, y: Any) -> Any:
+def remainder(e: Emitter[S], x: S, y: S) -> S:
     """x - floor_div(x, y) * y, with the sign of y; integers: 0 for division by zero."""
     return _divide(e, x, y)[1]
 
 
-def _divide(e: Emitter, x: Any, y: Any) -> tuple[Any, Any]:
+def _divide(e: Emitter[S], x: S, y: S) -> tuple[S, S]:
     dtype = e.dtype(x)
     if not dtype.is_float:
         return _divide_integers(e, x, y)
@@ -36,7 +35,7 @@ def _divide(e: Emitter, x: Any, y: Any) -> tuple[Any, Any]:
     return e.cast(quotient, dtype), e.cast(rest, dtype)
 
 
-def _divide_integers(e: Emitter, x: Any, y: Any) -> tuple[Any, Any]:
+def _divide_integers(e: Emitter[S], x: S, y: S) -> tuple[S, S]:
     dtype = e.dtype(x)
     zero, one = e.const(0, dtype), e.const(1, dtype)
     by_zero = e.eq(y, zero)
@@ -56,7 +55,7 @@ def _divide_integers(e: Emitter, x: Any, y: Any) -> tuple[Any, Any]:
     return e.select(by_zero, zero, quotient), e.select(by_zero, zero, rest)
 
 
-def _divide_floats(e: Emitter, x: Any, y: Any, narrow: bool = False) -> tuple[Any, Any]:
+def _divide_floats(e: Emitter[S], x: S, y: S, narrow: bool = False) -> tuple[S, S]:
     """Divide float64; `narrow` says that both were float32. Special cases are numpy's."""
     f = FORMATS[float64]
     zero, one = e.const(0.0, float64), e.const(1.0, float64)
@@ -81,7 +80,7 @@ def _divide_floats(e: Emitter, x: Any, y: Any, narrow: bool = False) -> tuple[An
     return quotient, e.select(defined, with_sign(e, f, rest, y), nan)
 
 
-def _narrow_rest(e: Emitter, rest: Any, divisor: Any) -> Any:
+def _narrow_rest(e: Emitter[S], rest: S, divisor: S) -> S:
     """Return rest modulo the divisor, or that minus the divisor; every product is exact."""
     inverse = e.div(e.const(1.0, float64), divisor)
     for k in reversed(range(DIGITS)):
@@ -91,7 +90,7 @@ def _narrow_rest(e: Emitter, rest: Any, divisor: Any) -> Any:
     return rest
 
 
-def _long_rest(e: Emitter, rest: Any, divisor: Any) -> Any:
+def _long_rest(e: Emitter[S], rest: S, divisor: S) -> S:
     """Do the same for float64: the divisor's halves make exact products."""
     zero, infinity = e.const(0.0, float64), e.const(float("inf"), float64)
     for k in reversed(range(LONG_DIGITS)):

@@ -7,12 +7,13 @@ generator is Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random num
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic
 
 from graphc.ir.loops.elementary_error import erf_inv
 from graphc.ir.loops.elementary_exp import exp
 from graphc.ir.loops.elementary_log import log
 from graphc.ir.loops.formats import Emitter
+from graphc.ir.loops.scalar import S
 from graphc.ir.types import DType, float32, int32, uint32, uint64
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -30,10 +31,10 @@ LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
 SQRT_HALF_BITS = 0x3F3504F3
 HALF_PI = 1.5707963267948966
 
-Words = tuple[Any, Any, Any, Any]
+Words = tuple[S, S, S, S]
 
 
-def philox_block(e: Emitter, key_lo: Any, key_hi: Any, step: Any, counter: Any) -> Words:
+def philox_block(e: Emitter[S], key_lo: S, key_hi: S, step: S, counter: S) -> Words[S]:
     """Return the four uint32 words of block `counter` (uint64) of the stream (key, step).
 
     Words 0 and 1 of Philox's counter are `counter`, word 2 is `step`, word 3 is 0.
@@ -43,7 +44,7 @@ def philox_block(e: Emitter, key_lo: Any, key_hi: Any, step: Any, counter: Any) 
     return philox_words(e, (key_lo, key_hi), words)
 
 
-def philox_words(e: Emitter, key: tuple[Any, Any], words: Words) -> Words:
+def philox_words(e: Emitter[S], key: tuple[S, S], words: Words[S]) -> Words[S]:
     """Return Philox 4x32-10 of a counter of four uint32."""
     first, second = (e.const(m, uint32) for m in MULTIPLIERS)
     a, b, c, d = words
@@ -58,7 +59,7 @@ def philox_words(e: Emitter, key: tuple[Any, Any], words: Words) -> Words:
     return a, b, c, d
 
 
-def philox(e: Emitter, key_lo: Any, key_hi: Any, step: Any, index: Any) -> Any:
+def philox(e: Emitter[S], key_lo: S, key_hi: S, step: S, index: S) -> S:
     """Return the uint32 of element `index` (uint64) of the stream (key, step).
 
     Element i is word (i >> 4) & 3 of block (i >> 6) * 16 + (i & 15): sixteen lanes that make one
@@ -74,13 +75,13 @@ def philox(e: Emitter, key_lo: Any, key_hi: Any, step: Any, index: Any) -> Any:
     return e.select(upper, e.select(odd, d, c), e.select(odd, b, a))
 
 
-def unit_float(e: Emitter, bits: Any) -> Any:
+def unit_float(e: Emitter[S], bits: S) -> S:
     """Return the float32 in [0, 1) that the upper 24 bits of a uint32 say."""
     top = e.cast(e.shr(bits, e.const(8, uint32)), float32)
     return e.mul(top, e.const(2.0**-24, float32))
 
 
-def normal_float(e: Emitter, first: Any, second: Any) -> Any:
+def normal_float(e: Emitter[S], first: S, second: S) -> S:
     """Return a standard normal float32 from two uint32 (Box and Muller, 1958).
 
     sqrt(-2 log u) cos(2 pi v) with u = (first + 1/2) / 2**32, at most 6.8 in magnitude.
@@ -91,7 +92,7 @@ def normal_float(e: Emitter, first: Any, second: Any) -> Any:
     return e.mul(radius, _cos_turns(e, second))
 
 
-def exponential_float(e: Emitter, bits: Any) -> Any:
+def exponential_float(e: Emitter[S], bits: S) -> S:
     """Return a standard exponential float32 from a uint32: -log u, u = (bits + 1/2) / 2**32.
 
     Between 1.2e-10 and 22.9; small ones come from 1 - u, so that they are not multiples of 2**-24.
@@ -106,43 +107,46 @@ def exponential_float(e: Emitter, bits: Any) -> Any:
     return e.neg(e.select(near, small, _log(e, u)))
 
 
-class _Unfused:
+class _Unfused(Generic[S]):
     """The primitives of an emitter, but products are rounded before they are added."""
 
-    def __init__(self, emitter: Emitter) -> None:
+    def __init__(self, emitter: Emitter[S]) -> None:
         self._emitter = emitter
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._emitter, name)
 
-    def fma(self, x: Any, y: Any, z: Any) -> Any:
+    def fma(self, x: S, y: S, z: S) -> S:
         """x * y + z, rounded twice."""
         return self._emitter.add(self._emitter.mul(x, y), z)
 
 
-def plain_log(e: Emitter, x: Any) -> Any:
+def plain_log(e: Emitter[S], x: S) -> S:
     """The logarithm with the same bits on every backend."""
-    return log(_Unfused(e), x)
+    result: S = log(_Unfused(e), x)
+    return result
 
 
-def plain_exp(e: Emitter, x: Any) -> Any:
+def plain_exp(e: Emitter[S], x: S) -> S:
     """The exponential function with the same bits on every backend."""
-    return exp(_Unfused(e), x)
+    result: S = exp(_Unfused(e), x)
+    return result
 
 
-def plain_erf_inv(e: Emitter, x: Any) -> Any:
+def plain_erf_inv(e: Emitter[S], x: S) -> S:
     """The inverse of the error function with the same bits on every backend."""
-    return erf_inv(_Unfused(e), x)
+    result: S = erf_inv(_Unfused(e), x)
+    return result
 
 
-def _polynomial(e: Emitter, x: Any, coefficients: tuple[float, ...]) -> Any:
+def _polynomial(e: Emitter[S], x: S, coefficients: tuple[float, ...]) -> S:
     total = e.const(coefficients[-1], float32)
     for c in reversed(coefficients[:-1]):
         total = e.add(e.mul(total, x), e.const(c, float32))
     return total
 
 
-def _log(e: Emitter, u: Any) -> Any:
+def _log(e: Emitter[S], u: S) -> S:
     """The logarithm of a normal number in (0, 1], at most 0."""
     shift = e.const(23, int32)
     bits = e.bitcast(u, int32)
@@ -151,7 +155,7 @@ def _log(e: Emitter, u: Any) -> Any:
     return _log_of_parts(e, e.cast(k, float32), e.sub(mantissa, e.const(1.0, float32)))
 
 
-def _log_of_parts(e: Emitter, exponent: Any, f: Any) -> Any:
+def _log_of_parts(e: Emitter[S], exponent: S, f: S) -> S:
     """log(2**exponent * (1 + f))."""
     square = e.mul(f, f)
     c = e.mul(e.mul(f, square), _polynomial(e, f, LOG_F32))
@@ -160,7 +164,7 @@ def _log_of_parts(e: Emitter, exponent: Any, f: Any) -> Any:
     return e.add(e.mul(exponent, e.const(LN2_HIGH, float32)), low)
 
 
-def _cos_turns(e: Emitter, bits: Any) -> Any:
+def _cos_turns(e: Emitter[S], bits: S) -> S:
     """cos(2 pi bits / 2**32): the top two bits say the quarter turn nearest to the angle."""
 
     def integer(value: int, dtype: DType = uint32) -> Any:

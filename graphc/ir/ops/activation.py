@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.op import ArrayFunctions, V
 
@@ -27,7 +25,7 @@ class Relu(Elementwise):
         with np.errstate(all="ignore"):
             return np.asarray(np.maximum(x, np.zeros_like(x)))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One selection; false for NaN, which passes."""
         zero = e.const(0, e.dtype(x))
         return e.select(e.le(x, zero), zero, x)

@@ -22,7 +22,7 @@ from graphc.ir.types import DType, TensorType, bool_
 if TYPE_CHECKING:
     from graphc.ir.loops.expression import ExprEmitter
     from graphc.ir.loops.ir import Combine, Expr
-    from graphc.ir.loops.scalar import ScalarEmitter
+    from graphc.ir.loops.scalar import S, ScalarEmitter
     from graphc.ir.ops.nest import Nest
 
 
@@ -73,7 +73,7 @@ class Elementwise(Op):
         """`cost` per element."""
         return out.size * self.cost
 
-    def emit(self, e: ScalarEmitter[Any], /, *xs: Any, **_: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], /, *xs: Any, **_: Any) -> S:
         """The scalar function over the vocabulary every backend has."""
         raise NotImplementedError
 
@@ -128,11 +128,11 @@ class Reduce(Op):
         """How values are merged (graphc.ir.loops.combine)."""
         raise NotImplementedError
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, index: Any) -> tuple[Any, ...]:
+    def emit(self, e: ScalarEmitter[S], x: S, index: S) -> tuple[S, ...]:
         """The values merged for one element; `index` is its position along the reduced axes."""
         return (x,)
 
-    def finish(self, e: ScalarEmitter[Any], values: tuple[Any, ...]) -> Any:
+    def finish(self, e: ScalarEmitter[S], values: tuple[S, ...]) -> S:
         """The result from the merged values."""
         return values[0]
 

@@ -193,7 +193,7 @@ class Recurrence(Ordered):
         return (*floats, (cls(0), (TensorType(int32, (11, 3)),) * 2))
 
 
-def shifted(f: ArrayFunctions[V], x: V, axis: int, by: int, fill: Any) -> V:
+def shifted(f: ArrayFunctions[V], x: V, axis: int, by: int, fill: float) -> V:
     """x moved along an axis by one (by = 1: to the back, -1: to the front), `fill` coming in."""
     size = x.shape[axis]
     if size == 0:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from graphc.errors import RuntimeCheckError
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.op import ArrayFunctions, V
 
@@ -39,7 +37,7 @@ class Add(Elementwise):
         with np.errstate(all="ignore"):
             return np.asarray(x + y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One addition."""
         return e.add(x, y)
 
@@ -60,7 +58,7 @@ class Sub(Elementwise):
         with np.errstate(all="ignore"):
             return np.asarray(x - y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One subtraction."""
         return e.sub(x, y)
 
@@ -81,7 +79,7 @@ class Mul(Elementwise):
         with np.errstate(all="ignore"):
             return np.asarray(x * y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One multiplication."""
         return e.mul(x, y)
 
@@ -103,7 +101,7 @@ class Div(Elementwise):
         with np.errstate(all="ignore"):
             return np.asarray(x / y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One division."""
         return e.div(x, y)
 
@@ -122,7 +120,7 @@ class FloorDivide(Flat):
         with np.errstate(all="ignore"):
             return np.asarray(x // y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """As defined at the loop level."""
         return e.apply("floor_div", x, y)
 
@@ -145,7 +143,7 @@ class Remainder(Elementwise):
         with np.errstate(all="ignore"):
             return np.asarray(x % y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """As defined at the loop level."""
         return e.apply("remainder", x, y)
 
@@ -171,7 +169,7 @@ class Neg(Elementwise):
         """numpy's negative."""
         return np.asarray(np.negative(x))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One negation."""
         return e.neg(x)
 
@@ -191,7 +189,7 @@ class Abs(Elementwise):
         """numpy's abs."""
         return np.asarray(np.abs(x))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive; the identity for unsigned integers."""
         return x if e.dtype(x).kind == "u" else e.abs(x)
 
@@ -209,7 +207,7 @@ class Sign(Flat):
         with np.errstate(all="ignore"):
             return np.asarray(np.sign(x), x.dtype)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("sign", x)
 
@@ -231,7 +229,7 @@ class Maximum(Elementwise):
         with np.errstate(all="ignore"):
             return np.asarray(np.maximum(x, y))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """As defined at the loop level."""
         return e.apply("maximum", x, y)
 
@@ -253,7 +251,7 @@ class Minimum(Elementwise):
         with np.errstate(all="ignore"):
             return np.asarray(np.minimum(x, y))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """As defined at the loop level."""
         return e.apply("minimum", x, y)
 

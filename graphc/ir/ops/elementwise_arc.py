@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.elementwise import WIDE_DOMAIN, Flat
 from graphc.ir.ops.elementwise_math import compute
@@ -26,7 +26,7 @@ class Named(Elementwise):
         """numpy's function."""
         return compute(self.ufunc, *arrays)
 
-    def emit(self, e: ScalarEmitter[Any], *xs: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], *xs: S) -> S:
         """As defined at the loop level."""
         return e.apply(self.name, *xs)
 
@@ -198,6 +198,6 @@ class NextAfter(Flat):
             moved = np.where(x == 0, np.copysign(low, y), moved)
             return np.where(np.isnan(x) | np.isnan(y), x + y, np.where(x == y, y, moved))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """As defined at the loop level."""
         return e.apply("nextafter", x, y)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from graphc.ir.loops.elementary_bessel import bessel_i
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise, Op
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, float32, float64
@@ -58,7 +57,7 @@ class BesselI(Elementwise):
             total = total + term
         return np.asarray(total / np.sqrt(2 * np.pi * x))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return bessel_i(e, self.order, self.scaled, x)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from graphc.errors import DTypeError
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Comparison, Elementwise, Op
 from graphc.ir.ops.elementwise import WIDE_DOMAIN, Flat
 from graphc.ir.ops.op import ArrayFunctions, V
@@ -45,7 +45,7 @@ class Less(Comparison):
         with np.errstate(all="ignore"):
             return np.asarray(np.less(x, y))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One comparison."""
         return e.lt(x, y)
 
@@ -62,7 +62,7 @@ class LessEqual(Comparison):
         with np.errstate(all="ignore"):
             return np.asarray(np.less_equal(x, y))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One comparison."""
         return e.le(x, y)
 
@@ -78,7 +78,7 @@ class Equal(Comparison):
         with np.errstate(all="ignore"):
             return np.asarray(np.equal(x, y))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One comparison."""
         return e.eq(x, y)
 
@@ -94,7 +94,7 @@ class NotEqual(Comparison):
         with np.errstate(all="ignore"):
             return np.asarray(np.not_equal(x, y))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One comparison."""
         return e.ne(x, y)
 
@@ -109,7 +109,7 @@ class LogicalAnd(Flat):
         """numpy's logical_and."""
         return np.asarray(np.logical_and(x, y))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One primitive."""
         return e.logical_and(x, y)
 
@@ -124,7 +124,7 @@ class LogicalOr(Flat):
         """numpy's logical_or."""
         return np.asarray(np.logical_or(x, y))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One primitive."""
         return e.logical_or(x, y)
 
@@ -139,7 +139,7 @@ class LogicalNot(Flat):
         """numpy's logical_not."""
         return np.asarray(np.logical_not(x))
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive."""
         return e.logical_not(x)
 
@@ -154,7 +154,7 @@ class BitAnd(Flat):
         """numpy's bitwise_and."""
         return np.asarray(x & y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One primitive."""
         return e.bit_and(x, y)
 
@@ -169,7 +169,7 @@ class BitOr(Flat):
         """numpy's bitwise_or."""
         return np.asarray(x | y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One primitive."""
         return e.bit_or(x, y)
 
@@ -184,7 +184,7 @@ class BitXor(Flat):
         """numpy's bitwise_xor."""
         return np.asarray(x ^ y)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """One primitive."""
         return e.bit_xor(x, y)
 
@@ -199,7 +199,7 @@ class BitNot(Flat):
         """numpy's invert."""
         return np.asarray(~x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """All bits flipped by xor."""
         dtype = e.dtype(x)
         ones = -1 if dtype.kind == "i" else 2**dtype.bits - 1
@@ -219,7 +219,7 @@ class ShiftLeft(Flat):
         inside = (y >= 0) & (y < 8 * x.dtype.itemsize)
         return np.where(inside, np.left_shift(x, np.where(inside, y, 0)), 0).astype(x.dtype)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """Shift by 0 where the primitive is undefined, and drop that."""
         return shifted(e, e.shl, x, y)
 
@@ -237,12 +237,12 @@ class ShiftRight(Flat):
         inside = (y >= 0) & (y < 8 * x.dtype.itemsize)
         return np.where(inside, np.right_shift(x, np.where(inside, y, 0)), 0).astype(x.dtype)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """Shift by 0 where the primitive is undefined, and drop that."""
         return shifted(e, e.shr, x, y)
 
 
-def shifted(e: ScalarEmitter[Any], shift: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
+def shifted(e: ScalarEmitter[S], shift: Callable[[S, S], S], x: S, y: S) -> S:
     """shift(x, y) where 0 <= y < width, else 0."""
     dtype = e.dtype(x)
     zero, width = e.const(0, dtype), e.const(dtype.bits, dtype)
@@ -277,7 +277,7 @@ class Where(Elementwise):
             )
         return x
 
-    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, c: V, x: V, y: V) -> tuple[Any, ...]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, c: V, x: V, y: V) -> tuple[V | None, ...]:
         """Nothing, and the cotangent where each was chosen."""
         choose = f.where if self.guarded else f.choose
         return None, choose(c, dz, 0.0), choose(c, 0.0, dz)
@@ -286,7 +286,7 @@ class Where(Elementwise):
         """numpy's where."""
         return np.where(condition, x, y)
 
-    def emit(self, e: ScalarEmitter[Any], condition: Any, x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], condition: S, x: S, y: S) -> S:
         """One primitive."""
         return e.select(condition, x, y)
 
@@ -323,7 +323,7 @@ class Cast(Elementwise):
         with np.errstate(all="ignore"):
             return x.astype(self.dtype.numpy)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive."""
         return e.cast(x, self.dtype)
 
@@ -369,7 +369,7 @@ class Bitcast(Flat):
         """numpy's view."""
         return np.ascontiguousarray(x).view(self.dtype.numpy).reshape(x.shape)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive."""
         return e.bitcast(x, self.dtype)
 
@@ -393,6 +393,6 @@ class StopGradient(Flat):
         """x itself."""
         return x
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """Nothing."""
         return x

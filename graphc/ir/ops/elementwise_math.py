@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.op import ArrayFunctions, V
 
@@ -38,7 +38,7 @@ class Exp(Elementwise):
         """numpy's exp."""
         return compute(np.exp, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("exp", x)
 
@@ -59,7 +59,7 @@ class Exp2(Elementwise):
         """numpy's exp2."""
         return compute(np.exp2, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("exp2", x)
 
@@ -80,7 +80,7 @@ class Expm1(Elementwise):
         """numpy's expm1."""
         return compute(np.expm1, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("expm1", x)
 
@@ -101,7 +101,7 @@ class Log(Elementwise):
         """numpy's log."""
         return compute(np.log, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("log", x)
 
@@ -122,7 +122,7 @@ class Log2(Elementwise):
         """numpy's log2."""
         return compute(np.log2, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("log2", x)
 
@@ -143,7 +143,7 @@ class Log1p(Elementwise):
         """numpy's log1p."""
         return compute(np.log1p, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("log1p", x)
 
@@ -164,7 +164,7 @@ class Sqrt(Elementwise):
         """numpy's sqrt."""
         return compute(np.sqrt, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive."""
         return e.sqrt(x)
 
@@ -185,7 +185,7 @@ class Tanh(Elementwise):
         """numpy's tanh."""
         return compute(np.tanh, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("tanh", x)
 
@@ -211,7 +211,7 @@ class Sigmoid(Elementwise):
 
         return compute(sigmoid, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("sigmoid", x)
 
@@ -232,7 +232,7 @@ class Softplus(Elementwise):
         """numpy's logaddexp with 0."""
         return compute(lambda x: np.logaddexp(x, np.zeros_like(x)), x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("softplus", x)
 
@@ -253,7 +253,7 @@ class Sin(Elementwise):
         """numpy's sin."""
         return compute(np.sin, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("sin", x)
 
@@ -274,7 +274,7 @@ class Cos(Elementwise):
         """numpy's cos."""
         return compute(np.cos, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("cos", x)
 
@@ -296,6 +296,6 @@ class Erf(Elementwise):
         values = [math.erf(v) for v in x.astype(np.float64).ravel()]
         return np.array(values, np.float64).reshape(x.shape).astype(x.dtype)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("erf", x)

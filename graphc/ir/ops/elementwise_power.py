@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.elementwise import Flat
 from graphc.ir.ops.elementwise_math import compute
@@ -21,7 +19,7 @@ class Pow(Elementwise):
     cost = 30
     domain = ((0.3, 3.0), (-2.0, 2.0))
 
-    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[Any, Any]:
+    def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V | None, V | None]:
         """y x^(y-1) and z log(x); 0 where y = 0 and where x = 0 < y, the limits there."""
         exponent = f.known_number(y)
         if exponent is None:
@@ -43,7 +41,7 @@ class Pow(Elementwise):
         units = np.where(np.abs(x) == 1, np.where(y % 2 == 0, 1, x), 0)
         return np.where(y < 0, units, powers).astype(x.dtype)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, y: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, y: S) -> S:
         """As defined at the loop level."""
         return e.apply("pow", x, y)
 
@@ -59,7 +57,7 @@ class Floor(Flat):
         """numpy's floor."""
         return compute(np.floor, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive."""
         return e.floor(x)
 
@@ -75,7 +73,7 @@ class Ceil(Flat):
         """numpy's ceil."""
         return compute(np.ceil, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive."""
         return e.ceil(x)
 
@@ -91,7 +89,7 @@ class Trunc(Flat):
         """numpy's trunc."""
         return compute(np.trunc, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive."""
         return e.trunc(x)
 
@@ -107,6 +105,6 @@ class Round(Flat):
         """numpy's rint."""
         return compute(np.rint, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """One primitive."""
         return e.rint(x)

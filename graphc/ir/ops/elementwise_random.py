@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from graphc.errors import DTypeError
 from graphc.ir.loops.numpy_emitter import NumpyEmitter
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Op
 from graphc.ir.ops.elementwise import Flat
 from graphc.ir.types import TensorType, bfloat16, float16, float32, float64, uint32
@@ -31,7 +30,7 @@ class UnitFloat(Flat):
         """A product that is exact."""
         return np.asarray((bits >> np.uint32(8)) * 2.0**-24, np.float32)
 
-    def emit(self, e: ScalarEmitter[Any], bits: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], bits: S) -> S:
         """As defined at the loop level."""
         return e.apply("unit_float", bits)
 
@@ -58,7 +57,7 @@ class NormalFloat(Flat):
         """By the definition, whose bits it is."""
         return defined(self.name, first, second)
 
-    def emit(self, e: ScalarEmitter[Any], first: Any, second: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], first: S, second: S) -> S:
         """As defined at the loop level."""
         return e.apply("normal_float", first, second)
 
@@ -85,7 +84,7 @@ class ExponentialFloat(Flat):
         """By the definition, whose bits it is."""
         return defined(self.name, bits)
 
-    def emit(self, e: ScalarEmitter[Any], bits: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], bits: S) -> S:
         """As defined at the loop level."""
         return e.apply("exponential_float", bits)
 
@@ -109,7 +108,7 @@ class Plain(Flat):
         """By the definition, whose bits it is."""
         return defined(f"plain_{self.function}", x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply(f"plain_{self.function}", x)
 

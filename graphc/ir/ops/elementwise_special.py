@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from graphc.ir.loops.elementary_gamma import polygamma
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise, Op
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, float32, float64
@@ -44,7 +43,7 @@ class Erfc(Elementwise):
         """The standard library's erfc."""
         return each(math.erfc, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("erfc", x)
 
@@ -66,7 +65,7 @@ class ErfInv(Elementwise):
         """Newton's steps from a quantile of the normal distribution."""
         return each(_erf_inv, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("erf_inv", x)
 
@@ -100,7 +99,7 @@ class LogGamma(Elementwise):
         """The standard library's lgamma."""
         return each(_lgamma, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("lgamma", x)
 
@@ -131,7 +130,7 @@ class Digamma(Elementwise):
         """One step of the recurrence after the other, then the series."""
         return each(_digamma, x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """As defined at the loop level."""
         return e.apply("digamma", x)
 
@@ -170,7 +169,7 @@ class Polygamma(Elementwise):
         """One step of the recurrence after the other, then the series."""
         return each(lambda v: _polygamma(self.order, v), x)
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """Hurwitz's zeta function."""
         return polygamma(e, self.order, x)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from graphc.errors import DTypeError, RuntimeCheckError, ShapeError
 from graphc.ir.dims import Size
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise, Gather, Op, Scatter
 from graphc.ir.ops.failure import filled, out_of_range, with_size
 from graphc.ir.ops.op import ArrayFunctions, V
@@ -86,7 +86,7 @@ class ScatterAdd(Scatter):
             raise ShapeError(f"scatter_add: updates must be {wanted}, got {updates} (input 2)")
         return x
 
-    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V, u: V) -> tuple[Any, ...]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V, u: V) -> tuple[V, None, V]:
         """The cotangent itself, nothing, and its rows."""
         return dy, None, f.apply(Take(), dy, indices)
 
@@ -136,7 +136,7 @@ class Guard(Elementwise):
             raise RuntimeCheckError(filled(with_size(self.message, self.size), x, condition))
         return x
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, condition: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S, condition: S) -> S:
         """x; the lowering emits the check."""
         return x
 

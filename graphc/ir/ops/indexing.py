@@ -122,7 +122,7 @@ class Put(Scatter):
         """Whether an update is the last one at its place."""
         raise NotImplementedError
 
-    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V, u: V) -> tuple[Any, ...]:
+    def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V, u: V) -> tuple[V, None, V]:
         """By mode; extremes share evenly, products are exact at zeros."""
         match self.mode:
             case "set":
@@ -136,11 +136,11 @@ class Put(Scatter):
             for_x, _, for_u = self._vjp_extreme(f, f.widened(y), wide[0], wide[1], indices, wide[2])
         return f.astype(for_x, x.dtype), None, f.astype(for_u, u.dtype)
 
-    def _vjp_set(self, f: ArrayFunctions[V], dy: V, x: V, indices: V, u: V) -> tuple[Any, ...]:
+    def _vjp_set(self, f: ArrayFunctions[V], dy: V, x: V, indices: V, u: V) -> tuple[V, None, V]:
         kept = self.put(f, SET, dy, indices, f.zeros_like(u))
         return kept, None, f.where(self.is_last(f, x, indices, u), self.take(f, dy, indices), 0.0)
 
-    def _vjp_mul(self, f: ArrayFunctions[V], dy: V, x: V, indices: V, u: V) -> tuple[Any, ...]:
+    def _vjp_mul(self, f: ArrayFunctions[V], dy: V, x: V, indices: V, u: V) -> tuple[V, None, V]:
         """The product of the others at one place: of those that are not 0, if none of them is."""
         zero = u == 0
         some = f.where(zero, 1.0, u)
@@ -153,7 +153,7 @@ class Put(Scatter):
 
     def _vjp_extreme(
         self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V, u: V
-    ) -> tuple[Any, ...]:
+    ) -> tuple[V, None, V]:
         mine, theirs = x == y, u == self.take(f, y, indices)
         if x.dtype.is_float:  # an extreme that is NaN is that of the NaNs
             mine, theirs = mine | (x != x), theirs | (u != u)

@@ -10,7 +10,7 @@ import numpy as np
 from graphc.ir.dims import product
 from graphc.ir.loops import combine as combines
 from graphc.ir.loops.ir import Combine
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Op, Reduce
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import DType, TensorType, bool_, float32, int32, int64, uint8
@@ -36,7 +36,7 @@ def spread(f: ArrayFunctions[V], y: V, op: Reduce, x: V) -> V:
     return f.broadcast_to(f.reshape(y, kept), x.shape)
 
 
-def widened(e: ScalarEmitter[Any], x: Any) -> Any:
+def widened(e: ScalarEmitter[S], x: S) -> S:
     """16-bit floats as float32: their sums would lose everything but the first terms."""
     dtype = e.dtype(x)
     return e.cast(x, float32) if dtype.is_float and dtype.bits == 16 else x
@@ -66,7 +66,7 @@ class Sum(Reduce):
         """Addition."""
         return combines.SUM
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, index: Any) -> tuple[Any, ...]:
+    def emit(self, e: ScalarEmitter[S], x: S, index: S) -> tuple[S, ...]:
         """The element."""
         return (widened(e, x),)
 
@@ -97,7 +97,7 @@ class Prod(Reduce):
         """Multiplication."""
         return combines.PROD
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, index: Any) -> tuple[Any, ...]:
+    def emit(self, e: ScalarEmitter[S], x: S, index: S) -> tuple[S, ...]:
         """The element."""
         return (widened(e, x),)
 
@@ -305,11 +305,11 @@ class ArgReduce(FlatReduce):
         """Positions are int64."""
         return int64
 
-    def emit(self, e: ScalarEmitter[Any], x: Any, index: Any) -> tuple[Any, ...]:
+    def emit(self, e: ScalarEmitter[S], x: S, index: S) -> tuple[S, ...]:
         """The element and where it is."""
         return x, index
 
-    def finish(self, e: ScalarEmitter[Any], values: tuple[Any, ...]) -> Any:
+    def finish(self, e: ScalarEmitter[S], values: tuple[S, ...]) -> S:
         """Where the extreme is."""
         return values[1]
 

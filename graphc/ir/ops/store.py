@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from graphc.ir.loops.scalar import ScalarEmitter
+from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
 from graphc.ir.ops.op import ArrayFunctions, V
 
@@ -24,6 +22,6 @@ class Stored(Elementwise):
         """x itself."""
         return x
 
-    def emit(self, e: ScalarEmitter[Any], x: Any) -> Any:
+    def emit(self, e: ScalarEmitter[S], x: S) -> S:
         """Nothing."""
         return x
