@@ -9,7 +9,7 @@ import pytest
 
 from tests.replay.command import compare, start
 from tests.replay.files import saved, sorts
-from tests.replay.models import half, mlp
+from tests.replay.models import half, mlp, model_cases
 from tests.replay.names import PLACES, find
 from tests.replay.programs import ROOT
 from tests.replay.record import record
@@ -60,6 +60,7 @@ def test_a_failing_case_and_a_missing_file_are_shown(
 def test_every_program_is_there(tmp_path: Path) -> None:
     assert start(ROOT, tmp_path, quick=False, only="none of them").wait() == 0
     assert (tmp_path / "SUMS").read_text() == ""
+    assert {"models/gpt", "models/losses"} <= {name for name, _ in model_cases(quick=True)}
 
 
 @pytest.mark.parametrize("name", [name for table in PLACES.values() for name in table])

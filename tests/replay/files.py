@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import graphc as gx
-from tests.replay import models
 
+from . import models
 from .texts import digest, section
 
 TEXTS = (".h", ".json", ".c", ".js", ".mjs", ".html", ".txt", ".cmake")

@@ -7,8 +7,9 @@ from typing import Any
 
 import graphc as gx
 
-from .registry import case, slow_case
+from .registry import CASES, case, slow_case
 
+__all__ = ["CASES"]
 nn = gx.nn
 
 

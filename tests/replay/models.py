@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from tests.replay import mathematics
 
+from . import mathematics
 from .registry import CASES, case, slow_case
 
 nn = gx.nn
 
 
 def model_cases(quick: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Every registered model."""
-    assert mathematics
+    """Every registered model, and those of `mathematics`."""
+    assert mathematics.CASES is CASES
     for name, build, fast in CASES:
         if fast or not quick:
             yield f"models/{name}", build
