@@ -35,7 +35,7 @@ def wordy_body() -> list[Tensor]:
 
 def wordy() -> list[Tensor]:
     x = gx.input("x", (3, 2))
-    return [(x * 1.0).T.T + 0.0, -(-x)]
+    return [(x * 1.0).T.T + 0.0, gx.negative(gx.negative(x))]
 
 
 def sum_of_products() -> list[Tensor]:
