@@ -1,8 +1,9 @@
 """Every public function, with each of its arguments wrong in every usual way.
 
 What is refused is refused by an error of ours that says the function and the user's line; nothing
-else gets out. `examples.py` has one right call of each; a new function fails here until it has
-one, and is then tried like all others.
+else gets out. What is accepted can be computed, and has the type that was promised. `examples.py`
+has one right call of each; a new function fails here until it has one, and is then tried like all
+others.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, GraphcError
+from graphc.frontend.tensor import Tensor, evaluate
+from graphc.ir import ops
+from graphc.ir.graph import Graph
+from graphc.ir.types import TensorType, find_dtype
 from tests.errors.examples import EXAMPLES, MODULES, OPERATIONS, STEP, public_functions
 
 FUNCTIONS = dict(public_functions())
 HERE = (Path(__file__).name, "examples.py")
 BATCH, TIME = gx.dim("n"), gx.dim("m")
 DONE = {("fit", "epochs"), ("compile", "memory"), ("save", 0), ("ensemble", 1)}  # however much
+MOST = 10**5  # elements of a value that is computed
 CALLS_THE_USER = {
     "cond", "scan", "while_loop", "vmap", "custom_gradient", "ensemble", "nn.through_time",
     "nn.rnn_cell",
@@ -114,27 +120,73 @@ def test_nothing_but_our_errors(name: str, capsys: Any) -> None:
         if (name, place) in DONE:
             continue
         for what, value in wrong_values().items():
-            error = refusal(name, call, value)
+            result, error = outcome(name, call, value)
             if error is None:
+                check_use(name, result, f"{name}({place}={what})")
                 continue
             said = f"{name}({place}={what}): {error}"
             assert any(file in str(error) for file in HERE), said
             assert word in error.message or not says_its_name, said
 
 
-def refusal(name: str, call: Callable[[Any], Any], value: Any) -> GraphcError | None:
-    """What a call raises; anything that is no error of ours goes on."""
+def outcome(name: str, call: Callable[[Any], Any], value: Any) -> tuple[Any, GraphcError | None]:
+    """What a call returns or raises; anything that is no error of ours goes on."""
     try:
-        call(value)
+        return call(value), None
     except GraphcError as error:
-        return error
+        return None, error
     except OSError:
         if name not in ("load", "save", "load_library"):
             raise
     except TypeError:
         if name not in CALLS_THE_USER:
             raise
-    return None
+    return None, None
+
+
+def check_use(name: str, result: Any, said: str) -> None:
+    """Assert that tensors made of an accepted value have values of the types that they promise.
+
+    An error of ours that only the numbers tell (an index out of range) is an answer as well.
+    """
+    tensors = [t for t in leaves_of(result) if isinstance(t, gx.Tensor)]
+    graph = Graph((), tuple((f"y{i}", t.node) for i, t in enumerate(tensors)))
+    types = [n.type for n in graph.nodes]
+    if not tensors or not all(isinstance(s, int) for t in types for s in t.shape):
+        return  # nothing to compute, or of sizes that no call has said
+    if any(isinstance(n.op, ops.SizeOf) for n in graph.nodes) or max(map(size, types)) > MOST:
+        return
+    feeds = {
+        Tensor(n): np.ones([int(s) for s in n.type.shape], n.type.dtype.numpy)  # type: ignore[call-overload]
+        for n in graph.nodes
+        if isinstance(n.op, ops.Input)
+    }
+    try:
+        found = evaluate(tensors, feeds)
+    except GraphcError:
+        return
+    except TypeError:
+        if name != "parameter":  # whose initial value is a function of the user's
+            raise
+        return
+    for array, tensor in zip(found, tensors):
+        assert TensorType(find_dtype(array.dtype), array.shape) == tensor.type, said  # type: ignore[arg-type]
+
+
+def size(t: TensorType) -> int:
+    """The number of elements."""
+    return int(np.prod([int(s) for s in t.shape], dtype=object))  # type: ignore[call-overload]
+
+
+def leaves_of(value: Any) -> Iterator[Any]:
+    """What tuples, lists and dicts hold."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        for inside in value:
+            yield from leaves_of(inside)
+    else:
+        yield value
 
 
 @pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"compile", "step"}))

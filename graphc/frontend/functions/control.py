@@ -158,11 +158,16 @@ def _float_of(tensors: Sequence[Tensor]) -> DType:
     return max(floats, key=lambda dtype: dtype.bits, default=float32)
 
 
+FARTHEST = 2**31  # iterations between two that are kept: a size that numpy takes
+
+
 def _every(checkpoint: str | int, count: Size) -> int:
     """How many iterations a chunk has."""
     if not isinstance(count, int):
         _fail(UnsupportedError, f"scan: checkpoint needs a known length, got {count}")
-    return max(1, math.isqrt(int(count))) if checkpoint == "sqrt" else int(checkpoint)  # type: ignore[arg-type]
+    if checkpoint == "sqrt":
+        return max(1, math.isqrt(int(count)))  # type: ignore[call-overload, no-any-return]
+    return min(int(checkpoint), FARTHEST)
 
 
 def _in_chunks(

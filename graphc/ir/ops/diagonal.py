@@ -55,7 +55,8 @@ class Diagonal(View):
 
     def evaluate(self, x: Array) -> Array:
         """numpy's diagonal."""
-        return np.diagonal(x, self.offset, -2, -1)
+        rows, columns = x.shape[-2:]  # numpy takes no larger offset than a C int
+        return np.diagonal(x, max(-rows, min(self.offset, columns)), -2, -1)
 
     def source_index(
         self, e: ExprEmitter, at: tuple[Expr, ...], source: TensorType, out: TensorType
