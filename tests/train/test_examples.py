@@ -30,12 +30,10 @@ def accuracy(result: subprocess.CompletedProcess[str]) -> float:
     return float(result.stdout.splitlines()[-1].removeprefix("test accuracy "))
 
 
-@pytest.mark.slow
 def test_digits_mlp_reaches_97_percent() -> None:
     assert accuracy(run("digits_mlp.py")) >= 0.97
 
 
-@pytest.mark.slow
 def test_resnet_learns_in_three_epochs() -> None:
     assert accuracy(run("resnet.py", "--depth", "8", "--epochs", "3")) > 0.95
 
@@ -59,7 +57,6 @@ def write_clothes(directory: Path) -> None:
             path.write_bytes(gzip.compress(header + array.tobytes()))
 
 
-@pytest.mark.slow
 def test_fashion_mnist_runs_on_idx_files(tmp_path: Path) -> None:
     write_clothes(tmp_path)
     result = run("fashion_mnist.py", str(tmp_path), "--epochs", "20", "--batch-size", "32")
