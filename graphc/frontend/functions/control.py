@@ -25,6 +25,8 @@ from graphc.ir.ops.base import Leaf
 from graphc.ir.structure import Nested, Structure, flatten, flatten_like, map_structure
 from graphc.ir.types import DType, TensorType, bool_, float32, int64
 
+FARTHEST = 2**31  # iterations between two that are kept: a size that numpy takes
+
 
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
@@ -158,15 +160,12 @@ def _float_of(tensors: Sequence[Tensor]) -> DType:
     return max(floats, key=lambda dtype: dtype.bits, default=float32)
 
 
-FARTHEST = 2**31  # iterations between two that are kept: a size that numpy takes
-
-
 def _every(checkpoint: str | int, count: Size) -> int:
     """How many iterations a chunk has."""
     if not isinstance(count, int):
         _fail(UnsupportedError, f"scan: checkpoint needs a known length, got {count}")
     if checkpoint == "sqrt":
-        return max(1, math.isqrt(int(count)))  # type: ignore[call-overload, no-any-return]
+        return max(1, math.isqrt(count))  # type: ignore[arg-type]
     return min(int(checkpoint), FARTHEST)
 
 
