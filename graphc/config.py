@@ -41,7 +41,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
 
 @cache
 def environment() -> Environment:
-    """This process's environment, as it was when first asked for."""
+    """The environment of this process, read on first use."""
     return read_environment(os.environ)
 
 
@@ -59,7 +59,7 @@ def _cache_directory(value: str) -> Path | None:
 
 
 def _default_cache(variables: Mapping[str, str]) -> Path | None:
-    """The platform's place for files that may be deleted at any time; None without a home."""
+    """The platform's cache directory; None without a home directory."""
     if sys.platform == "win32":
         base = variables.get("LOCALAPPDATA")
         return Path(base) / "graphc" / "cache" if base else None

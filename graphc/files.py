@@ -1,4 +1,4 @@
-"""Files that nobody ever sees half of."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 

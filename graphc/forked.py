@@ -1,4 +1,4 @@
-"""What has to forget its threads when the process is forked."""
+"""Locks and thread state that are reset in a forked child."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol
 
 
 class Forked(Protocol):
-    """Something whose locks and threads belong to one process."""
+    """An object whose locks and threads belong to one process."""
 
     def forget(self) -> None:
-        """Be as if no other thread had ever used this."""
+        """Reset to the state before any other thread used this."""
 
 
 class ProcessLock:
@@ -31,7 +31,7 @@ class ProcessLock:
         self._lock.acquire()
 
     def release(self) -> None:
-        """Give it back as often as it was taken."""
+        """Release it once for each acquire."""
         self._lock.release()
 
     def __enter__(self) -> None:
@@ -41,7 +41,7 @@ class ProcessLock:
         self._lock.release()
 
     def forget(self) -> None:
-        """Be free, unless the thread that forked has this."""
+        """Release the lock unless the forking thread holds it."""
         if self._lock.acquire(blocking=False):
             self._lock.release()
         else:

@@ -1,4 +1,4 @@
-"""Where in the user's program a node comes from, and which half of the step it belongs to."""
+"""Source locations: the user's line behind each node, and the part of the step it belongs to."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Context:
-    """What new nodes inherit: an origin (None: look at the stack) and a part.
+class NodeContext:
+    """What new nodes inherit: an origin (None: look at the stack) and a part of the step.
 
     `scope` comes before new names, `place` is the scope that new origins get.
     """
 
     origin: Origin | None = None
-    part: str = FORWARD
+    step_part: str = FORWARD
     scope: str = ""
     place: str = ""
 
 
-_START = Context()
-_context: ContextVar[Context] = ContextVar("graphc_context", default=_START)
+_START = NodeContext()
+_context: ContextVar[NodeContext] = ContextVar("graphc_context", default=_START)
 
 
-def current() -> Context:
+def current() -> NodeContext:
     """The context that new nodes inherit now."""
     return _context.get()
 
@@ -95,10 +95,10 @@ def _is_backend(names: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def inherit(origin: Origin | None = None, part: str | None = None) -> Iterator[None]:
-    """Give nodes built inside the block this origin and part."""
+def inherit(origin: Origin | None = None, step_part: str | None = None) -> Iterator[None]:
+    """Give nodes built inside the block this origin and part of the step."""
     old = _context.get()
-    new = Context(origin or old.origin, part or old.part, old.scope, old.place)
+    new = NodeContext(origin or old.origin, step_part or old.step_part, old.scope, old.place)
     token = _context.set(new)
     try:
         yield
@@ -106,50 +106,50 @@ def inherit(origin: Origin | None = None, part: str | None = None) -> Iterator[N
         _context.reset(token)
 
 
-_drawn: ContextVar[list[object] | None] = ContextVar("graphc_drawn", default=None)
+_random_nodes: ContextVar[list[object] | None] = ContextVar("graphc_drawn", default=None)
 
 
 @contextmanager
-def drawing() -> Iterator[list[Any]]:
-    """Collect the nodes of random bits that are drawn inside the block (see `note_drawn`)."""
-    outer = _drawn.get()
+def collecting_random() -> Iterator[list[Any]]:
+    """Collect the random-bit nodes created inside the block (see `note_random`)."""
+    outer = _random_nodes.get()
     nodes: list[Any] = []
-    token = _drawn.set(nodes)
+    token = _random_nodes.set(nodes)
     try:
         yield nodes
     finally:
-        _drawn.reset(token)
+        _random_nodes.reset(token)
         if outer is not None:
             outer.extend(nodes)
 
 
-_made: ContextVar[list[Any] | None] = ContextVar("graphc_made", default=None)
+_new_nodes: ContextVar[list[Any] | None] = ContextVar("graphc_made", default=None)
 
 
 @contextmanager
-def making() -> Iterator[list[Any]]:
-    """Collect every node that is made inside the block (see `note_made`)."""
-    outer = _made.get()
+def collecting_nodes() -> Iterator[list[Any]]:
+    """Collect every node created inside the block (see `note_created`)."""
+    outer = _new_nodes.get()
     nodes: list[Any] = []
-    token = _made.set(nodes)
+    token = _new_nodes.set(nodes)
     try:
         yield nodes
     finally:
-        _made.reset(token)
+        _new_nodes.reset(token)
         if outer is not None:
             outer.extend(nodes)
 
 
-def note_made(node: object) -> None:
-    """Tell the choice whose branch is traced, or the pass that runs, of a new node."""
-    nodes = _made.get()
+def note_created(node: object) -> None:
+    """Record a new node with the branch being traced or the pass that is running."""
+    nodes = _new_nodes.get()
     if nodes is not None:
         nodes.append(node)
 
 
-def note_drawn(node: object) -> None:
-    """Tell the loop whose body is being traced, if there is one, that random bits are drawn."""
-    nodes = _drawn.get()
+def note_random(node: object) -> None:
+    """Record a random draw with the loop whose body is being traced, if there is one."""
+    nodes = _random_nodes.get()
     if nodes is not None:
         nodes.append(node)
 
@@ -159,7 +159,7 @@ def name_scope(name: str) -> Iterator[str]:
     """Prefix the names made inside the block with `name/`; yields the whole prefix."""
     old = _context.get()
     scope = f"{old.scope}{name}/"
-    with placed(scope[:-1]):
+    with in_scope(scope[:-1]):
         token = _context.set(replace(_context.get(), scope=scope))
         try:
             yield scope
@@ -168,11 +168,11 @@ def name_scope(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def placed(place: str) -> Iterator[None]:
+def in_scope(place: str) -> Iterator[None]:
     """Give nodes built inside the block this scope, also those that inherit their line."""
     old = _context.get()
     origin = old.origin and replace(old.origin, scope=place)
-    token = _context.set(Context(origin, old.part, old.scope, place))
+    token = _context.set(NodeContext(origin, old.step_part, old.scope, place))
     try:
         yield
     finally:

@@ -76,7 +76,7 @@ EXCEPTIONS = {
     ("graphc.runtime.inspection", "graphc.inspect.notebook"): FACADE,
     ("graphc.runtime.inspection", "graphc.inspect.profile"): FACADE,
     ("graphc.runtime.inspection", "graphc.inspect.report"): FACADE,
-    ("graphc.runtime.inspection", "graphc.inspect.text"): FACADE,
+    ("graphc.runtime.inspection", "graphc.inspect.graph_printer"): FACADE,
     ("graphc.runtime.inspection", "graphc.inspect.watch"): FACADE,
 }
 

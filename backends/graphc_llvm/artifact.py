@@ -15,7 +15,7 @@ from graphc.ir.fingerprint import compiler_bytes, graph_bytes
 from graphc.ir.graph import Graph
 from graphc.ir.ops.base import Array
 from graphc.ir.types import find_dtype
-from graphc_llvm.runtime.cache import Entry, content_key, disk_cache
+from graphc_llvm.runtime.cache import CacheEntry, content_key, disk_cache
 from graphc_llvm.target import Target
 
 FOLDED = "folded"  # a constant that the passes made
@@ -23,7 +23,7 @@ FOLDED = "folded"  # a constant that the passes made
 
 @dataclass(frozen=True)
 class Artifact:
-    """Everything but memory.
+    """Compiled code and its metadata, not yet bound to memory.
 
     `slots` says for every entry of ctx after the fixed ones what it points at: a role and a
     number in that role (of the defined graph's inputs, parameters, constants, outputs).
@@ -36,7 +36,7 @@ class Artifact:
     arena_bytes: int
     scratch_bytes: int
     seconds: float
-    meetings: int
+    barriers: int
     checks: tuple[tuple[int, int, str], ...]
     prepared: tuple[int, ...]  # bytes of every prepared value
     folded: tuple[Array, ...]
@@ -65,16 +65,16 @@ def cache_key(graph: Graph, target: Target, options: str) -> str:
     return content_key(graph_bytes(graph), compiler_bytes(), repr(target), options)
 
 
-def _to_entry(a: Artifact) -> Entry:
+def _to_entry(a: Artifact) -> CacheEntry:
     folded = [
         [find_dtype(x.dtype).name, list(x.shape), base64.b64encode(x.tobytes()).decode()]  # type: ignore[union-attr]
         for x in a.folded
     ]
     fields = {k: getattr(a, k) for k in a.__dataclass_fields__ if k not in ("image", "folded")}
-    return Entry(a.image, {**fields, "folded": folded})
+    return CacheEntry(a.image, {**fields, "folded": folded})
 
 
-def _from_entry(entry: Entry) -> Artifact:
+def _from_entry(entry: CacheEntry) -> Artifact:
     m = entry.metadata
     folded = tuple(
         np.frombuffer(base64.b64decode(data), find_dtype(name).numpy).reshape(shape)  # type: ignore[union-attr]
@@ -87,7 +87,7 @@ def _from_entry(entry: Entry) -> Artifact:
         m["arena_bytes"],
         m["scratch_bytes"],
         m["seconds"],
-        m["meetings"],
+        m["barriers"],
         tuple((code, node, text) for code, node, text in m["checks"]),
         tuple(m["prepared"]),
         folded,

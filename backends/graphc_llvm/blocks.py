@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
-class TooLong(Exception):  # noqa: N818
+class ModuleTooLongError(Exception):
     """A module that has more lines than it may."""
 
 
@@ -27,7 +27,7 @@ class Module:
         """Count one more line; raise TooLong where there are too many."""
         self.count += 1
         if self.most is not None and self.count > self.most:
-            raise TooLong(f"more than {self.most} lines")
+            raise ModuleTooLongError(f"more than {self.most} lines")
 
     def declare(self, name: str, result: str, parameters: Sequence[str]) -> None:
         """Declare a function once."""

@@ -1,4 +1,4 @@
-"""From a program to an artifact: the part of the backend that a cache hit does without."""
+"""Compile a program to an artifact; skipped on a cache hit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphc.compiler.pipeline import generate_code
 from graphc.compiler.program import Program
 from graphc.ir.dims import dims_of, evaluate
 from graphc.ir.graph import Graph, Node
-from graphc.ir.loops.meaning import first_equal
+from graphc.ir.loops.kernel_equality import first_equal_kernels
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import (
@@ -25,15 +25,15 @@ from graphc.ir.schedule import (
     Storage,
     every_call,
 )
-from graphc.ir.storage import Stored
+from graphc.ir.storage import ParameterStorage
 from graphc_llvm.artifact import FOLDED, Artifact, cache_key
-from graphc_llvm.cost import count_meetings, estimate_seconds
+from graphc_llvm.cost import count_barriers, estimate_seconds
 from graphc_llvm.emit_kernel import kernel_dims
-from graphc_llvm.part import loop_numbers
-from graphc_llvm.program import Module, emit_program
-from graphc_llvm.runtime.cache import Entry, disk_cache
+from graphc_llvm.emit_schedule import loop_numbers
+from graphc_llvm.program import EmittedProgram, emit_program
+from graphc_llvm.runtime.cache import CacheEntry, disk_cache
 from graphc_llvm.runtime.session import compile_text, emit_assembly
-from graphc_llvm.stepwise import Stepwise, check_step, profile_step
+from graphc_llvm.stepwise import StepwiseProgram, check_step, profile_step
 from graphc_llvm.target import Target
 
 _FUNCTION = re.compile(r"^define [^\n]*@([^\s(]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
@@ -45,18 +45,18 @@ class Generator:
     def __init__(self, target: Target, key: str | None = None) -> None:
         self.target, self.key = target, key
 
-    def emit(self, program: Program, dims: Mapping[str, int] | None) -> Module:
+    def emit(self, program: Program, dims: Mapping[str, int] | None) -> EmittedProgram:
         """LLVM text."""
         return emit_program(program, self.target, dims)
 
-    def assemble(self, text: Module) -> bytes:
+    def assemble(self, text: EmittedProgram) -> bytes:
         """An object file."""
         found = None if self.key is None else disk_cache().get(self.key)
         if found is not None:
             return found.image
         image = compile_text(text.text, self.target)
         if self.key is not None:
-            disk_cache().put(self.key, Entry(image))
+            disk_cache().put(self.key, CacheEntry(image))
         return image
 
 
@@ -71,12 +71,14 @@ class Compiler:
         module, image = generate_code(self.program, dims, Generator(self.target))
         return self.describe(module, dims, image)
 
-    def generic(self) -> tuple[Module, bytes]:
+    def generic(self) -> tuple[EmittedProgram, bytes]:
         """Code for all sizes, from the cache if it has been compiled before."""
         key = cache_key(self.graph, self.target, "generic")
         return generate_code(self.program, None, Generator(self.target, key))
 
-    def describe(self, module: Module, dims: Mapping[str, int], image: bytes = b"") -> Artifact:
+    def describe(
+        self, module: EmittedProgram, dims: Mapping[str, int], image: bytes = b""
+    ) -> Artifact:
         """What is known about code for given sizes."""
         return describe(self.graph, self.program, module, dims, image)
 
@@ -92,14 +94,16 @@ class Compiler:
 
     def kernel_sources(self, dims: Mapping[str, int] | None) -> dict[str, str]:
         """The LLVM text of every kernel."""
-        names = dict.fromkeys(k.name for k in first_equal(self.program.schedule.kernels).values())
+        names = dict.fromkeys(
+            k.name for k in first_equal_kernels(self.program.schedule.kernels).values()
+        )
         return split_kernels(self.source("llvm", dims), names)
 
     def checker(
-        self, dims: Mapping[str, int], updated: Sequence[Stored]
+        self, dims: Mapping[str, int], updated: Sequence[ParameterStorage]
     ) -> Callable[[Sequence[Array], Array], None]:
         """What makes a call kernel by kernel and raises where the interpreter disagrees."""
-        steps = Stepwise(self.program, self.target, dims)
+        steps = StepwiseProgram(self.program, self.target, dims)
         updates = dict(self.program.optimized.updates)
 
         def check(arrays: Sequence[Array], rng: Array) -> None:
@@ -112,11 +116,11 @@ class Compiler:
 
     def profile(self, dims: Mapping[str, int], arrays: Sequence[Array], rng: Array) -> list[float]:
         """Median seconds of every kernel on one thread; parameters are put back afterwards."""
-        return profile_step(Stepwise(self.program, self.target, dims), arrays, rng)
+        return profile_step(StepwiseProgram(self.program, self.target, dims), arrays, rng)
 
 
 def describe(
-    graph: Graph, program: Program, module: Module, dims: Mapping[str, int], image: bytes
+    graph: Graph, program: Program, module: EmittedProgram, dims: Mapping[str, int], image: bytes
 ) -> Artifact:
     """What is known about code for given sizes."""
     plan = program.plan(dims)
@@ -129,7 +133,7 @@ def describe(
         plan.arena_bytes,
         module.layout.scratch_bytes(dims),
         estimate_seconds(program.schedule, dims),
-        count_meetings(program.schedule.calls, program.schedule.barriers, dims),
+        count_barriers(program.schedule.calls, program.schedule.barriers, dims),
         tuple((c.code, numbering.node(c.node), c.message) for c in program.schedule.checks),
         prepared,
         tuple(numbering.folded),

@@ -1,4 +1,4 @@
-"""Boxes: an operand of a contraction staged over the positions that its windows reach.
+"""Boxes: operands of a contraction staged over the bounding box of their windows.
 
 A convolution reads one element of its input for many outputs and taps. Staging it by output and
 tap would copy it that many times; a box holds it once, by position, zeros of the padding
@@ -16,7 +16,7 @@ from graphc_llvm.contract_index import row_major_strides
 
 
 @dataclass(frozen=True, eq=False)
-class Reach:
+class BoxAxis:
     """One dimension: the position is the sum of coefficient * axis, minus `low`, its least value.
 
     Outside of `valid`, positions first .. end - 1, the operand is 0; None: it is there everywhere.
@@ -40,7 +40,7 @@ class Box:
 
     buffer: Buffer
     value: Expr
-    reaches: tuple[Reach, ...]
+    box_axes: tuple[BoxAxis, ...]
     sizes: Mapping[Axis, Size]
     fixed: tuple[Axis, ...] = ()
     run: Axis | None = None
@@ -54,7 +54,7 @@ class Box:
     def leading(self) -> tuple[Axis, ...]:
         """The axes of the first reaches that are no windows: each value has a box of its own."""
         found: list[Axis] = []
-        for reach in self.reaches:
+        for reach in self.box_axes:
             if len(reach.coefficients) > 1:
                 break
             found.extend(reach.coefficients)
@@ -63,16 +63,16 @@ class Box:
     @property
     def axes(self) -> frozenset[Axis]:
         """The axes of the nest that positions depend on."""
-        return frozenset(axis for reach in self.reaches for axis in reach.coefficients)
+        return frozenset(axis for reach in self.box_axes for axis in reach.coefficients)
 
     def elements(self, limits: Mapping[Axis, Size], lanes: int) -> Size:
         """Elements of memory where at most so many values of the axes are staged at once."""
         total: Size = 1 + 2 * lanes  # the last stores reach beyond the end
-        for reach, stride in zip(self.reaches, self.strides):
+        for reach, stride in zip(self.box_axes, self.strides):
             total = total + (self.count(reach, limits) - 1) * stride
         return total
 
-    def count(self, reach: Reach, limits: Mapping[Axis, Size]) -> Size:
+    def count(self, reach: BoxAxis, limits: Mapping[Axis, Size]) -> Size:
         """How many positions of a reach are staged at once."""
         total: Size = 1
         for axis, coefficient in reach.coefficients.items():

@@ -13,14 +13,14 @@ from graphc_llvm.contract_shape import Shape, row_block_count
 from graphc_llvm.contract_steps import Edges, place_name
 from graphc_llvm.contract_tile import TileFunctions, TileKind
 from graphc_llvm.emit_address import address
-from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_value import evaluate
-from graphc_llvm.text import Operand
+from graphc_llvm.ir_builder import Operand
 from graphc_llvm.values import element_type
 
 
 @dataclass(frozen=True)
-class Memory:
+class ScratchPointers:
     """Pointers to the scratch memory of one contraction."""
 
     left: str
@@ -29,7 +29,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Part:
+class UnitRange:
     """Units low .. high - 1 of a chunk: its row blocks, counted for each panel of it."""
 
     first_block: Operand
@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Depth:
+class DepthBlock:
     """Steps of the reduction axis that is cut: `count` (None: all) from `begin`.
 
     `outer` are the places on the axes before it. `later` is 0 for the first block of steps, `last`
@@ -61,7 +61,7 @@ class Panel:
     `place` is its number among all panels of the columns.
     """
 
-    part: Part
+    units: UnitRange
     number: Operand
     low: Operand
     high: Operand
@@ -71,7 +71,7 @@ class Panel:
     full: bool = True
 
 
-def decode(c: Context, index: Operand, spans: Sequence[Span]) -> None:
+def decode(c: EmitContext, index: Operand, spans: Sequence[Span]) -> None:
     """Set the axes of a combined index."""
     f = c.builder
     for span in reversed(spans[1:]):
@@ -82,7 +82,7 @@ def decode(c: Context, index: Operand, spans: Sequence[Span]) -> None:
         c.axes[spans[0].axis] = index
 
 
-def first_row(c: Context, plan: ContractPlan, block: Operand) -> Operand:
+def first_row(c: EmitContext, plan: ContractPlan, block: Operand) -> Operand:
     """The first row of a row block; behind the last block, the number of rows."""
     f, blocks = c.builder, plan.tiling.blocks
     size = c.size(plan.row.size)
@@ -93,7 +93,7 @@ def first_row(c: Context, plan: ContractPlan, block: Operand) -> Operand:
     return f.add(f.mul(block, small), more, "row")
 
 
-def guarded(c: Context, test: str, body: Callable[[], None]) -> None:
+def guarded(c: EmitContext, test: str, body: Callable[[], None]) -> None:
     """Emit ``if test: body``."""
 
     def inside() -> list[str]:
@@ -104,7 +104,7 @@ def guarded(c: Context, test: str, body: Callable[[], None]) -> None:
     c.builder.when(test, [], inside)
 
 
-def panel_memory(c: Context, plan: ContractPlan, memory: Memory, panel: Panel) -> str:
+def panel_memory(c: EmitContext, plan: ContractPlan, memory: ScratchPointers, panel: Panel) -> str:
     """Where a staged panel is."""
     if not plan.keeps_panels:
         return memory.right
@@ -115,7 +115,9 @@ def panel_memory(c: Context, plan: ContractPlan, memory: Memory, panel: Panel) -
 class TileCalls:
     """Calls the tiles of one panel."""
 
-    def __init__(self, tiles: TileFunctions, memory: Memory, panel: Panel, depth: Depth) -> None:
+    def __init__(
+        self, tiles: TileFunctions, memory: ScratchPointers, panel: Panel, depth: DepthBlock
+    ) -> None:
         self.tiles, self.memory, self.panel, self.depth = tiles, memory, panel, depth
         self.plan, self.c, self.builder = tiles.plan, tiles.context, tiles.context.builder
         self.element = element_type(self.plan.dtype)
@@ -123,9 +125,9 @@ class TileCalls:
     def block(self, index: Operand) -> None:
         """All tiles of a block: one, or several small ones where the rows run out."""
         f, c, plan = self.builder, self.c, self.plan
-        number = f.add(self.panel.part.first_block, index, "block")
-        unit = f.add(f.mul(self.panel.number, self.panel.part.blocks), index)
-        self.slot = f.sub(unit, self.panel.part.low, "slot")
+        number = f.add(self.panel.units.first_block, index, "block")
+        unit = f.add(f.mul(self.panel.number, self.panel.units.blocks), index)
+        self.slot = f.sub(unit, self.panel.units.low, "slot")
         if plan.outer_rows:
             each = c.size(row_block_count(plan.tiling, plan.row.size))
             decode(c, f.div(number, each), plan.outer_rows)
@@ -194,7 +196,7 @@ class TileCalls:
         f, plan = self.builder, self.plan
         if plan.left.load is not None:
             return self._in_place(plan.left.load.buffer, plan.left.load.index)
-        first = first_row(self.c, plan, self.panel.part.first_block)
+        first = first_row(self.c, plan, self.panel.units.first_block)
         local = f.sub(row, first, "row")
         unit = 1 if plan.left.along is plan.row.axis else self.c.size(plan.staged_row_elements)
         return f.gep(self.memory.left, self.element, f.mul(local, unit))

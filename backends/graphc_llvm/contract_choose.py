@@ -1,4 +1,4 @@
-"""Decide how a contraction runs: which operand is broadcast, which lies in lanes, what is staged.
+"""Plan a contraction: the broadcast operand, the vector operand, tiles, packing.
 
 The choices vary speed only: every output element stays one ascending chain over the reduction.
 """
@@ -16,22 +16,23 @@ from graphc_llvm.contract_match import Contraction, Span, merged, recognise
 from graphc_llvm.contract_plan import Access, ContractPlan
 from graphc_llvm.contract_reach import with_boxes
 from graphc_llvm.contract_shape import (
-    PAGE,
+    SET_ALIAS_BYTES,
     choose_tiling,
     known,
-    most_rows,
+    max_l1_rows,
     tiling_cost,
 )
 from graphc_llvm.target import Target
 
-GENERIC_ROWS = 8  # of a tile where a size is not known: what remains of it is done by more tiles
+# of a tile where a size is not known: what remains of it is done by more tiles
+UNKNOWN_TILE_ROWS = 8
 # a panel is copied before use if it lies on so many pages and serves so many rows
 NARROW_PAGES, NARROW_ROWS = 48, 64
 WIDE_PAGES, WIDE_ROWS = 512, 512
 CACHE_LINE = 64
-TURN_CYCLES = 6.0  # for one vector of a transposed tile
+TRANSPOSE_CYCLES = 6.0  # for one vector of a transposed tile
 SCATTER_CYCLES = 4.0  # for one element that is stored by itself
-FAR_BOX = 1.1  # how much longer tiles take that read such a box
+LARGE_BOX_SLOWDOWN = 1.1  # how much longer tiles take that read such a box
 
 
 def match(
@@ -39,7 +40,7 @@ def match(
 ) -> ContractPlan | None:
     """Plan the contraction that a nest is; None if it is none or has no rows and columns."""
     found = recognise(nest, sizes or {})
-    found = None if found is None else _paired(found)
+    found = None if found is None else _pair_lanes(found)
     if found is None or not (found.rows or found.columns):
         return None
     boxed = with_boxes(found)
@@ -49,7 +50,7 @@ def match(
     return min(small, key=_estimate, default=None)
 
 
-def _paired(found: Contraction) -> Contraction | None:
+def _pair_lanes(found: Contraction) -> Contraction | None:
     """Make lanes along an axis of both operands the columns; None where that is no use."""
     lanes = tuple(span for span in found.batch if span.axis is found.lanes)
     if not lanes:
@@ -71,23 +72,23 @@ def _arrangements(found: Contraction, target: Target) -> Iterator[ContractPlan]:
         for column in columns:
             for row in rows:
                 yield _arrange(oriented, target, row, column)
-            combined = _combine(oriented, target, column)
+            combined = _combine_row_axes(oriented, target, column)
             if combined is not None:
                 yield combined
 
 
-def _combine(found: Contraction, target: Target, column: Span) -> ContractPlan | None:
+def _combine_row_axes(found: Contraction, target: Target, column: Span) -> ContractPlan | None:
     """Few rows along several axes: one tile has them all, each at its own address."""
     if len(found.rows) < 2:
         return None
     left = _access(found, "left", [s.axis for s in found.rows])
-    apart, rows = _boxed_apart(left, found.rows)
+    apart, rows = _separately_boxed(left, found.rows)
     row = Span(Axis("rows"), product(s.size for s in rows))
     few = isinstance(row.size, int) and 0 < row.size <= target.tile_registers - 3
     if len(rows) < 2 or not few or left.load is None:
         return None
     plan = _arrange(replace(found, rows=(row, *apart)), target, row, column)
-    if plan.turned or plan.tiling.blocks != ((row.size, 1),):
+    if plan.transposed or plan.tiling.blocks != ((row.size, 1),):
         return None
     return replace(plan, contraction=found, left=left, combined=rows)
 
@@ -104,28 +105,28 @@ def _arrange(found: Contraction, target: Target, row: Span, column: Span) -> Con
     batch = found.batch
     if left.load is None:  # rows are staged for one value of the outer rows at a time
         outer_rows, batch = (), (*batch, *outer_rows)
-    apart, outer_rows = _boxed_apart(left, outer_rows)
-    others, outer_columns = _boxed_apart(right, outer_columns)
+    apart, outer_rows = _separately_boxed(left, outer_rows)
+    others, outer_columns = _separately_boxed(right, outer_columns)
     batch = (*batch, *apart, *others)
     stride = 1 if left.load is None else left.coefficient(row.axis)
-    turned = _is_turned(found, row.axis, column.axis)
-    most = min(most_rows(stride, dtype), lanes if turned else target.vector_registers)
+    transposed = _is_transposed(found, row.axis, column.axis)
+    most = min(max_l1_rows(stride, dtype), lanes if transposed else target.vector_registers)
     depth = product(s.size for s in found.reduction)
     outer = product(s.size for s in (*outer_rows, *batch, *outer_columns))
     if not all(isinstance(size, int) for size in (row.size, column.size, depth)):
-        most = min(most, GENERIC_ROWS)
-    packed = () if right.packed is None else _dividing(right.packed, lanes)
+        most = min(most, UNKNOWN_TILE_ROWS)
+    packed = () if right.packed is None else _aligned_widths(right.packed, lanes)
     if right.packed is not None and not packed:
         right, packed = replace(right, load=None, packed=None), ()
     tiling = choose_tiling(target, dtype, row.size, outer, column.size, depth, most, packed)
     plan = ContractPlan(
         found, target, dtype, row, outer_rows, column, outer_columns, batch,
-        left, right, turned, tiling,
+        left, right, transposed, tiling,
     )  # fmt: skip
     return replace(plan, right=replace(right, load=None)) if _is_scattered(plan) else plan
 
 
-def _boxed_apart(
+def _separately_boxed(
     access: Access, outer: tuple[Span, ...]
 ) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
     """The axes of which each value has a box of its own, and the others."""
@@ -134,12 +135,12 @@ def _boxed_apart(
     return apart, tuple(span for span in outer if span not in apart)
 
 
-def _dividing(width: int, lanes: int) -> tuple[int, ...]:
+def _aligned_widths(width: int, lanes: int) -> tuple[int, ...]:
     """The numbers of vectors whose panels do not straddle packed ones."""
     return tuple(v for v in range(1, width // lanes + 1) if width % (v * lanes) == 0)
 
 
-def _is_turned(found: Contraction, row: Axis, column: Axis) -> bool:
+def _is_transposed(found: Contraction, row: Axis, column: Axis) -> bool:
     """True if the first store finds neighbours along the rows, not along the columns."""
     if not found.stores:
         return False
@@ -153,7 +154,7 @@ def _is_scattered(plan: ContractPlan) -> bool:
         return False
     itemsize = plan.dtype.itemsize
     step = known(plan.right.coefficient(plan.reduction[-1].axis)) * itemsize
-    pages = known(plan.depth) * step // PAGE
+    pages = known(plan.depth) * step // SET_ALIAS_BYTES
     rows = known(plan.row.size) * known(product(s.size for s in plan.outer_rows))
     if plan.tiling.width * itemsize <= CACHE_LINE:
         return pages >= NARROW_PAGES and rows >= NARROW_ROWS
@@ -165,7 +166,7 @@ def _access(found: Contraction, side: str, axes: list[Axis]) -> Access:
     value: Expr = getattr(found, side)
     axis, in_lanes = axes[-1], side == "right"
     steps, dtype = [s.axis for s in found.reduction], found.accumulator.refs[0].dtype
-    along = _neighbours(value, axis, steps, in_lanes)
+    along = _contiguous_axis(value, axis, steps, in_lanes)
     if not isinstance(value, Load) or value.where is not None or value.buffer.dtype != dtype:
         return Access(value, None, along)
     offset = _offset(value)
@@ -183,7 +184,7 @@ def _offset(load: Load) -> Affine:
     return flat_offset(load.buffer, load.index)
 
 
-def _neighbours(value: Expr, axis: Axis, steps: list[Axis], in_lanes: bool) -> Axis:
+def _contiguous_axis(value: Expr, axis: Axis, steps: list[Axis], in_lanes: bool) -> Axis:
     """The axis along which most loads find neighbours: `axis` or the last of `steps`."""
     if not steps:
         return axis
@@ -195,7 +196,7 @@ def _neighbours(value: Expr, axis: Axis, steps: list[Axis], in_lanes: bool) -> A
     return axis if across > onward else steps[-1]
 
 
-def _filling(plan: ContractPlan) -> float:
+def _fill_cycles(plan: ContractPlan) -> float:
     """Cycles of filling the boxes."""
     cost = 0.0
     for box, elements in zip(plan.boxes, plan.box_elements):
@@ -222,20 +223,20 @@ def _estimate(plan: ContractPlan) -> float:
     outer = outer_rows * outer_columns * batch
     cost = tiling_cost(plan.tiling, plan.row.size, plan.column.size, outer, depth)
     lanes = plan.tiling.lanes
-    cost += _filling(plan)
+    cost += _fill_cycles(plan)
     if plan.left.load is None:
         cost += 2.0 * rows * batch * depth / lanes
     if plan.right.load is None:
         price = 2.0 if plan.right.along is plan.column.axis else 4.0
         times = 1 if plan.keeps_panels else batch
         cost += price * columns * outer_columns * times * depth / lanes
-    if plan.turned:
+    if plan.transposed:
         blocks = -(-rows // max(1, plan.tiling.rows))
-        cost += TURN_CYCLES * blocks * columns * outer
+        cost += TRANSPOSE_CYCLES * blocks * columns * outer
     elif plan.contraction.stores and columns > 1:
         offset = flat_offset(plan.contraction.stores[0].buffer, plan.contraction.stores[0].index)
         if offset.coefficient(plan.column.axis) != 1:
             cost += SCATTER_CYCLES * rows * columns * outer
     preferred = plan.contraction.lanes is plan.column.axis
-    far = FAR_BOX if has_far_boxes(plan) else 1.0
+    far = LARGE_BOX_SLOWDOWN if has_far_boxes(plan) else 1.0
     return cost * (1.0 if preferred else 1.02) * far

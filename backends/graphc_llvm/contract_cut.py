@@ -11,14 +11,14 @@ from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import known, row_block_count
 
 DEPTH_BLOCK = 256  # steps of a reduction that is cut because it is long, or of unknown length
-LONGEST_CHAIN = 4096  # steps that a tile does at once
-KEPT_BYTES = 1024 * 1024  # what the partial sums of one chunk may take
-STAGED_BYTES = 512 * 1024  # what the staged rows of one chunk may take
-CHUNK = 64  # row blocks of a chunk where the number of rows is not known
-GROUPS = 16  # row blocks that are worth being divided among the threads by themselves
-PANEL_BYTES = 4 * 1024 * 1024  # of panels that are staged once
-BOX_BYTES = 512 * 1024  # of a box that stays in the second cache
-MOST_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
+MAX_CHAIN_STEPS = 4096  # steps that a tile does at once
+MAX_PARTIAL_SUM_BYTES = 1024 * 1024  # what the partial sums of one chunk may take
+MAX_STAGED_BYTES = 512 * 1024  # what the staged rows of one chunk may take
+UNKNOWN_CHUNK_BLOCKS = 64  # row blocks of a chunk where the number of rows is not known
+MIN_SHARED_BLOCKS = 16  # row blocks that are worth being divided among the threads by themselves
+MAX_PANEL_BYTES = 4 * 1024 * 1024  # of panels that are staged once
+L2_BOX_BYTES = 512 * 1024  # of a box that stays in the L2 cache
+MAX_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
 
 
 def cut(plan: ContractPlan) -> ContractPlan:
@@ -27,43 +27,43 @@ def cut(plan: ContractPlan) -> ContractPlan:
         first, inner = plan.reduction[0].size, product(s.size for s in plan.reduction[1:])
         block = max(1, DEPTH_BLOCK // max(1, known(inner)))
         whole = isinstance(first, int) and (
-            first <= block or (isinstance(inner, int) and first * inner <= LONGEST_CHAIN)
+            first <= block or (isinstance(inner, int) and first * inner <= MAX_CHAIN_STEPS)
         )
         if not whole:
             if isinstance(first, int):
                 block = -(-first // -(-first // block))
-            plan = replace(plan, depth_block=_in_units(plan, plan.reduction[0], block))
-    plan = _cut_rows(plan)
-    return plan if plan.depth_block is None else _cut_output(plan)
+            plan = replace(plan, depth_block=_round_to_units(plan, plan.reduction[0], block))
+    plan = _limit_staged_rows(plan)
+    return plan if plan.depth_block is None else _limit_output_chunk(plan)
 
 
-def _in_units(plan: ContractPlan, span: Span, steps: int) -> int:
+def _round_to_units(plan: ContractPlan, span: Span, steps: int) -> int:
     """So many steps of an axis, rounded up to those that guards take together."""
-    units = [g.per for g in plan.contraction.guards if g.step is span.axis]
+    units = [g.per for g in plan.contraction.conditions if g.step is span.axis]
     return max([steps, *(-(-steps // unit) * unit for unit in units)])
 
 
-def _cut_rows(plan: ContractPlan) -> ContractPlan:
+def _limit_staged_rows(plan: ContractPlan) -> ContractPlan:
     """Limit the rows that are staged at once."""
     if plan.left.load is not None:
         return plan
     block = known(plan.staged_row_elements) * plan.tiling.rows * plan.dtype.itemsize
-    most = max(1, STAGED_BYTES // max(1, block))
+    most = max(1, MAX_STAGED_BYTES // max(1, block))
     blocks = row_block_count(plan.tiling, plan.row.size)
     if isinstance(blocks, int) and blocks <= most:
         return plan
-    return replace(plan, chunk_blocks=min(most, CHUNK))
+    return replace(plan, chunk_blocks=min(most, UNKNOWN_CHUNK_BLOCKS))
 
 
-def _cut_output(plan: ContractPlan) -> ContractPlan:
+def _limit_output_chunk(plan: ContractPlan) -> ContractPlan:
     """Limit the partial sums that are kept at once."""
     tile = plan.tiling.rows * plan.tiling.width * plan.dtype.itemsize
-    most = max(1, KEPT_BYTES // tile)
+    most = max(1, MAX_PARTIAL_SUM_BYTES // tile)
     blocks = plan.chunk_blocks if plan.chunk_blocks is not None else plan.block_count
     panels = plan.all_panels
     if isinstance(blocks, int) and isinstance(panels, int) and blocks * panels <= most:
         return plan
-    rows = min(blocks if isinstance(blocks, int) else most, max(1, CHUNK // 2), most)
+    rows = min(blocks if isinstance(blocks, int) else most, max(1, UNKNOWN_CHUNK_BLOCKS // 2), most)
     wide = max(1, most // max(1, rows))
     if isinstance(panels, int):
         wide = max(1, min(wide, panels))
@@ -81,7 +81,7 @@ def grouped(plan: ContractPlan) -> ContractPlan:
     block = plan.tiling.rows * depth * plan.dtype.itemsize
     right = panels * plan.tiling.width * depth * plan.dtype.itemsize
     near = plan.target.l2_bytes // 2
-    if blocks < GROUPS or panels < 2 or blocks * block <= max(near, 2 * right):
+    if blocks < MIN_SHARED_BLOCKS or panels < 2 or blocks * block <= max(near, 2 * right):
         return plan
     if plan.depth_block is not None:
         return replace(plan, group=blocks)
@@ -97,7 +97,7 @@ def keeping_panels(plan: ContractPlan) -> ContractPlan:
     moving = {span.axis for span in plan.batch} & axes_of(plan.right.value).keys()
     kept = replace(plan, keeps_panels=True)
     size = kept.right_elements * plan.dtype.itemsize
-    small = isinstance(size, int) and size <= PANEL_BYTES
+    small = isinstance(size, int) and size <= MAX_PANEL_BYTES
     return kept if small and not moving and plan.right.box is None else plan
 
 
@@ -106,14 +106,14 @@ def bounded(plan: ContractPlan) -> ContractPlan | None:
     if len(plan.boxes) < len(plan.contraction.boxes) or not _in_pairs(plan):
         return None
     size = _box_bytes(plan)
-    if size is None or size > BOX_BYTES:
-        plan = _banded(plan) or _shortened(plan) or plan
+    if size is None or size > L2_BOX_BYTES:
+        plan = _choose_band(plan) or _shorten_reduction(plan) or plan
         size = _box_bytes(plan)
     for box in plan.boxes:
         # a run through the last two reaches needs all of the last one
-        if box.run is not None and box.reaches[-1].coefficients.keys() & plan.limits.keys():
+        if box.run is not None and box.box_axes[-1].coefficients.keys() & plan.limits.keys():
             return None
-    return plan if size is not None and size <= MOST_BOX_BYTES else None
+    return plan if size is not None and size <= MAX_BOX_BYTES else None
 
 
 def _in_pairs(plan: ContractPlan) -> bool:
@@ -125,7 +125,7 @@ def _in_pairs(plan: ContractPlan) -> bool:
     return plan.left.coefficient(plan.column.axis) == 1
 
 
-def _shortened(plan: ContractPlan) -> ContractPlan | None:
+def _shorten_reduction(plan: ContractPlan) -> ContractPlan | None:
     """Cut the reduction so that a block of it needs but a small box."""
     for cut, span in enumerate(plan.reduction):
         if not any(span.axis in box.axes for box in plan.boxes):
@@ -134,19 +134,19 @@ def _shortened(plan: ContractPlan) -> ContractPlan | None:
         if plan.depth_block is not None and plan.cut == cut:
             most = min(most, plan.depth_block)
         for parts in range(1, most + 1):
-            block = _in_units(plan, span, max(1, -(-most // parts)))
+            block = _round_to_units(plan, span, max(1, -(-most // parts)))
             shorter = replace(plan, cut=cut, depth_block=block)
             size = _box_bytes(shorter)
             if size is None:
                 return None
-            if size <= BOX_BYTES:
-                return _cut_output(shorter)
+            if size <= L2_BOX_BYTES:
+                return _limit_output_chunk(shorter)
     return None
 
 
 def has_far_boxes(plan: ContractPlan) -> bool:
-    """Whether the boxes do not stay in the second cache."""
-    return (_box_bytes(plan) or 0) > BOX_BYTES
+    """Whether the boxes do not stay in the L2 cache."""
+    return (_box_bytes(plan) or 0) > L2_BOX_BYTES
 
 
 def _box_bytes(plan: ContractPlan) -> int | None:
@@ -158,7 +158,7 @@ def _box_bytes(plan: ContractPlan) -> int | None:
     return total
 
 
-def _banded(plan: ContractPlan) -> ContractPlan | None:
+def _choose_band(plan: ContractPlan) -> ContractPlan | None:
     """Have so many values of the first outer row axis in the box that it is small."""
     whole = plan.depth_block is None and plan.chunk_blocks is None and plan.right.box is None
     if plan.left.box is None or not whole or not plan.outer_rows:
@@ -171,6 +171,6 @@ def _banded(plan: ContractPlan) -> ContractPlan | None:
         band = -(-first.size // parts)
         banded = replace(plan, band=band)
         size = _box_bytes(banded)
-        if size is not None and size <= BOX_BYTES and isinstance(each, int):
+        if size is not None and size <= L2_BOX_BYTES and isinstance(each, int):
             return replace(banded, chunk_blocks=band * each)
     return None

@@ -13,11 +13,11 @@ from functools import partial
 from graphc.ir.dims import product
 from graphc_llvm.contract_box import Box
 from graphc_llvm.contract_calls import (
-    Depth,
-    Memory,
+    DepthBlock,
     Panel,
-    Part,
+    ScratchPointers,
     TileCalls,
+    UnitRange,
     decode,
     first_row,
     guarded,
@@ -28,11 +28,11 @@ from graphc_llvm.contract_plan import ContractPlan, aligned
 from graphc_llvm.contract_shape import panel_count, row_block_count
 from graphc_llvm.contract_stage import Range, Staging, reduction_ranges
 from graphc_llvm.contract_tile import TileFunctions
-from graphc_llvm.emit_context import Context
-from graphc_llvm.text import Operand
+from graphc_llvm.emit_context import EmitContext
+from graphc_llvm.ir_builder import Operand
 
 
-def emit_contract(plan: ContractPlan, c: Context) -> None:
+def emit_contract(plan: ContractPlan, c: EmitContext) -> None:
     """Emit this thread's share of a contraction at the current place of a kernel.
 
     The function has the parameters ``%sizes %scratch %team %thread %threads``; scratch memory is
@@ -48,7 +48,7 @@ def emit_contract(plan: ContractPlan, c: Context) -> None:
 class _Driver:
     """Emits the loops around the tiles."""
 
-    def __init__(self, plan: ContractPlan, c: Context) -> None:
+    def __init__(self, plan: ContractPlan, c: EmitContext) -> None:
         self.plan, self.c, self.builder = plan, c, c.builder
         self.tiles = TileFunctions(plan, c)
         places = [plan.left_elements, plan.right_elements, plan.kept_elements, *plan.box_elements]
@@ -56,7 +56,7 @@ class _Driver:
         for elements in places:
             pointers.append(c.builder.gep("%scratch", "i8", c.size(offset), "staged"))
             offset = offset + aligned(elements) * plan.dtype.itemsize
-        self.memory = Memory(*pointers[:3])
+        self.memory = ScratchPointers(*pointers[:3])
         self.boxes = dict(zip(plan.boxes, pointers[3:]))
         self.panels, self.blocks = c.size(plan.all_panels), c.size(plan.block_count)
         self.column_panels = c.size(panel_count(plan.tiling, plan.column.size))
@@ -108,7 +108,7 @@ class _Driver:
 
         def batch(index: Operand, low: Operand, high: Operand) -> None:
             decode(self.c, index, self.plan.batch)
-            self._depths(Part(first_block, blocks, first_panel, low, high))
+            self._depths(UnitRange(first_block, blocks, first_panel, low, high))
 
         if self.plan.batch:
             self._parts("batch", begin, end, each, batch)
@@ -124,7 +124,7 @@ class _Driver:
         def group(first: Operand, _: list[str]) -> list[str]:
             count = f.minimum(f.sub(end, first, "left"), most, "count")
             with self.c.inside():
-                self._depths(Part(first, count, 0, 0, f.mul(count, panels)))
+                self._depths(UnitRange(first, count, 0, 0, f.mul(count, panels)))
             return []
 
         f.loop("group", begin, end, most, [], group)
@@ -142,7 +142,7 @@ class _Driver:
         some = f.maximum(size, 1)
         final = f.div(f.add(end, f.sub(some, 1)), some, "final")
 
-        def part(index: Operand, _: list[str]) -> list[str]:
+        def units(index: Operand, _: list[str]) -> list[str]:
             base = f.mul(index, size, "base")
             low = f.maximum(f.sub(begin, base), 0, "low")
             high = f.minimum(f.sub(end, base), size, "high")
@@ -150,39 +150,39 @@ class _Driver:
                 body(index, low, high)
             return []
 
-        f.loop(hint, f.div(begin, some, hint), final, 1, [], part)
+        f.loop(hint, f.div(begin, some, hint), final, 1, [], units)
 
     # ------------------------------------------------------------------ the reduction
 
-    def _depths(self, part: Part) -> None:
+    def _depths(self, units: UnitRange) -> None:
         """Blocks of the reduction, one after the other."""
         plan = self.plan
         if plan.depth_block is None:
-            self._fill_boxes(part, plan.boxes, {})
-            self._stage_rows(part, 0, None)
-            self._panels(part, Depth())
+            self._fill_boxes(units, plan.boxes, {})
+            self._stage_rows(units, 0, None)
+            self._panels(units, DepthBlock())
             return
         walked = {span.axis for span in plan.reduction[: plan.cut + 1]}
-        self._fill_boxes(part, tuple(b for b in plan.boxes if not walked & b.axes), {})
-        self._outer_depths(part, ())
+        self._fill_boxes(units, tuple(b for b in plan.boxes if not walked & b.axes), {})
+        self._outer_depths(units, ())
 
-    def _outer_depths(self, part: Part, outer: tuple[Operand, ...]) -> None:
+    def _outer_depths(self, units: UnitRange, outer: tuple[Operand, ...]) -> None:
         """Walk through the reduction axes before the cut, then through blocks of the cut one."""
         plan, f = self.plan, self.builder
         if len(outer) == plan.cut:
-            self._depth_blocks(part, outer)
+            self._depth_blocks(units, outer)
             return
         span = plan.reduction[len(outer)]
 
         def step(index: Operand, _: list[str]) -> list[str]:
             self.c.axes[span.axis] = index
             with self.c.inside():
-                self._outer_depths(part, (*outer, index))
+                self._outer_depths(units, (*outer, index))
             return []
 
         f.loop(span.axis.name, 0, f.maximum(self.c.size(span.size), 1), 1, [], step)
 
-    def _depth_blocks(self, part: Part, outer: tuple[Operand, ...]) -> None:
+    def _depth_blocks(self, units: UnitRange, outer: tuple[Operand, ...]) -> None:
         plan, f, c = self.plan, self.builder, self.c
         first, most = plan.reduction[plan.cut], plan.depth_block or 1
         total = c.size(first.size)
@@ -200,10 +200,10 @@ class _Driver:
             count = f.minimum(f.sub(total, begin, "left"), most, "steps")
             scope = {span.axis: (at, 1) for span, at in zip(plan.reduction, outer)}
             with c.inside():
-                self._fill_boxes(part, cut, {**scope, first.axis: (begin, count)})
-                self._stage_rows(part, begin, count)
+                self._fill_boxes(units, cut, {**scope, first.axis: (begin, count)})
+                self._stage_rows(units, begin, count)
                 ends = f.mul(last, self._at_least(f.add(begin, most), total))
-                self._panels(part, Depth(begin, count, f.add(later, begin), ends, outer))
+                self._panels(units, DepthBlock(begin, count, f.add(later, begin), ends, outer))
             return []
 
         # a reduction over nothing still has an epilogue
@@ -216,7 +216,7 @@ class _Driver:
         test = self.builder.compare("sge", x, y)
         return self.builder.define("flag", f"zext i1 {test} to i64", (test,))
 
-    def _fill_boxes(self, part: Part, boxes: Sequence[Box], scope: Scope) -> None:
+    def _fill_boxes(self, units: UnitRange, boxes: Sequence[Box], scope: Scope) -> None:
         """Fill boxes for the present batch element and the rows of a chunk."""
         plan, c, f = self.plan, self.c, self.builder
         scope = {**scope, **{span.axis: (c.axes[span.axis], 1) for span in plan.batch}}
@@ -224,37 +224,37 @@ class _Driver:
             first, *others = plan.outer_rows
             each = c.size(row_block_count(plan.tiling, plan.row.size))
             each = f.mul(each, c.size(product(span.size for span in others)))
-            begin, count = f.div(part.first_block, each), f.div(part.blocks, each)
+            begin, count = f.div(units.first_block, each), f.div(units.blocks, each)
             scope[first.axis] = (begin, count)
         for box in boxes:
             BoxFill(plan, c, box, self.boxes[box]).fill(scope)
 
-    def _stage_rows(self, part: Part, begin: Operand, count: Operand | None) -> None:
+    def _stage_rows(self, units: UnitRange, begin: Operand, count: Operand | None) -> None:
         plan, f = self.plan, self.builder
         if plan.left.load is not None:
             return
-        first = first_row(self.c, plan, part.first_block)
-        final = first_row(self.c, plan, f.add(part.first_block, part.blocks))
+        first = first_row(self.c, plan, units.first_block)
+        final = first_row(self.c, plan, f.add(units.first_block, units.blocks))
         rows = Range(plan.row.axis, first, f.sub(final, first, "rows"))
         steps = reduction_ranges(self.c, plan.inner, begin, count)
         Staging(plan, self.c, plan.left, self.memory.left).rows(rows, steps)
 
     # ------------------------------------------------------------------ panels and tiles
 
-    def _panels(self, part: Part, depth: Depth) -> None:
+    def _panels(self, units: UnitRange, depth: DepthBlock) -> None:
         plan, f = self.plan, self.builder
 
         def panel(index: Operand, low: Operand, high: Operand) -> None:
-            number = f.add(part.first_panel, index, "panel")
+            number = f.add(units.first_panel, index, "panel")
             place = number
             if plan.outer_columns:
                 decode(self.c, f.div(number, self.column_panels), plan.outer_columns)
                 place = f.rem(number, self.column_panels, "panel")
             column = f.mul(place, plan.tiling.width, "column")
-            some = Panel(part, index, low, high, place, column)
+            some = Panel(units, index, low, high, place, column)
             self._kinds(some, partial(self._panel, depth))
 
-        self._parts("panel", part.low, part.high, part.blocks, panel)
+        self._parts("panel", units.low, units.high, units.blocks, panel)
 
     def _kinds(self, panel: Panel, body: Callable[[Panel], None]) -> None:
         """A full panel, or the last one."""
@@ -278,13 +278,13 @@ class _Driver:
         def one(index: Operand, _: list[str]) -> list[str]:
             column = self.builder.mul(index, self.plan.tiling.width, "column")
             with self.c.inside():
-                panel = Panel(Part(0, 0, 0, 0, 0), 0, 0, 0, index, column)
-                self._kinds(panel, partial(self._stage_panel, Depth()))
+                panel = Panel(UnitRange(0, 0, 0, 0, 0), 0, 0, 0, index, column)
+                self._kinds(panel, partial(self._stage_panel, DepthBlock()))
             return []
 
         self.builder.loop("panel", 0, self.panels, 1, [], one)
 
-    def _stage_panel(self, depth: Depth, panel: Panel) -> None:
+    def _stage_panel(self, depth: DepthBlock, panel: Panel) -> None:
         plan, f, c, lanes = self.plan, self.builder, self.c, self.plan.tiling.lanes
         left = f.sub(c.size(plan.column.size), panel.column, "left")
         counts = [lanes if panel.full else f.sub(left, v * lanes) for v in range(panel.vectors)]
@@ -292,7 +292,7 @@ class _Driver:
         memory = panel_memory(c, plan, self.memory, panel)
         Staging(plan, c, plan.right, memory).panel(panel.column, steps, counts)
 
-    def _panel(self, depth: Depth, panel: Panel) -> None:
+    def _panel(self, depth: DepthBlock, panel: Panel) -> None:
         """Stage a panel unless that is done, and do its tiles."""
         plan, f, c = self.plan, self.builder, self.c
         if plan.right.load is None and not plan.keeps_panels:

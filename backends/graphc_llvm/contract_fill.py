@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 from graphc.ir.dims import Size
 from graphc.ir.loops.ir import Axis
-from graphc_llvm.contract_box import Box, Reach
+from graphc_llvm.contract_box import Box, BoxAxis
 from graphc_llvm.contract_plan import Access, ContractPlan
 from graphc_llvm.contract_stage import Range, Staging
-from graphc_llvm.emit_context import Context
-from graphc_llvm.text import Operand, vector
+from graphc_llvm.emit_context import EmitContext
+from graphc_llvm.ir_builder import Operand, vector
 from graphc_llvm.values import element_type
 
 Scope = Mapping[Axis, tuple[Operand, Operand]]  # (first, count) of the axes that are limited
@@ -22,7 +22,7 @@ class BoxFill:
     Every store is a whole vector; what it writes beyond its end is overwritten by the next.
     """
 
-    def __init__(self, plan: ContractPlan, c: Context, box: Box, memory: str) -> None:
+    def __init__(self, plan: ContractPlan, c: EmitContext, box: Box, memory: str) -> None:
         self.plan, self.c, self.builder, self.box, self.memory = plan, c, c.builder, box, memory
         self.lanes, self.element = plan.tiling.lanes, element_type(plan.dtype)
         self.strides = [c.size(stride) for stride in box.strides]
@@ -31,7 +31,7 @@ class BoxFill:
     def fill(self, scope: Scope) -> None:
         """Fill the box for these values of the axes, and let its buffer stand for it."""
         f = self.builder
-        self.ranges = [self._range(reach, scope) for reach in self.box.reaches]
+        self.ranges = [self._range(reach, scope) for reach in self.box.box_axes]
         start: Operand = 0
         for (first, _), stride in zip(self.ranges, self.strides):
             start = f.add(start, f.mul(first, stride), "start")
@@ -43,7 +43,7 @@ class BoxFill:
         with self.c.inside():
             self._reach(0, 0)
 
-    def _range(self, reach: Reach, scope: Scope) -> tuple[Operand, Operand]:
+    def _range(self, reach: BoxAxis, scope: Scope) -> tuple[Operand, Operand]:
         c, f = self.c, self.builder
         first: Operand = c.size(-1 * reach.low)
         count: Operand = 1
@@ -60,11 +60,11 @@ class BoxFill:
     def _reach(self, number: int, place: Operand) -> None:
         """Fill from one reach inwards; `place` is where its first position is."""
         box, f = self.box, self.builder
-        joined = box.run is not None and number == len(box.reaches) - 2
-        if joined or number == len(box.reaches) - 1:
+        joined = box.run is not None and number == len(box.box_axes) - 2
+        if joined or number == len(box.box_axes) - 1:
             self._row(number, place)
             return
-        reach, (first, count) = box.reaches[number], self.ranges[number]
+        reach, (first, count) = box.box_axes[number], self.ranges[number]
         stride, inner = self.strides[number], self._length(number + 1)
 
         def copy(index: Operand, _: list[str]) -> list[str]:
@@ -106,7 +106,7 @@ class BoxFill:
 
     def _row(self, number: int, place: Operand) -> None:
         """Neighbouring elements: zeros, what exists, zeros."""
-        f, reach, (first, count) = self.builder, self.box.reaches[number], self.ranges[number]
+        f, reach, (first, count) = self.builder, self.box.box_axes[number], self.ranges[number]
         begin, end = self._inside(reach.valid, first, count)
         last, axis = f.add(first, count), reach.position
         if self.box.run is not None:

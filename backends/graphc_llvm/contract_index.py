@@ -152,12 +152,12 @@ def joined(form: Affine) -> Affine:
 
 def axes_of(expr: Expr) -> dict[Axis, None]:
     """The axes that an expression depends on, in order of appearance."""
-    return {part.axis: None for part in walk_exprs((expr,)) if isinstance(part, Index)}
+    return {units.axis: None for units in walk_exprs((expr,)) if isinstance(units, Index)}
 
 
 def loads_of(expr: Expr) -> tuple[Load, ...]:
     """Every load in an expression, in order of appearance."""
-    return tuple(part for part in walk_exprs((expr,)) if isinstance(part, Load))
+    return tuple(units for units in walk_exprs((expr,)) if isinstance(units, Load))
 
 
 def packed_panels(offset: Affine, axis: Axis) -> int | None:

@@ -38,7 +38,7 @@ from graphc.ir.loops.ir import (
     walk_exprs,
 )
 from graphc_llvm.contract_box import Box
-from graphc_llvm.contract_guard import Guard, take_guards
+from graphc_llvm.contract_condition import StepCondition, take_step_conditions
 from graphc_llvm.contract_index import (
     Affine,
     Substitution,
@@ -64,7 +64,7 @@ class Contraction:
     that merging made one-dimensional are listed in `aliases` with the argument they stand for.
     Operands that are staged by position read a buffer of `boxes`. With `paired` the column is an
     axis of both operands, whose lanes are multiplied one by one. Steps for which one of the
-    `guards` does not hold are left out.
+    `conditions` does not hold are left out.
     """
 
     rows: tuple[Span, ...]
@@ -79,7 +79,7 @@ class Contraction:
     aliases: Mapping[Buffer, Buffer]
     boxes: Mapping[Buffer, Box] = field(default_factory=dict)
     paired: bool = False
-    guards: tuple[Guard, ...] = ()
+    conditions: tuple[StepCondition, ...] = ()
 
     def swapped(self) -> Contraction:
         """The same contraction with its operands exchanged."""
@@ -98,8 +98,8 @@ def recognise(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | N
         return None
     aliases: dict[Buffer, Buffer] = {}
     found = _mapped(found, _Resolve(sizes, aliases))
-    found = replace(found, aliases=aliases, guards=_some_guards(found, sizes))
-    return _without_units(found)
+    found = replace(found, aliases=aliases, conditions=_static_conditions(found, sizes))
+    return _drop_unit_axes(found)
 
 
 def merged(found: Contraction) -> Contraction:
@@ -113,7 +113,7 @@ def merged(found: Contraction) -> Contraction:
 
 
 @dataclass
-class _Parts:
+class _NestParts:
     """What the walk down a nest has gathered."""
 
     parallel: list[Span]
@@ -123,7 +123,7 @@ class _Parts:
 
 
 def _unfold(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | None:
-    parts = _Parts([], [], Substitution())
+    parts = _NestParts([], [], Substitution())
     body = _descend(nest, parts, sizes)
     if body is None:
         return None
@@ -141,12 +141,14 @@ def _unfold(nest: Sequence[Stmt], sizes: Mapping[str, int]) -> Contraction | Non
     if fed.accumulator is not accumulator or {left.dtype, right.dtype} != {fed_dtype}:
         return None
     rest = tuple(parts.lets.statement(s) for s in epilogue)
-    left, right, guards = take_guards(left, right, [span.axis for span in parts.reduction])
-    return replace(_classify(parts, left, right, accumulator, rest), guards=guards)
+    left, right, conditions = take_step_conditions(
+        left, right, [span.axis for span in parts.reduction]
+    )
+    return replace(_classify(parts, left, right, accumulator, rest), conditions=conditions)
 
 
 def _descend(
-    nest: Sequence[Stmt], parts: _Parts, sizes: Mapping[str, int]
+    nest: Sequence[Stmt], parts: _NestParts, sizes: Mapping[str, int]
 ) -> tuple[Stmt, ...] | None:
     """Walk through the parallel loops; the statements of the innermost one, lets left out."""
     body = _take_lets(nest, parts)
@@ -161,7 +163,7 @@ def _descend(
     return body or None
 
 
-def _reduction(first: Loop, parts: _Parts, sizes: Mapping[str, int]) -> Accumulate | None:
+def _reduction(first: Loop, parts: _NestParts, sizes: Mapping[str, int]) -> Accumulate | None:
     body: tuple[Stmt, ...] = (first,)
     while len(body) == 1 and isinstance(body[0], Loop):
         loop = body[0]
@@ -173,7 +175,7 @@ def _reduction(first: Loop, parts: _Parts, sizes: Mapping[str, int]) -> Accumula
     return body[0] if len(body) == 1 and isinstance(body[0], Accumulate) else None
 
 
-def _take_lets(body: Sequence[Stmt], parts: _Parts) -> tuple[Stmt, ...]:
+def _take_lets(body: Sequence[Stmt], parts: _NestParts) -> tuple[Stmt, ...]:
     """Note the lets in front of a body and return what follows them."""
     for position, stmt in enumerate(body):
         if not isinstance(stmt, Let):
@@ -198,7 +200,7 @@ def resolve(size: Size, sizes: Mapping[str, int]) -> Size:
 
 
 def _classify(
-    parts: _Parts, left: Expr, right: Expr, accumulator: Accumulator, epilogue: tuple[Stmt, ...]
+    parts: _NestParts, left: Expr, right: Expr, accumulator: Accumulator, epilogue: tuple[Stmt, ...]
 ) -> Contraction:
     in_left, in_right = axes_of(left), axes_of(right)
     groups: dict[tuple[bool, bool], list[Span]] = {}
@@ -220,23 +222,23 @@ def _mapped(found: Contraction, change: Substitution) -> Contraction:
     return replace(found, left=change(found.left), right=change(found.right), epilogue=epilogue)
 
 
-def _some_guards(found: Contraction, sizes: Mapping[str, int]) -> tuple[Guard, ...]:
+def _static_conditions(found: Contraction, sizes: Mapping[str, int]) -> tuple[StepCondition, ...]:
     """The guards that may fail, with the sizes that are known."""
     spans = (*found.rows, *found.columns, *found.batch, *found.reduction)
     extents = {span.axis: span.size for span in spans}
-    known = [replace(g, constant=resolve(g.constant, sizes)) for g in found.guards]
+    known = [replace(g, constant=resolve(g.constant, sizes)) for g in found.conditions]
     return tuple(guard for guard in known if not guard.always(extents))
 
 
-def _without_units(found: Contraction) -> Contraction:
+def _drop_unit_axes(found: Contraction) -> Contraction:
     """Put 0 for every axis of extent 1, but for steps that may be left out."""
     groups = {g: getattr(found, g) for g in ("rows", "columns", "batch", "reduction")}
     units = {span.axis: zero() for spans in groups.values() for span in spans if span.size == 1}
-    for guard in found.guards:
+    for guard in found.conditions:
         units.pop(guard.step, None)
     if not units:
         return found
-    found = replace(found, guards=tuple(guard.without(units) for guard in found.guards))
+    found = replace(found, conditions=tuple(guard.without(units) for guard in found.conditions))
     kept: dict[str, Any] = {
         g: tuple(s for s in spans if s.axis not in units) for g, spans in groups.items()
     }
@@ -262,19 +264,19 @@ def _merge_one(found: Contraction, group: str) -> Contraction | None:
         pairs = [(o, i) for o in spans for i in spans if o is not i]
     for outer, inner in pairs:
         if (
-            all(_walks_as_one(a, outer, inner) for a in _accesses(found))
-            and not {outer.axis, inner.axis} & _loose_axes(found).keys()
-            and all(g.may_join(outer.axis, inner.axis, inner.size) for g in found.guards)
+            all(_is_mergeable(a, outer, inner) for a in _accesses(found))
+            and not {outer.axis, inner.axis} & _escaping_axes(found).keys()
+            and all(g.may_join(outer.axis, inner.axis, inner.size) for g in found.conditions)
         ):
             return _merge(found, group, outer, inner)
     return None
 
 
-def _walks_as_one(at: Affine, outer: Span, inner: Span) -> bool:
+def _is_mergeable(at: Affine, outer: Span, inner: Span) -> bool:
     return at.coefficient(outer.axis) == at.coefficient(inner.axis) * inner.size
 
 
-def _everything(found: Contraction) -> tuple[Expr, ...]:
+def _all_values(found: Contraction) -> tuple[Expr, ...]:
     stored = [e for s in found.epilogue if not isinstance(s, Store) for e in expressions(s)]
     for store in found.stores:
         stored += [store.value] if store.where is None else [store.value, store.where]
@@ -282,21 +284,21 @@ def _everything(found: Contraction) -> tuple[Expr, ...]:
 
 
 def _accesses(found: Contraction) -> list[Affine]:
-    loads = [e for e in walk_exprs(_everything(found)) if isinstance(e, Load)]
+    loads = [e for e in walk_exprs(_all_values(found)) if isinstance(e, Load)]
     places = [(s.buffer, s.index) for s in found.stores] + [(e.buffer, e.index) for e in loads]
     return [flat_offset(buffer, at) for buffer, at in places]
 
 
-def _loose_axes(found: Contraction) -> dict[Axis, None]:
-    """Axes whose own value matters somewhere, not only where an access lands."""
+def _escaping_axes(found: Contraction) -> dict[Axis, None]:
+    """Axes whose value is used other than in addresses."""
     stores = [flat_offset(s.buffer, s.index) for s in found.stores]
     loose = {a: None for form in stores for _, rest in form.others for a in axes_of(rest)}
     apart = [a for box in found.boxes.values() for a in (*box.leading, *box.fixed)]
-    return loose | loose_axes(_everything(found)) | dict.fromkeys(apart)
+    return loose | escaping_axes(_all_values(found)) | dict.fromkeys(apart)
 
 
-def loose_axes(values: Sequence[Expr]) -> dict[Axis, None]:
-    """The axes whose value matters in expressions, not only where their loads land."""
+def escaping_axes(values: Sequence[Expr]) -> dict[Axis, None]:
+    """The axes whose value is used in expressions other than addresses."""
     loose: dict[Axis, None] = {}
     for current in walk_exprs(values, _beside_addresses):
         if isinstance(current, Index):
@@ -314,7 +316,7 @@ def _beside_addresses(expr: Expr) -> tuple[Expr, ...]:
     return operands(expr)
 
 
-class Flatten(Substitution):
+class FlattenAccesses(Substitution):
     """Write every access as one flat index in which `inner` walks through both axes."""
 
     def __init__(self, outer: Span, inner: Span, merged: Axis, aliases: dict[Buffer, Buffer]):
@@ -367,10 +369,10 @@ def _alias(buffer: Buffer, shape: tuple[Size, ...], aliases: dict[Buffer, Buffer
 def _merge(found: Contraction, group: str, outer: Span, inner: Span) -> Contraction:
     merged = Span(Axis(f"{outer.axis.name}_{inner.axis.name}"), outer.size * inner.size)
     aliases = dict(found.aliases)
-    change = Flatten(outer, inner, merged.axis, aliases)
+    change = FlattenAccesses(outer, inner, merged.axis, aliases)
     spans = [s for s in getattr(found, group) if s is not outer]
     kept: dict[str, Any] = {group: tuple(merged if s is inner else s for s in spans)}
-    guards = [guard.joined(outer.axis, merged.axis, inner.size) for guard in found.guards]
+    conditions = [guard.joined(outer.axis, merged.axis, inner.size) for guard in found.conditions]
     lanes = merged.axis if found.lanes in (outer.axis, inner.axis) else found.lanes
-    found = replace(found, guards=tuple(guards))
+    found = replace(found, conditions=tuple(conditions))
     return replace(_mapped(found, change), lanes=lanes, aliases=aliases, **kept)

@@ -18,7 +18,7 @@ from graphc_llvm.contract_shape import (
 )
 from graphc_llvm.target import Target
 
-PADDING = 16  # elements between staged rows, so that they do not meet in the same cache sets
+ROW_PADDING = 16  # elements between staged rows, so that they do not meet in the same cache sets
 PACKED_VECTORS = 4
 
 
@@ -57,7 +57,7 @@ def packed_width(target: Target, dtype: DType) -> int:
 class ContractPlan:
     """A contraction with all decisions made.
 
-    `turned`: the output's neighbours lie along the rows, so tiles are transposed before the
+    `transposed`: the output's neighbours lie along the rows, so tiles are transposed before the
     epilogue. `combined`: axes of which each tile has all values; `row` counts them. A tile does
     `depth_block` steps of reduction axis `cut` at once, and one of each before it (None: all). A
     box holds `band` values of the first outer row axis at once (None: all). With `keeps_panels`
@@ -76,7 +76,7 @@ class ContractPlan:
     batch: tuple[Span, ...]
     left: Access
     right: Access
-    turned: bool
+    transposed: bool
     tiling: Tiling
     depth_block: int | None = None
     cut: int = 0
@@ -134,7 +134,7 @@ class ContractPlan:
     @property
     def staged_row_elements(self) -> Size:
         """Elements between staged rows of the broadcast operand."""
-        return (self.depth + PADDING - 1) // PADDING * PADDING + PADDING
+        return (self.depth + ROW_PADDING - 1) // ROW_PADDING * ROW_PADDING + ROW_PADDING
 
     @property
     def staged_rows(self) -> Size:

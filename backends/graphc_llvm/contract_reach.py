@@ -1,4 +1,4 @@
-"""Find the operands of a contraction that are worth a box, and describe them by position."""
+"""Find the operands of a contraction that are worth staging in a box."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from graphc.ir.dims import Size
 from graphc.ir.loops.ir import Apply, Axis, Buffer, Expr, Index, Load, walk_exprs
 from graphc.ir.types import DType, int64
-from graphc_llvm.contract_box import Box, Reach
-from graphc_llvm.contract_guard import conditions, inequality, without_conditions
+from graphc_llvm.contract_box import Box, BoxAxis
+from graphc_llvm.contract_condition import conditions, inequality, without_conditions
 from graphc_llvm.contract_index import (
     Affine,
     Substitution,
@@ -17,7 +17,7 @@ from graphc_llvm.contract_index import (
     axes_of,
     flat_offset,
 )
-from graphc_llvm.contract_match import Contraction, Flatten, Span, loose_axes
+from graphc_llvm.contract_match import Contraction, FlattenAccesses, Span, escaping_axes
 
 Key = tuple[tuple[Axis, int], ...]
 
@@ -38,7 +38,7 @@ def with_boxes(found: Contraction) -> Contraction | None:
 
 def _read(box: Box) -> Load:
     at = []
-    for reach in box.reaches:
+    for reach in box.box_axes:
         form = Affine(-1 * reach.low, dict(reach.coefficients))
         at.append(form.expression())
     return Load(box.buffer.dtype, box.buffer, tuple(at))
@@ -53,18 +53,18 @@ def _make_box(value: Expr, found: Contraction, aliases: dict[Buffer, Buffer]) ->
     keys = _keys(value, frozenset(span.axis for span in found.batch))
     if keys is None or all(len(key) < 2 for key in keys):
         return None
-    reaches = tuple(_reach(key, sizes) for key in keys)
-    moved = _ByPosition(keys, reaches)(value)
-    box = _finished(moved, reaches, sizes, dtype)
-    fixed = axes_of(moved).keys() - {reach.position for reach in reaches}
+    box_axes = tuple(_box_axis(key, sizes) for key in keys)
+    moved = _ByPosition(keys, box_axes)(value)
+    box = _finished(moved, box_axes, sizes, dtype)
+    fixed = axes_of(moved).keys() - {reach.position for reach in box_axes}
     return _with_run(replace(box, fixed=tuple(a for a in sizes if a in fixed)), aliases)
 
 
 def _keys(value: Expr, fixed: frozenset[Axis]) -> tuple[Key, ...] | None:
     """The linear forms in which axes occur, in order; None unless each axis is in only one."""
     found: dict[Key, None] = {}
-    for part in _positions(value):
-        key = _key(affine(part), fixed)
+    for units in _positions(value):
+        key = _key(affine(units), fixed)
         if key is None:
             return None
         if key:
@@ -81,7 +81,7 @@ def _key(form: Affine, fixed: frozenset[Axis]) -> Key | None:
         if not isinstance(coefficient, int):
             return None
         key.append((axis, coefficient))
-    return tuple(sorted(key, key=lambda part: (part[0].name, id(part[0]))))
+    return tuple(sorted(key, key=lambda units: (units[0].name, id(units[0]))))
 
 
 def _positions(value: Expr) -> list[Expr]:
@@ -105,7 +105,7 @@ def _positions(value: Expr) -> list[Expr]:
     return list(found)
 
 
-def _reach(key: Key, sizes: Mapping[Axis, Size]) -> Reach:
+def _box_axis(key: Key, sizes: Mapping[Axis, Size]) -> BoxAxis:
     low: Size = 0
     extent: Size = 1
     for axis, coefficient in key:
@@ -113,15 +113,15 @@ def _reach(key: Key, sizes: Mapping[Axis, Size]) -> Reach:
         low = low + last if coefficient < 0 else low
         extent = extent + (last if coefficient > 0 else -1 * last)
     name = "_".join(axis.name for axis, _ in key)
-    return Reach(Axis(f"at_{name}"), dict(key), low, extent)
+    return BoxAxis(Axis(f"at_{name}"), dict(key), low, extent)
 
 
 class _ByPosition(Substitution):
     """Put the axes of the positions for the linear forms of the nest's axes."""
 
-    def __init__(self, keys: tuple[Key, ...], reaches: tuple[Reach, ...]) -> None:
+    def __init__(self, keys: tuple[Key, ...], box_axes: tuple[BoxAxis, ...]) -> None:
         super().__init__()
-        self.reaches = dict(zip(keys, reaches))
+        self.box_axes = dict(zip(keys, box_axes))
         self.moving = frozenset(axis for key in keys for axis, _ in key)
 
     def _rewrite(self, expr: Expr) -> Expr:
@@ -130,7 +130,7 @@ class _ByPosition(Substitution):
         form = affine(expr)
         moving = {a: c for a, c in form.axes.items() if a in self.moving}
         key = _key(Affine(axes=moving), frozenset())
-        reach = None if key is None else self.reaches.get(key)
+        reach = None if key is None else self.box_axes.get(key)
         if reach is None or form.others:
             return super()._rewrite(expr)
         kept: dict[Axis, Size] = {a: c for a, c in form.axes.items() if a not in moving}
@@ -142,12 +142,12 @@ class _ByPosition(Substitution):
 
 def _finished(
     value: Expr,
-    reaches: tuple[Reach, ...],
+    box_axes: tuple[BoxAxis, ...],
     sizes: Mapping[Axis, Size],
     dtype: DType,
 ) -> Box:
     """Take what the conditions say about positions out of the value."""
-    extents = {reach.position: reach.extent for reach in reaches}
+    extents = {reach.position: reach.extent for reach in box_axes}
     valid: dict[Axis, tuple[Size, Size]] = {}
     held: set[Expr] = set()
     for term in conditions(value):
@@ -160,9 +160,9 @@ def _finished(
                 valid[axis] = _largest(first, limit), end
             else:
                 valid[axis] = first, _smallest(end, limit)
-    reaches = tuple(replace(r, valid=valid.get(r.position)) for r in reaches)
-    buffer = Buffer("box", dtype, tuple(reach.extent for reach in reaches))
-    return Box(buffer, without_conditions(value, held), reaches, sizes)
+    box_axes = tuple(replace(r, valid=valid.get(r.position)) for r in box_axes)
+    buffer = Buffer("box", dtype, tuple(reach.extent for reach in box_axes))
+    return Box(buffer, without_conditions(value, held), box_axes, sizes)
 
 
 def _bound(term: Expr) -> tuple[Axis, bool, Size] | None:
@@ -188,12 +188,12 @@ def _smallest(x: Size, y: Size) -> Size:
 
 def _with_run(box: Box, aliases: dict[Buffer, Buffer]) -> Box:
     """Join the last two reaches where every access walks through them as one."""
-    if len(box.reaches) < 2:
+    if len(box.box_axes) < 2:
         return box
-    outer, inner = box.reaches[-2:]
+    outer, inner = box.box_axes[-2:]
     if (
         inner.valid is not None
-        or {outer.position, inner.position} & loose_axes((box.value,)).keys()
+        or {outer.position, inner.position} & escaping_axes((box.value,)).keys()
     ):
         return box
     for load in (x for x in walk_exprs((box.value,)) if isinstance(x, Load)):
@@ -203,5 +203,5 @@ def _with_run(box: Box, aliases: dict[Buffer, Buffer]) -> Box:
             return box
     run = Axis("run")
     spans = Span(outer.position, outer.extent), Span(inner.position, inner.extent)
-    value = Flatten(*spans, run, aliases)(box.value)
+    value = FlattenAccesses(*spans, run, aliases)(box.value)
     return replace(box, value=value, run=run)

@@ -22,10 +22,10 @@ TILE_CYCLES = 40.0  # call and addresses, for one tile
 STORE_CYCLES = 1.5  # epilogue, for one vector
 FUNCTION_SHARE = 0.02  # what a further tile function must save to be worth compiling
 UNEVEN_SHARE = 0.1  # of a tile, where two threads cannot have equally many
-USUAL = 128  # stands for an extent that is not known
-PAGE = 4096  # rows this far apart meet in the same cache sets
-WAYS = 8
-MOST_VECTORS = 16
+TYPICAL_EXTENT = 128  # stands for an extent that is not known
+SET_ALIAS_BYTES = 4096  # rows this far apart map to the same cache sets
+L1_WAYS = 8
+MAX_VECTORS = 16
 
 
 @dataclass(frozen=True)
@@ -104,23 +104,23 @@ def candidate_shapes(target: Target) -> list[Shape]:
             folded = vectors == 1 and target.folds_broadcasts
             needed = rows * vectors + vectors + (0 if folded else 1)
             if rows == 1:  # the vectors are operands in memory
-                needed = vectors + 1 if vectors <= MOST_VECTORS else needed
+                needed = vectors + 1 if vectors <= MAX_VECTORS else needed
             if needed <= target.tile_registers + 1:
                 found.append(Shape(rows, vectors))
     return found
 
 
 def known(size: Size) -> int:
-    """The size, or a usual one where it is not known."""
-    return size if isinstance(size, int) else USUAL
+    """The size, or a typical one where it is unknown."""
+    return size if isinstance(size, int) else TYPICAL_EXTENT
 
 
-def most_rows(row_stride: Size, dtype: DType) -> int:
-    """How many rows stay in the first cache at once, by the sets that they share."""
+def max_l1_rows(row_stride: Size, dtype: DType) -> int:
+    """The number of rows that fit the L1 cache, given its associativity."""
     if not isinstance(row_stride, int) or row_stride == 0:
-        return 4 * WAYS
-    step = gcd(row_stride * dtype.itemsize, PAGE)
-    return WAYS * (PAGE // step)
+        return 4 * L1_WAYS
+    step = gcd(row_stride * dtype.itemsize, SET_ALIAS_BYTES)
+    return L1_WAYS * (SET_ALIAS_BYTES // step)
 
 
 def split_evenly(total: int, most: int) -> tuple[tuple[int, int], ...]:

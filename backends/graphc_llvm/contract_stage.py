@@ -1,4 +1,4 @@
-"""Stage an operand of a contraction: evaluate it into scratch memory in the order of the chain.
+"""Pack an operand of a contraction into scratch memory in the order of the reduction.
 
 What is staged may be any expression: a fused producer, padding, a conversion, a transposition.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from graphc.ir.loops.ir import Axis
 from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import Access, ContractPlan
-from graphc_llvm.emit_context import Context, Lane
+from graphc_llvm.emit_context import EmitContext, Lane
 from graphc_llvm.emit_value import evaluate
-from graphc_llvm.text import Operand, vector
+from graphc_llvm.ir_builder import Operand, vector
 from graphc_llvm.tiles import lane_mask, transpose
 from graphc_llvm.values import Value, element_type
 
@@ -28,7 +28,7 @@ class Range:
 
 
 def reduction_ranges(
-    c: Context, spans: Sequence[Span], begin: Operand, count: Operand | None
+    c: EmitContext, spans: Sequence[Span], begin: Operand, count: Operand | None
 ) -> tuple[Range, ...]:
     """The ranges of the reduction axes; of the first one `count` values from `begin`."""
     listed = []
@@ -42,7 +42,7 @@ def reduction_ranges(
 class Staging:
     """Writes the values of an operand to scratch memory."""
 
-    def __init__(self, plan: ContractPlan, c: Context, access: Access, memory: str) -> None:
+    def __init__(self, plan: ContractPlan, c: EmitContext, access: Access, memory: str) -> None:
         self.plan, self.c, self.builder = plan, c, c.builder
         self.access, self.memory = access, memory
         self.lanes = plan.tiling.lanes
@@ -163,8 +163,8 @@ class Staging:
                 count = lanes if full else f.sub(counts[0], shift, "count")
                 at = f.add(column, shift, "column")
                 with self.c.inside():
-                    turned = self._square(last, f.add(last.begin, index), at, count, mask)
-                for step, value in enumerate(turned):
+                    transposed = self._square(last, f.add(last.begin, index), at, count, mask)
+                for step, value in enumerate(transposed):
                     self._store(value, f.add(f.add(first, shift), step * width))
                 return []
 

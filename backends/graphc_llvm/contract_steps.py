@@ -1,4 +1,4 @@
-"""Which steps of the chain a tile does: where a window reaches beyond an edge, fewer than all.
+"""The reduction steps of a tile: fewer where a window crosses an edge.
 
 A guard is honoured in the cheapest way that is possible. If it is about axes that stand still in
 a tile, it limits the steps. If it is about the tile's rows and their places are known, there are
@@ -15,17 +15,17 @@ from itertools import pairwise
 
 from graphc.ir.loops.ir import Axis
 from graphc.ir.types import int32, int64
-from graphc_llvm.contract_guard import Guard, Segment, segments
+from graphc_llvm.contract_condition import Segment, StepCondition, segments
 from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import panel_count, row_block_count
-from graphc_llvm.emit_context import Context
-from graphc_llvm.text import Operand
-from graphc_llvm.tiles import Part
+from graphc_llvm.emit_context import EmitContext
+from graphc_llvm.ir_builder import Operand
+from graphc_llvm.tiles import StepRange
 from graphc_llvm.values import Value
 
-MOST_PARTS = 64  # of the chains of all tiles of a plan, so that there is not too much code
-FAR = 1 << 30
+MAX_STEP_RANGES = 64  # of the chains of all tiles of a plan, so that there is not too much code
+FAR_STEP = 1 << 30
 
 Edges = tuple[tuple[Segment, ...] | None, ...]  # for each inner axis; None: all rows in all steps
 
@@ -46,20 +46,20 @@ def place_name(number: int | str = "") -> str:
 
 
 class TileSteps:
-    """How the guards of a plan are honoured."""
+    """The step ranges of a plan's tiles under its conditions."""
 
     def __init__(self, plan: ContractPlan) -> None:
         self.plan = plan
         self.rows = frozenset(s.axis for s in plan.combined or (plan.row,))
         self.moving = self.rows | {plan.column.axis}
         self.walked = () if plan.depth_block is None else plan.reduction[: plan.cut + 1]
-        self.static = tuple(g for g in plan.contraction.guards if self._is_static(g))
+        self.static = tuple(g for g in plan.contraction.conditions if self._is_static(g))
         self.blocks = self._blocks()
-        if sum(len(s) for b in self.blocks for s in b.edges if s) > MOST_PARTS:
+        if sum(len(s) for b in self.blocks for s in b.edges if s) > MAX_STEP_RANGES:
             self.static = ()
             self.blocks = self._blocks()
 
-    def _is_static(self, guard: Guard) -> bool:
+    def _is_static(self, guard: StepCondition) -> bool:
         """Whether the rows and lanes that a step counts for are known now."""
         plan, about = self.plan, guard.axes.keys() & self.moving
         one_panel = panel_count(plan.tiling, plan.column.size) == 1
@@ -72,7 +72,7 @@ class TileSteps:
     @property
     def places(self) -> tuple[int, ...]:
         """The reduction axes that tiles do in several goes and whose steps may not count."""
-        guarded = {guard.step for guard in self.plan.contraction.guards}
+        guarded = {guard.step for guard in self.plan.contraction.conditions}
         return tuple(i for i, span in enumerate(self.walked) if span.axis in guarded)
 
     # ------------------------------------------------------------------ tiles of the edges
@@ -114,11 +114,11 @@ class TileSteps:
         vectors, lanes = self.plan.tiling.vectors, self.plan.tiling.lanes
         everything = (((1 << lanes) - 1,) * vectors,) * height
         for span in self.plan.inner:
-            guards = [g for g in self.static if g.step is span.axis]
+            conditions = [g for g in self.static if g.step is span.axis]
             size = span.size if isinstance(span.size, int) else 0
             parts = None
-            if guards:
-                parts = segments(guards, size, self._elements(first, height))
+            if conditions:
+                parts = segments(conditions, size, self._elements(first, height))
             if parts == (Segment(0, size, everything),):
                 parts = None
             found.append(parts)
@@ -157,14 +157,14 @@ class StepEmitter:
         self,
         steps: TileSteps,
         edges: Edges,
-        c: Context,
+        c: EmitContext,
         rows: Sequence[Mapping[Axis, Operand]],
         vectors: int,
     ) -> None:
         self.steps, self.edges, self.c, self.builder = steps, edges, c, c.builder
         self.plan, self.rows, self.vectors = steps.plan, rows, vectors
 
-    def levels(self) -> list[list[Part]]:
+    def levels(self) -> list[list[StepRange]]:
         """The parts of every axis of the chain."""
         return [self._parts(number, span) for number, span in enumerate(self.plan.inner)]
 
@@ -172,39 +172,45 @@ class StepEmitter:
         """Masks of guards about axes that are walked through outside of the tile."""
         found: list[Value] | None = None
         for number, span in enumerate(self.steps.walked[:-1]):
-            guards = [g for g in self.plan.contraction.guards if g.step is span.axis]
-            if guards:
-                masks = self._masks(guards, f"%{place_name(number)}", 0)
+            conditions = [g for g in self.plan.contraction.conditions if g.step is span.axis]
+            if conditions:
+                masks = self._masks(conditions, f"%{place_name(number)}", 0)
                 found = masks if found is None else self._both(found, masks)
         return found
 
-    def _parts(self, number: int, span: Span) -> list[Part]:
+    def _parts(self, number: int, span: Span) -> list[StepRange]:
         """The steps of an axis: fewer than all, by lanes, or with masks at both ends."""
         f, cut = self.builder, number == 0 and self.plan.depth_block is not None
-        guards = [g for g in self.plan.contraction.guards if g.step is span.axis]
-        guards = [g for g in guards if g not in self.steps.static]
-        masked = [g for g in guards if g.axes.keys() & self.steps.moving]
-        begin: Operand = f"%{place_name(self.plan.cut)}" if cut and guards else 0
+        conditions = [g for g in self.plan.contraction.conditions if g.step is span.axis]
+        conditions = [g for g in conditions if g not in self.steps.static]
+        masked = [g for g in conditions if g.axes.keys() & self.steps.moving]
+        begin: Operand = f"%{place_name(self.plan.cut)}" if cut and conditions else 0
         low: Operand = 0
         high: Operand = "%steps" if cut else self.c.size(span.size)
-        for guard in guards:
+        for guard in conditions:
             if guard not in masked:
                 low, high = self._limited(guard, begin, low, high)
         parts = self.edges[number] if self.edges else None
         if parts is not None:
-            return [Part(f.maximum(low, p.begin), f.minimum(high, p.end), p.lanes) for p in parts]
+            return [
+                StepRange(f.maximum(low, p.begin), f.minimum(high, p.end), p.lanes) for p in parts
+            ]
         if not masked:
-            return [Part(low, high)]
+            return [StepRange(low, high)]
         first, last = low, high
         for guard in masked:
             first, last = self._limited(guard, begin, first, last)
         first = f.minimum(first, high, "first")
         last = f.maximum(first, last, "last")
         masks = partial(self._masks, masked, begin)
-        return [Part(low, first, None, masks), Part(first, last), Part(last, high, None, masks)]
+        return [
+            StepRange(low, first, None, masks),
+            StepRange(first, last),
+            StepRange(last, high, None, masks),
+        ]
 
     def _limited(
-        self, guard: Guard, begin: Operand, low: Operand, high: Operand
+        self, guard: StepCondition, begin: Operand, low: Operand, high: Operand
     ) -> tuple[Operand, Operand]:
         """The steps among low .. high - 1 from `begin` on that count for all lanes."""
         f, rest, factor = self.builder, self._least(guard), abs(guard.factor)
@@ -214,7 +220,7 @@ class StepEmitter:
         end = f.div(f.maximum(f.add(rest, factor), 0), factor, "end")
         return low, f.minimum(high, f.sub(f.mul(end, guard.per), begin), "high")
 
-    def _least(self, guard: Guard) -> Operand:
+    def _least(self, guard: StepCondition) -> Operand:
         """The least that a guard's sum is without its step, among all rows and lanes."""
         f, total = self.builder, self.c.size(guard.constant)
         for axis, (coefficient, per) in guard.axes.items():
@@ -237,15 +243,17 @@ class StepEmitter:
                 return f.sub(self.c.size(span.size), 1)
         return self.rows[-1][axis]
 
-    def _masks(self, guards: Sequence[Guard], begin: Operand, index: Operand) -> list[Value]:
+    def _masks(
+        self, conditions: Sequence[StepCondition], begin: Operand, index: Operand
+    ) -> list[Value]:
         """The lanes of each accumulator for which a step counts."""
         place = self.builder.add(begin, index)
-        return reduce(self._both, (self._mask(guard, place) for guard in guards))
+        return reduce(self._both, (self._mask(guard, place) for guard in conditions))
 
     def _both(self, x: Sequence[Value], y: Sequence[Value]) -> list[Value]:
         return list(map(self.c.emit.logical_and, x, y))
 
-    def _mask(self, guard: Guard, place: Operand) -> list[Value]:
+    def _mask(self, guard: StepCondition, place: Operand) -> list[Value]:
         f, lanes, emit, column = self.builder, self.plan.tiling.lanes, self.c.emit, self.plan.column
         place = f.add(f.mul(f.div(place, guard.per), guard.factor), self.c.size(guard.constant))
         found = []
@@ -256,7 +264,7 @@ class StepEmitter:
                     value = row[axis] if axis in row else self.c.axes[axis]
                     total = f.add(total, f.mul(f.div(value, per), coefficient), "total")
             # a sum that is far from 0 need not be exact
-            near = f.maximum(f.minimum(total, FAR), -FAR)
+            near = f.maximum(f.minimum(total, FAR_STEP), -FAR_STEP)
             limit = emit.cast(Value(str(near), int64), int32)
             for v in range(self.vectors):
                 least = emit.vector_of([-1] * lanes, int32)

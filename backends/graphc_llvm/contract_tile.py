@@ -21,16 +21,22 @@ from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, known
 from graphc_llvm.contract_steps import Edges, StepEmitter, TileSteps, place_name
 from graphc_llvm.emit_address import address
-from graphc_llvm.emit_context import Context, Lane
+from graphc_llvm.emit_context import EmitContext, Lane
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_value import evaluate
-from graphc_llvm.text import Carried, FunctionBuilder, Operand, Parameter, identifier
-from graphc_llvm.tiles import Front, Stream, Tile, lane_mask, transpose
+from graphc_llvm.ir_builder import (
+    FunctionBuilder,
+    FunctionParameter,
+    LoopCarried,
+    Operand,
+    identifier,
+)
+from graphc_llvm.tiles import ChainPosition, Stream, Tile, lane_mask, transpose
 from graphc_llvm.values import Value, memory_type
 
 CACHE_LINE = 64
-FETCH_DEPTH = 128  # shorter chains do not hide the fetching of what they update
-INLINE_OPERATIONS = 200  # epilogue operations of a tile that are written out row by row
+PREFETCH_MIN_DEPTH = 128  # shorter chains do not hide the fetching of what they update
+MAX_INLINE_OPERATIONS = 200  # epilogue operations of a tile that are written out row by row
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class TileKind:
 class TileFunctions:
     """The tile functions of one plan, each emitted when it is first asked for."""
 
-    def __init__(self, plan: ContractPlan, context: Context) -> None:
+    def __init__(self, plan: ContractPlan, context: EmitContext) -> None:
         self.plan, self.context = plan, context
         self.buffers = _epilogue_buffers(plan)
         self.steps = TileSteps(plan)
@@ -82,13 +88,13 @@ class TileFunctions:
         taken: dict[str, int] = {}
         buffers = {b: _parameter(b.name, taken) for b in self.buffers}
         axes = {axis: _parameter(axis.name, taken) for axis in tile_axes(plan)}
-        parameters = [Parameter("ptr", n) for n in (*buffers.values(), "sizes")]
-        parameters += [Parameter(type, n) for type, n in _locals(plan, kind, self.steps)]
-        parameters += [Parameter("i64", n) for n in axes.values()]
+        parameters = [FunctionParameter("ptr", n) for n in (*buffers.values(), "sizes")]
+        parameters += [FunctionParameter(type, n) for type, n in _locals(plan, kind, self.steps)]
+        parameters += [FunctionParameter("i64", n) for n in axes.values()]
         builder = FunctionBuilder(
             outer.builder.module, name, parameters, "noinline nounwind", "internal"
         )
-        c = Context(builder, outer.target, outer.sizes, outer.dims, outer.written)
+        c = EmitContext(builder, outer.target, outer.sizes, outer.dims, outer.written)
         c.freedom = outer.freedom
         c.pointers.update({b: f"%{n}" for b, n in buffers.items()})
         c.axes.update({axis: f"%{n}" for axis, n in axes.items()})
@@ -101,7 +107,7 @@ class TileFunctions:
 class _TileBody:
     """Emits what one tile function does."""
 
-    def __init__(self, steps: TileSteps, kind: TileKind, c: Context) -> None:
+    def __init__(self, steps: TileSteps, kind: TileKind, c: EmitContext) -> None:
         self.plan = plan = steps.plan
         self.steps, self.kind, self.c, self.builder = steps, kind, c, c.builder
         lanes = plan.tiling.lanes
@@ -126,13 +132,16 @@ class _TileBody:
 
     def emit(self) -> None:
         """Write the chain and the epilogue."""
-        if not (self.kind.clamped or self.plan.turned) and known(self.plan.depth) >= FETCH_DEPTH:
+        if (
+            not (self.kind.clamped or self.plan.transposed)
+            and known(self.plan.depth) >= PREFETCH_MIN_DEPTH
+        ):
             self._fetch_ahead()
         start = self.tile.zeros()
-        kept = [Carried(self.tile.type, zero, "c") for zero in start]
+        kept = [LoopCarried(self.tile.type, zero, "c") for zero in start]
         if self.plan.depth_block is not None:
             again = self.builder.compare("ne", "%later", 0)
-            start = self.builder.when(again, kept, lambda: self.tile.read_back("%kept"), "again")
+            start = self.builder.when(again, kept, lambda: self.tile.load_sums("%kept"), "again")
         sums = self._chain(start)
         if self.plan.depth_block is None:
             self._finish(sums)
@@ -162,11 +171,11 @@ class _TileBody:
         width = shape.vectors * self.plan.tiling.lanes
         left = Stream("%left", steps(left_steps(self.plan)), self._left_rows())
         right = Stream("%right", steps(right_steps(self.plan, width)))
-        front = Front(left, right, self.tile.all_lanes, emitter.outer_masks())
+        front = ChainPosition(left, right, self.tile.all_lanes, emitter.outer_masks())
         return self.tile.chain(emitter.levels(), front, start)
 
     def _fetch_ahead(self) -> None:
-        """Ask for the cache lines that the epilogue will write, while the chain runs."""
+        """Prefetch the cache lines of the epilogue's stores during the chain."""
         c, f, plan = self.c, self.builder, self.plan
         for place in plan.contraction.stores:
             if flat_offset(place.buffer, place.index).coefficient(plan.column.axis) != 1:
@@ -223,12 +232,12 @@ class _TileBody:
     # ------------------------------------------------------------------ epilogue
 
     def _finish(self, sums: list[str]) -> None:
-        if self.plan.turned:
-            self._finish_turned(sums)
+        if self.plan.transposed:
+            self._finish_transposed(sums)
             return
         rows, vectors = self.kind.shape.rows, self.kind.shape.vectors
         work = _operations(self.plan) * rows * vectors
-        if work <= INLINE_OPERATIONS and not self.kind.clamped:
+        if work <= MAX_INLINE_OPERATIONS and not self.kind.clamped:
             for row in range(rows):
                 self._finish_row(row, sums[row * vectors : (row + 1) * vectors])
             return
@@ -246,8 +255,8 @@ class _TileBody:
 
         f.loop("finish", 0, "%valid" if self.kind.clamped else rows, 1, [], body)
 
-    def _finish_turned(self, sums: list[str]) -> None:
-        """Exchange rows and lanes, then finish column by column with the rows in lanes."""
+    def _finish_transposed(self, sums: list[str]) -> None:
+        """Transpose the tile, then run the epilogue column by column with rows in lanes."""
         c, f, plan, shape = self.c, self.builder, self.plan, self.kind.shape
         lanes, element, size = plan.tiling.lanes, self.tile.element, plan.dtype.itemsize
         memory = f.stack("sums", element, shape.vectors * lanes * lanes)
@@ -364,7 +373,7 @@ def _parameter(name: str, taken: dict[str, int]) -> str:
     return name
 
 
-def _unused(c: Context, name: str) -> str:
+def _unused(c: EmitContext, name: str) -> str:
     """A function name that the module does not define yet."""
     defined, count, fresh = "\n".join(c.builder.module.functions), 0, name
     while f"@{fresh}(" in defined:

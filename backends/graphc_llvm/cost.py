@@ -1,18 +1,18 @@
-"""How long a schedule takes, roughly: enough to decide about threads and the interpreter lock."""
+"""A rough cost model of schedules, to choose threads and whether to release the GIL."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from graphc.ir.dims import Size, evaluate, nominal
-from graphc.ir.schedule import Call, LoopCall, Schedule
+from graphc.ir.schedule import KernelCall, LoopCall, Schedule
 
 # One core of a server processor of the 2020s; only the order of magnitude matters.
 FLOPS_PER_SECOND = 60e9
 BYTES_PER_SECOND = 30e9
 SECONDS_PER_CALL = 50e-9
-SECONDS_PER_MEETING = 100e-9  # of all threads, at a barrier
-PARALLEL_SECONDS = 8e-6  # below this, meeting other threads costs more than they give
+SECONDS_PER_BARRIER = 100e-9  # of all threads, at a barrier
+PARALLEL_SECONDS = 8e-6  # below this, barriers cost more than threads save
 
 
 def estimate_seconds(schedule: Schedule, dims: Mapping[str, int]) -> float:
@@ -37,18 +37,19 @@ def iteration_seconds(call: LoopCall, dims: Mapping[str, int] | None) -> float:
     return max(compute, memory) / max(1, number(call.length)) + calls
 
 
-def count_meetings(calls: Sequence[Call], barriers: frozenset[int], dims: Mapping[str, int]) -> int:
+def count_barriers(
+    calls: Sequence[KernelCall], barriers: frozenset[int], dims: Mapping[str, int]
+) -> int:
     """How many barriers all threads pass in a step, in every iteration of its loops too."""
     found = len(barriers)
     for call in calls:
         if isinstance(call, LoopCall):
-            each = 1 + count_meetings(call.repeated, call.barriers, dims)
+            each = 1 + count_barriers(call.repeated, call.barriers, dims)
             found += evaluate(call.length, dims) * each + len(call.before) + len(call.after)
     return found
 
 
-def choose_threads(seconds: float, meetings: int, most: int) -> int:
-    """How many threads pay for a step that takes one so long: sharing must save more than meeting
-    costs."""
+def choose_threads(seconds: float, barriers: int, most: int) -> int:
+    """The number of threads that pay off: parallel savings must exceed the cost of barriers."""
     saved = seconds - seconds / most
-    return most if seconds > PARALLEL_SECONDS and saved > meetings * SECONDS_PER_MEETING else 1
+    return most if seconds > PARALLEL_SECONDS and saved > barriers * SECONDS_PER_BARRIER else 1

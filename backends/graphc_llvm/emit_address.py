@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from graphc.ir.loops.ir import Buffer, Expr
 from graphc_llvm.contract_index import flat_offset
-from graphc_llvm.emit_context import Context
-from graphc_llvm.text import Operand
+from graphc_llvm.emit_context import EmitContext
+from graphc_llvm.ir_builder import Operand
 from graphc_llvm.values import Value, memory_type
 
-Evaluate = Callable[[Context, Expr], Value]
+Evaluate = Callable[[EmitContext, Expr], Value]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Address:
     offsets: Value | None = None
 
 
-def address(c: Context, buffer: Buffer, at: tuple[Expr, ...], evaluate: Evaluate) -> Address:
+def address(c: EmitContext, buffer: Buffer, at: tuple[Expr, ...], evaluate: Evaluate) -> Address:
     """Where buffer[at] is, for all lanes."""
     form = flat_offset(buffer, at)
     terms = [(c.size(k), c.axes[axis]) for axis, k in form.axes.items()]
@@ -50,7 +50,7 @@ def address(c: Context, buffer: Buffer, at: tuple[Expr, ...], evaluate: Evaluate
 
 
 def _pointer(
-    c: Context, buffer: Buffer, terms: list[tuple[Operand, Operand]], constant: Operand
+    c: EmitContext, buffer: Buffer, terms: list[tuple[Operand, Operand]], constant: Operand
 ) -> str:
     """Add the terms that exist furthest outside first, so that inner loops only add the rest."""
     f, pointer, element = c.builder, c.pointers[buffer], memory_type(buffer.dtype)

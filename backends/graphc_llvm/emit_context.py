@@ -1,4 +1,4 @@
-"""Where code is being emitted: what axes, refs, sizes and buffers stand for at this place."""
+"""The state of code generation: values of axes, refs, sizes and buffers at the insertion point."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from functools import reduce
 from math import gcd
 
-from graphc.ir.dims import Atom, Dim, Least, Size, evaluate, floordiv, product
+from graphc.ir.dims import Atom, Dim, MinSize, Size, evaluate, floordiv, product
 from graphc.ir.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
 from graphc.ir.types import int64
 from graphc_llvm.contract_index import affine
-from graphc_llvm.emit_limit import Freedom
+from graphc_llvm.emit_limit import UnrollBudget
 from graphc_llvm.emit_scalar import LaneEmitter
+from graphc_llvm.ir_builder import FunctionBuilder, Operand
 from graphc_llvm.target import Target
-from graphc_llvm.text import FunctionBuilder, Operand
 from graphc_llvm.values import Value
 
 CACHE_LINE = 64
@@ -45,13 +45,13 @@ CURRENT, TOTAL, STEPS, UNKNOWN = "current", "total", "steps", "unknown"
 
 
 @dataclass
-class Running:
+class AccumulatorState:
     """The running values of one accumulator.
 
     `laned` says that they are the 16 virtual lanes of a loop inside; otherwise each has the
     width of the place where the loop stands. Where long sums are cut into blocks, `total` holds
     the finished blocks, and `counted` says that `steps` counts what is in the current one.
-    `watched` says that `current` passes over NaN, and `unknown` tells where one was.
+    `skips_nan` says that `current` passes over NaN, and `unknown` tells where one was.
     """
 
     accumulator: Accumulator
@@ -59,7 +59,7 @@ class Running:
     laned: bool
     blocked: bool
     counted: bool
-    watched: bool = False
+    skips_nan: bool = False
     current: tuple[Value, ...] = ()
     total: tuple[Value, ...] = ()
     steps: tuple[Value, ...] = ()
@@ -68,17 +68,17 @@ class Running:
     @property
     def parts(self) -> tuple[str, ...]:
         """What changes inside of the loop (inside of one block of it)."""
-        if self.watched:
+        if self.skips_nan:
             return CURRENT, UNKNOWN
         return (CURRENT, TOTAL, STEPS) if self.counted else (CURRENT,)
 
 
 @dataclass
-class Context:
+class EmitContext:
     """The state of an emission.
 
     `memo` holds what expressions are worth here; `versions` and `pins` keep loads of buffers
-    that the kernel writes from being merged or moved across the writes. `fetching` tells which
+    that the kernel writes from being merged or moved across the writes. `prefetches` tells which
     loops ask for memory on behalf of others.
     """
 
@@ -93,14 +93,14 @@ class Context:
     refs: dict[str, Value] = field(default_factory=dict)
     lane: Lane | None = None
     memo: dict[Expr, Value] = field(default_factory=dict)
-    passing: dict[Expr, Value] = field(default_factory=dict)
+    transient: dict[Expr, Value] = field(default_factory=dict)
     versions: dict[Buffer, int] = field(default_factory=dict)
     pins: dict[Buffer, int] = field(default_factory=dict)
-    running: dict[Accumulator, Running] = field(default_factory=dict)
+    running: dict[Accumulator, AccumulatorState] = field(default_factory=dict)
     scratch: Size = 0
-    freedom: Freedom = field(default_factory=Freedom)
-    fetching: dict[Loop, Callable[[], None]] = field(default_factory=dict)
-    _nowhere: str | None = None
+    freedom: UnrollBudget = field(default_factory=UnrollBudget)
+    prefetches: dict[Loop, Callable[[], None]] = field(default_factory=dict)
+    _dummy_memory: str | None = None
 
     def __post_init__(self) -> None:
         self.emit = LaneEmitter(self.builder, self.target)
@@ -124,7 +124,7 @@ class Context:
     def _atom(self, atom: Atom) -> Operand:
         if isinstance(atom, Dim):
             return self._dim(atom.name)
-        if isinstance(atom, Least):
+        if isinstance(atom, MinSize):
             return reduce(self.builder.minimum, map(self.size, atom.sizes))
         return self.builder.div(self.size(atom.numerator), self.size(atom.denominator))
 
@@ -165,11 +165,11 @@ class Context:
         assert self.lane is not None
         return self.emit.vector_of(range(self.lane.width), int64)
 
-    def nowhere(self) -> str:
-        """Memory that may be read instead of what must not be."""
-        if self._nowhere is None:
-            self._nowhere = self.builder.stack("nowhere", "i8", 16, 16)
-        return self._nowhere
+    def dummy_memory(self) -> str:
+        """Readable dummy memory for accesses that are masked off."""
+        if self._dummy_memory is None:
+            self._dummy_memory = self.builder.stack("nowhere", "i8", 16, 16)
+        return self._dummy_memory
 
     def reserve(self, buffer: Buffer, copies: int = 1) -> Operand:
         """Give a buffer a place in the thread's scratch; return how far its copies are apart."""
@@ -186,7 +186,7 @@ class Context:
     def inside(self, loop: Loop | None = None, lane: Lane | None = None) -> Iterator[None]:
         """Enter the body of a loop: what becomes known in it is forgotten after it."""
         memo, pins, outer = self.memo, self.pins, self.lane
-        self.memo, self.passing = dict(memo), {}
+        self.memo, self.transient = dict(memo), {}
         active = self.emit.active
         if lane is not None:
             self.lane = lane
@@ -199,10 +199,10 @@ class Context:
         if loop is not None:
             self.touch(stored_buffers(loop))
         self.memo, self.pins, self.lane = memo, pins, outer
-        self.passing, self.emit.active = {}, active
+        self.transient, self.emit.active = {}, active
 
     def touch(self, buffers: tuple[Buffer, ...]) -> None:
-        """Note that buffers may hold something else from here on."""
+        """Invalidate what is known about buffers that may have been written."""
         for buffer in buffers:
             self.versions[buffer] = self.versions.get(buffer, 0) + 1
 

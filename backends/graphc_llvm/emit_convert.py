@@ -13,7 +13,7 @@ from graphc.ir.types import (
     uint32,
     uint64,
 )  # fmt: skip
-from graphc_llvm.text import vector
+from graphc_llvm.ir_builder import vector
 from graphc_llvm.values import LaneWriter, Value, element_type
 
 # instruction sets with instructions for floor, ceil, trunc and rint

@@ -28,15 +28,15 @@ from graphc.ir.loops.ir import (
     exprs_in,
     walk,
 )
-from graphc_llvm.blocks import Module, TooLong
+from graphc_llvm.blocks import Module, ModuleTooLongError
 from graphc_llvm.contract_choose import match
 from graphc_llvm.contract_emit import emit_contract
-from graphc_llvm.emit_context import Context
-from graphc_llvm.emit_limit import FREEDOMS, Freedom, most_lines
+from graphc_llvm.emit_context import EmitContext
+from graphc_llvm.emit_limit import UNROLL_BUDGETS, UnrollBudget, max_lines
 from graphc_llvm.emit_loops import emit_block
 from graphc_llvm.emit_share import emit_share
+from graphc_llvm.ir_builder import FunctionBuilder, FunctionParameter, identifier
 from graphc_llvm.target import Target
-from graphc_llvm.text import FunctionBuilder, Parameter, identifier
 
 BARRIER = "@graphc_barrier"
 
@@ -73,14 +73,14 @@ def emit_kernel(
     Contractions become register tiles unless `tiles` is false: the bits are the same. A kernel
     that would be too long is written with less freedom.
     """
-    most = most_lines(kernel)
-    for freedom in FREEDOMS[:-1]:
+    most = max_lines(kernel)
+    for freedom in UNROLL_BUDGETS[:-1]:
         try:
             allowed = replace(freedom, tiles=tiles and freedom.tiles)
             return _emit(kernel, target, sizes, name, allowed, most)
-        except TooLong:
+        except ModuleTooLongError:
             continue
-    return _emit(kernel, target, sizes, name, FREEDOMS[-1], None)
+    return _emit(kernel, target, sizes, name, UNROLL_BUDGETS[-1], None)
 
 
 def _emit(
@@ -88,18 +88,18 @@ def _emit(
     target: Target,
     sizes: Mapping[str, int] | None,
     name: str | None,
-    freedom: Freedom,
+    freedom: UnrollBudget,
     most: int | None,
 ) -> EmittedKernel:
     module, symbol = Module(most=most), name or identifier(kernel.name)
     names = _parameter_names(kernel.arguments)
-    parameters = [Parameter("ptr", n) for n in names.values()]
-    parameters += [Parameter("ptr", n) for n in ("sizes", "scratch", "team")]
-    parameters += [Parameter("i64", n) for n in ("thread", "threads")]
+    parameters = [FunctionParameter("ptr", n) for n in names.values()]
+    parameters += [FunctionParameter("ptr", n) for n in ("sizes", "scratch", "team")]
+    parameters += [FunctionParameter("i64", n) for n in ("thread", "threads")]
     builder = FunctionBuilder(module, symbol, parameters)
     dims = kernel_dims(kernel)
     stored = frozenset(s.buffer for s in walk(kernel.body) if isinstance(s, Store))
-    c = Context(builder, target, sizes, dims, stored, freedom=freedom)
+    c = EmitContext(builder, target, sizes, dims, stored, freedom=freedom)
     c.pointers = {buffer: f"%{n}" for buffer, n in names.items()}
     parallel = is_parallel(kernel)
     if parallel:
@@ -158,7 +158,7 @@ def _parameter_names(buffers: tuple[Buffer, ...]) -> dict[Buffer, str]:
 # ------------------------------------------------------------------ threads
 
 
-def _on_first_thread(c: Context, body: tuple[Stmt, ...]) -> None:
+def _on_first_thread(c: EmitContext, body: tuple[Stmt, ...]) -> None:
     def work() -> list[str]:
         with c.inside():
             # what is loaded after a store must not move in front of this block
@@ -170,7 +170,7 @@ def _on_first_thread(c: Context, body: tuple[Stmt, ...]) -> None:
     c.builder.when(first, [], work, "alone")
 
 
-def _emit_together(c: Context, body: tuple[Stmt, ...]) -> None:
+def _emit_together(c: EmitContext, body: tuple[Stmt, ...]) -> None:
     """Give each thread its share; wait where one needs what another wrote."""
     pending = _Pending()
     for stmt in body:

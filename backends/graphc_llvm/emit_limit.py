@@ -1,9 +1,9 @@
-"""How much text a kernel may have, and what is given up where it would be more.
+"""Limits on the code size of a kernel: unroll less where it would exceed them.
 
 What LLVM needs grows faster than the text. Lanes, loops that are written out, rows side by side
 and register tiles multiply what a kernel says: each of them is chosen where it stands, without
 knowing what surrounds it. So the lines are counted while they are written. A kernel that has more
-than its share is written again with less freedom; the bits are the same with any.
+than its limit is emitted again with a smaller budget; the bits are the same with any.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from graphc.ir.loops.ir import (
 from graphc.ir.loops.scalar import PRIMITIVES
 
 # lines of any kernel, and for each operation of it: what ordinary kernels need at most
-LINES, LINES_EACH = 2500, 16
+KERNEL_LINES, LINES_PER_OPERATION = 2500, 16
 # kernels of products have so many times as much: each of their tiles ends with what follows them
-TILED = 3
+TILED_FACTOR = 3
 # what functions that are programs over the primitives count as, and the random bits
-DEFINED, RANDOM = 12, 40
+DEFINED_WEIGHT, RANDOM_WEIGHT = 12, 40
 
 
 @dataclass(frozen=True)
-class Freedom:
-    """How far a kernel may be written out.
+class UnrollBudget:
+    """How far a kernel may be unrolled and vectorised.
 
     `lanes` is the most that a loop works on at once, `written_out` the operations of a loop
     within lanes that becomes straight code, `rows` how many are taken side by side.
@@ -41,25 +41,27 @@ class Freedom:
     lanes: int = 8 * LANES
     written_out: int = 32
     rows: int = LANES
-    squares: bool = True
+    transposes: bool = True
     tiles: bool = True
 
 
-FREEDOMS = (
-    Freedom(),
-    Freedom(lanes=2 * LANES, written_out=8),
-    Freedom(lanes=LANES, written_out=0, rows=4, squares=False),
-    Freedom(lanes=LANES, written_out=0, rows=0, squares=False, tiles=False),
+UNROLL_BUDGETS = (
+    UnrollBudget(),
+    UnrollBudget(lanes=2 * LANES, written_out=8),
+    UnrollBudget(lanes=LANES, written_out=0, rows=4, transposes=False),
+    UnrollBudget(lanes=LANES, written_out=0, rows=0, transposes=False, tiles=False),
 )
 
 
-def most_lines(kernel: Kernel) -> int:
+def max_lines(kernel: Kernel) -> int:
     """How many lines a kernel may have."""
     statements = list(walk(kernel.body))
-    lines = LINES + LINES_EACH * (len(statements) + sum(map(_weight, exprs_in(kernel.body))))
+    lines = KERNEL_LINES + LINES_PER_OPERATION * (
+        len(statements) + sum(map(_weight, exprs_in(kernel.body)))
+    )
     loops = (stmt for stmt in statements if isinstance(stmt, Loop))
     tiled = any(a.combine.name == "dot" for loop in loops for a in loop.accumulators)
-    return lines * TILED if tiled else lines
+    return lines * TILED_FACTOR if tiled else lines
 
 
 def _weight(expr: Expr) -> int:
@@ -69,5 +71,5 @@ def _weight(expr: Expr) -> int:
 @cache
 def _function_weight(function: str) -> int:
     if function == "philox":
-        return RANDOM
-    return 1 if function in PRIMITIVES else DEFINED
+        return RANDOM_WEIGHT
+    return 1 if function in PRIMITIVES else DEFINED_WEIGHT

@@ -18,7 +18,7 @@ from graphc.ir.loops.ir import (
     Store,
 )
 from graphc.ir.types import bool_, int32, int64
-from graphc_llvm.emit_context import TOTAL, Context, Lane
+from graphc_llvm.emit_context import TOTAL, EmitContext, Lane
 from graphc_llvm.emit_memory import any_lane, store
 from graphc_llvm.emit_reduce import (
     Slots,
@@ -33,20 +33,20 @@ from graphc_llvm.emit_reduce import (
     texts,
     updated,
 )
-from graphc_llvm.emit_rows import Finish, Rows, emit_rows, find_rows
-from graphc_llvm.emit_transpose import Squares, emit_squares, find_squares
-from graphc_llvm.emit_value import evaluate, single
+from graphc_llvm.emit_rows import Finish, RowLoop, emit_rows, find_rows
+from graphc_llvm.emit_transpose import TransposedNest, emit_transposed, find_transposed
+from graphc_llvm.emit_value import evaluate, uniform
 from graphc_llvm.emit_width import holds_loops, is_tiny, lanes_at_once, narrow_width
-from graphc_llvm.text import Operand
+from graphc_llvm.ir_builder import Operand
 from graphc_llvm.values import Value
 
 _ZERO_MULTIPLE = 1 << 30  # 0 is a multiple of everything
 
 
-def emit_block(c: Context, body: Sequence[Stmt]) -> None:
+def emit_block(c: EmitContext, body: Sequence[Stmt]) -> None:
     """Emit statements, one after the other."""
     for stmt in body:
-        c.passing = {}
+        c.transient = {}
         c.emit.hint = ""
         match stmt:
             case Let(ref=ref, value=value):
@@ -67,8 +67,8 @@ def emit_block(c: Context, body: Sequence[Stmt]) -> None:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Iterations begin .. end - 1 of a loop.
+class IterationRange:
+    """A range of iterations of a loop: begin .. end - 1.
 
     `begin` is a multiple of `multiple`, and the number of iterations is a multiple of `grain`.
     """
@@ -79,52 +79,54 @@ class Stretch:
     grain: int = 1
 
 
-def emit_loop(c: Context, loop: Loop) -> None:
+def emit_loop(c: EmitContext, loop: Loop) -> None:
     """Emit a whole loop and name what its accumulators hold after it."""
-    squares = find_squares(c, loop)
-    if squares is not None:
-        emit_rows_of_squares(c, squares, 0, single(c, squares.outer.extent))
+    transposes = find_transposed(c, loop)
+    if transposes is not None:
+        emit_transposed_rows(c, transposes, 0, uniform(c, transposes.outer.extent))
         return
     rows = find_rows(c, loop)
     if rows is not None:
-        emit_blocks_of_rows(c, rows, 0, single(c, loop.extent))
+        emit_row_blocks(c, rows, 0, uniform(c, loop.extent))
         return
     emit_whole(c, loop, finish)
 
 
-def emit_rows_of_squares(c: Context, squares: Squares, begin: Operand, end: Operand) -> None:
+def emit_transposed_rows(
+    c: EmitContext, transposes: TransposedNest, begin: Operand, end: Operand
+) -> None:
     """Emit rows begin (a multiple of 16) to end of a nest that reads across its lanes."""
 
-    def columns(c: Context, loop: Loop, first: Operand, last: Operand) -> None:
-        emit_stretch(c, loop, Stretch(first, last, LANES))
+    def columns(c: EmitContext, loop: Loop, first: Operand, last: Operand) -> None:
+        emit_range(c, loop, IterationRange(first, last, LANES))
 
-    emit_squares(c, squares, begin, end, emit_block, columns)
+    emit_transposed(c, transposes, begin, end, emit_block, columns)
 
 
-def emit_blocks_of_rows(c: Context, rows: Rows, begin: Operand, end: Operand) -> None:
+def emit_row_blocks(c: EmitContext, rows: RowLoop, begin: Operand, end: Operand) -> None:
     """Emit rows begin (a multiple of the blocks' side) to end of a nest with rows side by side."""
     emit_rows(c, rows, begin, end, emit_block, emit_whole)
 
 
-def emit_whole(c: Context, loop: Loop, end: Finish) -> None:
+def emit_whole(c: EmitContext, loop: Loop, end: Finish) -> None:
     """Emit all iterations of a loop, then `end` for each of its accumulators."""
-    whole = Stretch(0, single(c, loop.extent), _ZERO_MULTIPLE, c.divisor(loop))
-    emit_stretch(c, loop, whole, end)
+    whole = IterationRange(0, uniform(c, loop.extent), _ZERO_MULTIPLE, c.divisor(loop))
+    emit_range(c, loop, whole, end)
 
 
-def emit_stretch(c: Context, loop: Loop, part: Stretch, end: Finish = finish) -> None:
+def emit_range(c: EmitContext, loop: Loop, span: IterationRange, end: Finish = finish) -> None:
     """Emit some iterations of a loop as if they were all."""
     runnings = [start(c, accumulator, loop) for accumulator in loop.accumulators]
     direct = [r for r in runnings if r.blocked and not r.counted]
     if not direct:
-        _iterate(c, loop, part)
+        _iterate(c, loop, span)
     else:
-        _iterate_in_blocks(c, loop, part)
+        _iterate_in_blocks(c, loop, span)
     for running in runnings:
         end(c, running)
 
 
-def _iterate_in_blocks(c: Context, loop: Loop, part: Stretch) -> None:
+def _iterate_in_blocks(c: EmitContext, loop: Loop, span: IterationRange) -> None:
     """Sum each block of steps by itself, then add it to the total."""
     f, size = c.builder, BLOCK * (LANES if loop.lanes else 1)
     runnings = [c.running[a] for a in updated(loop)]
@@ -139,24 +141,24 @@ def _iterate_in_blocks(c: Context, loop: Loop, part: Stretch) -> None:
         for running in direct:
             begin_block(c, running)
         with c.inside(loop):
-            last = f.minimum(f.add(first, size, "last"), part.end, "last")
-            _iterate(c, loop, Stretch(first, last, size, gcd(part.grain, size)))
+            last = f.minimum(f.add(first, size, "last"), span.end, "last")
+            _iterate(c, loop, IterationRange(first, last, size, gcd(span.grain, size)))
         for running in direct:
             end_block(c, running)
         return texts(slots)
 
-    restore(slots, f.loop(hint, part.begin, part.end, size, carried(slots), block))
+    restore(slots, f.loop(hint, span.begin, span.end, size, carried(slots), block))
 
 
-def _iterate(c: Context, loop: Loop, part: Stretch) -> None:
+def _iterate(c: EmitContext, loop: Loop, span: IterationRange) -> None:
     if loop.lanes:
-        _along_lanes(c, loop, part)
+        _along_lanes(c, loop, span)
     else:
-        _repeat(c, loop, part.begin, part.end, 1, lambda _: None)
+        _repeat(c, loop, span.begin, span.end, 1, lambda _: None)
 
 
 def _repeat(
-    c: Context,
+    c: EmitContext,
     loop: Loop,
     begin: Operand,
     end: Operand,
@@ -164,7 +166,7 @@ def _repeat(
     lane_at: Callable[[Operand], Lane | None],
 ) -> None:
     """Emit the body for begin, begin + step, ... with the running values carried along."""
-    slots: Slots = [(c.running[a], part) for a in updated(loop) for part in c.running[a].parts]
+    slots: Slots = [(c.running[a], slot) for a in updated(loop) for slot in c.running[a].parts]
 
     def body(index: Operand, names: list[str]) -> list[str]:
         restore(slots, names)
@@ -172,8 +174,8 @@ def _repeat(
         with c.inside(loop, lane_at(index)):
             show_carried(c, loop)
             emit_block(c, loop.body)
-            if loop in c.fetching and c.lane is not None and c.lane.mask is None:
-                c.fetching[loop]()
+            if loop in c.prefetches and c.lane is not None and c.lane.mask is None:
+                c.prefetches[loop]()
         return texts(slots)
 
     if c.lane is not None and isinstance(begin, int) and isinstance(end, int) and is_tiny(c, loop):
@@ -186,9 +188,9 @@ def _repeat(
 # ------------------------------------------------------------------ lanes
 
 
-def _along_lanes(c: Context, loop: Loop, part: Stretch) -> None:
-    """Whole vectors first, then what is left over."""
-    f, begin, end = c.builder, part.begin, part.end
+def _along_lanes(c: EmitContext, loop: Loop, span: IterationRange) -> None:
+    """Whole vectors first, then the remainder."""
+    f, begin, end = c.builder, span.begin, span.end
     count = f.sub(end, begin, "count")
     laned = any(c.running[a].laned for a in updated(loop))
     trips = count if isinstance(count, int) else c.trips(loop)  # there may be fewer
@@ -202,13 +204,13 @@ def _along_lanes(c: Context, loop: Loop, part: Stretch) -> None:
     whole = end
     if trips is not None and trips < width:
         whole = begin
-    elif part.grain % width:
+    elif span.grain % width:
         whole = f.add(begin, f.round_down(count, width, "whole"), "whole")
-    multiple = gcd(part.multiple, width)
+    multiple = gcd(span.multiple, width)
     _repeat(c, loop, begin, whole, width, lambda _: _lane(loop, width, multiple))
     if whole == end:
         return
-    if part.grain % LANES == 0 and not holds_loops(loop):
+    if span.grain % LANES == 0 and not holds_loops(loop):
         _repeat(c, loop, whole, end, LANES, lambda _: Lane(loop.axis, LANES, None, LANES))
     elif laned or c.target.has_masked_memory:
         _rest(c, loop, whole, end, width if holds_loops(loop) else min(width, LANES))
@@ -220,7 +222,7 @@ def _lane(loop: Loop, width: int, multiple: int) -> Lane | None:
     return Lane(loop.axis, width, None, multiple) if width > 1 else None
 
 
-def _rest(c: Context, loop: Loop, begin: Operand, end: Operand, width: int) -> None:
+def _rest(c: EmitContext, loop: Loop, begin: Operand, end: Operand, width: int) -> None:
     """Masked vectors."""
 
     def lane_at(index: Operand) -> Lane:
@@ -238,7 +240,7 @@ def _rest(c: Context, loop: Loop, begin: Operand, end: Operand, width: int) -> N
 # ------------------------------------------------------------------ other statements
 
 
-def _check(c: Context, stmt: Check) -> None:
+def _check(c: EmitContext, stmt: Check) -> None:
     """Lower the recorded code to this one where an existing lane fails."""
     fails = any_lane(c, c.emit.logical_not(evaluate(c, stmt.condition)))
 

@@ -8,35 +8,35 @@ from collections.abc import Sequence
 from graphc.ir.loops.combine import MAX, MIN
 from graphc.ir.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop, Stmt
 from graphc.ir.types import bool_, int64
-from graphc_llvm.emit_context import CURRENT, Context, Running
+from graphc_llvm.emit_context import CURRENT, AccumulatorState, EmitContext
 from graphc_llvm.emit_value import evaluate
-from graphc_llvm.text import Carried, vector
+from graphc_llvm.ir_builder import LoopCarried, vector
 from graphc_llvm.values import Value, element_type
 
 # merging these gives the same bits in whatever groups
 _ANY_GROUPING = ("max", "min", "any", "all", "argmax", "argmin")
 
-Slots = list[tuple[Running, str]]
+Slots = list[tuple[AccumulatorState, str]]
 
 
-def start(c: Context, accumulator: Accumulator, loop: Loop) -> Running:
+def start(c: EmitContext, accumulator: Accumulator, loop: Loop) -> AccumulatorState:
     """Set an accumulator to its identity in front of its loop."""
     laned = loop.lanes or any(_feeds(s, accumulator) and s.lanes for s in loops_in(loop.body))
     width = LANES if laned else (1 if c.lane is None else c.lane.width)
     steps = _steps(c, loop, accumulator)
     blocked = _is_blocked(accumulator) and (steps is None or steps > BLOCK)
     counted = blocked and not _is_direct(loop, accumulator)
-    running = Running(accumulator, width, laned, blocked, counted)
+    running = AccumulatorState(accumulator, width, laned, blocked, counted)
     running.current = running.total = identity(c, running)
     running.steps = (c.emit.const(0, int64),)
     if c.target.has_mask_registers and laned and _is_extreme(accumulator):
-        running.watched = True
+        running.skips_nan = True
         running.unknown = (c.emit.spread(c.emit.const(False, bool_), width),)
     c.running[accumulator] = running
     return running
 
 
-def identity(c: Context, running: Running) -> tuple[Value, ...]:
+def identity(c: EmitContext, running: AccumulatorState) -> tuple[Value, ...]:
     """The identities, in every lane."""
     refs = running.accumulator.refs
     values = running.accumulator.combine.identities(refs[0].dtype)
@@ -45,7 +45,7 @@ def identity(c: Context, running: Running) -> tuple[Value, ...]:
     )
 
 
-def accumulate(c: Context, stmt: Accumulate) -> None:
+def accumulate(c: EmitContext, stmt: Accumulate) -> None:
     """Merge new values into an accumulator."""
     running = c.running[stmt.accumulator]
     values = tuple(evaluate(c, v) for v in stmt.values)
@@ -56,8 +56,8 @@ def accumulate(c: Context, stmt: Accumulate) -> None:
     firsts = range(0, c.lane.width, LANES)
     parts = [tuple(c.emit.lanes(v, first, LANES) for v in values) for first in firsts]
     mask = c.lane.mask
-    if running.watched:
-        _watch(c, running, parts, mask)
+    if running.skips_nan:
+        _merge_noting_nan(c, running, parts, mask)
         return
     if mask is None and running.accumulator.combine.name in _ANY_GROUPING:
         parts = [_together(c, running, parts)]
@@ -65,7 +65,9 @@ def accumulate(c: Context, stmt: Accumulate) -> None:
         _step(c, running, part, mask and c.emit.lanes(mask, first, LANES))
 
 
-def _together(c: Context, running: Running, parts: list[tuple[Value, ...]]) -> tuple[Value, ...]:
+def _together(
+    c: EmitContext, running: AccumulatorState, parts: list[tuple[Value, ...]]
+) -> tuple[Value, ...]:
     """Merge neighbours with neighbours, so that the running values wait for one merge only."""
     while len(parts) > 1:
         pairs = zip(parts[::2], parts[1::2])
@@ -73,10 +75,10 @@ def _together(c: Context, running: Running, parts: list[tuple[Value, ...]]) -> t
     return parts[0]
 
 
-def _watch(
-    c: Context, running: Running, parts: list[tuple[Value, ...]], mask: Value | None
+def _merge_noting_nan(
+    c: EmitContext, running: AccumulatorState, parts: list[tuple[Value, ...]], mask: Value | None
 ) -> None:
-    """Merge as comparisons say, which pass over NaN, and note where there was one.
+    """Merge extremes by comparisons, which skip NaN, and record where one was.
 
     A pair is looked at once for NaN. The last of equal values stays, as everywhere.
     """
@@ -89,18 +91,20 @@ def _watch(
     for x, y in zip(values[::2], values[1::2] or values):
         unknown = e.logical_or(unknown, e.op("fcmp uno", (x, y), bool_))
     while len(values) > 1:
-        values = [_beyond(c, running, x, y) for x, y in zip(values[::2], values[1::2])]
-    running.current = (_beyond(c, running, running.current[0], values[0]),)
+        values = [_extreme(c, running, x, y) for x, y in zip(values[::2], values[1::2])]
+    running.current = (_extreme(c, running, running.current[0], values[0]),)
     running.unknown = (unknown,)
 
 
-def _beyond(c: Context, running: Running, x: Value, y: Value) -> Value:
+def _extreme(c: EmitContext, running: AccumulatorState, x: Value, y: Value) -> Value:
     """The greater or the lesser of two numbers."""
     e = c.emit
     return e.select(e.lt(y, x) if running.accumulator.combine is MAX else e.lt(x, y), x, y)
 
 
-def _step(c: Context, running: Running, values: tuple[Value, ...], mask: Value | None) -> None:
+def _step(
+    c: EmitContext, running: AccumulatorState, values: tuple[Value, ...], mask: Value | None
+) -> None:
     merged = merge(c, running, running.current, values)
     if mask is not None:
         pairs = zip(merged, running.current)
@@ -110,7 +114,7 @@ def _step(c: Context, running: Running, values: tuple[Value, ...], mask: Value |
         _count(c, running)
 
 
-def _count(c: Context, running: Running) -> None:
+def _count(c: EmitContext, running: AccumulatorState) -> None:
     """Note one more step; move a full block to the total."""
     f = c.builder
     (steps,) = running.steps
@@ -127,7 +131,7 @@ def _count(c: Context, running: Running) -> None:
 
 
 def merge(
-    c: Context, running: Running, old: tuple[Value, ...], new: tuple[Value, ...]
+    c: EmitContext, running: AccumulatorState, old: tuple[Value, ...], new: tuple[Value, ...]
 ) -> tuple[Value, ...]:
     """Merge, all lanes."""
     merged = running.accumulator.combine.merge(c.emit, old, new)
@@ -135,7 +139,7 @@ def merge(
     return tuple(c.emit.spread(v, width) for v in merged)
 
 
-def show_carried(c: Context, loop: Loop) -> None:
+def show_carried(c: EmitContext, loop: Loop) -> None:
     """Let the refs of carried accumulators hold what the iteration before left."""
     for accumulator in loop.accumulators:
         if accumulator.combine.carried:
@@ -143,29 +147,29 @@ def show_carried(c: Context, loop: Loop) -> None:
                 c.refs[ref.name] = value
 
 
-def begin_block(c: Context, running: Running) -> None:
+def begin_block(c: EmitContext, running: AccumulatorState) -> None:
     """Start a block of summation."""
     running.current = identity(c, running)
 
 
-def end_block(c: Context, running: Running) -> None:
+def end_block(c: EmitContext, running: AccumulatorState) -> None:
     """Add the current block to the total."""
     running.total = merge(c, running, running.total, running.current)
 
 
-def last_values(c: Context, running: Running) -> tuple[Value, ...]:
+def last_values(c: EmitContext, running: AccumulatorState) -> tuple[Value, ...]:
     """What the lanes hold after the last step."""
     c.emit.hint = running.accumulator.refs[0].name
     if running.counted:
         end_block(c, running)
-    if running.watched:
+    if running.skips_nan:
         (found,), (unknown,) = running.current, running.unknown
         nan = c.emit.spread(c.emit.const(math.nan, found.dtype), found.width)
         return (c.emit.select(unknown, nan, found),)
     return running.total if running.blocked else running.current
 
 
-def finish(c: Context, running: Running) -> None:
+def finish(c: EmitContext, running: AccumulatorState) -> None:
     """Name the final values."""
     values = last_values(c, running)
     if running.laned:
@@ -174,7 +178,9 @@ def finish(c: Context, running: Running) -> None:
         c.refs[ref.name] = value
 
 
-def _tree(c: Context, running: Running, values: tuple[Value, ...]) -> tuple[Value, ...]:
+def _tree(
+    c: EmitContext, running: AccumulatorState, values: tuple[Value, ...]
+) -> tuple[Value, ...]:
     """l + (l + 8), then + 4, + 2, + 1."""
     width = LANES
     while width > 1:
@@ -185,7 +191,9 @@ def _tree(c: Context, running: Running, values: tuple[Value, ...]) -> tuple[Valu
     return values
 
 
-def fold_rows(c: Context, running: Running, rows: list[tuple[Value, ...]]) -> tuple[Value, ...]:
+def fold_rows(
+    c: EmitContext, running: AccumulatorState, rows: list[tuple[Value, ...]]
+) -> tuple[Value, ...]:
     """The same tree for a power of two of rows at once; lane k of the result is that of row k."""
     c.emit.hint = running.accumulator.refs[0].name
     width = LANES
@@ -199,7 +207,11 @@ def fold_rows(c: Context, running: Running, rows: list[tuple[Value, ...]]) -> tu
 
 
 def _fold(
-    c: Context, running: Running, x: tuple[Value, ...], y: tuple[Value, ...] | None, width: int
+    c: EmitContext,
+    running: AccumulatorState,
+    x: tuple[Value, ...],
+    y: tuple[Value, ...] | None,
+    width: int,
 ) -> tuple[Value, ...]:
     """Merge the lower `width` lanes of each 2 `width` lanes with the upper ones."""
     count = x[0].width * (1 if y is None else 2)
@@ -214,27 +226,27 @@ def _fold(
 # ------------------------------------------------------------------ carrying through loops
 
 
-def carried(slots: Slots) -> list[Carried]:
+def carried(slots: Slots) -> list[LoopCarried]:
     """The running values as phis of a loop."""
     return [
-        Carried(vector(element_type(v.dtype), v.width), v.text, ref_name)
+        LoopCarried(vector(element_type(v.dtype), v.width), v.text, ref_name)
         for running, part in slots
         for v, ref_name in zip(getattr(running, part), _names(running, part))
     ]
 
 
-def _names(running: Running, part: str) -> list[str]:
+def _names(running: AccumulatorState, part: str) -> list[str]:
     names = [ref.name for ref in running.accumulator.refs]
     return names if part == CURRENT else [f"{name}.{part}" for name in names]
 
 
 def texts(slots: Slots) -> list[str]:
-    """What the slots hold now."""
+    """The current names of the slots."""
     return [v.text for running, part in slots for v in getattr(running, part)]
 
 
 def restore(slots: Slots, names: Sequence[str]) -> None:
-    """Let the slots hold these names."""
+    """Set the slots to these names."""
     following = iter(names)
     for running, part in slots:
         old: tuple[Value, ...] = getattr(running, part)
@@ -285,7 +297,7 @@ def _is_direct(loop: Loop, accumulator: Accumulator) -> bool:
     return len(fed) == 1 and not any(_feeds(s, accumulator) for s in loops_in(loop.body))
 
 
-def _steps(c: Context, loop: Loop, accumulator: Accumulator) -> int | None:
+def _steps(c: EmitContext, loop: Loop, accumulator: Accumulator) -> int | None:
     """How many lane steps a loop takes; None where sizes decide."""
     steps: int | None = 0
     for stmt in loop.body:

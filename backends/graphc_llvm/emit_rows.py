@@ -1,4 +1,4 @@
-"""Loops over rows, several rows side by side, where every row is walked through by lane loops.
+"""Loops over rows that process several rows together, each by vector loops.
 
 Statements between the lane loops are emitted once for all rows of a block, with the rows as lanes.
 A lane loop runs for one row after the other; only then its accumulators are folded, those of all
@@ -30,31 +30,31 @@ from graphc.ir.loops.ir import (
 )
 from graphc.ir.types import bool_, int32, int64, uint8
 from graphc_llvm.contract_index import axes_of
-from graphc_llvm.emit_ahead import fetch_ahead
-from graphc_llvm.emit_context import Context, Lane, Running
+from graphc_llvm.emit_context import AccumulatorState, EmitContext, Lane
 from graphc_llvm.emit_memory import stored_dtype
+from graphc_llvm.emit_prefetch import emit_prefetches
 from graphc_llvm.emit_reduce import fold_rows, last_values, updated
 from graphc_llvm.emit_width import holds_loops
-from graphc_llvm.text import Operand, vector
+from graphc_llvm.ir_builder import Operand, vector
 from graphc_llvm.values import Value, memory_type
 
-_FEWEST = 4
+_MIN_ROWS = 4
 
-Block = Callable[[Context, tuple[Stmt, ...]], None]
-Finish = Callable[[Context, Running], None]
-Whole = Callable[[Context, Loop, Finish], None]
+Block = Callable[[EmitContext, tuple[Stmt, ...]], None]
+Finish = Callable[[EmitContext, AccumulatorState], None]
+Whole = Callable[[EmitContext, Loop, Finish], None]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A parallel loop whose iterations are taken `side` at a time."""
+class RowLoop:
+    """A parallel loop that processes `side` iterations at a time."""
 
     loop: Loop
     side: int
 
 
-def find_rows(c: Context, loop: Loop) -> Rows | None:
-    """The rows of a loop, if what a block of them touches stays in the nearest cache."""
+def find_rows(c: EmitContext, loop: Loop) -> RowLoop | None:
+    """The row loop of a loop, if the working set of a block stays in the L1 cache."""
     inner = [stmt for stmt in loop.body if isinstance(stmt, Loop)]
     if loop.kind != PARALLEL or loop.lanes or c.lane is not None or updated(loop):
         return None
@@ -71,9 +71,9 @@ def find_rows(c: Context, loop: Loop) -> Rows | None:
     trips, side = c.trips(loop), c.freedom.rows
     while side * row_bytes > c.target.l1_bytes // 2 or (trips is not None and side > trips):
         side //= 2
-        if side < _FEWEST:
+        if side < _MIN_ROWS:
             break
-    return Rows(loop, side) if side >= _FEWEST else None
+    return RowLoop(loop, side) if side >= _MIN_ROWS else None
 
 
 def _buffers(loop: Loop) -> set[Buffer]:
@@ -83,7 +83,7 @@ def _buffers(loop: Loop) -> set[Buffer]:
 
 
 def emit_rows(
-    c: Context, rows: Rows, begin: Operand, end: Operand, block: Block, whole: Whole
+    c: EmitContext, rows: RowLoop, begin: Operand, end: Operand, block: Block, whole: Whole
 ) -> None:
     """Emit rows begin (a multiple of `side`) .. end - 1.
 
@@ -97,8 +97,8 @@ def emit_rows(
         outside = c.memo
         with c.inside(rows.loop, _lane(c, rows, count)):
             c.axes[rows.loop.axis] = first
-            fetch_ahead(c, rows.loop, side)
-            emitted = _Block(c, rows, first, count, outside)
+            emit_prefetches(c, rows.loop, side)
+            emitted = _RowBlock(c, rows, first, count, outside)
             for stmt in rows.loop.body:
                 emitted.emit(stmt, block, whole)
         return []
@@ -106,7 +106,7 @@ def emit_rows(
     f.loop(rows.loop.axis.name, begin, end, side, [], rows_at)
 
 
-def _lane(c: Context, rows: Rows, count: Operand) -> Lane:
+def _lane(c: EmitContext, rows: RowLoop, count: Operand) -> Lane:
     axis, side = rows.loop.axis, rows.side
     if isinstance(count, int):
         mask = None if count == side else c.emit.vector_of([k < count for k in range(side)], bool_)
@@ -116,13 +116,13 @@ def _lane(c: Context, rows: Rows, count: Operand) -> Lane:
     return Lane(axis, side, mask, side)
 
 
-class _Block:
+class _RowBlock:
     """A block of rows: where it begins, how many rows exist, and what is kept for each."""
 
     def __init__(
         self,
-        c: Context,
-        rows: Rows,
+        c: EmitContext,
+        rows: RowLoop,
         first: Operand,
         count: Operand,
         outside: dict[Expr, Value],
@@ -151,10 +151,10 @@ class _Block:
         refs = {name: c.refs[name] for name in used if c.refs[name].width > 1}
         slots = {name: self._keep(name, value) for name, value in refs.items()}
         partial: dict[str, str] = {}
-        finished: list[Running] = []
+        finished: list[AccumulatorState] = []
 
         def row(number: Operand, _: list[str]) -> list[str]:
-            def finish(c: Context, running: Running) -> None:
+            def finish(c: EmitContext, running: AccumulatorState) -> None:
                 finished.append(running)
                 for ref, value in zip(running.accumulator.refs, last_values(c, running)):
                     partial[ref.name] = self._slot(ref.name, value, LANES * self.rows.side)

@@ -8,8 +8,8 @@ from graphc.ir.loops import elementary
 from graphc.ir.loops.scalar import PRIMITIVES
 from graphc.ir.types import DType, bool_, float32
 from graphc_llvm import emit_convert as convert
+from graphc_llvm.ir_builder import FunctionBuilder, FunctionParameter, LoopCarried, vector
 from graphc_llvm.target import Target
-from graphc_llvm.text import Carried, FunctionBuilder, Parameter, vector
 from graphc_llvm.values import LaneWriter, Value, element_type, literal_text
 
 
@@ -24,7 +24,7 @@ class LaneEmitter(LaneWriter):
         super().__init__(builder, target)
         self.active: Value | None = None
 
-    def _half(self, method: Any, *arguments: Value) -> Value:
+    def _via_float32(self, method: Any, *arguments: Value) -> Value:
         """Compute in float32 and round once: exact for + - * / and sqrt of 16-bit floats."""
         wide = [self.cast(a, float32) for a in arguments]
         return self.cast(method(*wide), arguments[0].dtype)
@@ -32,7 +32,9 @@ class LaneEmitter(LaneWriter):
     def _arithmetic(self, method: Any, name: str, x: Value, y: Value) -> Value:
         if not x.dtype.is_float:
             return self.op(name, (x, y))
-        return self._half(method, x, y) if x.dtype.bits == 16 else self.op(f"f{name}", (x, y))
+        return (
+            self._via_float32(method, x, y) if x.dtype.bits == 16 else self.op(f"f{name}", (x, y))
+        )
 
     # ------------------------------------------------------------------ arithmetic
 
@@ -73,7 +75,7 @@ class LaneEmitter(LaneWriter):
     def fma(self, x: Value, y: Value, z: Value) -> Value:
         """x * y + z, rounded once where the target can."""
         if x.dtype.is_float and x.dtype.bits == 16:
-            return self._half(self.fma, x, y, z)
+            return self._via_float32(self.fma, x, y, z)
         if x.dtype.is_float and self.target.has_fma:
             return self.intrinsic("fma", (x, y, z))
         return self.add(self.mul(x, y), z)
@@ -102,7 +104,7 @@ class LaneEmitter(LaneWriter):
     def sqrt(self, x: Value) -> Value:
         """The square root."""
         if x.dtype.bits == 16:
-            return self._half(self.sqrt, x)
+            return self._via_float32(self.sqrt, x)
         return self.intrinsic("sqrt", (x,))
 
     def floor(self, x: Value) -> Value:
@@ -186,16 +188,16 @@ class LaneEmitter(LaneWriter):
         """Convert the value."""
         return convert.cast(self, x, dtype)
 
-    def seldom(self, condition: Value, function: str, x: Value, usual: Value) -> Value:
-        """Call the function, which stands apart, if the condition holds for any lane."""
+    def select_unlikely(self, condition: Value, function: str, x: Value, usual: Value) -> Value:
+        """Call the outlined function if the condition holds for any lane."""
         kind = vector(element_type(usual.dtype), usual.width)
 
         def choose() -> list[str]:
-            call = f"call {kind} @{self._apart(function, usual)}({self.typed(x, usual.width)})"
+            call = f"call {kind} @{self._outlined(function, usual)}({self.typed(x, usual.width)})"
             rare = Value(self.builder.effect_value(function, call), usual.dtype, usual.width)
             return [self.select(condition, rare, usual).text]
 
-        carried = Carried(kind, self.operand(usual, usual.width), self.hint or "usual")
+        carried = LoopCarried(kind, self.operand(usual, usual.width), self.hint or "usual")
         (text,) = self.builder.when(self._any(condition), [carried], choose, "seldom")
         return Value(text, usual.dtype, usual.width)
 
@@ -210,15 +212,20 @@ class LaneEmitter(LaneWriter):
         name = f"@llvm.vector.reduce.or.v{width}i1"
         return self.builder.call("any", "i1", name, [(many, condition.text)])
 
-    def _apart(self, function: str, like: Value) -> str:
-        """The name of a function of one value as a function of the module."""
+    def _outlined(self, function: str, like: Value) -> str:
+        """Outline a function of one value; its name in the module."""
         module, kind = self.builder.module, vector(element_type(like.dtype), like.width)
         key = function, like.dtype, like.width
         if key not in module.helpers:
             name = f"{self.builder.name}.{function}.{like.width}{element_type(like.dtype)}"
             module.helpers[key] = name
             body = FunctionBuilder(
-                module, name, [Parameter(kind, "x")], "cold noinline nounwind", "internal", kind
+                module,
+                name,
+                [FunctionParameter(kind, "x")],
+                "cold noinline nounwind",
+                "internal",
+                kind,
             )
             argument = Value("%x", like.dtype, like.width)
             result = LaneEmitter(body, self.target).apply(function, argument)

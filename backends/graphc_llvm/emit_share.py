@@ -1,4 +1,4 @@
-"""A thread's share of a parallel nest: a range that sizes and threads alone decide."""
+"""Static work sharing: a thread's range of a parallel nest depends on sizes and threads alone."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from math import gcd
 
 from graphc.ir.loops.ir import PARALLEL, Loop
 from graphc_llvm.contract_index import axes_of
-from graphc_llvm.emit_ahead import fetch_ahead
-from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_loops import (
-    Stretch,
+    IterationRange,
     emit_block,
-    emit_blocks_of_rows,
-    emit_rows_of_squares,
-    emit_stretch,
+    emit_range,
+    emit_row_blocks,
+    emit_transposed_rows,
 )
+from graphc_llvm.emit_prefetch import emit_prefetches
 from graphc_llvm.emit_rows import find_rows
-from graphc_llvm.emit_transpose import SIDE, find_squares
-from graphc_llvm.emit_value import single
-from graphc_llvm.text import Operand
+from graphc_llvm.emit_transpose import TRANSPOSE_SIDE, find_transposed
+from graphc_llvm.emit_value import uniform
+from graphc_llvm.ir_builder import Operand
 
 # lanes are shared in units of this many, so that every share starts at a multiple of it
-UNIT = 64
+LANE_UNIT = 64
 # from this many iterations on, the outermost loop alone is divided
-_ENOUGH = 64
+_OUTER_ONLY_ITERATIONS = 64
 
 
-def emit_share(c: Context, loop: Loop) -> None:
+def emit_share(c: EmitContext, loop: Loop) -> None:
     """Emit this thread's part of a parallel loop and of the loops right inside it."""
     chain = _chain(c, loop)
-    squares = find_squares(c, chain[-1])
-    if squares is not None:
+    transposes = find_transposed(c, chain[-1])
+    if transposes is not None:
 
-        def some_squares(first: Operand, end: Operand) -> None:
-            emit_rows_of_squares(c, squares, first, end)
+        def some_rows(first: Operand, end: Operand) -> None:
+            emit_transposed_rows(c, transposes, first, end)
 
-        _share_blocks(c, chain[:-1], squares.outer, SIDE, some_squares)
+        _share_blocks(c, chain[:-1], transposes.outer, TRANSPOSE_SIDE, some_rows)
         return
     blocks = find_rows(c, chain[-1])
     if blocks is not None:
 
         def some_rows(first: Operand, end: Operand) -> None:
-            emit_blocks_of_rows(c, blocks, first, end)
+            emit_row_blocks(c, blocks, first, end)
 
         _share_blocks(c, chain[:-1], blocks.loop, blocks.side, some_rows)
         return
     lanes = chain.pop() if chain[-1].lanes else None
-    extents = [single(c, each.extent) for each in chain]
+    extents = [uniform(c, each.extent) for each in chain]
     rows: Operand = 1
     for size in extents:
         rows = c.builder.mul(rows, size, "rows")
@@ -59,7 +59,7 @@ def emit_share(c: Context, loop: Loop) -> None:
     def body(row: Operand, _: list[str]) -> list[str]:
         with c.inside(chain[0]):
             _place(c, chain, extents, row)
-            fetch_ahead(c, chain[-1])
+            emit_prefetches(c, chain[-1])
             emit_block(c, chain[-1].body)
         return []
 
@@ -67,15 +67,15 @@ def emit_share(c: Context, loop: Loop) -> None:
 
 
 def _share_blocks(
-    c: Context,
+    c: EmitContext,
     chain: list[Loop],
     loop: Loop,
     side: int,
     emit: Callable[[Operand, Operand], None],
 ) -> None:
-    """Give each thread blocks of `side` iterations of a loop inside of others."""
-    f, size = c.builder, single(c, loop.extent)
-    extents = [single(c, each.extent) for each in chain]
+    """Distribute blocks of `side` iterations of an inner loop over threads."""
+    f, size = c.builder, uniform(c, loop.extent)
+    extents = [uniform(c, each.extent) for each in chain]
     blocks = f.div(f.add(size, side - 1), side, "blocks")
     units = blocks
     for extent in extents:
@@ -91,12 +91,12 @@ def _share_blocks(
     f.loop("block", *_range(c, units), 1, [], unit)
 
 
-def _chain(c: Context, loop: Loop) -> list[Loop]:
+def _chain(c: EmitContext, loop: Loop) -> list[Loop]:
     """The perfectly nested parallel loops that are divided as one."""
     chain, count = [loop], c.trips(loop)
-    while count is None or count < _ENOUGH:
+    while count is None or count < _OUTER_ONLY_ITERATIONS:
         outer = chain[-1]
-        if find_squares(c, outer) is not None:
+        if find_transposed(c, outer) is not None:
             break
         inner = outer.body[0] if len(outer.body) == 1 else None
         if outer.lanes or not isinstance(inner, Loop) or inner.kind != PARALLEL:
@@ -109,7 +109,7 @@ def _chain(c: Context, loop: Loop) -> list[Loop]:
     return chain
 
 
-def _range(c: Context, units: Operand) -> tuple[Operand, Operand]:
+def _range(c: EmitContext, units: Operand) -> tuple[Operand, Operand]:
     """[units * thread / threads, units * (thread + 1) / threads)"""
     f = c.builder
     following = f.add("%thread", 1, "following")
@@ -117,7 +117,7 @@ def _range(c: Context, units: Operand) -> tuple[Operand, Operand]:
     return low, f.div(f.mul(units, following, "share"), "%threads", "high")
 
 
-def _place(c: Context, chain: list[Loop], extents: list[Operand], row: Operand) -> None:
+def _place(c: EmitContext, chain: list[Loop], extents: list[Operand], row: Operand) -> None:
     """Set the axes of collapsed loops from the number of the iteration."""
     f = c.builder
     for position in range(len(chain) - 1, 0, -1):
@@ -128,18 +128,18 @@ def _place(c: Context, chain: list[Loop], extents: list[Operand], row: Operand) 
 
 
 def _share_lanes(
-    c: Context, chain: list[Loop], extents: list[Operand], rows: Operand, lanes: Loop
+    c: EmitContext, chain: list[Loop], extents: list[Operand], rows: Operand, lanes: Loop
 ) -> None:
-    f, size = c.builder, single(c, lanes.extent)
-    units = f.div(f.add(size, UNIT - 1, "padded"), UNIT, "units")
+    f, size = c.builder, uniform(c, lanes.extent)
+    units = f.div(f.add(size, LANE_UNIT - 1, "padded"), LANE_UNIT, "units")
     low, high = _range(c, f.mul(rows, units, "all"))
 
     def part(first: Operand, last: Operand) -> None:
-        begin, end = f.mul(first, UNIT, "begin"), f.mul(last, UNIT, "end")
-        grain = gcd(c.divisor(lanes), UNIT)
-        if grain < UNIT:
+        begin, end = f.mul(first, LANE_UNIT, "begin"), f.mul(last, LANE_UNIT, "end")
+        grain = gcd(c.divisor(lanes), LANE_UNIT)
+        if grain < LANE_UNIT:
             end = f.minimum(end, size, "end")
-        emit_stretch(c, lanes, Stretch(begin, end, UNIT, grain))
+        emit_range(c, lanes, IterationRange(begin, end, LANE_UNIT, grain))
 
     if not chain:
         part(low, high)

@@ -19,30 +19,30 @@ from graphc.ir.loops.ir import (
 from graphc.ir.loops.random_bits import philox_block
 from graphc.ir.types import DType, bool_, int32, int64, uint64
 from graphc_llvm.contract_index import Affine, affine, loads_of
-from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_memory import load
-from graphc_llvm.text import Operand
+from graphc_llvm.ir_builder import Operand
 from graphc_llvm.values import Value
 
 _COMPARISONS = ("lt", "le", "eq", "ne")
 # terms of a sum of axes
-_SHORT = 64
+_MAX_TERMS = 64
 # sums of axes stay far below; what user data may be beyond it compares the same
-_FAR = 2**62
+_FAR_AXIS_SUM = 2**62
 _INDEX_ARITHMETIC = ("add", "sub", "mul", "neg")
 
 
-def evaluate(c: Context, expr: Expr) -> Value:
-    """What an expression is worth for all lanes; each is computed once at a place."""
-    for current in walk_new(expr, lambda x: x in c.memo or x in c.passing, _needed):
+def evaluate(c: EmitContext, expr: Expr) -> Value:
+    """The value of an expression in all lanes; computed once per scope."""
+    for current in walk_new(expr, lambda x: x in c.memo or x in c.transient, _needed):
         value = _compute(c, current)
-        known = c.passing if _volatile(c, current) else c.memo
+        known = c.transient if _volatile(c, current) else c.memo
         known[current] = value
-    return c.memo[expr] if expr in c.memo else c.passing[expr]
+    return c.memo[expr] if expr in c.memo else c.transient[expr]
 
 
-def single(c: Context, expr: Expr) -> Operand:
-    """The i64 operand that an int64 expression is, where it is the same in all lanes."""
+def uniform(c: EmitContext, expr: Expr) -> Operand:
+    """The i64 operand of an int64 expression that is uniform over the lanes."""
     form = affine(expr)
     if form.is_constant:
         return c.size(form.constant)
@@ -57,17 +57,17 @@ def _needed(expr: Expr) -> tuple[Expr, ...]:
     return () if _compares_indices(expr) else expr.args
 
 
-def _volatile(c: Context, expr: Expr) -> bool:
+def _volatile(c: EmitContext, expr: Expr) -> bool:
     """True for what a write of the kernel may change; the operands are known already."""
     if not c.written:
         return False
     if not isinstance(expr, Load):
-        return any(x in c.passing for x in operands(expr))
+        return any(x in c.transient for x in operands(expr))
     inner = [load for x in operands(expr) for load in loads_of(x)]
     return any(load.buffer in c.written for load in (expr, *inner))
 
 
-def _compute(c: Context, expr: Expr) -> Value:
+def _compute(c: EmitContext, expr: Expr) -> Value:
     match expr:
         case Const(value=value, dtype=dtype):
             return c.emit.const(value, dtype)
@@ -90,7 +90,7 @@ def _compute(c: Context, expr: Expr) -> Value:
     raise AssertionError(f"no such expression: {expr}")
 
 
-def _apply(c: Context, expr: Apply) -> Value:
+def _apply(c: EmitContext, expr: Apply) -> Value:
     arguments: list[Any] = [evaluate(c, x) for x in expr.args]
     if expr.function == "philox" and all(x.width == 1 for x in arguments[:3]):
         start = _block_start(c, expr.args[3])
@@ -104,7 +104,7 @@ def _apply(c: Context, expr: Apply) -> Value:
 # ------------------------------------------------------------------ random bits
 
 
-def _block_start(c: Context, number: Expr) -> Operand | None:
+def _block_start(c: EmitContext, number: Expr) -> Operand | None:
     """The first element's number if the lanes are the 64 elements of sixteen Philox counters."""
     if c.lane is None or c.lane.width != 64 or c.lane.multiple % 64:
         return None
@@ -118,7 +118,7 @@ def _block_start(c: Context, number: Expr) -> Operand | None:
     return base if aligned and not form.others and stride == 1 else None
 
 
-def _philox(c: Context, stream: list[Value], start: Operand) -> Value:
+def _philox(c: EmitContext, stream: list[Value], start: Operand) -> Value:
     """Each counter makes four elements, sixteen apart."""
     f, (low, high, step) = c.builder, stream
     first = f.mul(f.div(start, 64), LANES, "counter")
@@ -144,7 +144,7 @@ def _is_index_arithmetic(expr: Expr) -> bool:
 def _leaves(expr: Expr) -> list[Expr] | None:
     """What a sum is made of; None for long ones (shared parts count each time they occur)."""
     waiting, leaves, count = [expr], [], 0
-    while waiting and count < _SHORT:
+    while waiting and count < _MAX_TERMS:
         current = waiting.pop()
         count += 1
         if isinstance(current, Apply) and current.function in _INDEX_ARITHMETIC:
@@ -154,7 +154,7 @@ def _leaves(expr: Expr) -> list[Expr] | None:
     return None if waiting else leaves
 
 
-def _index_value(c: Context, form: Affine, dtype: DType = int64) -> Value:
+def _index_value(c: EmitContext, form: Affine, dtype: DType = int64) -> Value:
     """A sum of axes, wrapped to an integer dtype: one scalar, plus the numbers of the lanes."""
     base, stride = _split(c, form)
     first = c.emit.cast(c.number(base), dtype)
@@ -167,14 +167,14 @@ def _index_value(c: Context, form: Affine, dtype: DType = int64) -> Value:
     return steps if base == 0 else c.emit.add(first, steps)
 
 
-def _split(c: Context, form: Affine) -> tuple[Operand, Operand]:
+def _split(c: EmitContext, form: Affine) -> tuple[Operand, Operand]:
     """The form's value in lane 0, and what each further lane adds; the others are single."""
     f = c.builder
     total: Operand = c.size(form.constant)
     terms = [f.mul(c.size(k), c.axes[axis], axis.name) for axis, k in form.axes.items()]
     for k, other in form.others:
         value = c.operand(evaluate(c, other))
-        terms.append(f.mul(c.size(k), f.maximum(f.minimum(value, _FAR), -_FAR)))
+        terms.append(f.mul(c.size(k), f.maximum(f.minimum(value, _FAR_AXIS_SUM), -_FAR_AXIS_SUM)))
     for term in sorted(terms, key=f.level_of):
         total = f.add(total, term, "index")
     stride = 0 if c.lane is None else c.size(form.coefficient(c.lane.axis))
@@ -193,7 +193,7 @@ def _compares_indices(expr: Apply) -> bool:
     return any(_is_index(x) for x in expr.args)
 
 
-def _compare_indices(c: Context, expr: Apply) -> Value:
+def _compare_indices(c: EmitContext, expr: Apply) -> Value:
     """Compare sums of axes with one scalar subtraction and 32-bit lane numbers."""
     f = c.builder
     distance = affine(expr.args[1]) + affine(expr.args[0]).scaled(-1)
@@ -215,7 +215,7 @@ def _compare_indices(c: Context, expr: Apply) -> Value:
     return c.emit.apply(expr.function, c.emit.const(0, int32), position)
 
 
-def _is_near(c: Context, distance: Affine) -> bool:
+def _is_near(c: EmitContext, distance: Affine) -> bool:
     """True where the distance neither wraps around nor moves far along the lanes."""
     stride = 0 if c.lane is None else c.size(distance.coefficient(c.lane.axis))
     sizes = [c.size(k) for k in (distance.constant, *distance.axes.values())]
@@ -225,7 +225,7 @@ def _is_near(c: Context, distance: Affine) -> bool:
     return small and alone and isinstance(stride, int) and abs(stride) < 2**20
 
 
-def _compare_zero(c: Context, function: str, distance: Operand) -> Value:
+def _compare_zero(c: EmitContext, function: str, distance: Operand) -> Value:
     if isinstance(distance, int):
         return c.emit.const(_holds(function, distance), bool_)
     how = {"lt": "sgt", "le": "sge", "eq": "eq", "ne": "ne"}[function]
@@ -239,5 +239,5 @@ def _holds(function: str, distance: int) -> bool:
     ]
 
 
-def _mask(c: Context, values: list[bool]) -> Value:
+def _mask(c: EmitContext, values: list[bool]) -> Value:
     return c.emit.vector_of(values, bool_)

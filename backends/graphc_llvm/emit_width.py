@@ -1,4 +1,4 @@
-"""How many lanes a loop works on at once: a choice of speed, never of results."""
+"""Choose the vector width of a loop; it affects speed, never results."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from graphc.ir.loops.ir import (
 )
 from graphc.ir.loops.scalar import PRIMITIVES
 from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of
-from graphc_llvm.emit_context import Context
+from graphc_llvm.emit_context import EmitContext
 
 # beyond this many primitive operations one vector already keeps the units busy
-_HEAVY = 40
+_MAX_LIGHT_OPERATIONS = 40
 # registers that the lanes of one value may fill
-_REGISTERS = 4
-# elements so far apart are picked out of whole vectors
-NEAR = 4
+_MAX_REGISTERS = 4
+# up to this stride, elements are shuffled out of whole vectors
+MAX_SHUFFLED_STRIDE = 4
 # so many elements come from one vector of Philox counters
 RANDOM_WIDTH = 64
 _COSTS = {"div": 4, "sqrt": 6, "rem": 8, "cast": 1, "philox": 16}
@@ -41,7 +41,7 @@ _DEFINED_COST = 16
 _CHEAP_DEFINED = ("maximum", "minimum", "sign", "unit_float")
 
 
-def lanes_at_once(c: Context, loop: Loop, trips: int | None) -> int:
+def lanes_at_once(c: EmitContext, loop: Loop, trips: int | None) -> int:
     """A multiple of 16: more for light bodies, whose loop would cost as much as they do.
 
     Where elements are apart, every lane is read or written by itself: more lanes save nothing.
@@ -49,23 +49,23 @@ def lanes_at_once(c: Context, loop: Loop, trips: int | None) -> int:
     weight, itemsize, wide = weigh(loop.body)
     if wide and (trips is None or trips >= RANDOM_WIDTH) and c.freedom.tiles:
         return RANDOM_WIDTH
-    if count_apart(c, loop.body, loop.axis):
+    if count_strided(c, loop.body, loop.axis):
         return LANES
-    target, registers, most = c.target, _REGISTERS, 4 * LANES
+    target, registers, most = c.target, _MAX_REGISTERS, 4 * LANES
     if holds_loops(loop):
         # each pass over the inner loops reads whole cache lines side by side
         registers, most = target.vector_registers // 4, 8 * LANES
     most = min(most, c.freedom.lanes)
     fitting = min(most, registers * target.vector_bits // (8 * itemsize))
     width = LANES
-    while 2 * width <= fitting and 2 * weight * width <= _HEAVY * LANES:
+    while 2 * width <= fitting and 2 * weight * width <= _MAX_LIGHT_OPERATIONS * LANES:
         width *= 2
     while trips is not None and width > max(trips, LANES):
         width //= 2
     return width
 
 
-def is_tiny(c: Context, loop: Loop) -> bool:
+def is_tiny(c: EmitContext, loop: Loop) -> bool:
     """True for loops within lanes that are written out: the windows of pooling, say."""
     trips = c.trips(loop)
     inner = [stmt for stmt in walk(loop.body) if isinstance(stmt, Loop)]
@@ -74,12 +74,12 @@ def is_tiny(c: Context, loop: Loop) -> bool:
         return False
     times = prod(count for count in counts if count is not None)
     assert c.lane is not None
-    each = weigh(loop.body)[0] + c.lane.width * count_apart(c, loop.body, c.lane.axis)
+    each = weigh(loop.body)[0] + c.lane.width * count_strided(c, loop.body, c.lane.axis)
     return times * max(1, each) <= c.freedom.written_out
 
 
-def count_apart(c: Context, body: tuple[Stmt, ...], axis: Axis) -> int:
-    """How many loads and stores find lanes along an axis too far apart for whole vectors."""
+def count_strided(c: EmitContext, body: tuple[Stmt, ...], axis: Axis) -> int:
+    """The number of loads and stores that are strided along an axis."""
     places: dict[Buffer, dict[tuple[Expr, ...], None]] = {}
     inside: set[str] = set()
     for stmt in walk(body):
@@ -90,10 +90,10 @@ def count_apart(c: Context, body: tuple[Stmt, ...], axis: Axis) -> int:
         for load in (load for expr in expressions(stmt) for load in loads_of(expr)):
             places.setdefault(load.buffer, {})[load.index] = None
     forms = [flat_offset(buffer, index) for buffer, found in places.items() for index in found]
-    return sum(_is_apart(c, form, axis, inside) for form in forms)
+    return sum(_is_strided(c, form, axis, inside) for form in forms)
 
 
-def _is_apart(c: Context, form: Affine, axis: Axis, inside: set[str]) -> bool:
+def _is_strided(c: EmitContext, form: Affine, axis: Axis, inside: set[str]) -> bool:
     for part in walk_exprs(expr for _, expr in form.others):
         if isinstance(part, Index) and part.axis == axis:
             return True
@@ -102,7 +102,7 @@ def _is_apart(c: Context, form: Affine, axis: Axis, inside: set[str]) -> bool:
     stride = form.coefficient(axis)
     if not isinstance(stride, int) and c.sizes is not None:
         stride = evaluate(stride, c.sizes)
-    return not isinstance(stride, int) or not -1 <= stride <= NEAR
+    return not isinstance(stride, int) or not -1 <= stride <= MAX_SHUFFLED_STRIDE
 
 
 def holds_loops(loop: Loop) -> bool:

@@ -22,23 +22,29 @@ from graphc.ir.ops.base import Array
 from graphc.ir.ops.failure import has_fields, without_values
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
-from graphc.ir.storage import Stored, stored
+from graphc.ir.storage import ParameterStorage, stored
 from graphc.ir.structure import Structure as UserStructure
 from graphc.ir.types import TensorType
 from graphc_llvm.artifact import FOLDED, Artifact, artifact
 from graphc_llvm.cost import choose_threads
-from graphc_llvm.runner import Prepared, Runner
-from graphc_llvm.runtime.description import BUFFERS, Description, InputSlot, OutputSlot, Structure
-from graphc_llvm.runtime.guard import Guard
+from graphc_llvm.runner import CpuRunner, Prepared
+from graphc_llvm.runtime.bound_code import BoundCode
+from graphc_llvm.runtime.description import (
+    BUFFERS,
+    Description,
+    InputSlot,
+    OutputSlot,
+    ResultStructure,
+)
 from graphc_llvm.runtime.native import NativeFunction
-from graphc_llvm.runtime.session import Library, session
-from graphc_llvm.runtime.variant import Variant
+from graphc_llvm.runtime.native_lock import NativeLock
+from graphc_llvm.runtime.session import LoadedCode, session
 from graphc_llvm.target import Target, host_target
 
 if TYPE_CHECKING:
     from graphc.compiler.program import Program
     from graphc_llvm.compile import Compiler
-    from graphc_llvm.program import Module
+    from graphc_llvm.program import EmittedProgram
 
 
 class CpuFunction:
@@ -65,7 +71,7 @@ class CpuFunction:
         self.parameters = [stored(n) for n in graph.leaves(Parameter)]
         self.updated = [stored(p) for p, _ in graph.updates]
         self.checks: dict[int, tuple[int, str]] = {}
-        share_guard(self.updated)
+        share_lock(self.updated)
         guards = [native_guard(p.guard) for p in self.parameters if p.guard is not None]
         self.native = NativeFunction(graph.name, slow=slow, guards=guards, failure=self.failure)
         for parameter in self.parameters:
@@ -76,9 +82,9 @@ class CpuFunction:
         """Call this with arrays."""
         return self.native.entry
 
-    def also_hold(self, guard: storage.Guard) -> None:
+    def add_lock(self, guard: storage.Guard) -> None:
         """Take one more guard in every call."""
-        self.native.also_hold(native_guard(guard))
+        self.native.add_lock(native_guard(guard))
 
     def compiler(self) -> Compiler:
         """What makes code; where all code is in the cache, it is not even loaded."""
@@ -86,7 +92,7 @@ class CpuFunction:
 
         return Compiler(self.graph, self.program(), self.target)
 
-    def build(self, dims: Mapping[str, int]) -> Runner:
+    def build(self, dims: Mapping[str, int]) -> CpuRunner:
         """A variant for given sizes; with GRAPHC_CHECK its kernels are compared at every call."""
         made = self._artifact(dims)
         runner = self.bind(made, dims, self.load(made.image, made.symbol))
@@ -94,10 +100,10 @@ class CpuFunction:
             runner.check = self.compiler().checker(dims, self.updated)
         return runner
 
-    def build_generic(self) -> GenericCode:
+    def build_generic(self) -> CpuGenericCode:
         """Code for all sizes."""
         module, image = self.compiler().generic()
-        return GenericCode(self, module, self.load(image, module.symbol))
+        return CpuGenericCode(self, module, self.load(image, module.symbol))
 
     def _artifact(self, dims: Mapping[str, int]) -> Artifact:
         """The code for these sizes; raises MemoryBudgetError where the arena is over its limit."""
@@ -120,7 +126,7 @@ class CpuFunction:
 
     # -- variants -------------------------------------------------------------------
 
-    def load(self, image: bytes, symbol: str) -> Library:
+    def load(self, image: bytes, symbol: str) -> LoadedCode:
         """Object code in this process."""
         return session().load_object(image, [f"{symbol}_part", f"{symbol}_prepare"])
 
@@ -128,14 +134,14 @@ class CpuFunction:
         self,
         made: Artifact,
         dims: Mapping[str, int],
-        library: Library,
+        library: LoadedCode,
         prepared: Prepared | None = None,
-    ) -> Runner:
+    ) -> CpuRunner:
         """Code with memory of its own, but for prepared values that it may share."""
         self.checks |= {code: (node, text) for code, node, text in made.checks}
         slots = {what: BUFFERS + i for i, what in enumerate(made.slots)}
         prepared = prepared or Prepared(made.prepared)
-        variant = Variant(
+        variant = BoundCode(
             library,
             self._description(made, dims, slots),
             self._storages(made, slots, prepared.arrays),
@@ -145,9 +151,9 @@ class CpuFunction:
         )
         self.native.bind(variant)
         prepare = library[f"{made.symbol}_prepare"] if prepared.arrays else None
-        return Runner(self.compiler, self.native, dims, variant, prepared, prepare)
+        return CpuRunner(self.compiler, self.native, dims, variant, prepared, prepare)
 
-    def _watched(self) -> list[Stored]:
+    def _watched(self) -> list[ParameterStorage]:
         updated = {id(p) for p in self.updated}
         return [p for p in self.parameters if id(p) not in updated]
 
@@ -190,20 +196,20 @@ class CpuFunction:
             made.arena_bytes,
             made.scratch_bytes,
             choose_threads(
-                made.seconds, made.meetings, self.options.threads or available_threads()
+                made.seconds, made.barriers, self.options.threads or available_threads()
             ),
             made.seconds,
         )
 
 
-class GenericCode:
+class CpuGenericCode:
     """Code for all sizes; each that it is bound to has tables of its own."""
 
-    def __init__(self, owner: CpuFunction, module: Module, library: Library) -> None:
+    def __init__(self, owner: CpuFunction, module: EmittedProgram, library: LoadedCode) -> None:
         self.owner, self.module, self.library = owner, module, library
         self._prepared: Prepared | None = None  # shared by all sizes, where no size matters
 
-    def bind(self, dims: Mapping[str, int]) -> Runner:
+    def bind(self, dims: Mapping[str, int]) -> CpuRunner:
         """The code with the tables for these sizes."""
         compiler = self.owner.compiler()
         made = compiler.describe(self.module, dims)
@@ -214,19 +220,19 @@ class GenericCode:
         return runner
 
 
-def native_structure(structure: UserStructure) -> Structure:
+def native_structure(structure: UserStructure) -> ResultStructure:
     """The structure of the results as native code builds it."""
     if structure.kind is None:
-        return Structure("single")
+        return ResultStructure("single")
     flat = all(child.kind is None for child in structure.children)
     if flat and structure.kind in (tuple, list):
-        return Structure("tuple" if structure.kind is tuple else "list")
+        return ResultStructure("tuple" if structure.kind is tuple else "list")
     if flat and structure.kind is dict:
-        return Structure("dict", structure.keys)
-    return Structure("custom", build=structure.build)
+        return ResultStructure("dict", structure.keys)
+    return ResultStructure("custom", build=structure.build)
 
 
-def share_guard(written: Sequence[Stored]) -> None:
+def share_lock(written: Sequence[ParameterStorage]) -> None:
     """Give parameters that are about to be written a guard, one for all that have none yet.
 
     Functions that read them take it from now on: they never see half a step.
@@ -234,16 +240,16 @@ def share_guard(written: Sequence[Stored]) -> None:
     fresh = [p for p in written if p.guard is None]
     if not fresh:
         return
-    guard = Guard()
+    guard = NativeLock()
     for parameter in fresh:
         parameter.guard = guard
     for reader in {f for p in fresh for f in p.readers}:
-        reader.also_hold(guard)
+        reader.add_lock(guard)
 
 
-def native_guard(guard: storage.Guard) -> Guard:
+def native_guard(guard: storage.Guard) -> NativeLock:
     """A guard that native code can take."""
-    assert isinstance(guard, Guard), "another backend writes this parameter"
+    assert isinstance(guard, NativeLock), "another backend writes this parameter"
     return guard
 
 

@@ -4,9 +4,9 @@
     void NAME_prepare(ptr ctx, i64 thread, i64 threads)   what depends on parameters alone
 
 `ctx` is a table of pointers: sizes, arena, scratch, team, then one for each storage that is not
-in the arena (`Layout.slots`). In the generic variant `sizes` holds, as int64, the dims of the
-kernels (one run of values for each combination that some kernel uses), the arena offset of every
-temporary and the bytes of a thread's scratch; in a specialised variant they are constants.
+in the arena (`ContextLayout.slots`). In the generic variant `sizes` holds, as int64, the dims of
+the kernels (one run of values for each combination that some kernel uses), the arena offset of
+every temporary and the bytes of a thread's scratch; in a specialised variant they are constants.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from dataclasses import dataclass
 
 from graphc.compiler.program import Program
 from graphc.ir.loops.ir import Kernel
-from graphc.ir.loops.meaning import first_equal
-from graphc.ir.schedule import TEMPORARY, Call, LoopCall, Storage
+from graphc.ir.loops.kernel_equality import first_equal_kernels
+from graphc.ir.schedule import TEMPORARY, KernelCall, LoopCall, Storage
 from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
-from graphc_llvm.part import Layout, Part, loop_numbers
+from graphc_llvm.emit_schedule import ContextLayout, ScheduleEmitter, loop_numbers
+from graphc_llvm.ir_builder import identifier
 from graphc_llvm.runtime.barrier import INTERRUPT_IR, barrier_ir
 from graphc_llvm.runtime.description import BUFFERS
 from graphc_llvm.target import Target
-from graphc_llvm.text import identifier
 
 
 @dataclass(frozen=True)
-class Module:
-    """LLVM text and how to call what it defines."""
+class EmittedProgram:
+    """The LLVM text of a program, its symbol and its context layout."""
 
     symbol: str
     text: str
-    layout: Layout
+    layout: ContextLayout
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """The functions of one program and what they need to be declared."""
+class ProgramFunctions:
+    """The functions of one program and their declarations."""
 
     functions: tuple[str, ...]
     declarations: Mapping[str, str]
-    layout: Layout
+    layout: ContextLayout
 
 
 def emit_program(
@@ -50,21 +50,23 @@ def emit_program(
     dims: Mapping[str, int] | None,
     stepwise: bool = False,
     freestanding: bool = False,
-) -> Module:
+) -> EmittedProgram:
     """Emit a program for given sizes, or (None) for all sizes; equal kernels are one function.
 
     `stepwise` adds a function for every call, prepare part first (`call_symbol`). `freestanding`
     code calls no library, also where threads wait.
     """
     emission = _Emission(program, target, dims, identifier(program.name))
-    emission.listens = not freestanding
+    emission.polls_interrupts = not freestanding
     pieces = emission.run(stepwise)
-    return Module(emission.symbol, module_text([pieces], target, freestanding), pieces.layout)
+    return EmittedProgram(
+        emission.symbol, module_text([pieces], target, freestanding), pieces.layout
+    )
 
 
 def emit_together(
     programs: Mapping[str, tuple[Program, Mapping[str, int] | None]], target: Target
-) -> list[Pieces]:
+) -> list[ProgramFunctions]:
     """Programs under their symbols, for one module; equal kernels for equal sizes are one."""
     pieces = []
     known: list[tuple[Mapping[str, int] | None, dict[Kernel, EmittedKernel]]] = []
@@ -79,7 +81,9 @@ def emit_together(
     return pieces
 
 
-def module_text(pieces: Sequence[Pieces], target: Target, freestanding: bool = False) -> str:
+def module_text(
+    pieces: Sequence[ProgramFunctions], target: Target, freestanding: bool = False
+) -> str:
     """The text of a module that holds all pieces."""
     declarations = {name: text for p in pieces for name, text in p.declarations.items()}
     declared = [declarations[name] for name in sorted(declarations)]
@@ -104,12 +108,12 @@ class _Emission:
         self.schedule = program.schedule
         self.others = dict(others or {})  # kernels that the module has already
         self.kernels: dict[Kernel, EmittedKernel] = {}  # equal ones are one
-        self.listens = False  # whether loops may be ended from outside
+        self.polls_interrupts = False  # whether loops may be ended from outside
 
-    def run(self, stepwise: bool) -> Pieces:
+    def run(self, stepwise: bool) -> ProgramFunctions:
         """All kernels, then the schedules."""
         made = dict(self.others)
-        firsts = first_equal((*self.others, *self.schedule.kernels))
+        firsts = first_equal_kernels((*self.others, *self.schedule.kernels))
         for kernel in self.schedule.kernels:
             first = firsts[kernel]
             if first not in made:
@@ -119,17 +123,17 @@ class _Emission:
         self.layout = self._layout()
         early = self.schedule.prepare
         parts = [
-            *self._part("prepare", early, frozenset(range(1, len(early)))),
-            *self._part("part", self.schedule.calls, self._barriers()),
+            *self._emit_schedule("prepare", early, frozenset(range(1, len(early)))),
+            *self._emit_schedule("part", self.schedule.calls, self._barriers()),
         ]
         if stepwise:
             for i, call in enumerate((*self.schedule.prepare, *self.schedule.calls)):
-                parts += self._part(f"call{i}", (call,), frozenset())
+                parts += self._emit_schedule(f"call{i}", (call,), frozenset())
         return self._pieces(parts)
 
     # -- layout ---------------------------------------------------------------------
 
-    def _layout(self) -> Layout:
+    def _layout(self) -> ContextLayout:
         slots: dict[Storage, int] = {}
         outer = (*self.schedule.prepare, *self.schedule.calls)
         for call in outer:
@@ -144,8 +148,8 @@ class _Emission:
         scratch = tuple(dict.fromkeys(k.scratch_bytes for k in self.kernels.values()))
         generic = self.dims is None
         if not generic:
-            return Layout(slots, (), (), (), scratch)
-        return Layout(slots, tuple(runs), tuple(temporaries), tuple(numbers), scratch)
+            return ContextLayout(slots, (), (), (), scratch)
+        return ContextLayout(slots, tuple(runs), tuple(temporaries), tuple(numbers), scratch)
 
     def _barriers(self) -> frozenset[int]:
         """The schedule's barriers, and one before the first call that writes a parameter."""
@@ -155,14 +159,14 @@ class _Emission:
     def _first_commit(self) -> int | None:
         """The position where the step must be known to succeed; None if nothing can fail."""
         loops = any(isinstance(call, LoopCall) for call in self.schedule.calls)
-        if not self.schedule.checks and not (self.listens and loops):
+        if not self.schedule.checks and not (self.polls_interrupts and loops):
             return None
         commits = [i for i, call in enumerate(self.schedule.calls) if call.commits]
         return commits[0] if commits else None
 
     # -- text -----------------------------------------------------------------------
 
-    def _pieces(self, parts: list[str]) -> Pieces:
+    def _pieces(self, parts: list[str]) -> ProgramFunctions:
         declarations: dict[str, str] = {}
         functions: list[str] = []
         for kernel in dict.fromkeys(self.kernels.values()):
@@ -172,12 +176,14 @@ class _Emission:
         declarations.pop("@graphc_barrier", None)
         head = f"; {self.program.name}: {len(self.schedule.calls)} kernels"
         local = [f.replace("define void", "define internal void", 1) for f in functions]
-        return Pieces((head, *local, *parts), declarations, self.layout)
+        return ProgramFunctions((head, *local, *parts), declarations, self.layout)
 
-    def _part(self, name: str, calls: tuple[Call, ...], barriers: frozenset[int]) -> list[str]:
+    def _emit_schedule(
+        self, name: str, calls: tuple[KernelCall, ...], barriers: frozenset[int]
+    ) -> list[str]:
         commit = self._first_commit() if name == "part" else None
-        listens = self.listens and name == "part"
-        part = Part(self.layout, self.kernels, self._offset, self.dims, listens)
+        polls_interrupts = self.polls_interrupts and name == "part"
+        part = ScheduleEmitter(self.layout, self.kernels, self._offset, self.dims, polls_interrupts)
         return part.functions(f"{self.symbol}_{name}", calls, barriers, commit)
 
     def _offset(self, storage: Storage) -> int:

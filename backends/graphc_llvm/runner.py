@@ -1,4 +1,4 @@
-"""Code bound to memory for given sizes: what a call of a function comes to."""
+"""Code bound to memory for given sizes: the runner behind a call."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from graphc.config import environment
 from graphc.errors import UnsupportedError
 from graphc.ir.ops.base import Array
 from graphc_llvm.runtime.barrier import NO_FAILURE
+from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
-from graphc_llvm.runtime.guard import hold_all
 from graphc_llvm.runtime.memory import aligned_bytes
 from graphc_llvm.runtime.native import STALE, NativeFunction
-from graphc_llvm.runtime.pool import PART
-from graphc_llvm.runtime.variant import Variant
+from graphc_llvm.runtime.native_lock import hold_all
+from graphc_llvm.runtime.pool import THREAD_BODY
 
 if TYPE_CHECKING:
     from graphc_llvm.compile import Compiler
@@ -25,14 +25,14 @@ LANGUAGES = ("llvm", "asm")
 
 
 class Prepared:
-    """What depends on parameters alone, and the versions of these that it was made of."""
+    """Prepared values, and the parameter versions that they were computed from."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self.arrays = [aligned_bytes(n) for n in sizes]
         self.versions: list[int] | None = None
 
 
-class Runner:
+class CpuRunner:
     """One bound variant; `check` looks at every call before it is made (GRAPHC_CHECK).
 
     `prepare` is the address of what computes prepared values, where there are some.
@@ -43,7 +43,7 @@ class Runner:
         compiler: Callable[[], Compiler],
         native: NativeFunction,
         dims: Mapping[str, int],
-        variant: Variant,
+        variant: BoundCode,
         prepared: Prepared,
         prepare: int | None,
     ) -> None:
@@ -146,10 +146,10 @@ class Runner:
     def _prepare(self) -> None:
         """Compute what depends on parameters alone, unless another size has."""
         assert self.prepare is not None
-        self.native.get_ready(self.variant)
+        self.native.prepare_to_run(self.variant)
         with hold_all(self.native.guards):  # parameters of one moment
             versions = self.variant.versions  # a change from now on makes it stale again
             if self.prepared.versions != versions:
-                PART(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
+                THREAD_BODY(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)
                 self.prepared.versions = versions
             self.variant.mark_fresh(versions)

@@ -23,19 +23,19 @@ from graphc.ir.schedule import (
     PREPARED,
     RNG,
     TEMPORARY,
-    Call,
+    KernelCall,
     Storage,
 )  # fmt: skip
 from graphc_llvm.program import call_symbol, emit_program
 from graphc_llvm.runtime.barrier import NO_FAILURE, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM
 from graphc_llvm.runtime.memory import aligned_bytes
-from graphc_llvm.runtime.pool import PART
+from graphc_llvm.runtime.pool import THREAD_BODY
 from graphc_llvm.runtime.session import compile_text, session
 from graphc_llvm.target import Target
 
 
-class Stepwise:
+class StepwiseProgram:
     """A program for given sizes in memory of its own (parameters are the shared ones)."""
 
     def __init__(self, program: Program, target: Target, dims: Mapping[str, int]) -> None:
@@ -45,7 +45,7 @@ class Stepwise:
         module = emit_program(program, target, dims, stepwise=True)
         symbols = [call_symbol(module.symbol, i) for i in range(len(self.calls))]
         self._library = session().load_object(compile_text(module.text, target), symbols)
-        self.parts = [PART(self._library[s]) for s in symbols]
+        self.parts = [THREAD_BODY(self._library[s]) for s in symbols]
         self.layout = module.layout
         plan = program.plan(dims)
         self.offsets = plan.offsets
@@ -68,7 +68,7 @@ class Stepwise:
         for storage, slot in self.layout.slots.items():
             self.ctx[slot] = self.arrays[storage].ctypes.data
 
-    def run(self) -> Iterator[tuple[int, Call, float]]:
+    def run(self) -> Iterator[tuple[int, KernelCall, float]]:
         """Run call after call; yields its number, itself and its seconds, on one thread."""
         context = self.ctx.ctypes.data
         for i, (call, part) in enumerate(zip(self.calls, self.parts)):
@@ -103,7 +103,7 @@ class Stepwise:
                 return rng.view(np.uint32)
             case role if role == PARAMETER:
                 assert node is not None
-                return node.face.memory  # type: ignore[no-any-return]
+                return node.handle.memory  # type: ignore[no-any-return]
             case role if role == CONSTANT:
                 assert node is not None
                 return np.ascontiguousarray(node.op.value)  # type: ignore[attr-defined]
@@ -113,7 +113,7 @@ class Stepwise:
 
 
 def check_step(
-    steps: Stepwise, inputs: Sequence[Array], rng: Array, updates: Mapping[Node, Node]
+    steps: StepwiseProgram, inputs: Sequence[Array], rng: Array, updates: Mapping[Node, Node]
 ) -> None:
     """Run one step and compare every kernel with the interpreter on what the kernel read.
 
@@ -141,7 +141,7 @@ def check_step(
             known[node] = actual
 
 
-def _agree(number: int, call: Call, node: Node, found: Disagreement | None) -> None:
+def _agree(number: int, call: KernelCall, node: Node, found: Disagreement | None) -> None:
     if found is not None:
         raise BackendError(
             f"kernel {number} {call.kernel.name}: {node.name or node.op.name} {node.type}"
@@ -151,7 +151,7 @@ def _agree(number: int, call: Call, node: Node, found: Disagreement | None) -> N
 
 
 def profile_step(
-    steps: Stepwise, inputs: Sequence[Array], rng: Array, seconds: float = 0.3
+    steps: StepwiseProgram, inputs: Sequence[Array], rng: Array, seconds: float = 0.3
 ) -> list[float]:
     """The median seconds of every call of the step on one thread; parameters are put back."""
     steps.bind(inputs, rng.copy())

@@ -12,7 +12,7 @@ from functools import partial
 from graphc.ir.types import DType, bool_, int32, int64
 from graphc_llvm.contract_shape import Shape
 from graphc_llvm.emit_scalar import LaneEmitter
-from graphc_llvm.text import Carried, Operand, elements, vector
+from graphc_llvm.ir_builder import LoopCarried, Operand, elements, vector
 from graphc_llvm.values import Value, element_type
 
 
@@ -33,7 +33,7 @@ Lanes = tuple[tuple[int, ...], ...]  # bits, for each row and vector of a tile
 
 
 @dataclass(frozen=True)
-class Part:
+class StepRange:
     """Steps begin .. end - 1 of an axis of the chain, and the lanes that take part (None: all).
 
     `masks` gives, for a step, a mask for each accumulator, where the lanes are not known before.
@@ -46,8 +46,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Front:
-    """Where a tile is in its chain: `left` is broadcast, `right` in lanes.
+class ChainPosition:
+    """The position of a tile in its chain: `left` is broadcast, `right` in lanes.
 
     Of each accumulator, these lanes take part, and only where its mask (None: none) says so.
     """
@@ -96,31 +96,33 @@ class Tile:
         literal = self.emitter.const(0.0, self.dtype)
         return [self.emitter.operand(literal, self.lanes)] * self.count
 
-    def chain(self, levels: Sequence[Sequence[Part]], at: Front, start: Sequence[str]) -> list[str]:
+    def chain(
+        self, levels: Sequence[Sequence[StepRange]], at: ChainPosition, start: Sequence[str]
+    ) -> list[str]:
         """Continue the chain over the levels, each of which is done part by part."""
         if not levels:
             return self._step(at, start)
         result = list(start)
-        for part in levels[0]:
+        for steps in levels[0]:
             lanes = at.lanes
-            if part.lanes is not None:
-                given = [bits for row in part.lanes for bits in row[: self.shape.vectors]]
+            if steps.lanes is not None:
+                given = [bits for row in steps.lanes for bits in row[: self.shape.vectors]]
                 lanes = tuple(x & y for x, y in zip(lanes, given))
             places = [place for place, bits in enumerate(lanes) if bits]
             if places:
-                carried = [Carried(self.type, result[p], "c") for p in places]
+                carried = [LoopCarried(self.type, result[p], "c") for p in places]
                 front = replace(at, lanes=lanes)
-                body = partial(self._body, levels, part, front, list(result), places)
-                values = self.builder.loop("k", part.begin, part.end, 1, carried, body)
+                body = partial(self._body, levels, steps, front, list(result), places)
+                values = self.builder.loop("k", steps.begin, steps.end, 1, carried, body)
                 for place, value in zip(places, values):
                     result[place] = value
         return result
 
     def _body(
         self,
-        levels: Sequence[Sequence[Part]],
-        part: Part,
-        at: Front,
+        levels: Sequence[Sequence[StepRange]],
+        steps: StepRange,
+        at: ChainPosition,
         outside: list[str],
         places: Sequence[int],
         index: Operand,
@@ -130,11 +132,11 @@ class Tile:
         running, masks = list(outside), at.masks
         for place, value in zip(places, values):
             running[place] = value
-        if part.masks is not None:
-            more = part.masks(index)
+        if steps.masks is not None:
+            more = steps.masks(index)
             masks = more if masks is None else list(map(self.emitter.logical_and, masks, more))
         left, right = self._advance(at.left, index), self._advance(at.right, index)
-        result = self.chain(levels[1:], Front(left, right, at.lanes, masks), running)
+        result = self.chain(levels[1:], ChainPosition(left, right, at.lanes, masks), running)
         return [result[place] for place in places]
 
     def _advance(self, stream: Stream, index: Operand) -> Stream:
@@ -142,7 +144,7 @@ class Tile:
         pointer = self.builder.gep(stream.pointer, self.element, offset)
         return Stream(pointer, stream.steps[1:], stream.rows)
 
-    def _step(self, at: Front, start: Sequence[str]) -> list[str]:
+    def _step(self, at: ChainPosition, start: Sequence[str]) -> list[str]:
         count, result = self.shape.vectors, list(start)
         vectors = [
             self._load(at.right.pointer, v, self.masks) if any(at.lanes[v::count]) else None
@@ -159,7 +161,7 @@ class Tile:
                     result[place] = self._chosen(at, place, total, running).text
         return result
 
-    def _chosen(self, at: Front, place: int, total: Value, running: Value) -> Value:
+    def _chosen(self, at: ChainPosition, place: int, total: Value, running: Value) -> Value:
         """The new sum in the lanes that take part."""
         bits = [bool(at.lanes[place] >> lane & 1) for lane in range(self.lanes)]
         if not all(bits):
@@ -184,7 +186,7 @@ class Tile:
             text = masked_load(self.emitter, self.dtype, self.lanes, pointer, mask)
         return Value(text, self.dtype, self.lanes)
 
-    def read_back(self, pointer: str) -> list[str]:
+    def load_sums(self, pointer: str) -> list[str]:
         """Accumulators that `keep` has stored."""
         return [
             self.builder.load(self.type, self._slot(pointer, i), self.dtype.itemsize, "c")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.types import DType
+from graphc_llvm.ir_builder import FunctionBuilder, elements, float_literal, vector
 from graphc_llvm.target import Target
-from graphc_llvm.text import FunctionBuilder, elements, float_literal, vector
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from graphc.ir.dims import evaluate
 from graphc.ir.ops.base import Array
 from graphc.runtime.function import CompiledFunction
 
-BATCH = 128
+BATCH_SIZE = 128
 Timed = tuple[str, Callable[[], object], float]  # name, call, arithmetic operations
 
 
@@ -103,7 +103,7 @@ def exported(source: Path, options: SourceOptions) -> list[Timed]:
 def built_in() -> list[Timed]:
     """A training step, a prediction and a product."""
     gx.seed(0)
-    x, t = gx.input("x", (BATCH, 784)), gx.input("t", (BATCH,), dtype="int32")
+    x, t = gx.input("x", (BATCH_SIZE, 784)), gx.input("t", (BATCH_SIZE,), dtype="int32")
     h = gx.nn.Dense(512, activation="relu")(x)
     logits = gx.nn.Dense(10)(gx.nn.Dense(512, activation="relu")(h))
     loss = gx.nn.softmax_cross_entropy(logits, t).mean()
@@ -113,8 +113,8 @@ def built_in() -> list[Timed]:
     a, b = gx.input("a", (512, 512)), gx.input("b", (512, 512))
     product = gx.compile([a, b], a @ b, name="product 512x512x512")
     rng = np.random.default_rng(0)
-    images = rng.random((BATCH, 784), dtype=np.float32)
-    labels = rng.integers(0, 10, BATCH).astype(np.int32)
+    images = rng.random((BATCH_SIZE, 784), dtype=np.float32)
+    labels = rng.integers(0, 10, BATCH_SIZE).astype(np.int32)
     m = rng.random((512, 512), dtype=np.float32)
     calls: list[tuple[CompiledFunction, tuple[Array, ...]]] = [
         (step, (images, labels)), (predict, (images,)), (product, (m, m)),

@@ -18,7 +18,7 @@ from graphc.export.library import numpy_dtype, shape_of
 from graphc.ir.ops.base import Array
 from graphc.ir.structure import flatten
 
-SHOWN = 6  # elements of every output
+SHOWN_ELEMENTS = 6  # elements of every output
 
 
 def run_compile(source: Path, output: Path | None, options: CompileOptions) -> None:
@@ -89,8 +89,10 @@ def named_outputs(facts: Mapping[str, Any], result: object) -> dict[str, Array]:
 def beginning(array: Array) -> str:
     """The first elements, for people."""
     flat = array.reshape(-1)
-    texts = [f"{v:.6g}" if array.dtype.kind == "f" else str(v) for v in flat[:SHOWN].tolist()]
-    return " ".join(texts) + (" ..." if flat.size > SHOWN else "")
+    texts = [
+        f"{v:.6g}" if array.dtype.kind == "f" else str(v) for v in flat[:SHOWN_ELEMENTS].tolist()
+    ]
+    return " ".join(texts) + (" ..." if flat.size > SHOWN_ELEMENTS else "")
 
 
 def random_inputs(facts: Mapping[str, Any], dims: Mapping[str, int]) -> list[Array]:

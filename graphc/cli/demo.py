@@ -20,8 +20,8 @@ from graphc.ir.dims import evaluate
 from graphc.runtime.function import CompiledFunction
 from graphc.train.history import History
 
-BATCH = 64
-MOST = 512  # rows of a call, so that the library's memory is known
+BATCH_SIZE = 64
+MAX_ROWS = 512  # rows of a call, so that the library's memory is known
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def train(
     """Build the network, compile it and fit it."""
     gx.seed(seed)
     training, testing = gx.data.digits()
-    batch = gx.dim("batch", max=MOST)
+    batch = gx.dim("batch", max=MAX_ROWS)
     x = gx.input("x", (batch, 64))
     labels = gx.input("labels", (batch,), dtype="int32")
     model = gx.nn.Sequential([
@@ -80,16 +80,18 @@ def train(
     check = gx.compile([x, labels], outputs, mode="inference", name="evaluate", **options)
     best = gx.argmax(logits, axis=-1).astype("int32")
     predict = gx.compile([x], {"digit": best}, mode="inference", name="predict", **options)
-    step.specialize(batch=BATCH)
+    step.specialize(batch=BATCH_SIZE)
     seconds = time.perf_counter() - start
-    history = gx.fit(step, training, epochs, BATCH, validation=(check, testing), verbose=verbose)
+    history = gx.fit(
+        step, training, epochs, BATCH_SIZE, validation=(check, testing), verbose=verbose
+    )
     return Trained(step, check, predict, seconds, history)
 
 
 def _results(trained: Trained) -> list[tuple[str, str]]:
     history = trained.history
     seconds = sum(history.get("seconds", []))
-    rows = [("training", f"{history.steps:,} steps of {BATCH} in {seconds:.2f} s")]
+    rows = [("training", f"{history.steps:,} steps of {BATCH_SIZE} in {seconds:.2f} s")]
     if history.epochs:
         rows.append(("test accuracy", f"{100 * history.last('val_accuracy'):.2f} %"))
         rows.append(("steps per second", f"{max(history['steps_per_second']):,.0f} (best epoch)"))

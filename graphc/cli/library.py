@@ -11,7 +11,7 @@ from graphc.cli.show import bytes_text
 from graphc.ir.ops.base import Array
 from graphc.runtime.function import CompiledFunction
 
-SHOWN = 20  # digits that the C program looks at
+SHOWN_DIGITS = 20  # digits that the C program looks at
 
 PROGRAM = """\
 /* Reads handwritten digits (64 floats each) from a file and says what they are. */
@@ -40,7 +40,7 @@ int main(int count, char **arguments) {
 def demonstrate(step: CompiledFunction, predict: CompiledFunction, directory: Path) -> list[str]:
     """Write the library, call it from Python and from C; say what came of it."""
     _, (images, _) = gx.data.digits()
-    given = images[:SHOWN]
+    given = images[:SHOWN_DIGITS]
     bundle = step.export(directory / "library", name="digits", also={"predict": predict})
     total = bytes_text(sum(bundle.sizes.values()))
     lines = [f"a C library that trains and predicts ({total}) is in {bundle.directory}"]

@@ -12,19 +12,19 @@ from graphc.ir.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.ir.rebuild import rebuild, replace_nodes
 
 TRAINING, INFERENCE = 0, 1  # the inputs of a ModeSwitch
-MARKS = (ModeSwitch, StateUpdate, CustomGradient)
+MARKER_OPS = (ModeSwitch, StateUpdate, CustomGradient)
 
 
 def resolve_mode(graph: Graph, mode: str) -> Graph:
-    """The graph for one mode, without markers.
+    """Resolve the markers of a graph for one mode.
 
     In training the updates that marks stand for are added, except of parameters that the user
     updates. Several marks of one parameter are chained in their order.
     """
-    marks = [n for n in graph.nodes if isinstance(n.op, MARKS)]
+    marks = [n for n in graph.nodes if isinstance(n.op, MARKER_OPS)]
     if not marks and not any(isinstance(n.op, Scan) for n in graph.nodes):
         return graph
-    new = _Unmarking(TRAINING if mode == "train" else INFERENCE).run(graph.roots)
+    new = _MarkerRemoval(TRAINING if mode == "train" else INFERENCE).run(graph.roots)
     resolved = graph.substitute(new)
     if mode != "train":
         return resolved
@@ -34,8 +34,8 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
 
 
 @dataclass(eq=False)
-class _Unmarking:
-    """Graphs and the bodies of their loops without marks.
+class _MarkerRemoval:
+    """Removes markers from graphs and from the bodies of their loops.
 
     Bodies of one loop share nodes, also afterwards: else its results would be several loops.
     """
@@ -45,7 +45,7 @@ class _Unmarking:
     bodies: dict[Body, Body] = field(default_factory=dict)
 
     def run(self, roots: Sequence[Node]) -> dict[Node, Node]:
-        """Every node under the roots without marks, also inside loops."""
+        """Map every node of the roots to one without markers, also inside loops."""
         return rebuild(roots, self._choose, self.done)
 
     def _choose(self, node: Node) -> Node | None:
@@ -53,7 +53,7 @@ class _Unmarking:
             return node.inputs[self.branch]
         if isinstance(node.op, Scan):
             return self._loop(node, node.op)
-        return node.inputs[0] if isinstance(node.op, MARKS) else None
+        return node.inputs[0] if isinstance(node.op, MARKER_OPS) else None
 
     def _loop(self, node: Node, op: Scan) -> Node | None:
         body = op.body
@@ -66,7 +66,7 @@ class _Unmarking:
             self.bodies[body] = body if same else Body(body.inputs, outputs)
         if self.bodies[body] is body:
             return None
-        kept = (node.type, node.origin, node.part, node.name)
+        kept = (node.type, node.origin, node.step_part, node.name)
         return Node(replace(op, body=self.bodies[body]), node.inputs, *kept)
 
 

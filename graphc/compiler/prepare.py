@@ -1,4 +1,4 @@
-"""Split off the work that depends on parameters alone.
+"""Split off calls that depend on parameters alone.
 
 It runs when a parameter has changed instead of at every call. A parameter that the function
 itself updates changes at every call, so nothing that reads it is split off. Neither is what checks
@@ -18,21 +18,23 @@ from graphc.ir.schedule import (
     PARAMETER,
     PREPARED,
     TEMPORARY,
-    Call,
+    KernelCall,
     Storage,
     every_call,
     relocate,
 )  # fmt: skip
 
 
-def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...], list[Call]]:
+def split_prepare(
+    graph: Graph, calls: Sequence[KernelCall]
+) -> tuple[tuple[KernelCall, ...], list[KernelCall]]:
     """Return the prepare calls in order, and the other calls.
 
     A temporary that a prepare call makes and another call reads becomes PREPARED.
     """
     updated = {p for p, _ in graph.updates}
     makers = {s: c for c in calls for s in c.writes if s.role != PARAMETER}
-    fixed: dict[Call, bool] = {}
+    fixed: dict[KernelCall, bool] = {}
     for call in topological_calls(calls, makers):
         # what a call adds to in place it both reads and makes
         given = [s for s in call.reads if makers.get(s) is not call]
@@ -50,13 +52,16 @@ def split_prepare(graph: Graph, calls: Sequence[Call]) -> tuple[tuple[Call, ...]
     return prepare, [relocate(c, renamed) for c in late]
 
 
-def checks(call: Call) -> bool:
+def checks(call: KernelCall) -> bool:
     """Whether a call of a kernel may fail."""
     return any(isinstance(s, Check) for s in walk(call.kernel.body))
 
 
 def _is_fixed(
-    storage: Storage, updated: set[Node], makers: dict[Storage, Call], fixed: dict[Call, bool]
+    storage: Storage,
+    updated: set[Node],
+    makers: dict[Storage, KernelCall],
+    fixed: dict[KernelCall, bool],
 ) -> bool:
     if storage.role == PARAMETER:
         return storage.node is not None and storage.node not in updated
@@ -65,13 +70,15 @@ def _is_fixed(
     return storage.role == TEMPORARY and storage in makers and fixed.get(makers[storage], False)
 
 
-def topological_calls(calls: Sequence[Call], makers: dict[Storage, Call]) -> list[Call]:
-    """The calls, each after the makers of what it reads.
+def topological_calls(
+    calls: Sequence[KernelCall], makers: dict[Storage, KernelCall]
+) -> list[KernelCall]:
+    """The calls in topological order.
 
     Calls that wait for each other stand in any order here: `order` names and refuses them.
     """
-    order: list[Call] = []
-    done: set[Call] = set()
+    order: list[KernelCall] = []
+    done: set[KernelCall] = set()
     for root in calls:
         stack = [(root, iter(root.reads))]
         opened = {root}

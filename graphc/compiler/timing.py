@@ -1,4 +1,4 @@
-"""How long every stage of the compiler took."""
+"""Time of every compiler stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check what the compiler made: every storage is written before it is read, once each."""
+"""Verify schedules: every storage is written once, before it is read."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from graphc.errors import UnsupportedError
 from graphc.export.interface import Entry, Interface
 from graphc.export.selftest import Recording
 from graphc.ir.schedule import Storage
-from graphc.ir.storage import Stored
+from graphc.ir.storage import ParameterStorage
 from graphc.runtime.backend import load_backend
 
 
@@ -56,7 +56,7 @@ class Workspace(Protocol):
         """One for each function."""
 
     @property
-    def parameters(self) -> Mapping[Stored, int]:
+    def parameters(self) -> Mapping[ParameterStorage, int]:
         """Those that are not frozen."""
 
     @property
@@ -104,7 +104,7 @@ class BuiltLibrary(Protocol):
         """Bytes of "code", "constants" and "zeroed" memory."""
 
     @property
-    def stored(self) -> Mapping[Stored, int]:
+    def stored(self) -> Mapping[ParameterStorage, int]:
         """Bytes of the parameters whose values are among the constants."""
 
     @property

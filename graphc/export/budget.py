@@ -7,8 +7,8 @@ from graphc.errors import MemoryBudgetError
 from graphc.export.backend import BuiltLibrary, Workspace
 from graphc.export.interface import Interface
 
-SHOWN = 8
-ADDRESSABLE = 2**31  # by signed offsets of 32 bits
+SHOWN_ITEMS = 8
+MAX_ADDRESSABLE_BYTES = 2**31  # by signed offsets of 32 bits
 
 
 def check_flash(built: BuiltLibrary, embedded: bool, flash: int | None) -> None:
@@ -26,7 +26,7 @@ def check_ram(interface: Interface, workspace: Workspace, ram: int | None, is_sm
     """The same for the workspace, also where addresses have 32 bits."""
     w = workspace
     if is_small:
-        ram = min(ram or ADDRESSABLE, ADDRESSABLE)
+        ram = min(ram or MAX_ADDRESSABLE_BYTES, MAX_ADDRESSABLE_BYTES)
     if ram is None or w.total <= ram:
         return
     items = [(f"parameter {p.name}", p.memory.nbytes) for p in interface.parameters]
@@ -39,7 +39,7 @@ def check_ram(interface: Interface, workspace: Workspace, ram: int | None, is_sm
 
 
 def _raise(word: str, what: str, needed: int, limit: int, items: list[tuple[str, int]]) -> None:
-    largest = sorted(items, key=lambda item: -item[1])[:SHOWN]
+    largest = sorted(items, key=lambda item: -item[1])[:SHOWN_ITEMS]
     rows = "\n".join(f"    {size:>12,}  {name}" for name, size in largest if size)
     raise MemoryBudgetError(
         f"export: {what} need {needed:,} bytes of {word}, {needed - limit:,} more than the limit"

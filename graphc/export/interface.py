@@ -18,15 +18,16 @@ from graphc.ir.graph import Node
 from graphc.ir.ops.failure import without_values
 from graphc.ir.ops.leaf import Parameter as ParameterOp
 from graphc.ir.types import TensorType
-from graphc.runtime.specialize import check_sizes, fragile
+from graphc.runtime.specialize import check_sizes, size_checked
 
 if TYPE_CHECKING:
     from graphc.runtime.function import CompiledFunction
 
 ALIGNMENT = 64
-TRIED = 20_000  # combinations of sizes that are tried one by one
+MAX_TRIED_SIZES = 20_000  # combinations of sizes that are tried one by one
 
-# What functions return. A failed check of function i is CHECKS + its first code + the check's own.
+# What functions return. A failed check of function i is MAX_CHECKS + its first code + the check's
+# own.
 STATUSES = {
     "OK": "done",
     "NULL": "an argument is NULL",
@@ -42,7 +43,7 @@ STATUSES = {
     "SELFTEST": "results differ from those recorded when the library was made",
     "READONLY": "the parameter is part of the code (exported with frozen=True)",
 }
-CHECKS = 64
+MAX_CHECKS = 64
 
 _C_WORDS = frozenset(
     """
@@ -67,7 +68,7 @@ _LIBRARY_WORDS = frozenset(
     workspace_bytes
     """.split()  # noqa: SIM905
 )
-_BESIDES = ("", "_bind", "_part", "_set_random", "_get_random")
+_SUFFIXES = ("", "_bind", "_part", "_set_random", "_get_random")
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def make_interface(
     """
     symbol = c_name(name, ())
     entries: list[Entry] = []
-    first, taken = CHECKS, set(_LIBRARY_WORDS)
+    first, taken = MAX_CHECKS, set(_LIBRARY_WORDS)
     for word, function in functions.items():
         known = {d for f in functions.values() for d in f.dims}
         if set(dims) - known:
@@ -170,14 +171,16 @@ def make_interface(
     parameters: dict[str, Parameter] = {}
     for entry in entries:
         for node in entry.function.graph.leaves(ParameterOp):
-            mine = parameters.setdefault(node.name, node.face)
-            if mine is not node.face:
+            mine = parameters.setdefault(node.name, node.handle)
+            if mine is not node.handle:
                 raise NameError(
                     f"export: two parameters are called {node.name}",
-                    operands=tuple(("parameter", p.name, p.node.origin) for p in (mine, node.face)),
+                    operands=tuple(
+                        ("parameter", p.name, p.node.origin) for p in (mine, node.handle)
+                    ),
                     origin=origins.find_origin(),
                 )
-    updated = {p.face for e in entries for p, _ in e.function.graph.updates}
+    updated = {p.handle for e in entries for p, _ in e.function.graph.updates}
     kept = {p for p in parameters.values() if p not in updated} if frozen else set()
     return Interface(symbol, tuple(entries), tuple(parameters.values()), threads, frozenset(kept))
 
@@ -186,7 +189,7 @@ def _function_name(word: str, taken: set[str]) -> str:
     """A name in C for a function, so that nothing of the library is called like another."""
     for i in itertools.count(2):
         found = c_name(word if i == 2 else f"{word}_{i - 1}", ())
-        names = {f"{found}{beside}" for beside in _BESIDES}
+        names = {f"{found}{beside}" for beside in _SUFFIXES}
         if not names & taken:
             taken |= names
             break
@@ -257,11 +260,11 @@ def _bounded(
     """The dims with bounds for which the graph exists (the maximum of nothing does not, say)."""
     least = 1 if function.graph.updates else 0
     dims = tuple(Dim(d.name, d.max, max(d.min, least)) for d in dims)
-    nodes = fragile(function.graph)
+    nodes = size_checked(function.graph)
     if not nodes:
         return dims
     ranges: list[Sequence[int]] = [range(d.min, (d.max or 0) + 1) for d in dims]
-    if math.prod(map(len, ranges)) > TRIED:
+    if math.prod(map(len, ranges)) > MAX_TRIED_SIZES:
         ranges = [sorted({r[0], min(r[0] + 1, r[-1]), r[-1]}) for r in ranges]
     good = [c for c in itertools.product(*ranges) if _exists(nodes, dims, c, fixed)]
     bounds = [(min(column), max(column)) for column in zip(*good)]

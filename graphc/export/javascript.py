@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graphc.export.interface import Argument, Entry, Interface
 from graphc.export.selftest import Recording
-from graphc.ir.dims import FloorDiv, Least, Size, evaluate
+from graphc.ir.dims import FloorDiv, MinSize, Size, evaluate
 from graphc.ir.types import DType
 
 _FOLDER = Path(__file__).parent
@@ -93,7 +93,7 @@ def _size(entry: Entry, size: Size) -> str:
             if isinstance(atom, FloorDiv):
                 upper, lower = _size(entry, atom.numerator), _size(entry, atom.denominator)
                 factors.append(f"Math.floor(({upper}) / ({lower}))")
-            elif isinstance(atom, Least):
+            elif isinstance(atom, MinSize):
                 factors.append(f"Math.min({', '.join(_size(entry, s) for s in atom.sizes)})")
             elif atom.name in entry.fixed:
                 factors.append(str(entry.fixed[atom.name]))

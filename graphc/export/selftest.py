@@ -1,4 +1,4 @@
-"""What a library must give on this machine: inputs that C can make again, and outputs of them.
+"""The self-test of a library: reproducible inputs and the outputs recorded on this machine.
 
 Numbers come from a 32-bit mixing function of (seed, index), with the "lowbias32" constants of
 C. Wellons (2018), so that a library needs no stored inputs.
@@ -17,13 +17,13 @@ from graphc.ir.dims import evaluate
 from graphc.ir.ops.base import Array
 from graphc.ir.types import DType
 
-CALLS = 2  # of every function, one after the other
-KEPT = 24  # elements of every output
-LIMITS = (7, 2, 1)  # integers are below one of these: the first that every check lets pass
+CALLS_PER_FUNCTION = 2  # of every function, one after the other
+KEPT_ELEMENTS = 24  # elements of every output
+INTEGER_LIMITS = (7, 2, 1)  # integers are below one of these: the first that every check lets pass
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class RecordedCall:
     """One recorded call: for every output, positions and the values there."""
 
     positions: tuple[Array, ...]
@@ -34,7 +34,7 @@ class Call:
 class Recording:
     """The calls of every entry in order, and below what its integers are."""
 
-    calls: Mapping[Entry, tuple[Call, ...]]
+    calls: Mapping[Entry, tuple[RecordedCall, ...]]
     limits: Mapping[Entry, int]
 
 
@@ -56,7 +56,7 @@ def _record(interface: Interface) -> Recording:
     for number, entry in enumerate(interface.entries):
         limits[entry] = _limit(entry, number)
         done = []
-        for i in range(CALLS):
+        for i in range(CALLS_PER_FUNCTION):
             arrays = inputs(entry, number, i, limits[entry])
             done.append(_kept(entry.function.run(arrays, entry.sample)))
         calls[entry] = tuple(done)
@@ -69,7 +69,7 @@ def _limit(entry: Entry, number: int) -> int:
     if not any(a.type.dtype.is_integer for a in entry.inputs):
         return 1
     parameters = list(entry.function.parameters.values())
-    for limit in LIMITS:
+    for limit in INTEGER_LIMITS:
         saved, stream = [np.array(p.memory) for p in parameters], entry.function.rng.copy()
         try:
             entry.function.run(inputs(entry, number, 0, limit), entry.sample)
@@ -119,8 +119,10 @@ def samples(dtype: DType, count: int, seed: int, limit: int) -> Array:
     return unit.astype(dtype.numpy)
 
 
-def _kept(outputs: list[Array]) -> Call:
+def _kept(outputs: list[Array]) -> RecordedCall:
     flat = [np.ascontiguousarray(o).reshape(-1) for o in outputs]
-    positions = [np.unique(np.linspace(0, max(f.size - 1, 0), KEPT).astype(np.int64)) for f in flat]
+    positions = [
+        np.unique(np.linspace(0, max(f.size - 1, 0), KEPT_ELEMENTS).astype(np.int64)) for f in flat
+    ]
     positions = [p if f.size else p[:0] for p, f in zip(positions, flat)]
-    return Call(tuple(positions), tuple(f[p] for f, p in zip(flat, positions)))
+    return RecordedCall(tuple(positions), tuple(f[p] for f, p in zip(flat, positions)))

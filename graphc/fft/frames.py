@@ -12,13 +12,13 @@ from graphc.fft.transforms import irfft, known_size, real, rfft, value
 from graphc.frontend import functions as fn
 from graphc.frontend.arguments import tensor
 from graphc.frontend.functions.operands import all_axes, check_count, fail, to_dtype
-from graphc.frontend.functions.shapes import part, seen_through
+from graphc.frontend.functions.shapes import narrow, unfold_windows
 from graphc.frontend.tensor import Tensor, constant_of, lift
 from graphc.ir.dims import Size, floordiv
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.window import Window
 
-FEW = 16  # blocks of a frame up to which frames are put together from blocks
+MAX_BLOCKS_PER_FRAME = 16  # blocks of a frame up to which frames are put together from blocks
 
 # the coefficients of cosines of 0, 1, 2 times the position
 _COSINES = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 0.08)}
@@ -136,10 +136,10 @@ def istft(
     total = overlapped(frames, hop) / weights
     axis, start = total.ndim - 1, frame // 2 if center else 0
     size = known_size("istft", total, axis)
-    kept = part(total, axis, start, size - 2 * start)
+    kept = narrow(total, axis, start, size - 2 * start)
     if length is None:
         return kept
-    kept = part(total, axis, start, min(length, size - start))
+    kept = narrow(total, axis, start, min(length, size - start))
     return fn.pad(kept, (*((0, 0) for _ in kept.shape[:-1]), (0, max(0, length - size + start))))
 
 
@@ -171,21 +171,21 @@ def framed(x: Tensor, frame: int, hop: int) -> Tensor:
     blocks = -(-frame // hop)
     if isinstance(count, int) and count < 1:
         fail(ShapeError, f"frames of {frame} do not fit into {size} (axis {axis})", (x,))
-    if not isinstance(count, int) or blocks > FEW:
+    if not isinstance(count, int) or blocks > MAX_BLOCKS_PER_FRAME:
         return _seen_frames(x, frame, hop, count)
     rows = count + blocks - 1
     assert isinstance(size, int)
     missing = max(0, rows * hop - size)
     x = fn.pad(x, (*((0, 0) for _ in x.shape[:-1]), (0, missing)))
-    table = fn.reshape(part(x, axis, 0, rows * hop), (*x.shape[:-1], rows, hop))
-    shifted = [part(table, axis, r, count) for r in range(blocks)]
-    return part(fn.concat(shifted, axis=axis + 1), axis + 1, 0, frame)
+    table = fn.reshape(narrow(x, axis, 0, rows * hop), (*x.shape[:-1], rows, hop))
+    shifted = [narrow(table, axis, r, count) for r in range(blocks)]
+    return narrow(fn.concat(shifted, axis=axis + 1), axis + 1, 0, frame)
 
 
 def _seen_frames(x: Tensor, frame: int, hop: int, count: Size) -> Tensor:
     """Frames as what a sliding window sees."""
     axis = x.ndim - 1
-    return seen_through(x, (Window(axis, axis, axis + 1, hop),), (count,), (frame,))
+    return unfold_windows(x, (Window(axis, axis, axis + 1, hop),), (count,), (frame,))
 
 
 def overlapped(frames: Tensor, hop: int) -> Tensor:
@@ -198,9 +198,9 @@ def overlapped(frames: Tensor, hop: int) -> Tensor:
     frames = fn.pad(frames, (*none, (0, 0), (0, blocks * hop - frame)))
     total: Tensor | None = None
     for r in range(blocks):
-        block = part(frames, frames.ndim - 1, r * hop, hop)
+        block = narrow(frames, frames.ndim - 1, r * hop, hop)
         moved = fn.pad(block, (*none, (r, blocks - 1 - r), (0, 0)))
         total = moved if total is None else total + moved
     assert total is not None
     flat = fn.reshape(total, (*batch, rows * hop))
-    return part(flat, flat.ndim - 1, 0, (count - 1) * hop + frame)
+    return narrow(flat, flat.ndim - 1, 0, (count - 1) * hop + frame)

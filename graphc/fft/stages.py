@@ -22,8 +22,8 @@ from graphc.ir.types import DType
 
 Signal = typing.Any  # a tensor, what one can be made of, or a pair (real, imaginary) of them
 
-DIRECT = 64  # sizes up to this one are one stage
-LARGEST_PRIME = 256  # larger ones are convolutions
+MAX_DIRECT_SIZE = 64  # sizes up to this one are one stage
+MAX_DIRECT_PRIME = 256  # larger ones are convolutions
 
 
 class Complex(NamedTuple):
@@ -121,13 +121,13 @@ def first_stage(n: int) -> int:
 @lru_cache(1024)
 def plan(n: int) -> tuple[float, int]:
     """The products per element that the cheapest way needs, and its first stage."""
-    if n <= DIRECT:
+    if n <= MAX_DIRECT_SIZE:
         return n, n
-    best: tuple[float, int] = (2 * n, n) if n <= LARGEST_PRIME else (math.inf, n)
+    best: tuple[float, int] = (2 * n, n) if n <= MAX_DIRECT_PRIME else (math.inf, n)
     size = convenient(2 * n - 1)
     if convenient(n) != n:
         best = min(best, (2 * size / n * plan(size)[0] + 8, 0))
-    for divisor in range(2, min(LARGEST_PRIME, n // 2) + 1):
+    for divisor in range(2, min(MAX_DIRECT_PRIME, n // 2) + 1):
         if n % divisor == 0:
             best = min(best, (plan(divisor)[0] + plan(n // divisor)[0] + 4, divisor))
     return best

@@ -16,7 +16,7 @@ from graphc.frontend.functions.operands import (
     one_axis,
     same_dtype,
 )
-from graphc.frontend.functions.shapes import part
+from graphc.frontend.functions.shapes import narrow
 from graphc.frontend.tensor import Tensor
 from graphc.ir.types import float32, float64
 
@@ -75,7 +75,7 @@ def rfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward"
     found = pair(along("rfft", (x, None), n, axis, -1, norm))
     axis = one_axis("rfft", axis, x.ndim, (x,))
     half = int(found.real.shape[axis]) // 2 + 1  # type: ignore[arg-type]
-    return Complex(part(found.real, axis, 0, half), part(found.imag, axis, 0, half))
+    return Complex(narrow(found.real, axis, 0, half), narrow(found.imag, axis, 0, half))
 
 
 def irfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
@@ -227,7 +227,7 @@ def resized(x: Tensor, axis: int, n: int) -> Tensor:
     """The first n elements along an axis, zeros behind them where there are fewer."""
     size = known_size("fft", x, axis)
     if n <= size:
-        return part(x, axis, 0, n)
+        return narrow(x, axis, 0, n)
     return fn.pad(x, tuple((0, n - size if i == axis else 0) for i in range(x.ndim)))
 
 
@@ -238,7 +238,7 @@ def mirrored(x: Value, n: int, axis: int) -> Value:
 
     def whole(t: Tensor, sign: float) -> Tensor:
         half = resized(t, axis, count)
-        other = fn.flip(part(half, axis, 1, back), axis=axis) if back else None
+        other = fn.flip(narrow(half, axis, 1, back), axis=axis) if back else None
         return half if other is None else fn.concat([half, other * sign], axis=axis)
 
     return whole(x[0], 1.0), None if x[1] is None else whole(x[1], -1.0)

@@ -1,4 +1,4 @@
-"""What public functions ask of their arguments before they run, read off their signatures.
+"""Argument validation of public functions, derived from their signatures.
 
 A package hands its public names to `check_all`. An argument annotated as one of `KINDS` must be
 of that kind; one of any type that has the usual name of an operand must be a tensor, a number or
@@ -19,7 +19,7 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, GraphcError, MemoryBudgetError
-from graphc.frontend.lifting import settle
+from graphc.frontend.lifting import promote_arguments
 from graphc.frontend.symbols import check_name
 from graphc.frontend.tensor import Tensor, lift
 from graphc.ir import graph as graphs
@@ -211,7 +211,7 @@ def path(name: str, word: str, value: Any) -> Any:
 
 
 def symbol(name: str, word: str, value: Any) -> Tensor:
-    """A tensor and nothing else: what is differentiated."""
+    """A tensor and nothing else, as for differentiation."""
     if not isinstance(value, Tensor):
         refuse(name, word, "a tensor", value)
     return value
@@ -242,7 +242,7 @@ CALLED = {"getitem": "index"}  # what errors call a function
 
 
 def kind_of(parameter: inspect.Parameter) -> Check | None:
-    """What is asked of an argument; None where that is the function's own business."""
+    """The validator of an argument; None where the function validates it itself."""
     annotation = str(parameter.annotation).removesuffix(" | None")
     if parameter.name.startswith("axis"):
         return None  # `one_axis` knows the rank
@@ -293,7 +293,7 @@ def refuse(name: str, word: str, wanted: str, value: Any) -> NoReturn:
 
 
 def checked(function: Function, home: str | None = None, names: bool = False) -> Function:
-    """The function behind checks of its arguments; `__init__` is called by the name of the class.
+    """Wrap a function in checks of its arguments; `__init__` goes by the name of its class.
 
     `home` is the module whose attribute the result is. With `names` every error says the name of
     the function; one that calls functions of the user's leaves their errors alone.
@@ -317,7 +317,7 @@ def checked(function: Function, home: str | None = None, names: bool = False) ->
             rows += [all_named.get(word) for word in named]
             given = (*args, *named.values())
             values = [_check(name, row, value) for row, value in zip(rows, given)]
-            values = settle(name, values, (row and row[1] in LIFTING for row in rows))
+            values = promote_arguments(name, values, (row and row[1] in LIFTING for row in rows))
             return function(*values[: len(args)], **dict(zip(named, values[len(args) :])))
         except GraphcError as error:  # of something that this function is made of
             if names:
@@ -348,7 +348,7 @@ def _check(name: str, row: Any, value: Any) -> Any:
 
 
 def check_all(home: dict[str, Any], names: Iterable[str]) -> None:
-    """Put checks before the functions of a package and before the making of its classes."""
+    """Wrap the functions and constructors of a package in argument checks."""
     for name in names:
         value = home[name]
         if not isinstance(value, type):

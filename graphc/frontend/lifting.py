@@ -1,4 +1,4 @@
-"""Arrays of floats beside tensors: they take the tensors' dtype.
+"""Dtype promotion of float arrays that meet tensors: they take the tensors' dtype.
 
 numpy's floats are float64 where nobody chose. An array that an operator or a function makes a
 tensor of is marked as lifted; where it meets a float tensor it takes that tensor's dtype, as the
@@ -40,8 +40,10 @@ def floats_of(tensors: Iterable[Tensor]) -> DType | None:
     return found
 
 
-def settled(name: str, tensors: Sequence[Tensor], dtype: DType | None = None) -> list[Tensor]:
-    """The tensors, of which lifted arrays take the float dtype of the others, or `dtype`.
+def promote_lifted(
+    name: str, tensors: Sequence[Tensor], dtype: DType | None = None
+) -> list[Tensor]:
+    """Cast lifted arrays among tensors to the float dtype of the others, or to `dtype`.
 
     An array of floats is float64 where nobody chose; it must not turn a network to float64.
     """
@@ -71,11 +73,11 @@ def is_lifted(value: Any) -> bool:
     return dtype is not None and dtype.is_float
 
 
-def settle(name: str, values: Sequence[Any], places: Iterable[bool]) -> list[Any]:
-    """The arguments of a function, of which arrays at some places take the others' dtype."""
+def promote_arguments(name: str, values: Sequence[Any], places: Iterable[bool]) -> list[Any]:
+    """Cast the lifted arrays among a function's arguments to the dtype of the others."""
     arrays = [place and is_lifted(v) for v, place in zip(values, places)]
     dtype = floats_of(v for v in values if isinstance(v, Tensor)) if any(arrays) else None
     if dtype is None:
         return list(values)
     pairs = zip(values, arrays)
-    return [settled(name, [lift(v)], dtype)[0] if array else v for v, array in pairs]
+    return [promote_lifted(name, [lift(v)], dtype)[0] if array else v for v, array in pairs]

@@ -1,4 +1,4 @@
-"""From one iteration to a loop: what goes in front of it, what stays, what comes after it."""
+"""Build a loop from one traced iteration: hoist, keep, or sink each computation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphc.ir.rebuild import replace_nodes
 from graphc.ir.types import TensorType
 
 # Leaves that cost nothing: every iteration has its own.
-OWN = (leaf.Literal, leaf.SizeOf, leaf.Iota)
+LOOP_INVARIANT_LEAVES = (leaf.Literal, leaf.SizeOf, leaf.Iota)
 
 
 def placeholder(name: str, type: TensorType) -> Node:
@@ -72,7 +72,7 @@ class LoopBuilder:
     # -- what varies --------------------------------------------------------------------
 
     def _depending(self, roots: Iterable[Node], on: Iterable[Node]) -> set[Node]:
-        """Everything beneath the roots that depends on some nodes, themselves included."""
+        """The nodes reachable from the roots that depend on some nodes, these included."""
         found = set(on)
         for node in topological(roots):
             if any(i in found for i in node.inputs):
@@ -86,7 +86,7 @@ class LoopBuilder:
     # -- before -------------------------------------------------------------------------
 
     def _hoist(self, outputs: list[Node]) -> list[Node]:
-        """Put rows in place of contractions that need no carry."""
+        """Hoist contractions that depend on no carry out of the loop."""
         if self.is_partial:
             return outputs
         order = topological(outputs)
@@ -111,7 +111,8 @@ class LoopBuilder:
     # -- after --------------------------------------------------------------------------
 
     def _cut(self, y: Node, core: set[Node]) -> list[Node] | None:
-        """What must be stacked to compute y after the loop; None if the loop computes it."""
+        """The values to stack so that y is computed after the loop; None if the loop computes
+        it."""
         given = {*self.carries, *self.rows, *self.drawn}
         if y in core or y in given or self.is_partial:
             return None
@@ -148,7 +149,11 @@ class LoopBuilder:
         read = dict.fromkeys(i for n in order if n in inside for i in n.inputs if i not in inside)
         read |= dict.fromkeys(n for n in outputs if n not in inside)
         # a view is no work: the body has its own, of what it shows
-        captured = [n for n in dict.fromkeys(map(_base, read)) if not isinstance(n.op, OWN)]
+        captured = [
+            n
+            for n in dict.fromkeys(map(_base, read))
+            if not isinstance(n.op, LOOP_INVARIANT_LEAVES)
+        ]
         new = {n: placeholder(f"captured_{i}", n.type) for i, n in enumerate(captured)}
         new |= {n: placeholder(f"random_{i}", n.type) for i, n in enumerate(drawn)}
         replaced = replace_nodes(outputs, new)
@@ -165,10 +170,10 @@ class LoopBuilder:
     def _bits(self, node: Node) -> Node:
         """The random bits of all iterations."""
         assert isinstance(node.op, leaf.RandomBits)
-        with origins.inherit(node.origin, node.part):
+        with origins.inherit(node.origin, node.step_part):
             op = leaf.RandomBits((self.length, *node.op.shape), node.op.stream)
             bits = graphs.apply(op, name=node.name)
-        origins.note_drawn(bits)
+        origins.note_random(bits)
         return bits
 
 

@@ -1,4 +1,5 @@
-"""What numpy does with a tensor: operators on arrays are ours, its functions point to ours."""
+"""numpy's protocols on tensors: ufuncs of operators are lifted, other functions raise with a
+hint."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def apply_function(functions: Any, tensor: Any, function: Any, args: Sequence[An
 
 
 def refuse(functions: Any, tensor: Any, name: str) -> NoReturn:
-    """Raise, with the function of ours that does the same."""
+    """Raise with a hint at the equivalent graphc function."""
     found = OURS.get(name, name.replace("arc", "a") if name.startswith("arc") else name)
     known = name in OURS or hasattr(functions, found)
     label = tensor.name or tensor.node.op.name

@@ -32,8 +32,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """Something that a first call made: of which kind, from what, and where."""
+class Constructed:
+    """An object constructed in a first call: its kind, settings and origin."""
 
     kind: str
     settings: Any
@@ -43,10 +43,10 @@ class Made:
 
 @dataclass(eq=False)
 class Record:
-    """What the calls of one owner have made and used, in order of first use."""
+    """What one owner's calls have constructed and used, in order of first use."""
 
     title: str = ""
-    made: dict[Key, Made] = field(default_factory=dict)
+    made: dict[Key, Constructed] = field(default_factory=dict)
     used: dict[int, Any] = field(default_factory=dict)  # layers and parameters by identity
     names: dict[str, int] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)  # how often attributes hold what
@@ -59,7 +59,7 @@ class Record:
         self.used.setdefault(id(value), value)
 
     def forget(self, before: Record) -> None:
-        """Be as before a first call that failed; names stay taken where their layers stay."""
+        """Roll back a first call that failed; names of layers that remain stay taken."""
         made = {id(m.value) for m in self.made.values()}
         if not self.used.keys() - before.used.keys() - made:
             self.names.clear()
@@ -69,7 +69,7 @@ class Record:
 
 @dataclass(eq=False)
 class Frame:
-    """One call that is under way."""
+    """One active call of an owner."""
 
     record: Record
     outer: Frame | None
@@ -91,7 +91,7 @@ class Frame:
         if self.record.whole:
             self._refuse_new(kind, settings, origin)
         value = self._make(kind, settings, make)
-        self.record.made[key] = Made(kind, settings, origin, value)
+        self.record.made[key] = Constructed(kind, settings, origin, value)
         return value
 
     def _make(self, kind: str, settings: Any, make: Callable[[], Any]) -> Any:
@@ -103,7 +103,7 @@ class Frame:
         finally:
             _frame.reset(token)
 
-    def _check(self, found: Made, kind: str, settings: Any) -> None:
+    def _check(self, found: Constructed, kind: str, settings: Any) -> None:
         if found.kind == kind and same(found.settings, settings):
             return
         first, now = _text(found.kind, found.settings), _text(kind, settings)
@@ -149,14 +149,14 @@ def call(owner: Any, name: str, function: Callable[..., Any], /, *args: Any, **k
     with _entered(Frame(record, outer, sys._getframe()), (args, kwargs)), scope:
         result = function(owner, *args, **kwargs)
     for claim in tuple(record.pending):
-        if not _waiting(outer, claim):  # else the call around this one knows all names
+        if not _has_pending_claim(outer, claim):  # else the call around this one knows all names
             claim(owner)
         record.pending.remove(claim)
     return result
 
 
-def _waiting(frame: Frame | None, claim: Any) -> bool:
-    """Whether a call that is under way will settle a claim at its end."""
+def _has_pending_claim(frame: Frame | None, claim: Any) -> bool:
+    """Whether an active call will resolve a claim when it returns."""
     while frame is not None:
         if claim in frame.record.pending:
             return True
@@ -164,8 +164,8 @@ def _waiting(frame: Frame | None, claim: Any) -> bool:
     return False
 
 
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function for several calls that together are one, as of a loop's body."""
+def traced_repeatedly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function whose several traces count as one call, such as a loop body."""
     record = Record(getattr(function, "__name__", "body"))
 
     def run(*args: Any) -> Any:
@@ -188,7 +188,7 @@ def _entered(frame: Frame, arguments: Any) -> Iterator[None]:
     )
     token = _frame.set(frame)
     try:
-        with origins.making() as nodes:
+        with origins.collecting_nodes() as nodes:
             yield
     except BaseException:
         if not record.whole and not frame.delegates:
@@ -201,7 +201,7 @@ def _entered(frame: Frame, arguments: Any) -> Iterator[None]:
         read = () if node in frame.inner else node.inputs
         for source in read:
             if isinstance(source.op, leaf.Parameter) and source not in given:
-                record.use(source.face)
+                record.use(source.handle)
     if frame.outer is not None:
         frame.outer.inner.update(nodes)
 

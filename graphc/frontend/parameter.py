@@ -71,7 +71,7 @@ class Parameter(Tensor):
     @property
     def value(self) -> Array:
         """A copy of the present value: of what the last whole step has left."""
-        with held((self,)):
+        with parameters_held((self,)):
             return np.array(self.memory)
 
     @value.setter
@@ -90,7 +90,7 @@ class Parameter(Tensor):
                 origin=origins.find_origin(),
                 hint=f"convert it: array.astype({self.dtype.name!r})",
             )
-        with held((self,)):
+        with parameters_held((self,)):
             self.memory[...] = new
             self.version[0] += 1
 
@@ -99,8 +99,8 @@ class Parameter(Tensor):
 
 
 @contextmanager
-def held(parameters: Iterable[Parameter]) -> Iterator[None]:
-    """Keep compiled functions from changing parameters meanwhile."""
+def parameters_held(parameters: Iterable[Parameter]) -> Iterator[None]:
+    """Lock parameters against updates by compiled functions."""
     guards = {p.guard.number: p.guard for p in parameters if p.guard is not None}
     with ExitStack() as stack:
         for _, guard in sorted(guards.items()):

@@ -8,7 +8,7 @@ from typing import Any
 from graphc import origin as origins
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend.arguments import tensor
-from graphc.frontend.tensor import Tensor, face
+from graphc.frontend.tensor import Tensor, handle
 from graphc.ir import graph as graphs
 from graphc.ir.graph import Node
 from graphc.ir.rebuild import replace_nodes
@@ -39,4 +39,4 @@ def substitute(tensors: Any, mapping: Mapping[Tensor, Any]) -> Any:
     leaves, structure = flatten(tensors)
     roots = [tensor("substitute", "tensors", t).node for t in leaves]
     new = replace_nodes(roots, nodes)
-    return structure.build([face(new[node]) for node in roots])
+    return structure.build([handle(new[node]) for node in roots])

@@ -15,7 +15,7 @@ from graphc.frontend.seed import current_seed, generator
 from graphc.frontend.tensor import Tensor, constant_of, lift_op
 from graphc.ir.arrays import converted, python_array
 from graphc.ir.dims import Dim, Poly, Size
-from graphc.ir.limits import ADDRESSABLE
+from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
 from graphc.ir.ops import leaf
 from graphc.ir.types import DType, TensorType, find_dtype, float32
 
@@ -232,7 +232,7 @@ def _check_size(what: str, axis: int, size: Any, dims: bool) -> Size:
 
 def check_bytes(what: str, type: TensorType) -> None:
     """Raise where no machine could hold the type."""
-    if isinstance(type.nbytes, int) and type.nbytes >= ADDRESSABLE:
+    if isinstance(type.nbytes, int) and type.nbytes >= MAX_ADDRESSABLE_BYTES:
         raise MemoryBudgetError(
             f"{what}: {type} has {type.nbytes} bytes, more than an address can count",
             origin=origins.find_origin(),

@@ -35,7 +35,7 @@ class Tensor:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        node.face = self
+        node.handle = self
 
     # -- facts ------------------------------------------------------------------
 
@@ -331,9 +331,9 @@ def _refuse_feeds(text: str) -> NoReturn:
 # ------------------------------------------------------------------------------ lifting
 
 
-def face(node: Node) -> Tensor:
-    """The one Tensor of a node."""
-    return node.face if node.face is not None else Tensor(node)
+def handle(node: Node) -> Tensor:
+    """The Tensor of a node; there is one for each node."""
+    return node.handle if node.handle is not None else Tensor(node)
 
 
 def lift_op(op: Op, *inputs: Tensor, name: str = "") -> Tensor:
@@ -368,7 +368,7 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
 
 
 def constant_of(value: Any, lifted: bool = False) -> Tensor:
-    """A tensor of an array, which keeps its dtype unless it is `lifted`."""
+    """A constant tensor of an array; its dtype is weak if it is `lifted`."""
     array = python_array(value)
     dtype = find_dtype(array.dtype)
     if dtype is None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from graphc.compiler.memory.plan import MemoryPlan, numbered
+from graphc.compiler.memory.plan import MemoryPlan, with_phases
 from graphc.compiler.passes import GRAPH_PASSES, first_line
-from graphc.compiler.passes.driver import Step
+from graphc.compiler.passes.driver import PassRecord
 from graphc.inspect.cost import total
 from graphc.inspect.memory import saved_nodes
 from graphc.inspect.names import all_nodes, folds, is_bound, is_number, name_nodes, number_text
@@ -20,13 +20,13 @@ from graphc.inspect.report import KernelFacts, is_parallel, list_kernels, report
 from graphc.inspect.subject import Subject, program_of, runners_of, sizes_of, threads_of
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.graph import Graph, Node
-from graphc.ir.loops.meaning import first_equal
-from graphc.ir.loops.text import kernel_text
-from graphc.ir.schedule import Call, Schedule, Storage, every_call
+from graphc.ir.loops.kernel_equality import first_equal_kernels
+from graphc.ir.loops.kernel_printer import kernel_text
+from graphc.ir.schedule import KernelCall, Schedule, Storage, every_call
 from graphc.origin import BACKWARD, FORWARD, UPDATE, Origin
 
 PARTS = (FORWARD, BACKWARD, UPDATE)
-LONGEST = 200  # characters of an op's attributes
+MAX_ATTRIBUTE_CHARACTERS = 200  # characters of an op's attributes
 
 Record = dict[str, Any]  # becomes JSON
 Item = TypeVar("Item", bound=Hashable)
@@ -36,7 +36,7 @@ def content(subject: Subject, profile: Profile | None = None) -> Record:
     """The graph after every pass, kernels, memory and schedule; with measured times if given."""
     program, dims, threads = program_of(subject), sizes_of(subject), threads_of(subject)
     schedule, plan = program.schedule, program.plan(dims)
-    tables = _Tables(dims)
+    tables = _PageTables(dims)
     passes = tables.passes(program.defined, program.trace)
     names = name_nodes(program.optimized)
     cost = total(schedule, dims)
@@ -73,7 +73,7 @@ def code(subject: Subject) -> Record:
     Kernels that mean the same share functions, which stand under the name of the first.
     """
     schedule = program_of(subject).schedule
-    first = first_equal(schedule.kernels)
+    first = first_equal_kernels(schedule.kernels)
     inner = {name: [c.kernel for c in every_call([call])] for name, call in _calls(schedule)}
     return {
         "loops": {name: "".join(map(kernel_text, mine)) for name, mine in inner.items()},
@@ -87,7 +87,7 @@ def _functions(subject: Subject) -> dict[str, str]:
     return next((dict(r.kernel_sources()) for r in runners_of(subject) if r.languages), {})
 
 
-class _Tables:
+class _PageTables:
     """Numbers for nodes and storages, and for the texts that many of them share."""
 
     def __init__(self, dims: Mapping[str, int]) -> None:
@@ -98,7 +98,7 @@ class _Tables:
         self.origins: dict[Origin, int] = {}
         self.scopes: dict[str, int] = {}
 
-    def passes(self, defined: Graph, trace: Sequence[Step]) -> list[Record]:
+    def passes(self, defined: Graph, trace: Sequence[PassRecord]) -> list[Record]:
         """What is there as defined, then what every pass changes."""
         rows = [self._pass("defined", "The graph as the program defines it.", defined, None)]
         about = {p.__name__: first_line(p) for p in GRAPH_PASSES}
@@ -106,7 +106,7 @@ class _Tables:
             rows.append(self._pass(step.name, about.get(step.name, ""), step.graph, step))
         return rows
 
-    def _pass(self, name: str, about: str, graph: Graph, step: Step | None) -> Record:
+    def _pass(self, name: str, about: str, graph: Graph, step: PassRecord | None) -> Record:
         here = all_nodes(graph)
         new = [n for n in here if n not in self.nodes]
         for node in new:
@@ -129,8 +129,8 @@ class _Tables:
 
     def _row(self, node: Node) -> list[object]:
         attributes = "" if is_number(node) else node.op.attributes()
-        if len(attributes) > LONGEST:
-            attributes = f"{attributes[:LONGEST]}…"
+        if len(attributes) > MAX_ATTRIBUTE_CHARACTERS:
+            attributes = f"{attributes[:MAX_ATTRIBUTE_CHARACTERS]}…"
         flops = node.op.flops(node.type, *(i.type for i in node.inputs))
         scope = node.name.rpartition("/")[0] if is_bound(node) else node.origin.scope
         return [
@@ -138,7 +138,7 @@ class _Tables:
             attributes,
             node.name or str(getattr(node.op, "label", "") or ""),
             _position(self.types, str(node.type)),
-            PARTS.index(node.part),
+            PARTS.index(node.step_part),
             _position(self.origins, node.origin),
             _position(self.scopes, scope),
             [self.nodes[i] for i in node.inputs],
@@ -164,14 +164,14 @@ def _position(table: dict[Item, int], item: Item) -> int:
     return table.setdefault(item, len(table))
 
 
-def _calls(schedule: Schedule) -> list[tuple[str, Call]]:
+def _calls(schedule: Schedule) -> list[tuple[str, KernelCall]]:
     """Every call with its name, those of the prepare part first."""
     early = [(f"p{i:02}_{call.kernel.name}", call) for i, call in enumerate(schedule.prepare)]
     return early + [(f"k{i:02}_{c.kernel.name}", c) for i, c in enumerate(schedule.calls)]
 
 
 def _kernels(
-    tables: _Tables,
+    tables: _PageTables,
     schedule: Schedule,
     dims: Mapping[str, int],
     threads: int | None,
@@ -181,7 +181,7 @@ def _kernels(
     facts: list[KernelFacts | None] = [None] * early
     facts += list_kernels(schedule, dims, threads)
     rows = []
-    for i, ((phase, call), (name, _)) in enumerate(zip(numbered(schedule), _calls(schedule))):
+    for i, ((phase, call), (name, _)) in enumerate(zip(with_phases(schedule), _calls(schedule))):
         row: Record = {
             "name": name,
             "phase": phase,
@@ -200,7 +200,7 @@ def _kernels(
     return rows
 
 
-def _storages(tables: _Tables, plan: MemoryPlan) -> list[Record]:
+def _storages(tables: _PageTables, plan: MemoryPlan) -> list[Record]:
     """What kernels read and write; of temporaries, which bytes and in which phases."""
     rows = []
     for s in tables.storages:

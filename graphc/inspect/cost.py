@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphc.inspect.names import bytes_text, count_text
 from graphc.inspect.subject import Subject, program_of, sizes_of
 from graphc.ir.dims import Size, evaluate
-from graphc.ir.schedule import Call, Schedule
+from graphc.ir.schedule import KernelCall, Schedule
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def total(schedule: Schedule, dims: Mapping[str, int]) -> Cost:
     return Cost(sum(c.flops for c in costs), sum(c.bytes for c in costs))
 
 
-def call_cost(call: Call, dims: Mapping[str, int]) -> Cost:
+def call_cost(call: KernelCall, dims: Mapping[str, int]) -> Cost:
     """The cost of one kernel."""
     return Cost(evaluate(call.flops, dims), evaluate(call_bytes(call), dims))
 
 
-def call_bytes(call: Call) -> Size:
+def call_bytes(call: KernelCall) -> Size:
     """The bytes that a kernel moves: what its maker says, else those of its arguments."""
     moved = call.bytes
     if moved == 0:
@@ -64,7 +64,7 @@ def call_bytes(call: Call) -> Size:
     return moved
 
 
-def cost_text(call: Call, dims: Mapping[str, int] | None) -> str:
+def cost_text(call: KernelCall, dims: Mapping[str, int] | None) -> str:
     """The cost of a kernel for people; polynomials while sizes are not known."""
     if dims is not None:
         return str(call_cost(call, dims))

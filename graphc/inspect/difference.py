@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from graphc.compiler.passes.merge_common import meaning
+from graphc.compiler.passes.merge_common import op_key
 from graphc.inspect.dot import graph_of
+from graphc.inspect.graph_printer import expression
 from graphc.inspect.names import Names, all_nodes, is_bound, is_number, name_nodes, number_text
 from graphc.inspect.subject import program_of
-from graphc.inspect.text import expression
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import leaf
 
@@ -61,7 +61,7 @@ def _key(node: Node, inputs: tuple[Node, ...]) -> Hashable:
     """What corresponding nodes have in common; a leaf's type may differ."""
     if isinstance(node.op, (leaf.Input, leaf.Parameter)):
         return (type(node.op), node.name or str(getattr(node.op, "label", "")))
-    return (meaning(node.op), node.part, inputs)
+    return (op_key(node.op), node.step_part, inputs)
 
 
 def _match_down(one: Graph, two: Graph, pairs: Pairs) -> None:
@@ -89,7 +89,7 @@ def _change(a: Node, b: Node, pairs: Pairs) -> str:
     found = []
     if a.type != b.type:
         found.append(f"{a.type} -> {b.type}")
-    if not is_bound(a) and meaning(a.op) != meaning(b.op):
+    if not is_bound(a) and op_key(a.op) != op_key(b.op):
         found.append(f"{a.op.attributes()} -> {b.op.attributes()}")
     others = [(i, k) for i, k in zip(a.inputs, b.inputs) if pairs.get(i) is not k]
     numbers = [(i, k) for i, k in others if is_number(i) and is_number(k)]

@@ -25,17 +25,17 @@ from graphc.inspect.dot_label import (
     small,
     text,
 )  # fmt: skip
+from graphc.inspect.graph_printer import call_name
 from graphc.inspect.memory import kept_values, saved_nodes, viewed
 from graphc.inspect.names import all_nodes, bytes_text, folds, is_bound, name_nodes
 from graphc.inspect.render import write_picture
 from graphc.inspect.report import main_part
 from graphc.inspect.stages import check_stage, defined_part
 from graphc.inspect.subject import Subject, program_of, sizes_of
-from graphc.inspect.text import call_name
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import View
-from graphc.ir.schedule import Call, Schedule
+from graphc.ir.schedule import KernelCall, Schedule
 from graphc.ir.structure import flatten
 from graphc.origin import BACKWARD, FORWARD, UPDATE
 
@@ -152,11 +152,11 @@ class _Drawing:
         for node, home in drawn:
             for i in node.inputs:
                 if not folds(i):
-                    self.edge(self.source(i, home), self.keys[node, home], i, node.part)
+                    self.edge(self.source(i, home), self.keys[node, home], i, node.step_part)
         self.results()
         for node in all_nodes(self.graph):
             if is_bound(node) and node not in self.bound_once:
-                self.source(node, BESIDE if self.calls else node.part)
+                self.source(node, BESIDE if self.calls else node.step_part)
         clusters = [line for part in PARTS for line in self.part_cluster(part)]
         for number in range(len(self.calls)):
             clusters += self.kernel_cluster(number)
@@ -176,7 +176,7 @@ class _Drawing:
 
     def box(self, node: Node, home: Home) -> None:
         """The box of a computed value."""
-        paint = PAINT[node.part]
+        paint = PAINT[node.step_part]
         look = {"fillcolor": paint.fill, "color": paint.line}
         kept = place = ""
         if isinstance(node.op, View):
@@ -203,10 +203,10 @@ class _Drawing:
     def results(self) -> None:
         """What leaves the graph: outputs, and new values of parameters."""
         for i, (name, node) in enumerate(self.graph.outputs):
-            look = {"shape": "ellipse", "color": PAINT[node.part].line, "penwidth": "1.6"}
-            home = BESIDE if self.calls else node.part
+            look = {"shape": "ellipse", "color": PAINT[node.step_part].line, "penwidth": "1.6"}
+            home = BESIDE if self.calls else node.step_part
             self.put(f"out{i}", home, label=f"<<B>{text(name)}</B>>", **look)
-            self.edge(self.source(node, home), f"out{i}", node, node.part)
+            self.edge(self.source(node, home), f"out{i}", node, node.step_part)
         for i, (parameter, node) in enumerate(self.graph.updates):
             label = f"<<B>{text(self.names[parameter])}</B><BR/>{small('new value', GREY)}>"
             look = {"shape": "ellipse", "fillcolor": STATE, "color": STATE_LINE}
@@ -254,7 +254,7 @@ class _Drawing:
 
     def legend(self) -> str:
         """The title, with a word in the colour of every part that is there."""
-        parts = {n.part for n in self.homes}
+        parts = {n.step_part for n in self.homes}
         words = [f"<B>{text(self.graph.name)}</B>"]
         words += [f'<FONT COLOR="{PAINT[p].line}">{p}</FONT>' for p in PARTS if p in parts]
         if self.kept:
@@ -273,7 +273,7 @@ def _cluster(name: str, title: str, ground: str, line: str, boxes: Iterable[str]
     return [f"  subgraph cluster_{name} {{", f"    graph [{look}];", *inner, "  }"] if inner else []
 
 
-def _find_homes(graph: Graph, calls: Sequence[Call]) -> dict[Node, list[Home]]:
+def _find_homes(graph: Graph, calls: Sequence[KernelCall]) -> dict[Node, list[Home]]:
     """Where each computed value is drawn, in order.
 
     What no kernel lists (a view, say) is drawn in each kernel that uses it.
@@ -281,7 +281,7 @@ def _find_homes(graph: Graph, calls: Sequence[Call]) -> dict[Node, list[Home]]:
     roots = set(graph.roots)
     drawn = [n for n in graph.nodes if not is_bound(n) and (n in roots or not folds(n))]
     if not calls:
-        return {n: [n.part] for n in drawn}
+        return {n: [n.step_part] for n in drawn}
     listed: dict[Node, dict[Home, None]] = {n: {} for n in drawn}
     for number, call in enumerate(calls):
         for node in call.nodes:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from graphc.compiler.memory.plan import MemoryPlan
 from graphc.files import write_whole
 from graphc.inspect.dot import graph_dot
+from graphc.inspect.graph_printer import call_name, graph_text, schedule_text
 from graphc.inspect.memory import measure
 from graphc.inspect.report import report_text
-from graphc.inspect.text import call_name, graph_text, schedule_text
 from graphc.ir.graph import Graph
-from graphc.ir.loops.text import kernel_text
+from graphc.ir.loops.kernel_printer import kernel_text
 from graphc.ir.schedule import Schedule
 
 if TYPE_CHECKING:

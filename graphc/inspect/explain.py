@@ -1,4 +1,4 @@
-"""What becomes of one tensor: the user's line, the rules of the passes, the kernel."""
+"""Trace one tensor through the compiler: its line, the rules applied, its kernel."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend.tensor import Tensor
 from graphc.inspect.cost import call_cost
+from graphc.inspect.graph_printer import call_name
 from graphc.inspect.names import all_nodes, bytes_text, folds, is_bound, name_nodes, number_text
 from graphc.inspect.subject import Subject, program_of, sizes_of
-from graphc.inspect.text import call_name
 from graphc.ir import graph as graphs
 from graphc.ir.graph import Node
 
@@ -41,7 +41,7 @@ def explain(tensor: Tensor, function: Subject) -> str:
 
 def _title(node: Node) -> str:
     where = f", in {node.origin.scope}" if node.origin.scope else ""
-    return f"{node.name or node.op.name} {node.type}, {node.part}{where}"
+    return f"{node.name or node.op.name} {node.type}, {node.step_part}{where}"
 
 
 def _row(title: str, words: str) -> str:

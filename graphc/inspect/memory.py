@@ -11,7 +11,7 @@ from graphc.inspect.subject import Subject, program_of, sizes_of
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import Leaf, View
-from graphc.ir.schedule import TEMPORARY, Call, Schedule, Storage
+from graphc.ir.schedule import TEMPORARY, KernelCall, Schedule, Storage
 from graphc.origin import BACKWARD, FORWARD
 
 
@@ -74,16 +74,20 @@ def kept_values(graph: Graph) -> dict[Node, Size]:
     """
     kept: dict[Node, Size] = {}
     for node in graph.nodes:
-        for i in node.inputs if node.part == BACKWARD else ():
+        for i in node.inputs if node.step_part == BACKWARD else ():
             source = viewed(i)
-            if source.part == FORWARD and not isinstance(source.op, Leaf) and not folds(source):
+            if (
+                source.step_part == FORWARD
+                and not isinstance(source.op, Leaf)
+                and not folds(source)
+            ):
                 kept[source] = source.type.nbytes
     return kept
 
 
 def viewed(node: Node) -> Node:
     """What a forward view looks at."""
-    while isinstance(node.op, View) and node.part == FORWARD:
+    while isinstance(node.op, View) and node.step_part == FORWARD:
         node = node.inputs[0]
     return node
 
@@ -96,7 +100,7 @@ def saved_storages(schedule: Schedule) -> tuple[Storage, ...]:
         mine = set(call.writes)
         for storage in call.reads:
             node = storage.node if storage.role == TEMPORARY and storage not in mine else None
-            if node and node.part == FORWARD and _feeds_backward(call, node, made):
+            if node and node.step_part == FORWARD and _feeds_backward(call, node, made):
                 found[storage] = None
         made.update(call.nodes)
     return tuple(found)
@@ -107,12 +111,12 @@ def saved_nodes(schedule: Schedule) -> dict[Node, Size]:
     return {s.node: s.type.nbytes for s in saved_storages(schedule) if s.node}
 
 
-def _feeds_backward(call: Call, value: Node, made: set[Node]) -> bool:
+def _feeds_backward(call: KernelCall, value: Node, made: set[Node]) -> bool:
     """Whether a backward node of a call reads a value, itself or through what is computed again."""
     reached = {value}
     for node in call.nodes:
         if any(viewed(i) in reached for i in node.inputs):
-            if node.part == BACKWARD:
+            if node.step_part == BACKWARD:
                 return True
             if node in made:
                 reached.add(node)

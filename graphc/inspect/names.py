@@ -27,7 +27,7 @@ def name_nodes(graph: Graph) -> Names:
     taken: dict[str, int] = {}
     count = 0
     parts = (FORWARD, BACKWARD, UPDATE)
-    for node in sorted(all_nodes(graph), key=lambda n: parts.index(n.part)):
+    for node in sorted(all_nodes(graph), key=lambda n: parts.index(n.step_part)):
         if is_number(node):
             names[node] = number_text(node)
         elif is_bound(node):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphc.frontend.tensor import Tensor
     from graphc.runtime.function import CompiledFunction
 
-MOST = 300  # boxes; beyond, a picture takes long and says little
+MAX_BOXES = 300  # boxes; beyond, a picture takes long and says little
 
 
 def tensor_svg(tensor: Tensor) -> str | None:
@@ -36,4 +36,4 @@ def function_html(function: CompiledFunction) -> str | None:
 
 def _svg(picture: str) -> str | None:
     boxes = picture.count("[label=")
-    return draw(picture, "svg").decode() if boxes <= MOST else None
+    return draw(picture, "svg").decode() if boxes <= MAX_BOXES else None

@@ -10,14 +10,14 @@ from graphc import origin as origins
 from graphc.compiler.memory.plan import MemoryPlan
 from graphc.errors import ArgumentError, UnsupportedError
 from graphc.inspect.cost import TYPICAL, Cost, Machine, call_cost, total
+from graphc.inspect.graph_printer import call_name, lines_text
 from graphc.inspect.memory import measure
 from graphc.inspect.names import bytes_text, count_text
 from graphc.inspect.subject import Subject, program_of, runners_of, sizes_of, threads_of
-from graphc.inspect.text import call_name, lines_text
 from graphc.inspect.widening import widening_lines
 from graphc.ir.dims import nominal
 from graphc.ir.loops import ir
-from graphc.ir.schedule import Call, Schedule
+from graphc.ir.schedule import KernelCall, Schedule
 from graphc.origin import BACKWARD, FORWARD, UPDATE
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HEADINGS = (
     "kernel", "phase", "part", "FLOP", "bytes", "least us", "bound by", "threads", "ops", "lines",
 )  # fmt: skip
-WIDEST = 40  # columns for the names of kernels and for their ops
+MAX_NAME_COLUMNS = 40  # columns for the names of kernels and for their ops
 
 
 @dataclass(frozen=True)
@@ -85,19 +85,19 @@ def list_kernels(
     return tuple(found)
 
 
-def is_parallel(call: Call) -> bool:
+def is_parallel(call: KernelCall) -> bool:
     """Whether a kernel has work that threads can share."""
     loops = (s for s in ir.walk(call.kernel.body) if isinstance(s, ir.Loop))
     return any(loop.kind == ir.PARALLEL for loop in loops)
 
 
-def main_part(call: Call) -> str:
+def main_part(call: KernelCall) -> str:
     """The part of most of the bytes that a kernel stores: update if it writes a parameter."""
     if call.commits:
         return UPDATE
     stored = dict.fromkeys((FORWARD, BACKWARD, UPDATE), 0)
     for storage in call.writes:
-        part = storage.node.part if storage.node else call.part
+        part = storage.node.step_part if storage.node else call.step_part
         stored[part] += 1 + nominal(storage.type.nbytes)
     return max(stored, key=lambda part: stored[part])
 
@@ -171,7 +171,7 @@ def _cell(column: int, words: str, width: int) -> str:
 
 
 def _short(words: str) -> str:
-    return words if len(words) <= WIDEST else f"{words[: WIDEST - 1]}…"
+    return words if len(words) <= MAX_NAME_COLUMNS else f"{words[: MAX_NAME_COLUMNS - 1]}…"
 
 
 LANGUAGES = ("llvm", "asm")

@@ -24,8 +24,8 @@ def check_stage(stage: object) -> None:
 
 def defined_part(graph: Graph) -> Graph:
     """The forward part alone: what it computes for the outputs and for the other parts."""
-    outputs = [(name, n) for name, n in graph.outputs if n.part == FORWARD]
-    forward = [n for n in graph.nodes if n.part == FORWARD]
+    outputs = [(name, n) for name, n in graph.outputs if n.step_part == FORWARD]
+    forward = [n for n in graph.nodes if n.step_part == FORWARD]
     read = {i for n in forward for i in n.inputs} | {n for _, n in outputs}
     ends = [n for n in forward if n not in read and not is_bound(n) and not is_number(n)]
     outputs += [(n.name or f"value{k}", n) for k, n in enumerate(ends)]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphc.runtime.variants import Variant
 
 
-class Function(Protocol):
+class InspectedFunction(Protocol):
     """A compiled function, as far as it is looked at here."""
 
     @property
@@ -25,7 +25,7 @@ class Function(Protocol):
         """What has been compiled for which sizes."""
 
 
-Subject = Union[Function, "Program"]
+Subject = Union[InspectedFunction, "Program"]
 
 
 def program_of(subject: Subject) -> Program:

@@ -18,7 +18,7 @@ from graphc.ir.structure import flatten
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerRow:
     """A layer: its name, what it is, and its parameters."""
 
     name: str
@@ -36,7 +36,7 @@ class Summary(str):
 
     __slots__ = ("rows", "total", "trainable")
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerRow, ...]
     total: int
     trainable: int
 
@@ -59,7 +59,7 @@ def summary(what: object) -> Summary:
     return made
 
 
-def find_rows(what: object) -> list[Row]:
+def find_rows(what: object) -> list[LayerRow]:
     """The layers of a model, or the parameters of tensors by the scope in their names."""
     if hasattr(what, "_parts"):
         return _layer_rows(what, set())
@@ -81,7 +81,7 @@ def size_of(parameter: Parameter) -> int:
     return size
 
 
-def _layer_rows(layer: Any, seen: set[int]) -> list[Row]:
+def _layer_rows(layer: Any, seen: set[int]) -> list[LayerRow]:
     """Rows of a layer's own parameters, then of the layers in it, each once."""
     seen.add(id(layer))
     parts = getattr(layer, "_parts", None)
@@ -112,22 +112,22 @@ def _in_order(layer: Any, parts: list[object]) -> list[object]:
     return found + left
 
 
-def _named_rows(layer: Any, parameters: Iterable[Parameter]) -> list[Row]:
+def _named_rows(layer: Any, parameters: Iterable[Parameter]) -> list[LayerRow]:
     rows = _by_scope(parameters, _kind(layer))
     name = getattr(layer, "name", None) or getattr(layer, "__name__", "") or _kind(layer)
-    return rows or [Row(str(name), _kind(layer), ())]
+    return rows or [LayerRow(str(name), _kind(layer), ())]
 
 
 def _kind(layer: Any) -> str:
     return "function" if hasattr(layer, "__name__") else type(layer).__name__
 
 
-def _by_scope(parameters: Iterable[Parameter], kind: str) -> list[Row]:
+def _by_scope(parameters: Iterable[Parameter], kind: str) -> list[LayerRow]:
     """Rows by what comes before the last slash of the names, in order of first appearance."""
     groups: dict[str, list[Parameter]] = {}
     for p in dict.fromkeys(parameters):
         groups.setdefault(p.name.rpartition("/")[0], []).append(p)
-    return [Row(scope, kind, tuple(mine)) for scope, mine in groups.items()]
+    return [LayerRow(scope, kind, tuple(mine)) for scope, mine in groups.items()]
 
 
 def _notes(what: object) -> list[str]:
@@ -146,13 +146,13 @@ def _reached(what: object) -> list[Parameter]:
                 origin=origins.find_origin(),
             )
     nodes = topological(t.node for t in leaves)
-    return [n.face for n in nodes if isinstance(n.op, leaf.Parameter)]
+    return [n.handle for n in nodes if isinstance(n.op, leaf.Parameter)]
 
 
 # ------------------------------------------------------------------------ the table
 
 
-def _table(rows: Iterable[Row], parameters: list[Parameter]) -> str:
+def _table(rows: Iterable[LayerRow], parameters: list[Parameter]) -> str:
     """Layers with their parameters below, then the totals."""
     cells = [("layer", "type", "numbers", "bytes")]
     for row in rows:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from graphc.config import environment
 from graphc.inspect.dump import Dump
+from graphc.inspect.graph_printer import call_name
 from graphc.inspect.profile import Profile
 from graphc.inspect.report import kernels
-from graphc.inspect.text import call_name
-from graphc.ir.loops.meaning import first_equal
+from graphc.ir.loops.kernel_equality import first_equal_kernels
 from graphc.ir.ops.base import Array
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def dump_variant(function: CompiledFunction, dims: Mapping[str, int], runner: Ru
         dump.write(f"code.{suffix}", runner.source(language))
     if not suffixes:
         return
-    first = first_equal(program.schedule.kernels)  # the code of equal kernels has its name
+    first = first_equal_kernels(program.schedule.kernels)  # the code of equal kernels has its name
     sources = runner.kernel_sources()
     for i, call in enumerate(program.schedule.calls):
         text = sources.get(first.get(call.kernel, call.kernel).name, "")

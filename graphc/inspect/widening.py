@@ -9,7 +9,7 @@ from graphc.ir.ops.elementwise_logic import Cast
 from graphc.ir.ops.loop import Scan
 from graphc.ir.types import float64
 
-SHOWN = 5  # lines
+MAX_SHOWN_LINES = 5  # lines
 
 
 def widening_lines(nodes: Iterable[Node]) -> list[str]:
@@ -22,8 +22,8 @@ def widening_lines(nodes: Iterable[Node]) -> list[str]:
                 note = f"{source.dtype.name} becomes float64: {_line(node)}"
                 found.setdefault(str(node.origin), note)
     notes = list(found.values())
-    more = len(notes) - SHOWN
-    return notes[:SHOWN] + ([f"float64: {more} more lines"] if more > 0 else [])
+    more = len(notes) - MAX_SHOWN_LINES
+    return notes[:MAX_SHOWN_LINES] + ([f"float64: {more} more lines"] if more > 0 else [])
 
 
 def _all(nodes: Iterable[Node]) -> Iterable[Node]:

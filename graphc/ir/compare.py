@@ -1,4 +1,4 @@
-"""Tell whether a computed array is what the oracle says, but for rounding.
+"""Compare computed arrays with a reference, up to rounding.
 
 `TOLERANCE` is the one table of tolerances: of graphc.testing, of the tests, and of GRAPHC_CHECK.
 """
@@ -25,7 +25,7 @@ TOLERANCE: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Disagreement:
-    """The element that is furthest off."""
+    """The element with the largest error."""
 
     index: tuple[int, ...]
     actual: object

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Union
 
 Size = Union[int, "Poly"]
-Atom = Union["Dim", "FloorDiv", "Least"]
+Atom = Union["Dim", "FloorDiv", "MinSize"]
 Monomial = tuple[Atom, ...]  # sorted by text; () is the constant term
 
 NOMINAL = 64  # what an unbounded dim counts as when costs are weighed
 
 
 def is_size(value: object) -> bool:
-    """Whether it is a size, not a number or a tensor that a size stands beside."""
+    """Whether a value is a size rather than a number or a tensor."""
     return isinstance(value, (int, Poly))
 
 
@@ -99,7 +99,7 @@ class Dim(Poly):
 
 @dataclass(frozen=True, eq=False)
 class FloorDiv:
-    """A quotient that is no polynomial; an atom of its own."""
+    """A floor division that is no polynomial; an atom of its own."""
 
     numerator: Size
     denominator: Size
@@ -122,8 +122,8 @@ class FloorDiv:
 
 
 @dataclass(frozen=True, eq=False)
-class Least:
-    """The least of some sizes, where dims decide which it is; an atom of its own."""
+class MinSize:
+    """The minimum of sizes that only the dims can order; an atom of its own."""
 
     sizes: tuple[Size, ...]
     _hash: int = field(init=False, repr=False)
@@ -132,7 +132,7 @@ class Least:
         object.__setattr__(self, "_hash", hash(self.sizes))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Least) and self.sizes == other.sizes
+        return isinstance(other, MinSize) and self.sizes == other.sizes
 
     def __hash__(self) -> int:
         return self._hash
@@ -245,8 +245,8 @@ def ceildiv(a: Size, b: int) -> Size:
     return exact if exact is not None else floordiv(a + (b - 1), b)
 
 
-def least(*sizes: Size, floor: int = 0) -> Size:
-    """The least of some sizes; with `floor` no dim is below it."""
+def min_size(*sizes: Size, floor: int = 0) -> Size:
+    """The minimum of some sizes; with `floor` no dim is below it."""
     common = _common(sizes)
     rest: list[Size] = []
     for size in sizes:
@@ -256,13 +256,13 @@ def least(*sizes: Size, floor: int = 0) -> Size:
     if len(kept) == 1:
         return common + kept[0]
     return common + _make(
-        {(Least(tuple(sorted(kept, key=lambda s: (isinstance(s, int), str(s))))),): 1}
+        {(MinSize(tuple(sorted(kept, key=lambda s: (isinstance(s, int), str(s))))),): 1}
     )
 
 
-def most(*sizes: Size, floor: int = 0) -> Size:
-    """The largest of some sizes; with `floor` no dim is below it."""
-    return -least(*(-size for size in sizes), floor=floor)
+def max_size(*sizes: Size, floor: int = 0) -> Size:
+    """The maximum of some sizes; with `floor` no dim is below it."""
+    return -min_size(*(-size for size in sizes), floor=floor)
 
 
 def _common(sizes: Sequence[Size]) -> Size:
@@ -277,7 +277,7 @@ def _inner_sizes(size: Size) -> tuple[Size, ...]:
     terms = _terms(size)
     if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:
         atom = terms[0][0][0]
-        if isinstance(atom, Least):
+        if isinstance(atom, MinSize):
             return atom.sizes
     return (size,)
 
@@ -317,13 +317,13 @@ def evaluate(size: Size, values: Mapping[str, int]) -> int:
 def _atom_value(atom: Atom, values: Mapping[str, int]) -> int:
     if isinstance(atom, Dim):
         return values[atom.name]
-    if isinstance(atom, Least):
+    if isinstance(atom, MinSize):
         return min(evaluate(size, values) for size in atom.sizes)
     return evaluate(atom.numerator, values) // evaluate(atom.denominator, values)
 
 
 def dims_of(size: Size) -> tuple[Dim, ...]:
-    """The dims that a size mentions, each once, in order of appearance."""
+    """The distinct dims of a size, in order of appearance."""
     found: dict[str, Dim] = {}
     for monomial, _ in _terms(size):
         for atom in monomial:
@@ -333,13 +333,13 @@ def dims_of(size: Size) -> tuple[Dim, ...]:
     return tuple(found.values())
 
 
-def parts_of(atom: FloorDiv | Least) -> tuple[Size, ...]:
-    """The sizes that an atom is made of."""
-    return atom.sizes if isinstance(atom, Least) else (atom.numerator, atom.denominator)
+def operand_sizes(atom: FloorDiv | MinSize) -> tuple[Size, ...]:
+    """The operands of an atom."""
+    return atom.sizes if isinstance(atom, MinSize) else (atom.numerator, atom.denominator)
 
 
-def _inner_dims(atom: FloorDiv | Least) -> tuple[Dim, ...]:
-    return tuple(d for size in parts_of(atom) for d in dims_of(size))
+def _inner_dims(atom: FloorDiv | MinSize) -> tuple[Dim, ...]:
+    return tuple(d for size in operand_sizes(atom) for d in dims_of(size))
 
 
 def bound(size: Size, low: bool = True, floor: int = 0) -> int | None:
@@ -350,8 +350,8 @@ def bound(size: Size, low: bool = True, floor: int = 0) -> int | None:
     if isinstance(size, int):
         return size
     for monomial, coefficient in size.terms:
-        if len(monomial) == 1 and isinstance(monomial[0], Least):
-            return _bound_of_least(size, monomial[0], coefficient, low, floor)
+        if len(monomial) == 1 and isinstance(monomial[0], MinSize):
+            return _bound_of_min(size, monomial[0], coefficient, low, floor)
     total = 0
     for monomial, coefficient in size.terms:
         for atom in monomial:
@@ -363,7 +363,7 @@ def bound(size: Size, low: bool = True, floor: int = 0) -> int | None:
     return total
 
 
-def _bound_of_least(size: Poly, atom: Least, count: int, low: bool, floor: int) -> int | None:
+def _bound_of_min(size: Poly, atom: MinSize, count: int, low: bool, floor: int) -> int | None:
     """The bound of a sum with count * atom: the least (count > 0) or largest of several sums."""
     rest = size - _make({(atom,): count})
     ends = [bound(rest + count * part, low, floor) for part in atom.sizes]
@@ -376,7 +376,7 @@ def _bound_of_least(size: Poly, atom: Least, count: int, low: bool, floor: int) 
 def _atom_bound(atom: Atom, low: bool, floor: int) -> int | None:
     if isinstance(atom, Dim):
         return max(atom.min, floor) if low else atom.max
-    if isinstance(atom, Least):
+    if isinstance(atom, MinSize):
         return bound(_make({(atom,): 1}), low, floor)
     if not isinstance(atom.denominator, int) or atom.denominator < 1:
         return None

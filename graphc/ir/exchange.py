@@ -1,4 +1,4 @@
-"""Arrays of other libraries as numpy's: the buffer protocol, and DLPack also for bfloat16."""
+"""Convert arrays of other libraries to numpy, by the buffer protocol or DLPack."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def graph_bytes(graph: Graph) -> bytes:
         if node not in number:
             number[node] = len(number)
             inputs = ",".join(str(number[i]) for i in node.inputs)
-            lines.append(f"{_op_text(node)}({inputs}):{node.type}:{node.name}:{node.part}")
+            lines.append(f"{_op_text(node)}({inputs}):{node.type}:{node.name}:{node.step_part}")
     for name, node in graph.outputs:
         lines.append(f"out {name} {number[node]}")
     for parameter, value in graph.updates:

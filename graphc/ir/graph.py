@@ -1,4 +1,4 @@
-"""The compiler's own objects: nodes and graphs."""
+"""Nodes and graphs: the compiler's graph-level IR."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class Node:
     """An op applied to nodes, and the value it makes. Immutable; compared by identity.
 
-    `name` is what the user called it ("" if nothing), `part` which half of the step it is in,
-    `face` the user's handle on it (a Tensor, made when first asked for).
+    `name` is what the user called it ("" if nothing), `step_part` forward, backward or update,
+    `handle` the user's handle on it (a Tensor, made when first asked for).
     """
 
-    __slots__ = ("__weakref__", "face", "inputs", "name", "op", "origin", "part", "type")
+    __slots__ = ("__weakref__", "handle", "inputs", "name", "op", "origin", "step_part", "type")
 
     def __init__(
         self,
@@ -30,16 +30,16 @@ class Node:
         inputs: tuple[Node, ...],
         type: TensorType,
         origin: Origin,
-        part: str,
+        step_part: str,
         name: str = "",
     ) -> None:
         self.op = op
         self.inputs = inputs
         self.type = type
         self.origin = origin
-        self.part = part
+        self.step_part = step_part
         self.name = name
-        self.face: Any = None
+        self.handle: Any = None
 
     def __repr__(self) -> str:
         return f"<{self.name or self.op.name} {self.type} {self.origin}>"
@@ -57,8 +57,8 @@ def apply(op: Op, *inputs: Node, name: str = "") -> Node:
             error.origin = context.origin or origins.find_origin()
         raise
     place = context.origin or origins.find_origin()
-    node = Node(op, inputs, type, place, context.part, name)
-    origins.note_made(node)
+    node = Node(op, inputs, type, place, context.step_part, name)
+    origins.note_created(node)
     return node
 
 
@@ -131,11 +131,11 @@ class Graph:
     def map(self, rewrite: Callable[[Node], Node | None]) -> Graph:
         """Rebuild bottom up; `rewrite` sees each node with its new inputs, None keeps it.
 
-        What `rewrite` builds inherits the origin and part of the node it looks at.
+        What `rewrite` builds inherits the origin and step part of the node it rewrites.
         """
         new: dict[Node, Node] = {}
         for node in self.nodes:
-            with origins.inherit(node.origin, node.part):
+            with origins.inherit(node.origin, node.step_part):
                 candidate = with_inputs(node, tuple(new[i] for i in node.inputs))
                 result = rewrite(candidate)
             new[node] = candidate if result is None else result
@@ -145,7 +145,7 @@ class Graph:
 
     def substitute(self, new: dict[Node, Node]) -> Graph:
         """The same graph with other roots; inputs and updated parameters stay."""
-        origins.note_made(new)
+        origins.note_created(new)
         return replace(
             self,
             outputs=tuple((name, new[n]) for name, n in self.outputs),
@@ -162,4 +162,4 @@ def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
     if all(a is b for a, b in zip(inputs, node.inputs)):
         return node
     type = node.op.infer(*(n.type for n in inputs))
-    return Node(node.op, inputs, type, node.origin, node.part, node.name)
+    return Node(node.op, inputs, type, node.origin, node.step_part, node.name)

@@ -1,4 +1,4 @@
-"""The oracle: graphs computed node by node with numpy."""
+"""The reference interpreter: graphs evaluated node by node with numpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphc.ir.arrays import label
 from graphc.ir.dims import evaluate as evaluate_size
 from graphc.ir.dims import product
 from graphc.ir.graph import Node, describe, topological
-from graphc.ir.limits import ADDRESSABLE
+from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.failure import indexed_axis, indexed_size
@@ -63,7 +63,7 @@ class Interpreter:
         self._check_dims(node)
         wanted = concrete(node.type, self.dims)
         try:
-            if evaluate_size(wanted.nbytes, {}) >= ADDRESSABLE:
+            if evaluate_size(wanted.nbytes, {}) >= MAX_ADDRESSABLE_BYTES:
                 raise MemoryError  # numpy would call the shape invalid
             with np.errstate(all="ignore"):
                 result = np.asarray(self.apply(node, arrays))
@@ -87,7 +87,7 @@ class Interpreter:
         return result
 
     def apply(self, node: Node, arrays: list[Array]) -> Array:
-        """The op's numpy meaning; what the op cannot know by itself is answered here."""
+        """Evaluate an op with numpy; ops that need the interpreter's state are handled here."""
         match node.op:
             case leaf.Input():
                 raise _missing(node)

@@ -1,4 +1,4 @@
-"""What fits into this machine's memory."""
+"""Limits of this machine's memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphc.errors import GraphcError, MemoryBudgetError
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, describe
 
-ADDRESSABLE = 2**63  # bytes that an address can count
+MAX_ADDRESSABLE_BYTES = 2**63  # bytes that an address can count
 
 
 def physical_bytes() -> int | None:
@@ -24,7 +24,7 @@ def physical_bytes() -> int | None:
 
 def check_outputs(graph: Graph, dims: Mapping[str, int]) -> None:
     """Raise MemoryBudgetError for an output that is larger than the machine's memory."""
-    most = physical_bytes() or ADDRESSABLE
+    most = physical_bytes() or MAX_ADDRESSABLE_BYTES
     for name, node in graph.outputs:
         size = evaluate(node.type.nbytes, dims)
         if size > most:

@@ -23,7 +23,7 @@ def rebuild(
         if node in new:
             continue
         candidate = with_inputs(node, tuple(new[i] for i in node.inputs))
-        with origins.inherit(node.origin, node.part):
+        with origins.inherit(node.origin, node.step_part):
             result = rewrite(candidate)
         new[node] = candidate if result is None else result
     return new

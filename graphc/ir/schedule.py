@@ -1,4 +1,4 @@
-"""What runs, in order: kernels over storages, and where threads must meet.
+"""The schedule: kernel calls over storages in order, and the barriers between them.
 
 `fuse` makes the calls (`compiler/fusion/`); `order` puts them in a legal order that keeps the arena
 small and says where barriers stand (`compiler/order/`); `plan` gives every temporary its bytes
@@ -23,7 +23,7 @@ INPUT, PARAMETER, CONSTANT, OUTPUT, TEMPORARY, PREPARED, RNG, WINDOW = (
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """Bytes that hold a value: an argument of the step, or a place in the arena.
+    """Memory that holds a value: an argument of the step or an offset in the arena.
 
     `node` is the value's node (None for partial results shared between kernels).
     """
@@ -35,7 +35,7 @@ class Storage:
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class KernelCall:
     """One kernel applied to storages, one for each of `kernel.arguments`.
 
     `nodes` are the graph nodes computed here; `in_place` pairs (written, read) arguments that
@@ -49,7 +49,7 @@ class Call:
     flops: Size = 0
     bytes: Size = 0
     in_place: tuple[tuple[Storage, Storage], ...] = ()
-    part: str = "forward"
+    step_part: str = "forward"
 
     @property
     def reads(self) -> tuple[Storage, ...]:
@@ -64,12 +64,12 @@ class Call:
 
     @property
     def commits(self) -> bool:
-        """Whether a persistent value is written."""
+        """Whether the call writes a persistent value."""
         return any(s.role == PARAMETER for s in self.writes)
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
+class RowWindow:
     """Row `step + ahead` of a storage, modulo its rows.
 
     With `backward`, row `length - 1 - step`: the storage has as many rows as there are steps.
@@ -81,7 +81,7 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
-class LoopCall(Call):
+class LoopCall(KernelCall):
     """Calls repeated `length` times, with calls once before and after.
 
     `windows` says where the storages of role WINDOW are; in `before`, step is 0, in `after` it
@@ -91,22 +91,22 @@ class LoopCall(Call):
     the whole loop touches.
     """
 
-    before: tuple[Call, ...] = ()
-    repeated: tuple[Call, ...] = ()
-    after: tuple[Call, ...] = ()
+    before: tuple[KernelCall, ...] = ()
+    repeated: tuple[KernelCall, ...] = ()
+    after: tuple[KernelCall, ...] = ()
     barriers: frozenset[int] = frozenset()
-    windows: Mapping[Storage, Window] = field(default_factory=dict)
+    windows: Mapping[Storage, RowWindow] = field(default_factory=dict)
     length: Size = 0
     count: Storage | None = None
     condition: Storage | None = None
 
     @property
-    def inner(self) -> tuple[Call, ...]:
+    def inner(self) -> tuple[KernelCall, ...]:
         """The calls of all parts."""
         return self.before + self.repeated + self.after
 
 
-def every_call(calls: Sequence[Call]) -> Iterator[Call]:
+def every_call(calls: Sequence[KernelCall]) -> Iterator[KernelCall]:
     """The calls of kernels, those inside loops included, loops themselves not."""
     for call in calls:
         if isinstance(call, LoopCall):
@@ -115,7 +115,7 @@ def every_call(calls: Sequence[Call]) -> Iterator[Call]:
             yield call
 
 
-def relocate(call: Call, places: Mapping[Storage, Storage]) -> Call:
+def relocate(call: KernelCall, places: Mapping[Storage, Storage]) -> KernelCall:
     """The call on other storages; those that `places` does not name stay."""
     moved = replace(
         call,
@@ -145,10 +145,10 @@ class Schedule:
     """
 
     name: str
-    calls: tuple[Call, ...]
+    calls: tuple[KernelCall, ...]
     barriers: frozenset[int] = frozenset()
-    prepare: tuple[Call, ...] = ()
-    checks: tuple[Check, ...] = ()
+    prepare: tuple[KernelCall, ...] = ()
+    checks: tuple[FailureCode, ...] = ()
     inputs: tuple[Storage, ...] = ()
     outputs: tuple[Storage, ...] = ()
     parameters: tuple[Storage, ...] = ()
@@ -176,8 +176,8 @@ class Schedule:
 
 
 @dataclass(frozen=True, eq=False)
-class Check:
-    """What a failure code means: the node that checks, and the message."""
+class FailureCode:
+    """The node and the message behind a failure code."""
 
     code: int
     node: Node

@@ -173,5 +173,5 @@ def _concrete_body(body: Body, dims: Mapping[str, int], done: dict[Any, Any]) ->
         if node not in done:
             op, inputs = concretise(node.op, dims, done), tuple(done[i] for i in node.inputs)
             type = op.infer(*(i.type for i in inputs))
-            done[node] = Node(op, inputs, type, node.origin, node.part, node.name)
+            done[node] = Node(op, inputs, type, node.origin, node.step_part, node.name)
     return Body(tuple(done[n] for n in body.inputs), tuple(done[n] for n in body.outputs))

@@ -1,4 +1,4 @@
-"""What compiled code needs of a parameter; the user's handle on it provides it."""
+"""The storage of a parameter, as compiled code sees it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from graphc.ir.types import TensorType
 class Guard(Protocol):
     """What calls hold while they use values that one of them writes; the backend's that writes.
 
-    A backend that keeps values elsewhere than in `Stored.memory` brings them there in `hold`.
+    A backend that keeps values elsewhere than in `ParameterStorage.memory` brings them there in
+    `hold`.
     """
 
     number: int  # the order in which several are taken
@@ -29,12 +30,12 @@ class Guard(Protocol):
 class Reader(Protocol):
     """A function that reads a value."""
 
-    def also_hold(self, guard: Guard) -> None:
+    def add_lock(self, guard: Guard) -> None:
         """Take one more guard from now on: somebody writes what this reads."""
         ...
 
 
-class Stored(Protocol):
+class ParameterStorage(Protocol):
     """A persistent value: where it lies, how often it has changed, and who may write it.
 
     `version` is a counter in memory that compiled code raises. `guard` is held by calls that write
@@ -75,8 +76,8 @@ class Stored(Protocol):
     def value(self, array: Any) -> None: ...
 
 
-def stored(node: Node) -> Stored:
+def stored(node: Node) -> ParameterStorage:
     """The persistent value behind a parameter's node."""
     assert isinstance(node.op, leaf.Parameter)
-    value: Stored = node.face
+    value: ParameterStorage = node.handle
     return value

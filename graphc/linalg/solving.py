@@ -9,7 +9,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend.autodiff.custom import custom_gradient
 from graphc.frontend.functions.factors import on_diagonal_of, parts
 from graphc.frontend.functions.operands import fail, floating, same_dtype
-from graphc.frontend.functions.shapes import part
+from graphc.frontend.functions.shapes import narrow
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir.ops.matrix import Cholesky, Lu, Matrix, Solve, SolveTriangular
 from graphc.ir.ops.spectral import Svd
@@ -149,10 +149,10 @@ def _pivots(x: Tensor, regular: bool = False) -> tuple[Tensor, Tensor]:
     """The diagonal of U, and the sign of the permutation of rows."""
     packed = lift_op(Lu(regular), x)
     n, axis = x.shape[-1], x.ndim - 1
-    places = fn.reshape(part(packed, axis, n, 1), x.shape[:-1])
+    places = fn.reshape(narrow(packed, axis, n, 1), x.shape[:-1])
     moved = places != fn.arange(n, dtype=x.dtype)
     sign = fn.prod(fn.where(moved, -1.0, fn.ones_like(places)), axis=-1)
-    return fn.diagonal(part(packed, axis, 0, n), 0, -2, -1), sign
+    return fn.diagonal(narrow(packed, axis, 0, n), 0, -2, -1), sign
 
 
 def _stretched(x: Tensor, like: Tensor) -> Tensor:

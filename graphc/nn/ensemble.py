@@ -13,7 +13,7 @@ from graphc.errors import ArgumentError
 from graphc.frontend.batching.batcher import Batcher
 from graphc.frontend.batching.rules import find_rule
 from graphc.frontend.parameter import Parameter
-from graphc.frontend.tensor import Tensor, face, lift
+from graphc.frontend.tensor import Tensor, handle, lift
 from graphc.ir import graph as graphs
 from graphc.ir import naming
 from graphc.ir.graph import Node, topological
@@ -49,14 +49,14 @@ class Ensemble(Layer):
         leaves, structure = flatten(arguments)
         given = [lift(value).node for value in leaves]
         inputs = [graphs.apply(leaf.Input(f"argument_{i}", n.type)) for i, n in enumerate(given)]
-        with origins.drawing() as drawn:
+        with origins.collecting_random() as drawn:
             results = [self._run(i, structure, inputs) for i in range(self._k)]
         found = [own_parameters(nodes) for nodes, _ in results]
         stacked = self._stacked(found)
         shared = dict(zip(inputs, given))
         batcher = Batcher(stacked, self._k, shared, frozenset(drawn), find_rule)
         nodes, returned = results[0]
-        return returned.build([face(batcher.spread(value)) for value in batcher.run(nodes)])
+        return returned.build([handle(batcher.spread(value)) for value in batcher.run(nodes)])
 
     def _run(
         self, i: int, structure: Structure, inputs: list[Node]
@@ -65,7 +65,7 @@ class Ensemble(Layer):
         with naming.inside(f"{self.name}/{i}", self._taken[i]):
             if i == len(self.members):
                 self.members.append(self._build())
-            given = structure.build([face(n) for n in inputs])
+            given = structure.build([handle(n) for n in inputs])
             values, returned = flatten(self.members[i](*given))
         return [lift(value).node for value in values], returned
 
@@ -109,7 +109,7 @@ def ensemble(build: Callable[[], Any], k: int, name: str | None = None) -> Ensem
 
 def own_parameters(nodes: list[Node]) -> list[Parameter]:
     """The parameters beneath nodes, in order of first use."""
-    return [n.face for n in topological(nodes) if isinstance(n.op, leaf.Parameter)]
+    return [n.handle for n in topological(nodes) if isinstance(n.op, leaf.Parameter)]
 
 
 def first_value(parameter: Parameter) -> Any:

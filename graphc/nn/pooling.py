@@ -13,7 +13,7 @@ from graphc.errors import ArgumentError, DTypeError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import cast, fail, floating, widened
-from graphc.frontend.functions.shapes import seen_through
+from graphc.frontend.functions.shapes import unfold_windows
 from graphc.frontend.tensor import Tensor, lift, lift_op, literal
 from graphc.ir.dims import Size
 from graphc.ir.ops.reduce import FirstMax, Sum
@@ -230,4 +230,4 @@ def slide(
         Window(axis, axis, x.ndim + i, s.stride, s.dilation, s.before)
         for i, (axis, s) in enumerate(zip(axes, slides))
     )
-    return seen_through(x, windows, tuple(outputs), tuple(s.size for s in slides))
+    return unfold_windows(x, windows, tuple(outputs), tuple(s.size for s in slides))

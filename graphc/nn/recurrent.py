@@ -11,7 +11,7 @@ from graphc import init
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend import ownership
-from graphc.frontend.functions.operands import beside, fail
+from graphc.frontend.functions.operands import fail, lift_like
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor, lift
 from graphc.ir import naming
@@ -127,7 +127,7 @@ class Recurrent(Layer):
                 f" has {self.states}",
                 (x,),
             )
-        return tuple(self._part(x, beside(self.name, part, x), shape) for part in parts)
+        return tuple(self._part(x, lift_like(self.name, part, x), shape) for part in parts)
 
     def _part(self, x: Tensor, part: Tensor, shape: tuple[Any, ...]) -> Tensor:
         if part.dtype != x.dtype:

@@ -15,7 +15,7 @@ from graphc.frontend.functions.operands import cast, same_dtype, widened
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir import graph as graphs
 from graphc.ir import naming
-from graphc.ir.ops.elementwise_random import Plain
+from graphc.ir.ops.elementwise_random import BitExact
 from graphc.ir.types import float64
 from graphc.nn.losses import legal_labels, softmax_cross_entropy
 from graphc.random import draw
@@ -71,7 +71,7 @@ def candidates(classes: int, samples: int, distribution: str, full: str) -> Tens
     if distribution == "uniform":
         place = fn.floor(unit * float(classes))
     else:
-        place = fn.floor(lift_op(Plain("exp"), unit * math.log(classes + 1))) - 1.0
+        place = fn.floor(lift_op(BitExact("exp"), unit * math.log(classes + 1))) - 1.0
     return fn.clip(fn.astype(place, "int64"), 0, classes - 1)
 
 

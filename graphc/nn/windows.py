@@ -11,7 +11,7 @@ import numpy as np
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend.functions.operands import fail
 from graphc.frontend.tensor import Tensor
-from graphc.ir.dims import Poly, Size, ceildiv, floordiv, least
+from graphc.ir.dims import Poly, Size, ceildiv, floordiv, min_size
 
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 RANKS = (1, 2, 3)
@@ -80,7 +80,7 @@ def per_axis(
         found = f"{what} {value!r}" if several else f"{what} {value!r} for each axis"
         fail(
             ArgumentError,
-            f"{name}: {what} must be {rank} ints of at least {least}, got {found}",
+            f"{name}: {what} must be {rank} ints of at least {min_size}, got {found}",
             operands,
             hint="one int serves all axes",
         )
@@ -180,4 +180,4 @@ def output_size(
     if window.after + window.stride <= window.span:
         return outputs
     # no window starts in the zeros behind the input
-    return least(outputs, ceildiv(size + window.before, window.stride))
+    return min_size(outputs, ceildiv(size + window.before, window.stride))

@@ -9,12 +9,12 @@ from typing import Any
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto, helper
 from onnx.onnx_cpp2py_export.defs import SchemaError
 
-from graphc.onnx.call import Call
+from graphc.onnx.call import OnnxNode
 from graphc.onnx.proto import number_of
-from graphc.onnx.values import Value
+from graphc.onnx.values import OnnxValue
 
 
-def body_of(call: Call, schema: Any) -> FunctionProto | None:
+def body_of(call: OnnxNode, schema: Any) -> FunctionProto | None:
     """The body that an operator's definition gives for these operands; None if it has none."""
     if schema.has_context_dependent_function:
         versions = [v for v in schema.context_dependent_function_opset_versions if v <= call.opset]
@@ -28,7 +28,7 @@ def body_of(call: Call, schema: Any) -> FunctionProto | None:
     return _parsed(schema.get_function_with_opset_version(max(versions)))
 
 
-def dependent_body(call: Call, schema: Any, version: int) -> FunctionProto | None:
+def dependent_body(call: OnnxNode, schema: Any, version: int) -> FunctionProto | None:
     """The body that depends on attributes and on the types of operands."""
     types = [type_of(value).SerializeToString() for value in call.inputs]
     node = NodeProto()
@@ -53,7 +53,7 @@ def _parsed(data: bytes) -> FunctionProto:
     return function
 
 
-def type_of(value: Value | None) -> TypeProto:
+def type_of(value: OnnxValue | None) -> TypeProto:
     """The type of an operand in the format's terms."""
     if value is None:
         return TypeProto()

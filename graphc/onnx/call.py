@@ -1,4 +1,4 @@
-"""One node of a file as converters see it, and how it complains."""
+"""One node of a model as converters see it, and its errors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size
 from graphc.ir.ops.base import Array
 from graphc.onnx.errors import UnknownValueError
-from graphc.onnx.stored import Store
-from graphc.onnx.values import Value, sources_of
+from graphc.onnx.stored import StoredArrays
+from graphc.onnx.values import OnnxValue, sources_of
 
 
 class Names(Protocol):
     """The names that a node sees, as a converter uses them (`importer.Scope`)."""
 
-    store: Store
+    store: StoredArrays
 
-    def find(self, name: str, node: NodeProto | None = None) -> Value:
+    def find(self, name: str, node: NodeProto | None = None) -> OnnxValue:
         """What a name stands for."""
         ...
 
@@ -35,12 +35,12 @@ class Names(Protocol):
         """The definition of a node's operator."""
         ...
 
-    def run_graph(self, graph: GraphProto, inputs: Iterable[Value | None]) -> list[Value]:
+    def run_graph(self, graph: GraphProto, inputs: Iterable[OnnxValue | None]) -> list[OnnxValue]:
         """The outputs of a graph inside the node, given its inputs."""
         ...
 
 
-class Call:
+class OnnxNode:
     """A node with its operands and attributes.
 
     A converter is a function of it that returns the outputs: tensors, arrays (known now), None
@@ -48,7 +48,7 @@ class Call:
     """
 
     def __init__(
-        self, node: NodeProto, opset: int, inputs: tuple[Value | None, ...],
+        self, node: NodeProto, opset: int, inputs: tuple[OnnxValue | None, ...],
         attributes: dict[str, Any], scope: Names,
     ) -> None:  # fmt: skip
         self.node = node
@@ -63,7 +63,7 @@ class Call:
         """Whether operand i is given."""
         return i < len(self.inputs) and self.inputs[i] is not None
 
-    def value(self, i: int) -> Value:
+    def value(self, i: int) -> OnnxValue:
         """Operand i; raises FormatError where it is missing."""
         found = self.inputs[i] if i < len(self.inputs) else None
         if found is None:
@@ -91,7 +91,7 @@ class Call:
             self.unknown(i, value)
         return array
 
-    def unknown(self, i: int, value: Value) -> NoReturn:
+    def unknown(self, i: int, value: OnnxValue) -> NoReturn:
         """Complain that an operand must be known."""
         names, dims = sources_of(value.tensor)
         found = [f"input {name}" for name in names] + [f"the size {d}" for d in dims]
@@ -192,7 +192,7 @@ class Call:
         """The number of outputs that are listed."""
         return len(self.node.output)
 
-    def wants(self, i: int) -> bool:
+    def is_output_used(self, i: int) -> bool:
         """Whether output i is asked for."""
         return i < len(self.node.output) and bool(self.node.output[i])
 
@@ -206,7 +206,7 @@ class Call:
         raise UnsupportedError(f"{self.where}: {what}", hint=hint)
 
 
-Converter = Callable[[Call], Any]
+Converter = Callable[[OnnxNode], Any]
 Table = dict[tuple[str, int], Converter]
 
 

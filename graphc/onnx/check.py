@@ -7,7 +7,7 @@ from typing import Any
 from onnx import AttributeProto, defs
 
 from graphc.errors import FormatError
-from graphc.onnx.call import Call
+from graphc.onnx.call import OnnxNode
 
 ATTRIBUTES = {
     "FLOAT": "a float", "INT": "an int", "STRING": "a text", "TENSOR": "a tensor",
@@ -15,7 +15,7 @@ ATTRIBUTES = {
 }  # fmt: skip
 
 
-def check_node(call: Call, schema: defs.OpSchema) -> None:
+def check_node(call: OnnxNode, schema: defs.OpSchema) -> None:
     """Raise FormatError unless the number of operands and all attributes fit the definition."""
     count = len(call.inputs)
     if not schema.min_input <= count <= schema.max_input:

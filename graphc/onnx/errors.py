@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from graphc.errors import UnsupportedError
 from graphc.ir.dims import Size, dims_of
 
-EXAMPLE = 4  # a size in hints
+EXAMPLE_SIZE = 4  # a size in hints
 
 
 class UnknownValueError(UnsupportedError):
@@ -25,7 +25,7 @@ class UnknownValueError(UnsupportedError):
         listed = ", ".join(f'"{name}": array' for name in self.inputs)
         hint = f"bind what it depends on: gx.onnx.load(..., values={{{listed}}})"
         if not self.inputs:
-            listed = ", ".join(f'"{name}": {EXAMPLE}' for name in self.dims)
+            listed = ", ".join(f'"{name}": {EXAMPLE_SIZE}' for name in self.dims)
             what = "sizes" if len(self.dims) > 1 else "size"
             hint = f"give the {what}: gx.onnx.load(..., dims={{{listed}}})"
         super().__init__(message, hint=hint)

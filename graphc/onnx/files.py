@@ -15,8 +15,8 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from graphc.ir.ops.base import Array
 from graphc.onnx.proto import element_number
 
-SMALLEST = 1024  # bytes; shapes and numbers stay where readers expect them
-PAGE = 4096  # where arrays begin, so that readers can map them into memory
+MIN_EXTERNAL_BYTES = 1024  # bytes; shapes and numbers stay where readers expect them
+PAGE_BYTES = 4096  # where arrays begin, so that readers can map them into memory
 
 
 class DataFile:
@@ -27,9 +27,9 @@ class DataFile:
 
     def place(self, array: Array, name: str) -> TensorProto:
         """A tensor that says where in the file its elements are; a small one holds them."""
-        if array.nbytes < SMALLEST:
+        if array.nbytes < MIN_EXTERNAL_BYTES:
             return numpy_helper.from_array(array, name)
-        start = -(-self.end // PAGE) * PAGE
+        start = -(-self.end // PAGE_BYTES) * PAGE_BYTES
         self.file.write(bytes(start - self.end))
         self.file.write(np.ascontiguousarray(array).view(np.uint8).data)
         self.end = start + array.nbytes

@@ -18,11 +18,11 @@ from graphc.ir.ops import leaf
 from graphc.ir.types import TensorType, float32
 from graphc.onnx.writer import Writer
 
-NUMBER = 0.4375061035156  # stands for any number in a formula
+SENTINEL = 0.4375061035156  # stands for any number in a formula
 LAST, FIRST = "channels_last", "channels_first"
 
 
-class Layer(NamedTuple):
+class LayerFormula(NamedTuple):
     """A formula, its operands, and what writes the operator: gets their names and the number."""
 
     formula: Tensor
@@ -35,12 +35,12 @@ def hole(*shape: Size) -> Tensor:
     return lift_op(leaf.Input("hole", TensorType(float32, shape)))
 
 
-def written(w: Writer, node: Node, layer: Layer) -> str | None:
+def written(w: Writer, node: Node, layer: LayerFormula) -> str | None:
     """The operator of a layer; None where the node is not what the formula makes."""
     found: dict[Any, Any] = {hole.node: None for hole in layer.holes}
     if not equal(layer.formula.node, node, found):
         return None
-    numbers = [found[NUMBER]] if NUMBER in found else []
+    numbers = [found[SENTINEL]] if SENTINEL in found else []
     return layer.write(w, *(w[found[hole.node]] for hole in layer.holes), *numbers)
 
 
@@ -51,11 +51,11 @@ def equal(formula: Node, node: Node, found: dict[Any, Any]) -> bool:
     if formula in found:
         found[formula] = found[formula] or node
         return found[formula] is node
-    if isinstance(formula.op, leaf.Literal) and formula.op.value == NUMBER:
+    if isinstance(formula.op, leaf.Literal) and formula.op.value == SENTINEL:
         if not isinstance(node.op, leaf.Literal):
             return False
         number = float(node.op.value)
-        return bool(found.setdefault(NUMBER, number) == number)
+        return bool(found.setdefault(SENTINEL, number) == number)
     if formula.op != node.op or len(formula.inputs) != len(node.inputs):
         return False
     return all(equal(a, b, found) for a, b in zip(formula.inputs, node.inputs))

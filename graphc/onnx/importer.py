@@ -18,16 +18,16 @@ from graphc.errors import (
     UnsupportedError,
 )
 from graphc.onnx.bodies import body_of, bound_nodes
-from graphc.onnx.call import Call, Converter, describe
+from graphc.onnx.call import Converter, OnnxNode, describe
 from graphc.onnx.check import check_node
 from graphc.onnx.errors import UnknownValueError, named
 from graphc.onnx.proto import array_of, attributes_of, schema_of
 from graphc.onnx.sizes import evaluated, fold
-from graphc.onnx.stored import Store
+from graphc.onnx.stored import StoredArrays
 from graphc.onnx.table import find_converter
-from graphc.onnx.values import Value, result_value
+from graphc.onnx.values import OnnxValue, result_value
 
-OLDEST = 6  # the oldest operator set that is supported
+OLDEST_OPSET = 6  # the oldest operator set that is supported
 
 
 class Scope:
@@ -37,14 +37,14 @@ class Scope:
         self,
         opsets: Mapping[str, int],
         functions: Mapping[tuple[str, str], FunctionProto],
-        store: Store,
+        store: StoredArrays,
         outer: Scope | None = None,
     ) -> None:
         self.opsets = opsets
         self.functions = functions
         self.store = store
         self.outer = outer
-        self.values: dict[str, Value | None] = {}
+        self.values: dict[str, OnnxValue | None] = {}
 
     def inner(self) -> Scope:
         """The scope of a graph inside a node: sees these names."""
@@ -54,7 +54,7 @@ class Scope:
         """The scope of a function's body: sees none of these names."""
         return Scope(opsets, self.functions, self.store)
 
-    def find(self, name: str, node: NodeProto | None = None) -> Value:
+    def find(self, name: str, node: NodeProto | None = None) -> OnnxValue:
         """What a name stands for."""
         scope: Scope | None = self
         while scope is not None:
@@ -75,7 +75,7 @@ class Scope:
 
     # -- graphs ---------------------------------------------------------------------------
 
-    def run_graph(self, graph: GraphProto, inputs: Iterable[Value | None]) -> list[Value]:
+    def run_graph(self, graph: GraphProto, inputs: Iterable[OnnxValue | None]) -> list[OnnxValue]:
         """The outputs of a graph inside a node, given its inputs."""
         for declared, value in zip(graph.input, inputs):
             self.values[declared.name] = value
@@ -102,7 +102,7 @@ class Scope:
                 if name:
                     self.values[name] = value
 
-    def run_node(self, node: NodeProto) -> list[Value | None]:
+    def run_node(self, node: NodeProto) -> list[OnnxValue | None]:
         """The outputs of one node."""
         opset = self.opset(node.domain)
         inputs = tuple(self.find(name, node) if name else None for name in node.input)
@@ -114,12 +114,12 @@ class Scope:
         schema = schema_of(node, opset)
         if schema is None:
             raise UnsupportedError(f"{describe(node, opset)}: no such operator is known")
-        if opset < OLDEST and schema.domain == "" and not same_since(node, schema):
+        if opset < OLDEST_OPSET and schema.domain == "" and not same_since(node, schema):
             raise UnsupportedError(
-                f"{describe(node, opset)}: operator sets from {OLDEST} on are supported",
+                f"{describe(node, opset)}: operator sets from {OLDEST_OPSET} on are supported",
                 hint="convert the file: onnx.version_converter.convert_version(model, 13)",
             )
-        call = Call(node, opset, inputs, attributes_of(node, schema), self)
+        call = OnnxNode(node, opset, inputs, attributes_of(node, schema), self)
         check_node(call, schema)
         converter = find_converter(node, schema.since_version)
         if converter is not None:
@@ -135,9 +135,9 @@ class Scope:
         self,
         node: NodeProto,
         function: FunctionProto,
-        inputs: tuple[Value | None, ...],
+        inputs: tuple[OnnxValue | None, ...],
         attributes: Mapping[str, Any],
-    ) -> list[Value | None]:
+    ) -> list[OnnxValue | None]:
         """The outputs of a function's body."""
         own = {o.domain: o.version for o in function.opset_import}
         scope = self.inside({"": defs.onnx_opset_version(), **self.opsets, **own})
@@ -167,11 +167,11 @@ def only_ours(where: str) -> Iterator[None]:
 
 def same_since(node: NodeProto, schema: defs.OpSchema) -> bool:
     """Whether an old definition still held in the oldest supported operator set."""
-    other = schema_of(node, OLDEST)
+    other = schema_of(node, OLDEST_OPSET)
     return other is not None and other.since_version == schema.since_version
 
 
-def converted(converter: Converter, call: Call) -> list[Value | None]:
+def converted(converter: Converter, call: OnnxNode) -> list[OnnxValue | None]:
     """A converter's results; errors of definition name the node."""
     try:
         result = converter(call)

@@ -19,8 +19,8 @@ from graphc.ir.ops.base import Array
 from graphc.ir.types import DType
 from graphc.onnx.importer import Scope, only_ours
 from graphc.onnx.proto import dtype_of, name_of, read_model
-from graphc.onnx.stored import Choice, Store
-from graphc.onnx.values import Value
+from graphc.onnx.stored import Choice, StoredArrays
+from graphc.onnx.values import OnnxValue
 from graphc.onnx.weights import Uses
 
 # a size that is called a multiple of another one, as exporters write it
@@ -69,12 +69,14 @@ def load(
     where = f"onnx.load: {name_of(source)}"
     with only_ours(where):
         uses = Uses(model)
-    store = Store(uses, trainable, origins.Origin(file, 0))  # may ask a function of the caller
+    store = StoredArrays(
+        uses, trainable, origins.Origin(file, 0)
+    )  # may ask a function of the caller
     with only_ours(where), origins.inherit(store.origin):
         return converted(model, store, given, file)
 
 
-def converted(model: ModelProto, store: Store, given: Given, file: str) -> Model:
+def converted(model: ModelProto, store: StoredArrays, given: Given, file: str) -> Model:
     """The tensors of a model."""
     graph = model.graph
     functions = {(f.domain, f.name): f for f in model.functions}
@@ -91,7 +93,7 @@ def converted(model: ModelProto, store: Store, given: Given, file: str) -> Model
     return Model(inputs, outputs, store.finished())
 
 
-def numbered(name: str, sequence: Value) -> dict[str, Value]:
+def numbered(name: str, sequence: OnnxValue) -> dict[str, OnnxValue]:
     """The elements of a sequence by names of their own."""
     return {f"{name}_{i}": item for i, item in enumerate(sequence.items or ())}
 
@@ -131,12 +133,12 @@ def add_inputs(graph: GraphProto, scope: Scope, given: Given) -> dict[str, gx.Te
             raise ArgumentError(f"onnx.load: there is no input {name}, there are {names}")
     for declared in graph.input:
         if declared.name in given.values:
-            scope.values[declared.name] = Value(array=bound_value(declared, given))
+            scope.values[declared.name] = OnnxValue(array=bound_value(declared, given))
         elif declared.name not in scope.values:
             dtype = element_type(declared)
             tensor = gx.input(input_name(declared.name), shape_of(declared, given), dtype)
             inputs[declared.name] = tensor
-            scope.values[declared.name] = Value(tensor)
+            scope.values[declared.name] = OnnxValue(tensor)
     return inputs
 
 

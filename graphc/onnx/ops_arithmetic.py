@@ -8,7 +8,7 @@ from typing import Any
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Call, Converter, Table
+from graphc.onnx.call import Converter, OnnxNode, Table
 
 
 def unary(function: Callable[..., Any]) -> Converter:
@@ -21,7 +21,7 @@ def binary(function: Callable[..., Any]) -> Converter:
     return lambda call: function(*pair(call))
 
 
-def pair(call: Call) -> tuple[Tensor, Tensor]:
+def pair(call: OnnxNode) -> tuple[Tensor, Tensor]:
     """Two operands; before opset 7 the second one may be aligned at an axis of the first."""
     x, y = call.x(0), call.x(1)
     axis = call.get("axis")
@@ -36,12 +36,12 @@ def variadic(function: Callable[..., Any]) -> Converter:
     return lambda call: reduce(function, call.tensors)
 
 
-def mean(call: Call) -> Any:
+def mean(call: OnnxNode) -> Any:
     """The sum of all operands over their number."""
     return reduce(gx.add, call.tensors) / len(call.inputs)
 
 
-def divide(call: Call) -> Any:
+def divide(call: OnnxNode) -> Any:
     """x / y; of integers rounded towards 0."""
     x, y = pair(call)
     if not x.dtype.is_integer:
@@ -53,7 +53,7 @@ def divide(call: Call) -> Any:
     return quotient + gx.astype(rounded, x.dtype)
 
 
-def mod(call: Call) -> Any:
+def mod(call: OnnxNode) -> Any:
     """The remainder with the sign of y, or with fmod that of x."""
     x, y = pair(call)
     if not call["fmod"]:
@@ -64,7 +64,7 @@ def mod(call: Call) -> Any:
     return gx.where((rest != 0) & ((rest < 0) != (x < 0)), rest - y, rest)
 
 
-def power(call: Call) -> Any:
+def power(call: OnnxNode) -> Any:
     """x ** y in the type of x."""
     x, y = pair(call)
     number = scalar(call, 1)
@@ -79,13 +79,13 @@ def power(call: Call) -> Any:
     return gx.astype(gx.pow(x, y), x.dtype)
 
 
-def scalar(call: Call, i: int) -> Any:
+def scalar(call: OnnxNode, i: int) -> Any:
     """Operand i as a Python number if it is known and has one element; else None."""
     array = call.value(i).array
     return array.item() if array is not None and array.size == 1 and array.dtype != object else None
 
 
-def clip(call: Call) -> Any:
+def clip(call: OnnxNode) -> Any:
     """x between two bounds, each of which may be missing."""
     x = call.x()
     if call.opset < 11:
@@ -103,7 +103,7 @@ def bounded(bound: float | None, x: Tensor) -> Any:
     return None if bound is None or abs(bound) > 3.4e38 else bound
 
 
-def shift(call: Call) -> Any:
+def shift(call: OnnxNode) -> Any:
     """Bits moved to the left or to the right."""
     x, y = call.x(0), call.x(1)
     if call["direction"].upper() == "LEFT":

@@ -11,15 +11,15 @@ import graphc as gx
 from graphc.errors import ShapeError, UnsupportedError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size
-from graphc.onnx.call import Call, Table
-from graphc.onnx.values import Value
+from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.values import OnnxValue
 
-WRITTEN_OUT = 8  # as many iterations become copies of the body, which may differ in shape
-LONGEST = 1024  # iterations that are written out where nothing else will do
-UNBOUNDED = 2**16  # iterations at most of loops that name no number
+UNROLLED_ITERATIONS = 8  # as many iterations become copies of the body, which may differ in shape
+MAX_UNROLLED_ITERATIONS = 1024  # iterations that are written out where nothing else will do
+DEFAULT_MAX_ITERATIONS = 2**16  # iterations at most of loops that name no number
 
 
-def tensors(values: list[Value]) -> tuple[Tensor, ...]:
+def tensors(values: list[OnnxValue]) -> tuple[Tensor, ...]:
     """Values as tensors."""
     return tuple(v.tensor for v in values)
 
@@ -27,7 +27,7 @@ def tensors(values: list[Value]) -> tuple[Tensor, ...]:
 # ------------------------------------------------------------------------------ choices
 
 
-def branch(call: Call) -> Any:
+def branch(call: OnnxNode) -> Any:
     """One of two graphs: known now, or chosen when the model runs."""
     condition = call.value(0).known()
     if condition is not None and condition.dtype != object:
@@ -51,12 +51,12 @@ def branch(call: Call) -> Any:
 # -------------------------------------------------------------------------------- loops
 
 
-def loop(call: Call) -> Any:
+def loop(call: OnnxNode) -> Any:
     """A graph run as often as a number and a condition say."""
     body = call.graph("body")
     carried = [call.value(i) for i in range(2, len(call.inputs))]
     stacked = len(body.output) - 1 - len(carried)
-    count, going = known_start(call, 0, UNBOUNDED), known_start(call, 1, True)
+    count, going = known_start(call, 0, DEFAULT_MAX_ITERATIONS), known_start(call, 1, True)
     if count is None or going is None:
         if not stacked:
             return open_loop(call, body, carried, count)
@@ -70,7 +70,9 @@ def loop(call: Call) -> Any:
             return open_loop(call, body, carried, None)
     count = int(count) if going else 0
     why = "it carries sequences"
-    one = count > WRITTEN_OUT or (stacked and not count)  # of no iterations a loop knows the rows
+    one = count > UNROLLED_ITERATIONS or (
+        stacked and not count
+    )  # of no iterations a loop knows the rows
     if one and all(value.items is None for value in carried):
         try:
             return counted_loop(call, body, carried, count)
@@ -80,7 +82,7 @@ def loop(call: Call) -> Any:
     return written_out(call, body, carried, count, stacked, why)
 
 
-def known_start(call: Call, i: int, default: Any) -> Any:
+def known_start(call: OnnxNode, i: int, default: Any) -> Any:
     """A number or condition that is known before the loop; None if it is not."""
     if not call.has(i):
         return default
@@ -91,19 +93,19 @@ def known_start(call: Call, i: int, default: Any) -> Any:
 
 
 def run_body(
-    call: Call, body: GraphProto, step: Value, carried: list[Value]
-) -> tuple[Value, list[Value], list[Value]]:
+    call: OnnxNode, body: GraphProto, step: OnnxValue, carried: list[OnnxValue]
+) -> tuple[OnnxValue, list[OnnxValue], list[OnnxValue]]:
     """One iteration: whether it goes on, what it carries, and its rows."""
-    going = Value(array=np.asarray(True))
+    going = OnnxValue(array=np.asarray(True))
     first, *rest = call.scope.inner().run_graph(body, [step, going, *carried])
     return first, rest[: len(carried)], rest[len(carried) :]
 
 
-def counted_loop(call: Call, body: GraphProto, carried: list[Value], count: Size) -> Any:
+def counted_loop(call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count: Size) -> Any:
     """A loop whose condition stays true, as a scan over its iterations."""
 
     def step(state: tuple[Tensor, ...], i: Tensor) -> tuple[tuple[Tensor, ...], Any]:
-        going, after, rows = run_body(call, body, Value(i), [Value(t) for t in state])
+        going, after, rows = run_body(call, body, OnnxValue(i), [OnnxValue(t) for t in state])
         if not condition_of(call, going):
             call.unsupported("a condition that ends the loop")
         return tensors(after), tensors(rows) or None
@@ -113,9 +115,9 @@ def counted_loop(call: Call, body: GraphProto, carried: list[Value], count: Size
     return (*last, *(rows or ()))
 
 
-def open_loop(call: Call, body: GraphProto, carried: list[Value], count: Any) -> Any:
+def open_loop(call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count: Any) -> Any:
     """A loop whose number of iterations is known when the model runs; it has no rows."""
-    limit = call.x(0) if call.has(0) else gx.constant(np.int64(UNBOUNDED))
+    limit = call.x(0) if call.has(0) else gx.constant(np.int64(DEFAULT_MAX_ITERATIONS))
     going = gx.reshape(call.x(1), ()) if call.has(1) else gx.constant(np.bool_(True))
 
     def goes_on(state: Any) -> Tensor:
@@ -123,28 +125,30 @@ def open_loop(call: Call, body: GraphProto, carried: list[Value], count: Any) ->
         return more
 
     def step(state: Any) -> Any:
-        again, after, _ = run_body(call, body, Value(state[0]), [Value(t) for t in state[2:]])
+        again, after, _ = run_body(
+            call, body, OnnxValue(state[0]), [OnnxValue(t) for t in state[2:]]
+        )
         return (state[0] + 1, gx.reshape(again.tensor, ()), *tensors(after))
 
     start = (gx.constant(np.int64(0)), going, *tensors(carried))
-    most = count if isinstance(count, int) else UNBOUNDED
+    most = count if isinstance(count, int) else DEFAULT_MAX_ITERATIONS
     return tuple(gx.while_loop(goes_on, step, start, max_steps=most)[2:])
 
 
 def written_out(
-    call: Call, body: GraphProto, carried: list[Value], count: int, stacked: int, why: str
+    call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count: int, stacked: int, why: str
 ) -> Any:
     """Copies of the body, one after the other; `why` says why it is not one loop."""
     if not count and stacked:
         return (*carried, *no_rows(call, body, carried))
     rows: list[list[Tensor]] = [[] for _ in range(stacked)]
-    for i in range(min(count, LONGEST + 1)):
-        if i == LONGEST:
+    for i in range(min(count, MAX_UNROLLED_ITERATIONS + 1)):
+        if i == MAX_UNROLLED_ITERATIONS:
             call.unsupported(
-                f"more than {LONGEST} iterations, written out one by one",
+                f"more than {MAX_UNROLLED_ITERATIONS} iterations, written out one by one",
                 hint=f"make it one loop, which is not possible now: {why}",
             )
-        step = Value(array=np.asarray(i, np.int64))
+        step = OnnxValue(array=np.asarray(i, np.int64))
         going, carried, parts = run_body(call, body, step, carried)
         for stack, value in zip(rows, parts):
             stack.append(value.tensor)
@@ -156,7 +160,7 @@ def written_out(
     return (*carried, *(gx.stack(r, 0) for r in rows))
 
 
-def condition_of(call: Call, value: Value) -> bool:
+def condition_of(call: OnnxNode, value: OnnxValue) -> bool:
     """A condition that must be known."""
     known = value.known()
     if known is None:
@@ -164,16 +168,16 @@ def condition_of(call: Call, value: Value) -> bool:
     return bool(known.reshape(-1)[0])
 
 
-def no_rows(call: Call, body: GraphProto, carried: list[Value]) -> tuple[Tensor, ...]:
+def no_rows(call: OnnxNode, body: GraphProto, carried: list[OnnxValue]) -> tuple[Tensor, ...]:
     """Rows of which there is none; an iteration that nothing reads tells their shapes."""
-    _, _, rows = run_body(call, body, Value(array=np.asarray(0, np.int64)), carried)
+    _, _, rows = run_body(call, body, OnnxValue(array=np.asarray(0, np.int64)), carried)
     return tuple(gx.zeros((0, *r.tensor.shape), r.tensor.dtype) for r in rows)
 
 
 # --------------------------------------------------------------------------------- scans
 
 
-def scan(call: Call) -> Any:
+def scan(call: OnnxNode) -> Any:
     """A graph run along axes of its inputs."""
     body, count = call.graph("body"), call["num_scan_inputs"]
     if call.opset < 9:
@@ -198,12 +202,12 @@ def scan(call: Call) -> Any:
 
 
 def scanned(
-    call: Call, body: GraphProto, states: list[Value], inputs: list[Tensor]
+    call: OnnxNode, body: GraphProto, states: list[OnnxValue], inputs: list[Tensor]
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The last states, and the rows of every other output."""
 
     def step(state: tuple[Tensor, ...], rows: tuple[Tensor, ...]) -> tuple[Any, Any]:
-        given = [Value(t) for t in (*state, *rows)]
+        given = [OnnxValue(t) for t in (*state, *rows)]
         outputs = tensors(call.scope.inner().run_graph(body, given))
         return outputs[: len(states)], outputs[len(states) :] or None
 
@@ -211,7 +215,7 @@ def scanned(
     return tuple(last), tuple(ys or ())
 
 
-def scan_of_batches(call: Call, body: GraphProto, count: int) -> Any:
+def scan_of_batches(call: OnnxNode, body: GraphProto, count: int) -> Any:
     """The first form: every operand has a batch axis before the others."""
     if call.has(0):
         call.unsupported("sequence lengths")
@@ -220,7 +224,7 @@ def scan_of_batches(call: Call, body: GraphProto, count: int) -> Any:
     backwards = call.get("directions") or (0,) * count
     found = []
     for n in range(batch):
-        states = [Value(call.x(i)[n]) for i in range(1, first)]
+        states = [OnnxValue(call.x(i)[n]) for i in range(1, first)]
         inputs = [call.x(first + i)[n] for i in range(count)]
         turned = [gx.flip(x, 0) if b else x for x, b in zip(inputs, backwards)]
         last, ys = scanned(call, body, states, turned)

@@ -11,7 +11,7 @@ from graphc.frontend.functions.creation import size_as
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Size, product
 from graphc.ir.types import int64
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.ops_index import checked_places
 from graphc.onnx.ops_pad import cropped
 
@@ -19,7 +19,9 @@ Pairs = tuple[tuple[int, int], ...]
 FIRST = "channels_first"
 
 
-def window(call: Call, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], Pairs]:
+def window(
+    call: OnnxNode, sizes: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...], Pairs]:
     """Strides, dilations and padding of a window of these sizes."""
     rank = len(sizes)
     strides = tuple(call.get("strides") or (1,) * rank)
@@ -28,7 +30,7 @@ def window(call: Call, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[i
 
 
 def padding(
-    call: Call, sizes: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
+    call: OnnxNode, sizes: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
 ) -> Pairs:
     """(before, after) for every spatial axis; with auto_pad ceil(n / stride) outputs."""
     rank = len(sizes)
@@ -64,18 +66,18 @@ def with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + gx.reshape(bias, (bias.shape[0],) + (1,) * (y.ndim - 2))
 
 
-def conv(call: Call) -> Any:
+def conv(call: OnnxNode) -> Any:
     """A convolution with a bias."""
     return with_bias(convolved(call, call.x(0), call.x(1)), call.optional(2))
 
 
-def convolved(call: Call, x: Tensor, w: Tensor, kernel_input: int = 1) -> Tensor:
+def convolved(call: OnnxNode, x: Tensor, w: Tensor, kernel_input: int = 1) -> Tensor:
     """A convolution of two tensors with a node's attributes."""
     strides, dilations, pads = window(call, call.extents(2, kernel_input))
     return nn.conv(x, kernel(w), strides, pads, dilations, call.get("group", 1), FIRST)
 
 
-def conv_transpose(call: Call) -> Any:
+def conv_transpose(call: OnnxNode) -> Any:
     """The transpose of a convolution, with a bias."""
     x, w = call.x(0), call.x(1)
     sizes = call.extents(2, 1)
@@ -102,7 +104,7 @@ def conv_transpose(call: Call) -> Any:
 
 
 def transposed_padding(
-    call: Call,
+    call: OnnxNode,
     sizes: tuple[int, ...],
     strides: tuple[int, ...],
     dilations: tuple[int, ...],
@@ -124,7 +126,7 @@ def transposed_padding(
     return tuple(pairs)
 
 
-def pool_arguments(call: Call) -> dict[str, Any]:
+def pool_arguments(call: OnnxNode) -> dict[str, Any]:
     """The arguments that all poolings share."""
     sizes = tuple(call["kernel_shape"])
     strides, dilations, pads = window(call, sizes)
@@ -134,27 +136,27 @@ def pool_arguments(call: Call) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def average_pool(call: Call) -> Any:
+def average_pool(call: OnnxNode) -> Any:
     """The means of windows."""
     counted = bool(call.get("count_include_pad"))
     return nn.avg_pool(call.x(), **pool_arguments(call), count_include_pad=counted)
 
 
-def lp_pool(call: Call) -> Any:
+def lp_pool(call: OnnxNode) -> Any:
     """The norms of windows."""
     return nn.lp_pool(call.x(), p=float(call["p"]), **pool_arguments(call))
 
 
-def max_pool(call: Call) -> Any:
+def max_pool(call: OnnxNode) -> Any:
     """The largest elements of windows, and where they are."""
     x, arguments = call.x(), pool_arguments(call)
     largest = nn.max_pool(x, **arguments)
-    if not call.wants(1):
+    if not call.is_output_used(1):
         return largest
     return largest, positions(call, largest, arguments)
 
 
-def positions(call: Call, largest: Tensor, arguments: dict[str, Any]) -> Tensor:
+def positions(call: OnnxNode, largest: Tensor, arguments: dict[str, Any]) -> Tensor:
     """Where in x, in row-major order, the first largest element of each window is."""
     shape = (*call.x().shape[:2], *call.extents(2))
     order = range(2, len(shape)) if not call["storage_order"] else range(len(shape) - 1, 1, -1)
@@ -208,22 +210,22 @@ def tapped(x: Tensor | None, taps: Any) -> Tensor:
     return gx.pad(t[tuple(key)], widths)
 
 
-def global_average(call: Call) -> Any:
+def global_average(call: OnnxNode) -> Any:
     """The mean over all positions."""
     return gx.mean(call.x(), tuple(range(2, call.x().ndim)), keepdims=True)
 
 
-def global_max(call: Call) -> Any:
+def global_max(call: OnnxNode) -> Any:
     """The largest over all positions."""
     return gx.max(call.x(), tuple(range(2, call.x().ndim)), keepdims=True)
 
 
-def global_lp(call: Call) -> Any:
+def global_lp(call: OnnxNode) -> Any:
     """The norm over all positions."""
     return nn.global_lp_pool(call.x(), float(call["p"]), FIRST, keepdims=True)
 
 
-def max_unpool(call: Call) -> Any:
+def max_unpool(call: OnnxNode) -> Any:
     """Elements put back to where a pooling found them, zeros elsewhere."""
     x, places = call.x(0), call.x(1)
     shape = x.shape

@@ -8,22 +8,22 @@ import numpy as np
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 
 
-def binarize(call: Call) -> Any:
+def binarize(call: OnnxNode) -> Any:
     """1 where x is above a threshold, else 0."""
     return gx.astype(call.x() > call["threshold"], call.x().dtype)
 
 
-def extract(call: Call) -> Any:
+def extract(call: OnnxNode) -> Any:
     """Some columns; of a vector a row of them."""
     x, places = call.x(), gx.flatten(call.x(1))
     found = gx.take(x, places, axis=-1)
     return gx.expand_dims(found, 0) if x.ndim == 1 else found
 
 
-def count_grams(call: Call) -> Any:
+def count_grams(call: OnnxNode) -> Any:
     """How often each n-gram of a pool stands in each row, with up to so many elements between."""
     if "pool_int64s" not in call.attributes:
         call.unsupported("n-grams of strings")
@@ -68,7 +68,7 @@ def matches(rows: Tensor, grams: Any, step: int) -> Tensor:
     return gx.sum(gx.astype(hit, "int64"), 1)
 
 
-def weighted(counts: Tensor, call: Call, order: Any) -> Tensor:
+def weighted(counts: Tensor, call: OnnxNode, order: Any) -> Tensor:
     """Counts, whether there are any, or counts, the last two times weights."""
     weights = call.get("weights")
     if call["mode"] == "TF":

@@ -9,17 +9,17 @@ import numpy as np
 import graphc as gx
 from graphc.errors import FormatError
 from graphc.frontend.functions.creation import size_as
-from graphc.frontend.functions.placing import change
+from graphc.frontend.functions.scatter import update_at
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Size, product
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.view import shape_text
 from graphc.ir.types import int64
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.ops_shape import along
 
 
-def gather(call: Call) -> Any:
+def gather(call: OnnxNode) -> Any:
     """Slices along an axis; a known index that is one number takes a view."""
     x, axis = call.x(), call.axis()
     known = call.value(1).array
@@ -30,13 +30,13 @@ def gather(call: Call) -> Any:
     return gx.take(x, call.x(1), axis)
 
 
-def gather_elements(call: Call) -> Any:
+def gather_elements(call: OnnxNode) -> Any:
     """x[..., index[..., i, ...], ...] along an axis; the index may be smaller on other axes."""
     x, index, axis = call.x(0), call.x(1), call.axis()
     return gx.take_along_axis(x[part_beside(call, x, index, axis)], index, axis)
 
 
-def gather_nd(call: Call) -> Any:
+def gather_nd(call: OnnxNode) -> Any:
     """x at positions that the last axis of the index spells out, example by example."""
     x, index, batch = call.x(0), gx.astype(call.x(1), "int64"), call.get("batch_dims", 0)
     if not batch:
@@ -53,7 +53,7 @@ def gather_nd(call: Call) -> Any:
 MODES = {"none": "set", "add": "add", "mul": "mul", "min": "min", "max": "max"}
 
 
-def mode_of(call: Call) -> str:
+def mode_of(call: OnnxNode) -> str:
     """What happens where an update meets an element."""
     name = call.get("reduction", "none")
     if name not in MODES:
@@ -61,17 +61,17 @@ def mode_of(call: Call) -> str:
     return MODES[name]
 
 
-def scatter_elements(call: Call) -> Any:
+def scatter_elements(call: OnnxNode) -> Any:
     """x with updates put at x[..., index[..., i, ...], ...]; the index may be smaller elsewhere."""
     x, index, updates = call.x(0), gx.astype(call.x(1), "int64"), call.x(2)
     axis, mode = call.axis(), mode_of(call)
     check_updates(call, updates, index.shape)
     key = part_beside(call, x, index, axis)
     put = gx.put_along_axis(x[key], index, updates, axis, mode)
-    return change(x, key, put, "set")
+    return update_at(x, key, put, "set")
 
 
-def part_beside(call: Call, x: Tensor, index: Tensor, axis: int) -> tuple[slice, ...]:
+def part_beside(call: OnnxNode, x: Tensor, index: Tensor, axis: int) -> tuple[slice, ...]:
     """The part of x that an index of its rank reaches, whose other axes may be smaller."""
     if index.ndim != x.ndim:
         raise FormatError(f"{call.where}: ranks differ: {x.type} and indices {index.type}")
@@ -83,14 +83,14 @@ def part_beside(call: Call, x: Tensor, index: Tensor, axis: int) -> tuple[slice,
     return tuple(slice(None) if i == axis else slice(0, n) for i, n in enumerate(index.shape))
 
 
-def check_updates(call: Call, updates: Tensor, shape: tuple[Size, ...]) -> None:
+def check_updates(call: OnnxNode, updates: Tensor, shape: tuple[Size, ...]) -> None:
     """Raise where updates have another shape, also where they would broadcast to it."""
     known = [(n, m) for n, m in zip(updates.shape, shape) if isinstance(n, int)]
     if updates.ndim != len(shape) or any(isinstance(m, int) and n != m for n, m in known):
         raise FormatError(f"{call.where}: updates must be {shape_text(shape)}, got {updates.type}")
 
 
-def scatter_nd(call: Call) -> Any:
+def scatter_nd(call: OnnxNode) -> Any:
     """x with updates put at positions that the last axis of the index spells out."""
     x, index, updates = call.x(0), gx.astype(call.x(1), "int64"), call.x(2)
     count = index.shape[-1] if index.ndim else None
@@ -99,10 +99,10 @@ def scatter_nd(call: Call) -> Any:
     if not isinstance(count, int) or not 0 < count <= x.ndim:
         raise FormatError(f"{call.where}: indices {index.type} spell no positions of {x.type}")
     check_updates(call, updates, index.shape[:-1] + x.shape[count:])
-    return change(x, tuple(gx.unstack(index, -1)), updates, mode_of(call))
+    return update_at(x, tuple(gx.unstack(index, -1)), updates, mode_of(call))
 
 
-def tensor_scatter(call: Call) -> Any:
+def tensor_scatter(call: OnnxNode) -> Any:
     """A cache with new rows written at each example's position along an axis."""
     cache, update = call.x(0), call.x(1)
     axis = call.normal(call["axis"], cache.ndim)
@@ -116,14 +116,14 @@ def tensor_scatter(call: Call) -> Any:
     return gx.put_along_axis(cache, gx.broadcast_to(places, update.shape), update, axis)
 
 
-def checked_places(call: Call, places: Tensor, size: Size) -> Tensor:
+def checked_places(call: OnnxNode, places: Tensor, size: Size) -> Tensor:
     """Positions that do not count from the end, after a check that they are inside."""
     limit = size_as(size, int64)
     inside = (places >= 0) & (places < limit)
     return gx.check(places, inside, f"{call.where}: an index is not from 0 to {size - 1}: {{x}}")
 
 
-def compress(call: Call) -> Any:
+def compress(call: OnnxNode) -> Any:
     """The slices whose condition, which must be known, is true."""
     x = call.x()
     places = np.flatnonzero(call.known(1))
@@ -133,18 +133,18 @@ def compress(call: Call) -> Any:
     return gx.take(x, gx.constant(places.astype(np.int64)), call.normal(axis, x.ndim))
 
 
-def top_k(call: Call) -> Any:
+def top_k(call: OnnxNode) -> Any:
     """The k largest (or smallest) elements along an axis, and where they are."""
     k = call["k"] if call.opset < 10 else call.number(1)
     return gx.topk(call.x(), k, call.axis(), bool(call.get("largest", 1)))
 
 
-def nonzero(call: Call) -> Any:
+def nonzero(call: OnnxNode) -> Any:
     """The positions that are not 0, of a constant."""
     return np.array(np.nonzero(constant(call)), np.int64)
 
 
-def constant(call: Call) -> Array:
+def constant(call: OnnxNode) -> Array:
     """The operand, whose elements say how large the result is."""
     array = call.value(0).known()
     if array is None or array.dtype == object:
@@ -152,7 +152,7 @@ def constant(call: Call) -> Array:
     return array
 
 
-def unknown_size(call: Call) -> NoReturn:
+def unknown_size(call: OnnxNode) -> NoReturn:
     """Complain about a result whose size is known only when the model runs."""
     call.unsupported("the size of its result depends on the elements of its operand")
 

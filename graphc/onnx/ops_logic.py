@@ -10,17 +10,17 @@ import graphc as gx
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir.ops.elementwise_logic import Bitcast
 from graphc.ir.types import DType, bool_
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.ops_arithmetic import binary, unary
 from graphc.onnx.proto import dtype_of
 
 
-def equal(call: Call) -> Any:
+def equal(call: OnnxNode) -> Any:
     """x == y."""
     return binary(gx.equal)(call)
 
 
-def is_inf(call: Call) -> Any:
+def is_inf(call: OnnxNode) -> Any:
     """Whether infinite, with a choice of signs."""
     x = call.x()
     positive = x == float("inf") if call["detect_positive"] else gx.zeros_like(x, dtype="bool")
@@ -28,33 +28,33 @@ def is_inf(call: Call) -> Any:
     return positive | negative
 
 
-def where(call: Call) -> Any:
+def where(call: OnnxNode) -> Any:
     """One of two, by a condition."""
     return gx.where(call.x(0), call.x(1), call.x(2))
 
 
-def cast(call: Call) -> Any:
+def cast(call: OnnxNode) -> Any:
     """Another element type."""
     return converted(call, call.x(), dtype_of(number_to(call), call.where))
 
 
-def number_to(call: Call) -> int:
+def number_to(call: OnnxNode) -> int:
     """The wanted element type; in old files a word."""
     to = call["to"]
     return TensorProto.DataType.Value(to) if isinstance(to, str) else int(to)
 
 
-def cast_like(call: Call) -> Any:
+def cast_like(call: OnnxNode) -> Any:
     """The element type of another operand."""
     return converted(call, call.x(), call.x(1).dtype)
 
 
-def converted(call: Call, x: Tensor, dtype: DType) -> Tensor:
+def converted(call: OnnxNode, x: Tensor, dtype: DType) -> Tensor:
     """x as another dtype; integers keep their low bits, floats to integers are truncated."""
     return gx.astype(x, dtype)
 
 
-def bit_cast(call: Call) -> Any:
+def bit_cast(call: OnnxNode) -> Any:
     """The same bits as another type of the same width."""
     x, dtype = call.x(), dtype_of(number_to(call), call.where)
     if dtype == x.dtype:

@@ -8,34 +8,34 @@ from typing import Any
 import graphc as gx
 from graphc import nn
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Call, Converter, Table
+from graphc.onnx.call import Converter, OnnxNode, Table
 from graphc.onnx.ops_arithmetic import unary
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 
 
-def elu(call: Call) -> Any:
+def elu(call: OnnxNode) -> Any:
     """x, or alpha * (exp(x) - 1) where negative."""
     return nn.elu(call.x(), call["alpha"])
 
 
-def celu(call: Call) -> Any:
+def celu(call: OnnxNode) -> Any:
     """x, or alpha * (exp(x / alpha) - 1) where negative."""
     x, alpha = call.x(), call["alpha"]
     return gx.where(x > 0, x, alpha * gx.expm1(gx.minimum(x, 0.0) / alpha))
 
 
-def selu(call: Call) -> Any:
+def selu(call: OnnxNode) -> Any:
     """gamma * elu(x, alpha)."""
     return call.get("gamma", SELU_GAMMA) * nn.elu(call.x(), call.get("alpha", SELU_ALPHA))
 
 
-def leaky_relu(call: Call) -> Any:
+def leaky_relu(call: OnnxNode) -> Any:
     """x, or alpha * x where negative."""
     return nn.leaky_relu(call.x(), call["alpha"])
 
 
-def prelu(call: Call) -> Any:
+def prelu(call: OnnxNode) -> Any:
     """x, or slope * x where negative; the slope broadcasts, before opset 7 over channels."""
     x, slope = call.x(0), call.x(1)
     if call.opset < 7 and slope.ndim == 1 and slope.shape[0] != 1:
@@ -43,24 +43,24 @@ def prelu(call: Call) -> Any:
     return gx.where(x < 0, slope * x, x)
 
 
-def hard_sigmoid(call: Call) -> Any:
+def hard_sigmoid(call: OnnxNode) -> Any:
     """clip(alpha * x + beta, 0, 1)."""
     return gx.clip(call["alpha"] * call.x() + call["beta"], 0.0, 1.0)
 
 
-def hard_swish(call: Call) -> Any:
+def hard_swish(call: OnnxNode) -> Any:
     """x * clip(x / 6 + 1/2, 0, 1)."""
     x = call.x()
     return x * gx.clip(x / 6.0 + 0.5, 0.0, 1.0)
 
 
-def thresholded_relu(call: Call) -> Any:
+def thresholded_relu(call: OnnxNode) -> Any:
     """x where it is above alpha, else 0."""
     x = call.x()
     return gx.where(x > call["alpha"], x, 0.0)
 
 
-def shrink(call: Call) -> Any:
+def shrink(call: OnnxNode) -> Any:
     """x nearer to 0 by the bias, 0 within lambd of 0."""
     x, bias, limit = call.x(), call["bias"], call["lambd"]
     if x.dtype.is_float:
@@ -70,24 +70,24 @@ def shrink(call: Call) -> Any:
     return gx.astype(moved, x.dtype)
 
 
-def gelu(call: Call) -> Any:
+def gelu(call: OnnxNode) -> Any:
     """x times the normal distribution function."""
     return nn.gelu(call.x(), approximate=call["approximate"] == "tanh")
 
 
-def swish(call: Call) -> Any:
+def swish(call: OnnxNode) -> Any:
     """x * sigmoid(alpha * x)."""
     x = call.x()
     return x * gx.sigmoid(call["alpha"] * x)
 
 
-def relu(call: Call) -> Any:
+def relu(call: OnnxNode) -> Any:
     """max(x, 0), also of integers."""
     x = call.x()
     return nn.relu(x) if x.dtype.is_float else gx.maximum(x, 0)
 
 
-def along(x: Tensor, call: Call) -> tuple[Tensor, int]:
+def along(x: Tensor, call: OnnxNode) -> tuple[Tensor, int]:
     """The tensor and the axis of a softmax; before opset 13 it is over all axes from one on."""
     axis = call.axis()
     if call.opset >= 13:
@@ -98,7 +98,7 @@ def along(x: Tensor, call: Call) -> tuple[Tensor, int]:
 def normalised(function: Callable[[Tensor, int], Tensor]) -> Converter:
     """A softmax or its logarithm; of 16-bit floats computed in float32."""
 
-    def convert(call: Call) -> Any:
+    def convert(call: OnnxNode) -> Any:
         x, axis = along(call.x(), call)
         wide = gx.astype(x, "float32") if x.dtype.bits == 16 else x
         return gx.astype(gx.reshape(function(wide, axis), call.x().shape), x.dtype)
@@ -106,7 +106,7 @@ def normalised(function: Callable[[Tensor, int], Tensor]) -> Converter:
     return convert
 
 
-def hardmax(call: Call) -> Any:
+def hardmax(call: OnnxNode) -> Any:
     """1 at the first maximum, 0 elsewhere."""
     x, axis = along(call.x(), call)
     top = gx.argmax(x, axis, keepdims=True)

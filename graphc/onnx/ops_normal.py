@@ -9,7 +9,7 @@ from graphc import nn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import widened
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 
 
 def channels(x: Tensor, like: Tensor) -> Tensor:
@@ -17,7 +17,7 @@ def channels(x: Tensor, like: Tensor) -> Tensor:
     return gx.reshape(x, (x.shape[0],) + (1,) * (like.ndim - 2)) if like.ndim >= 2 else x
 
 
-def batch_normalization(call: Call) -> Any:
+def batch_normalization(call: OnnxNode) -> Any:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, of running or of batch statistics."""
     x, scale, bias = (call.x(i) for i in range(3))
     mean, var = (call.scope.store.statistic(call.value(i)).tensor for i in (3, 4))
@@ -29,7 +29,7 @@ def batch_normalization(call: Call) -> Any:
 
 
 def trained_batch(
-    call: Call, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor
+    call: OnnxNode, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised by the statistics of the batch, and the running ones moved towards them."""
     axes = tuple(i for i in range(x.ndim) if i != 1)
@@ -44,14 +44,14 @@ def trained_batch(
     return y, *moved
 
 
-def instance_normalization(call: Call) -> Any:
+def instance_normalization(call: OnnxNode) -> Any:
     """Every channel of every example normalised over its positions."""
     x, scale, bias = call.x(0), call.x(1), call.x(2)
     normal = nn.layer_norm(x, axis=tuple(range(2, x.ndim)), epsilon=call["epsilon"])
     return normal * channels(scale, x) + channels(bias, x)
 
 
-def layer_normalization(call: Call) -> Any:
+def layer_normalization(call: OnnxNode) -> Any:
     """Normalised over the axes from one on; the mean and 1 / deviation if asked for."""
     x, scale, bias = call.x(0), call.x(1), call.optional(2)
     axes = tuple(range(call.axis(), x.ndim))
@@ -64,7 +64,7 @@ def layer_normalization(call: Call) -> Any:
     return (y if bias is None else y + bias, centre, inverse)[: call.count]
 
 
-def rms_normalization(call: Call) -> Any:
+def rms_normalization(call: OnnxNode) -> Any:
     """Divided by the root of the mean square over the axes from one on."""
     x, scale = call.x(0), call.x(1)
     axes = tuple(range(call.axis(), x.ndim))
@@ -74,7 +74,7 @@ def rms_normalization(call: Call) -> Any:
     return normal * gx.astype(scale, x.dtype)
 
 
-def local_response(call: Call) -> Any:
+def local_response(call: OnnxNode) -> Any:
     """x / (bias + alpha / size * sum of squares over neighbouring channels) ** beta."""
     narrow, size = call.x(), call["size"]
     x = widened(narrow)
@@ -90,7 +90,7 @@ def local_response(call: Call) -> Any:
     return gx.astype(y, narrow.dtype)
 
 
-def lp_normalization(call: Call) -> Any:
+def lp_normalization(call: OnnxNode) -> Any:
     """x over its norm along an axis; 0 where that is 0."""
     narrow, axis = call.x(), call.axis()
     x = widened(narrow)
@@ -102,7 +102,7 @@ def lp_normalization(call: Call) -> Any:
     return gx.astype(choose(nothing, 0.0, x / choose(nothing, 1.0, norm)), narrow.dtype)
 
 
-def dropout(call: Call) -> Any:
+def dropout(call: OnnxNode) -> Any:
     """x itself and a mask of ones; while training some elements are 0 and the others grow."""
     x = call.x()
     training = bool(call.number(2)) if call.has(2) else not call.get("is_test", 1)

@@ -9,10 +9,10 @@ from graphc.frontend.functions.creation import size_as
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Size
 from graphc.ir.types import int64
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 
 
-def pad(call: Call) -> Any:
+def pad(call: OnnxNode) -> Any:
     """x with elements around it; negative numbers cut."""
     x = call.x()
     if call.opset < 11:
@@ -29,7 +29,7 @@ def pad(call: Call) -> Any:
 
 
 def padded(
-    call: Call, x: Tensor, axis: int, pair: tuple[int, int], mode: str, value: Any
+    call: OnnxNode, x: Tensor, axis: int, pair: tuple[int, int], mode: str, value: Any
 ) -> Tensor:
     """x with elements around it along one axis."""
     before, after = pair
@@ -52,7 +52,7 @@ def cropped(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     return x[tuple(key)]
 
 
-def mirrored(size: Size, pair: tuple[int, int], mode: str, call: Call) -> Tensor:
+def mirrored(size: Size, pair: tuple[int, int], mode: str, call: OnnxNode) -> Tensor:
     """Where each element of the padded axis comes from."""
     places = gx.arange(size + (pair[0] + pair[1]), dtype="int64") - pair[0]
     count = size_as(size, int64)
@@ -70,7 +70,7 @@ def mirrored(size: Size, pair: tuple[int, int], mode: str, call: Call) -> Tensor
 def cumulative(function: Any) -> Any:
     """Running sums or products, from either end, with or without the element itself."""
 
-    def convert(call: Call) -> Any:
+    def convert(call: OnnxNode) -> Any:
         x = call.x()
         axis = call.normal(int(call.number(1)), x.ndim)
         t = gx.flip(x, axis) if call["reverse"] else x

@@ -7,11 +7,11 @@ from typing import Any
 import graphc as gx
 from graphc import linalg
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.ops_arithmetic import binary
 
 
-def gemm(call: Call) -> Any:
+def gemm(call: OnnxNode) -> Any:
     """alpha * A' B' + beta * C, either matrix transposed if asked for."""
     a, b = call.x(0), call.x(1)
     a = gx.permute_dims(a, (1, 0)) if call["transA"] else a
@@ -31,12 +31,12 @@ def scaled(x: Tensor, factor: float) -> Tensor:
     return gx.astype(gx.astype(x, "float64") * factor, x.dtype)
 
 
-def einsum(call: Call) -> Any:
+def einsum(call: OnnxNode) -> Any:
     """Sums of products over labelled axes."""
     return gx.einsum(call["equation"], *call.tensors)
 
 
-def det(call: Call) -> Any:
+def det(call: OnnxNode) -> Any:
     """The determinants of matrices."""
     return linalg.det(call.x())
 

@@ -9,12 +9,12 @@ import numpy as np
 import graphc as gx
 from graphc.frontend.tensor import Tensor
 from graphc.ir.types import DType, find_dtype
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.ops_conv import convolved
 from graphc.onnx.proto import dtype_of
 
 
-def spread(call: Call, t: Tensor, x: Tensor) -> Tensor:
+def spread(call: OnnxNode, t: Tensor, x: Tensor) -> Tensor:
     """A scale or zero point (one number, one per slice, or one per block) in the shape of x."""
     if t.ndim == 0 or t.size == 1:
         return gx.reshape(t, ())
@@ -28,7 +28,7 @@ def spread(call: Call, t: Tensor, x: Tensor) -> Tensor:
     return gx.repeat(t, count, axis)[tuple(key)]
 
 
-def quantize(call: Call) -> Any:
+def quantize(call: OnnxNode) -> Any:
     """round(x / scale) + zero point, saturated."""
     x, scale = call.x(0), call.x(1)
     zero = call.optional(2)
@@ -55,7 +55,7 @@ def saturated(ratio: Tensor, zero: Tensor | None, dtype: DType) -> Tensor:
     return gx.astype(wide, dtype)
 
 
-def dequantize(call: Call) -> Any:
+def dequantize(call: OnnxNode) -> Any:
     """(x - zero point) * scale."""
     x, scale = call.x(0), call.x(1)
     number = call.get("output_dtype", 0)
@@ -67,7 +67,7 @@ def dequantize(call: Call) -> Any:
     return gx.astype(gx.astype(wide, kind) * gx.astype(spread(call, scale, x), kind), dtype)
 
 
-def centred(call: Call, i: int, zero: int, axis: int | None = None) -> Tensor:
+def centred(call: OnnxNode, i: int, zero: int, axis: int | None = None) -> Tensor:
     """Operand i as int32 without its zero point, which may differ along an axis."""
     x = gx.astype(call.x(i), "int32")
     if not call.has(zero):
@@ -85,19 +85,19 @@ def aligned(t: Tensor, x: Tensor, axis: int | None) -> Tensor:
     return gx.reshape(t, tuple(t.shape[0] if i == place else 1 for i in range(x.ndim)))
 
 
-def matmul_integer(call: Call) -> Any:
+def matmul_integer(call: OnnxNode) -> Any:
     """The product of matrices of whole numbers without their zero points."""
     return gx.matmul(centred(call, 0, 2, -2), centred(call, 1, 3, -1))
 
 
-def quantized_matmul(call: Call) -> Any:
+def quantized_matmul(call: OnnxNode) -> Any:
     """The quantised product of quantised matrices."""
     total = gx.matmul(centred(call, 0, 2, -2), centred(call, 3, 5, -1))
     scale = wide(aligned(call.x(1), total, -2)) * wide(aligned(call.x(4), total, -1))
     return requantized(call, total, scale, 6, 7)
 
 
-def requantized(call: Call, total: Tensor, scale: Tensor, to: int, zero: int) -> Tensor:
+def requantized(call: OnnxNode, total: Tensor, scale: Tensor, to: int, zero: int) -> Tensor:
     """Whole numbers of one scale as those of another."""
     ratio = gx.astype(total, "float32") * (scale / wide(aligned(call.x(to), total, -1)))
     return saturated(ratio, aligned(call.x(zero), total, -1), call.x(zero).dtype)
@@ -108,12 +108,12 @@ def wide(t: Tensor) -> Tensor:
     return gx.astype(t, "float32")
 
 
-def conv_integer(call: Call) -> Any:
+def conv_integer(call: OnnxNode) -> Any:
     """The convolution of whole numbers without their zero points."""
     return convolved(call, centred(call, 0, 2), centred(call, 1, 3, 0))
 
 
-def quantized_conv(call: Call) -> Any:
+def quantized_conv(call: OnnxNode) -> Any:
     """The quantised convolution of quantised tensors."""
     total = convolved(call, centred(call, 0, 2), centred(call, 3, 5, 0), kernel_input=3)
     if call.has(8):

@@ -6,11 +6,11 @@ from typing import Any
 
 import graphc as gx
 from graphc.ir.types import DType
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.proto import dtype_of
 
 
-def wanted(call: Call, like: bool) -> tuple[Any, DType, str]:
+def wanted(call: OnnxNode, like: bool) -> tuple[Any, DType, str]:
     """Shape, dtype and name of what is drawn."""
     shape = call.x().shape if like else tuple(call["shape"])
     number = call.get("dtype", 0)
@@ -21,19 +21,19 @@ def wanted(call: Call, like: bool) -> tuple[Any, DType, str]:
     return shape, dtype, name
 
 
-def uniform(call: Call) -> Any:
+def uniform(call: OnnxNode) -> Any:
     """Evenly between two bounds."""
     shape, dtype, name = wanted(call, call.node.op_type.endswith("Like"))
     return gx.random.uniform(shape, call["low"], call["high"], name=name, dtype=dtype)
 
 
-def normal(call: Call) -> Any:
+def normal(call: OnnxNode) -> Any:
     """Normal variates."""
     shape, dtype, name = wanted(call, call.node.op_type.endswith("Like"))
     return gx.random.normal(shape, call["mean"], call["scale"], name=name, dtype=dtype)
 
 
-def bernoulli(call: Call) -> Any:
+def bernoulli(call: OnnxNode) -> Any:
     """1 with the probability that the operand says, else 0."""
     x = call.x()
     number = call.get("dtype", 0)
@@ -42,7 +42,7 @@ def bernoulli(call: Call) -> Any:
     return gx.astype(gx.random.bernoulli(x.shape, x, name=name), dtype)
 
 
-def multinomial(call: Call) -> Any:
+def multinomial(call: OnnxNode) -> Any:
     """Classes drawn with the probabilities whose logarithms are given."""
     x = call.x()
     name = call.node.name or call.node.output[0]

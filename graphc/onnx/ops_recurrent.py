@@ -9,7 +9,7 @@ from typing import Any
 import graphc as gx
 from graphc import nn
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 
 Function = Callable[[Tensor], Tensor]
 State = tuple[Tensor, ...]
@@ -44,7 +44,7 @@ TAKES = {  # how many numbers a function takes from the lists of alphas and beta
 }  # fmt: skip
 
 
-def activations(call: Call, default: tuple[str, ...], directions: int) -> list[Function]:
+def activations(call: OnnxNode, default: tuple[str, ...], directions: int) -> list[Function]:
     """The functions of all directions in order."""
     names = call.get("activations") or default * directions
     alphas = list(call.get("activation_alpha") or ())
@@ -62,10 +62,10 @@ def activations(call: Call, default: tuple[str, ...], directions: int) -> list[F
 
 
 @dataclass(frozen=True)
-class Layer:
+class RecurrentOperands:
     """The operands of a layer, time first, and what they have in common."""
 
-    call: Call
+    call: OnnxNode
     x: Tensor
     lengths: Tensor | None
     directions: int
@@ -94,7 +94,7 @@ class Layer:
         return [gx.zeros((self.hidden,), self.x.dtype)] * (2 * gates)
 
 
-def layer(call: Call) -> Layer:
+def layer(call: OnnxNode) -> RecurrentOperands:
     """The operands of a node, checked."""
     x = call.x(0)
     x = gx.permute_dims(x, (1, 0, 2)) if call.get("layout") else x
@@ -103,10 +103,10 @@ def layer(call: Call) -> Layer:
         call.unsupported(f"direction {direction!r}")
     lengths = gx.astype(call.x(4), "int64") if call.has(4) else None
     directions = 2 if direction == "bidirectional" else 1
-    return Layer(call, x, lengths, directions, call.extent(-1, 2))
+    return RecurrentOperands(call, x, lengths, directions, call.extent(-1, 2))
 
 
-def run(of: Layer, states: list[Tensor], make_step: Callable[[int], Step]) -> Any:
+def run(of: RecurrentOperands, states: list[Tensor], make_step: Callable[[int], Step]) -> Any:
     """All directions; outputs as the node lists them."""
     ys, lasts = [], []
     for d in range(of.directions):
@@ -123,7 +123,9 @@ def run(of: Layer, states: list[Tensor], make_step: Callable[[int], Step]) -> An
     return (whole, *finals)[: of.call.count]
 
 
-def through_time(of: Layer, state: State, step: Step, backwards: bool) -> tuple[Tensor, State]:
+def through_time(
+    of: RecurrentOperands, state: State, step: Step, backwards: bool
+) -> tuple[Tensor, State]:
     """The outputs of all steps in order of time, and the last state."""
     times = gx.arange(of.x.shape[0], dtype="int64")
 
@@ -140,7 +142,7 @@ def through_time(of: Layer, state: State, step: Step, backwards: bool) -> tuple[
     return ys, tuple(last)
 
 
-def simple(call: Call) -> Any:
+def simple(call: OnnxNode) -> Any:
     """h' = f(W x + R h + b)."""
     of = layer(call)
     functions = activations(call, ("Tanh",), of.directions)
@@ -157,7 +159,7 @@ def simple(call: Call) -> Any:
     return run(of, [of.initial(5)], make_step)
 
 
-def gated(call: Call) -> Any:
+def gated(call: OnnxNode) -> Any:
     """A GRU: h' = (1 - z) c + z h, gates in the order z r c."""
     of = layer(call)
     functions = activations(call, ("Sigmoid", "Tanh"), of.directions)
@@ -182,7 +184,7 @@ def gated(call: Call) -> Any:
     return run(of, [of.initial(5)], make_step)
 
 
-def long_short(call: Call) -> Any:
+def long_short(call: OnnxNode) -> Any:
     """An LSTM: c' = f c + i k, h' = o g(c'), gates in the order i o f k, with peepholes."""
     of = layer(call)
     functions = activations(call, ("Sigmoid", "Tanh", "Tanh"), of.directions)
@@ -204,7 +206,7 @@ def long_short(call: Call) -> Any:
 
 
 def cell(
-    of: Layer,
+    of: RecurrentOperands,
     gates: list[Tensor],
     memory: Tensor,
     peep: list[Tensor] | None,

@@ -10,7 +10,7 @@ import numpy as np
 import graphc as gx
 from graphc.frontend.functions.operands import widened
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Call, Converter, Table
+from graphc.onnx.call import Converter, OnnxNode, Table
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 
@@ -18,14 +18,14 @@ Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 def reduction(function: Reduction, axes_input: int) -> Converter:
     """A reduction whose axes are an attribute, and operand 1 from an operator set on."""
 
-    def convert(call: Call) -> Any:
+    def convert(call: OnnxNode) -> Any:
         x = call.x()
         axes: Any = call.get("axes")
         if call.opset >= axes_input:
             axes = call.ints(1) if call.has(1) else None
         if not axes:
             if call.get("noop_with_empty_axes"):
-                return x if function in PLAIN else function(x, (), False)
+                return x if function in IDENTITY_REDUCTIONS else function(x, (), False)
             axes = range(x.ndim)
         return function(x, tuple(call.normal(a, x.ndim) for a in axes), bool(call["keepdims"]))
 
@@ -115,13 +115,14 @@ def rounded(y: Tensor, x: Tensor) -> Tensor:
     return gx.astype(y, x.dtype)
 
 
-PLAIN = (total, total_product, average, largest, smallest)  # what leaves a single element alone
+# what leaves a single element alone
+IDENTITY_REDUCTIONS = (total, total_product, average, largest, smallest)
 
 
 def position(last: Callable[..., Tensor]) -> Converter:
     """Where the extreme is along an axis: the first of several, or the last one."""
 
-    def convert(call: Call) -> Any:
+    def convert(call: OnnxNode) -> Any:
         x, axis, keep = call.x(), call.axis(), bool(call["keepdims"])
         if not call.get("select_last_index"):
             return last(x, axis, keep)

@@ -13,13 +13,13 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size, divide_exactly
 from graphc.ir.ops.base import Array
 from graphc.nn.resize import neighbours, picked, weighted
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 
-TIE = 1e-6  # how far from a half a coordinate in float32 may be that is a half in fact
+TIE_TOLERANCE = 1e-6  # how far from a half a coordinate in float32 may be that is a half in fact
 
 
 @dataclass(frozen=True)
-class Axis:
+class ResizedAxis:
     """How one axis is resized: its size, the factor, the new size, and the part that is shown."""
 
     axis: int
@@ -31,7 +31,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Wish:
+class AxisRequest:
     """What a node says of one axis: a factor or a size, and the part that is shown."""
 
     axis: int
@@ -41,7 +41,7 @@ class Wish:
     end: float = 1.0
 
 
-def resize(call: Call) -> Any:
+def resize(call: OnnxNode) -> Any:
     """x in other sizes.
 
     Numbers are float32, and corners are those of the new size after rounding: where the format
@@ -54,7 +54,7 @@ def resize(call: Call) -> Any:
     return x
 
 
-def resized(call: Call, x: Tensor, wish: Wish) -> Tensor:
+def resized(call: OnnxNode, x: Tensor, wish: AxisRequest) -> Tensor:
     """x with one axis as wished; sizes that are not known may stay or become multiples."""
     size = x.shape[wish.axis]
     cropped = call.get("coordinate_transformation_mode") == "tf_crop_and_resize"
@@ -75,7 +75,7 @@ def resized(call: Call, x: Tensor, wish: Wish) -> Tensor:
     return shifted(gx.repeat(x, int(factor), wish.axis), wish.axis, shift)  # type: ignore[arg-type]
 
 
-def whole_shift(call: Call, factor: float) -> int | None:
+def whole_shift(call: OnnxNode, factor: float) -> int | None:
     """s, if the element (i + s) // factor of x becomes element i whatever the size; else None."""
     if call["mode"] != "nearest" or factor < 1 or not factor.is_integer():
         return None
@@ -108,18 +108,18 @@ def shifted(x: Tensor, axis: int, shift: int) -> Tensor:
     return gx.concat(parts if shift > 0 else parts[::-1], axis)
 
 
-def known_axis(wish: Wish, size: int) -> Axis:
+def known_axis(wish: AxisRequest, size: int) -> ResizedAxis:
     """A wish for an axis whose size is known."""
     if wish.size is not None:
         assert isinstance(wish.size, int)
         scale = wish.scale or float(np.float32(wish.size) / np.float32(max(size, 1)))
-        return Axis(wish.axis, size, scale, wish.size, wish.start, wish.end)
+        return ResizedAxis(wish.axis, size, scale, wish.size, wish.start, wish.end)
     assert wish.scale is not None
     wanted = int(np.floor(np.float32(wish.scale) * np.float32(size)))
-    return Axis(wish.axis, size, wish.scale, wanted, wish.start, wish.end)
+    return ResizedAxis(wish.axis, size, wish.scale, wanted, wish.start, wish.end)
 
 
-def wishes(call: Call) -> list[Wish]:
+def wishes(call: OnnxNode) -> list[AxisRequest]:
     """What happens along every axis."""
     shape = call.x().shape
     axes = [call.normal(a, len(shape)) for a in call.get("axes") or range(len(shape))]
@@ -134,12 +134,12 @@ def wishes(call: Call) -> list[Wish]:
     for i, a in enumerate(axes):
         part = (roi[i], roi[i + len(axes)]) if roi else (0.0, 1.0)
         scale = None if scales is None else scales[i]
-        found.append(Wish(a, scale, None if sizes is None else sizes[i], *part))
+        found.append(AxisRequest(a, scale, None if sizes is None else sizes[i], *part))
     return found
 
 
 def in_proportion(
-    call: Call, axes: list[int], sizes: tuple[Size, ...], policy: str
+    call: OnnxNode, axes: list[int], sizes: tuple[Size, ...], policy: str
 ) -> tuple[list[float], tuple[Size, ...]]:
     """The one factor by which no size, or every size, reaches what is wanted."""
     shape, wanted = {a: call.extent(a) for a in axes}, call.ints(3)
@@ -149,7 +149,7 @@ def in_proportion(
     return [float(one)] * len(axes), new
 
 
-def factors(call: Call) -> tuple[list[float] | None, tuple[Size, ...] | None, list[float]]:
+def factors(call: OnnxNode) -> tuple[list[float] | None, tuple[Size, ...] | None, list[float]]:
     """Factors or sizes, and the parts that are shown."""
     if call.opset < 9:
         return list(call["scales"]), None, []
@@ -163,18 +163,18 @@ def factors(call: Call) -> tuple[list[float] | None, tuple[Size, ...] | None, li
     return None, call.sizes(3), roi
 
 
-def coordinate_mode(call: Call) -> str:
+def coordinate_mode(call: OnnxNode) -> str:
     """How new coordinates become old ones."""
     default = "asymmetric" if call.opset < 11 else "half_pixel"
     return str(call.get("coordinate_transformation_mode", default))
 
 
-def nearest_mode_of(call: Call) -> str:
+def nearest_mode_of(call: OnnxNode) -> str:
     """Which whole position stands for a coordinate."""
     return str(call.get("nearest_mode", "floor" if call.opset < 11 else "round_prefer_floor"))
 
 
-def coordinates(call: Call, axis: Axis) -> Array:
+def coordinates(call: OnnxNode, axis: ResizedAxis) -> Array:
     """Where the elements of the new axis lie on the old one, in float32."""
     one = np.float32
     places, scale, half = np.arange(axis.wanted, dtype=one), one(axis.scale), one(0.5)
@@ -203,19 +203,19 @@ def coordinates(call: Call, axis: Axis) -> Array:
     return exact.astype(one)
 
 
-def nearest(places: Array, mode: str, call: Call) -> Array:
+def nearest(places: Array, mode: str, call: OnnxNode) -> Array:
     """The whole positions that stand for coordinates; a half is one also after rounding."""
     places = places.astype(np.float64)
     if mode == "round_prefer_floor":
-        return np.ceil(places - 0.5 - TIE)
+        return np.ceil(places - 0.5 - TIE_TOLERANCE)
     if mode == "round_prefer_ceil":
-        return np.floor(places + 0.5 + TIE)
+        return np.floor(places + 0.5 + TIE_TOLERANCE)
     if mode not in ("floor", "ceil"):
         call.unsupported(f"nearest_mode {mode!r}")
     return np.floor(places) if mode == "floor" else np.ceil(places)
 
 
-def weights(call: Call, axis: Axis, places: Array) -> tuple[Array, Array]:
+def weights(call: OnnxNode, axis: ResizedAxis, places: Array) -> tuple[Array, Array]:
     """The neighbours of every coordinate (may lie outside) and what each of them counts."""
     reach = 2 if call["mode"] == "cubic" else 1
     shrink = min(axis.scale, 1.0) if call.get("antialias") else 1.0
@@ -227,7 +227,7 @@ def weights(call: Call, axis: Axis, places: Array) -> tuple[Array, Array]:
     return index, factor
 
 
-def along_axis(call: Call, x: Tensor, axis: Axis) -> Tensor:
+def along_axis(call: OnnxNode, x: Tensor, axis: ResizedAxis) -> Tensor:
     """x resized along one axis."""
     if not axis.wanted:
         return x[(*(slice(None),) * axis.axis, slice(0, 0))]

@@ -10,8 +10,8 @@ from typing import Any
 import graphc as gx
 from graphc.errors import FormatError
 from graphc.frontend.tensor import Tensor, lift_op
-from graphc.ir.ops.window import SlideBack, Window
-from graphc.onnx.call import Call, Table
+from graphc.ir.ops.window import Fold, Window
+from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.ops_conv import with_bias
 from graphc.onnx.ops_index import checked_places
 
@@ -92,7 +92,7 @@ def sample(x: Tensor, places: list[Tensor], mode: str, borders: list[Border]) ->
     return gx.moveaxis(total, -1, 1)
 
 
-def grid_sample(call: Call) -> Any:
+def grid_sample(call: OnnxNode) -> Any:
     """x at the positions of a grid whose coordinates run from -1 to 1."""
     x, grid = call.x(0), call.x(1)
     sizes, corners = call.extents(2), bool(call["align_corners"])
@@ -111,7 +111,7 @@ def grid_sample(call: Call) -> Any:
     return sample(x, places, mode, borders)
 
 
-def deformed_conv(call: Call) -> Any:
+def deformed_conv(call: OnnxNode) -> Any:
     """A convolution whose taps are moved by offsets and weighed by a mask."""
     x, w, offset = call.x(0), call.x(1), call.x(2)
     (batch, channels), image = x.shape[:2], call.extents(2)
@@ -146,7 +146,7 @@ def deformed_conv(call: Call) -> Any:
     return with_bias(gx.reshape(y, (batch, -1, *outputs)), call.optional(3))
 
 
-def roi_align(call: Call) -> Any:
+def roi_align(call: OnnxNode) -> Any:
     """Regions of an image averaged (or their largest samples) into bins."""
     x, rois, images = call.x(0), call.x(1), gx.astype(call.x(2), "int64")
     (count, channels), (height, width) = x.shape[:2], call.extents(2)
@@ -189,7 +189,7 @@ def bin_taps(place: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def binned(
-    call: Call, values: list[Tensor], bins: tuple[int, int], ratio: int, channels: Any
+    call: OnnxNode, values: list[Tensor], bins: tuple[int, int], ratio: int, channels: Any
 ) -> Tensor:
     """Samples combined into bins: their mean, or the largest weighted corner."""
     combine: Callable[[Tensor, Tensor], Tensor] = gx.add
@@ -203,7 +203,7 @@ def binned(
     return gx.permute_dims(pooled, (0, 3, 1, 2))
 
 
-def columns_to_image(call: Call) -> Any:
+def columns_to_image(call: OnnxNode) -> Any:
     """Blocks added up where they lie in an image."""
     x, image, block = call.x(), call.ints(1), call.ints(2)
     rank = len(image)
@@ -220,7 +220,7 @@ def columns_to_image(call: Call) -> Any:
     windows = tuple(
         Window(2 + i, 2 + i, 2 + rank + i, strides[i], dilations[i], pads[i]) for i in range(rank)
     )
-    spread = lift_op(SlideBack(windows, image), gx.permute_dims(parts, order))
+    spread = lift_op(Fold(windows, image), gx.permute_dims(parts, order))
     return gx.sum(spread, tuple(range(2 + rank, 2 + 2 * rank)), dtype=x.dtype)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 
 import graphc as gx
 from graphc.errors import FormatError
-from graphc.onnx.call import Call, Table
-from graphc.onnx.values import Value
+from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.values import OnnxValue
 
-MOST = 2**16  # elements of a sequence that is made of a tensor
+MAX_SEQUENCE_ELEMENTS = 2**16  # elements of a sequence that is made of a tensor
 
 
-def items(call: Call) -> list[Value]:
+def items(call: OnnxNode) -> list[OnnxValue]:
     """The elements of operand 0."""
     found = call.value(0).items
     if found is None:
@@ -22,44 +22,44 @@ def items(call: Call) -> list[Value]:
     return list(found)
 
 
-def construct(call: Call) -> Any:
+def construct(call: OnnxNode) -> Any:
     """A list of the operands."""
-    return Value(items=tuple(call.value(i) for i in range(len(call.inputs))))
+    return OnnxValue(items=tuple(call.value(i) for i in range(len(call.inputs))))
 
 
-def empty(call: Call) -> Any:
+def empty(call: OnnxNode) -> Any:
     """A list of nothing."""
-    return Value(items=())
+    return OnnxValue(items=())
 
 
-def length(call: Call) -> Any:
+def length(call: OnnxNode) -> Any:
     """How many elements there are."""
     return np.int64(len(items(call)))
 
 
-def at(call: Call) -> Any:
+def at(call: OnnxNode) -> Any:
     """One element."""
     return items(call)[call.number(1)]
 
 
-def insert(call: Call) -> Any:
+def insert(call: OnnxNode) -> Any:
     """One element more, at a place or at the end."""
     found = items(call)
     place = call.number(2) if call.has(2) else len(found)
     if not -len(found) <= place <= len(found):
         raise FormatError(f"{call.where}: there is no place {place} among {len(found)} elements")
     found.insert(place, call.value(1))
-    return Value(items=tuple(found))
+    return OnnxValue(items=tuple(found))
 
 
-def erase(call: Call) -> Any:
+def erase(call: OnnxNode) -> Any:
     """Without one element, or without the last."""
     found = items(call)
     del found[call.number(1) if call.has(1) else -1]
-    return Value(items=tuple(found))
+    return OnnxValue(items=tuple(found))
 
 
-def concat(call: Call) -> Any:
+def concat(call: OnnxNode) -> Any:
     """The elements side by side, along an axis of theirs or along a new one."""
     parts = [value.tensor for value in items(call)]
     if call["new_axis"]:
@@ -67,16 +67,16 @@ def concat(call: Call) -> Any:
     return gx.concat(parts, call["axis"])
 
 
-def split(call: Call) -> Any:
+def split(call: OnnxNode) -> Any:
     """Parts of a tensor along an axis: of given sizes, of one size, or single ones."""
     x, axis = call.x(), call.axis()
     whole = call.extent(axis)
-    if whole > MOST:
-        call.unsupported(f"a sequence of more than {MOST} elements")
+    if whole > MAX_SEQUENCE_ELEMENTS:
+        call.unsupported(f"a sequence of more than {MAX_SEQUENCE_ELEMENTS} elements")
     if not call.has(1):
         rows = gx.unstack(x, axis=axis) if whole else ()
         kept = [gx.expand_dims(row, axis) if call["keepdims"] else row for row in rows]
-        return Value(items=tuple(map(Value, kept)))
+        return OnnxValue(items=tuple(map(OnnxValue, kept)))
     sizes = call.ints(1)
     if call.x(1).ndim == 0:
         size = sizes[0]
@@ -86,15 +86,15 @@ def split(call: Call) -> Any:
     ends = np.cumsum(sizes)
     key = (slice(None),) * axis
     parts = (x[(*key, slice(int(e) - n, int(e)))] for n, e in zip(sizes, ends))
-    return Value(items=tuple(map(Value, parts)))
+    return OnnxValue(items=tuple(map(OnnxValue, parts)))
 
 
-def present(call: Call) -> Any:
+def present(call: OnnxNode) -> Any:
     """Whether there is a value."""
     return np.bool_(call.has(0))
 
 
-def value(call: Call) -> Any:
+def value(call: OnnxNode) -> Any:
     """The value, which must be there."""
     if not call.has(0):
         call.unsupported("a value that is missing")

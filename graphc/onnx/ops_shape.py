@@ -9,14 +9,14 @@ import numpy as np
 import graphc as gx
 from graphc.errors import FormatError
 from graphc.frontend.tensor import Tensor
-from graphc.ir.dims import Poly, Size, divide_exactly, floordiv, least, most, product
+from graphc.ir.dims import Poly, Size, divide_exactly, floordiv, max_size, min_size, product
 from graphc.ir.ops.base import Array
-from graphc.onnx.call import Call, Table
+from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.proto import dtype_of
-from graphc.onnx.values import LARGEST, sizes_array
+from graphc.onnx.values import MAX_SHAPE_ELEMENTS, sizes_array
 
 
-def constant(call: Call) -> Any:
+def constant(call: OnnxNode) -> Any:
     """A value that the node says."""
     for name, kind in (
         ("value_float", np.float32), ("value_floats", np.float32),
@@ -30,35 +30,39 @@ def constant(call: Call) -> Any:
     return call.scope.store.constant(call.node.output[0], array)
 
 
-def constant_of_shape(call: Call) -> Any:
+def constant_of_shape(call: OnnxNode) -> Any:
     """One value everywhere."""
     value = call.get("value")
     array = np.zeros(1, np.float32) if value is None else value.reshape(-1)
     shape = call.sizes(0)
     known = tuple(s for s in shape if isinstance(s, int))
-    if array.dtype.kind in "iu" and len(known) == len(shape) and np.prod(known) <= LARGEST:
+    if (
+        array.dtype.kind in "iu"
+        and len(known) == len(shape)
+        and np.prod(known) <= MAX_SHAPE_ELEMENTS
+    ):
         return np.full(known, array[0])
     return gx.broadcast_to(gx.constant(array[0]), shape)
 
 
-def identity(call: Call) -> Any:
+def identity(call: OnnxNode) -> Any:
     """The operand itself."""
     return call.value(0)
 
 
-def shape(call: Call) -> Any:
+def shape(call: OnnxNode) -> Any:
     """The sizes of a tensor, or of some of its axes."""
     sizes = call.x().shape
     start, end = call.get("start", 0), call.get("end")
     return sizes_array(sizes[slice(start, end)])
 
 
-def size(call: Call) -> Any:
+def size(call: OnnxNode) -> Any:
     """The number of elements."""
     return sizes_array((call.x().size,)).reshape(())
 
 
-def reshape(call: Call) -> Any:
+def reshape(call: OnnxNode) -> Any:
     """Another shape; 0 takes the size of x, -1 what is left."""
     x = call.x()
     wanted = call.sizes(1) if call.opset >= 5 and len(call.inputs) > 1 else tuple(call["shape"])
@@ -73,20 +77,20 @@ def reshape(call: Call) -> Any:
     return gx.reshape(x, tuple(sizes))
 
 
-def flatten(call: Call) -> Any:
+def flatten(call: OnnxNode) -> Any:
     """A matrix: the axes before one, and the others."""
     x = call.x()
     axis = call["axis"] + (x.ndim if call["axis"] < 0 else 0)
     return gx.reshape(x, (product(x.shape[:axis]), product(x.shape[axis:])))
 
 
-def transpose(call: Call) -> Any:
+def transpose(call: OnnxNode) -> Any:
     """Axes in another order, reversed without one."""
     x = call.x()
     return gx.permute_dims(x, call.get("perm") or tuple(reversed(range(x.ndim))))
 
 
-def axes_of(call: Call) -> tuple[int, ...] | None:
+def axes_of(call: OnnxNode) -> tuple[int, ...] | None:
     """Axes from an attribute or from operand 1."""
     if call.has(1):
         return call.ints(1)
@@ -94,22 +98,22 @@ def axes_of(call: Call) -> tuple[int, ...] | None:
     return None if axes is None else tuple(axes)
 
 
-def squeeze(call: Call) -> Any:
+def squeeze(call: OnnxNode) -> Any:
     """Without axes of size 1."""
     return gx.squeeze(call.x(), axes_of(call))
 
 
-def unsqueeze(call: Call) -> Any:
+def unsqueeze(call: OnnxNode) -> Any:
     """With new axes of size 1."""
     return gx.expand_dims(call.x(), axes_of(call))
 
 
-def concat(call: Call) -> Any:
+def concat(call: OnnxNode) -> Any:
     """Tensors one after the other."""
     return gx.concat(call.tensors, call.get("axis", 1))
 
 
-def split(call: Call) -> Any:
+def split(call: OnnxNode) -> Any:
     """Parts along an axis: of given sizes, or as equal as can be (the last may be smaller)."""
     x, axis = call.x(), call.axis()
     sizes: Any = call.sizes(1) if call.has(1) else call.get("split")
@@ -126,11 +130,11 @@ def equal_parts(whole: Size, count: int) -> list[Size]:
     each = floordiv(whole + count - 1, count)
     if divide_exactly(whole, count) is not None:
         return [each] * count
-    sizes: list[Size] = [most(least(each, whole - i * each), 0) for i in range(count - 1)]
+    sizes: list[Size] = [max_size(min_size(each, whole - i * each), 0) for i in range(count - 1)]
     return [*sizes, whole - sum(sizes)]
 
 
-def slices(call: Call) -> Any:
+def slices(call: OnnxNode) -> Any:
     """A part of x; ends beyond the axis are cut."""
     x = call.x()
     if call.opset < 10:
@@ -148,16 +152,18 @@ def slices(call: Call) -> Any:
     return x[tuple(key)]
 
 
-FAR = 10**9  # exporters write such numbers for "to the end"
+TO_THE_END = 10**9  # exporters write such numbers for "to the end"
 
 
 def cut(whole: Size, start: Size, end: Size, step: int) -> tuple[Any, Any, int]:
     """The ends of a slice as Python has them; None beyond the ends of an axis."""
     first: Any = start
     last: Any = end
-    if isinstance(start, int) and abs(start) >= FAR:
+    if isinstance(start, int) and abs(start) >= TO_THE_END:
         first = None if (start < 0) == (step > 0) else whole
-    if isinstance(end, int) and (abs(end) >= FAR or (isinstance(whole, int) and end < -whole)):
+    if isinstance(end, int) and (
+        abs(end) >= TO_THE_END or (isinstance(whole, int) and end < -whole)
+    ):
         last = None if (end > 0) == (step > 0) else 0
     if isinstance(start, int) and isinstance(whole, int) and step < 0 and whole and start < -whole:
         first = 0  # the format begins at the first element there, numpy before it
@@ -166,18 +172,18 @@ def cut(whole: Size, start: Size, end: Size, step: int) -> tuple[Any, Any, int]:
     return first, last, step
 
 
-def expand(call: Call) -> Any:
+def expand(call: OnnxNode) -> Any:
     """x broadcast with a shape."""
     x = call.x()
     return gx.broadcast_to(x, gx.broadcast_shapes(x.shape, call.sizes(1)))
 
 
-def tile(call: Call) -> Any:
+def tile(call: OnnxNode) -> Any:
     """x several times along every axis."""
     return gx.tile(call.x(), call.ints(1))
 
 
-def tile_old(call: Call) -> Any:
+def tile_old(call: OnnxNode) -> Any:
     """x several times along one axis."""
     x, counts = call.x(), call.ints(1)
     if call.has(2) and len(counts) == 1 and call.opset < 6:
@@ -186,14 +192,14 @@ def tile_old(call: Call) -> Any:
     return gx.tile(x, counts)
 
 
-def eye_like(call: Call) -> Any:
+def eye_like(call: OnnxNode) -> Any:
     """Ones on a diagonal, in the shape of x."""
     x = call.x()
     dtype = x.dtype if call.get("dtype") is None else dtype_of(call["dtype"], call.where)
     return gx.eye(x.shape[0], x.shape[1], call["k"], dtype)
 
 
-def arange(call: Call) -> Any:
+def arange(call: OnnxNode) -> Any:
     """Numbers from a start to a limit."""
     start, limit, delta = (call.number(i) for i in range(3))
     dtype = call.value(0).known().dtype  # type: ignore[union-attr]
@@ -203,7 +209,7 @@ def arange(call: Call) -> Any:
     return (np.arange(count) * np.asarray(delta) + start).astype(dtype)
 
 
-def depth_to_space(call: Call) -> Any:
+def depth_to_space(call: OnnxNode) -> Any:
     """Channels moved into blocks of the image."""
     x, b = call.x(), call["blocksize"]
     n, c, h, w = x.shape
@@ -218,7 +224,7 @@ def depth_to_space(call: Call) -> Any:
     return gx.reshape(parts, (n, part, h * b, w * b))
 
 
-def space_to_depth(call: Call) -> Any:
+def space_to_depth(call: OnnxNode) -> Any:
     """Blocks of the image moved into channels."""
     x, b = call.x(), call["blocksize"]
     n, c, h, w = x.shape
@@ -230,13 +236,13 @@ def space_to_depth(call: Call) -> Any:
     return gx.reshape(gx.permute_dims(parts, order), (n, c * b * b, h // b, w // b))
 
 
-def triangle(call: Call) -> Any:
+def triangle(call: OnnxNode) -> Any:
     """The upper or lower triangles of matrices."""
     k = int(call.number(1)) if call.has(1) else 0
     return gx.triu(call.x(), k) if call["upper"] else gx.tril(call.x(), k)
 
 
-def one_hot(call: Call) -> Any:
+def one_hot(call: OnnxNode) -> Any:
     """One of two values where the index says; indices out of range give the other one."""
     index, depth, values = call.x(0), int(call.number(1)), call.x(2)
     index = gx.astype(index, "int64")
@@ -247,7 +253,7 @@ def one_hot(call: Call) -> Any:
     return gx.where(hot, values[1], values[0])
 
 
-def reverse_sequence(call: Call) -> Any:
+def reverse_sequence(call: OnnxNode) -> Any:
     """The first elements of every sequence reversed, as many as its length says."""
     x, lengths = call.x(0), gx.astype(call.x(1), "int64")
     time, batch = call["time_axis"], call["batch_axis"]

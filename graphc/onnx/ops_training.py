@@ -7,7 +7,7 @@ from typing import Any
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Call, Converter, Table
+from graphc.onnx.call import Converter, OnnxNode, Table
 
 
 def optimizer(update: Callable[..., tuple[Tensor, ...]], states: int) -> Converter:
@@ -16,7 +16,7 @@ def optimizer(update: Callable[..., tuple[Tensor, ...]], states: int) -> Convert
     Returns all new tensors, then all new states of each kind.
     """
 
-    def convert(call: Call) -> Any:
+    def convert(call: OnnxNode) -> Any:
         rate, step = call.x(0), call.x(1)
         count = (len(call.inputs) - 2) // (2 + states)
         groups = [[call.x(2 + k * count + i) for i in range(count)] for k in range(2 + states)]
@@ -27,7 +27,7 @@ def optimizer(update: Callable[..., tuple[Tensor, ...]], states: int) -> Convert
 
 
 def adagrad(
-    call: Call, rate: Tensor, step: Tensor, x: Tensor, g: Tensor, h: Tensor
+    call: OnnxNode, rate: Tensor, step: Tensor, x: Tensor, g: Tensor, h: Tensor
 ) -> tuple[Tensor, ...]:
     """Steps divided by the root of all squared gradients."""
     g = g + call["norm_coefficient"] * x
@@ -37,7 +37,7 @@ def adagrad(
 
 
 def adam(
-    call: Call, rate: Tensor, step: Tensor, x: Tensor, g: Tensor, v: Tensor, h: Tensor
+    call: OnnxNode, rate: Tensor, step: Tensor, x: Tensor, g: Tensor, v: Tensor, h: Tensor
 ) -> tuple[Tensor, ...]:
     """Steps along the mean gradient over the root of the mean square."""
     alpha, beta = call["alpha"], call["beta"]
@@ -53,7 +53,7 @@ def adam(
 
 
 def momentum(
-    call: Call, rate: Tensor, step: Tensor, x: Tensor, g: Tensor, v: Tensor
+    call: OnnxNode, rate: Tensor, step: Tensor, x: Tensor, g: Tensor, v: Tensor
 ) -> tuple[Tensor, ...]:
     """Steps along a running sum of gradients, in Nesterov's form looking ahead."""
     alpha = call["alpha"]
@@ -62,7 +62,7 @@ def momentum(
     return x - rate * (g + alpha * v if call["mode"] == "nesterov" else v), v
 
 
-def gradient(call: Call) -> Any:
+def gradient(call: OnnxNode) -> Any:
     """The derivatives of a value of the graph by others."""
     y = call.scope.find(call["y"], call.node).tensor
     xs = [call.scope.find(name, call.node).tensor for name in call["xs"]]

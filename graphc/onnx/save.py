@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 import graphc as gx
 from graphc.errors import ArgumentError
 from graphc.files import write_whole
-from graphc.frontend.tensor import Tensor, face, lift
+from graphc.frontend.tensor import Tensor, handle, lift
 from graphc.ir.graph import Graph, Node, topological
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array
@@ -34,7 +34,7 @@ from graphc.runtime.definition import check_inputs, define
 
 OPSET = 22
 IR_VERSION = 10
-LARGEST = 2**31 - 2**24  # bytes of arrays in a file, which must stay below 2 GB as a whole
+MAX_FILE_BYTES = 2**31 - 2**24  # bytes of arrays in a file, which must stay below 2 GB as a whole
 
 RULES: Rules = {
     **write_numbers.RULES,
@@ -60,7 +60,7 @@ def save(
     """
     assemble = written(outputs, inputs)
     if external is None:
-        external = assemble.bytes > LARGEST
+        external = assemble.bytes > MAX_FILE_BYTES
     if external:
         write_apart(Path(path), assemble)
     else:
@@ -84,7 +84,7 @@ def written(outputs: Any, inputs: Any) -> Assembly:
     for node in graph.inputs:
         writer.values[node] = writer.names.fresh(node.name)
     for node in graph.leaves(leaf.Parameter):
-        writer.values[node] = writer.store(node, node.face.value, node.name)
+        writer.values[node] = writer.store(node, node.handle.value, node.name)
     names = [writer.names.fresh(name) for name, _ in graph.outputs]
     writer.write_all(graph.nodes)
     for name, (_, node) in zip(names, graph.outputs):
@@ -95,7 +95,7 @@ def written(outputs: Any, inputs: Any) -> Assembly:
 def needed_inputs(leaves: Sequence[Any]) -> list[Tensor]:
     """The inputs that outputs depend on, in the order in which they are met."""
     found: list[Node] = topological([lift(value).node for value in leaves])
-    return [face(n) for n in found if isinstance(n.op, leaf.Input)]
+    return [handle(n) for n in found if isinstance(n.op, leaf.Input)]
 
 
 class Assembly:

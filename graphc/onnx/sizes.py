@@ -18,12 +18,12 @@ import numpy as np
 from onnx import TensorProto
 
 from graphc.errors import RuntimeCheckError
-from graphc.ir.dims import Dim, FloorDiv, Least, Size, bound, divide_exactly, least, most
+from graphc.ir.dims import Dim, FloorDiv, MinSize, Size, bound, divide_exactly, max_size, min_size
 from graphc.ir.ops.base import Array
-from graphc.onnx.call import Call
-from graphc.onnx.values import LARGEST, Value, sizes_value
+from graphc.onnx.call import OnnxNode
+from graphc.onnx.values import MAX_SHAPE_ELEMENTS, OnnxValue, sizes_value
 
-Convert = Callable[[Call], "list[Value | None]"]
+Convert = Callable[[OnnxNode], "list[OnnxValue | None]"]
 
 ALL = None
 # Operators that only move elements, and which of their operands hold them.
@@ -39,7 +39,7 @@ class CannotFoldError(Exception):
     """The sizes do not tell the result."""
 
 
-def fold(call: Call, convert: Convert) -> list[Value | None] | None:
+def fold(call: OnnxNode, convert: Convert) -> list[OnnxValue | None] | None:
     """What a node makes of symbolic sizes, or None where only tensors can say."""
     symbolic = any(v is not None and is_symbolic(v) for v in call.inputs)
     if not symbolic or call.node.domain not in ("", "ai.onnx"):
@@ -57,7 +57,7 @@ def fold(call: Call, convert: Convert) -> list[Value | None] | None:
         return None
 
 
-def evaluated(call: Call, results: list[Value | None]) -> list[Value | None]:
+def evaluated(call: OnnxNode, results: list[OnnxValue | None]) -> list[OnnxValue | None]:
     """The results as arrays, where nothing but small constants went in."""
     given = [v for v in call.inputs if v is not None]
     graphs = any(a.HasField("g") for a in call.node.attribute)
@@ -66,43 +66,45 @@ def evaluated(call: Call, results: list[Value | None]) -> list[Value | None]:
     return [at_once(value) for value in results]
 
 
-def is_symbolic(value: Value) -> bool:
+def is_symbolic(value: OnnxValue) -> bool:
     """Whether it is an array with a size that is a polynomial."""
     return value.array is not None and value.array.dtype == object
 
 
-def is_constant(value: Value) -> bool:
+def is_constant(value: OnnxValue) -> bool:
     """Whether it is a small array of numbers that stay what they are."""
     array = value.array
     return (
         array is not None
         and array.dtype.kind in "biuf"
-        and array.size <= LARGEST
+        and array.size <= MAX_SHAPE_ELEMENTS
         and value.stored is None
     )
 
 
-def at_once(value: Value | None) -> Value | None:
+def at_once(value: OnnxValue | None) -> OnnxValue | None:
     """The value as an array, if it is small and nothing is drawn at random."""
     if value is None or value.items is not None or value.array is not None:
         return value
     size = value.tensor.size
-    if not isinstance(size, int) or size > LARGEST:
+    if not isinstance(size, int) or size > MAX_SHAPE_ELEMENTS:
         return value
     try:
         array = value.known()
     except RuntimeCheckError:  # it fails when the model runs, if that is reached
         return value
-    return value if array is None else Value(array=array)
+    return value if array is None else OnnxValue(array=array)
 
 
 # ------------------------------------------------------------------------ moved elements
 
 
-def moved(call: Call, convert: Convert, places: tuple[int, ...] | None) -> list[Value | None]:
+def moved(
+    call: OnnxNode, convert: Convert, places: tuple[int, ...] | None
+) -> list[OnnxValue | None]:
     """The results of an operator that moves elements: it moves their numbers, 0 is none."""
     elements: list[Any] = [0]
-    inputs: list[Value | None] = []
+    inputs: list[OnnxValue | None] = []
     kinds = set()
     for i, value in enumerate(call.inputs):
         array = None if value is None else small(value)
@@ -115,15 +117,15 @@ def moved(call: Call, convert: Convert, places: tuple[int, ...] | None) -> list[
         kinds.add(value.kind)
         numbers = np.arange(len(elements), len(elements) + array.size, dtype=np.int64)
         elements.extend(objects(array).flat)
-        inputs.append(Value(array=numbers.reshape(array.shape)))
+        inputs.append(OnnxValue(array=numbers.reshape(array.shape)))
     if len(kinds) != 1:
         raise CannotFoldError
-    results = convert(Call(call.node, call.opset, tuple(inputs), call.attributes, call.scope))
+    results = convert(OnnxNode(call.node, call.opset, tuple(inputs), call.attributes, call.scope))
     (kind,) = kinds
     return [None if r is None else renamed(r, elements, kind) for r in results]
 
 
-def renamed(numbers: Value, elements: list[Any], kind: np.dtype[Any]) -> Value:
+def renamed(numbers: OnnxValue, elements: list[Any], kind: np.dtype[Any]) -> OnnxValue:
     """The elements that have these numbers."""
     found = at_once(numbers)
     if found is None or found.array is None:
@@ -133,7 +135,7 @@ def renamed(numbers: Value, elements: list[Any], kind: np.dtype[Any]) -> Value:
     return sizes_value(array.reshape(found.array.shape), kind)
 
 
-def small(value: Value) -> Array:
+def small(value: OnnxValue) -> Array:
     """The array of a value that may be a shape or a part of one."""
     array = None
     try:
@@ -141,7 +143,7 @@ def small(value: Value) -> Array:
             array = value.known()
     except RuntimeCheckError as error:  # it fails when the model runs, if that is reached
         raise CannotFoldError from error
-    if array is None or array.size > LARGEST or array.dtype.kind not in "biuO":
+    if array is None or array.size > MAX_SHAPE_ELEMENTS or array.dtype.kind not in "biuO":
         raise CannotFoldError
     return array
 
@@ -154,7 +156,7 @@ def objects(array: Array) -> Array:
 # ---------------------------------------------------------------------------- arithmetic
 
 
-def elementwise(call: Call, function: Callable[..., Any], kind: str) -> Value:
+def elementwise(call: OnnxNode, function: Callable[..., Any], kind: str) -> OnnxValue:
     """One operand or several, which broadcast, element by element."""
     if any(v is None for v in call.inputs):
         raise CannotFoldError
@@ -193,8 +195,8 @@ def from_one(size: Size) -> Size:
         for atom in monomial:
             if isinstance(atom, FloorDiv):
                 term = term * (from_one(atom.numerator) // from_one(atom.denominator))
-            elif isinstance(atom, Least):
-                term = term * least(*map(from_one, atom.sizes))
+            elif isinstance(atom, MinSize):
+                term = term * min_size(*map(from_one, atom.sizes))
             elif isinstance(atom, Dim) and atom.min == 0:
                 term = term * (Dim(atom.name, atom.max) + 1)
             else:
@@ -203,22 +205,22 @@ def from_one(size: Size) -> Size:
     return total
 
 
-def add(a: Size, b: Size, _: Call) -> Size:
+def add(a: Size, b: Size, _: OnnxNode) -> Size:
     """a + b"""
     return a + b
 
 
-def subtract(a: Size, b: Size, _: Call) -> Size:
+def subtract(a: Size, b: Size, _: OnnxNode) -> Size:
     """a - b"""
     return a - b
 
 
-def multiply(a: Size, b: Size, _: Call) -> Size:
+def multiply(a: Size, b: Size, _: OnnxNode) -> Size:
     """a * b"""
     return a * b
 
 
-def divide(a: Size, b: Size, _: Call) -> Size:
+def divide(a: Size, b: Size, _: OnnxNode) -> Size:
     """a / b rounded towards 0, which is down where both are known to have no sign."""
     if isinstance(a, int) and isinstance(b, int) and b:
         return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
@@ -230,7 +232,7 @@ def divide(a: Size, b: Size, _: Call) -> Size:
     raise CannotFoldError
 
 
-def remainder(a: Size, b: Size, call: Call) -> Size:
+def remainder(a: Size, b: Size, call: OnnxNode) -> Size:
     """a - b * (a / b), rounded down, or towards 0 with fmod."""
     if call.get("fmod", 0):
         return a - b * divide(a, b, call)
@@ -259,7 +261,7 @@ def is_more(a: Size, b: Size) -> bool:
     raise CannotFoldError
 
 
-def equal(a: Size, b: Size, _: Call) -> bool:
+def equal(a: Size, b: Size, _: OnnxNode) -> bool:
     """Whether two sizes are equal, where that is certain."""
     if a == b:
         return True
@@ -270,14 +272,14 @@ def equal(a: Size, b: Size, _: Call) -> bool:
     raise CannotFoldError
 
 
-def larger(a: Size, b: Size, _: Call) -> Size:
+def larger(a: Size, b: Size, _: OnnxNode) -> Size:
     """The larger one."""
-    return most(a, b)
+    return max_size(a, b)
 
 
-def smaller(a: Size, b: Size, _: Call) -> Size:
+def smaller(a: Size, b: Size, _: OnnxNode) -> Size:
     """The smaller one."""
-    return least(a, b)
+    return min_size(a, b)
 
 
 # The functions, and the element type of the result where it is not that of the operands.
@@ -302,7 +304,7 @@ ARITHMETIC: dict[str, tuple[Callable[..., Any], str]] = {
 REDUCTIONS = {"ReduceMax": larger, "ReduceMin": smaller, "ReduceProd": multiply, "ReduceSum": add}
 
 
-def reduced(call: Call, function: Callable[..., Any]) -> Value:
+def reduced(call: OnnxNode, function: Callable[..., Any]) -> OnnxValue:
     """The elements of a vector in one."""
     value = call.value(0)
     array = small(value)
@@ -328,9 +330,9 @@ KINDS: dict[int, np.dtype[Any]] = {
 }
 
 
-def cast(call: Call) -> Value:
+def cast(call: OnnxNode) -> OnnxValue:
     """Sizes of another width."""
     kind = KINDS.get(call["to"])
     if kind is None:
         raise CannotFoldError
-    return Value(array=small(call.value(0)), kind=kind)
+    return OnnxValue(array=small(call.value(0)), kind=kind)

@@ -11,13 +11,13 @@ import graphc as gx
 from graphc import origin as origins
 from graphc.errors import ArgumentError, NameError
 from graphc.ir.ops.base import Array
-from graphc.onnx.values import Value
+from graphc.onnx.values import OnnxValue
 from graphc.onnx.weights import Uses
 
 Choice = Callable[[str], bool] | Collection[str] | bool | None
 
 
-class Store:
+class StoredArrays:
     """The arrays of a file: floats with axes are parameters, once something computes with them."""
 
     def __init__(self, uses: Uses, trainable: Choice, origin: origins.Origin) -> None:
@@ -26,12 +26,12 @@ class Store:
         self.trainable = chosen_names(uses.stored, trainable)
         self.parameters: dict[str, gx.Tensor] = {}
         self.order: dict[str, int] = {}
-        self._values: dict[tuple[str, bool], list[Value]] = {}
+        self._values: dict[tuple[str, bool], list[OnnxValue]] = {}
 
-    def value(self, name: str, array: Array) -> Value:
+    def value(self, name: str, array: Array) -> OnnxValue:
         """A stored tensor."""
         if not may_be_learnt(array):
-            return Value(array=array)
+            return OnnxValue(array=array)
         match self.trainable:
             case None:
                 return self._kept(name, array, self.uses.is_weight(name, array))
@@ -39,21 +39,21 @@ class Store:
                 return self._kept(name, array, self.trainable)
         return self._kept(name, array, name in self.trainable)
 
-    def constant(self, name: str, array: Array) -> Value:
+    def constant(self, name: str, array: Array) -> OnnxValue:
         """What a node says: a constant, unless its name is among those that are to be trained."""
         names = self.trainable
         if isinstance(names, frozenset) and name in names and may_be_learnt(array):
             return self._kept(name, array, True)
-        return Value(array=array)
+        return OnnxValue(array=array)
 
-    def statistic(self, value: Value) -> Value:
+    def statistic(self, value: OnnxValue) -> OnnxValue:
         """A stored array that is no weight here, whatever else reads it, unless the caller says."""
         if value.stored is None or self.trainable is not None:
             return value
         name, array = value.stored
         return self._kept(name, array, False)
 
-    def _kept(self, name: str, array: Array, trainable: bool) -> Value:
+    def _kept(self, name: str, array: Array, trainable: bool) -> OnnxValue:
         """The value of a parameter; the same array met again in a loop's body is the same one."""
         values = self._values.setdefault((name, trainable), [])
         for value in values:
@@ -69,7 +69,7 @@ class Store:
             self.order[label] = place
             return parameter
 
-        values.append(Value(array=array, make=make, stored=(name, array)))
+        values.append(OnnxValue(array=array, make=make, stored=(name, array)))
         return values[-1]
 
     def finished(self) -> dict[str, gx.Tensor]:

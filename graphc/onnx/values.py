@@ -17,10 +17,10 @@ from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array
 from graphc.ir.types import int64
 
-LARGEST = 4096  # elements: what is larger is data, not a shape
+MAX_SHAPE_ELEMENTS = 4096  # elements: what is larger is data, not a shape
 
 
-class Value:
+class OnnxValue:
     """A tensor, an array that is known, or both; the tensor of an array is made when needed.
 
     An array of dtype object holds sizes, which are ints and polynomials of dims, of an element
@@ -34,7 +34,7 @@ class Value:
         self,
         tensor: Tensor | None = None,
         array: Array | None = None,
-        items: tuple[Value, ...] | None = None,
+        items: tuple[OnnxValue, ...] | None = None,
         kind: np.dtype[Any] | None = None,
         make: Callable[[], Tensor] | None = None,
         stored: tuple[str, Array] | None = None,
@@ -94,13 +94,13 @@ def sources_of(tensor: Tensor) -> tuple[tuple[str, ...], tuple[Dim, ...]]:
     return tuple(names), tuple(dims)
 
 
-def result_value(result: Any) -> Value | None:
+def result_value(result: Any) -> OnnxValue | None:
     """The value that a converter's result stands for: a tensor, an array or a Value."""
-    if result is None or isinstance(result, Value):
+    if result is None or isinstance(result, OnnxValue):
         return result
     if isinstance(result, Tensor):
-        return Value(result)
-    return Value(array=np.asarray(result))
+        return OnnxValue(result)
+    return OnnxValue(array=np.asarray(result))
 
 
 def sizes_array(sizes: tuple[Size, ...]) -> Array:
@@ -110,9 +110,9 @@ def sizes_array(sizes: tuple[Size, ...]) -> Array:
     return array if symbolic else array.astype(np.int64)
 
 
-def sizes_value(array: Array, kind: np.dtype[Any]) -> Value:
+def sizes_value(array: Array, kind: np.dtype[Any]) -> OnnxValue:
     """The value of an array of objects: numbers of an element type, if none is symbolic."""
     if any(isinstance(size, Poly) for size in array.flat):
-        return Value(array=array, kind=kind)
+        return OnnxValue(array=array, kind=kind)
     wide = array.astype(np.int64 if kind.kind != "b" else bool)
-    return Value(array=wide.astype(kind))
+    return OnnxValue(array=wide.astype(kind))

@@ -29,7 +29,7 @@ BITS: dict[type[Op], tuple[str, str]] = {
 
 
 def same(w: Writer, node: Node, *xs: str) -> str:
-    """The operator of the same meaning."""
+    """The equivalent ONNX operator."""
     return w.pointwise(SAME[type(node.op)], *xs, hint=node.name or None)
 
 

@@ -14,7 +14,16 @@ from graphc.ir.dims import Size
 from graphc.ir.graph import Node
 from graphc.ir.types import TensorType, float32
 from graphc.onnx import write_windows
-from graphc.onnx.formulas import FIRST, LAST, NUMBER, Layer, from_first, hole, to_first, written
+from graphc.onnx.formulas import (
+    FIRST,
+    LAST,
+    SENTINEL,
+    LayerFormula,
+    from_first,
+    hole,
+    to_first,
+    written,
+)
 from graphc.onnx.writer import Writer
 
 
@@ -29,34 +38,34 @@ def layer(w: Writer, node: Node) -> str | None:
     return None
 
 
-def candidates(node: Node) -> Iterator[Layer]:
+def candidates(node: Node) -> Iterator[LayerFormula]:
     """The layers that might end in a node."""
     yield from layers(node.type).get(type(node.op), ())
     yield from write_windows.candidates(node)
 
 
 @lru_cache(maxsize=256)
-def layers(type: TensorType) -> Mapping[Any, list[Layer]]:
+def layers(type: TensorType) -> Mapping[Any, list[LayerFormula]]:
     """The layers with a result of a type, by the op that they end in."""
-    found: dict[Any, list[Layer]] = {}
+    found: dict[Any, list[LayerFormula]] = {}
     for layer in (*activations(type), *softmaxes(type), *layer_norms(type), *batch_norms(type)):
         found.setdefault(layer.formula.node.op.__class__, []).append(layer)
     return found
 
 
-def activations(type: TensorType) -> Iterator[Layer]:
+def activations(type: TensorType) -> Iterator[LayerFormula]:
     """Functions of one element."""
     x = hole(*type.shape)
-    yield Layer(nn.gelu(x), (x,), partial(pointwise, "Gelu"))
+    yield LayerFormula(nn.gelu(x), (x,), partial(pointwise, "Gelu"))
     tanh = partial(pointwise, "Gelu", approximate="tanh")
-    yield Layer(nn.gelu(x, approximate=True), (x,), tanh)
-    yield Layer(nn.leaky_relu(x, NUMBER), (x,), partial(with_alpha, "LeakyRelu"))
-    yield Layer(nn.elu(x, NUMBER), (x,), partial(with_alpha, "Elu"))
-    yield Layer(nn.selu(x), (x,), partial(pointwise, "Selu"))
-    yield Layer(nn.mish(x), (x,), partial(pointwise, "Mish"))
-    yield Layer(nn.hard_silu(x), (x,), partial(pointwise, "HardSwish"))
+    yield LayerFormula(nn.gelu(x, approximate=True), (x,), tanh)
+    yield LayerFormula(nn.leaky_relu(x, SENTINEL), (x,), partial(with_alpha, "LeakyRelu"))
+    yield LayerFormula(nn.elu(x, SENTINEL), (x,), partial(with_alpha, "Elu"))
+    yield LayerFormula(nn.selu(x), (x,), partial(pointwise, "Selu"))
+    yield LayerFormula(nn.mish(x), (x,), partial(pointwise, "Mish"))
+    yield LayerFormula(nn.hard_silu(x), (x,), partial(pointwise, "HardSwish"))
     hard = partial(pointwise, "HardSigmoid", alpha=1 / 6, beta=0.5)
-    yield Layer(nn.hard_sigmoid(x), (x,), hard)
+    yield LayerFormula(nn.hard_sigmoid(x), (x,), hard)
 
 
 def pointwise(kind: str, w: Writer, x: str, **attributes: Any) -> str:
@@ -69,12 +78,12 @@ def with_alpha(kind: str, w: Writer, x: str, number: float) -> str:
     return w.pointwise(kind, x, alpha=number)
 
 
-def softmaxes(type: TensorType) -> Iterator[Layer]:
+def softmaxes(type: TensorType) -> Iterator[LayerFormula]:
     """Softmax and LogSoftmax along each axis."""
     x = hole(*type.shape)
     for axis in range(type.ndim):
-        yield Layer(nn.softmax(x, axis), (x,), partial(along, "Softmax", axis))
-        yield Layer(nn.log_softmax(x, axis), (x,), partial(along, "LogSoftmax", axis))
+        yield LayerFormula(nn.softmax(x, axis), (x,), partial(along, "Softmax", axis))
+        yield LayerFormula(nn.log_softmax(x, axis), (x,), partial(along, "LogSoftmax", axis))
 
 
 def along(kind: str, axis: int, w: Writer, x: str) -> str:
@@ -82,15 +91,15 @@ def along(kind: str, axis: int, w: Writer, x: str) -> str:
     return str(w.op(kind, x, axis=axis))
 
 
-def layer_norms(type: TensorType) -> Iterator[Layer]:
+def layer_norms(type: TensorType) -> Iterator[LayerFormula]:
     """LayerNormalization over the last axes, with and without scale and bias."""
     x = hole(*type.shape)
     for axis, scaled, moved in product(range(type.ndim), (True, False), (True, False)):
         inner = type.shape[axis:]
         scale, bias = (hole(*inner) if given else None for given in (scaled, moved))
-        formula = nn.layer_norm(x, scale, bias, tuple(range(axis, type.ndim)), NUMBER)
+        formula = nn.layer_norm(x, scale, bias, tuple(range(axis, type.ndim)), SENTINEL)
         holes = tuple(t for t in (x, scale, bias) if t is not None)
-        yield Layer(formula, holes, partial(layer_norm, axis, None if scaled else inner))
+        yield LayerFormula(formula, holes, partial(layer_norm, axis, None if scaled else inner))
 
 
 def layer_norm(axis: int, ones: tuple[Size, ...] | None, w: Writer, x: str, *vectors: str) -> str:
@@ -101,7 +110,7 @@ def layer_norm(axis: int, ones: tuple[Size, ...] | None, w: Writer, x: str, *vec
     return str(w.op("LayerNormalization", x, *operands, axis=axis, epsilon=epsilon))
 
 
-def batch_norms(type: TensorType) -> Iterator[Layer]:
+def batch_norms(type: TensorType) -> Iterator[LayerFormula]:
     """BatchNormalization by stored statistics; the channels on axis 1 or last."""
     axes = [] if type.ndim < 2 else [1] if type.ndim == 2 else [1, type.ndim - 1]
     x = hole(*type.shape)
@@ -110,9 +119,9 @@ def batch_norms(type: TensorType) -> Iterator[Layer]:
             continue
         mean, var, scale, bias = (hole(type.shape[axis]) for _ in range(4))
         scale_, bias_ = scale if scaled else None, bias if moved else None
-        formula = nn.batch_norm(x, scale_, bias_, axis, NUMBER, mean, var)
+        formula = nn.batch_norm(x, scale_, bias_, axis, SENTINEL, mean, var)
         holes = tuple(t for t in (x, mean, var, scale_, bias_) if t is not None)
-        yield Layer(formula, holes, partial(batch_norm, type, axis, scaled, moved))
+        yield LayerFormula(formula, holes, partial(batch_norm, type, axis, scaled, moved))
 
 
 def batch_norm(

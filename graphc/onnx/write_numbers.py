@@ -11,7 +11,7 @@ from graphc.onnx.writer import Rule, Writer
 
 def parameter(w: Writer, node: Node) -> str:
     """A stored array under the parameter's name; inside loops one of the graph around."""
-    return w.stored[node][0] if node in w.stored else w.store(node, node.face.value, node.name)
+    return w.stored[node][0] if node in w.stored else w.store(node, node.handle.value, node.name)
 
 
 def constant(w: Writer, node: Node) -> str:

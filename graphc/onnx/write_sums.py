@@ -14,12 +14,12 @@ from graphc.ir.ops.base import Op, Reduce
 from graphc.ir.types import DType, TensorType, bool_, float32, float64, int32, int64
 from graphc.onnx.writer import Rule, Writer
 
-WIDE = (float32, float64, int32, int64)  # what runtimes reduce
+REDUCIBLE_DTYPES = (float32, float64, int32, int64)  # what runtimes reduce
 
 
 def wide(dtype: DType) -> DType:
     """The dtype to compute in: itself, or one that holds all its numbers (64 bits wrap alike)."""
-    return dtype if dtype in WIDE else float32 if dtype.is_float else int64
+    return dtype if dtype in REDUCIBLE_DTYPES else float32 if dtype.is_float else int64
 
 
 def in_wide(w: Writer, node: Node, x: str, compute: Callable[[str], str]) -> str:

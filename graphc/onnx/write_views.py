@@ -12,7 +12,7 @@ from graphc.ir.ops.padding import EDGE, REFLECT, WRAP
 from graphc.ir.ops.window import Window
 from graphc.onnx.writer import Rule, Writer
 
-FIRST = -(2**63)  # an end in front of all elements, for steps back
+BEFORE_FIRST = -(2**63)  # an end in front of all elements, for steps back
 
 
 def broadcast(w: Writer, node: Node, x: str) -> str:
@@ -43,7 +43,7 @@ def permute(w: Writer, node: Node, x: str) -> str:
 def cut(w: Writer, x: str, axis: int, start: Size, count: Size, step: int = 1) -> str:
     """`count` elements of an axis."""
     end = start + count * step
-    stop: Size = FIRST if step < 0 and isinstance(end, int) and end < 0 else end
+    stop: Size = BEFORE_FIRST if step < 0 and isinstance(end, int) and end < 0 else end
     bounds = (w.sizes((start,)), w.sizes((stop,)), w.ints(axis), w.ints(step))
     return str(w.op("Slice", x, *bounds))
 
@@ -140,7 +140,7 @@ def concat(w: Writer, node: Node, *xs: str) -> str:
 def slide(w: Writer, node: Node, x: str) -> str:
     """Strided slices for each tap of a window, one window after the other."""
     op = node.op
-    assert isinstance(op, ops.Slide)
+    assert isinstance(op, ops.Unfold)
     shape = list(node.inputs[0].type.shape)
     for window, size, taps in zip(op.windows, op.sizes, op.taps):
         x = slid(w, node, x, shape, window, size, taps)
@@ -186,5 +186,5 @@ RULES: dict[type[Op], Rule] = {
     ops.Roll: roll,
     ops.Diagonal: diagonal,
     ops.Concat: concat,
-    ops.Slide: slide,
+    ops.Unfold: slide,
 }

@@ -15,14 +15,14 @@ from graphc.ir.graph import Node
 from graphc.ir.ops.base import Op
 from graphc.ir.ops.window import Window
 from graphc.nn.convolution import labels
-from graphc.onnx.formulas import FIRST, LAST, Layer, from_first, hole, to_first
+from graphc.onnx.formulas import FIRST, LAST, LayerFormula, from_first, hole, to_first
 from graphc.onnx.write_products import behind
 from graphc.onnx.writer import Writer
 
 Pads = tuple[tuple[int, int], ...]
 
 
-def candidates(node: Node) -> Iterator[Layer]:
+def candidates(node: Node) -> Iterator[LayerFormula]:
     """The layers that might end in a node."""
     for pattern in PATTERNS.get(type(node.op), ()):
         try:
@@ -53,14 +53,14 @@ def attributes(windows: Sequence[Window], pads: Pads) -> dict[str, Any]:
     }
 
 
-def pooling(node: Node) -> Iterator[Layer]:
+def pooling(node: Node) -> Iterator[LayerFormula]:
     """MaxPool; AveragePool with and without the padding."""
     largest = isinstance(node.op, ops.FirstMax)
     seen = node.inputs[0]
     if isinstance(seen.op, ops.Where if largest else ops.Sum):
         seen = seen.inputs[1 if largest else 0]
     op = seen.op
-    if not isinstance(op, ops.Slide):
+    if not isinstance(op, ops.Unfold):
         return
     shape = seen.inputs[0].type.shape[: -len(op.taps)]  # without the axes of the taps
     pads = padding(op.windows, [shape[v.input] for v in op.windows], op.sizes, op.taps)
@@ -71,11 +71,11 @@ def pooling(node: Node) -> Iterator[Layer]:
     windows = (op.taps, tuple(given["strides"]), pads, tuple(given["dilations"]), layout)
     write = partial(pool, {"kernel_shape": op.taps, **given}, layout, len(shape))
     if largest:
-        yield Layer(nn.max_pool(x, *windows), (x,), partial(write, "MaxPool"))
+        yield LayerFormula(nn.max_pool(x, *windows), (x,), partial(write, "MaxPool"))
         return
-    yield Layer(nn.avg_pool(x, *windows), (x,), partial(write, "AveragePool"))
+    yield LayerFormula(nn.avg_pool(x, *windows), (x,), partial(write, "AveragePool"))
     counted = nn.avg_pool(x, *windows, count_include_pad=True)
-    yield Layer(counted, (x,), partial(write, "AveragePool", count_include_pad=1))
+    yield LayerFormula(counted, (x,), partial(write, "AveragePool", count_include_pad=1))
 
 
 def pool(
@@ -86,7 +86,7 @@ def pool(
     return from_first(w, w.op(kind, to_first(w, x, layout, ndim), **attributes), layout, ndim)
 
 
-def convolution(node: Node) -> Iterator[Layer]:
+def convolution(node: Node) -> Iterator[LayerFormula]:
     """Conv with its bias and its groups."""
     biased = isinstance(node.op, ops.Add)
     made = node.inputs[0] if biased else node
@@ -115,13 +115,13 @@ def convolution(node: Node) -> Iterator[Layer]:
         return from_first(w, y, layout, rank + 2)
 
     if not biased:
-        yield Layer(y, (x, kernel), write)
+        yield LayerFormula(y, (x, kernel), write)
         return
     along = fn.reshape(bias, (*bias.shape, *[1] * rank)) if layout == FIRST else bias
-    yield Layer(y + along, (x, kernel, bias), write)
+    yield LayerFormula(y + along, (x, kernel, bias), write)
 
 
-def product(node: Node) -> Iterator[Layer]:
+def product(node: Node) -> Iterator[LayerFormula]:
     """Gemm: the product of two matrices and a bias."""
     shapes = [i.type.shape for i in node.inputs[0].inputs]
     if not isinstance(node.inputs[0].op, ops.Dot) or any(len(s) != 2 for s in shapes):
@@ -129,13 +129,13 @@ def product(node: Node) -> Iterator[Layer]:
     a, b, bias = hole(*shapes[0]), hole(*shapes[1]), hole(shapes[1][1])
 
     def write(w: Writer, a: str, b: str, bias: str) -> str:
-        source, perm = w.turned.get(b, (b, ()))
+        source, perm = w.transposed.get(b, (b, ()))
         return str(w.op("Gemm", a, source, bias, transB=int(perm == (1, 0))))
 
-    yield Layer(fn.matmul(a, b) + bias, (a, b, bias), write)
+    yield LayerFormula(fn.matmul(a, b) + bias, (a, b, bias), write)
 
 
-def mean(node: Node) -> Iterator[Layer]:
+def mean(node: Node) -> Iterator[LayerFormula]:
     """ReduceMean."""
     total = node.inputs[0]
     kept = isinstance(total.op, ops.Reshape)
@@ -145,16 +145,16 @@ def mean(node: Node) -> Iterator[Layer]:
     axes, x = total.op.axes, hole(*total.inputs[0].type.shape)
 
     def write(w: Writer, x: str) -> str:
-        source, perm = w.turned.get(x, (x, tuple(range(total.inputs[0].type.ndim))))
+        source, perm = w.transposed.get(x, (x, tuple(range(total.inputs[0].type.ndim))))
         left = [p for i, p in enumerate(perm) if i not in axes]
         if kept or left != sorted(left):
             return str(w.op("ReduceMean", x, w.ints(*axes), keepdims=int(kept)))
         return str(w.op("ReduceMean", source, w.ints(*[perm[i] for i in axes]), keepdims=0))
 
-    yield Layer(fn.mean(x, axes, keepdims=kept), (x,), write)
+    yield LayerFormula(fn.mean(x, axes, keepdims=kept), (x,), write)
 
 
-PATTERNS: Mapping[type[Op], tuple[Callable[[Node], Iterator[Layer]], ...]] = {
+PATTERNS: Mapping[type[Op], tuple[Callable[[Node], Iterator[LayerFormula]], ...]] = {
     ops.FirstMax: (pooling,),
     ops.Div: (pooling, mean),
     ops.Conv: (convolution,),

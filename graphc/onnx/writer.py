@@ -9,7 +9,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from graphc.errors import UnsupportedError
-from graphc.ir.dims import Dim, FloorDiv, Least, Poly, Size, dims_of
+from graphc.ir.dims import Dim, FloorDiv, MinSize, Poly, Size, dims_of
 from graphc.ir.graph import Node, apply, topological
 from graphc.ir.ops.base import Array, Elementwise, Op
 from graphc.ir.ops.elementwise import Neg
@@ -27,7 +27,7 @@ Rules = Mapping[type[Op], Rule]
 # The operator of a whole layer that ends in a node, None where the node ends none.
 Layers = Callable[["Writer", Node], str | None]
 
-AS_IT_IS = (StopGradient, Stored, Guard)
+IDENTITY_OPS = (StopGradient, Stored, Guard)
 SIGNED = (int32, int64)
 
 
@@ -65,7 +65,7 @@ class Writer:
         self.stored: dict[Any, tuple[str, Array]] = around.stored if around else {}
         self.inputs: Sequence[Node] = around.inputs if around else inputs
         self.loops: dict[Any, list[str]] = {}
-        self.turned: dict[str, tuple[str, tuple[int, ...]]] = {}  # what is a transpose of what
+        self.transposed: dict[str, tuple[str, tuple[int, ...]]] = {}  # what is a transpose of what
         self.numbers: set[str] = set()  # stored values of rank 0
         self._sizes: dict[Size, str] = {}
 
@@ -127,21 +127,21 @@ class Writer:
 
     def transpose(self, x: str, perm: Sequence[int]) -> str:
         """x with its axes in another order; what a transpose undoes is not written."""
-        source, first = self.turned.get(x, (x, tuple(range(len(perm)))))
+        source, first = self.transposed.get(x, (x, tuple(range(len(perm)))))
         whole = tuple(first[i] for i in perm)
         if whole == tuple(range(len(whole))):
             return source
         y = str(self.op("Transpose", source, perm=whole))
-        self.turned[y] = source, whole
+        self.transposed[y] = source, whole
         return y
 
     def pointwise(self, kind: str, *xs: str, hint: str | None = None, **attributes: Any) -> str:
         """An operator on elements, in front of a transpose that all of its operands share."""
-        found = [self.turned.get(x) for x in xs]
-        perms = {turned[1] for turned in found if turned}
+        found = [self.transposed.get(x) for x in xs]
+        perms = {transposed[1] for transposed in found if transposed}
         if len(perms) != 1 or any(not f and x not in self.numbers for f, x in zip(found, xs)):
             return str(self.op(kind, *xs, hint=hint, **attributes))
-        sources = [turned[0] if turned else x for turned, x in zip(found, xs)]
+        sources = [transposed[0] if transposed else x for transposed, x in zip(found, xs)]
         return self.transpose(self.op(kind, *sources, hint=hint, **attributes), perms.pop())
 
     # -- constants ------------------------------------------------------------------------
@@ -201,10 +201,10 @@ class Writer:
         assert total is not None
         return total
 
-    def _atom(self, atom: Dim | FloorDiv | Least) -> str:
+    def _atom(self, atom: Dim | FloorDiv | MinSize) -> str:
         if isinstance(atom, Dim):
             return self.size(atom)
-        if isinstance(atom, Least):
+        if isinstance(atom, MinSize):
             return str(self.op("Min", *map(self.size, atom.sizes), hint="size"))
         numerator, denominator = self.size(atom.numerator), self.size(atom.denominator)
         # sizes are not negative: what rounds towards 0 rounds down
@@ -249,7 +249,7 @@ def in_wider_type(node: Node) -> Node | None:
 
     A wider number keeps the low bits that the narrower one would have.
     """
-    if not isinstance(node.op, Elementwise) or isinstance(node.op, (Cast, *AS_IT_IS)):
+    if not isinstance(node.op, Elementwise) or isinstance(node.op, (Cast, *IDENTITY_OPS)):
         return None
     types = [i.type.dtype for i in node.inputs]
     if bfloat16 in types:

@@ -20,7 +20,7 @@ from graphc.ir.graph import topological
 from graphc.ir.ops import leaf
 from graphc.ir.types import DType, float32, float64, int64
 from graphc.optim.clip import clip_by_global_norm, clip_by_value
-from graphc.optim.rows import Rows, are_few, find_rows
+from graphc.optim.rows import SparseRows, are_few, find_rows
 
 Schedule = Callable[[Tensor], Tensor]
 
@@ -89,7 +89,7 @@ class Optimizer:
         self._scalars: dict[str, Parameter] = {}
         self._slots: dict[tuple[Parameter, str], Parameter] = {}
         self._next_count: Tensor | None = None
-        self._rows: Rows | None = None  # set while the rows of a table are updated
+        self._rows: SparseRows | None = None  # set while the rows of a table are updated
         self._row_slots: dict[tuple[Parameter, str], Parameter] = {}
         self.sparse: dict[str, str] = {}  # how parameters with row-sparse gradients are updated
 
@@ -149,7 +149,7 @@ class Optimizer:
                 values = clip_by_global_norm(values, clip_norm)
             new: dict[Parameter, Tensor] = {}
             for (parameter, _), gradient, some in zip(pairs, values, rows):
-                with origins.placed(parameter.name.rpartition("/")[0]):
+                with origins.in_scope(parameter.name.rpartition("/")[0]):
                     self._step(parameter, gradient, some, new)
             if self._next_count is not None:
                 new[self._scalars["step"]] = self._next_count
@@ -239,7 +239,7 @@ class Optimizer:
         self,
         parameter: Parameter,
         gradient: Tensor,
-        rows: Rows | None,
+        rows: SparseRows | None,
         new: dict[Parameter, Tensor],
     ) -> None:
         if parameter in new:
@@ -252,7 +252,7 @@ class Optimizer:
         new[parameter] = fn.astype(self.update(parameter, value, wide, new), parameter.dtype)
 
     def _step_rows(
-        self, parameter: Parameter, total: Tensor, rows: Rows, new: dict[Parameter, Tensor]
+        self, parameter: Parameter, total: Tensor, rows: SparseRows, new: dict[Parameter, Tensor]
     ) -> None:
         """One step for the rows that have a gradient."""
         value = fn.astype(rows.take(parameter), total.dtype)
@@ -268,7 +268,7 @@ class Optimizer:
                 slot = self._slots[parameter, role]
                 new[slot] = rows.put(slot, made[taken])
 
-    def _rows_of(self, parameter: Parameter, gradient: Tensor, lazy: bool) -> Rows | None:
+    def _rows_of(self, parameter: Parameter, gradient: Tensor, lazy: bool) -> SparseRows | None:
         """The rows to update; None where the whole parameter is."""
         rows = find_rows(parameter, gradient)
         if rows is None:
@@ -334,7 +334,7 @@ def compute_dtype(dtype: DType) -> DType:
 def reachable(loss: Tensor) -> list[Parameter]:
     """The trainable parameters that the loss is computed from, in order of first use."""
     return [
-        node.face
+        node.handle
         for node in topological([loss.node])
         if isinstance(node.op, leaf.Parameter) and node.op.trainable
     ]

@@ -12,12 +12,12 @@ from graphc.frontend.autodiff.custom import custom_gradient
 from graphc.frontend.functions.operands import fail, one_axis, to_dtype
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.dims import Poly, Size
-from graphc.ir.ops.elementwise_random import ExponentialFloat, NormalFloat, Plain
+from graphc.ir.ops.elementwise_random import BitExact, ExponentialFloat, NormalFloat
 from graphc.ir.types import float32, uint32, uint64
 from graphc.random.draw import Shape, bits, stream, wanted_float
 from graphc.random.implicit import gamma_slope
 
-TRIES = 8  # of a gamma variate; all are refused with a probability below 1e-10
+REJECTION_TRIES = 8  # of a gamma variate; all are refused with a probability below 1e-10
 ROOT_2 = math.sqrt(2.0)
 
 
@@ -43,7 +43,7 @@ def gumbel(
 ) -> Tensor:
     """Draw Gumbel variates: what the largest of many logarithms of odds looks like."""
     drawn = bits(shape, name, "gumbel")
-    logarithm = lift_op(Plain("log"), _standard_exponential(drawn, dtype, "gumbel"))
+    logarithm = lift_op(BitExact("log"), _standard_exponential(drawn, dtype, "gumbel"))
     result: Tensor = loc - logarithm * scale
     return result
 
@@ -66,7 +66,7 @@ def truncated_normal(
     # the middles of 2**24 intervals: never an end
     unit = (drawn + 0.5) * 2.0**-24
     unit = unit if wanted.bits < 64 else fn.astype(unit, wanted)
-    z = lift_op(Plain("erf_inv"), unit * (high - low) + low) * ROOT_2
+    z = lift_op(BitExact("erf_inv"), unit * (high - low) + low) * ROOT_2
     inside = fn.clip(z, float(lower), float(upper))
     result: Tensor = fn.astype(inside, wanted) * std + mean
     return result
@@ -82,8 +82,8 @@ def gamma(
     """Draw gamma variates after Marsaglia and Tsang (2000).
 
     `concentration` and `scale` are positive numbers or tensors that broadcast to the shape. The
-    first of `TRIES` candidates that is accepted is taken. The gradient to the concentration is
-    that of the quantile with the variate's probability.
+    first of `REJECTION_TRIES` candidates that is accepted is taken. The gradient to the
+    concentration is that of the quantile with the variate's probability.
     """
     wanted = wanted_float("gamma", dtype)
     first = bits(shape, name, "gamma")
@@ -104,12 +104,12 @@ def _standard_gamma(first: Tensor, given: Tensor) -> Tensor:
     d = fn.where(small, given + 1.0, given) - 1.0 / 3.0
     c = (1.0 / 3.0) / fn.sqrt(d)
     value = d
-    for k in reversed(range(TRIES)):
+    for k in reversed(range(REJECTION_TRIES)):
         candidate, accepted = _candidate(first, k, c, d)
         value = fn.where(accepted, candidate, value)
     # gamma(a) is gamma(a + 1) times a power of a uniform variate
     e = _standard_exponential(stream(first.shape, first.name + "/power"), given.dtype)
-    power = lift_op(Plain("exp"), -e / fn.where(small, given, 1.0))
+    power = lift_op(BitExact("exp"), -e / fn.where(small, given, 1.0))
     return value * fn.where(small, power, 1.0)
 
 
@@ -125,7 +125,7 @@ def _candidate(first: Tensor, k: int, c: Tensor, d: Tensor) -> tuple[Tensor, Ten
     positive = root > 0.0
     root = fn.where(positive, root, 1.0)
     v = root * root * root
-    bound = z * z * 0.5 + d - d * v + d * lift_op(Plain("log"), v)
+    bound = z * z * 0.5 + d - d * v + d * lift_op(BitExact("log"), v)
     accepted = -_standard_exponential(drawn("accept"), d.dtype) < bound
     return d * v, positive & accepted
 
@@ -205,7 +205,7 @@ def categorical(
     if len(wanted) < len(rows) or wanted[len(wanted) - len(rows) :] != rows:
         fail(ArgumentError, f"categorical: the shape {wanted} does not end in {rows}", (x,))
     drawn = bits((*wanted, x.shape[-1]), name, "categorical")
-    noise = -lift_op(Plain("log"), lift_op(ExponentialFloat(), drawn))
+    noise = -lift_op(BitExact("log"), lift_op(ExponentialFloat(), drawn))
     return fn.argmax(fn.astype(x, float32) + noise, axis=-1)
 
 

@@ -37,7 +37,7 @@ def stream(shape: Shape, full: str) -> Tensor:
     """The bits of the stream with this whole name, uint32."""
     sizes = symbols.check_shape(f"random {full}", shape, dims=True)
     drawn = lift_op(leaf.RandomBits(sizes, stream_of(full)), name=full)
-    origins.note_drawn(drawn.node)
+    origins.note_random(drawn.node)
     return drawn
 
 

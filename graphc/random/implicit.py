@@ -16,8 +16,8 @@ from graphc.frontend import functions as fn
 from graphc.frontend.tensor import Tensor, constant_of
 from graphc.ir.types import float64
 
-POINTS = 32
-NOTHING = 37.0  # exp(-37) is nothing beside 1
+QUADRATURE_POINTS = 32
+NEGLIGIBLE_EXPONENT = 37.0  # exp(-37) is nothing beside 1
 
 
 def gamma_slope(concentration: Tensor, x: Tensor) -> Tensor:
@@ -28,15 +28,16 @@ def gamma_slope(concentration: Tensor, x: Tensor) -> Tensor:
     lead = fn.log(s) - fn.digamma(a + 1.0)
     low = lead < 0.0
     b = fn.where(low, a + 1.0, a)
-    # log p(s exp(+-t)) - log p(s) is below -NOTHING beyond `end`, whichever tail it is
-    twice = 2.0 * (b - s) - NOTHING
-    lower = (fn.sqrt(twice * twice + (8.0 * NOTHING) * b) - twice) / (2.0 * b)
+    # log p(s exp(+-t)) - log p(s) is below -NEGLIGIBLE_EXPONENT beyond `end`, whichever tail it is
+    twice = 2.0 * (b - s) - NEGLIGIBLE_EXPONENT
+    lower = (fn.sqrt(twice * twice + (8.0 * NEGLIGIBLE_EXPONENT) * b) - twice) / (2.0 * b)
     gap = fn.where(low, 1.0, s - a)
     upper = fn.minimum(
-        (fn.sqrt(gap * gap + (2.0 * NOTHING) * s) - gap) / s, fn.log1p(NOTHING / gap)
+        (fn.sqrt(gap * gap + (2.0 * NEGLIGIBLE_EXPONENT) * s) - gap) / s,
+        fn.log1p(NEGLIGIBLE_EXPONENT / gap),
     )
     end = fn.where(low, lower, upper)
-    points, weights = np.polynomial.legendre.leggauss(POINTS)
+    points, weights = np.polynomial.legendre.leggauss(QUADRATURE_POINTS)
     sign, b, s, far = (
         fn.expand_dims(v, -1) for v in (fn.where(low, -1.0, 1.0), b, s, fn.stop_gradient(end))
     )

@@ -1,4 +1,4 @@
-"""What a backend is, and how one is found; all that backends import of this room.
+"""The backend protocol and the lookup of backends; all that backends import of this room.
 
 A function asks its backend for code: `Backend.function` makes a `BackendFunction`, which builds
 code for given sizes (a `Runner`) or for all of them (a `GenericCode`, bound to sizes one by one).
@@ -56,7 +56,7 @@ class Runner(Protocol):
         ...
 
     def release(self) -> None:
-        """Give up what it is bound to: it will not be called again."""
+        """Release its memory: it will not be called again."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What a call gives, put in the order of the declared inputs."""
+"""Match the arguments of a call to the declared inputs."""
 
 from __future__ import annotations
 

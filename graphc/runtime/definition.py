@@ -1,4 +1,4 @@
-"""From what the user hands to `compile` to a graph, or an error that says what is wrong."""
+"""Turn the arguments of `compile` into a checked graph."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def find_parameters(graph: Graph) -> Mapping[str, Parameter]:
     """The parameters of a graph by name; raises when two have one name."""
     found: dict[str, Parameter] = {}
     for node in graph.leaves(leaf.Parameter):
-        other = found.setdefault(label(node), node.face)
+        other = found.setdefault(label(node), node.handle)
         if other.node is not node:
             raise _error(
                 NameError,

@@ -15,7 +15,7 @@ from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import Array
 from graphc.ir.structure import Structure
 from graphc.runtime.binding import Binding
-from graphc.runtime.failed_check import explained
+from graphc.runtime.failed_check import explain_failure
 
 
 class Stepped(Protocol):
@@ -67,7 +67,7 @@ def run_epoch(
             together = function.run_batches(dims, whole, batched, order[: full * batch_size])
         except RuntimeCheckError as error:
             failed = _rows(whole, batched, chosen[error.step or 0])
-            raise explained(function.graph, error, failed, dims, function.rng) from None
+            raise explain_failure(function.graph, error, failed, dims, function.rng) from None
         if together is not None:
             done, columns = full, [list(stacked) for stacked in together]
     for rows in chosen[done:]:

@@ -1,4 +1,4 @@
-"""A failed check once more in the interpreter, which sees the values that compiled code had."""
+"""Re-run a failed check in the interpreter to report the offending value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from graphc.ir.ops.base import Array
 from graphc.ir.ops.failure import indexed_axis, indexed_size, out_of_range
 from graphc.ir.ops.gather import Guard
 
-SECONDS = 10.0  # a value that takes longer to find is not shown
+MAX_SECONDS = 10.0  # a value that takes longer to find is not shown
 
 
-def explained(
+def explain_failure(
     graph: Graph,
     error: RuntimeCheckError,
     arrays: Sequence[Array],
@@ -31,11 +31,11 @@ def explained(
     """
     if not error.asks:
         return error
-    interpreter = _Hasty(dims, (int(rng[0]), int(rng[1])))
+    interpreter = _TimeLimitedInterpreter(dims, (int(rng[0]), int(rng[1])))
     given = dict(zip(graph.inputs, arrays))
     try:
         for node in _suspects(graph, error):
-            _look_at(interpreter, node, given)
+            _rerun_check(interpreter, node, given)
         interpreter.run(graph.roots, given)
     except RuntimeCheckError as found:
         text = f"{graph.name}: {found.message}; nothing was updated"
@@ -58,7 +58,7 @@ def _suspects(graph: Graph, error: RuntimeCheckError) -> Iterator[Node]:
             yield node
 
 
-def _look_at(interpreter: Interpreter, node: Node, given: Mapping[Node, Array]) -> None:
+def _rerun_check(interpreter: Interpreter, node: Node, given: Mapping[Node, Array]) -> None:
     """Raise if a node's check fails; of an op with indices only these are computed."""
     if node.op.indices is None:
         interpreter.run([node], given)
@@ -71,15 +71,15 @@ def _look_at(interpreter: Interpreter, node: Node, given: Mapping[Node, Array]) 
 
 
 class _TooLongError(Exception):
-    """The interpreter had no more time."""
+    """The interpreter's time limit was exceeded."""
 
 
-class _Hasty(Interpreter):
-    """An interpreter that gives up after a while."""
+class _TimeLimitedInterpreter(Interpreter):
+    """An interpreter with a time limit."""
 
     def __init__(self, dims: Mapping[str, int], rng: tuple[int, int]) -> None:
         super().__init__(dims, rng)
-        self.end = time.monotonic() + SECONDS
+        self.end = time.monotonic() + MAX_SECONDS
 
     def node(self, node: Node, arrays: list[Array]) -> Array:
         """The value of one node, if there is time."""

@@ -25,7 +25,7 @@ from graphc.runtime.backend import BackendFunction, GenericCode, Runner, find_ba
 from graphc.runtime.binding import Binding
 from graphc.runtime.definition import Definition, define
 from graphc.runtime.epoch import run_epoch
-from graphc.runtime.failed_check import explained
+from graphc.runtime.failed_check import explain_failure
 from graphc.runtime.inspection import Inspection
 from graphc.runtime.locks import shared_locks
 from graphc.runtime.specialize import check_dims, specialize
@@ -81,7 +81,7 @@ def compile(
     return CompiledFunction(define(inputs, outputs, updates, chosen, name), options)
 
 
-class Direct:
+class SlotCallable:
     """Calling an instance calls what its slot `__call__` holds, with nothing in between.
 
     Python finds `__call__` in the class, sees a slot, and takes the instance's content: a
@@ -91,7 +91,7 @@ class Direct:
     __slots__ = ("__call__",)
 
 
-class CompiledFunction(Direct, Inspection):
+class CompiledFunction(SlotCallable, Inspection):
     """A compiled graph: call it with arrays, look into it, or export it.
 
     `step(*arrays, **named)` takes the inputs in order or by name, makes the updates and returns
@@ -114,7 +114,7 @@ class CompiledFunction(Direct, Inspection):
         self._program: Program | None = None
         self._compiling = ProcessLock()
         self._definition = definition
-        self._locks = shared_locks([p.face for p, _ in self.graph.updates])
+        self._locks = shared_locks([p.handle for p, _ in self.graph.updates])
         self._variants = Variants(self.graph, self._build, self._build_generic)
 
     # -- facts ---------------------------------------------------------------------------
@@ -202,7 +202,7 @@ class CompiledFunction(Direct, Inspection):
             try:
                 return runner(arrays, self.rng)
             except RuntimeCheckError as error:
-                raise explained(self.graph, error, arrays, dims, self.rng) from None
+                raise explain_failure(self.graph, error, arrays, dims, self.rng) from None
 
     def run_batches(
         self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array

@@ -51,7 +51,7 @@ class Inspection:
 
     def text(self, stage: str = "optimized") -> str:
         """The program at a stage, as text."""
-        return str(_tool("graphc.inspect.text").text(self, stage))
+        return str(_tool("graphc.inspect.graph_printer").text(self, stage))
 
     def dot(self, path: Path | None = None, stage: str = "fused") -> str:
         """The program at a stage, as DOT; also drawn if the path ends in .svg, .png or .pdf."""

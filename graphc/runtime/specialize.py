@@ -1,4 +1,4 @@
-"""The same graph for one choice of sizes."""
+"""Specialise a graph for given sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphc.ir.sizes import concrete, concretise
 
 
 def specialize(graph: Graph, dims: Mapping[str, int]) -> Graph:
-    """Put integers for dims everywhere and infer every type again.
+    """Substitute integers for dims and infer every type again.
 
     Parameters stay themselves. Raises what the ops raise (the maximum of nothing, say), with the
     user's line.
@@ -48,11 +48,12 @@ def _specialized(
         error.operands = error.operands or describe(inputs)
         error.origin = error.origin or node.origin
         raise
-    return Node(op, inputs, type, node.origin, node.part, node.name)
+    return Node(op, inputs, type, node.origin, node.step_part, node.name)
 
 
-def fragile(graph: Graph) -> tuple[Node, ...]:
-    """The nodes, also of loops, that may not exist for some sizes within the bounds of the dims.
+def size_checked(graph: Graph) -> tuple[Node, ...]:
+    """The nodes, also in loops, that need a size check: they are invalid for some sizes within
+    bounds.
 
     Slices that could reach outside, pads and shapes that could be negative, the maximum of nothing.
     """

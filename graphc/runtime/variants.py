@@ -1,4 +1,4 @@
-"""Which sizes of a function have code, and the code that is bound for them.
+"""The variants of a function: specialised and generic code, and its bound sizes.
 
 The only place in Python that knows: a backend makes code when it is asked to and keeps no list of
 sizes. (What it finds natively on the fast way in are the runners that are bound here.)
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from graphc.ir.graph import Graph
 from graphc.runtime.backend import GenericCode, Runner
-from graphc.runtime.specialize import check_sizes, fragile
+from graphc.runtime.specialize import check_sizes, size_checked
 
-KEPT = 1024  # sizes that the generic code stays bound to
+MAX_BOUND_SIZES = 1024  # sizes that the generic code stays bound to
 Sizes = tuple[tuple[str, int], ...]
 
 
@@ -45,7 +45,7 @@ class Variants:
     ) -> None:
         self._names = tuple({d.name: None for n in graph.inputs for d in n.type.dims()})
         self._build, self._build_generic = build, build_generic
-        self._fragile = fragile(graph)
+        self._fragile = size_checked(graph)
         self._own: dict[Sizes, Variant] = {}  # sizes with code of their own
         self._generic: tuple[Variant, GenericCode] | None = None
         self._bound: dict[Sizes, Runner] = {}  # sizes that the generic code is bound to
@@ -57,7 +57,7 @@ class Variants:
         return (*self._own.values(), *generic)
 
     def find(self, dims: Mapping[str, int]) -> Runner:
-        """The code for these sizes, bound; made now if there is none yet.
+        """The bound code for these sizes, compiled on first use.
 
         Raises where the graph does not exist for these sizes: compiled code would not notice.
         """
@@ -76,7 +76,7 @@ class Variants:
         return self._bind(key)
 
     def specialize(self, dims: Mapping[str, int]) -> None:
-        """Make code for these sizes unless there is some."""
+        """Compile a variant for these sizes unless there is one."""
         key = tuple((name, dims[name]) for name in self._names)
         if key not in self._own:
             check_sizes(self._fragile, dict(key))
@@ -92,13 +92,13 @@ class Variants:
         if self._generic is None:
             reason = f"made for {_text(key)} and all further sizes"
             self._generic = Variant(None, reason), self._build_generic()
-        while len(self._bound) >= KEPT:
+        while len(self._bound) >= MAX_BOUND_SIZES:
             self._forget_one()
         runner = self._bound[key] = self._generic[1].bind(dict(key))
         return runner
 
     def _forget_one(self) -> None:
-        """Release the first runner that no call has found since it was last considered."""
+        """Evict a runner by the clock algorithm."""
         while True:
             key = next(iter(self._bound))
             runner = self._bound.pop(key)

@@ -95,7 +95,7 @@ class Steps:
         return {k: float(np.average(v, weights=self.sizes)) for k, v in self.values.items()}
 
 
-class Running:
+class RunningMeans:
     """Slices of steps, one after the other; how they were cut does not change the final means."""
 
     def __init__(self) -> None:

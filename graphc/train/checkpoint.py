@@ -1,4 +1,4 @@
-"""Files from which a run goes on as if it had never stopped."""
+"""Checkpoints for bit-exact resumption of a run."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from graphc.errors import (
     ShapeError,
 )  # fmt: skip
 from graphc.files import write_whole
-from graphc.frontend.parameter import Parameter, held
+from graphc.frontend.parameter import Parameter, parameters_held
 from graphc.ir.types import find_dtype
 from graphc.origin import Origin
 from graphc.train.match import match_names
@@ -57,7 +57,9 @@ def write(
     if isinstance(what, (list, tuple)) or any(not x._record.whole for x in _layers(what, set())):
         _check_some(named(what), "save: there are no parameters yet")
     content = named(what) | dict(more or {})
-    with held([v for v in content.values() if isinstance(v, Parameter)]):  # all of one moment
+    with parameters_held(
+        [v for v in content.values() if isinstance(v, Parameter)]
+    ):  # all of one moment
         arrays = {
             name: np.array(value.memory if isinstance(value, Parameter) else value, order="C")
             for name, value in content.items()

@@ -11,7 +11,7 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.ir.ops.base import Array
 from graphc.runtime.function import CompiledFunction
-from graphc.train.batches import Batches, Running, Steps
+from graphc.train.batches import Batches, RunningMeans, Steps
 from graphc.train.history import History
 from graphc.train.progress import ProgressBar
 from graphc.train.run import Run
@@ -49,7 +49,7 @@ def fit(
     checks = None if validation is None else Batches(*validation, batch_size)
     run = Run(step, Batches(step, data, batch_size, drop_last), epochs, checks)
     run.watchers = _watchers(callbacks, verbose)
-    Loop(run, shuffle, seed).run()
+    TrainingLoop(run, shuffle, seed).run()
     return run.history
 
 
@@ -94,7 +94,7 @@ def check_validation(validation: Any) -> None:
         )
     function = validation[0]
     if function.graph.updates:
-        updated = [node.face for node, _ in function.graph.updates]
+        updated = [node.handle for node, _ in function.graph.updates]
         names = ", ".join([p.name for p in updated if p.trainable][:3]) or updated[0].name
         raise ArgumentError(
             f"fit: the validation function {function.name} updates {names}:"
@@ -111,7 +111,7 @@ def _watchers(callbacks: Sequence[Any], verbose: bool | None) -> list[Any]:
     return watchers + ([ProgressBar()] if wanted and not shown else [])
 
 
-class Loop:
+class TrainingLoop:
     """Epochs of slices of steps."""
 
     def __init__(self, run: Run, shuffle: bool, seed: int | None) -> None:
@@ -139,7 +139,7 @@ class Loop:
     def _epoch(self) -> None:
         history, batches = self._run.history, self._run.batches
         start = time.perf_counter()
-        running, order = Running(), self._order()
+        running, order = RunningMeans(), self._order()
         done, training = 0, 0.0
         while done < batches.steps and not self._run.stopped:
             stop = min(done + self._slice, batches.steps)

@@ -1,4 +1,4 @@
-"""Steps that are taken back where their results are not finite."""
+"""Roll back steps whose results are not finite."""
 
 from __future__ import annotations
 

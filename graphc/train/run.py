@@ -50,7 +50,7 @@ class Run:
     @cached_property
     def parameters(self) -> list[Parameter]:
         """Everything that the step updates: weights, statistics, optimiser state."""
-        return [node.face for node, _ in self.step.graph.updates]
+        return [node.handle for node, _ in self.step.graph.updates]
 
     @property
     def optimizers(self) -> list[Any]:

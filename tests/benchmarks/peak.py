@@ -9,7 +9,7 @@ from typing import Any
 
 from graphc.ir.types import float32
 from graphc_llvm.runtime.session import compile_text, session
-from graphc_llvm.stepwise import Stepwise
+from graphc_llvm.stepwise import StepwiseProgram
 from graphc_llvm.target import Target, host_target
 
 ROUNDS = 200_000
@@ -99,7 +99,7 @@ class Kernel:
     """The one kernel of a compiled function of known sizes, called in a native loop."""
 
     def __init__(self, function: Any, *arrays: Any) -> None:
-        self.steps = Stepwise(function.program, host_target(), {})
+        self.steps = StepwiseProgram(function.program, host_target(), {})
         self.steps.bind(arrays, function.rng)
         (part,) = self.steps.parts
         self.part = ctypes.cast(part, ctypes.c_void_p).value

@@ -7,7 +7,7 @@ import random
 
 from graphc.ir.dims import Size
 from graphc.ir.loops import ir
-from graphc.ir.schedule import INPUT, PARAMETER, TEMPORARY, Call, Schedule, Storage
+from graphc.ir.schedule import INPUT, PARAMETER, TEMPORARY, KernelCall, Schedule, Storage
 from graphc.ir.types import TensorType, bool_, float32
 
 
@@ -16,7 +16,7 @@ def storage(name: str, size: Size, role: str = TEMPORARY) -> Storage:
     return Storage(name, TensorType(float32, (size,)), role)
 
 
-def call(name, reads, writes, in_place=(), check=False, **more) -> Call:
+def call(name, reads, writes, in_place=(), check=False, **more) -> KernelCall:
     """A kernel without loops that says what it touches; `check` gives it an ir.Check."""
     buffers = {s: ir.Buffer(s.name, s.type.dtype, s.type.shape) for s in (*reads, *writes)}
     body = (ir.Check(ir.const(True, bool_), 1),) if check else ()
@@ -24,10 +24,10 @@ def call(name, reads, writes, in_place=(), check=False, **more) -> Call:
         name, tuple(buffers[s] for s in reads), tuple(buffers[s] for s in writes), body
     )
     arguments = (*reads, *(s for s in writes if s not in reads))
-    return Call(kernel, arguments, (), in_place=tuple(in_place), **more)
+    return KernelCall(kernel, arguments, (), in_place=tuple(in_place), **more)
 
 
-def mlp_step(widths, batch: Size = 64, fused: bool = False) -> list[Call]:
+def mlp_step(widths, batch: Size = 64, fused: bool = False) -> list[KernelCall]:
     """Forward, backward and update of a stack of dense layers, in a legal order.
 
     `fused` updates a weight in the kernel of its gradient; otherwise gradients are stored.
@@ -58,7 +58,7 @@ def mlp_step(widths, batch: Size = 64, fused: bool = False) -> list[Call]:
     return calls
 
 
-def random_calls(count: int, seed: int, reach: int = 12, checks: bool = False) -> list[Call]:
+def random_calls(count: int, seed: int, reach: int = 12, checks: bool = False) -> list[KernelCall]:
     """Calls that read a few of the last `reach` results; some could write in place."""
     rng = random.Random(seed)
     made: list[Storage] = []

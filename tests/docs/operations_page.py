@@ -46,7 +46,7 @@ LOWERING: tuple[tuple[type[Op], str, str], ...] = (
      " order of summation is fixed."),
     (base.View, "Views", "Another index for the reader. No kernel and no bytes, unless a reader"
      " wants the elements in memory."),
-    (base.Join, "Joins", "A nest for each input (`graphc/compiler/fusion/special.py`)."),
+    (base.Join, "Joins", "A nest for each input (`graphc/compiler/fusion/standalone.py`)."),
     (base.Contract, "Contractions", "A nest with one accumulator of products"
      " (`graphc/compiler/fusion/contraction.py`), followed by the elementwise ops that read it; the"
      " backend chooses tiles."),
@@ -57,7 +57,7 @@ LOWERING: tuple[tuple[type[Op], str, str], ...] = (
     (Matrix, "Matrices", "Loops over whole matrices, several matrices side by side"
      " (`graphc/compiler/fusion/matrix.py`)."),
     (base.Ordered, "Rows in their order", "Kernels of their own"
-     " (`graphc/compiler/fusion/ordered.py`, `sorting.py`, `search.py`, `scatter.py`)."),
+     " (`graphc/compiler/fusion/scans.py`, `sorting.py`, `search.py`, `scatter.py`)."),
 )  # fmt: skip
 
 KINDS = tuple(kind for kind in ops.ALL_OPS if not issubclass(kind, Leaf))

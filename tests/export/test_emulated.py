@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc_llvm.library.frozen import like
+from graphc_llvm.library.frozen import compatible_host_target
 from graphc_llvm.target import Target, export_target
 from tests.export import linux
 from tests.export.test_targets import needs_wasm
@@ -32,14 +32,14 @@ def chosen(name: str) -> Target:
         pytest.skip(reason)
     if here and not shutil.which("ld.lld") and not shutil.which("ld"):
         pytest.skip("needs a linker")
-    if like(target).has_fma != target.has_fma:
+    if compatible_host_target(target).has_fma != target.has_fma:
         pytest.skip("this machine rounds products differently")
     return target
 
 
 def as_there(function: Any, target: Target, *arrays: Array) -> Any:
     """What a function that never ran gives here by code that rounds products as a target does."""
-    function.native.target = like(target)
+    function.native.target = compatible_host_target(target)
     return function(*arrays)
 
 
@@ -158,7 +158,7 @@ def in_node(folder: Path, function: str, dim: str, counts: tuple[int, ...]) -> A
 @pytest.mark.parametrize("frozen", [False, True])
 def test_webassembly(frozen: bool, tmp_path: Path) -> None:
     target = export_target("wasm32")
-    if like(target).has_fma != target.has_fma:
+    if compatible_host_target(target).has_fma != target.has_fma:
         pytest.skip("this machine rounds products differently")
     for which in ("network", "prepared"):
         f, fresh = (network()[1] if which == "network" else prepared() for _ in range(2))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc_llvm.runtime.cache import DiskCache, Entry
+from graphc_llvm.runtime.cache import CacheEntry, DiskCache
 
 NAMES = ("parameters", "into", "checkpoint", "bundle", "onnx", "idx", "cache")
 KEY = "1" * 64
@@ -30,7 +30,7 @@ def prepare(name: str, folder: Path, step: Any) -> None:
     elif name == "idx":
         (folder / "a.idx").write_bytes(b"\0\0\x08\x02\0\0\0\x03\0\0\0\x02abcdef")
     else:
-        DiskCache(folder).put(KEY, Entry(bytes(range(200)), {"count": 3}))
+        DiskCache(folder).put(KEY, CacheEntry(bytes(range(200)), {"count": 3}))
 
 
 def read(name: str, folder: Path, step: Any) -> None:

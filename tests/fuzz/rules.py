@@ -108,7 +108,7 @@ def rebuilt(
         op = another(op, n, rng)
     if op is n.op and all(a is b for a, b in zip(new, n.inputs)):
         return n
-    return Node(op, new, op.infer(*(i.type for i in new)), n.origin, n.part, n.name)
+    return Node(op, new, op.infer(*(i.type for i in new)), n.origin, n.step_part, n.name)
 
 
 def another(op: Op, n: Node, rng: np.random.Generator) -> Op:
@@ -197,7 +197,7 @@ def check_case(case: Case, rng: np.random.Generator, change: bool) -> str:
     if any(isinstance(n.op, ops.Literal) and not is_legal(n.op) for n in topological([node])):
         return "refused"
     if change:
-        with origins.inherit(part=case.part):
+        with origins.inherit(step_part=case.part):
             node = changed(node, inputs, rng)
     graph = Graph(tuple(t.node for t in inputs), (("y", node),))
     after = alone(rule, graph)

@@ -60,10 +60,10 @@ def test_a_kernel_that_is_too_long_is_written_with_less_freedom(
         return tried.append(1) or 60
 
     usual = emit_kernel.emit_kernel(kernel, target, None)
-    monkeypatch.setattr(emit_kernel, "most_lines", most)
+    monkeypatch.setattr(emit_kernel, "max_lines", most)
     short = emit_kernel.emit_kernel(kernel, target, None)
     assert tried == [1]
     assert len(short.module()) <= len(usual.module())
-    last = emit_limit.FREEDOMS[-1]
+    last = emit_limit.UNROLL_BUDGETS[-1]
     least = emit_kernel._emit(kernel, target, None, None, last, None)
     assert short.module() == least.module()

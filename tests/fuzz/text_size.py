@@ -19,7 +19,7 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir.loops.ir import Kernel
 from graphc.runtime.function import CompiledFunction
 from graphc_llvm.emit_kernel import emit_kernel
-from graphc_llvm.emit_limit import most_lines
+from graphc_llvm.emit_limit import max_lines
 from graphc_llvm.target import Target, make_target
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 16, 17, "N", "M")
@@ -49,7 +49,7 @@ def check(seed: int) -> str:
 def check_kernel(kernel: Kernel, target: Target, sizes: dict[str, int] | None) -> None:
     """Assert the bounds of one kernel."""
     text = "".join(emit_kernel(kernel, target, sizes).functions)
-    lines, most = text.count("\n"), most_lines(kernel)
+    lines, most = text.count("\n"), max_lines(kernel)
     assert lines <= most, f"{kernel.name}: {lines} lines, {most} allowed"
     filled = sum(registers(line, target) for line in text.split("\n"))
     assert filled <= WIDE * most, f"{kernel.name}: {filled} registers in {lines} lines"

@@ -27,7 +27,7 @@ import numpy as np
 import graphc as gx
 from graphc.errors import GraphcError
 from graphc.frontend.parameter import Parameter
-from graphc_llvm.runtime.cache import DiskCache, Entry
+from graphc_llvm.runtime.cache import CacheEntry, DiskCache
 from tests.fuzz import damage
 
 ROWS = np.ones((640, 300), np.float32)
@@ -84,7 +84,7 @@ def killed(rng: Any, folder: Path) -> None:
         while True:
             c.step(ROWS[:32])
             gx.save(path, c.step)
-            cache_of.put("0" * 64, Entry(image, {"count": c.count()}))
+            cache_of.put("0" * 64, CacheEntry(image, {"count": c.count()}))
 
     child = start(writes)
     time.sleep(float(rng.uniform(0.0, 0.05)))
@@ -172,7 +172,7 @@ def filled(rng: Any, folder: Path) -> None:
         lambda: c.step.html(path.with_suffix(".html")),
         lambda: c.step.dot(path.with_suffix(".dot")),
         lambda: c.step.export(folder / "bundle"),
-        lambda: DiskCache(folder / "cache").put("0" * 64, Entry(bytes(9000))),
+        lambda: DiskCache(folder / "cache").put("0" * 64, CacheEntry(bytes(9000))),
     ]
     which = int(rng.integers(len(writers)))
 

@@ -32,7 +32,7 @@ def scaled_sum():
         total = (y * 0.5).sum()
     with line(5):
         (dw,) = gx.grad(total, [w])
-    with line(6), origins.inherit(part=origins.UPDATE):
+    with line(6), origins.inherit(step_part=origins.UPDATE):
         new = w - dw
     return Graph((x.node,), (("total", total.node),), ((w.node, new.node),), "step")
 

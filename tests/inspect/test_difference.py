@@ -4,7 +4,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError
-from graphc.frontend.tensor import face
+from graphc.frontend.tensor import handle
 from graphc.ir.graph import Graph
 from graphc.ir.ops.leaf import Input
 
@@ -63,7 +63,7 @@ def test_functions_and_updates():
 def find(tensor):
     """The inputs of a tensor."""
     nodes = Graph((), (("y", tensor.node),)).leaves(Input)
-    return [face(n) for n in nodes]
+    return [handle(n) for n in nodes]
 
 
 def test_numbers():

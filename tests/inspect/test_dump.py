@@ -7,8 +7,8 @@ import pytest
 
 from graphc.inspect import dump
 from graphc.inspect.dump import Dump, safe
-from graphc.inspect.text import graph_text
-from graphc.ir.loops.text import kernel_text
+from graphc.inspect.graph_printer import graph_text
+from graphc.ir.loops.kernel_printer import kernel_text
 from tests.inspect.programs import classifier, program, scaled_sum
 
 

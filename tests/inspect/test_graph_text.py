@@ -5,9 +5,9 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError
+from graphc.inspect.graph_printer import graph_text, schedule_text, text
 from graphc.inspect.names import bytes_text, count_text, name_nodes
 from graphc.inspect.stages import STAGES, defined_part
-from graphc.inspect.text import graph_text, schedule_text, text
 from graphc.ir.graph import Graph
 from tests.inspect.programs import classifier, program, scaled_sum
 

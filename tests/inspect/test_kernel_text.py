@@ -3,7 +3,7 @@
 from graphc.ir.dims import Dim
 from graphc.ir.loops import ir
 from graphc.ir.loops.combine import ARGMAX, DOT
-from graphc.ir.loops.text import kernel_text
+from graphc.ir.loops.kernel_printer import kernel_text
 from graphc.ir.types import bool_, float32, int32, int64
 
 

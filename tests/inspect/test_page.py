@@ -57,7 +57,7 @@ def test_every_node_of_every_pass(made):
         row = dict(zip(COLUMNS, found["nodes"][i]))
         assert row["op"] == node.op.name
         assert found["types"][row["type"]] == str(node.type)
-        assert PARTS[row["part"]] == node.part
+        assert PARTS[row["part"]] == node.step_part
         assert found["lines"][row["line"]] == (str(node.origin), node.origin.text)
         assert row["inputs"] == [number[k] for k in node.inputs]
         assert all(k < i for k in row["inputs"])  # the page relies on it

@@ -14,8 +14,8 @@ from onnx.reference import ReferenceEvaluator
 import graphc as gx
 from graphc.errors import RuntimeCheckError
 from graphc.onnx.importer import Scope
-from graphc.onnx.stored import Store
-from graphc.onnx.values import Value
+from graphc.onnx.stored import StoredArrays
+from graphc.onnx.values import OnnxValue
 from graphc.onnx.weights import Uses
 from graphc.origin import Origin
 
@@ -31,9 +31,9 @@ def node_model(node: Any, inputs: dict[str, Any]) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
 
 
-def folded(model: Any) -> list[Value]:
+def folded(model: Any) -> list[OnnxValue]:
     """What the importer makes of a model without inputs."""
-    scope = Scope({"": OPSET}, {}, Store(Uses(model), None, Origin("g", 0)))
+    scope = Scope({"": OPSET}, {}, StoredArrays(Uses(model), None, Origin("g", 0)))
     return scope.run_graph(model.graph, ())
 
 

@@ -210,7 +210,7 @@ def test_arrays_in_a_second_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     x, y = dense(64)
     gx.onnx.save(tmp_path / "one.onnx", {"y": y})
     gx.onnx.save(tmp_path / "two.onnx", {"y": y}, external=True)
-    monkeypatch.setattr(sys.modules["graphc.onnx.save"], "LARGEST", 8000)
+    monkeypatch.setattr(sys.modules["graphc.onnx.save"], "MAX_FILE_BYTES", 8000)
     gx.onnx.save(tmp_path / "large.onnx", {"y": y})
     gx.onnx.save(tmp_path / "kept.onnx", {"y": y}, external=False)
     names = ["kept.onnx", "large.onnx", "large.onnx.data", "one.onnx", "two.onnx", "two.onnx.data"]

@@ -325,8 +325,8 @@ def test_updates_are_marked_as_the_update_part() -> None:
     updates = gx.optim.Adam(0.1).minimize(loss)
     before = set(topological([loss.node]))
     added = [n for n in topological([t.node for t in updates.values()]) if n not in before]
-    parts = {n.part for n in added if n.inputs}
-    assert updates[p].node.part == "update"
+    parts = {n.step_part for n in added if n.inputs}
+    assert updates[p].node.step_part == "update"
     assert parts == {"backward", "update"}
 
 

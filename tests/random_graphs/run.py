@@ -56,7 +56,7 @@ EXACT = (
 # Ops that add many numbers: the sum may be far below its terms.
 ADDING = (
     ops.Sum, ops.Prod, ops.Dot, ops.Conv, ops.CumulativeSum, ops.CumulativeProd, ops.Recurrence,
-    ops.ScatterAdd, ops.PutAlong, ops.PutRows, ops.SlideBack, ops.Cholesky, ops.Lu, ops.Solve,
+    ops.ScatterAdd, ops.PutAlong, ops.PutRows, ops.Fold, ops.Cholesky, ops.Lu, ops.Solve,
     ops.SolveTriangular, ops.Qr, ops.Eigh, ops.Svd,
 )  # fmt: skip
 

@@ -142,17 +142,17 @@ def test_executor_updates_after_everything_succeeded():
     guarded = lift_op(Guard("not ok"), w, ok)
     graph = Graph((ok.node,), (("w", w.node),), ((w.node, new.node), (v := _other(guarded))))
     run, rng = Executor(graph), np.zeros(2, np.uint64)
-    before = v[0].face.value
+    before = v[0].handle.value
     with pytest.raises(errors.RuntimeCheckError, match="not ok"):
         run([np.array(False)], {}, rng)
     assert w.value == 1
-    assert v[0].face.value == before
+    assert v[0].handle.value == before
     assert rng[1] == 0
     (old,) = run([np.array(True)], {}, rng)
     assert old == 1
     assert rng[1] == 1
     assert w.value == 2
-    assert v[0].face.value == 1
+    assert v[0].handle.value == 1
     assert w.version[0] == 2  # its first value, and the update
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.train.callbacks import Checkpoint, EarlyStopping, StopOnNaN
-from graphc.train.fit import Loop
+from graphc.train.fit import TrainingLoop
 
 TARGETS = ["interpret", "cpu"]
 COUNT, BATCH = 200, 4
@@ -59,7 +59,7 @@ def by_hand(step: Any, arrays: Any, count: int, seed: int) -> dict[str, Any]:
 @pytest.mark.parametrize("target", TARGETS)
 def test_it_stops_at_the_step(target: str, slices: int, monkeypatch: Any) -> None:
     """How the epoch is cut makes no difference."""
-    monkeypatch.setattr(Loop, "_resize", lambda self, *_: setattr(self, "_slice", slices))
+    monkeypatch.setattr(TrainingLoop, "_resize", lambda self, *_: setattr(self, "_slice", slices))
     step = growing(target)
     data = [np.ones(COUNT, "float32")]
     history = gx.fit(step, data, 9, BATCH, callbacks=[StopOnNaN()], verbose=False)

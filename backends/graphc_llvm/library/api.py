@@ -13,7 +13,7 @@ from graphc.export.interface import STATUSES, Interface
 from graphc.ir.ops.base import Array
 from graphc_llvm.blocks import BlockBuilder
 from graphc_llvm.library.code import Code, escape, numbers
-from graphc_llvm.library.layout import VERSION, Workspace
+from graphc_llvm.library.workspace_layout import VERSION, WorkspaceLayout
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Api:
     """
 
     interface: Interface
-    workspace: Workspace
+    workspace: WorkspaceLayout
     size: str
     embedded: bool
     constants: dict[str, str] = field(default_factory=dict)  # text of a constant -> its name

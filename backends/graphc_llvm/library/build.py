@@ -10,22 +10,22 @@ import llvmlite
 from graphc.export.budget import check_ram
 from graphc.export.interface import Interface
 from graphc.export.selftest import Recording
-from graphc.ir.schedule import Call, every_call
-from graphc.ir.storage import Stored
+from graphc.ir.schedule import KernelCall, every_call
+from graphc.ir.storage import ParameterStorage
+from graphc_llvm.ir_builder import identifier
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.calls import Calls
 from graphc_llvm.library.code import any_bit, internal_symbol
 from graphc_llvm.library.frozen import find_constants
 from graphc_llvm.library.image import needed_symbols, section_bytes
-from graphc_llvm.library.layout import STATE_HEADER, Workspace, lay_out
 from graphc_llvm.library.link import library_suffix, link
 from graphc_llvm.library.objects import compile_objects, stack_bytes
 from graphc_llvm.library.selftest import selftest_text
 from graphc_llvm.library.state import State
 from graphc_llvm.library.windows import support_text
+from graphc_llvm.library.workspace_layout import STATE_HEADER, WorkspaceLayout, lay_out
 from graphc_llvm.program import emit_together, module_text
 from graphc_llvm.target import Target
-from graphc_llvm.text import identifier
 
 SQRT = Path(__file__).parent / "sqrt.ll"
 
@@ -36,11 +36,11 @@ class Built:
 
     objects: dict[str, bytes]
     symbols: list[str]
-    workspace: Workspace
+    workspace: WorkspaceLayout
     target: Target
     text: str
     sections: dict[str, int]
-    stored: dict[Stored, int]
+    stored: dict[ParameterStorage, int]
     stack_bytes: int
     needs: list[str]
     support: bytes | None  # an object file that only a shared library gets
@@ -95,9 +95,9 @@ def build(
         symbols = [*symbols, test]
     apart, support = f"{interface.name}.support", support_text(target.triple)
     modules = texts | ({apart: support} if support else {})
-    made = compile_objects(modules, target, lambda name: _blamed(interface, name))
+    made = compile_objects(modules, target, lambda name: _source_of(interface, name))
     images = [made.images[name] for name in texts]
-    embedded_bytes: dict[Stored, int] = {
+    embedded_bytes: dict[ParameterStorage, int] = {
         p: p.memory.nbytes for p in interface.parameters if embedded and any_bit(p.memory)
     }
     return Built(
@@ -109,7 +109,7 @@ def build(
     )  # fmt: skip
 
 
-def _blamed(interface: Interface, symbol: str) -> str | None:
+def _source_of(interface: Interface, symbol: str) -> str | None:
     """What the user wrote that became a kernel."""
     for entry in interface.entries:
         schedule = entry.function.program.schedule
@@ -119,7 +119,7 @@ def _blamed(interface: Interface, symbol: str) -> str | None:
     return None
 
 
-def _lines(call: Call) -> list[str]:
+def _lines(call: KernelCall) -> list[str]:
     """The ops that a call computes, with the user's lines."""
     return [f"{node.op.name} at {node.origin}" for node in call.nodes]
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from graphc.ir.dims import Atom, Dim, Least, Size, parts_of
+from graphc.ir.dims import Atom, Dim, MinSize, Size, operand_sizes
 from graphc.ir.ops.leaf import Constant
 from graphc.ir.schedule import CONSTANT, Storage
 from graphc.ir.storage import stored
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.code import STATUS, Code, dim_name, internal_symbol
-from graphc_llvm.library.layout import BOUND, PREPARED_VERSION, VERSION, Block
+from graphc_llvm.library.workspace_layout import BOUND, PREPARED_VERSION, VERSION, FunctionTables
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM
 
 
 class Calls:
     """Writes the functions of one self.entry."""
 
-    def __init__(self, api: Api, block: Block) -> None:
+    def __init__(self, api: Api, block: FunctionTables) -> None:
         self.api, self.block, self.entry = api, block, block.entry
 
     def functions(self) -> list[str]:
@@ -76,8 +76,8 @@ class Calls:
     def _atom(self, code: Code, atom: Atom) -> object:
         if isinstance(atom, Dim):
             return self._size(atom.name)
-        first, *others = (self._polynomial(code, part) for part in parts_of(atom))
-        if not isinstance(atom, Least):
+        first, *others = (self._polynomial(code, part) for part in operand_sizes(atom))
+        if not isinstance(atom, MinSize):
             return code.effect_value("quotient", f"sdiv i64 {first}, {others[0]}")
         for other in others:
             less = code.effect_value("less", f"icmp slt i64 {first}, {other}")

@@ -9,8 +9,8 @@ import numpy as np
 from graphc.export.interface import STATUSES, Entry
 from graphc.ir.ops.base import Array
 from graphc_llvm.blocks import BlockBuilder
-from graphc_llvm.library.layout import MAGIC
-from graphc_llvm.text import identifier
+from graphc_llvm.ir_builder import identifier
+from graphc_llvm.library.workspace_layout import MAGIC
 
 STATUS = {name: i for i, name in enumerate(STATUSES)}
 

@@ -10,9 +10,9 @@ import numpy as np
 from graphc.export.interface import Entry, Interface
 from graphc.ir.dims import evaluate
 from graphc.ir.ops.base import Array
-from graphc.ir.schedule import PARAMETER, PREPARED, Call, Storage, every_call
-from graphc.ir.storage import Stored, stored
-from graphc_llvm.stepwise import Stepwise
+from graphc.ir.schedule import PARAMETER, PREPARED, KernelCall, Storage, every_call
+from graphc.ir.storage import ParameterStorage, stored
+from graphc_llvm.stepwise import StepwiseProgram
 from graphc_llvm.target import Target, host_target, make_target
 
 
@@ -20,7 +20,7 @@ from graphc_llvm.target import Target, host_target, make_target
 class Constants:
     """Frozen parameters that the code still reads, and prepared values that are known."""
 
-    parameters: frozenset[Stored]
+    parameters: frozenset[ParameterStorage]
     prepared: Mapping[Storage, Array]
 
 
@@ -30,31 +30,31 @@ def find_constants(interface: Interface, target: Target) -> Constants:
     (Near the same where a target has multiply-add and this machine has none.)
     """
     prepared: dict[Storage, Array] = {}
-    read: set[Stored] = set()
+    read: set[ParameterStorage] = set()
     for entry in interface.entries:
         schedule = entry.function.program.schedule
         calls = schedule.calls
         if _is_known(schedule.prepare, interface.frozen):
-            prepared |= _prepare(entry, like(target))
+            prepared |= _prepare(entry, compatible_host_target(target))
         else:
             calls = (*schedule.prepare, *calls)
         read |= _parameters(calls)
     return Constants(interface.frozen & read, prepared)
 
 
-def _parameters(calls: tuple[Call, ...]) -> set[Stored]:
+def _parameters(calls: tuple[KernelCall, ...]) -> set[ParameterStorage]:
     storages = {s for c in (*calls, *every_call(calls)) for s in c.arguments}
     return {stored(s.node) for s in storages if s.role == PARAMETER and s.node is not None}
 
 
-def _is_known(prepare: tuple[Call, ...], frozen: frozenset[Stored]) -> bool:
+def _is_known(prepare: tuple[KernelCall, ...], frozen: frozenset[ParameterStorage]) -> bool:
     """Whether all that is prepared depends on frozen parameters alone, and on no dim."""
     made = [s for c in prepare for s in c.writes if s.role == PREPARED]
     sized = any(not isinstance(size, int) for s in made for size in s.type.shape)
     return bool(frozen and made) and not sized and _parameters(prepare) <= frozen
 
 
-def like(target: Target) -> Target:
+def compatible_host_target(target: Target) -> Target:
     """A target that runs here and rounds products as another one does, where there is one."""
     here = host_target()
     if here.has_fma and not target.has_fma and here.isa in ("avx2", "avx512"):
@@ -64,7 +64,7 @@ def like(target: Target) -> Target:
 
 def _prepare(entry: Entry, target: Target) -> dict[Storage, Array]:
     program, dims = entry.function.program, entry.sample
-    steps = Stepwise(program, target, dims)
+    steps = StepwiseProgram(program, target, dims)
     shapes = [tuple(evaluate(s, dims) for s in i.type.shape) for i in program.schedule.inputs]
     inputs = [
         np.zeros(shape, i.type.dtype.numpy) for shape, i in zip(shapes, program.schedule.inputs)

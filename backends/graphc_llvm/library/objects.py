@@ -22,11 +22,11 @@ from graphc_llvm.target import Target
 _CHILD = """\
 import sys
 from pathlib import Path
-from graphc_llvm.runtime.session import Machine, compile_text
+from graphc_llvm.runtime.session import PlainTarget, compile_text
 folder, triple, cpu, features = sys.argv[1:]
 for source in sorted(Path(folder).glob("*.ll")):
     print("module", source.stem, file=sys.stderr, flush=True)
-    image = compile_text(source.read_text(encoding="utf-8"), Machine(triple, cpu, features))
+    image = compile_text(source.read_text(encoding="utf-8"), PlainTarget(triple, cpu, features))
     source.with_suffix(".o").write_bytes(image)
 """
 # What a call takes besides its frame: the return address, and what aligning to 64 bytes loses.

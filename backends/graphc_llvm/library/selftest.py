@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from graphc.export.interface import Argument, Entry, Interface
-from graphc.export.selftest import CALLS, Call, Recording, seed
+from graphc.export.selftest import CALLS_PER_FUNCTION, RecordedCall, Recording, seed
 from graphc.ir.dims import evaluate
 from graphc.ir.types import DType
 from graphc_llvm.blocks import Module
+from graphc_llvm.ir_builder import FunctionBuilder, FunctionParameter, float_literal
 from graphc_llvm.library.code import STATUS, Code, numbers
-from graphc_llvm.library.layout import Workspace
+from graphc_llvm.library.workspace_layout import WorkspaceLayout
 from graphc_llvm.target import Target, host_target
-from graphc_llvm.text import FunctionBuilder, Parameter, float_literal
 from graphc_llvm.values import memory_type
 
 BOUNDS = {32: 1e-3, 64: 1e-9}  # |a - b| <= bound * max(1, |b|) where products round otherwise
@@ -61,8 +61,8 @@ def _value(dtype: DType) -> Named:
 def _fill_text(dtype: DType) -> str:
     """The function that makes the elements of an input."""
     kind = memory_type(dtype)
-    given = [Parameter("ptr", "to"), Parameter("i64", "count")]
-    given += [Parameter("i32", "seed"), Parameter("i32", "limit")]
+    given = [FunctionParameter("ptr", "to"), FunctionParameter("i64", "count")]
+    given += [FunctionParameter("i32", "seed"), FunctionParameter("i32", "limit")]
     code = FunctionBuilder(Module(), f"fill.{dtype.name}", given, linkage="internal")
     code.branch_if(code.effect_value("none", "icmp eq i64 %count, 0"), "done", "next")
     code.start("next")
@@ -80,8 +80,8 @@ def _fill_text(dtype: DType) -> str:
 
 def _same_text(name: str, kind: str, test: Named) -> str:
     """The function that says whether elements at positions have the wanted values."""
-    given = [Parameter("ptr", word) for word in ("found", "where", "wanted")]
-    given.append(Parameter("i64", "count"))
+    given = [FunctionParameter("ptr", word) for word in ("found", "where", "wanted")]
+    given.append(FunctionParameter("i64", "count"))
     code = FunctionBuilder(Module(), name, given, linkage="internal", result="i1")
     code.branch("next")
     code.start("next")
@@ -109,7 +109,12 @@ def _same_text(name: str, kind: str, test: Named) -> str:
 
 class _Test:
     def __init__(
-        self, interface: Interface, workspace: Workspace, size: str, embedded: bool, target: Target
+        self,
+        interface: Interface,
+        workspace: WorkspaceLayout,
+        size: str,
+        embedded: bool,
+        target: Target,
     ) -> None:
         self.interface, self.workspace, self.size = interface, workspace, size
         self.embedded, self.exact = embedded, target.has_fma == host_target().has_fma
@@ -126,7 +131,7 @@ class _Test:
         arguments = [f"ptr {memory}", f"{self.size} {self.workspace.total}", *given]
         self._call(code, f"{self.name}_init", arguments)
         for number, entry in enumerate(self.interface.entries):
-            for call in range(CALLS):
+            for call in range(CALLS_PER_FUNCTION):
                 self._run(code, entry, number, call, recording)
         body = code.end(0)
         return "\n\n".join(
@@ -176,7 +181,7 @@ class _Test:
 
     # -- comparison -----------------------------------------------------------------------
 
-    def _compare(self, code: Code, entry: Entry, results: list[str], call: Call) -> None:
+    def _compare(self, code: Code, entry: Entry, results: list[str], call: RecordedCall) -> None:
         for output, memory, positions, values in zip(
             entry.outputs, results, call.positions, call.values
         ):
@@ -232,7 +237,7 @@ def _has_bound(dtype: DType) -> bool:
 
 
 def selftest_text(
-    interface: Interface, workspace: Workspace, size: str, embedded: bool,
+    interface: Interface, workspace: WorkspaceLayout, size: str, embedded: bool,
     recording: Recording, target: Target,
 ) -> str:  # fmt: skip
     """The module that defines NAME_selftest."""

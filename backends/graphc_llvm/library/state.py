@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from graphc_llvm.blocks import BlockBuilder, Module
+from graphc_llvm.ir_builder import FunctionBuilder, FunctionParameter
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.code import STATUS, Code, any_bit
-from graphc_llvm.library.layout import BYTES, MAGIC, STATE_HEADER, VERSION
-from graphc_llvm.text import FunctionBuilder, Parameter
+from graphc_llvm.library.workspace_layout import BYTES, MAGIC, STATE_HEADER, VERSION
 
 # Of the table of parameters: name, offset in the workspace (-1: frozen), bytes, constant memory
 # (null: in the workspace, or computed away).
@@ -163,7 +163,7 @@ class State:
 
 def find_text(name: str, count: int) -> str:
     """The function that compares a name with those in the table, letter by letter."""
-    given = [Parameter("ptr", "name")]
+    given = [FunctionParameter("ptr", "name")]
     code = FunctionBuilder(Module(), f"{name}.find", given, linkage="internal", result="ptr")
     code.branch("row")
     code.start("row")

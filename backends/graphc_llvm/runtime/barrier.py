@@ -1,4 +1,4 @@
-"""Where threads meet: text that every module with a thread-shared part includes.
+"""The thread barrier: LLVM text that every parallel module includes.
 
 A team is 192 bytes at a multiple of 64, one cache line a word:
 

@@ -27,11 +27,11 @@ MAGIC = b"graphc\x00\x01"
 LIMIT_BYTES = 512 * 1000 * 1000
 _SUFFIX = ".gxo"
 _HEADER = struct.Struct("<8s32sQ")
-_FORGOTTEN_SECONDS = 3600.0  # after this a temporary file has lost its writer
+_ABANDONED_SECONDS = 3600.0  # after this a temporary file has lost its writer
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """Object code and what is known about it (anything that JSON can say)."""
 
     image: bytes
@@ -55,7 +55,7 @@ class DiskCache:
         self.directory = directory
         self.limit = limit
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> CacheEntry | None:
         """The entry under a key; None where there is none that can be trusted."""
         if self.directory is None:
             return None
@@ -72,7 +72,7 @@ class DiskCache:
                 os.utime(path)  # used now: the last to be thrown away
         return entry
 
-    def put(self, key: str, entry: Entry) -> bool:
+    def put(self, key: str, entry: CacheEntry) -> bool:
         """Keep an entry; False where the directory does not take it."""
         if self.directory is None:
             return False
@@ -128,13 +128,13 @@ class DiskCache:
                         found.append((facts.st_mtime, facts.st_size, Path(entry.path)))
                     elif (
                         entry.name.endswith(".tmp")
-                        and time.time() - facts.st_mtime > _FORGOTTEN_SECONDS
+                        and time.time() - facts.st_mtime > _ABANDONED_SECONDS
                     ):
                         os.unlink(entry.path)
         return found
 
 
-def encode(entry: Entry) -> bytes:
+def encode(entry: CacheEntry) -> bytes:
     """The bytes of a file."""
     metadata = json.dumps(entry.metadata, sort_keys=True).encode()
     length = struct.pack("<Q", len(metadata))
@@ -142,7 +142,7 @@ def encode(entry: Entry) -> bytes:
     return MAGIC + digest + length + metadata + entry.image
 
 
-def decode(data: bytes) -> Entry | None:
+def decode(data: bytes) -> CacheEntry | None:
     """The entry in the bytes of a file; None for anything but what `encode` wrote."""
     if len(data) < _HEADER.size:
         return None
@@ -154,7 +154,7 @@ def decode(data: bytes) -> Entry | None:
         metadata = json.loads(data[start : start + length])
     except ValueError:
         return None
-    return Entry(data[start + length :], metadata) if isinstance(metadata, dict) else None
+    return CacheEntry(data[start + length :], metadata) if isinstance(metadata, dict) else None
 
 
 @cache

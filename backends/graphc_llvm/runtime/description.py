@@ -1,4 +1,4 @@
-"""What has to be known about compiled code to call it."""
+"""The signature and metadata of compiled code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OutputSlot:
 
 
 @dataclass(frozen=True)
-class Structure:
+class ResultStructure:
     """How results are handed back.
 
     `kind` is one of none, single, tuple, list, dict (with `keys`) and custom, where `build` gets
@@ -74,7 +74,7 @@ class Description:
     slots: int
     inputs: tuple[InputSlot, ...] = ()
     outputs: tuple[OutputSlot, ...] = ()
-    structure: Structure = Structure()
+    structure: ResultStructure = ResultStructure()
     sizes: tuple[int, ...] = ()
     arena_bytes: int = 0
     scratch_bytes: int = 0

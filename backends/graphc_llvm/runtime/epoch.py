@@ -10,11 +10,11 @@ import numpy as np
 
 from graphc.errors import ArgumentError
 from graphc.ir.ops.base import Array
-from graphc_llvm.runtime import layout
+from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import NO_FAILURE
+from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.memory import aligned_bytes
 from graphc_llvm.runtime.native import STALE, NativeFunction
-from graphc_llvm.runtime.variant import Variant
 
 CHUNK_SECONDS = 0.04  # how long Python, and so Ctrl-C, waits at most
 
@@ -39,7 +39,7 @@ class EpochPlan:
 
 def run_epoch(
     function: NativeFunction,
-    variant: Variant,
+    variant: BoundCode,
     plan: EpochPlan,
     refresh: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
@@ -50,7 +50,7 @@ def run_epoch(
     Raises ArgumentError where the plan does not fit the variant.
     """
     _check(variant, plan)
-    tables = _Tables(variant, plan)
+    tables = _EpochTables(variant, plan)
     advance = tables.advance if function.is_native else tables.advance_in_python
     seconds, done = variant.description.seconds, 0
     while done < plan.steps:
@@ -71,10 +71,10 @@ def run_epoch(
         yield done
 
 
-class _Tables:
+class _EpochTables:
     """The tables of one epoch and what they point at."""
 
-    def __init__(self, variant: Variant, plan: EpochPlan) -> None:
+    def __init__(self, variant: BoundCode, plan: EpochPlan) -> None:
         d = variant.description
         self.variant, self.plan = variant, plan
         self.order = np.ascontiguousarray(plan.order, np.int64)
@@ -88,21 +88,21 @@ class _Tables:
             row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
             gathered = aligned_bytes(max(1, row_bytes * plan.batch))
             sources.append((given.slot, array, row_bytes, gathered))
-        self.source_table = (layout.Source * len(sources))()
+        self.source_table = (structs.SourceStruct * len(sources))()
         for row, (slot, base, count, gathered) in zip(self.source_table, sources):
             row.slot, row.base, row.bytes = slot, base.ctypes.data, count
             row.gathered = gathered.ctypes.data
             self.kept += [base, gathered]
-        self.sink_table = (layout.Sink * len(d.outputs))()
+        self.sink_table = (structs.SinkStruct * len(d.outputs))()
         for sink, output, result in zip(self.sink_table, d.outputs, plan.results):
             place = np.empty(output.shape, output.dtype.numpy) if result is None else result
             sink.slot, sink.base = output.slot, place.ctypes.data
             sink.bytes = 0 if result is None else result.nbytes // max(1, plan.steps)
             self.kept.append(place)
-        self.table = layout.Epoch(
+        self.table = structs.EpochStruct(
             variant=variant.address, order=self.order.ctypes.data, batch=plan.batch,
-            sources=len(sources), source_table=layout.address(self.source_table),
-            sinks=len(d.outputs), sink_table=layout.address(self.sink_table),
+            sources=len(sources), source_table=structs.address(self.source_table),
+            sinks=len(d.outputs), sink_table=structs.address(self.sink_table),
         )  # fmt: skip
 
     def advance(self, function: NativeFunction, end: int) -> int:
@@ -133,7 +133,7 @@ class _Tables:
         return int(self.table.next)
 
 
-def _check(variant: Variant, plan: EpochPlan) -> None:
+def _check(variant: BoundCode, plan: EpochPlan) -> None:
     d = variant.description
     needed = plan.batch * plan.steps
     _require(plan.order.ndim == 1 and len(plan.order) >= needed, f"order: fewer than {needed} rows")

@@ -1,14 +1,15 @@
-"""How native code finds the variant for the arrays of a call."""
+"""The hash table by which native code finds the variant for a call."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from ctypes import c_void_p
 
-from graphc_llvm.runtime import layout
-from graphc_llvm.runtime.variant import Variant
+from graphc_llvm.runtime import structs
+from graphc_llvm.runtime.bound_code import BoundCode
 
-LINEAR = 8  # variants that are tried one after the other; of more, those in one bucket are
+# variants that are tried one after the other; of more, those in one bucket are
+MAX_LINEAR_VARIANTS = 8
 BUCKETS = 256
 _FACTOR, _MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
@@ -20,10 +21,10 @@ class Lookup:
     other threads may be walking along it.
     """
 
-    def __init__(self, table: layout.Function) -> None:
+    def __init__(self, table: structs.FunctionStruct) -> None:
         self._table = table
         self._buckets = (c_void_p * BUCKETS)()
-        self._chains: dict[int, list[Variant]] = {}
+        self._chains: dict[int, list[BoundCode]] = {}
 
     @property
     def built(self) -> bool:
@@ -31,12 +32,12 @@ class Lookup:
         return bool(self._table.first)
 
     def drop(self) -> None:
-        """Let no call find anything."""
+        """Clear the table."""
         self._table.first = None
 
-    def build(self, variants: Sequence[Variant]) -> None:
-        """Let calls find these; the first of two for the same shapes is taken."""
-        hashed = len(variants) > LINEAR
+    def build(self, variants: Sequence[BoundCode]) -> None:
+        """Rebuild the table; of two variants for the same shapes the first wins."""
+        hashed = len(variants) > MAX_LINEAR_VARIANTS
         self._chains = {}
         for variant in variants:
             self._chains.setdefault(bucket(variant) if hashed else 0, []).append(variant)
@@ -44,16 +45,16 @@ class Lookup:
             self._buckets[i] = None
         for where in self._chains:
             self._link(where, hashed)
-        self._table.buckets = layout.address(self._buckets) if hashed else None
+        self._table.buckets = structs.address(self._buckets) if hashed else None
         self._table.version += 1
         self._table.first = variants[0].address if variants else None
 
     def takes_one_more(self, count: int) -> bool:
         """Whether a variant can join the `count` that are found without building all anew."""
-        return self.built and (count < LINEAR or bool(self._table.buckets))
+        return self.built and (count < MAX_LINEAR_VARIANTS or bool(self._table.buckets))
 
-    def add(self, variant: Variant) -> None:
-        """Let calls find one more, before the others."""
+    def add(self, variant: BoundCode) -> None:
+        """Insert a variant in front of the others."""
         hashed = bool(self._table.buckets)
         where = bucket(variant) if hashed else 0
         self._chains.setdefault(where, []).insert(0, variant)
@@ -61,8 +62,8 @@ class Lookup:
         self._table.version += 1
         self._table.first = variant.address
 
-    def remove(self, variant: Variant) -> None:
-        """Let no call find this one; others stay."""
+    def remove(self, variant: BoundCode) -> None:
+        """Remove one variant."""
         hashed = bool(self._table.buckets)
         where = bucket(variant) if hashed else 0
         self._chains[where].remove(variant)
@@ -80,7 +81,7 @@ class Lookup:
             self._buckets[where] = following
 
 
-def bucket(variant: Variant) -> int:
+def bucket(variant: BoundCode) -> int:
     """Where a variant is found, from the sizes of its inputs; arguments.ll says the same."""
     code = 0
     for given in variant.description.inputs:

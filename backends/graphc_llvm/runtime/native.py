@@ -12,17 +12,17 @@ import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, GraphcError, RuntimeCheckError, ShapeError
 from graphc.ir.ops.base import Array
-from graphc_llvm.runtime import layout
+from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import NO_FAILURE
+from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.description import InputSlot
 from graphc_llvm.runtime.entry import make_entry
-from graphc_llvm.runtime.guard import Guard, hold_all, refuse_handler
-from graphc_llvm.runtime.layout import Pointers
-from graphc_llvm.runtime.lookup import LINEAR, Lookup
+from graphc_llvm.runtime.lookup import MAX_LINEAR_VARIANTS, Lookup
 from graphc_llvm.runtime.memory import Workspace
-from graphc_llvm.runtime.pool import PART, ThreadPool, thread_pool
+from graphc_llvm.runtime.native_lock import NativeLock, hold_all, refuse_handler
+from graphc_llvm.runtime.pool import THREAD_BODY, ThreadPool, thread_pool
+from graphc_llvm.runtime.structs import Pointers
 from graphc_llvm.runtime.support import support
-from graphc_llvm.runtime.variant import Variant
 
 STALE = -1  # what prepared values were made of has changed: prepare again, then run
 
@@ -32,7 +32,7 @@ class NativeFunction:
 
     `entry` is what to call: a built-in function that takes arrays as they are when they fit a
     bound variant exactly and hands every other call to `slow`, with the same arguments. `slow`
-    defaults to `run_slow`; a bound method is not kept alive. `failure` turns the number of a
+    defaults to `run_in_python`; a bound method is not kept alive. `failure` turns the number of a
     failed check into an exception. Calls exclude each other, and calls of functions that have a
     guard in common. With ``native=False`` everything happens in Python, on one thread.
     """
@@ -42,26 +42,28 @@ class NativeFunction:
         name: str,
         *,
         slow: Callable[..., Any] | None = None,
-        guards: Sequence[Guard] = (),
+        guards: Sequence[NativeLock] = (),
         failure: Callable[[int], Exception] | None = None,
         pool: ThreadPool | None = None,
         native: bool = True,
     ) -> None:
         self.name = name
         # In one order for all functions: two that wait for each other's guards would never end.
-        self.guards = tuple(sorted(dict.fromkeys(guards or (Guard(),)), key=lambda g: g.number))
+        self.guards = tuple(
+            sorted(dict.fromkeys(guards or (NativeLock(),)), key=lambda g: g.number)
+        )
         self._failure = failure
         self._pool = pool or thread_pool()
         self._native = support() if native else None
         self._workspace = Workspace(name)
-        self._variants: list[Variant] = []
+        self._variants: list[BoundCode] = []
         # A call may be reading the tables of variants that a finaliser unbinds: keep them a while.
-        self._retired: deque[Variant] = deque(maxlen=64)
+        self._retired: deque[BoundCode] = deque(maxlen=64)
         self._names: deque[list[str]] = deque(maxlen=4)
         self._name_tables: deque[Pointers] = deque(maxlen=4)
         # All guards that there ever were, with their tables.
-        self._held: list[tuple[tuple[Guard, ...], Pointers]] = []
-        self._slow = _weakly(slow or self.run_slow)
+        self._held: list[tuple[tuple[NativeLock, ...], Pointers]] = []
+        self._slow = _weak_method(slow or self.run_in_python)
         self._table = self._make_table()
         self._lookup = Lookup(self._table)
         self.entry = self._make_entry()
@@ -69,11 +71,11 @@ class NativeFunction:
     # ------------------------------------------------------------------ variants
 
     @property
-    def variants(self) -> tuple[Variant, ...]:
+    def variants(self) -> tuple[BoundCode, ...]:
         """The bound variants; calls try them in this order."""
         return tuple(self._variants)
 
-    def bind(self, variant: Variant) -> None:
+    def bind(self, variant: BoundCode) -> None:
         """Make a variant the first one that calls try; memory is taken at the next call."""
         d = variant.description
         scratch = d.scratch_bytes * d.threads
@@ -94,7 +96,7 @@ class NativeFunction:
         if joins:
             self._pool.ensure(d.threads)
 
-    def rebind(self, variants: Sequence[Variant]) -> None:
+    def rebind(self, variants: Sequence[BoundCode]) -> None:
         """Make these the variants; memory is taken at the next call."""
         with hold_all(self.guards):
             self._lookup.drop()
@@ -102,7 +104,7 @@ class NativeFunction:
             self._variants[:] = variants
             self._name_arguments()
 
-    def unbind(self, variant: Variant) -> None:
+    def unbind(self, variant: BoundCode) -> None:
         """Let no call find a variant any more."""
         with hold_all(self.guards):
             self._retired.append(variant)
@@ -110,7 +112,7 @@ class NativeFunction:
             if self._lookup.built:
                 self._lookup.remove(variant)
 
-    def also_hold(self, guard: Guard) -> None:
+    def add_lock(self, guard: NativeLock) -> None:
         """Exclude the calls that hold one more guard, too."""
         with hold_all(self.guards):
             if guard not in self.guards:
@@ -130,7 +132,7 @@ class NativeFunction:
             self._workspace.reserve(
                 max((d.arena_bytes for d in bodies), default=0),
                 max((d.scratch_bytes * d.threads for d in bodies), default=0),
-                spare=len(bodies) > LINEAR,
+                spare=len(bodies) > MAX_LINEAR_VARIANTS,
             )
             for variant in self._variants:
                 variant.place(self._workspace)
@@ -143,7 +145,7 @@ class NativeFunction:
         """Call the entry; calling `entry` itself is faster."""
         return self.entry(*args, **named)
 
-    def run_slow(self, *args: Any, **named: Any) -> Any:
+    def run_in_python(self, *args: Any, **named: Any) -> Any:
         """The same as `entry`, in Python; takes keywords and any strides.
 
         Raises ArgumentError, DTypeError, ShapeError, RuntimeCheckError.
@@ -152,17 +154,17 @@ class NativeFunction:
             raise ArgumentError(f"{self.name}: nothing is bound")
         arrays = [np.asarray(v) for v in self._by_position(args, named)]
         for variant in self._variants:
-            if all(_misfit(i, a) is None for i, a in zip(variant.description.inputs, arrays)):
+            if all(_mismatch(i, a) is None for i, a in zip(variant.description.inputs, arrays)):
                 return self.run(variant, arrays)
         given = self._variants[0].description.inputs
-        raise next(e for e in map(_misfit, given, arrays) if e is not None)
+        raise next(e for e in map(_mismatch, given, arrays) if e is not None)
 
-    def run(self, variant: Variant, arrays: Sequence[Array]) -> Any:
+    def run(self, variant: BoundCode, arrays: Sequence[Array]) -> Any:
         """Run a bound variant on arrays of exactly its types; returns the user's structure."""
         d = variant.description
         kept = [np.ascontiguousarray(a).reshape(a.shape) for a in arrays]
         for given, array in zip(d.inputs, kept, strict=True):
-            if (error := _misfit(given, array)) is not None:
+            if (error := _mismatch(given, array)) is not None:
                 raise error
         results: list[Array] = [np.empty(o.shape, o.dtype.numpy) for o in d.outputs]
         status = self.execute(variant, kept, results)
@@ -170,31 +172,31 @@ class NativeFunction:
             raise self.failure(status)
         return d.structure.assemble([r[()] if r.ndim == 0 else r for r in results])
 
-    def execute(self, variant: Variant, inputs: Sequence[Array], outputs: Sequence[Array]) -> int:
+    def execute(self, variant: BoundCode, inputs: Sequence[Array], outputs: Sequence[Array]) -> int:
         """Run a bound variant between arrays that the caller has checked.
 
         Returns the failure, or STALE.
         """
-        sources = layout.pointers([a.ctypes.data for a in inputs])
-        targets = layout.pointers([a.ctypes.data for a in outputs])
-        self.get_ready(variant)
+        sources = structs.pointers([a.ctypes.data for a in inputs])
+        targets = structs.pointers([a.ctypes.data for a in outputs])
+        self.prepare_to_run(variant)
         if self._native is None:
             return self._execute_in_python(variant, sources, targets)
-        tables = layout.address(sources), layout.address(targets)
-        native, function = self._native, layout.address(self._table)
-        return self._when_free(
+        tables = structs.address(sources), structs.address(targets)
+        native, function = self._native, structs.address(self._table)
+        return self._call_with_locks(
             lambda: native.call(function, variant.address, *tables),
             lambda: native.call_held(function, variant.address, *tables),
         )
 
-    def execute_steps(self, variant: Variant, epoch: layout.Epoch) -> int:
+    def execute_steps(self, variant: BoundCode, epoch: structs.EpochStruct) -> int:
         """Run the steps of an epoch's table (see epoch.py); returns the failure."""
         assert self._native is not None
-        self.get_ready(variant)
-        native, table = self._native, layout.address(self._table)
-        return self._when_free(
-            lambda: native.epoch(table, layout.address(epoch)),
-            lambda: native.epoch_held(table, layout.address(epoch)),
+        self.prepare_to_run(variant)
+        native, table = self._native, structs.address(self._table)
+        return self._call_with_locks(
+            lambda: native.epoch(table, structs.address(epoch)),
+            lambda: native.epoch_held(table, structs.address(epoch)),
         )
 
     @property
@@ -202,14 +204,14 @@ class NativeFunction:
         """False where everything happens in Python."""
         return self._native is not None
 
-    def get_ready(self, variant: Variant) -> None:
+    def prepare_to_run(self, variant: BoundCode) -> None:
         """Give a bound variant its memory and its threads."""
         assert variant in self._variants
         if not self._lookup.built:
             self.activate()
         self._pool.ensure(variant.description.threads)  # again after a fork
 
-    def _when_free(self, call: Callable[[], int], call_held: Callable[[], int]) -> int:
+    def _call_with_locks(self, call: Callable[[], int], call_held: Callable[[], int]) -> int:
         """The status of a native call; where a guard was taken, of one with all of them held.
 
         Who waits gets its turn, however often others call. STALE where prepared values are.
@@ -230,7 +232,7 @@ class NativeFunction:
 
     # ----------------------------------------------------------------- in Python
 
-    def _execute_in_python(self, variant: Variant, sources: Pointers, targets: Pointers) -> int:
+    def _execute_in_python(self, variant: BoundCode, sources: Pointers, targets: Pointers) -> int:
         d = variant.description
         with hold_all(self.guards):
             for given, pointer in zip(d.inputs, sources):
@@ -238,7 +240,7 @@ class NativeFunction:
             for result, pointer in zip(d.outputs, targets):
                 variant.ctx[result.slot] = pointer or 0
             variant.team[:4].view(np.uint32)[0] = NO_FAILURE
-            PART(variant.part)(variant.ctx.ctypes.data, 0, 1)
+            THREAD_BODY(variant.body)(variant.ctx.ctypes.data, 0, 1)
             if variant.status == NO_FAILURE:
                 _count_step(variant)
             return variant.status
@@ -276,21 +278,21 @@ class NativeFunction:
         names = [i.name for v in self._variants[:1] for i in v.description.inputs]
         # The tables keep what they point at: a call may be looking at the ones before.
         self._names.append([sys.intern(name) for name in names])
-        self._name_tables.append(layout.pointers([id(name) for name in self._names[-1]]))
-        self._table.names = layout.address(self._name_tables[-1])
+        self._name_tables.append(structs.pointers([id(name) for name in self._names[-1]]))
+        self._table.names = structs.address(self._name_tables[-1])
         self._table.arguments = len(names)
 
-    def _make_table(self) -> layout.Function:
-        table = layout.Function()
+    def _make_table(self) -> structs.FunctionStruct:
+        table = structs.FunctionStruct()
         self._put_guards(table)
         self._empty: tuple[()] = ()
         table.slow, table.pool = id(self._slow), self._pool.address
         table.empty, table.none = id(self._empty), id(None)
         return table
 
-    def _put_guards(self, table: layout.Function) -> None:
-        self._held.append((self.guards, layout.pointers([g.address for g in self.guards])))
-        table.guard_table = layout.address(self._held[-1][1])
+    def _put_guards(self, table: structs.FunctionStruct) -> None:
+        self._held.append((self.guards, structs.pointers([g.address for g in self.guards])))
+        table.guard_table = structs.address(self._held[-1][1])
         table.guards = len(self.guards)
 
     def _make_entry(self) -> Callable[..., Any]:
@@ -303,7 +305,7 @@ class NativeFunction:
         return make_entry(self._native.entry, self.name, self._table, *alive)
 
 
-def _misfit(given: InputSlot, array: Array) -> GraphcError | None:
+def _mismatch(given: InputSlot, array: Array) -> GraphcError | None:
     """What is wrong with an array, if anything."""
     if array.dtype != given.dtype.numpy:
         return DTypeError(f"{given.name}: is {array.dtype.str}, has to be {given.dtype.name}")
@@ -312,7 +314,7 @@ def _misfit(given: InputSlot, array: Array) -> GraphcError | None:
     return None
 
 
-def _count_step(variant: Variant) -> None:
+def _count_step(variant: BoundCode) -> None:
     """What native code does after a step that went well."""
     if variant.random is not None:
         step = (int(variant.random[2]) | int(variant.random[3]) << 32) + 1
@@ -321,7 +323,7 @@ def _count_step(variant: Variant) -> None:
         bump += 1
 
 
-def _weakly(call: Callable[..., Any]) -> Callable[..., Any]:
+def _weak_method(call: Callable[..., Any]) -> Callable[..., Any]:
     """A callable that does not keep a bound method's object alive."""
     if not hasattr(call, "__self__") or not hasattr(call, "__func__"):
         return call

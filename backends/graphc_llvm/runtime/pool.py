@@ -1,7 +1,7 @@
-"""Threads that wait inside native code for something to run.
+"""The thread pool: workers that wait inside native code.
 
 A worker is a Python thread in one long native call. Idle, it spins, then yields the processor, and
-after `PATIENCE_SECONDS` goes to sleep on a Python lock; a caller that needs it opens the lock.
+after `SPIN_SECONDS` goes to sleep on a Python lock; a caller that needs it opens the lock.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ctypes import c_int64, c_void_p
 from functools import cache
 
 from graphc.forked import forget_after_fork
-from graphc_llvm.runtime import layout
+from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.memory import aligned_bytes
 from graphc_llvm.runtime.support import Support, support
 
 MAXIMUM_THREADS = 512
-PATIENCE_SECONDS = 0.005
+SPIN_SECONDS = 0.005
 _SPINS = 100  # as in barrier.py: looks before yielding starts
 
 
@@ -34,19 +34,19 @@ def default_threads() -> int:
 
 
 class ThreadPool:
-    """Workers for one caller at a time; other callers run alone meanwhile.
+    """A pool that serves one caller at a time; other callers run on their own thread.
 
     Survives fork: the child starts workers of its own when it first needs them.
     """
 
     def __init__(self, code: Support | None) -> None:
         self._native = code
-        slot_bytes = ctypes.sizeof(layout.Slot) * MAXIMUM_THREADS
-        self._table_bytes = aligned_bytes(ctypes.sizeof(layout.Pool), zero=True)
+        slot_bytes = ctypes.sizeof(structs.SlotStruct) * MAXIMUM_THREADS
+        self._table_bytes = aligned_bytes(ctypes.sizeof(structs.PoolStruct), zero=True)
         self._slot_bytes = aligned_bytes(slot_bytes, zero=True)
-        self._table = layout.Pool.from_buffer(self._table_bytes.data)
-        self._slots = (layout.Slot * MAXIMUM_THREADS).from_buffer(self._slot_bytes.data)
-        self._table.slots = layout.address(self._slots)
+        self._table = structs.PoolStruct.from_buffer(self._table_bytes.data)
+        self._slots = (structs.SlotStruct * MAXIMUM_THREADS).from_buffer(self._slot_bytes.data)
+        self._table.slots = structs.address(self._slots)
         self._lock, self._joining = threading.Lock(), threading.Lock()
         self._threads: list[threading.Thread] = []
         self._rousers: list[Callable[[], None]] = []  # bound methods that the slots point at
@@ -56,7 +56,7 @@ class ThreadPool:
     @property
     def address(self) -> int:
         """Where the native table lies."""
-        return layout.address(self._table)
+        return structs.address(self._table)
 
     @property
     def workers(self) -> int:
@@ -70,25 +70,25 @@ class ThreadPool:
             return
         with self._lock:
             if not self._table.patience:
-                self._table.patience = _measure_patience(self._native)
+                self._table.patience = _measure_spins(self._native)
             while self.workers < wanted and not self._table.stop and self._start():
                 pass
             # Also when some did not start: entries must not ask again at every call.
             self._table.wanted = max(self._table.wanted, threads - 1)
 
-    def run(self, part: int, ctx: int, threads: int, flags: int = 3) -> None:
-        """Call ``part(ctx, thread, threads)`` on this thread and on workers; return when all have.
+    def run(self, body: int, ctx: int, threads: int, flags: int = 3) -> None:
+        """Call ``body(ctx, thread, threads)`` on this thread and on workers; return when all have.
 
         Runs on fewer threads when there are fewer, and alone when the pool is busy.
         """
         if self._native is None:
-            PART(part)(ctx, 0, 1)
+            THREAD_BODY(body)(ctx, 0, 1)
             return
         self.ensure(threads)
-        self._native.run(self.address, part, ctx, threads, flags)
+        self._native.run(self.address, body, ctx, threads, flags)
 
     def stop(self) -> None:
-        """End the workers for good; later calls run alone."""
+        """Stop the workers; later calls run on the caller alone."""
         if self._native is None:
             return
         while self._native.swap(self.address, 1):  # a caller may be using them
@@ -112,7 +112,7 @@ class ThreadPool:
         return arrived.wait(timeout=10.0)
 
     def _work(self, arrived: threading.Event) -> None:
-        """The life of a worker."""
+        """The worker loop."""
         assert self._native is not None
         # The worker takes its slot itself: Ctrl-C may strike whoever started it at any moment.
         lock = threading.Lock()
@@ -132,17 +132,17 @@ class ThreadPool:
             lock.acquire()
 
     def forget(self) -> None:
-        """In a forked child: the workers are not there."""
+        """Forget the workers in a forked child."""
         self._lock, self._joining = threading.Lock(), threading.Lock()
         self._threads, self._rousers = [], []
         self._table.busy = self._table.stop = 0
         self._table.workers = self._table.wanted = 0
 
 
-PART = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_int64)
+THREAD_BODY = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_int64)
 
 
-def _measure_patience(code: Support) -> int:
+def _measure_spins(code: Support) -> int:
     """How many looks at an idle slot take PATIENCE_SECONDS when nobody else wants the processor."""
     looks, begin, best = 25, time.perf_counter(), 1.0
     for _ in range(8):
@@ -152,7 +152,7 @@ def _measure_patience(code: Support) -> int:
         best = min(best, after - before)
         if after - begin > 1e-3:
             break
-    return _SPINS + min(100_000, max(2_000, int(PATIENCE_SECONDS / best * looks)))
+    return _SPINS + min(100_000, max(2_000, int(SPIN_SECONDS / best * looks)))
 
 
 @cache

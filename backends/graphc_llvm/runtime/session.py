@@ -1,4 +1,4 @@
-"""LLVM inside this process: text to object code, object code to addresses."""
+"""LLVM in this process: compile text to object code, and link it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CodegenTarget(Protocol):
 
 
 @dataclass(frozen=True)
-class Machine:
+class PlainTarget:
     """The plainest `CodegenTarget`."""
 
     triple: str
@@ -49,7 +49,7 @@ class Machine:
 
 @cache
 def initialize() -> None:
-    """Make LLVM ready for this machine's code, once."""
+    """Initialise LLVM for the host, once."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     binding.initialize_native_asmparser()
@@ -73,11 +73,11 @@ def _fork_outside_llvm() -> None:
 
 
 @cache
-def host() -> Machine:
+def host() -> PlainTarget:
     """This process's machine."""
     initialize()
     features = binding.get_host_cpu_features().flatten()
-    return Machine(binding.get_process_triple(), binding.get_host_cpu_name(), features)
+    return PlainTarget(binding.get_process_triple(), binding.get_host_cpu_name(), features)
 
 
 @cache
@@ -151,7 +151,7 @@ def _explain(text: str, message: str, around: int = 2) -> str:
     return f"LLVM refuses the module: {first}\n{excerpt}"
 
 
-class Library:
+class LoadedCode:
     """Loaded object code; it stays in memory as long as this object lives."""
 
     def __init__(self, tracker: binding.ResourceTracker, addresses: dict[str, int]) -> None:
@@ -175,7 +175,7 @@ class Session:
 
     def load_object(
         self, image: bytes, symbols: Sequence[str], imports: Mapping[str, int] | None = None
-    ) -> Library:
+    ) -> LoadedCode:
         """Load an object file and look up symbols that it defines.
 
         Symbols that it does not define are taken from `imports`, then from the process.
@@ -192,7 +192,7 @@ class Session:
             tracker = builder.link(self._jit, name)
         except RuntimeError as error:
             raise CodegenError(f"cannot load the object code: {str(error).strip()}") from None
-        return Library(tracker, {symbol: tracker[symbol] for symbol in symbols})
+        return LoadedCode(tracker, {symbol: tracker[symbol] for symbol in symbols})
 
 
 @cache

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from graphc_llvm.runtime import layout
+from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import barrier_ir
-from graphc_llvm.runtime.cache import Entry, content_key, disk_cache
-from graphc_llvm.runtime.session import Library, compile_text, host, session
+from graphc_llvm.runtime.cache import CacheEntry, content_key, disk_cache
+from graphc_llvm.runtime.session import LoadedCode, compile_text, host, session
 
 _FILES = ("types", "pool", "guard", "arguments", "call", "result", "entry", "epoch")
 
@@ -29,7 +29,7 @@ class Support:
     others; the rest are called with it.
     """
 
-    library: Library
+    library: LoadedCode
     entry: int
     signals: int
     handling: int
@@ -56,7 +56,7 @@ def support_text(triple: str) -> str:
 @cache
 def support() -> Support | None:
     """The runtime's native code; None on Pythons that it cannot serve."""
-    python = layout.python_addresses()
+    python = structs.python_addresses()
     if python is None:
         return None
     held, free = ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE
@@ -74,7 +74,7 @@ def support() -> Support | None:
         "graphc_handling",
         *(f"graphc_{name}" for name in types),
     ]
-    imports = {**python, "sched_yield": layout.yield_address()}
+    imports = {**python, "sched_yield": structs.yield_address()}
     library = session().load_object(_image(), symbols, imports)
     # Workers may still be inside when the interpreter takes modules apart: never unload.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
@@ -96,5 +96,5 @@ def _image() -> bytes:
     if kept is not None:
         return kept.image
     image = compile_text(text, machine)
-    disk_cache().put(key, Entry(image, {"what": "runtime"}))
+    disk_cache().put(key, CacheEntry(image, {"what": "runtime"}))
     return image

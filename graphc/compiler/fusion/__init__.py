@@ -1,1 +1,1 @@
-"""From a graph to kernels: which nodes share a kernel, and the loops that compute them."""
+"""Fusion: group nodes into kernels and lower each group to loops."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from graphc.ir.graph import Node
 from graphc.ir.ops.failure import VALUE, indexed_size, with_size
 from graphc.ir.ops.gather import Guard
-from graphc.ir.schedule import Check
+from graphc.ir.schedule import FailureCode
 
 
 class Checks:
-    """Failure codes of nodes: equal nodes share one."""
+    """Allocates failure codes; equal nodes share one."""
 
     def __init__(self) -> None:
         self.codes: dict[Node, int] = {}
@@ -18,9 +18,9 @@ class Checks:
         """The failure code of a checking node; codes count from 0 in order of first use."""
         return self.codes.setdefault(node, len(self.codes))
 
-    def listed(self) -> tuple[Check, ...]:
+    def listed(self) -> tuple[FailureCode, ...]:
         """What every code means."""
-        return tuple(Check(code, n, _message(n)) for n, code in self.codes.items())
+        return tuple(FailureCode(code, n, _message(n)) for n, code in self.codes.items())
 
 
 def _message(node: Node) -> str:

@@ -1,4 +1,4 @@
-"""Lower reductions of many elements to few results: fixed chunks side by side, then their results.
+"""Lower large reductions in two kernels: fixed chunks in parallel, then their results.
 
 The chunks are a function of the sizes alone, so the number of threads changes no bit. Where the
 results lie next to each other (columns), a vector runs over several rows of them at once, and the
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from graphc.compiler.fusion.group import Group
 from graphc.compiler.fusion.grouping import Grouping
+from graphc.compiler.fusion.kernel_builder import KernelBuilder
 from graphc.compiler.fusion.rows import AXIS_NAMES, Lowering, RowKernel
-from graphc.compiler.fusion.values import Values
 from graphc.ir.dims import Size, ceildiv, nominal, product
 from graphc.ir.graph import Node
 from graphc.ir.loops.ir import (
@@ -53,7 +53,7 @@ def reduced_variables(group: Group, grouping: Grouping) -> tuple[int, ...]:
 class ChunkedReduction(RowKernel):
     """A group with few results, lowered as two kernels."""
 
-    def __init__(self, group: Group, lowering: Lowering, values: Values, flat: bool) -> None:
+    def __init__(self, group: Group, lowering: Lowering, values: KernelBuilder, flat: bool) -> None:
         super().__init__(group, lowering, values, None)
         self.inside = nodes_inside(group, self.grouping)
         self.reduces = [n for n in self.inside if isinstance(n.op, Reduce)]
@@ -66,7 +66,7 @@ class ChunkedReduction(RowKernel):
         self.outer = tuple(v for v in self.rows if v != self.column)
         columns: Size = 1 if self.column is None else self.size(self.column)
         self.joined = order.joined and not flat  # all reduced variables are one
-        self.side = side_by_side(columns) if self.joined and self.column is not None else 1
+        self.side = parallel_rows(columns) if self.joined and self.column is not None else 1
         chunked = len(self.variables) if self.joined else 1
         self.length = product(self.size(v) for v in self.variables[:chunked])
         rest = nominal(columns * product(self.size(v) for v in self.variables[chunked:]))
@@ -188,7 +188,7 @@ class ChunkedReduction(RowKernel):
         return tuple(self.values.named(node, z) for z in merged)
 
     def _reduced(self, first: Expr, count: Expr, apart: int = 1, lanes: bool = False) -> Results:
-        """What `count` steps from `first` on, so far apart, come to; store what is stored there."""
+        """Reduce `count` steps from `first` on at a stride, and emit the stores among them."""
         values, e = self.values, self.values.e
         loops = self.variables[:1] if self.joined else self.variables
         axes = [Axis(AXIS_NAMES[(len(self.axis) + k) % len(AXIS_NAMES)]) for k in range(len(loops))]
@@ -222,7 +222,7 @@ class ChunkedReduction(RowKernel):
 
     # -- total ------------------------------------------------------------------------
 
-    def build_total(self, values: Values) -> None:
+    def build_total(self, values: KernelBuilder) -> None:
         """Emit into another kernel the reduction of the chunks' results, and what follows it."""
         self.values, self.flat, self.axis, self.position = values, None, {}, {}
         e, axis = values.e, Axis("chunk")
@@ -247,8 +247,8 @@ class ChunkedReduction(RowKernel):
             self._close(v)
 
 
-def side_by_side(columns: Size) -> int:
-    """How many rows are taken in a step: a power of two that fills vectors well."""
+def parallel_rows(columns: Size) -> int:
+    """The number of rows per step: a power of two that fills vectors well."""
     side = 1
     if not isinstance(columns, int) or columns >= WIDE_COLUMNS:
         return side
@@ -264,7 +264,7 @@ def _wastes(columns: int) -> bool:
     return 8 * (-columns % WIDE_COLUMNS) > columns
 
 
-def load(values: Values, storage: Storage, at: tuple[Expr, ...]) -> Expr:
+def load(values: KernelBuilder, storage: Storage, at: tuple[Expr, ...]) -> Expr:
     """Load an element of a storage that is no node's."""
     buffer = values.buffer(storage)
     return Load(buffer.dtype, buffer, at)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graphc.compiler.fusion.group import Group
+from graphc.compiler.fusion.kernel_builder import KernelBuilder
 from graphc.compiler.fusion.rows import AXIS_NAMES, Lowering
-from graphc.compiler.fusion.values import Values
 from graphc.ir.graph import Node
 from graphc.ir.loops.combine import DOT
 from graphc.ir.loops.ir import (
@@ -19,12 +19,12 @@ from graphc.ir.loops.ir import (
     all_of,
 )  # fmt: skip
 from graphc.ir.ops.base import Contract
-from graphc.ir.ops.nest import Label, Nest, Place
+from graphc.ir.ops.nest import AffineIndex, Label, Nest
 from graphc.ir.ops.reduce import widened
 from graphc.ir.types import int64
 
 
-def lower_contraction(group: Group, lowering: Lowering, values: Values) -> None:
+def lower_contraction(group: Group, lowering: Lowering, values: KernelBuilder) -> None:
     """Emit, for each nest, loops over the result, the reduction inside, the epilogue after it."""
     node = next(n for n in group.nodes if isinstance(n.op, Contract))
     assert isinstance(node.op, Contract)
@@ -35,7 +35,7 @@ def lower_contraction(group: Group, lowering: Lowering, values: Values) -> None:
 class _NestLowering:
     """One nest being emitted."""
 
-    def __init__(self, nest: Nest, node: Node, lowering: Lowering, values: Values) -> None:
+    def __init__(self, nest: Nest, node: Node, lowering: Lowering, values: KernelBuilder) -> None:
         self.nest, self.node, self.lowering, self.values = nest, node, lowering, values
         e = values.e
         extents = nest.result + nest.reduced
@@ -60,7 +60,7 @@ class _NestLowering:
             loop = Loop(self.axis[label], values.e.extent(size), PARALLEL, body, lanes=lanes)
             values.emit(loop)
 
-    def _position(self, place: Place) -> Expr:
+    def _position(self, place: AffineIndex) -> Expr:
         e, total = self.values.e, None
         for label, factor in place.terms:
             term = e.times(self.index[label], factor)

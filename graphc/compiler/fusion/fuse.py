@@ -13,20 +13,20 @@ from graphc.compiler.fusion.fused import Fused
 from graphc.compiler.fusion.group import CONTRACTION, SPECIAL, Group
 from graphc.compiler.fusion.grouping import Grouping
 from graphc.compiler.fusion.in_place import find_in_place
+from graphc.compiler.fusion.kernel_builder import KernelBuilder
 from graphc.compiler.fusion.loop import lower_loop
 from graphc.compiler.fusion.names import Names, identifier, kernel_name
 from graphc.compiler.fusion.nests import close_loops, load, lower_copy, open_loops
 from graphc.compiler.fusion.placement import Placement
 from graphc.compiler.fusion.precedence import verify_acyclic
 from graphc.compiler.fusion.rows import Lowering, RowKernel
-from graphc.compiler.fusion.rowwise import lower_check, lower_put_into, moved_bytes
-from graphc.compiler.fusion.special import lower_special
-from graphc.compiler.fusion.values import Values
+from graphc.compiler.fusion.rowwise import lower_in_place_scatter, lower_index_check, moved_bytes
+from graphc.compiler.fusion.standalone import lower_standalone
 from graphc.ir.dims import Size, product
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.loop import Scan
-from graphc.ir.schedule import RNG, TEMPORARY, Call, Storage
+from graphc.ir.schedule import RNG, TEMPORARY, KernelCall, Storage
 from graphc.ir.types import TensorType, uint32
 
 
@@ -47,7 +47,7 @@ class Fusion:
         self.placement = Placement(graph, self.grouping, self._names)
         self.targets, self._storage = self.placement.targets, self.placement.storage
         self.unique = self._names.unique
-        self.calls: list[Call] = []
+        self.calls: list[KernelCall] = []
 
     def run(self) -> Fused:
         """All kernels of the graph."""
@@ -78,13 +78,13 @@ class Fusion:
             self._storage[node] = found
         return found
 
-    def copy_call(self, node: Node, storage: Storage) -> Call:
+    def copy_call(self, node: Node, storage: Storage) -> KernelCall:
         """A call that stores every element of a node."""
         values = self._values(())
         lower_copy(node, storage, values)
-        return self._call(values, [], "copy", node.part)
+        return self._call(values, [], "copy", node.step_part)
 
-    def copy_bytes(self, source: Storage, target: Storage) -> Call:
+    def copy_bytes(self, source: Storage, target: Storage) -> KernelCall:
         """A call that copies one storage to another one."""
         values = self._values(())
         at = open_loops(values, target.type.shape)
@@ -102,9 +102,9 @@ class Fusion:
         group: Iterable[Node],
         flat: Size | None = None,
         storage_of: Callable[[Node], Storage | None] | None = None,
-    ) -> Values:
+    ) -> KernelBuilder:
         found = storage_of or self._storage.get
-        return Values(found, self.rng, self.checks, frozenset(group), flat)
+        return KernelBuilder(found, self.rng, self.checks, frozenset(group), flat)
 
     def _lower(self, group: Group) -> None:
         self._prune(group)
@@ -113,7 +113,7 @@ class Fusion:
             self.calls.append(lower_loop(self, group.nodes))
             return
         if group.kind == SPECIAL:
-            values = self._lower_special(group.nodes[0])
+            values = self._lower_standalone(group.nodes[0])
         elif group.kind == CONTRACTION:
             values = self._values(group.nodes)
             values.shared = self._shared(group)
@@ -125,23 +125,23 @@ class Fusion:
             values = self._lower_rows(group, lowering)
         self._finish(values, group.nodes)
 
-    def _lower_special(self, node: Node) -> Values:
+    def _lower_standalone(self, node: Node) -> KernelBuilder:
         targets = self.targets[node]
         if node in self.placement.puts:
-            return self._lower_puts(self.placement.puts[node].nodes, targets[0])
+            return self._lower_in_place_scatters(self.placement.puts[node].nodes, targets[0])
         values = self._values((node,))
-        lower_special(node, targets, values)
+        lower_standalone(node, targets, values)
         return values
 
-    def _lower_puts(self, nodes: tuple[Node, ...], storage: Storage) -> Values:
+    def _lower_in_place_scatters(self, nodes: tuple[Node, ...], storage: Storage) -> KernelBuilder:
         """All checks by kernels of their own, then everything is put into the parameter."""
         for node in nodes:
             values = self._values((node,))
-            lower_check(node, values)
-            self._finish(values, [], name=f"{node.op.name}_check", part=node.part)
+            lower_index_check(node, values)
+            self._finish(values, [], name=f"{node.op.name}_check", step_part=node.step_part)
         values = self._values(nodes)
         for node in nodes:
-            lower_put_into(node, storage, values)
+            lower_in_place_scatter(node, storage, values)
         return values
 
     def _prune(self, group: Group) -> None:
@@ -153,7 +153,7 @@ class Fusion:
                 needed |= {base_of(i) for i in node.inputs}
         self.grouping.keep(group, [n for n in group.nodes if n in needed])
 
-    def _lower_rows(self, group: Group, lowering: Lowering) -> Values:
+    def _lower_rows(self, group: Group, lowering: Lowering) -> KernelBuilder:
         rows = self.grouping.rows(group)
         flat = None
         total = product(self.grouping.sizes[v] for v in rows)
@@ -179,7 +179,9 @@ class Fusion:
         after = [n for n in group.nodes if n not in inside]
         values = self._values(group.nodes)
         chunked.build_total(values)
-        self._finish(values, after, name=f"{kernel_name(inside)}_total", part=inside[-1].part)
+        self._finish(
+            values, after, name=f"{kernel_name(inside)}_total", step_part=inside[-1].step_part
+        )
 
     def _shared(self, group: Group) -> frozenset[Node]:
         """Nodes that several nodes of the group read: computed once and named."""
@@ -199,12 +201,16 @@ class Fusion:
         aside = self.placement.reads_aside(storage)
         values = self._values((), None, self.placement.old_value if aside else None)
         lower_copy(node, storage, values)
-        self._finish(values, [], name="copy", part=node.part)
+        self._finish(values, [], name="copy", step_part=node.step_part)
 
-    def _finish(self, values: Values, nodes: list[Node], name: str = "", part: str = "") -> None:
-        self.calls.append(self._call(values, nodes, name, part))
+    def _finish(
+        self, values: KernelBuilder, nodes: list[Node], name: str = "", step_part: str = ""
+    ) -> None:
+        self.calls.append(self._call(values, nodes, name, step_part))
 
-    def _call(self, values: Values, nodes: list[Node], name: str, part: str) -> Call:
+    def _call(
+        self, values: KernelBuilder, nodes: list[Node], name: str, step_part: str
+    ) -> KernelCall:
         kernel, arguments = values.kernel(self.unique(name or kernel_name(nodes)))
         flops: Size = 0
         for n in nodes:
@@ -212,5 +218,7 @@ class Fusion:
         times = ((b in kernel.reads) + (b in kernel.writes) for b in kernel.arguments)
         puts = any(n in self.placement.puts for n in nodes)
         moved = moved_bytes(zip(arguments, times), nodes, puts)
-        parts = [n.part for n in nodes] or [part]
-        return Call(kernel, arguments, tuple(nodes), flops, moved, find_in_place(values), parts[-1])
+        parts = [n.step_part for n in nodes] or [step_part]
+        return KernelCall(
+            kernel, arguments, tuple(nodes), flops, moved, find_in_place(values), parts[-1]
+        )

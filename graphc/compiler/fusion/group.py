@@ -1,4 +1,4 @@
-"""A group of nodes that share a kernel, and what is known about it while it grows."""
+"""A group of nodes that share a kernel, while fusion extends it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Form = tuple[Axes, tuple[int, ...] | None]
 
 
 @dataclass(frozen=True)
-class Way:
-    """An order by loop variables, as far as all reductions of a kernel must have the same.
+class SumOrder:
+    """A summation order by loop variables, as far as the reductions of one kernel must share it.
 
     In chunks they must reduce the same variables, in one order, beside the same column. Beside
     joined axes nothing may be `scattered`: read at places that would be computed element by element
@@ -39,9 +39,9 @@ class Way:
     reduced: tuple[int, ...] = ()
 
 
-def agree(ways: Iterable[Way]) -> bool:
+def are_compatible(sum_orders: Iterable[SumOrder]) -> bool:
     """Whether reductions may share a kernel."""
-    some = set(ways)
+    some = set(sum_orders)
     added = {w for w in some if not w.scattered}
     if any(w.chunked for w in added):
         return len(added) == 1 and (added == some or not any(w.joined for w in added))
@@ -64,14 +64,14 @@ class Group:
     inner: set[int] = field(default_factory=set)
     late: set[Node] = field(default_factory=set)
     passes_twice: bool = False
-    ways: dict[Way, None] = field(default_factory=dict)  # the orders in which its nodes add
+    sum_orders: dict[SumOrder, None] = field(default_factory=dict)
     absorbed: bool = False  # its nodes belong to another group now
     before: set[Group] = field(default_factory=set)  # groups it reads from
     after: set[Group] = field(default_factory=set)  # groups that read from it
-    waits: set[Group] = field(default_factory=set)  # of `before`, those it reads nothing of
+    predecessors: set[Group] = field(default_factory=set)  # of `before`, those it reads nothing of
 
     def add(self, node: Node, position: int, axes: Axes) -> None:
-        """Take in a node that comes after all others."""
+        """Append a node that comes after all others."""
         self.nodes.append(node)
         self.forms.setdefault((axes, reduced_axes(node)), position)
         self.last = position
@@ -87,12 +87,12 @@ class Group:
         return bool(self.late) and any(base_of(i) in self.late for i in node.inputs)
 
     def absorb(self, other: Group, kind: str, forms: dict[Form, int]) -> None:
-        """Take in the nodes of another group, and be what both are together."""
+        """Merge another group into this one."""
         self.kind, self.forms, other.absorbed = kind, forms, True
         self.nodes += other.nodes
         self.inner |= other.inner
         self.late |= other.late
-        self.ways |= other.ways
+        self.sum_orders |= other.sum_orders
         self.passes_twice |= other.passes_twice
         self.last = max(self.last, other.last)
         for g in other.before:
@@ -154,6 +154,6 @@ def is_divided(rows: list[Size], inner: list[Size], neighbours: bool) -> bool:
 
 
 def is_small(sizes: Iterable[Size]) -> bool:
-    """True for a row short enough to stay in the nearest cache."""
+    """True for a row short enough to stay in the L1 cache."""
     total = product(sizes)
     return isinstance(total, int) and total <= 4096

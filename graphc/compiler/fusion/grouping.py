@@ -17,13 +17,13 @@ from graphc.compiler.fusion.group import (
     ROWS,
     SPECIAL,
     Group,
-    Way,
-    agree,
+    SumOrder,
+    are_compatible,
     result_of,
 )
 from graphc.compiler.fusion.groups import Groups, is_computed, iteration_shape
 from graphc.compiler.fusion.merging import Merging
-from graphc.compiler.fusion.summing import Orders
+from graphc.compiler.fusion.summing import SumOrders
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import (
@@ -50,7 +50,7 @@ class Grouping(Groups):
         super().__init__(graph)
         self._roots = {base_of(r) for r in graph.roots}
         self._loops: dict[tuple[Body, tuple[Node, ...]], Group] = {}
-        self.orders = Orders(graph)
+        self.orders = SumOrders(graph)
         self.uniform = find_uniform(graph, self._roots)
         placed = [n for n in graph.nodes if is_computed(n) and n not in self.uniform]
         for node in placed:
@@ -101,7 +101,7 @@ class Grouping(Groups):
         self._axes[node] = axes
         self.group_of[node] = group
         group.add(node, self.position[node], axes)
-        group.ways |= self._ways(node, axes)
+        group.sum_orders |= self._sum_orders(node, axes)
         for other in self._input_groups(node):
             if other is not group:
                 self.precedence.put_before(other, group)
@@ -137,15 +137,17 @@ class Grouping(Groups):
 
     def _adds_alike(self, node: Node, group: Group, axes: Axes) -> bool:
         """Whether one kernel can add in the order of the node and in those of the group."""
-        ways = self._ways(node, axes)
-        if any(w.chunked for w in ways) and (group.passes_twice or group.follows(node)):
+        sum_orders = self._sum_orders(node, axes)
+        if any(w.chunked for w in sum_orders) and (group.passes_twice or group.follows(node)):
             return False
-        return agree(self.renamed(way, {}) for way in (*group.ways, *ways))
+        return are_compatible(
+            self.renamed(sum_order, {}) for sum_order in (*group.sum_orders, *sum_orders)
+        )
 
-    def _ways(self, node: Node, axes: Axes) -> dict[Way, None]:
+    def _sum_orders(self, node: Node, axes: Axes) -> dict[SumOrder, None]:
         """What a node asks of the order in which its kernel adds."""
-        way = self.orders.way(node, axes)
-        return {} if way is None else {way: None}
+        sum_order = self.orders.sum_order(node, axes)
+        return {} if sum_order is None else {sum_order: None}
 
     def _unify_inputs(self, node: Node, group: Group, shape: tuple[Size, ...]) -> Axes | None:
         """Where the inputs from the group put its variables on the node's axes."""
@@ -217,7 +219,7 @@ class Grouping(Groups):
             self._merge(node, group, other)
 
     def _is_for(self, group: Group, reader: Node) -> bool:
-        """Whether a group is a few cheap elementwise nodes that one node alone reads."""
+        """Whether a group is a few cheap elementwise nodes with a single reader."""
         for n in group.nodes:
             if not isinstance(n.op, Elementwise) or n.op.cost > MAX_CHEAP_FLOPS or not n.op.pure:
                 return False
@@ -240,7 +242,7 @@ class Grouping(Groups):
 
 
 def find_uniform(graph: Graph, roots: set[Node]) -> set[Node]:
-    """Numbers made of leaves by a few operations: every kernel computes them again.
+    """Scalars computed from leaves in a few operations: every kernel recomputes them.
 
     So 1 / batch, which the gradient of a mean needs, does not wait for the mean.
     """

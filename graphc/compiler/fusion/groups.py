@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from graphc.compiler.fusion.axes import Axes, base_of
-from graphc.compiler.fusion.group import Form, Group, Way, is_divided, reduced_axes, result_of
+from graphc.compiler.fusion.group import Form, Group, SumOrder, is_divided, reduced_axes, result_of
 from graphc.compiler.fusion.precedence import Precedence
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
@@ -87,22 +87,22 @@ class Groups:
 
     # -- orders -----------------------------------------------------------------------
 
-    def renamed(self, way: Way, pairs: Mapping[int, int]) -> Way:
+    def renamed(self, sum_order: SumOrder, pairs: Mapping[int, int]) -> SumOrder:
         """An order with the variables that stand for its own."""
-        column, *reduced = (self.find(v) for v in (way.column, *way.reduced))
+        column, *reduced = (self.find(v) for v in (sum_order.column, *sum_order.reduced))
         return replace(
-            way,
+            sum_order,
             column=column if column is None else pairs.get(column, column),
             reduced=tuple(pairs.get(v, v) for v in reduced if v is not None),
         )
 
     def is_chunked(self, group: Group) -> bool:
         """Whether a group adds in chunks, by two kernels."""
-        return any(way.chunked for way in group.ways)
+        return any(sum_order.chunked for sum_order in group.sum_orders)
 
     def is_joined(self, group: Group) -> bool:
         """Whether all that a group reduces in chunks is reduced as one axis."""
-        return any(way.joined for way in group.ways)
+        return any(sum_order.joined for sum_order in group.sum_orders)
 
     def is_divided(self, group: Group) -> bool:
         """Whether threads share what a group reduces."""
@@ -135,7 +135,7 @@ class Groups:
         if first is not second:
             second.before.add(first)
             first.after.add(second)
-            second.waits.add(first)
+            second.predecessors.add(first)
 
 
 def readers(graph: Graph) -> dict[Node, list[Node]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from graphc.compiler.fusion.values import Values
+from graphc.compiler.fusion.kernel_builder import KernelBuilder
 from graphc.ir.loops.ir import (
     Buffer,
     Expr,
@@ -20,7 +20,7 @@ from graphc.ir.loops.ir import (
 from graphc.ir.schedule import TEMPORARY, Storage
 
 
-def find_in_place(values: Values) -> tuple[tuple[Storage, Storage], ...]:
+def find_in_place(values: KernelBuilder) -> tuple[tuple[Storage, Storage], ...]:
     """Pairs (written, read) whose elements are read only where they are written."""
     body = values.body()
     order = list(walk(body))

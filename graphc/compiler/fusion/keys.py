@@ -1,20 +1,20 @@
-"""Unsigned keys in whose order elements are sorted, and the words that carry them."""
+"""Order-preserving unsigned keys of elements, and the words that carry key and index."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.compiler.fusion.work import Number
+from graphc.compiler.fusion.loop_writer import Scalar
 from graphc.ir.loops.expression import ExprEmitter
 from graphc.ir.loops.ir import Expr
 from graphc.ir.types import DType, int32, int64, uint8, uint16, uint32, uint64
 
 UNSIGNED = {8: uint8, 16: uint16, 32: uint32, 64: uint64}
-DIGIT_BITS = 8  # more would move words to more places than the nearest memory holds
+DIGIT_BITS = 8  # more would move words to more places than the L1 cache holds
 
 
 @dataclass(frozen=True)
-class Layout:
+class WordLayout:
     """How the words of a sort are made up.
 
     A word is a key; with indices, a uint64 with the key above the index, or, of 64-bit keys, two
@@ -27,7 +27,7 @@ class Layout:
     digits: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, dtype: DType, indices: bool) -> Layout:
+    def of(cls, dtype: DType, indices: bool) -> WordLayout:
         """The layout for elements of a dtype."""
         bits = 1 if dtype.kind == "b" else dtype.bits
         key = uint64 if bits == 64 else uint32
@@ -41,16 +41,16 @@ class Layout:
         """The values that a digit can have."""
         return 1 << max(bits for _, bits in self.digits)
 
-    def words(self, e: ExprEmitter, key: Expr, index: Expr) -> list[Number]:
+    def words(self, e: ExprEmitter, key: Expr, index: Expr) -> list[Scalar]:
         """The word of a key."""
         if self.packed:
             high = e.apply("shl", e.cast(key, uint64), e.const(32, uint64))
-            return [Number(e, e.apply("bit_or", high, e.cast(index, uint64)))]
+            return [Scalar(e, e.apply("bit_or", high, e.cast(index, uint64)))]
         if len(self.columns) == 2:
-            return [Number(e, key), Number(e, e.cast(index, int32))]
-        return [Number(e, key)]
+            return [Scalar(e, key), Scalar(e, e.cast(index, int32))]
+        return [Scalar(e, key)]
 
-    def digit(self, e: ExprEmitter, word: Number, d: int) -> Number:
+    def digit(self, e: ExprEmitter, word: Scalar, d: int) -> Scalar:
         """A digit of a word's key as an index."""
         shift, bits = self.digits[d]
         shift += 32 if self.packed else 0
@@ -58,9 +58,9 @@ class Layout:
         moved = e.apply("shr", word.expr, e.const(shift, dtype)) if shift else word.expr
         if shift + bits < dtype.bits:
             moved = e.apply("bit_and", moved, e.const((1 << bits) - 1, dtype))
-        return Number(e, e.cast(moved, int64))
+        return Scalar(e, e.cast(moved, int64))
 
-    def index(self, e: ExprEmitter, words: list[Number]) -> Expr:
+    def index(self, e: ExprEmitter, words: list[Scalar]) -> Expr:
         """The index in a word."""
         if self.packed:
             low = e.apply("bit_and", words[0].expr, e.const(0xFFFFFFFF, uint64))
@@ -68,7 +68,7 @@ class Layout:
         return e.cast(words[1].expr, int64)
 
 
-def encoded(e: ExprEmitter, x: Expr, descending: bool, one_zero: bool) -> Expr:
+def encode_key(e: ExprEmitter, x: Expr, descending: bool, one_zero: bool) -> Expr:
     """The key of an element, uint32 or uint64: larger for what comes later.
 
     NaN counts as larger than every number. `one_zero` gives 0.0 and -0.0 one key.
@@ -100,7 +100,7 @@ def encoded(e: ExprEmitter, x: Expr, descending: bool, one_zero: bool) -> Expr:
     return e.cast(key, wide)
 
 
-def decoded(e: ExprEmitter, key: Expr, dtype: DType, descending: bool) -> Expr:
+def decode_key(e: ExprEmitter, key: Expr, dtype: DType, descending: bool) -> Expr:
     """The element of a key; every NaN is the same one."""
     if dtype.kind == "b":
         return e.apply("ne", key, e.const(1 if descending else 0, key.dtype))

@@ -1,4 +1,4 @@
-"""Lower a loop: fuse its body once, and say which bytes each iteration sees.
+"""Lower a scan: fuse its body once and assign the storage rows of each iteration.
 
 A carry has two rows that change roles from step to step (or, where the length is known to be
 small, no more): a step reads row step % 2 and writes row (step + 1) % 2.
@@ -16,7 +16,16 @@ from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
 from graphc.ir.loops.ir import Buffer, Kernel
 from graphc.ir.ops.loop import Scan
-from graphc.ir.schedule import OUTPUT, TEMPORARY, WINDOW, Call, LoopCall, Storage, Window, relocate
+from graphc.ir.schedule import (
+    OUTPUT,
+    TEMPORARY,
+    WINDOW,
+    KernelCall,
+    LoopCall,
+    RowWindow,
+    Storage,
+    relocate,
+)
 
 CARRY_ROWS = 2  # one is read, one written; then they change roles
 
@@ -39,11 +48,11 @@ class Surroundings(Protocol):
         """A name that nothing has yet."""
         ...
 
-    def copy_call(self, node: Node, storage: Storage) -> Call:
+    def copy_call(self, node: Node, storage: Storage) -> KernelCall:
         """The kernel that stores a value."""
         ...
 
-    def copy_bytes(self, source: Storage, target: Storage) -> Call:
+    def copy_bytes(self, source: Storage, target: Storage) -> KernelCall:
         """The kernel that copies bytes."""
         ...
 
@@ -54,9 +63,9 @@ class _Loop:
 
     fusion: Surroundings
     nodes: list[Node]
-    windows: dict[Storage, Window] = field(default_factory=dict)
-    before: list[Call] = field(default_factory=list)
-    after: list[Call] = field(default_factory=list)
+    windows: dict[Storage, RowWindow] = field(default_factory=dict)
+    before: list[KernelCall] = field(default_factory=list)
+    after: list[KernelCall] = field(default_factory=list)
     places: dict[Storage, Storage] = field(default_factory=dict)  # of the body -> outside
 
     @property
@@ -90,7 +99,7 @@ def lower_loop(fusion: Surroundings, nodes: list[Node]) -> LoopCall:
     for call in repeated:
         flops, moved = flops + call.flops * op.length, moved + call.bytes * op.length
     return LoopCall(
-        kernel, arguments, tuple(nodes), flops, moved, (), nodes[-1].part,
+        kernel, arguments, tuple(nodes), flops, moved, (), nodes[-1].step_part,
         tuple(loop.before), repeated, tuple(loop.after), barriers, windows, op.length, count,
         condition,
     )  # fmt: skip
@@ -103,7 +112,7 @@ def _place_inputs(loop: _Loop, body: Fused) -> None:
             loop.places[storage] = _carry(loop, i, storage, source)
         elif i < op.carries + op.scanned:
             stack = loop.fusion.bytes_of(source)
-            loop.places[storage] = _window(loop, storage, Window(stack, 0, op.reverse))
+            loop.places[storage] = _window(loop, storage, RowWindow(stack, 0, op.reverse))
         else:
             loop.places[storage] = loop.fusion.bytes_of(source)
 
@@ -113,12 +122,12 @@ def _carry(loop: _Loop, i: int, storage: Storage, start: Node) -> Storage:
     fusion = loop.fusion
     type = storage.type.with_shape((CARRY_ROWS, *storage.type.shape))
     rows = Storage(fusion.unique(f"carry_{i}"), type, TEMPORARY)
-    first = _window(loop, storage, Window(rows))
+    first = _window(loop, storage, RowWindow(rows))
     loop.before.append(fusion.copy_call(start, first))
     for node in loop.nodes:
         if isinstance(node.op, Scan) and node.op.index == i:
             last = replace(first, name=fusion.unique("last"))
-            loop.windows[last] = Window(rows)
+            loop.windows[last] = RowWindow(rows)
             for target in fusion.targets.get(node, ()):
                 loop.after.append(fusion.copy_bytes(last, target))
     return first
@@ -130,7 +139,7 @@ def _place_outputs(loop: _Loop, body: Fused) -> None:
         if i < op.carries:
             first = loop.places[body.inputs[i]]
             rows = loop.windows[first].base
-            loop.places[storage] = _window(loop, storage, Window(rows, 1))
+            loop.places[storage] = _window(loop, storage, RowWindow(rows, 1))
             continue
         targets = tuple(
             place
@@ -140,7 +149,7 @@ def _place_outputs(loop: _Loop, body: Fused) -> None:
         )
         stack = targets[0] if targets else _unused(loop, storage)
         backward = op.reverse and bool(targets)  # one row is not counted from its end
-        loop.places[storage] = _window(loop, storage, Window(stack, 0, backward))
+        loop.places[storage] = _window(loop, storage, RowWindow(stack, 0, backward))
         for other in targets[1:]:
             loop.after.append(loop.fusion.copy_bytes(stack, other))
 
@@ -151,7 +160,7 @@ def _unused(loop: _Loop, storage: Storage) -> Storage:
     return Storage(loop.fusion.unique("unused"), type, TEMPORARY)
 
 
-def _window(loop: _Loop, storage: Storage, window: Window) -> Storage:
+def _window(loop: _Loop, storage: Storage, window: RowWindow) -> Storage:
     name = loop.fusion.unique(storage.name)
     result = Storage(name, storage.type, WINDOW, storage.node)
     loop.windows[result] = window
@@ -160,8 +169,8 @@ def _window(loop: _Loop, storage: Storage, window: Window) -> Storage:
 
 def _outside(
     name: str,
-    calls: tuple[Call, ...],
-    windows: Mapping[Storage, Window],
+    calls: tuple[KernelCall, ...],
+    windows: Mapping[Storage, RowWindow],
     count: Storage | None,
 ) -> tuple[Kernel, tuple[Storage, ...]]:
     """A kernel that stands for the loop: what it reads and writes outside, and its statements."""

@@ -1,4 +1,4 @@
-"""Decide which values get bytes, and which are computed again where they are read."""
+"""Decide which values are materialised and which are recomputed by their readers."""
 
 from __future__ import annotations
 

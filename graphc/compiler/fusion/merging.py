@@ -1,4 +1,4 @@
-"""Whether two groups may become one kernel, and the one that they become.
+"""Decide whether two groups can be merged, and merge them.
 
 What is looked at are the few ways in which nodes run over variables, and the edges between the
 two groups as the smaller one has them: a group that grows node by node costs no more than that.
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from graphc.compiler.fusion.axes import Axes, base_of, through_views
-from graphc.compiler.fusion.group import Form, Group, agree, merged_forms, result_of
+from graphc.compiler.fusion.group import Form, Group, are_compatible, merged_forms, result_of
 from graphc.compiler.fusion.groups import Groups
 from graphc.ir.graph import Node
 from graphc.ir.ops.base import Gather
@@ -19,7 +19,7 @@ Pairs = dict[int, int]  # variables of `other`, and those of `group` that they b
 
 
 class Merging:
-    """A group, and another one that makes an input of it."""
+    """A candidate merge: a group and a producer of one of its inputs."""
 
     def __init__(self, grouping: Groups, group: Group, other: Group) -> None:
         self.grouping, self.group, self.other = grouping, group, other
@@ -37,8 +37,8 @@ class Merging:
 
     def _orders_agree(self, pairs: Pairs) -> bool:
         """Whether one kernel can add in the order of every reduction."""
-        ways = (*self.group.ways, *self.other.ways)
-        return agree({self.grouping.renamed(way, pairs) for way in ways})
+        sum_orders = (*self.group.sum_orders, *self.other.sum_orders)
+        return are_compatible({self.grouping.renamed(sum_order, pairs) for sum_order in sum_orders})
 
     def _seen(self, node: Node) -> Pairs | None:
         """The variables of `other` that the node sees, and those on the same axes of the node."""

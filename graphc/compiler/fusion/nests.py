@@ -1,9 +1,9 @@
-"""Loops around what a lowering emits: one for every axis of a shape."""
+"""Loop nests around emitted statements: one loop per axis of a shape."""
 
 from __future__ import annotations
 
+from graphc.compiler.fusion.kernel_builder import At, KernelBuilder
 from graphc.compiler.fusion.rows import AXIS_NAMES
-from graphc.compiler.fusion.values import At, Values
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
 from graphc.ir.loops.ir import PARALLEL, Axis, Expr, Index, Load, Loop, Store, walk
@@ -11,7 +11,7 @@ from graphc.ir.schedule import Storage
 from graphc.ir.types import int64
 
 
-def open_loops(values: Values, shape: tuple[Size, ...]) -> At:
+def open_loops(values: KernelBuilder, shape: tuple[Size, ...]) -> At:
     """Open a loop for every axis; size 1 needs none."""
     at: list[Expr] = []
     for size in shape:
@@ -24,7 +24,7 @@ def open_loops(values: Values, shape: tuple[Size, ...]) -> At:
 
 
 def close_loops(
-    values: Values, at: At, shape: tuple[Size, ...], kind: str = PARALLEL, lanes: bool = True
+    values: KernelBuilder, at: At, shape: tuple[Size, ...], kind: str = PARALLEL, lanes: bool = True
 ) -> None:
     """Close what `open_loops` opened; the innermost parallel loop has the lanes, if any."""
     lanes = lanes and kind == PARALLEL and not has_lanes(values)
@@ -35,23 +35,25 @@ def close_loops(
             lanes = False
 
 
-def has_lanes(values: Values) -> bool:
+def has_lanes(values: KernelBuilder) -> bool:
     """Whether a loop of the open block has lanes already."""
     return any(isinstance(s, Loop) and s.lanes for s in walk(tuple(values.open_block)))
 
 
-def load(values: Values, storage: Storage, at: At, where: Expr | None = None) -> Load:
+def load(values: KernelBuilder, storage: Storage, at: At, where: Expr | None = None) -> Load:
     """Load an element of a storage."""
     buffer = values.buffer(storage)
     return Load(buffer.dtype, buffer, at, where)
 
 
-def store_where(values: Values, storage: Storage, at: At, value: Expr, where: Expr | None) -> None:
+def store_where(
+    values: KernelBuilder, storage: Storage, at: At, value: Expr, where: Expr | None
+) -> None:
     """Store an element where a condition holds."""
     values.emit(Store(values.buffer(storage), at, value, where))
 
 
-def lower_copy(node: Node, storage: Storage, values: Values) -> None:
+def lower_copy(node: Node, storage: Storage, values: KernelBuilder) -> None:
     """Store every element of a node."""
     at = open_loops(values, node.type.shape)
     values.store(storage, at, values.at(node, at))

@@ -11,8 +11,8 @@ from graphc.compiler.fusion.grouping import Grouping
 from graphc.compiler.fusion.groups import is_computed
 from graphc.compiler.fusion.materialise import materialise
 from graphc.compiler.fusion.names import Names, identifier
-from graphc.compiler.fusion.reading import Reading, may_fail
-from graphc.compiler.fusion.rowwise import find_puts
+from graphc.compiler.fusion.reading import ReaderIndex, may_fail
+from graphc.compiler.fusion.rowwise import find_in_place_scatters
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, TEMPORARY, Storage
@@ -28,21 +28,21 @@ class Placement:
     def __init__(self, graph: Graph, grouping: Grouping, names: Names) -> None:
         self.graph, self.grouping, self._names = graph, grouping, names
         self._stored, inlined = materialise(graph, grouping)
-        self._reading = Reading(grouping, inlined, self._stored)
+        self._reading = ReaderIndex(grouping, inlined, self._stored)
         self._shown = {base_of(root) for _, root in graph.outputs}
         self.storage: dict[Node, Storage] = {}
         self.targets: dict[Node, tuple[Storage, ...]] = {}
         self.copies: list[tuple[Node, Storage]] = []
         self._aside: dict[Node, Storage] = {}  # old values of parameters that are copied
         self._copied_from_aside: set[Storage] = set()
-        self.puts = find_puts(graph, grouping, inlined)
+        self.puts = find_in_place_scatters(graph, grouping, inlined)
         self._put_inside: set[Node] = set()  # values that are never there as a whole
         self._checking = self._groups_that_check()
         self.inputs = tuple(self._leaf(n, INPUT) for n in graph.inputs)
         self.parameters = tuple(self._leaf(n, PARAMETER) for n in graph.leaves(Parameter))
         self.constants = tuple(self._leaf(n, CONSTANT) for n in graph.leaves(Constant))
         self.outputs = self._place_outputs()
-        self._place_puts()
+        self._place_in_place_scatters()
         self._place_updates()
         self._place_temporaries()
 
@@ -83,7 +83,7 @@ class Placement:
             else:
                 self.copies.append((value, place))
 
-    def _place_puts(self) -> None:
+    def _place_in_place_scatters(self) -> None:
         """Rows are put straight into the parameter where that is safe."""
         for value, puts in list(self.puts.items()):
             if self._is_last(puts.parameter, value):
@@ -122,7 +122,7 @@ class Placement:
         Inside the kernel, the parameter is read at the index that is written, and nowhere else,
         and nothing is checked; what comes before the write does not need what the kernel makes.
         """
-        if parameter in self._shown or not self._reading.agrees(parameter, value):
+        if parameter in self._shown or not self._reading.may_update_in_place(parameter, value):
             return False
         return self._is_last(parameter, value)
 

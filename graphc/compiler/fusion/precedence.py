@@ -1,4 +1,4 @@
-"""The order of groups while they grow: each after those that it needs.
+"""An incremental topological order of groups.
 
 Whether one group needs another one is asked for nearly every node. A group can only need groups
 of lower rank, so a search looks at those between the two alone. It goes from both ends, a group
@@ -20,8 +20,9 @@ RANK_GAP_BITS = 256  # between the ranks of neighbours: insertions at one place 
 
 
 @dataclass(frozen=True)
-class Gap:
-    """What moves so that two groups can be neighbours: all before the lower, or after the higher.
+class RankMove:
+    """The groups to move so that two groups become neighbours: before the lower or after the
+    higher.
 
     `moving` are the groups between them that the higher one needs (`below`), or those that need
     the lower one.
@@ -47,7 +48,7 @@ class Precedence:
         self._link(self._last, group, None)
 
     def needs(self, group: Group, other: Group) -> bool:
-        """Whether `group` is `other`, or needs it directly or through others."""
+        """Whether `group` is `other` or a transitive successor of it."""
         if group is other or other in group.before:
             return True
         return self._rank[other] < self._rank[group] and self._gap(other, group) is None
@@ -57,7 +58,7 @@ class Precedence:
         return self._gap(*self._ascending(group, other)) is not None
 
     def put_before(self, first: Group, second: Group) -> None:
-        """Let one group wait for another one, which does not need it."""
+        """Add an ordering edge between two groups."""
         if self._rank[first] > self._rank[second]:
             gap = None if second in first.before else self._gap(second, first)
             if gap is None:
@@ -92,7 +93,7 @@ class Precedence:
     def _ascending(self, a: Group, b: Group) -> tuple[Group, Group]:
         return (a, b) if self._rank[a] < self._rank[b] else (b, a)
 
-    def _gap(self, low: Group, high: Group) -> Gap | None:
+    def _gap(self, low: Group, high: Group) -> RankMove | None:
         """None where `high` needs `low` through a third group."""
         rank = self._rank
         least, most = rank[low], rank[high]
@@ -114,7 +115,7 @@ class Precedence:
                 above[g] = None
                 needing.extend(g.after)
         moving = above if needed else below
-        return Gap(tuple(sorted(moving, key=rank.__getitem__)), not needed)
+        return RankMove(tuple(sorted(moving, key=rank.__getitem__)), not needed)
 
     # -- moving ---------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ class Precedence:
 
 def verify_acyclic(group_of: dict[Node, Group]) -> None:
     """Raise VerifyError where groups wait for each other, by what their nodes read."""
-    before = waits_of(group_of)
+    before = predecessors(group_of)
     after: dict[Group, list[Group]] = {g: [] for g in before}
     for group, mine in before.items():
         for other in mine:
@@ -182,13 +183,13 @@ def verify_acyclic(group_of: dict[Node, Group]) -> None:
                 ready.append(group)
     left = {g for g, count in waiting.items() if count}
     if left:
-        circle = find_circle({g: before[g] for g in before if g in left})
+        circle = find_cycle({g: before[g] for g in before if g in left})
         raise VerifyError(f"kernels wait for each other: {names(circle)}")
 
 
-def waits_of(group_of: dict[Node, Group]) -> dict[Group, dict[Group, None]]:
+def predecessors(group_of: dict[Node, Group]) -> dict[Group, dict[Group, None]]:
     """For every group, those that come before it."""
-    before = {g: dict.fromkeys(g.waits) for g in dict.fromkeys(group_of.values())}
+    before = {g: dict.fromkeys(g.predecessors) for g in dict.fromkeys(group_of.values())}
     for node, group in group_of.items():
         for i in node.inputs:
             made = group_of.get(base_of(i))
@@ -197,8 +198,8 @@ def waits_of(group_of: dict[Node, Group]) -> dict[Group, dict[Group, None]]:
     return before
 
 
-def find_circle(before: dict[Group, dict[Group, None]]) -> list[Group]:
-    """Groups that wait for each other, the first one again at the end."""
+def find_cycle(before: dict[Group, dict[Group, None]]) -> list[Group]:
+    """A cycle of groups, the first one repeated at the end."""
     path = [next(iter(before))]
     while True:
         following = next(g for g in before[path[-1]] if g in before)

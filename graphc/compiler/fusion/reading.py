@@ -1,4 +1,4 @@
-"""Who reads a value, and whether a kernel may overwrite what it reads."""
+"""The readers of values, and whether a kernel may update a parameter in place."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from graphc.ir.ops.loop import Scan
 from graphc.ir.ops.matrix import Cholesky
 
 
-class Reading:
-    """Who reads every leaf or stored node, through what is inlined."""
+class ReaderIndex:
+    """The readers of every leaf and stored node, through inlined nodes."""
 
     def __init__(self, grouping: Grouping, inlined: set[Node], stored: set[Node]) -> None:
         self.grouping, self.inlined, self.stored = grouping, inlined, stored
@@ -33,7 +33,7 @@ class Reading:
         """The groups that read it."""
         return self._readers.get(leaf, {})
 
-    def agrees(self, parameter: Node, value: Node) -> bool:
+    def may_update_in_place(self, parameter: Node, value: Node) -> bool:
         """Whether the kernel that makes a value reads a parameter at the index where the value is
         stored, and nowhere else, checks nothing, and stores the value in its last stage."""
         group = self.grouping.group_of[value]

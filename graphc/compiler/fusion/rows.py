@@ -1,7 +1,7 @@
 """Lower a row group: loops over its rows, and within a row one loop per stage.
 
 A stage holds everything that needs the same finished reductions and runs over the same inner
-variables, so that softmax is: find the maximum; sum the exponentials; divide. What is dear and
+variables, so that softmax is: find the maximum; sum the exponentials; divide. What is expensive and
 needed by several stages is kept in scratch that lives as long as the row.
 """
 
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from graphc.compiler.fusion.axes import Axes, base_of, through_views
 from graphc.compiler.fusion.group import Group
 from graphc.compiler.fusion.grouping import MAX_CHEAP_FLOPS, Grouping
-from graphc.compiler.fusion.picks import find_pick
+from graphc.compiler.fusion.kernel_builder import KernelBuilder, narrowed
+from graphc.compiler.fusion.one_hot_sum import find_one_hot_sum
 from graphc.compiler.fusion.summing import is_short
-from graphc.compiler.fusion.values import Values, narrowed
 from graphc.ir.dims import Size, nominal, product
 from graphc.ir.graph import Node
 from graphc.ir.loops.ir import (
@@ -38,21 +38,23 @@ from graphc.ir.schedule import Storage
 from graphc.ir.types import int64
 
 AXIS_NAMES = "ijklmnopqrstuvwxyz"
-MAX_ROW_SCRATCH_BYTES = 32768  # a row of scratch stays in the nearest cache
+MAX_ROW_SCRATCH_BYTES = 32768  # a row of scratch stays in the L1 cache
 
 
 @dataclass(frozen=True)
 class Lowering:
-    """What every lowering needs to know about the group's surroundings."""
+    """The context that every lowering shares."""
 
     grouping: Grouping
     targets: Mapping[Node, tuple[Storage, ...]]  # every place that a node's value is stored to
 
 
 class RowKernel:
-    """One row group being lowered into `values`."""
+    """Lowers one row group into `values`."""
 
-    def __init__(self, group: Group, lowering: Lowering, values: Values, flat: int | None) -> None:
+    def __init__(
+        self, group: Group, lowering: Lowering, values: KernelBuilder, flat: int | None
+    ) -> None:
         self.group, self.lowering, self.values = group, lowering, values
         self.grouping = lowering.grouping
         self.flat = flat  # the one variable of a flattened group
@@ -64,8 +66,10 @@ class RowKernel:
         self.axis: dict[int, Axis] = {}
         self.position: dict[int, Expr] = {}  # where each variable is
         self.cached: dict[Node, Buffer] = {}
-        picks = {n: find_pick(n) for n in group.nodes if self.flat is None}
-        self.picks = {n: pick for n, pick in picks.items() if pick is not None}
+        one_hot_sums = {n: find_one_hot_sum(n) for n in group.nodes if self.flat is None}
+        self.one_hot_sums = {
+            n: one_hot for n, one_hot in one_hot_sums.items() if one_hot is not None
+        }
 
     # -- loops ----------------------------------------------------------------------
 
@@ -113,8 +117,8 @@ class RowKernel:
             by_level[self.levels[node]].append(node)
         for level, here in enumerate(by_level):
             for node in here:
-                if node in self.picks:
-                    self._pick(node)
+                if node in self.one_hot_sums:
+                    self._one_hot_element(node)
                 elif not self._loops(node):
                     self._row_value(node)
             for variables, members in self._stages(here).items():
@@ -133,7 +137,7 @@ class RowKernel:
         """Nodes that need a loop of their own, by the variables they run over."""
         stages: dict[tuple[int, ...], list[Node]] = {}
         for node in nodes:
-            if node in self.picks:
+            if node in self.one_hot_sums:
                 continue
             wanted = isinstance(node.op, Reduce) or node in self.cached
             if self._loops(node) and (wanted or node in self.lowering.targets):
@@ -146,19 +150,19 @@ class RowKernel:
         self.values.bind(node, at, value)
         self._store(node, at, value)
 
-    def _pick(self, node: Node) -> None:
-        """Look at the one element of a sum that is not zero."""
-        e, pick = self.values.e, self.picks[node]
+    def _one_hot_element(self, node: Node) -> None:
+        """Load the one element of a one-hot sum."""
+        e, one_hot = self.values.e, self.one_hot_sums[node]
         axes = self.grouping.axes(node)
-        kept = {a: self.at(axes[a : a + 1])[0] for a in range(len(axes)) if a != pick.axis}
+        kept = {a: self.at(axes[a : a + 1])[0] for a in range(len(axes)) if a != one_hot.axis}
         first = tuple(kept.get(a, e.const(0, int64)) for a in range(len(axes)))
-        place = e.cast(self.values.at(pick.place, first), int64)
+        place = e.cast(self.values.at(one_hot.place, first), int64)
         low = e.apply("le", e.const(0, int64), place)
-        high = e.apply("lt", place, e.extent(node.inputs[0].type.shape[pick.axis]))
+        high = e.apply("lt", place, e.extent(node.inputs[0].type.shape[one_hot.axis]))
         there = tuple(kept.get(a, place) for a in range(len(axes)))
         inside = e.apply("logical_and", low, high)
         assert isinstance(node.op, Sum)
-        fed = node.op.emit(e, self.values.inside(pick.source, there, inside), place)
+        fed = node.op.emit(e, self.values.inside(one_hot.source, there, inside), place)
         value = self.values.named(node, narrowed(e, node, node.op.finish(e, fed)))
         at = self.at(self.grouping.result_axes(node))
         self.values.bind(node, at, value)
@@ -236,13 +240,13 @@ class RowKernel:
     # -- scratch ----------------------------------------------------------------------
 
     def _choose_cached(self) -> None:
-        """Dear values that a later stage needs again get a row of scratch."""
+        """Cache expensive values that a later stage needs again in a row of scratch."""
         for node in self.group.nodes:
             if not isinstance(node.op, Elementwise) or not self._loops(node):
                 continue
             if self.lane in self.rows:
                 continue  # a row of scratch for every lane would not stay near
-            if not self._is_dear(node) or not self._needed_later(node):
+            if not self._is_expensive(node) or not self._needed_later(node):
                 continue
             shape = tuple(self.grouping.sizes[v] for v in self._loops(node))
             if nominal(product(shape)) * node.type.dtype.itemsize > MAX_ROW_SCRATCH_BYTES:
@@ -251,7 +255,7 @@ class RowKernel:
             self.cached[node] = Buffer(name, node.type.dtype, shape)
             self.values.emit(Scratch(self.cached[node]))
 
-    def _is_dear(self, node: Node) -> bool:
+    def _is_expensive(self, node: Node) -> bool:
         return isinstance(node.op, Elementwise) and node.op.cost > MAX_CHEAP_FLOPS
 
     def _needed_later(self, node: Node) -> bool:
@@ -272,7 +276,7 @@ class RowKernel:
         return tuple(self.values.e.index(self.axis[v]) for v in self._loops(node))
 
     def _bind_cached(self, variables: tuple[int, ...], level: int) -> None:
-        """Read what earlier stages kept instead of computing it again."""
+        """Load values that earlier stages cached."""
         for node, buffer in self.cached.items():
             if self.levels[node] < level and set(self._loops(node)) <= set(variables):
                 value = Load(buffer.dtype, buffer, self._inner_at(node))
@@ -322,18 +326,20 @@ def choose_lane(group: Group, lowering: Lowering) -> int | None:
     Where something is added, that says whether the lanes run along the sum or over the rows.
     """
     grouping, rows = lowering.grouping, lowering.grouping.rows(group)
-    ways = [grouping.renamed(way, {}) for way in group.ways if not way.free]
-    if ways and ways[0].column is not None:
-        return ways[0].column
+    sum_orders = [
+        grouping.renamed(sum_order, {}) for sum_order in group.sum_orders if not sum_order.free
+    ]
+    if sum_orders and sum_orders[0].column is not None:
+        return sum_orders[0].column
     votes = lane_votes(group, lowering)
-    if ways:
-        votes = {v: n for v, n in votes.items() if (v in rows) != ways[0].inside}
-        if not votes and ways[0].inside:
+    if sum_orders:
+        votes = {v: n for v, n in votes.items() if (v in rows) != sum_orders[0].inside}
+        if not votes and sum_orders[0].inside:
             return None  # the last variable of every sum
     if not votes:
         return rows[-1] if rows else None
     best = max(votes, key=lambda v: (votes[v], v))
-    if rows and not ways and best not in rows and is_short(grouping.sizes[best]):
+    if rows and not sum_orders and best not in rows and is_short(grouping.sizes[best]):
         long = [v for v in rows if not is_short(grouping.sizes[v])]
         return long[-1] if long else best
     return best

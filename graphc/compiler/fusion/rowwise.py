@@ -1,4 +1,4 @@
-"""Updates that touch a few rows of a parameter: written where the parameter is, nothing copied."""
+"""Row-sparse parameter updates, scattered in place without a copy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from graphc.compiler.fusion.axes import base_of
 from graphc.compiler.fusion.grouping import Grouping
+from graphc.compiler.fusion.kernel_builder import KernelBuilder
 from graphc.compiler.fusion.nests import close_loops, open_loops
-from graphc.compiler.fusion.scatter import checked_index, put_along, put_rows
-from graphc.compiler.fusion.values import Values
+from graphc.compiler.fusion.scatter import checked_index, scatter_along, scatter_rows
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import Gather, Scatter
@@ -18,28 +18,30 @@ from graphc.ir.schedule import Storage
 
 
 @dataclass(frozen=True, eq=False)
-class Puts:
-    """A parameter, and what is put into it, one after the other."""
+class InPlaceScatters:
+    """A parameter and the scatters into it, in order."""
 
     parameter: Node
     nodes: tuple[Node, ...]
 
 
-def find_puts(graph: Graph, grouping: Grouping, inlined: set[Node]) -> dict[Node, Puts]:
-    """New parameter values that are the parameter with updates put into it.
+def find_in_place_scatters(
+    graph: Graph, grouping: Grouping, inlined: set[Node]
+) -> dict[Node, InPlaceScatters]:
+    """Find new parameter values that are scatters into the parameter itself.
 
     Nothing else reads such a value, and neither its indices nor its updates are read from the
     parameter by the kernel that writes.
     """
     outputs = {base_of(n) for _, n in graph.outputs}
     values = [value for _, value in graph.updates]
-    found: dict[Node, Puts] = {}
+    found: dict[Node, InPlaceScatters] = {}
     for parameter, value in graph.updates:
         if grouping.readers[value] or values.count(value) > 1 or {value, parameter} & outputs:
             continue
         nodes = _chain(parameter, value, grouping, outputs | set(values))
         if nodes and parameter not in _read_by(nodes, inlined | grouping.uniform):
-            found[value] = Puts(parameter, nodes)
+            found[value] = InPlaceScatters(parameter, nodes)
     return found
 
 
@@ -68,7 +70,7 @@ def _read_by(nodes: tuple[Node, ...], inlined: set[Node]) -> set[Node]:
     return seen
 
 
-def lower_check(node: Node, values: Values) -> None:
+def lower_index_check(node: Node, values: KernelBuilder) -> None:
     """Check the indices, before anything is written."""
     x, indices = node.inputs[:2]
     axis = node.op.axis if isinstance(node.op, PutAlong) else 0
@@ -77,12 +79,12 @@ def lower_check(node: Node, values: Values) -> None:
     close_loops(values, at, indices.type.shape)
 
 
-def lower_put_into(node: Node, storage: Storage, values: Values) -> None:
+def lower_in_place_scatter(node: Node, storage: Storage, values: KernelBuilder) -> None:
     """Put the updates into the parameter; indices outside, which were checked, are left out."""
     if isinstance(node.op, PutAlong):
-        put_along(node, node.op, storage, values, check=False)
+        scatter_along(node, node.op, storage, values, check=False)
     else:
-        put_rows(node, storage, values, check=False)
+        scatter_rows(node, storage, values, check=False)
 
 
 def moved_bytes(calls: Iterable[tuple[Storage, int]], nodes: Iterable[Node], puts: bool) -> Size:

@@ -1,31 +1,31 @@
-"""Lower what puts elements at indices that are data."""
+"""Lower scatters."""
 
 from __future__ import annotations
 
+from graphc.compiler.fusion.kernel_builder import At, KernelBuilder
 from graphc.compiler.fusion.nests import close_loops, load, lower_copy, open_loops, store_where
-from graphc.compiler.fusion.values import At, Values
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
 from graphc.ir.loops.ir import SEQUENTIAL, Expr
 from graphc.ir.ops.gather import ScatterAdd
-from graphc.ir.ops.indexing import FirstSame, Put, PutAlong
+from graphc.ir.ops.indexing import FirstOccurrence, Put, PutAlong
 from graphc.ir.schedule import TEMPORARY, Storage
 from graphc.ir.types import TensorType, int32, int64
 
 _FUNCTIONS = {"add": "add", "mul": "mul", "min": "minimum", "max": "maximum"}
 
 
-def lower_put(node: Node, storage: Storage, values: Values) -> None:
-    """Copy x, then put the updates into the copy."""
+def lower_scatter(node: Node, storage: Storage, values: KernelBuilder) -> None:
+    """Copy x, then scatter the updates into the copy."""
     lower_copy(node.inputs[0], storage, values)
     if isinstance(node.op, PutAlong):
-        put_along(node, node.op, storage, values)
+        scatter_along(node, node.op, storage, values)
     else:
-        put_rows(node, storage, values)
+        scatter_rows(node, storage, values)
 
 
-def put_rows(node: Node, storage: Storage, values: Values, check: bool = True) -> None:
-    """Every column takes its updates one after the other."""
+def scatter_rows(node: Node, storage: Storage, values: KernelBuilder, check: bool = True) -> None:
+    """Scatter rows: sequential over updates, parallel over columns."""
     x, rows, updates = node.inputs
     columns = x.type.shape[1:]
     at = open_loops(values, columns)
@@ -37,10 +37,10 @@ def put_rows(node: Node, storage: Storage, values: Values, check: bool = True) -
     close_loops(values, at, columns)
 
 
-def put_along(
-    node: Node, op: PutAlong, storage: Storage, values: Values, check: bool = True
+def scatter_along(
+    node: Node, op: PutAlong, storage: Storage, values: KernelBuilder, check: bool = True
 ) -> None:
-    """Beside each other what lies outside the axis; along it one after the other."""
+    """Scatter along an axis: sequential along it, parallel outside."""
     x, indices, updates = node.inputs
     shape, axis = indices.type.shape, op.axis
     beside = (*shape[:axis], *shape[axis + 1 :])
@@ -55,7 +55,7 @@ def put_along(
 
 
 def _merge(
-    node: Node, storage: Storage, at: At, update: Expr, inside: Expr, values: Values
+    node: Node, storage: Storage, at: At, update: Expr, inside: Expr, values: KernelBuilder
 ) -> None:
     mode = "add" if isinstance(node.op, ScatterAdd) else _mode(node)
     if mode != "set":
@@ -70,7 +70,7 @@ def _mode(node: Node) -> str:
 
 
 def checked_index(
-    node: Node, indices: Node, at: At, size: Size, values: Values, check: bool = True
+    node: Node, indices: Node, at: At, size: Size, values: KernelBuilder, check: bool = True
 ) -> tuple[Expr, Expr]:
     """An index counted from the front, and whether it is inside (checked unless told not to)."""
     e = values.e
@@ -83,13 +83,13 @@ def checked_index(
     return place, inside
 
 
-def lower_first_same(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
+def lower_first_occurrence(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
     """Write every position into a table at its index, the first one last; then look them up.
 
     What is read of the table was written before, so nothing needs to be cleared.
     """
     op, (indices,) = node.op, node.inputs
-    assert isinstance(op, FirstSame)
+    assert isinstance(op, FirstOccurrence)
     e, (count,) = values.e, node.type.shape
     table = Storage("first_same_table", TensorType(int32, (op.size,)), TEMPORARY)
     (k,) = walked = open_loops(values, (count,))

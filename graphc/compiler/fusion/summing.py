@@ -1,4 +1,4 @@
-"""In which order a reduction adds: a matter of its own expression, whatever else is computed.
+"""The summation order of a reduction, which depends on its own expression alone.
 
 The order decides the last bits of a sum. So all of it (whether lanes run along the sum or side by
 side over several, which of several axes is innermost, whether there are chunks) follows from the
@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.compiler.fusion.axes import Axes, base_of, through_views
-from graphc.compiler.fusion.group import Way, is_divided
-from graphc.compiler.fusion.picks import find_pick
+from graphc.compiler.fusion.group import SumOrder, is_divided
+from graphc.compiler.fusion.one_hot_sum import find_one_hot_sum
 from graphc.ir.dims import Size, nominal, product
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.base import Contract, Elementwise, Reduce
@@ -30,8 +30,8 @@ Read = tuple[Node, Axes | None]  # a value, and which axis each of its axes is; 
 
 
 @dataclass(frozen=True)
-class Order:
-    """How a reduction runs over the axes of its input, which are named by their numbers."""
+class AxisOrder:
+    """The summation order of a reduction over the axes of its input, by number."""
 
     free: bool  # any order gives the same bits
     chunked: bool  # in fixed chunks, then over their results
@@ -40,15 +40,15 @@ class Order:
     lane: int | None  # the axis with the lanes
 
 
-class Orders:
-    """The orders of a graph's reductions."""
+class SumOrders:
+    """The summation orders of a graph's reductions."""
 
     def __init__(self, graph: Graph) -> None:
         self._epilogues: set[Node] = set()
         for node in graph.nodes:
             if self._is_epilogue(node):
                 self._epilogues.add(node)
-        self._known: dict[Node, Order] = {}
+        self._known: dict[Node, AxisOrder] = {}
         self._scattered: dict[Node, bool] = {}
 
     def _is_epilogue(self, node: Node) -> bool:
@@ -62,31 +62,31 @@ class Orders:
     def _is_contracted(self, node: Node) -> bool:
         return isinstance(node.op, Contract) or node in self._epilogues
 
-    def way(self, node: Node, axes: Axes) -> Way | None:
-        """The order by the variables of the axes; None where a node asks for nothing."""
+    def sum_order(self, node: Node, axes: Axes) -> SumOrder | None:
+        """The order by loop variables; None where a node has no requirement."""
         if not isinstance(node.op, Reduce):
             if node not in self._scattered:
                 self._scattered[node] = is_scattered(node)
-            return Way(True, scattered=True) if self._scattered[node] else None
+            return SumOrder(True, scattered=True) if self._scattered[node] else None
         reduced = tuple(v for a, v in enumerate(axes) if v is not None and a in node.op.axes)
         if not reduced:
             return None
         order = self.of(node)
         if not order.chunked:
-            return Way(True) if order.free else Way(False, inside=order.inside)
+            return SumOrder(True) if order.free else SumOrder(False, inside=order.inside)
         column = None if order.inside or order.lane is None else axes[order.lane]
-        return Way(
+        return SumOrder(
             False, chunked=True, joined=order.joined, inside=order.inside, column=column,
             reduced=reduced,
         )  # fmt: skip
 
-    def of(self, node: Node) -> Order:
+    def of(self, node: Node) -> AxisOrder:
         """The order of a reduction, by the axes of its input."""
         if node not in self._known:
             self._known[node] = self._find(node)
         return self._known[node]
 
-    def _find(self, node: Node) -> Order:
+    def _find(self, node: Node) -> AxisOrder:
         assert isinstance(node.op, Reduce)
         shape, axes = node.inputs[0].type.shape, node.op.axes
         long = [a for a, s in enumerate(shape) if s != 1]
@@ -95,15 +95,15 @@ class Orders:
         lane = choose_lane(read, shape, kept, reduced)
         inside = lane is None or lane in reduced
         free = isinstance(node.op, (Sum, Prod)) is False or not node.type.dtype.is_float
-        if not reduced or find_pick(node) is not None:
-            return Order(True, False, False, inside, lane)
+        if not reduced or find_one_hot_sum(node) is not None:
+            return AxisOrder(True, False, False, inside, lane)
         sizes = [shape[a] for a in reduced]
         if kept:
             chunked = is_divided([shape[a] for a in kept], sizes, long[-1] in reduced)
         else:
             chunked = nominal(product(sizes)) > MAX_SERIAL_ELEMENTS
         joined = chunked and is_joined(read, long, kept, reduced, lane)
-        return Order(free, chunked, joined, inside, lane)
+        return AxisOrder(free, chunked, joined, inside, lane)
 
     def _read(self, node: Node) -> list[Read]:
         """What a reduction reads, going through elementwise ops, with the axes of its input.
@@ -114,7 +114,7 @@ class Orders:
         (x,) = node.inputs
         stored = set[Node]() if node.type.ndim else self._epilogues
         own = tuple(None if s == 1 else a for a, s in enumerate(x.type.shape))
-        waiting, seen, found = [seen_through(x, own)], set[Read](), list[Read]()
+        waiting, seen, found = [through_view_chain(x, own)], set[Read](), list[Read]()
         while waiting:
             read = waiting.pop()
             if read in seen:
@@ -123,7 +123,7 @@ class Orders:
             base, axes = read
             open_ = isinstance(base.op, Elementwise) and base not in stored
             if open_ and axes is not None and len(seen) < MAX_VISITED_VALUES:
-                waiting += [seen_through(i, axes) for i in reversed(base.inputs)]
+                waiting += [through_view_chain(i, axes) for i in reversed(base.inputs)]
             else:
                 found.append(in_memory(base, axes))
         return found
@@ -132,11 +132,11 @@ class Orders:
 def is_scattered(node: Node) -> bool:
     """Whether an elementwise node reads something that does not run over its axes in order."""
     own = tuple(None if s == 1 else a for a, s in enumerate(node.type.shape))
-    read = [seen_through(i, own)[1] for i in node.inputs]
+    read = [through_view_chain(i, own)[1] for i in node.inputs]
     return any(axes is None for axes in read)
 
 
-def seen_through(node: Node, axes: Axes) -> Read:
+def through_view_chain(node: Node, axes: Axes) -> Read:
     """The base of views, and which of the axes that the views have its own axes are."""
     base = base_of(node)
     labels = tuple(None if s == 1 else a for a, s in enumerate(base.type.shape))

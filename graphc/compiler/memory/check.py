@@ -1,4 +1,4 @@
-"""Proof that a plan is right, by moving through the schedule with the arena's bytes in hand.
+"""Verify a memory plan by simulating the schedule on the arena.
 
 Nothing here looks at lifetimes: every byte remembers which storage was written there last, every
 read must find its own bytes, and calls that may overlap in time must not meet in any byte.
@@ -16,10 +16,19 @@ from graphc.compiler.memory.plan import ALIGNMENT, MemoryPlan
 from graphc.errors import VerifyError
 from graphc.ir.dims import evaluate
 from graphc.ir.loops import ir
-from graphc.ir.schedule import OUTPUT, PARAMETER, PREPARED, RNG, TEMPORARY, Call, Schedule, Storage
+from graphc.ir.schedule import (
+    OUTPUT,
+    PARAMETER,
+    PREPARED,
+    RNG,
+    TEMPORARY,
+    KernelCall,
+    Schedule,
+    Storage,
+)
 
-Phase = list[Call]
-NOBODY = -1
+Phase = list[KernelCall]
+NO_WRITER = -1
 
 
 def verify(plan: MemoryPlan, schedule: Schedule, dims: Mapping[str, int]) -> None:
@@ -59,24 +68,24 @@ def _prepare_phases(schedule: Schedule) -> list[Phase]:
     return [[call] for call in schedule.prepare]
 
 
-def _may_fail(call: Call) -> bool:
+def _may_fail(call: KernelCall) -> bool:
     return any(isinstance(stmt, ir.Check) for stmt in ir.walk(call.kernel.body))
 
 
 def _check_independent(phase: Phase) -> None:
     """No storage that one call writes may be touched by another one of the phase."""
-    writer: dict[Storage, Call] = {}
+    writer: dict[Storage, KernelCall] = {}
     for call in phase:
         for storage in call.writes:
             if writer.setdefault(storage, call) is not call:
-                raise VerifyError(_meet(writer[storage], call, storage, storage))
+                raise VerifyError(_conflict(writer[storage], call, storage, storage))
     for call in phase:
         for storage in call.arguments:
             if writer.get(storage, call) is not call:
-                raise VerifyError(_meet(writer[storage], call, storage, storage))
+                raise VerifyError(_conflict(writer[storage], call, storage, storage))
 
 
-def _check_reads(call: Call, written: set[Storage]) -> None:
+def _check_reads(call: KernelCall, written: set[Storage]) -> None:
     """Temporaries and outputs have been written, persistent values have not."""
     for storage in call.reads:
         if storage in call.writes and storage.role in (PARAMETER, RNG):
@@ -89,7 +98,7 @@ def _check_reads(call: Call, written: set[Storage]) -> None:
             raise VerifyError(f"{call.kernel.name} reads {storage.name} after it was updated")
 
 
-def _meet(a: Call, b: Call, x: Storage, y: Storage) -> str:
+def _conflict(a: KernelCall, b: KernelCall, x: Storage, y: Storage) -> str:
     return f"{a.kernel.name} ({x.name}) and {b.kernel.name} ({y.name}) overlap in time and bytes"
 
 
@@ -128,7 +137,7 @@ def _check_disjoint(offsets: Mapping[Storage, int], dims: Mapping[str, int]) -> 
 
 
 class _Arena:
-    """The arena cut where any storage begins or ends; each piece knows who was written there."""
+    """The arena, cut at the ends of all storages; each piece records its last writer."""
 
     def __init__(self, offsets: Mapping[Storage, int], dims: Mapping[str, int]) -> None:
         self.ranges = {s: (at, at + evaluate(s.type.nbytes, dims)) for s, at in offsets.items()}
@@ -137,29 +146,29 @@ class _Arena:
         self.pieces = {s: slice(place[a], place[b]) for s, (a, b) in self.ranges.items()}
         self.number = {s: i for i, s in enumerate(offsets)}
         self.names = [s.name for s in offsets]
-        self.owner: NDArray[np.int64] = np.full(len(cuts), NOBODY)
+        self.owner: NDArray[np.int64] = np.full(len(cuts), NO_WRITER)
 
     def run(self, phase: Phase) -> None:
-        """Check all calls of a phase, then leave their marks."""
+        """Check all calls of a phase, then record their writes."""
         for call in phase:
             for storage in call.reads:
                 if storage.role == TEMPORARY:
                     self._check_read(call, storage)
             self._check_call(call)
-        self._check_meeting(phase)
+        self._check_conflicts(phase)
         for call in phase:
             for storage in call.writes:
                 if storage.role == TEMPORARY:
                     self.owner[self.pieces[storage]] = self.number[storage]
 
-    def _check_read(self, call: Call, storage: Storage) -> None:
+    def _check_read(self, call: KernelCall, storage: Storage) -> None:
         owners = self.owner[self.pieces[storage]]
         wrong = owners[owners != self.number[storage]]
         if wrong.size:
-            name = "nothing" if wrong[0] == NOBODY else self.names[wrong[0]]
+            name = "nothing" if wrong[0] == NO_WRITER else self.names[wrong[0]]
             raise VerifyError(f"{call.kernel.name} reads {storage.name} but finds {name} there")
 
-    def _check_call(self, call: Call) -> None:
+    def _check_call(self, call: KernelCall) -> None:
         """A result overlaps another argument only as a whole and where the call allows it."""
         mine = [s for s in dict.fromkeys(call.arguments) if s.role == TEMPORARY]
         for written in dict.fromkeys(call.writes):
@@ -170,13 +179,13 @@ class _Arena:
                     continue
                 same = self.ranges[written] == self.ranges[other]
                 if not same or (written, other) not in call.in_place:
-                    raise VerifyError(_meet(call, call, written, other))
+                    raise VerifyError(_conflict(call, call, written, other))
 
-    def _check_meeting(self, phase: Phase) -> None:
+    def _check_conflicts(self, phase: Phase) -> None:
         """No call touches a byte that another call of the phase writes."""
         if len(phase) == 1:
             return
-        writer = np.full(len(self.owner), NOBODY)
+        writer = np.full(len(self.owner), NO_WRITER)
         for i, call in enumerate(phase):
             for storage in dict.fromkeys(call.writes):
                 if storage.role == TEMPORARY:
@@ -191,11 +200,11 @@ class _Arena:
         self, writer: NDArray[np.int64], phase: Phase, i: int, storage: Storage
     ) -> None:
         others = writer[self.pieces[storage]]
-        wrong = others[(others != NOBODY) & (others != i)]
+        wrong = others[(others != NO_WRITER) & (others != i)]
         if wrong.size:
             other = phase[int(wrong[0])]
             met = next(s for s in other.writes if s in self.ranges and self._overlap(s, storage))
-            raise VerifyError(_meet(other, phase[i], met, storage))
+            raise VerifyError(_conflict(other, phase[i], met, storage))
 
     def _overlap(self, a: Storage, b: Storage) -> bool:
         (x, y), (u, v) = self.ranges[a], self.ranges[b]

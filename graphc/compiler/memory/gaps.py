@@ -1,6 +1,6 @@
-"""Where there is room among byte ranges that have their places already.
+"""Find free gaps between byte ranges that are already placed.
 
-`Few` looks at one range after the other, `Many` at all of them at once: the same answers.
+`ListGaps` scans a sorted list, `ArrayGaps` numpy arrays; both give the same answers.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 MAX_LISTED_RANGES = 300  # with more of them looking at all at once is faster
 
-Placed = tuple[int, int, int, int]  # offset, end, first and last phase
+PlacedRange = tuple[int, int, int, int]  # offset, end, first and last phase
 
 
-class Few:
-    """Places in ascending order."""
+class ListGaps:
+    """Placed ranges in a sorted list."""
 
     def __init__(self, _: int) -> None:
-        self.placed: list[Placed] = []
+        self.placed: list[PlacedRange] = []
 
     def add(self, offset: int, size: int, first: int, last: int) -> None:
-        """Note that a range has its place."""
+        """Add a placed range."""
         insort(self.placed, (offset, offset + size, first, last))
 
     def find(self, size: int, first: int, last: int, tight: bool) -> tuple[int, int]:
@@ -41,15 +41,15 @@ class Few:
         return top if chosen < 0 else chosen, len(self.placed)
 
 
-class Many:
-    """The same with one array for each of offset, end, first and last phase."""
+class ArrayGaps:
+    """Placed ranges as arrays of offsets, ends, first and last phases."""
 
     def __init__(self, most: int) -> None:
-        self.placed: list[Placed] = []
+        self.placed: list[PlacedRange] = []
         self.columns: NDArray[np.int64] = np.zeros((4, most), np.int64)
 
     def add(self, offset: int, size: int, first: int, last: int) -> None:
-        """Note that a range has its place."""
+        """Add a placed range."""
         entry = (offset, offset + size, first, last)
         at, count = bisect_right(self.placed, entry), len(self.placed)
         self.columns[:, at + 1 : count + 1] = self.columns[:, at:count].copy()
@@ -57,7 +57,7 @@ class Many:
         self.placed.insert(at, entry)
 
     def find(self, size: int, first: int, last: int, tight: bool) -> tuple[int, int]:
-        """See `Few.find`."""
+        """See `ListGaps.find`."""
         count = len(self.placed)
         offset, end, begin, until = self.columns[:, :count]
         alive = np.flatnonzero((until >= first) & (begin <= last))

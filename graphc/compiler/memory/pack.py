@@ -1,4 +1,4 @@
-"""Offsets for byte ranges with lifetimes, so that the highest end is low.
+"""Pack byte ranges with lifetimes: offsets with a low peak.
 
 Several greedy orders are tried, ranges at the top are then placed earlier, and small instances
 are solved exactly. Work is limited by counting steps, never by a clock: the same blocks always
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphc.compiler.memory.gaps import MAX_LISTED_RANGES, Few, Many
+from graphc.compiler.memory.gaps import MAX_LISTED_RANGES, ArrayGaps, ListGaps
 
 MAX_EXACT_BLOCKS = 24  # up to which the exact search is tried
 EXACT_PLACEMENTS = 3_000  # that the exact search tries
@@ -20,7 +20,7 @@ GREEDY_STEPS = 400_000  # about how many blocks the greedy searches look at
 MAX_MOVES = 200  # how often blocks at the top are moved forward
 
 
-class Block(NamedTuple):
+class LiveBlock(NamedTuple):
     """Bytes needed from the first to the last phase, both included."""
 
     size: int
@@ -28,7 +28,7 @@ class Block(NamedTuple):
     last: int
 
 
-def pack(blocks: Sequence[Block], bound: int) -> list[int]:
+def pack(blocks: Sequence[LiveBlock], bound: int) -> list[int]:
     """An offset for every block; those that live in the same phase do not overlap.
 
     `bound` is the most bytes alive in one phase; the search ends when that is reached.
@@ -39,15 +39,15 @@ def pack(blocks: Sequence[Block], bound: int) -> list[int]:
     return places
 
 
-def height(blocks: Sequence[Block], places: Sequence[int]) -> int:
-    """The highest end."""
+def height(blocks: Sequence[LiveBlock], places: Sequence[int]) -> int:
+    """The end of the highest block."""
     return max((at + b.size for at, b in zip(places, blocks)), default=0)
 
 
 # ------------------------------------------------------------------------ greedy
 
 
-def pack_greedily(blocks: Sequence[Block], bound: int) -> list[int]:
+def pack_greedily(blocks: Sequence[LiveBlock], bound: int) -> list[int]:
     """The best of several orders and fits, the best order then improved at its top."""
     best, low, steps = [0] * len(blocks), -1, 0
     start, fit = list(range(len(blocks))), False
@@ -73,21 +73,21 @@ def pack_greedily(blocks: Sequence[Block], bound: int) -> list[int]:
     return best
 
 
-def _orders(blocks: Sequence[Block]) -> list[list[int]]:
+def _orders(blocks: Sequence[LiveBlock]) -> list[list[int]]:
     """Orders in which blocks may be placed."""
     keys = [
         [(-b.size, b.first - b.last) for b in blocks],
         [(b.first - b.last, -b.size) for b in blocks],
         [(-b.size * (b.last - b.first + 1), b.first) for b in blocks],
-        [(-crowd, -b.size) for crowd, b in zip(_crowds(blocks), blocks)],
+        [(-crowd, -b.size) for crowd, b in zip(_pressures(blocks), blocks)],
         [(b.first, -b.size) for b in blocks],
         [(-b.last, -b.size) for b in blocks],
     ]
     return [sorted(range(len(blocks)), key=lambda i: (key[i], i)) for key in keys]
 
 
-def _crowds(blocks: Sequence[Block]) -> list[int]:
-    """For every block the most bytes alive in a phase of its life."""
+def _pressures(blocks: Sequence[LiveBlock]) -> list[int]:
+    """For every block, the peak of live bytes over its lifetime."""
     start = min((b.first for b in blocks), default=0)
     change = np.zeros(max((b.last for b in blocks), default=0) - start + 2, np.int64)
     for b in blocks:
@@ -97,10 +97,10 @@ def _crowds(blocks: Sequence[Block]) -> list[int]:
     return [int(live[b.first - start : b.last - start + 1].max()) for b in blocks]
 
 
-def place(blocks: Sequence[Block], order: Sequence[int], tight: bool) -> tuple[list[int], int]:
+def place(blocks: Sequence[LiveBlock], order: Sequence[int], tight: bool) -> tuple[list[int], int]:
     """Put each block into the lowest gap that holds it (or the tightest); also the work done."""
     places = [0] * len(blocks)
-    placed = (Many if len(blocks) > MAX_LISTED_RANGES else Few)(len(blocks))
+    placed = (ArrayGaps if len(blocks) > MAX_LISTED_RANGES else ListGaps)(len(blocks))
     steps = 0
     for i in order:
         size, first, last = blocks[i]
@@ -114,22 +114,22 @@ def place(blocks: Sequence[Block], order: Sequence[int], tight: bool) -> tuple[l
 # ------------------------------------------------------------------------ exact
 
 
-def pack_exactly(blocks: Sequence[Block], bound: int, known: list[int]) -> list[int]:
+def pack_exactly(blocks: Sequence[LiveBlock], bound: int, known: list[int]) -> list[int]:
     """The best placement, or the best found in `EXACT_PLACEMENTS` tries, starting from a known one.
 
     Blocks are placed in ascending order of offset, each as low as those below it allow: some
     optimal placement has this form. What is not placed yet must fit above what is, in every
     phase; that is the bound that ends most branches.
     """
-    search = _Exact(blocks, bound, known)
+    search = _BranchAndBound(blocks, bound, known)
     search.extend([None] * len(blocks), 0)
     return search.best
 
 
-class _Exact:
+class _BranchAndBound:
     """Depth-first search over the order of offsets."""
 
-    def __init__(self, blocks: Sequence[Block], bound: int, known: list[int]) -> None:
+    def __init__(self, blocks: Sequence[LiveBlock], bound: int, known: list[int]) -> None:
         start = min((b.first for b in blocks), default=0)
         self.blocks = [b._replace(first=b.first - start, last=b.last - start) for b in blocks]
         self.bound, self.best, self.low, self.nodes = bound, known, height(blocks, known), 0

@@ -1,8 +1,8 @@
-"""Which bytes of the arena every temporary has.
+"""Memory planning: the offset of every temporary in the arena.
 
 Lifetimes are counted in phases, the stretches between two barriers: calls of one phase may
 overlap in time, so bytes that are in use anywhere in a phase belong to one storage for all of
-it. The one exception is a result that takes the place of a dying operand (`Call.in_place`).
+it. The one exception is a result that takes the place of a dying operand (`KernelCall.in_place`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.compiler.memory.pack import Block, pack
+from graphc.compiler.memory.pack import LiveBlock, pack
 from graphc.errors import MemoryBudgetError
 from graphc.ir.dims import evaluate
-from graphc.ir.schedule import PREPARED, TEMPORARY, Call, Schedule, Storage
+from graphc.ir.schedule import PREPARED, TEMPORARY, KernelCall, Schedule, Storage
 from graphc.origin import Origin
 
 ALIGNMENT = 64
@@ -42,7 +42,7 @@ class MemoryPlan:
 
 
 def plan(schedule: Schedule, dims: Mapping[str, int], limit: int | None = None) -> MemoryPlan:
-    """Give every temporary its bytes; the same arguments give the same plan.
+    """Assign an offset to every temporary; deterministic.
 
     Raises MemoryBudgetError if the arena needs more than `limit` bytes.
     """
@@ -56,7 +56,7 @@ def plan(schedule: Schedule, dims: Mapping[str, int], limit: int | None = None) 
     arena = max((at + b.size for at, b in zip(places, blocks)), default=0)
     if limit is not None and arena > limit:
         raise _over_budget(schedule, dims, arena, bound, live, limit)
-    prepared, prepared_bytes = _lay_out_prepared(schedule, dims)
+    prepared, prepared_bytes = _place_prepared(schedule, dims)
     return MemoryPlan(
         {s: places[members[s]] for s in lifetimes}, sizes, lifetimes, shared, arena, bound,
         tuple(live[len(schedule.prepare) :]), prepared, prepared_bytes,
@@ -71,7 +71,7 @@ def round_up(size: int) -> int:
 # ------------------------------------------------------------------------ lifetimes
 
 
-def numbered(schedule: Schedule) -> list[tuple[int, Call]]:
+def with_phases(schedule: Schedule) -> list[tuple[int, KernelCall]]:
     """Every call with its phase; the prepare part comes before phase 0, one phase a call."""
     before = [(i - len(schedule.prepare), call) for i, call in enumerate(schedule.prepare)]
     return before + list(zip(schedule.phases(), schedule.calls))
@@ -80,7 +80,7 @@ def numbered(schedule: Schedule) -> list[tuple[int, Call]]:
 def find_lifetimes(schedule: Schedule) -> dict[Storage, tuple[int, int]]:
     """The first and last phase in which each temporary is touched, in order of first use."""
     found: dict[Storage, tuple[int, int]] = {}
-    for phase, call in numbered(schedule):
+    for phase, call in with_phases(schedule):
         for storage in call.arguments:
             if storage.role == TEMPORARY:
                 found[storage] = (found.get(storage, (phase, phase))[0], phase)
@@ -88,13 +88,13 @@ def find_lifetimes(schedule: Schedule) -> dict[Storage, tuple[int, int]]:
 
 
 def find_shared(schedule: Schedule, sizes: Mapping[Storage, int]) -> dict[Storage, Storage]:
-    """The results that take the bytes of an operand.
+    """The results that reuse the memory of an operand.
 
     The operand must be a temporary of the same size that lives before this phase and that no
     other call touches in it or later; the result must not have been touched before.
     """
-    calls = numbered(schedule)
-    touching: dict[Storage, list[tuple[int, Call]]] = {}
+    calls = with_phases(schedule)
+    touching: dict[Storage, list[tuple[int, KernelCall]]] = {}
     for phase, call in calls:
         for storage in dict.fromkeys(call.arguments):
             touching.setdefault(storage, []).append((phase, call))
@@ -117,22 +117,22 @@ def make_blocks(
     lifetimes: Mapping[Storage, tuple[int, int]],
     sizes: Mapping[Storage, int],
     shared: Mapping[Storage, Storage],
-) -> tuple[list[Block], dict[Storage, int]]:
+) -> tuple[list[LiveBlock], dict[Storage, int]]:
     """The byte ranges to place, one for storages that share; and the range of each storage."""
     members: dict[Storage, int] = {}
-    blocks: list[Block] = []
+    blocks: list[LiveBlock] = []
     for storage, (first, last) in lifetimes.items():
         if storage in shared:
             mine = members[shared[storage]]
             blocks[mine] = blocks[mine]._replace(last=last)
         else:
             mine = len(blocks)
-            blocks.append(Block(round_up(sizes[storage]), first, last))
+            blocks.append(LiveBlock(round_up(sizes[storage]), first, last))
         members[storage] = mine
     return blocks, members
 
 
-def live_bytes(blocks: list[Block], start: int, stop: int) -> list[int]:
+def live_bytes(blocks: list[LiveBlock], start: int, stop: int) -> list[int]:
     """The bytes alive in every phase from `start` on, up to `stop`."""
     change = [0] * (stop - start + 1)
     for block in blocks:
@@ -148,12 +148,10 @@ def live_bytes(blocks: list[Block], start: int, stop: int) -> list[int]:
 # ------------------------------------------------------------------------ the rest
 
 
-def _lay_out_prepared(
-    schedule: Schedule, dims: Mapping[str, int]
-) -> tuple[dict[Storage, int], int]:
+def _place_prepared(schedule: Schedule, dims: Mapping[str, int]) -> tuple[dict[Storage, int], int]:
     offsets: dict[Storage, int] = {}
     end = 0
-    for _, call in numbered(schedule):
+    for _, call in with_phases(schedule):
         for storage in call.arguments:
             if storage.role == PREPARED and storage not in offsets:
                 offsets[storage] = end
@@ -166,7 +164,7 @@ def _over_budget(
 ) -> MemoryBudgetError:
     """The error, with the call at the peak and the temporaries that are alive there."""
     phase = live.index(bound) - len(schedule.prepare)
-    call = next(c for p, c in numbered(schedule) if p == phase)
+    call = next(c for p, c in with_phases(schedule) if p == phase)
     origin: Origin | None = call.nodes[-1].origin if call.nodes else None
     alive = [(s, e) for s, e in find_lifetimes(schedule).items() if e[0] <= phase <= e[1]]
     alive.sort(key=lambda entry: -evaluate(entry[0].type.nbytes, dims))

@@ -1,4 +1,4 @@
-"""In which order calls run, and where threads meet.
+"""The order of calls, and barriers between dependent ones.
 
 `order` searches for a legal order that keeps few bytes alive: a beam search over the sets of
 calls already done, from the front and from the back, with the order found improved around its
@@ -14,14 +14,14 @@ from graphc.compiler.order.search import Problem
 from graphc.errors import VerifyError
 from graphc.ir.dims import nominal
 from graphc.ir.loops import ir
-from graphc.ir.schedule import PARAMETER, RNG, TEMPORARY, Call, Storage
+from graphc.ir.schedule import PARAMETER, RNG, TEMPORARY, KernelCall, Storage
 
 ALIGNMENT = 64
-UNLIMITED = 1 << 62
+NO_LIMIT = 1 << 62
 
 
-def order(calls: Sequence[Call]) -> tuple[tuple[Call, ...], frozenset[int]]:
-    """A legal order of few live bytes, and the positions before which all threads meet.
+def order(calls: Sequence[KernelCall]) -> tuple[tuple[KernelCall, ...], frozenset[int]]:
+    """A legal order with a low peak of live bytes, and the positions of barriers.
 
     The value of a temporary or output is what its writer stores: readers come after it (with
     several writers, the given order says which one a reader follows). A parameter is read
@@ -34,24 +34,24 @@ def order(calls: Sequence[Call]) -> tuple[tuple[Call, ...], frozenset[int]]:
     given = ordering_search.first_order(problem)
     if len(given) < len(calls):
         raise VerifyError(f"calls that wait for each other: {_cycle(calls, before, set(given))}")
-    best = ordering_search.best(problem, given)
+    best = ordering_search.best_phased(problem, given)
     return tuple(calls[i] for i in best.order), frozenset(best.barriers)
 
 
-def barriers(calls: Sequence[Call]) -> frozenset[int]:
+def barriers(calls: Sequence[KernelCall]) -> frozenset[int]:
     """The fewest positions that separate dependent calls of an order that is already legal."""
     problem = make_problem(calls, dependencies(calls))
-    found = ordering_search.phases(problem, list(range(len(calls))), limit=UNLIMITED)
+    found = ordering_search.phases(problem, list(range(len(calls))), limit=NO_LIMIT)
     return frozenset(found.barriers)
 
 
-def peak_bytes(calls: Sequence[Call]) -> int:
+def peak_bytes(calls: Sequence[KernelCall]) -> int:
     """The most bytes of temporaries alive at once, at nominal sizes, if calls do not overlap."""
     problem = make_problem(calls, dependencies(calls))
     return ordering_search.peak(problem, list(range(len(calls))))
 
 
-def has_check(call: Call) -> bool:
+def has_check(call: KernelCall) -> bool:
     """Whether the kernel may record a failure."""
     return any(isinstance(stmt, ir.Check) for stmt in ir.walk(call.kernel.body))
 
@@ -59,8 +59,8 @@ def has_check(call: Call) -> bool:
 # ------------------------------------------------------------------------ dependencies
 
 
-def dependencies(calls: Sequence[Call]) -> list[set[int]]:
-    """For every call, the calls that must be complete before it starts."""
+def dependencies(calls: Sequence[KernelCall]) -> list[set[int]]:
+    """For every call, its predecessors."""
     before: list[set[int]] = [set() for _ in calls]
     for storage, (readers, writers) in _uses(calls).items():
         if storage.role in (PARAMETER, RNG):
@@ -69,14 +69,14 @@ def dependencies(calls: Sequence[Call]) -> list[set[int]]:
             for reader in readers:
                 before[reader].add(writers[0])
         elif writers:
-            _sequential(before, readers, writers)
+            _in_program_order(before, readers, writers)
     _checks_first(calls, before)
     for i, mine in enumerate(before):
         mine.discard(i)
     return before
 
 
-def _uses(calls: Sequence[Call]) -> dict[Storage, tuple[list[int], list[int]]]:
+def _uses(calls: Sequence[KernelCall]) -> dict[Storage, tuple[list[int], list[int]]]:
     """For every storage, who reads and who writes it."""
     uses: dict[Storage, tuple[list[int], list[int]]] = {}
     for i, call in enumerate(calls):
@@ -94,7 +94,7 @@ def _persistent(before: list[set[int]], readers: list[int], writers: list[int]) 
         before[writer].update(writers[:k])
 
 
-def _sequential(before: list[set[int]], readers: list[int], writers: list[int]) -> None:
+def _in_program_order(before: list[set[int]], readers: list[int], writers: list[int]) -> None:
     """Several writers: reads and writes take effect as given."""
     for k, writer in enumerate(writers):
         last = writers[k + 1] if k + 1 < len(writers) else None
@@ -105,7 +105,7 @@ def _sequential(before: list[set[int]], readers: list[int], writers: list[int]) 
             before[last].update([writer, *mine])
 
 
-def _checks_first(calls: Sequence[Call], before: list[set[int]]) -> None:
+def _checks_first(calls: Sequence[KernelCall], before: list[set[int]]) -> None:
     checks = [i for i, call in enumerate(calls) if has_check(call)]
     for i, call in enumerate(calls):
         if checks and call.commits:
@@ -114,8 +114,8 @@ def _checks_first(calls: Sequence[Call], before: list[set[int]]) -> None:
             before[i].update(checks)
 
 
-def _cycle(calls: Sequence[Call], before: list[set[int]], done: set[int]) -> str:
-    """One circle of calls, as text."""
+def _cycle(calls: Sequence[KernelCall], before: list[set[int]], done: set[int]) -> str:
+    """One dependence cycle, as text."""
     path = [min(set(range(len(calls))) - done)]
     while True:
         following = min(before[path[-1]] - done)
@@ -128,7 +128,7 @@ def _cycle(calls: Sequence[Call], before: list[set[int]], done: set[int]) -> str
 # ------------------------------------------------------------------------ the search's view
 
 
-def make_problem(calls: Sequence[Call], before: list[set[int]]) -> Problem:
+def make_problem(calls: Sequence[KernelCall], before: list[set[int]]) -> Problem:
     """Calls and temporaries as numbers and masks."""
     index: dict[Storage, int] = {}
     touchers: list[int] = []
@@ -156,7 +156,7 @@ def make_problem(calls: Sequence[Call], before: list[set[int]]) -> Problem:
     )
 
 
-def _swaps(call: Call, index: dict[Storage, int]) -> tuple[tuple[int, int], ...]:
+def _swaps(call: KernelCall, index: dict[Storage, int]) -> tuple[tuple[int, int], ...]:
     """The in-place pairs of a call that are temporaries of equal size."""
     return tuple(
         (index[written], index[read])

@@ -1,4 +1,4 @@
-"""The search for an order of calls that keeps few bytes alive.
+"""Beam search for an order of calls with a low peak of live bytes.
 
 A storage is alive from the first to the last call that touches it, which reads the same from
 either end: the search from the back is the search from the front of the reversed problem.
@@ -17,13 +17,13 @@ MAX_BRANCHES = 16  # of the ready calls, tried after one of them
 IMPROVEMENT_STEPS = 40_000  # about how many moves around the peak may replay
 IMPROVED_ORDERS = 3  # how many orders are improved
 MANY_CALLS = 24  # up to so many every search is worth its time
-AGREEING = 4  # simple orders that must agree for less to be searched
+MIN_AGREEING_ORDERS = 4  # simple orders that must agree for less to be searched
 LOOKAHEAD_CALLS = 24  # in which one is looked for that needs no barrier
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Calls and storages as numbers; sets of calls are masks.
+    """A scheduling problem: calls and storages are numbers, sets of calls bit masks.
 
     `swaps` are the pairs (written, read) of a call whose bytes may be the same if the call is
     the first to touch the one and the last to touch the other.
@@ -37,9 +37,9 @@ class Problem:
     swaps: tuple[tuple[tuple[int, int], ...], ...]
 
     def reversed(self) -> Problem:
-        """The same problem seen from its end."""
+        """The reversed problem."""
         before = tuple(sum(1 << j for j in mine) for mine in self.after)
-        after = tuple(map(members, self.before))
+        after = tuple(map(bit_indices, self.before))
         swaps = tuple(tuple((r, w) for w, r in pairs) for pairs in self.swaps)
         return replace(self, before=before, after=after, swaps=swaps)
 
@@ -73,7 +73,7 @@ class Problem:
         return saved
 
 
-class Phased(NamedTuple):
+class PhasedOrder(NamedTuple):
     """An order, where its barriers are, and the most bytes alive in a phase."""
 
     order: list[int]
@@ -81,7 +81,7 @@ class Phased(NamedTuple):
     peak: int
 
 
-def members(mask: int) -> tuple[int, ...]:
+def bit_indices(mask: int) -> tuple[int, ...]:
     """The numbers of the bits that are set, ascending."""
     found = []
     while mask:
@@ -115,7 +115,9 @@ def candidates(problem: Problem, given: list[int]) -> list[list[int]]:
     found = [given, forward, depth_first(problem, True), depth_first(problem, False)]
     found += [depth_first(back, True)[::-1], depth_first(back, False)[::-1]]
     found.sort(key=lambda o: peak(problem, o))
-    if len(given) > MANY_CALLS and peak(problem, found[AGREEING - 1]) == peak(problem, found[0]):
+    if len(given) > MANY_CALLS and peak(problem, found[MIN_AGREEING_ORDERS - 1]) == peak(
+        problem, found[0]
+    ):
         # several ways lead to the same peak: hardly by chance, so a short look around will do
         return [given, improve(problem, found[0], IMPROVEMENT_STEPS // IMPROVED_ORDERS)]
     found.append(search(back)[0][::-1])
@@ -138,7 +140,7 @@ def depth_first(problem: Problem, sooner: bool) -> list[int]:
         call = stack[-1]
         missing = problem.before[call] & ~done
         if missing:
-            stack += sorted(members(missing), key=lambda i: (weight[i], -i))
+            stack += sorted(bit_indices(missing), key=lambda i: (weight[i], -i))
             continue
         stack.pop()
         if not done >> call & 1:
@@ -148,7 +150,7 @@ def depth_first(problem: Problem, sooner: bool) -> list[int]:
 
 
 def _depths(problem: Problem) -> list[int]:
-    """The number of calls on the longest way to each call."""
+    """The depth of each call: the longest path to it."""
     depth = [0] * len(problem.before)
     for call in first_order(problem):
         for i in problem.after[call]:
@@ -157,7 +159,7 @@ def _depths(problem: Problem) -> list[int]:
 
 
 def _ancestors(problem: Problem) -> list[int]:
-    """The number of calls that each call needs."""
+    """The number of transitive predecessors of each call."""
     needs = list(problem.before)
     for call in first_order(problem):
         for i in problem.after[call]:
@@ -290,11 +292,11 @@ def _moves(problem: Problem, order: list[int], at: int) -> Iterator[tuple[int, l
     for s in sorted(across, key=lambda s: -problem.sizes[s]):
         moved, needed = problem.touchers[s] & early, problem.touchers[s] & late
         if not moved & needs:
-            start = min(position[call] for call in members(moved))
+            start = min(position[call] for call in bit_indices(moved))
             window = order[start : at + 1]
             yield start, _split(window, _closure(problem, window, moved))
         if not needed & needed_by:
-            window = order[at : max(position[call] for call in members(needed)) + 1]
+            window = order[at : max(position[call] for call in bit_indices(needed)) + 1]
             for call in reversed(window):
                 if needed >> call & 1:
                     needed |= problem.before[call] & ~early
@@ -302,7 +304,7 @@ def _moves(problem: Problem, order: list[int], at: int) -> Iterator[tuple[int, l
 
 
 def _ways_to(problem: Problem, order: list[int], at: int) -> int:
-    """The calls that the one at a position needs, directly or through others."""
+    """The transitive predecessors of the call at a position."""
     needs = problem.before[order[at]]
     for call in reversed(order[:at]):
         if needs >> call & 1:
@@ -311,7 +313,7 @@ def _ways_to(problem: Problem, order: list[int], at: int) -> int:
 
 
 def _ways_from(problem: Problem, order: list[int], at: int) -> int:
-    """The calls that need the one at a position, directly or through others."""
+    """The transitive successors of the call at a position."""
     return _closure(problem, order[at + 1 :], 1 << order[at])
 
 
@@ -331,17 +333,17 @@ def _split(calls: list[int], last: int) -> list[int]:
 # ------------------------------------------------------------------------ phases
 
 
-def slack(peak: int) -> int:
-    """The bytes that calls side by side may take, where one at a time needs `peak`."""
+def overlap_limit(peak: int) -> int:
+    """The bytes that overlapping calls may take, where one at a time needs `peak`."""
     return peak + peak // 32
 
 
-def phases(problem: Problem, order: list[int], limit: int | None = None) -> Phased:
-    """Put barriers where dependences, or more live bytes than `limit`, ask for one.
+def phases(problem: Problem, order: list[int], limit: int | None = None) -> PhasedOrder:
+    """Insert barriers for dependences, or where live bytes would exceed `limit`.
 
     The limit is the peak without overlap and a little more unless one is given.
     """
-    limit = slack(peak(problem, order)) if limit is None else limit
+    limit = overlap_limit(peak(problem, order)) if limit is None else limit
     barriers: list[int] = []
     done = phase = live = during = after = most = 0
     for i, call in enumerate(order):
@@ -356,11 +358,11 @@ def phases(problem: Problem, order: list[int], limit: int | None = None) -> Phas
         after += remains
         most = max(most, live + during)
         phase |= 1 << call
-    return Phased(order, barriers, most)
+    return PhasedOrder(order, barriers, most)
 
 
-def gather(problem: Problem, order: list[int], limit: int, any_size: bool) -> list[int]:
-    """Fill each phase with calls from further on that are ready, as far as bytes allow.
+def fill_phases(problem: Problem, order: list[int], limit: int, any_size: bool) -> list[int]:
+    """Move ready calls into earlier phases as far as memory allows.
 
     Without `any_size` only those that leave no more bytes alive than there were.
     """
@@ -388,13 +390,13 @@ def gather(problem: Problem, order: list[int], limit: int, any_size: bool) -> li
     return result
 
 
-def best(problem: Problem, given: list[int]) -> Phased:
+def best_phased(problem: Problem, given: list[int]) -> PhasedOrder:
     """Of the orders with the smallest peak, call by call, the one with the fewest barriers."""
     orders = candidates(problem, given)
     low = min(peak(problem, order) for order in orders)
     orders = [order for order in orders if peak(problem, order) == low]
-    limit = slack(low)
+    limit = overlap_limit(low)
     for any_size in (False, True):
-        orders += [gather(problem, order, limit, any_size) for order in orders]
+        orders += [fill_phases(problem, order, limit, any_size) for order in orders]
     found = [phases(problem, order, limit) for order in orders]
     return min((f for f in found if f.peak <= limit), key=lambda f: (len(f.barriers), f.peak))

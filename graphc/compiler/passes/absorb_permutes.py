@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc import origin as origins
-from graphc.compiler.passes.rewrite import Fired
+from graphc.compiler.passes.rewrite import AppliedRule
 from graphc.ir.graph import Graph, Node, apply, with_inputs
 from graphc.ir.ops.contract import Dot
 from graphc.ir.ops.view import Permute
@@ -32,10 +32,10 @@ def absorb(graph: Graph, rule: Callable[[Node], Node | None], shared: bool) -> G
         one = len(node.inputs) == 1
         alone = one and len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in roots
         if one and (alone or shared):
-            with origins.inherit(node.origin, node.part):
+            with origins.inherit(node.origin, node.step_part):
                 result = rule(candidate)
             if result is not None:
-                origins.note_made(Fired(rule.__name__, node))
+                origins.note_created(AppliedRule(rule.__name__, node))
                 candidate = result
         new[node] = candidate
     return graph.substitute(new)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc import origin as origins
-from graphc.compiler.passes.rewrite import Fired
+from graphc.compiler.passes.rewrite import AppliedRule
 from graphc.errors import VerifyError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.leaf import Parameter
@@ -17,8 +17,8 @@ GraphPass = Callable[[Graph], Graph]
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one pass did.
+class PassRecord:
+    """The record of one pass: its time and its changes.
 
     `made` has the rule behind every new node that was not merely rebuilt on new inputs ("" where
     the pass has no rules). `became` has, for every node of the graph before that is no longer
@@ -36,7 +36,7 @@ class Step:
     became: Mapping[Node, tuple[Node | None, tuple[str, ...]]]
 
 
-Trace = tuple[Step, ...]
+Trace = tuple[PassRecord, ...]
 
 
 def run_passes(graph: Graph, passes: Sequence[GraphPass]) -> tuple[Graph, Trace]:
@@ -44,7 +44,7 @@ def run_passes(graph: Graph, passes: Sequence[GraphPass]) -> tuple[Graph, Trace]
     steps = []
     for apply_pass in passes:
         start = time.perf_counter()
-        with origins.making() as events:
+        with origins.collecting_nodes() as events:
             after = apply_pass(graph)
         seconds = time.perf_counter() - start
         name = apply_pass.__name__
@@ -52,9 +52,9 @@ def run_passes(graph: Graph, passes: Sequence[GraphPass]) -> tuple[Graph, Trace]
         changed = after.roots != graph.roots  # nodes never change: same roots, same graph
         after = after if changed else graph
         counts = len(graph.nodes), len(after.nodes)
-        made = find_made(events, after) if changed else {}
-        became = find_became(events, graph, after) if changed else {}
-        steps.append(Step(name, seconds, *counts, after, changed, made, became))
+        made = find_created(events, after) if changed else {}
+        became = find_replacements(events, graph, after) if changed else {}
+        steps.append(PassRecord(name, seconds, *counts, after, changed, made, became))
         graph = after
     return graph, tuple(steps)
 
@@ -64,7 +64,7 @@ def run_passes(graph: Graph, passes: Sequence[GraphPass]) -> tuple[Graph, Trace]
 Events = Sequence[Any]
 
 
-def find_made(events: Events, after: Graph) -> dict[Node, str]:
+def find_created(events: Events, after: Graph) -> dict[Node, str]:
     """The rule behind every new node: one that fires comes after the nodes that it has made."""
     present = set(after.nodes)
     found: dict[Node, str] = {}
@@ -72,22 +72,22 @@ def find_made(events: Events, after: Graph) -> dict[Node, str]:
     for event in events:
         if isinstance(event, Node):
             waiting.append(event)
-        elif isinstance(event, Fired):
+        elif isinstance(event, AppliedRule):
             found.update((n, event.rule) for n in waiting if n in present)
             waiting = []
     found.update((n, "") for n in waiting if n in present)
     return found
 
 
-def find_became(
+def find_replacements(
     events: Events, before: Graph, after: Graph
 ) -> dict[Node, tuple[Node | None, tuple[str, ...]]]:
-    """What stands for every node that has gone, and the rules on the way there."""
+    """The replacement of every removed node, and the rules that led to it."""
     now: dict[Node, Node | None] = {n: n for n in before.nodes}
     rules: dict[Node, list[str]] = {}
     fired: dict[Node, list[str]] = {}
     for event in events:
-        if isinstance(event, Fired):
+        if isinstance(event, AppliedRule):
             fired.setdefault(event.node, []).append(event.rule)
         elif isinstance(event, Mapping) and all(now[root] in event for root in before.roots):
             for node, image in now.items():

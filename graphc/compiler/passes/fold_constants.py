@@ -36,7 +36,7 @@ def fold(node: Node) -> Node | None:
     size = node.type.nbytes
     if not isinstance(size, int) or size > MAX_FOLDED_BYTES or has_dims(op):
         return None
-    arrays = [array for i in node.inputs if (array := known(i)) is not None]
+    arrays = [array for i in node.inputs if (array := known_value(i)) is not None]
     return compute(node, arrays) if len(arrays) == len(node.inputs) else None
 
 
@@ -55,7 +55,7 @@ def compute(node: Node, arrays: list[Array]) -> Node | None:
     return fold_equal_elements(constant) or constant
 
 
-def known(node: Node) -> Array | None:
+def known_value(node: Node) -> Array | None:
     """The value of a literal (also a repeated one) or a constant."""
     if isinstance(node.op, (Literal, Constant)):
         return node.op.evaluate()

@@ -52,6 +52,6 @@ def _with_ops(graph: Graph, new: dict[Node, Scan]) -> Graph:
     for node in graph.nodes:
         op, inputs = new.get(node, node.op), tuple(made[i] for i in node.inputs)
         same = op is node.op and all(a is b for a, b in zip(inputs, node.inputs))
-        kept = (node.type, node.origin, node.part, node.name)
+        kept = (node.type, node.origin, node.step_part, node.name)
         made[node] = node if same else Node(op, inputs, *kept)
     return graph.substitute(made)

@@ -34,15 +34,15 @@ def merge_common(graph: Graph) -> Graph:
             places = [position[i] for i in candidate.inputs]
             if isinstance(candidate.op, COMMUTATIVE):
                 places.sort()
-            half = candidate.part if is_half_dependent(candidate) else ""
-            key = (meaning(candidate.op), half, *places)
+            half = candidate.step_part if depends_on_step_part(candidate) else ""
+            key = (op_key(candidate.op), half, *places)
             candidate = first.setdefault(key, candidate)
         position.setdefault(candidate, len(position))
         new[node] = candidate
     return graph.substitute(new)
 
 
-def is_half_dependent(node: Node) -> bool:
+def depends_on_step_part(node: Node) -> bool:
     """Whether rules tell by a node's half of the step if the sign of a zero matters.
 
     Merged with an equal node of the other half it would be what that one is.
@@ -52,7 +52,7 @@ def is_half_dependent(node: Node) -> bool:
     return any(isinstance(i.op, Neg) or is_zero(i) for i in node.inputs)
 
 
-def meaning(op: Op) -> Hashable:
+def op_key(op: Op) -> Hashable:
     """What tells two ops apart: constants and literals by their bits, others by themselves."""
     if isinstance(op, Constant):
         return (Constant, op.type, op.value.tobytes())

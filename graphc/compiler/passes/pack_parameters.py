@@ -34,7 +34,7 @@ def pack_parameters(graph: Graph) -> Graph:
             for i, given in enumerate(node.inputs):
                 order = panel_order(node, i) if fixed[given] else None
                 if order is not None:
-                    with origins.inherit(node.origin, node.part):
+                    with origins.inherit(node.origin, node.step_part):
                         found = packed.get((given, order)) or in_panels(inputs[i], order)
                     packed[given, order] = inputs[i] = found
         new[node] = with_inputs(node, tuple(inputs))
@@ -73,15 +73,17 @@ def panel_order(node: Node, side: int) -> tuple[int, ...] | None:
 
 def in_panels(x: Node, order: tuple[int, ...]) -> Node:
     """The same value, read from memory of shape (rest..., panels, summed..., PANEL_COLUMNS)."""
-    turned = apply(Permute(order), x)
-    *outer, size = turned.type.shape
+    transposed = apply(Permute(order), x)
+    *outer, size = transposed.type.shape
     assert isinstance(size, int)
     back = tuple(order.index(i) for i in range(len(order)))
     if size <= PANEL_COLUMNS:
-        return apply(Permute(back), apply(Stored(), turned))
+        return apply(Permute(back), apply(Stored(), transposed))
     n, panels = len(outer), -(-size // PANEL_COLUMNS)
     none = (0,) * n
-    padded = apply(Pad((*none, 0), (*none, panels * PANEL_COLUMNS - size), (1,) * (n + 1)), turned)
+    padded = apply(
+        Pad((*none, 0), (*none, panels * PANEL_COLUMNS - size), (1,) * (n + 1)), transposed
+    )
     cut = apply(Reshape((*outer, panels, PANEL_COLUMNS)), padded)
     apart = apply(Stored(), apply(Permute((n, *range(n), n + 1)), cut))
     joined = apply(Permute((*range(1, n + 1), 0, n + 1)), apart)

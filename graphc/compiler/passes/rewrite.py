@@ -12,7 +12,7 @@ from graphc.ir.ops.base import Op
 
 
 @dataclass(frozen=True)
-class Fired:
+class AppliedRule:
     """A rule was applied to a node; it follows the nodes that the rule has made."""
 
     rule: str
@@ -57,10 +57,10 @@ def first_result(old: Node, node: Node, rules: tuple[Rule, ...]) -> Node | None:
     """What the first rule that fires makes of a node; it inherits origin and part."""
     if not rules:
         return None
-    with origins.inherit(node.origin, node.part):
+    with origins.inherit(node.origin, node.step_part):
         for rule in rules:
             result = rule(node)
             if result is not None:
-                origins.note_made(Fired(rule.__name__, old))
+                origins.note_created(AppliedRule(rule.__name__, old))
                 return result
     return None

@@ -45,7 +45,7 @@ from graphc.origin import BACKWARD
 def add_zero(node: Node) -> Node | None:
     """x + 0  ->  x"""
     for x, zero in pairs(node):
-        if is_added_nothing(zero, node.part):
+        if is_added_nothing(zero, node.step_part):
             return x
     return None
 
@@ -97,13 +97,13 @@ def sub_zero(node: Node) -> Node | None:
     if value is None or value != 0:
         return None
     exact = x.type.dtype.is_integer or math.copysign(1.0, value) > 0
-    return x if exact or node.part == BACKWARD else None
+    return x if exact or node.step_part == BACKWARD else None
 
 
 def sub_from_zero(node: Node) -> Node | None:
     """0 - x  ->  -x"""
     zero, x = node.inputs
-    return apply(Neg(), x) if is_added_nothing(zero, node.part) else None
+    return apply(Neg(), x) if is_added_nothing(zero, node.step_part) else None
 
 
 def sub_negative(node: Node) -> Node | None:
@@ -116,7 +116,7 @@ def sub_negative(node: Node) -> Node | None:
 def sub_from_negative(node: Node) -> Node | None:
     """-x - y  ->  -(x + y), for integers and in the backward half (0 gets another sign)"""
     x, y = node.inputs
-    if not isinstance(x.op, Neg) or not (node.type.dtype.is_integer or node.part == BACKWARD):
+    if not isinstance(x.op, Neg) or not (node.type.dtype.is_integer or node.step_part == BACKWARD):
         return None
     return apply(Neg(), apply(Add(), x.inputs[0], y))
 

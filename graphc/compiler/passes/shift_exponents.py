@@ -57,7 +57,7 @@ def shift_exponents(graph: Graph) -> Graph:
 
 
 @dataclass(frozen=True)
-class Row:
+class SummedRow:
     """What is summed: an exponential along some axes, or what `where` takes of it, else 0."""
 
     axes: tuple[int, ...]
@@ -65,7 +65,7 @@ class Row:
     positive: bool = True
 
 
-def rows_summed(exp: Node, users: Users, position: Positions) -> list[Row]:
+def rows_summed(exp: Node, users: Users, position: Positions) -> list[SummedRow]:
     """The rows that anything of an exponential's shape is summed along, in order."""
     trial = Scale(exp, None, users, position)
     trial.follow()
@@ -92,7 +92,7 @@ class Scale:
     """
 
     exp: Node
-    row: Row | None  # None while sums are looked for
+    row: SummedRow | None  # None while sums are looked for
     users: Users
     position: Positions
     degree: dict[Node, int] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Scale:
     has_sum: set[Node] = field(default_factory=set)
     distance: dict[Node, int] = field(default_factory=dict)
     ends: set[Node] = field(default_factory=set)
-    summed: dict[Row, None] = field(default_factory=dict)
+    summed: dict[SummedRow, None] = field(default_factory=dict)
 
     @property
     def axes(self) -> tuple[int, ...] | None:
@@ -181,7 +181,7 @@ class Scale:
                 return None if None in scaled or row_of(node) != self.row else ROW
             case Where() if not self._is_chosen(node) and any(map(is_zero, others)):
                 return None
-            case Mul() | Div() if TOP in scaled and not all(map(is_plain, others)):
+            case Mul() | Div() if TOP in scaled and not all(map(is_moderate, others)):
                 return None
             case Mul() | Div() | Add() | Maximum() | Minimum() | Where() | Abs() | StopGradient():
                 pass
@@ -230,25 +230,25 @@ class Scale:
         if self.axes is None:
             return None
         if isinstance(node.op, Reshape) and layout != FULL:
-            if shape == kept(full_shape, self.axes):
+            if shape == kept_shape(full_shape, self.axes):
                 return KEPT
-            return REDUCED if shape == reduced(full_shape, self.axes) else None
+            return REDUCED if shape == reduced_shape(full_shape, self.axes) else None
         leading = self.axes == tuple(range(len(self.axes)))
         if isinstance(node.op, BroadcastTo) and shape == full_shape:
             return FULL if layout == KEPT or (layout == REDUCED and leading) else None
         return None
 
 
-def row_of(total: Node) -> Row:
+def row_of(total: Node) -> SummedRow:
     """What a sum runs along."""
     assert isinstance(total.op, Sum)
     (x,) = total.inputs
     while isinstance(x.op, (Cast, StopGradient)):
         (x,) = x.inputs
-    return Row(total.op.axes, *(choice_of(x) or ()))
+    return SummedRow(total.op.axes, *(choice_of(x) or ()))
 
 
-def is_plain(node: Node, depth: int = 6) -> bool:
+def is_moderate(node: Node, depth: int = 6) -> bool:
     """Whether a value is made of sizes and of numbers above 0 that are neither small nor large."""
     match node.op:
         case Literal(value=value):
@@ -256,7 +256,7 @@ def is_plain(node: Node, depth: int = 6) -> bool:
         case SizeOf(size=size):
             return at_least_one(size)
         case Mul() | Div() | Cast() | Reshape() | BroadcastTo() if depth:
-            return all(is_plain(i, depth - 1) for i in node.inputs)
+            return all(is_moderate(i, depth - 1) for i in node.inputs)
     return False
 
 
@@ -287,12 +287,12 @@ def axes_of_maximum(top: Node, x: Node, axes: tuple[int, ...]) -> Axes | None:
     return None if own is None else through_views(top, own)
 
 
-def kept(shape: Sizes, axes: tuple[int, ...]) -> Sizes:
+def kept_shape(shape: Sizes, axes: tuple[int, ...]) -> Sizes:
     """The shape with 1 for the reduced axes."""
     return tuple(1 if a in axes else s for a, s in enumerate(shape))
 
 
-def reduced(shape: Sizes, axes: tuple[int, ...]) -> Sizes:
+def reduced_shape(shape: Sizes, axes: tuple[int, ...]) -> Sizes:
     """The shape without the reduced axes."""
     return tuple(s for a, s in enumerate(shape) if a not in axes)
 
@@ -300,7 +300,7 @@ def reduced(shape: Sizes, axes: tuple[int, ...]) -> Sizes:
 # ------------------------------------------------------------------------------ rewriting
 
 
-Chosen = tuple[Scale, ...]  # whose exponents are shifted, in the order of the scales
+ShiftedScales = tuple[Scale, ...]  # whose exponents are shifted, in the order of the scales
 
 
 class Versions:
@@ -316,7 +316,7 @@ class Versions:
             for node in scale.degree:
                 self.carried.setdefault(node, []).append(scale)
         self.tops: dict[Scale, Node] = {}
-        self.made: dict[tuple[Node, Chosen], Node] = {}
+        self.made: dict[tuple[Node, ShiftedScales], Node] = {}
 
     def graph(self) -> Graph:
         """The graph with shifted exponents and logarithms that make up for it."""
@@ -324,14 +324,16 @@ class Versions:
         new: dict[Node, Node] = {}
         for node in self.given.nodes:
             for chosen in wanted.get(node, ()):
-                with origins.inherit(node.origin, node.part):
+                with origins.inherit(node.origin, node.step_part):
                     self.made[node, chosen] = self._make(node, chosen)
                 new.setdefault(node, self.made[node, chosen])
         return self.given.substitute(new)
 
-    def _wanted(self) -> dict[Node, dict[Chosen, None]]:
+    def _wanted(self) -> dict[Node, dict[ShiftedScales, None]]:
         """The versions of every node that the roots need, directly or through others."""
-        wanted: dict[Node, dict[Chosen, None]] = {root: {(): None} for root in self.given.roots}
+        wanted: dict[Node, dict[ShiftedScales, None]] = {
+            root: {(): None} for root in self.given.roots
+        }
         for node in reversed(self.given.nodes):
             versions = wanted.get(node, {})
             if () in versions:  # what stands for the node comes first
@@ -342,7 +344,7 @@ class Versions:
                     wanted.setdefault(i, {})[self._carried_by(i, scales)] = None
         return wanted
 
-    def _scales_inside(self, node: Node, chosen: Chosen) -> Chosen:
+    def _scales_inside(self, node: Node, chosen: ShiftedScales) -> ShiftedScales:
         """What is shifted in a node's inputs: also what ends here, one shift per exponential."""
         taken = {scale.exp for scale in chosen}
         ending = []
@@ -352,11 +354,11 @@ class Versions:
                 ending.append(scale)
         return (*chosen, *ending)
 
-    def _carried_by(self, node: Node, scales: Iterable[Scale]) -> Chosen:
+    def _carried_by(self, node: Node, scales: Iterable[Scale]) -> ShiftedScales:
         carried = self.carried.get(node, [])
         return tuple(scale for scale in carried if scale in scales)
 
-    def _make(self, node: Node, chosen: Chosen) -> Node:
+    def _make(self, node: Node, chosen: ShiftedScales) -> Node:
         scales = self._scales_inside(node, chosen)
         inputs = tuple(self.made[i, self._carried_by(i, scales)] for i in node.inputs)
         result = with_inputs(node, inputs)
@@ -365,14 +367,14 @@ class Versions:
                 x = inputs[0]
                 assert scale.row is not None
                 top = self.tops[scale] = finite_maximum(x, scale.row)
-                shape = kept(x.type.shape, scale.axes or ())
+                shape = kept_shape(x.type.shape, scale.axes or ())
                 return apply(Exp(), apply(Sub(), x, broadcast(reshape(top, shape), x.type.shape)))
             if isinstance(node.op, Log) and node in scale.ends:
                 result = corrected(node, result, scale, self.tops[scale])
         return result
 
 
-def finite_maximum(x: Node, row: Row) -> Node:
+def finite_maximum(x: Node, row: SummedRow) -> Node:
     """The maximum of a row; 0 where it is infinite (or NaN) and would spoil the others."""
     if row.condition is not None:
         least = full(float("-inf"), x.type)
@@ -394,7 +396,7 @@ def corrected(node: Node, logarithm: Node, scale: Scale, top: Node) -> Node:
     if shift.type.dtype != node.type.dtype:
         shift = apply(Cast(node.type.dtype), shift)
     if scale.layout[argument] != REDUCED:
-        shift = reshape(shift, kept(shape, axes))
+        shift = reshape(shift, kept_shape(shape, axes))
     if scale.layout[argument] == FULL:
         shift = broadcast(shift, shape)
     return apply(Add(), logarithm, shift)

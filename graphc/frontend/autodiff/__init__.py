@@ -1,4 +1,4 @@
-"""Derivatives of graphs, as graphs."""
+"""Automatic differentiation: derivatives of graphs as graphs."""
 
 from graphc.frontend.autodiff.check import GradientReport, check_gradients
 from graphc.frontend.autodiff.custom import custom_gradient

@@ -45,7 +45,7 @@ class TensorFunctions:
     expand_dims = staticmethod(shapes.expand_dims)
     permute_dims = staticmethod(shapes.permute_dims)
     flip = staticmethod(shapes.flip)
-    part = staticmethod(shapes.part)
+    narrow = staticmethod(shapes.narrow)
     concat = staticmethod(joining.concat)
     tril = staticmethod(creation.tril)
     triu = staticmethod(creation.triu)

@@ -103,7 +103,7 @@ def check_gradients(
     gradients = grad(loss, targets)
     values = _values([loss, *gradients], feeds or {}, targets)
     wide, replaced, dtype = widen([loss.node, *(g.node for g in gradients)])
-    point = Point(
+    point = LossAt(
         wide[0], {replaced.get(n, n): _as(n, replaced, a) for n, a in values.items()}, rng
     )
     analytic = point.run(wide[1:])
@@ -117,7 +117,7 @@ def check_gradients(
     return GradientReport(tuple(rows), limit, dtype)
 
 
-class Point:
+class LossAt:
     """A loss at one choice of inputs and parameters, which can be moved element by element."""
 
     def __init__(self, loss: Node, values: dict[Node, Array], rng: tuple[int, int]) -> None:
@@ -184,7 +184,7 @@ def _chosen(name: str, shape: tuple[int, ...], samples: int) -> list[tuple[int, 
 def _targets(loss: Tensor, wrt: Any) -> list[Tensor]:
     if wrt is None:
         nodes = graphs.topological([loss.node])
-        found = [n.face for n in nodes if isinstance(n.op, leaf.Parameter) and n.op.trainable]
+        found = [n.handle for n in nodes if isinstance(n.op, leaf.Parameter) and n.op.trainable]
     else:
         found = flatten(wrt)[0]
     for t in found:
@@ -203,8 +203,8 @@ def _values(
     values = {t.node: convert("check_gradients", t.node, a) for t, a in feeds.items()}
     used = graphs.topological([t.node for t in (*roots, *targets)])
     for node in used:
-        if isinstance(node.face, Parameter):
-            values[node] = node.face.memory
+        if isinstance(node.handle, Parameter):
+            values[node] = node.handle.memory
     return values
 
 

@@ -1,4 +1,4 @@
-"""Functions that bring their own gradient."""
+"""Functions with a user-defined gradient."""
 
 from __future__ import annotations
 
@@ -57,23 +57,29 @@ def custom_gradient(
 
 
 def _pullback(backward: Pullback, ys: list[Tensor], index: int, xs: tuple[Tensor, ...]) -> Pullback:
-    """The share of one output: the other cotangents are 0."""
+    """The contribution of one output: the other cotangents are 0."""
 
     def pull(dy: Tensor) -> tuple[Tensor | None, ...]:
         dys = [dy if i == index else zeros_like(y) for i, y in enumerate(ys)]
         found = backward(*dys)
-        shares = tuple(found) if isinstance(found, (list, tuple)) else (found,)
-        if len(shares) != len(xs):
-            raise _error(f"backward gave {len(shares)} cotangents for {len(xs)} arguments")
-        for i, (x, share) in enumerate(zip(xs, shares)):
-            if share is not None and (not isinstance(share, Tensor) or share.type != x.type):
-                what = share.type if isinstance(share, Tensor) else type(share).__name__
+        contributions = tuple(found) if isinstance(found, (list, tuple)) else (found,)
+        if len(contributions) != len(xs):
+            raise _error(f"backward gave {len(contributions)} cotangents for {len(xs)} arguments")
+        for i, (x, contribution) in enumerate(zip(xs, contributions)):
+            if contribution is not None and (
+                not isinstance(contribution, Tensor) or contribution.type != x.type
+            ):
+                what = (
+                    contribution.type
+                    if isinstance(contribution, Tensor)
+                    else type(contribution).__name__
+                )
                 raise GradientError(
                     f"custom_gradient: the cotangent of argument {i} must be {x.type}, got {what}",
                     operands=graphs.describe((x.node,)),
                     origin=x.node.origin,
                 )
-        return shares
+        return contributions
 
     return pull
 

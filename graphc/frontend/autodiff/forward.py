@@ -1,4 +1,4 @@
-"""Forward mode and whole matrices of derivatives, made of reverse mode."""
+"""Forward mode, Jacobians and Hessians, built from reverse mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend.arguments import tensor
 from graphc.frontend.autodiff.reverse import grad, pushed, vjp
 from graphc.frontend.autodiff.vmap import vmap
-from graphc.frontend.lifting import settled
+from graphc.frontend.lifting import promote_lifted
 from graphc.frontend.tensor import Tensor, lift
 from graphc.ir import graph as graphs
 from graphc.ir.structure import flatten, flatten_like, map_structure
@@ -78,7 +78,7 @@ def _like(x: Any, value: Any, what: str) -> Tensor:
             f"needs tensors to differentiate with respect to, got {type(x).__name__}",
             origin=origins.find_origin(),
         )
-    tensor = settled(what, [lift(value, x.dtype)], x.dtype)[0]
+    tensor = promote_lifted(what, [lift(value, x.dtype)], x.dtype)[0]
     if tensor.type != x.type:
         raise GradientError(
             f"the {what} of {x.name or x.node.op.name} must be {x.type}, got {tensor.type}",

@@ -1,4 +1,4 @@
-"""The same graph in float64."""
+"""Rewrite a graph in float64."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def widen(roots: Sequence[Node]) -> tuple[list[Node], dict[Node, Node], str]:
 def _widened(node: Node, inputs: tuple[Node, ...]) -> Node:
     op = _wide_op(node.op)
     type = op.infer(*(n.type for n in inputs))
-    result = Node(op, inputs, type, node.origin, node.part, node.name)
+    result = Node(op, inputs, type, node.origin, node.step_part, node.name)
     if not node.type.dtype.is_float or type.dtype == float64:
         return result
     # an op whose result has one dtype whatever its inputs (a draw, say)
     cast = Cast(float64)
-    return Node(cast, (result,), cast.infer(type), node.origin, node.part)
+    return Node(cast, (result,), cast.infer(type), node.origin, node.step_part)
 
 
 def _wide_op(op: Op) -> Op:

@@ -1,4 +1,4 @@
-"""Reverse mode: gradients as ordinary tensors, so that they differentiate again."""
+"""Reverse mode: gradients are ordinary tensors, so they can be differentiated again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from graphc import origin as origins
 from graphc.errors import ArgumentError, GradientError, VerifyError
 from graphc.frontend.autodiff.array_functions import TensorFunctions
-from graphc.frontend.autodiff.chosen import Conditions, Cotangent, Terms, both
-from graphc.frontend.autodiff.chosen_rules import Shares, shares
 from graphc.frontend.autodiff.loops import Start, scan_cotangents
-from graphc.frontend.lifting import settled
+from graphc.frontend.autodiff.masked import Conditions, Cotangent, MaskTerms, add_cotangents
+from graphc.frontend.autodiff.masked_rules import Contributions, masked_contributions
+from graphc.frontend.lifting import promote_lifted
 from graphc.frontend.substitute import substitute
-from graphc.frontend.tensor import Tensor, face, lift, lift_op, literal, zeros_like
+from graphc.frontend.tensor import Tensor, handle, lift, lift_op, literal, zeros_like
 from graphc.ir import graph as graphs
 from graphc.ir.graph import Node, topological
 from graphc.ir.ops import leaf
@@ -48,9 +48,9 @@ def vjp(outputs: Any, wrt: Any, cotangents: Any, unreachable: str = "error") -> 
     xs, wanted = flatten(wrt)
     for x in xs:
         _check_wrt(x)
-    starts = [_check_cotangent(y, dy) for y, dy in zip(ys, dys)]
+    seeds = [_check_cotangent(y, dy) for y, dy in zip(ys, dys)]
     backward = Backward([y.node for y in ys], [x.node for x in xs])
-    backward.run(starts)
+    backward.run(seeds)
     return wanted.build([backward.result(x, unreachable) for x in xs])
 
 
@@ -73,43 +73,43 @@ FUNCTIONS: ArrayFunctions[Tensor] = TensorFunctions(lambda y, x, dx: pushed([y],
 class Backward:
     """Cotangents of nodes, from the last to the first, along the paths that lead to `wrt`.
 
-    `told` are those of `wrt` of which it matters which elements of the cotangent count.
+    `masked_wrt` are the nodes of `wrt` whose cotangent masks are needed.
     """
 
     def __init__(
-        self, roots: Sequence[Node], wrt: Sequence[Node], told: Collection[Node] = ()
+        self, roots: Sequence[Node], wrt: Sequence[Node], masked_wrt: Collection[Node] = ()
     ) -> None:
-        self.told = frozenset(told)
+        self.masked_wrt = frozenset(masked_wrt)
         self.roots = tuple(roots)
         self.order = topological(roots)
         self.wrt = frozenset(wrt)
         self.cotangents: dict[Node, Cotangent] = {}
         self.conditions = Conditions()
-        self.carries = self._carrying()
+        self.needs_grad = self._find_needs_grad()
         self._loops = self._results_of_loops()
 
-    def _carrying(self) -> set[Node]:
-        """The nodes that have a tensor of `wrt` among or beneath their inputs."""
-        carries: set[Node] = set()
+    def _find_needs_grad(self) -> set[Node]:
+        """The differentiable nodes that depend on a tensor of `wrt`."""
+        needs_grad: set[Node] = set()
         for node in self.order:
             if node.type.dtype.is_float and node.op.differentiable:
                 for i in node.inputs:
-                    if i in carries or i in self.wrt:
-                        carries.add(node)
+                    if i in needs_grad or i in self.wrt:
+                        needs_grad.add(node)
                         break
-        return carries
+        return needs_grad
 
-    def run(self, starts: Sequence[Node], counting: Sequence[Terms] | None = None) -> None:
+    def run(self, seeds: Sequence[Node], masks: Sequence[MaskTerms] | None = None) -> None:
         """Propagate the cotangents of the roots; what is built inherits origin, not name.
 
-        `counting` says of the starts which of their elements count; the others are 0.
+        `masks` are the masks of the seeds: elements outside are 0.
         """
-        known = counting or [()] * len(starts)
-        for root, start, terms in zip(self.roots, starts, known):
-            with origins.inherit(part=origins.BACKWARD):
-                self._add(root, Cotangent(face(start), terms, frozenset(terms)))
+        known = masks or [()] * len(seeds)
+        for root, seed, terms in zip(self.roots, seeds, known):
+            with origins.inherit(step_part=origins.BACKWARD):
+                self._add(root, Cotangent(handle(seed), terms, frozenset(terms)))
         for node in reversed(self.order):
-            if node in self.carries and self._has_cotangent(node):
+            if node in self.needs_grad and self._has_cotangent(node):
                 with origins.inherit(node.origin, origins.BACKWARD):
                     self._visit(node)
 
@@ -120,30 +120,30 @@ class Backward:
         return group[0] is node and any(n in self.cotangents for n in group)
 
     def _visit(self, node: Node) -> None:
-        """Give every input of a node its share."""
-        found = self._shares(node)
+        """Add a node's contributions to the cotangents of its inputs."""
+        found = self._contributions(node)
         if len(found) != len(node.inputs):
             count = len(node.inputs)
             raise VerifyError(f"{node!r}: vjp gave {len(found)} values for {count} inputs")
-        for i, share in zip(node.inputs, found):
-            if share is not None and (i in self.carries or i in self.wrt):
-                self._add(i, share)
+        for i, contribution in zip(node.inputs, found):
+            if contribution is not None and (i in self.needs_grad or i in self.wrt):
+                self._add(i, contribution)
 
-    def _shares(self, node: Node) -> Shares:
-        """The shares of a node's inputs."""
+    def _contributions(self, node: Node) -> Contributions:
+        """The contributions of a node to its inputs."""
         if isinstance(node.op, Scan):
-            return self._loop_shares(node)
+            return self._loop_contributions(node)
         dy = self.cotangents[node]
         if isinstance(node.op, Where) and node.op.guarded:
             return self._branches(node, dy)
         if dy.terms:
-            return shares(FUNCTIONS, node, dy)
-        found = node.op.vjp(FUNCTIONS, face(node), dy.raw, *(face(i) for i in node.inputs))
+            return masked_contributions(FUNCTIONS, node, dy)
+        found = node.op.vjp(FUNCTIONS, handle(node), dy.raw, *(handle(i) for i in node.inputs))
         return [None if x is None else Cotangent(x) for x in found]
 
-    def _branches(self, node: Node, dy: Cotangent) -> Shares:
-        """Each branch's share counts where it was chosen."""
-        found: Shares = [None]
+    def _branches(self, node: Node, dy: Cotangent) -> Contributions:
+        """Mask the cotangent of each branch with the condition."""
+        found: Contributions = [None]
         for positive in (True, False):
             more = self.conditions.terms(node.inputs[0], positive)
             if more is None:
@@ -157,28 +157,30 @@ class Backward:
         """The results of each loop that a cotangent can go through, the first one first."""
         found: dict[tuple[Any, ...], list[Node]] = {}
         for node in self.order:
-            if isinstance(node.op, Scan) and node in self.carries:
+            if isinstance(node.op, Scan) and node in self.needs_grad:
                 found.setdefault(loop_key(node), []).append(node)
         return found
 
-    def _loop_shares(self, node: Node) -> Shares:
+    def _loop_contributions(self, node: Node) -> Contributions:
         """All results of a loop are differentiated together; several nodes can be one result."""
         group = [n for n in self._loops[loop_key(node)] if n in self.cotangents]
         ops = [n.op for n in group if isinstance(n.op, Scan)]
         body, indices = merged(ops)
         given: dict[int, Cotangent] = {}
         for n, index in zip(group, indices):
-            share = self.cotangents[n]
-            given[index] = both(given[index], share) if index in given else share
+            contribution = self.cotangents[n]
+            given[index] = (
+                add_cotangents(given[index], contribution) if index in given else contribution
+            )
         whole = replace(ops[0], body=body)
-        wanted = [i in self.carries or i in self.told for i in node.inputs]
+        wanted = [i in self.needs_grad or i in self.masked_wrt for i in node.inputs]
         return scan_cotangents(whole, given, node.inputs, wanted, propagated)
 
-    def _add(self, node: Node, share: Cotangent) -> None:
-        if share.raw.type != node.type:
-            raise VerifyError(f"the cotangent of {node!r} is {share.raw.type}")
+    def _add(self, node: Node, contribution: Cotangent) -> None:
+        if contribution.raw.type != node.type:
+            raise VerifyError(f"the cotangent of {node!r} is {contribution.raw.type}")
         old = self.cotangents.get(node)
-        self.cotangents[node] = share if old is None else both(old, share)
+        self.cotangents[node] = contribution if old is None else add_cotangents(old, contribution)
 
     def result(self, x: Tensor, unreachable: str) -> Tensor:
         """The gradient of one tensor; zeros or an error when there is none."""
@@ -187,12 +189,12 @@ class Backward:
             with origins.inherit(x.node.origin, origins.BACKWARD):
                 return found.value
         if unreachable == "zero":
-            with origins.inherit(part=origins.BACKWARD):
+            with origins.inherit(step_part=origins.BACKWARD):
                 return zeros_like(x)
         raise self._unreachable(x)
 
     def _unreachable(self, x: Tensor) -> GradientError:
-        """Say where the path from x to the roots is lost, or that there is none."""
+        """The error that names the op at which the path from x to the roots is lost."""
         name = x.name or x.node.op.name
         users, lost = {x.node}, None
         for node in self.order:
@@ -227,13 +229,13 @@ class Backward:
 
 
 def propagated(
-    starts: Sequence[Start], wrt: Sequence[Node], told: Collection[Node]
+    seeds: Sequence[Start], wrt: Sequence[Node], masked_wrt: Collection[Node]
 ) -> tuple[dict[Node, Cotangent], bool]:
     """The cotangents of `wrt`, and whether there were branches: `Propagate` for loops."""
-    backward = Backward([root for root, _, _ in starts], wrt, told)
-    backward.run([dy for _, dy, _ in starts], [terms for _, _, terms in starts])
+    backward = Backward([root for root, _, _ in seeds], wrt, masked_wrt)
+    backward.run([dy for _, dy, _ in seeds], [terms for _, _, terms in seeds])
     found = {n: dy for n, dy in backward.cotangents.items() if n in backward.wrt}
-    return found, bool(backward.conditions.facts)
+    return found, bool(backward.conditions.predicates)
 
 
 def _check_loss(loss: Any) -> None:
@@ -271,7 +273,7 @@ def _check_cotangent(y: Any, dy: Any) -> Node:
         raise ArgumentError(
             f"vjp: outputs must be tensors, got {type(y).__name__}", origin=origins.find_origin()
         )
-    dy = settled("vjp", [lift(dy, y.dtype)], y.dtype)[0]
+    dy = promote_lifted("vjp", [lift(dy, y.dtype)], y.dtype)[0]
     if dy.type != y.type:
         raise GradientError(
             f"vjp: the cotangent of {y.name or y.node.op.name} must be {y.type}, got {dy.type}",

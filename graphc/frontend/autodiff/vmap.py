@@ -1,4 +1,4 @@
-"""A function of one example made into a function of many."""
+"""`vmap`: vectorise a function of one example."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, AxisError, GraphcError, ShapeError
 from graphc.frontend.batching.batcher import Batched, Batcher, moved
 from graphc.frontend.batching.rules import find_rule
-from graphc.frontend.lifting import settle
-from graphc.frontend.tensor import Tensor, face, lift
+from graphc.frontend.lifting import promote_arguments
+from graphc.frontend.tensor import Tensor, handle, lift
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
@@ -38,12 +38,12 @@ def vmap(
     @functools.wraps(function)
     def mapped(*arguments: Any, **keywords: Any) -> Any:
         leaves, structure = flatten(arguments)
-        leaves = settle("vmap", leaves, (True for _ in leaves))
+        leaves = promote_arguments("vmap", leaves, (True for _ in leaves))
         axes = _axes(in_axes, structure, "in_axes")
         examples = Examples(size)
         given = [examples.one(value, axis, i) for i, (value, axis) in enumerate(zip(leaves, axes))]
         count = examples.count()
-        with origins.drawing() as drawn:
+        with origins.collecting_random() as drawn:
             result = function(*structure.build(given), **keywords)
         values, returned = flatten(result)
         ends = _axes(out_axes, returned, "out_axes")
@@ -56,7 +56,7 @@ def vmap(
 
 @dataclass
 class Examples:
-    """The arguments with the examples in front, under what stands for one of them."""
+    """The batched arguments by the placeholder of one example."""
 
     size: Size | None
     nodes: dict[Node, Node] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Examples:
         example = many.type.with_shape(many.type.shape[1:])
         node = graphs.apply(leaf.Input(name, example), name=name)
         self.nodes[node] = many
-        return face(node)
+        return handle(node)
 
     def _compare(self, x: Node, count: Size, position: int) -> None:
         if self.size is None:
@@ -104,10 +104,10 @@ def _placed(batcher: Batcher, value: Batched, axis: int | None) -> Tensor:
     if axis is None:
         if varies:
             _fail(ArgumentError, "vmap: out_axes is None for a result that varies", node)
-        return face(node)
+        return handle(node)
     many = batcher.spread(value)
     end = _normalised(axis, many.type.ndim, "vmap: the result", many)
-    return face(moved(many, 0, end))
+    return handle(moved(many, 0, end))
 
 
 def _normalised(axis: Any, rank: int, what: str, x: Node) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from graphc import origin as origins
 from graphc.errors import VerifyError
 from graphc.frontend import functions as fn
-from graphc.frontend.tensor import face, lift
+from graphc.frontend.tensor import handle, lift
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node, with_inputs
@@ -50,7 +50,7 @@ class Batcher:
         return node.type.with_shape((self.size, *node.type.shape))
 
     def run(self, roots: Iterable[Node]) -> list[Batched]:
-        """Rebuild what is beneath the roots."""
+        """Rebuild the graph of the roots."""
         roots = tuple(roots)
         for root in roots:
             self._below(root)
@@ -75,7 +75,7 @@ class Batcher:
             return self._draw(node, node.op)
         if not any(varies for _, varies in values):
             return with_inputs(node, tuple(n for n, _ in values)), False
-        with origins.inherit(node.origin, node.part):
+        with origins.inherit(node.origin, node.step_part):
             if self.active is not None:
                 values = self._unchecked(node, values)
             new = self.find_rule(node)(self, node, values)
@@ -98,12 +98,12 @@ class Batcher:
         return [(fixed, True) if i == position else value for i, value in enumerate(values)]
 
     def _draw(self, node: Node, op: RandomBits) -> Batched:
-        """Other elements of the same stream for every example."""
+        """Draw a distinct range of the random stream for every example."""
         if self.draws is not None and node not in self.draws:
             return node, False
-        with origins.inherit(node.origin, node.part):
+        with origins.inherit(node.origin, node.step_part):
             new = graphs.apply(RandomBits((self.size, *op.shape), op.stream), name=node.name)
-        origins.note_drawn(new)  # a loop or a vmap around this one draws anew once more
+        origins.note_random(new)  # a loop or a vmap around this one draws anew once more
         return new, True
 
     # -- what the rules use ---------------------------------------------------------------
@@ -113,12 +113,12 @@ class Batcher:
         return graphs.apply(op, *inputs, name=old.name)
 
     def kept(self, new: Node, old: Node) -> Node:
-        """The new value of the examples that are active, the old one of the others."""
+        """Select the new value for active examples, the old one for others."""
         if self.active is None or new is old:
             return new
         ones = (1,) * (new.type.ndim - 1)
         active = graphs.apply(Reshape((self.size, *ones)), self.active)
-        return fn.where(face(active), face(new), face(old)).node
+        return fn.where(handle(active), handle(new), handle(old)).node
 
     def spread(self, value: Batched) -> Node:
         """The value with the leading axis, repeated along it if it does not vary."""
@@ -129,7 +129,7 @@ class Batcher:
             # what repeats already, repeats more often
             source = node.inputs[0] if isinstance(node.op, BroadcastTo) else node
             shape = (self.size, *node.type.shape)
-            with origins.inherit(node.origin, node.part):
+            with origins.inherit(node.origin, node.step_part):
                 self._spread[node] = graphs.apply(BroadcastTo(shape), source)
         return self._spread[node]
 

@@ -1,4 +1,4 @@
-"""A loop over many examples at once: each iteration is one for all of them.
+"""Batching of scans: one loop whose iterations handle all examples.
 
 Where the number of iterations varies, the loop goes on for as long as any example does, and what
 an example has is kept from its own last iteration on.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from graphc.frontend import functions as fn
 from graphc.frontend.batching.batcher import Batched, Batcher, moved
-from graphc.frontend.tensor import Tensor, face, literal
+from graphc.frontend.tensor import Tensor, handle, literal
 from graphc.ir import graph as graphs
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
@@ -35,7 +35,7 @@ def _placeholder(name: str, type: TensorType) -> Node:
 
 
 @dataclass(eq=False)
-class Iteration:
+class BatchedIteration:
     """The body's new inputs, and which of the old ones vary.
 
     `step` is the iteration's number in a loop whose examples count for themselves, `going` says
@@ -69,8 +69,8 @@ class BatchedLoop:
 
     # -- one iteration ----------------------------------------------------------------
 
-    def _settled(self, varies: list[bool]) -> Iteration:
-        """What varies: what does at first, and carries that come to."""
+    def _settled(self, varies: list[bool]) -> BatchedIteration:
+        """The batched inputs: those batched at first, and carries that become so."""
         body, carries = self.op.body, self.op.carries
         while True:
             now = self._entered(varies)
@@ -80,7 +80,7 @@ class BatchedLoop:
                 return now
             varies = grown
 
-    def _entered(self, varies: list[bool]) -> Iteration:
+    def _entered(self, varies: list[bool]) -> BatchedIteration:
         batched: dict[Node, Node] = {}
         shared: dict[Node, Node] = {}
         for old, v in zip(self.op.body.inputs, varies):
@@ -88,27 +88,27 @@ class BatchedLoop:
             (batched if v else shared)[old] = _placeholder(old.name or "input", type)
         found = {**batched, **shared}
         inner = Batcher(batched, self.outer.size, shared, None, self.outer.find_rule)
-        now = Iteration(inner, tuple(found[old] for old in self.op.body.inputs), varies)
+        now = BatchedIteration(inner, tuple(found[old] for old in self.op.body.inputs), varies)
         active: list[Tensor] = []
         if self.count is not None and self.count[1]:
             now.step = _placeholder("step", TensorType(int64, ()))
-            active.append(face(now.step) < self._read(now, "count", self.count[0]))
+            active.append(handle(now.step) < self._read(now, "count", self.count[0]))
         if self.op.condition is not None and varies[self.op.condition]:
             now.going = _placeholder("going", TensorType(bool_, ()))
             now.taken = _placeholder("taken", TensorType(int64, ()))
-            active.append(face(now.inputs[self.op.condition]))
+            active.append(handle(now.inputs[self.op.condition]))
         if self.outer.active is not None:
             active.append(self._read(now, "active", self.outer.active))
         for some in active:
             known = inner.active
-            inner.active = (some if known is None else fn.logical_and(face(known), some)).node
+            inner.active = (some if known is None else fn.logical_and(handle(known), some)).node
         return now
 
-    def _read(self, now: Iteration, name: str, value: Node) -> Tensor:
+    def _read(self, now: BatchedIteration, name: str, value: Node) -> Tensor:
         """A value outside, inside."""
         inside = _placeholder(name, value.type)
         now.reads[inside] = value
-        return face(inside)
+        return handle(inside)
 
     def _ends(self) -> list[Node]:
         """The next carries."""
@@ -118,11 +118,11 @@ class BatchedLoop:
             new = inner.spread(value) if varies else value[0]
             ends.append(inner.kept(new, old) if self.now.extra else new)
         if self.now.step is not None:
-            ends.append((face(self.now.step) + (-1 if self.op.reverse else 1)).node)
+            ends.append((handle(self.now.step) + (-1 if self.op.reverse else 1)).node)
         if self.now.going is not None and self.now.taken is not None:
             assert self.op.condition is not None
-            ends.append(fn.any(face(ends[self.op.condition])).node)
-            ends.append((face(self.now.taken) + 1).node)
+            ends.append(fn.any(handle(ends[self.op.condition])).node)
+            ends.append((handle(self.now.taken) + 1).node)
         return ends
 
     def _body(self, old: Body) -> tuple[Body, list[bool]]:
@@ -149,10 +149,10 @@ class BatchedLoop:
             given.append(self.outer.spread(value) if varies else value[0])
         if now.step is not None:
             assert most is not None
-            given.append((face(most) - 1).node if op.reverse else literal(0, int64).node)
+            given.append((handle(most) - 1).node if op.reverse else literal(0, int64).node)
         if now.going is not None:
             assert op.condition is not None
-            given.append(fn.any(face(given[op.condition])).node)
+            given.append(fn.any(handle(given[op.condition])).node)
             given.append(literal(0, int64).node)
         rows = op.carries + op.scanned
         stacks, read = self.values[op.carries : rows], self.values[rows : len(op.body.inputs)]
@@ -165,7 +165,7 @@ class BatchedLoop:
         if self.count is None or not self.count[1]:
             return self.count and self.count[0]
         none = fn.zeros((1,), dtype=int64)
-        return fn.max(fn.concat([none, face(self.count[0])], axis=0)).node
+        return fn.max(fn.concat([none, handle(self.count[0])], axis=0)).node
 
     def result(self, op: Scan, node: Node) -> Node:
         """One result; the examples come before the iterations of a stack."""

@@ -1,4 +1,4 @@
-"""How each family of ops is computed for many examples at once."""
+"""Batching rules, one for each family of ops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend.batching.batcher import Batched, Batcher, Rule, Values, moved
 from graphc.frontend.batching.loops import scan
 from graphc.frontend.functions.creation import iota
-from graphc.frontend.tensor import Tensor, face, lift_op
+from graphc.frontend.tensor import Tensor, handle, lift_op
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
@@ -21,7 +21,7 @@ from graphc.ir.ops.conv import Conv
 from graphc.ir.ops.diagonal import Diagonal
 from graphc.ir.ops.failure import VALUE
 from graphc.ir.ops.gather import Guard, ScatterAdd, Take
-from graphc.ir.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
+from graphc.ir.ops.indexing import FirstOccurrence, PutAlong, PutRows, TakeAlong
 from graphc.ir.ops.join import Concat
 from graphc.ir.ops.loop import Scan
 from graphc.ir.ops.matrix import Matrix, Solve, SolveTriangular
@@ -30,7 +30,7 @@ from graphc.ir.ops.reduce import Sum
 from graphc.ir.ops.sorting import SearchSorted
 from graphc.ir.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.ir.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
-from graphc.ir.ops.window import Slide, SlideBack, Window
+from graphc.ir.ops.window import Fold, Unfold, Window
 from graphc.ir.types import bool_, int8, int64
 
 
@@ -177,10 +177,10 @@ def take(b: Batcher, node: Node, values: Values) -> Node:
             taken = graphs.apply(node.op, moved(x, 0, 1), indices)
             return moved(taken, rank, 0, node.name)
     count = node.inputs[0].type.shape[0]
-    return b.apply(node.op, node, merged(x), rows_of_all(node.op.name, indices, count))
+    return b.apply(node.op, node, merge_leading_axes(x), rows_of_all(node.op.name, indices, count))
 
 
-def put(b: Batcher, node: Node, values: Values) -> Node:
+def scatter(b: Batcher, node: Node, values: Values) -> Node:
     """As `take`: the examples behind the rows, or all of their rows one below another."""
     x, updates = b.spread(values[0]), b.spread(values[2])
     indices, varies = values[1]
@@ -188,17 +188,17 @@ def put(b: Batcher, node: Node, values: Values) -> Node:
         behind = moved(updates, 0, node.inputs[1].type.ndim)
         return moved(graphs.apply(node.op, moved(x, 0, 1), indices, behind), 1, 0, node.name)
     rows = rows_of_all(node.op.name, indices, node.inputs[0].type.shape[0])
-    result = graphs.apply(node.op, merged(x), rows, updates)
+    result = graphs.apply(node.op, merge_leading_axes(x), rows, updates)
     return b.apply(Reshape(x.type.shape), node, result)
 
 
-def first_same(b: Batcher, node: Node, values: Values) -> Node:
+def first_occurrence(b: Batcher, node: Node, values: Values) -> Node:
     """The indices of all examples, made different; positions count from each example's first."""
     op: Any = node.op
     count = node.type.shape[0]
     rows = rows_of_all(op.name, values[0][0], op.size)
     flat = graphs.apply(Reshape((b.size * count,)), rows)
-    first = face(graphs.apply(FirstSame(b.size * op.size), flat))
+    first = handle(graphs.apply(FirstOccurrence(b.size * op.size), flat))
     shape = (b.size, count)
     start = iota(shape, 0, int64) * number(count)
     return fn.subtract(fn.reshape(first, shape), start).node
@@ -209,7 +209,7 @@ def searchsorted(b: Batcher, node: Node, values: Values) -> Node:
     op: Any = node.op
     if not values[0][1]:
         return b.apply(op, node, values[0][0], values[1][0])
-    x, v = face(values[0][0]), face(b.spread(values[1]))
+    x, v = handle(values[0][0]), handle(b.spread(values[1]))
     if x.dtype == bool_:
         x, v = fn.astype(x, int8), fn.astype(v, int8)
     ones = (1,) * (v.ndim - 1)
@@ -222,7 +222,7 @@ def searchsorted(b: Batcher, node: Node, values: Values) -> Node:
     return fn.sum(fn.astype(before, int64), axis=-1).node
 
 
-def merged(x: Node) -> Node:
+def merge_leading_axes(x: Node) -> Node:
     """The first two axes as one."""
     size, count, *rest = x.type.shape
     return graphs.apply(Reshape((size * count, *rest)), x)
@@ -233,7 +233,7 @@ def rows_of_all(name: str, indices: Node, count: Size) -> Node:
 
     What is out of range for its own example is found here, where its value is known.
     """
-    own = fn.astype(face(indices), int64)
+    own = fn.astype(handle(indices), int64)
     rows = number(count)
     legal = fn.logical_and(own >= -rows, own < rows)
     first = iota(own.shape, 0, int64) * rows
@@ -275,11 +275,11 @@ def custom_gradient(b: Batcher, node: Node, values: Values) -> Node:
     def pull(dy: Tensor) -> tuple[Tensor | None, ...]:
         seed = graphs.apply(leaf.Input("cotangent", node.type))
         b.made[seed] = (dy.node, True)
-        shares = op.pull(face(seed))
-        found = iter(b.run([s.node for s in shares if s is not None]))
+        contributions = op.pull(handle(seed))
+        found = iter(b.run([s.node for s in contributions if s is not None]))
         return tuple(
-            None if share is None else _share(b, next(found), varies)
-            for share, varies in zip(shares, flags)
+            None if contribution is None else _contribution(b, next(found), varies)
+            for contribution, varies in zip(contributions, flags)
         )
 
     first = b.spread(values[0])
@@ -287,9 +287,9 @@ def custom_gradient(b: Batcher, node: Node, values: Values) -> Node:
     return b.apply(CustomGradient(pull, apart), node, first, *(n for n, _ in values[1:]))
 
 
-def _share(b: Batcher, share: Batched, varies: bool) -> Tensor:
-    every = b.spread(share)
-    return face(every if varies else graphs.apply(Sum((0,)), every))
+def _contribution(b: Batcher, contribution: Batched, varies: bool) -> Tensor:
+    every = b.spread(contribution)
+    return handle(every if varies else graphs.apply(Sum((0,)), every))
 
 
 RULES: tuple[tuple[type[Op] | tuple[type[Op], ...], Rule], ...] = (
@@ -301,13 +301,13 @@ RULES: tuple[tuple[type[Op] | tuple[type[Op], ...], Rule], ...] = (
     (Slice, slice_),
     (Pad, pad),
     (Diagonal, same_op),
-    ((Slide, SlideBack), slide),
+    ((Unfold, Fold), slide),
     ((Concat, TakeAlong, PutAlong, Extend, Roll), same_op_along),
     (Dot, dot),
     (Conv, conv),
     (Take, take),
-    ((ScatterAdd, PutRows), put),
-    (FirstSame, first_same),
+    ((ScatterAdd, PutRows), scatter),
+    (FirstOccurrence, first_occurrence),
     (SearchSorted, searchsorted),
     ((Solve, SolveTriangular), solve),
     (Matrix, same_op),

@@ -104,15 +104,6 @@ from graphc.frontend.functions.mathematics import (
     trunc,
 )
 from graphc.frontend.functions.padding import diagonal, pad, roll
-from graphc.frontend.functions.placing import (
-    At as At,
-)
-from graphc.frontend.functions.placing import (
-    gather_nd,
-    put_along_axis,
-    scatter_set,
-    take_along_axis,
-)
 from graphc.frontend.functions.products import matmul, outer, tensordot, trace, vecdot
 from graphc.frontend.functions.quantized import dequantize, fake_quantize, quantize
 from graphc.frontend.functions.reductions import (
@@ -130,6 +121,15 @@ from graphc.frontend.functions.reductions import (
     std,
     sum,
     var,
+)
+from graphc.frontend.functions.scatter import (
+    At as At,
+)
+from graphc.frontend.functions.scatter import (
+    gather_nd,
+    put_along_axis,
+    scatter_set,
+    take_along_axis,
 )
 from graphc.frontend.functions.shapes import (
     broadcast_arrays,

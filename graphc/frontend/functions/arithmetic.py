@@ -13,13 +13,13 @@ from graphc.errors import DTypeError
 from graphc.frontend.functions.logic import choose, isnan
 from graphc.frontend.functions.mathematics import sqrt
 from graphc.frontend.functions.operands import (
+    apply_broadcast,
     cast,
     common_shape,
     expand,
     fail,
     is_weak,
     same_dtype,
-    together,
 )
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.ops import elementwise as ops
@@ -34,17 +34,17 @@ from graphc.ir.types import float32
 
 def add(x: Any, y: Any) -> Tensor:
     """x + y for numbers."""
-    return together(ops.Add(), x, y)
+    return apply_broadcast(ops.Add(), x, y)
 
 
 def subtract(x: Any, y: Any) -> Tensor:
     """x - y for numbers; unsigned integers wrap around."""
-    return together(ops.Sub(), x, y)
+    return apply_broadcast(ops.Sub(), x, y)
 
 
 def multiply(x: Any, y: Any) -> Tensor:
     """x * y for numbers."""
-    return together(ops.Mul(), x, y)
+    return apply_broadcast(ops.Mul(), x, y)
 
 
 def divide(x: Any, y: Any) -> Tensor:
@@ -52,7 +52,7 @@ def divide(x: Any, y: Any) -> Tensor:
     tensors = same_dtype("divide", (x, y))
     if tensors[0].dtype.is_integer:
         tensors = [cast(t, float32) for t in tensors]
-    return together(ops.Div(), *tensors)
+    return apply_broadcast(ops.Div(), *tensors)
 
 
 def floor_divide(x: Any, y: Any) -> Tensor:
@@ -70,7 +70,7 @@ def guarded_division(op: Op, x: Any, y: Any) -> Tensor:
     a, b = same_dtype(op.name, (x, y))
     if b.dtype.is_integer and not known_nonzero(b):
         b = lift_op(Guard(f"{op.name}: integer division by zero{PLACE}"), b, b != 0)
-    return together(op, a, b)
+    return apply_broadcast(op, a, b)
 
 
 def known_nonzero(x: Tensor) -> bool:
@@ -96,7 +96,7 @@ def pow(x: Any, y: Any) -> Tensor:
         special = special_power(x, float(y))
         if special is not None:
             return special
-    return together(Pow(), x, y)
+    return apply_broadcast(Pow(), x, y)
 
 
 def special_power(x: Tensor, y: float) -> Tensor | None:
@@ -151,12 +151,12 @@ def square(x: Any) -> Tensor:
 
 def maximum(x: Any, y: Any) -> Tensor:
     """The larger of x and y, NaN if either is; ties share the gradient evenly."""
-    return together(ops.Maximum(), x, y)
+    return apply_broadcast(ops.Maximum(), x, y)
 
 
 def minimum(x: Any, y: Any) -> Tensor:
     """The smaller of x and y, NaN if either is; ties share the gradient evenly."""
-    return together(ops.Minimum(), x, y)
+    return apply_broadcast(ops.Minimum(), x, y)
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:

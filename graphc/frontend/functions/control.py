@@ -1,4 +1,4 @@
-"""Loops and choices inside a graph."""
+"""Control flow in graphs: scan, cond, while_loop."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from graphc.frontend import ownership
 from graphc.frontend.arguments import tensor
 from graphc.frontend.functions.joining import concat
 from graphc.frontend.functions.logic import check
-from graphc.frontend.functions.operands import is_weak, same_dtype, settled
+from graphc.frontend.functions.operands import is_weak, promote_lifted, same_dtype
 from graphc.frontend.functions.shapes import broadcast_to, reshape
 from graphc.frontend.loop_builder import LoopBuilder, placeholder
-from graphc.frontend.tensor import Tensor, face, lift, literal, zeros_like
+from graphc.frontend.tensor import Tensor, handle, lift, literal, zeros_like
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
@@ -49,30 +49,30 @@ def scan(
 
     Raises ShapeError where rows or carries do not fit, naming both types.
     """
-    f = ownership.shared(f)  # all traces are one use of its layers
+    f = ownership.traced_repeatedly(f)  # all traces are one use of its layers
     firsts, carry_structure = flatten(init)
     arrays, row_structure = flatten(() if xs is None else xs)
     stacks = [tensor("scan", "xs", v) for v in arrays]
-    firsts, stacks = _settled("scan", firsts, stacks)
+    firsts, stacks = _promoted("scan", firsts, stacks)
     init, xs = carry_structure.build(firsts), row_structure.build(stacks) if arrays else xs
     count = _length(stacks, length)
     _check_options(truncate, checkpoint)
     rows = [placeholder(f"row_{i}", _row(t.type)) for i, t in enumerate(stacks)]
-    given = row_structure.build([face(n) for n in rows]) if xs is not None else None
+    given = row_structure.build([handle(n) for n in rows]) if xs is not None else None
 
-    def trace(starts: Sequence[Tensor]) -> _Iteration:
+    def trace(starts: Sequence[Tensor]) -> _TracedBody:
         carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
-        with origins.drawing() as drawn:
-            result = f(carry_structure.build([face(n) for n in carries]), given)
+        with origins.collecting_random() as drawn:
+            result = f(carry_structure.build([handle(n) for n in carries]), given)
         nexts, ys, y_structure = _results(result, carry_structure, starts)
-        return _Iteration(carries, nexts, ys, y_structure, drawn)
+        return _TracedBody(carries, nexts, ys, y_structure, drawn)
 
     if checkpoint is not None:
         every = _every(checkpoint, count)
         if any(is_weak(v) for v in firsts):
-            init = carry_structure.build(_fitted("scan", firsts, stacks, trace)[0])
+            init = carry_structure.build(_trace_to_fixpoint("scan", firsts, stacks, trace)[0])
         return _in_chunks(f, init, xs, every, count, reverse, truncate)  # type: ignore[arg-type]
-    starts, one = _fitted("scan", firsts, stacks, trace)
+    starts, one = _trace_to_fixpoint("scan", firsts, stacks, trace)
     loop = LoopBuilder(
         one.carries,
         [t.node for t in starts],
@@ -83,13 +83,13 @@ def scan(
         truncate,
     )
     last, stacked = loop.build([t.node for t in one.nexts], [t.node for t in one.ys])
-    found = None if one.structure is None else one.structure.build([face(n) for n in stacked])
-    return carry_structure.build([face(n) for n in last]), found
+    found = None if one.structure is None else one.structure.build([handle(n) for n in stacked])
+    return carry_structure.build([handle(n) for n in last]), found
 
 
 @dataclass(eq=False)
-class _Iteration:
-    """A body that was traced: its placeholders, the next carries, and what else it gives."""
+class _TracedBody:
+    """A traced body: its placeholders, the next carries and the stacked outputs."""
 
     carries: Sequence[Node]
     nexts: Sequence[Tensor]
@@ -98,22 +98,22 @@ class _Iteration:
     drawn: Sequence[Node]
 
 
-def _settled(
+def _promoted(
     name: str, firsts: Sequence[Any], stacks: Sequence[Tensor]
 ) -> tuple[list[Any], list[Tensor]]:
     """Arrays in the float dtype of the tensors among carries and rows; numbers as they are."""
     given = [v for v in firsts if not is_weak(v)]
-    found = settled(name, [*stacks, *(tensor(name, "init", v) for v in given)])
+    found = promote_lifted(name, [*stacks, *(tensor(name, "init", v) for v in given)])
     rest = iter(found[len(stacks) :])
     return [v if is_weak(v) else next(rest) for v in firsts], found[: len(stacks)]
 
 
-def _fitted(
+def _trace_to_fixpoint(
     name: str,
     firsts: Sequence[Any],
     stacks: Sequence[Tensor],
-    trace: Callable[[Sequence[Tensor]], _Iteration],
-) -> tuple[list[Tensor], _Iteration]:
+    trace: Callable[[Sequence[Tensor]], _TracedBody],
+) -> tuple[list[Tensor], _TracedBody]:
     """The first carries and one iteration of them.
 
     Python numbers among them take the dtypes that the body returns, for which it is traced again
@@ -140,8 +140,8 @@ def _first_trace(
     firsts: Sequence[Any],
     starts: list[Tensor],
     like: DType,
-    trace: Callable[[Sequence[Tensor]], _Iteration],
-) -> tuple[list[Tensor], _Iteration]:
+    trace: Callable[[Sequence[Tensor]], _TracedBody],
+) -> tuple[list[Tensor], _TracedBody]:
     """Trace with Python integers as integers; where they meet floats, with one or all as floats."""
     try:
         return starts, trace(starts)
@@ -247,7 +247,7 @@ def _results(
             flatten_like(carry_structure, result[0], "scan: the carry returned"), starts
         )
     ]
-    nexts = [settled("scan", [t], start.dtype)[0] for t, start in zip(nexts, starts)]
+    nexts = [promote_lifted("scan", [t], start.dtype)[0] for t, start in zip(nexts, starts)]
     if result[1] is None:
         return nexts, [], None
     leaves, structure = flatten(result[1])
@@ -297,11 +297,11 @@ def cond(
         _fail(ShapeError, f"cond: the condition must be bool[], got {chosen.type}", chosen)
     branches = []
     for function in (true_function, false_function):
-        with origins.making() as made, origins.drawing() as drawn:
+        with origins.collecting_nodes() as made, origins.collecting_random() as drawn:
             branches.append((*flatten(function(*operands)), made, drawn))
     (one, structure, _, _), (two, other, _, _) = branches
     _check_structures(structure, other)
-    sides = tuple(zip(*(_alike(a, b) for a, b in zip(one, two)))) or ((), ())
+    sides = tuple(zip(*(_common_branch_type(a, b) for a, b in zip(one, two)))) or ((), ())
     _check_branches(*sides)
     results = [zeros_like(t).node for t in sides[0]]
     for leaves, (_, _, made, drawn), taken in zip(sides, branches, (chosen, ~chosen)):
@@ -310,17 +310,17 @@ def cond(
         inside = [n for n in made if not isinstance(n.op, Leaf)]
         loop = LoopBuilder(carries, results, {}, 1, drawn=drawn, count=count, inside=inside)
         results, _ = loop.build([t.node for t in leaves], [])
-    return structure.build([face(n) for n in results])
+    return structure.build([handle(n) for n in results])
 
 
-def _alike(a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    """What both branches return in one place; Python numbers take the dtype of the other."""
+def _common_branch_type(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """The common type of one result of both branches; Python numbers are weak."""
     if is_weak(a) and is_weak(b):
         first, second = same_dtype("cond", (a, b))
         return first, second
     first = tensor("cond", "a result", a) if not is_weak(a) else lift(a, lift(b).dtype)
     second = tensor("cond", "a result", b) if not is_weak(b) else lift(b, first.dtype)
-    first, second = settled("cond", [first, second])
+    first, second = promote_lifted("cond", [first, second])
     return first, second
 
 
@@ -350,21 +350,21 @@ def while_loop(
     for `max_steps` iterations. A loop that would go on after `max_steps` is a RuntimeCheckError,
     and nothing is updated.
     """
-    condition, body = ownership.shared(condition), ownership.shared(body)
+    condition, body = ownership.traced_repeatedly(condition), ownership.traced_repeatedly(body)
     firsts, structure = flatten(init)
-    firsts, _ = _settled("while_loop", firsts, [])
+    firsts, _ = _promoted("while_loop", firsts, [])
 
-    def trace(starts: Sequence[Tensor]) -> _Iteration:
+    def trace(starts: Sequence[Tensor]) -> _TracedBody:
         going = _condition(condition(structure.build(starts)))
         carries = [placeholder(f"carry_{i}", t.type) for i, t in enumerate(starts)]
-        with origins.drawing() as drawn:
-            result = body(structure.build([face(n) for n in carries]))
+        with origins.collecting_random() as drawn:
+            result = body(structure.build([handle(n) for n in carries]))
             nexts, _, _ = _results((result, None), structure, starts)
             fits = all(a.type == b.type for a, b in zip(nexts, starts))
             again = _condition(condition(structure.build(nexts))) if fits else going
-        return _Iteration(carries, nexts, [going, again], None, drawn)
+        return _TracedBody(carries, nexts, [going, again], None, drawn)
 
-    starts, one = _fitted("while_loop", firsts, (), trace)
+    starts, one = _trace_to_fixpoint("while_loop", firsts, (), trace)
     carries, nexts, (going, again), drawn = one.carries, one.nexts, one.ys, one.drawn
     go, steps = placeholder("going", going.type), placeholder("steps", TensorType(int64, ()))
     loop = LoopBuilder(
@@ -375,11 +375,11 @@ def while_loop(
         drawn=drawn,
         condition=len(carries),
     )
-    counted = face(steps) + 1
+    counted = handle(steps) + 1
     last, _ = loop.build([*(t.node for t in nexts), again.node, counted.node], [])
-    done = ~face(last[len(carries)])
+    done = ~handle(last[len(carries)])
     text = f"while_loop: goes on after max_steps={max_steps} iterations"
-    results = [face(n) for n in last[: len(carries)]]
+    results = [handle(n) for n in last[: len(carries)]]
     return structure.build([check(t, broadcast_to(done, t.shape), text) for t in results])
 
 

@@ -23,7 +23,7 @@ from graphc.frontend.functions.operands import (
 from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal
 from graphc.ir.arrays import python_array
 from graphc.ir.dims import Poly, Size, ceildiv
-from graphc.ir.limits import ADDRESSABLE
+from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
 from graphc.ir.ops.elementwise_logic import Equal
 from graphc.ir.ops.leaf import Iota, SizeOf
 from graphc.ir.types import DType, float32, int32, int64, weak_dtype
@@ -114,7 +114,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
         count = ceildiv(stop - start, step) if step > 0 else ceildiv(start - stop, -step)
     else:
         steps = (stop - start) / step
-        count = max(0, math.ceil(steps) if math.isfinite(steps) else ADDRESSABLE)
+        count = max(0, math.ceil(steps) if math.isfinite(steps) else MAX_ADDRESSABLE_BYTES)
         check_count("arange", count)
     whole = all(isinstance(b, (int, np.integer, Poly)) for b in bounds)
     kind = (int32 if whole else float32) if dtype is None else to_dtype("arange", dtype)

@@ -11,7 +11,7 @@ from graphc.errors import ArgumentError, DTypeError
 from graphc.frontend.functions.creation import full
 from graphc.frontend.functions.joining import concat
 from graphc.frontend.functions.operands import cast, fail, one_axis
-from graphc.frontend.functions.reductions import accumulated
+from graphc.frontend.functions.reductions import widen_accumulator
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir import ops
 from graphc.ir.ops.cumulative import Cumulative
@@ -56,7 +56,7 @@ def running(
     op: type[Cumulative], x: Any, axis: int | None, dtype: Any, initial: int | None
 ) -> Tensor:
     """A running sum or product; 16-bit floats accumulate in float32."""
-    given = accumulated(op.name, lift(x), dtype)
+    given = widen_accumulator(op.name, lift(x), dtype)
     if given.dtype.kind == "b":
         fail(DTypeError, f"{op.name}: needs numbers, got bool", (given,))
     wide = cast(given, float32) if given.dtype.is_float and given.dtype.bits < 32 else given

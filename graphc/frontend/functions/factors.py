@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphc.frontend.functions.creation import eye, zeros_like
 from graphc.frontend.functions.logic import choose
-from graphc.frontend.functions.shapes import broadcast_to, part
+from graphc.frontend.functions.shapes import broadcast_to, narrow
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Size
 from graphc.ir.types import bool_
@@ -13,7 +13,7 @@ from graphc.ir.types import bool_
 def split(x: Tensor, rows: Size) -> tuple[Tensor, Tensor]:
     """The first rows and the others."""
     axis = x.ndim - 2
-    return part(x, axis, 0, rows), part(x, axis, rows, x.shape[axis] - rows)
+    return narrow(x, axis, 0, rows), narrow(x, axis, rows, x.shape[axis] - rows)
 
 
 def parts(x: Tensor, m: Size) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,10 +13,10 @@ from graphc.frontend.functions.creation import iota, size_as
 from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import (
     Sizes,
-    beside,
     cast,
     expand,
     fail,
+    lift_like,
     one_axis,
     scattered,
     to_dtype,
@@ -24,7 +24,7 @@ from graphc.frontend.functions.operands import (
 from graphc.frontend.functions.shapes import broadcast_arrays, expand_dims, permute_dims, reshape
 from graphc.frontend.symbols import check_shape
 from graphc.frontend.tensor import Tensor, lift, lift_op
-from graphc.ir.dims import Poly, Size, ceildiv, least, most
+from graphc.ir.dims import Poly, Size, ceildiv, max_size, min_size
 from graphc.ir.ops.elementwise_logic import Equal
 from graphc.ir.ops.failure import VALUE
 from graphc.ir.ops.gather import Guard, ScatterAdd, Take
@@ -80,7 +80,7 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     """
     x, indices = lift(x), integers("scatter_add", indices)
     axis = one_axis("scatter_add", axis, x.ndim, (x, indices))
-    updates = beside("scatter_add", updates, x)
+    updates = lift_like("scatter_add", updates, x)
     order = (axis, *(i for i in range(x.ndim) if i != axis))
     shape = x.shape[:axis] + indices.shape + x.shape[axis + 1 :]
     if not can_expand(updates.shape, shape):
@@ -103,7 +103,7 @@ def can_expand(source: Sizes, shape: Sizes) -> bool:
 
 
 def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
-    """The order that undoes an order."""
+    """The inverse of a permutation."""
     return tuple(order.index(i) for i in range(len(order)))
 
 
@@ -141,7 +141,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     axis of unknown size counts as one of at least one element. Ends that are sizes themselves
     must lie inside, which is checked when sizes are known.
     """
-    parts = spelled_out(x, key)
+    parts = normalize_index(x, key)
     starts: list[Size] = []
     sizes: list[Size] = []
     steps: list[int] = []
@@ -166,10 +166,10 @@ def getitem(x: Tensor, key: Any) -> Tensor:
                 shape.append(size)
     result = reshape(sliced, tuple(shape))
     together = adjacent(parts) and not split_by_dots(key)
-    return take_together(result, chosen, together) if chosen else result
+    return gather_joint(result, chosen, together) if chosen else result
 
 
-def spelled_out(x: Tensor, key: Any) -> list[Any]:
+def normalize_index(x: Tensor, key: Any) -> list[Any]:
     """One int, slice or tensor per axis of x, and None for every new axis."""
     given = [known_index(x, k) for k in (key if isinstance(key, tuple) else (key,))]
     parts: list[Any] = [p for group in given for p in group]
@@ -181,35 +181,35 @@ def spelled_out(x: Tensor, key: Any) -> list[Any]:
         fail(ArgumentError, "index: `...` may stand once", (x,))
     place = dots[0] if dots else len(parts)
     missing: list[Any] = [slice(None)] * (x.ndim - used)
-    return unmasked(x, parts[:place] + missing + parts[place + 1 :])
+    return expand_masks(x, parts[:place] + missing + parts[place + 1 :])
 
 
 @dataclass(frozen=True, eq=False)
-class Masked:
+class MaskPositions:
     """The positions along one axis at which a bool array is true, and its size there."""
 
     positions: Tensor
     size: int
 
 
-def unmasked(x: Tensor, parts: list[Any]) -> list[Any]:
+def expand_masks(x: Tensor, parts: list[Any]) -> list[Any]:
     """The parts with the positions of masks, whose sizes must be those of their axes."""
     axis, result = 0, []
     for part in parts:
-        if isinstance(part, Masked) and x.shape[axis] != part.size:
+        if isinstance(part, MaskPositions) and x.shape[axis] != part.size:
             fail(
                 ShapeError,
                 f"index: the mask has {part.size} elements for axis {axis} of {x.type},"
                 f" which has size {x.shape[axis]}",
                 (x,),
             )
-        result.append(part.positions if isinstance(part, Masked) else part)
+        result.append(part.positions if isinstance(part, MaskPositions) else part)
         axis += part is not None
     return result
 
 
 def known_index(x: Tensor, part: Any) -> list[Any]:
-    """One element of an index as what `spelled_out` returns; a bool array gives several."""
+    """One element of an index as what `normalize_index` returns; a bool array gives several."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return [part]
     if isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool_)):
@@ -235,7 +235,7 @@ def known_array(x: Tensor, array: Any) -> list[Any]:
     """A numpy array of integers, or of bool: the positions that are true."""
     if array.dtype == bool:
         places = zip(np.nonzero(array), array.shape)
-        return [Masked(lift(i.astype(np.int32)), size) for i, size in places]
+        return [MaskPositions(lift(i.astype(np.int32)), size) for i, size in places]
     if array.dtype.kind not in "iu" and array.size:
         fail(DTypeError, f"index: must be integers, got {array.dtype}", (x,))
     if array.dtype == np.uint64 and (array >= 2**63).any():
@@ -294,10 +294,10 @@ def cut_range(size: Size, start: Any, stop: Any, step: int) -> tuple[Size, Size,
     if first is not None and last is not None and (first < 0) == (last < 0) and last <= first:
         return 0, 0, step
     # backwards all is mirrored: element i of a slice from the front is element size - 1 - i
-    low: Size = most(from_front(first or 0, size), 0, floor=1)
-    high = size if last is None else least(from_front(last, size), size, floor=1)
-    count = ceildiv(most(high - low, 0, floor=1), abs(step))
-    low = least(low, size, floor=1)
+    low: Size = max_size(from_front(first or 0, size), 0, floor=1)
+    high = size if last is None else min_size(from_front(last, size), size, floor=1)
+    count = ceildiv(max_size(high - low, 0, floor=1), abs(step))
+    low = min_size(low, size, floor=1)
     return (low if step > 0 else size - 1 - low), count, step
 
 
@@ -309,22 +309,22 @@ def from_front(end: Any, size: Size) -> Size:
 
 
 def adjacent(parts: list[Any]) -> bool:
-    """Whether the indices that numpy counts as arrays stand side by side."""
+    """Whether the advanced indices are adjacent."""
     places = [i for i, p in enumerate(parts) if isinstance(p, (int, Tensor))]
     return places[-1] - places[0] + 1 == len(places) if places else True
 
 
 def split_by_dots(key: Any) -> bool:
-    """Whether `...` stands between two indices that numpy counts as arrays, even for no axis."""
+    """Whether `...` separates two advanced indices, even where it stands for no axis."""
     given = key if isinstance(key, tuple) else (key,)
     dots = [i for i, k in enumerate(given) if k is Ellipsis]
     sides = (given[: dots[0]], given[dots[0] + 1 :]) if dots else ((), ())
     return all(any(k is not None and not isinstance(k, slice) for k in side) for side in sides)
 
 
-def take_together(x: Tensor, chosen: list[tuple[int, Tensor]], side_by_side: bool) -> Tensor:
+def gather_joint(x: Tensor, chosen: list[tuple[int, Tensor]], contiguous: bool) -> Tensor:
     """x at index tensors on several axes, which broadcast to one shape."""
-    first = chosen[0][0] if side_by_side else 0
+    first = chosen[0][0] if contiguous else 0
     if len(chosen) == 1:
         axis, index = chosen[0]
         taken = take(x, index, axis)

@@ -9,12 +9,12 @@ import numpy as np
 
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend.functions.operands import check_sizes, fail, one_axis, same_dtype, to_shape
-from graphc.frontend.functions.shapes import broadcast_to, expand_dims, flatten, part, reshape
+from graphc.frontend.functions.shapes import broadcast_to, expand_dims, flatten, narrow, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.dims import Size, divide_exactly
 from graphc.ir.ops.join import Concat
 
-MOST_DIFFERENCES = 1000  # of an axis of unknown size
+MAX_DIFFERENCES = 1000  # of an axis of unknown size
 
 
 def concat(xs: Sequence[Any], axis: int | None = 0) -> Tensor:
@@ -61,7 +61,7 @@ def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
     if not isinstance(size, int):
         fail(ShapeError, f"unstack: axis {axis} of {x.type} has the unknown size {size}", (x,))
     shape = x.shape[:axis] + x.shape[axis + 1 :]
-    return tuple(reshape(part(x, axis, i, 1), shape) for i in range(size))
+    return tuple(reshape(narrow(x, axis, i, 1), shape) for i in range(size))
 
 
 def split(x: Any, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
@@ -86,7 +86,7 @@ def split(x: Any, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
         total = total + size
     if total != whole:
         fail(ShapeError, f"split: the sizes add up to {total}, axis {axis} has {whole}", (x,))
-    return [part(x, axis, start, size) for start, size in result]
+    return [narrow(x, axis, start, size) for start, size in result]
 
 
 def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
@@ -130,13 +130,13 @@ def diff(x: Any, axis: int = -1, n: int = 1) -> Tensor:
     axis = one_axis("diff", axis, x.ndim, (x,))
     check_counts("diff", (n,), x)
     whole = x.shape[axis]
-    if not isinstance(whole, int) and n > MOST_DIFFERENCES:
-        text = f"diff: n is at most {MOST_DIFFERENCES} for an axis of unknown size, got {n}"
+    if not isinstance(whole, int) and n > MAX_DIFFERENCES:
+        text = f"diff: n is at most {MAX_DIFFERENCES} for an axis of unknown size, got {n}"
         fail(ArgumentError, text, (x,))
     for _ in range(min(n, whole) if isinstance(whole, int) else n):
         size = x.shape[axis]
         rest = max(size - 1, 0) if isinstance(size, int) else size - 1
-        x = part(x, axis, min(size, 1) if rest == 0 else 1, rest) - part(x, axis, 0, rest)
+        x = narrow(x, axis, min(size, 1) if rest == 0 else 1, rest) - narrow(x, axis, 0, rest)
     return reshape(x, x.shape)
 
 

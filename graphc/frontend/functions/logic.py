@@ -6,6 +6,7 @@ from typing import Any
 
 from graphc.errors import DTypeError
 from graphc.frontend.functions.operands import (
+    apply_broadcast,
     cast,
     common_shape,
     expand,
@@ -13,7 +14,6 @@ from graphc.frontend.functions.operands import (
     is_weak,
     same_dtype,
     to_dtype,
-    together,
 )
 from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal
 from graphc.ir.dims import Poly
@@ -26,12 +26,12 @@ from graphc.ir.types import bool_
 
 def less(x: Any, y: Any) -> Tensor:
     """x < y for numbers, as bool."""
-    return together(ops.Less(), x, y)
+    return apply_broadcast(ops.Less(), x, y)
 
 
 def less_equal(x: Any, y: Any) -> Tensor:
     """x <= y for numbers, as bool."""
-    return together(ops.LessEqual(), x, y)
+    return apply_broadcast(ops.LessEqual(), x, y)
 
 
 def greater(x: Any, y: Any) -> Tensor:
@@ -56,12 +56,12 @@ def swapped(op: Op, name: str, x: Any, y: Any) -> Tensor:
 
 def equal(x: Any, y: Any) -> Tensor:
     """x == y, as bool."""
-    return together(ops.Equal(), x, y)
+    return apply_broadcast(ops.Equal(), x, y)
 
 
 def not_equal(x: Any, y: Any) -> Tensor:
     """x != y, as bool; true for NaN against anything."""
-    return together(ops.NotEqual(), x, y)
+    return apply_broadcast(ops.NotEqual(), x, y)
 
 
 def truth(x: Any) -> Tensor:
@@ -71,17 +71,17 @@ def truth(x: Any) -> Tensor:
 
 def logical_and(x: Any, y: Any) -> Tensor:
     """Both true; numbers are true when they are not 0."""
-    return together(ops.LogicalAnd(), truth(x), truth(y))
+    return apply_broadcast(ops.LogicalAnd(), truth(x), truth(y))
 
 
 def logical_or(x: Any, y: Any) -> Tensor:
     """At least one true; numbers are true when they are not 0."""
-    return together(ops.LogicalOr(), truth(x), truth(y))
+    return apply_broadcast(ops.LogicalOr(), truth(x), truth(y))
 
 
 def logical_xor(x: Any, y: Any) -> Tensor:
     """Exactly one true; numbers are true when they are not 0."""
-    return together(ops.NotEqual(), truth(x), truth(y))
+    return apply_broadcast(ops.NotEqual(), truth(x), truth(y))
 
 
 def logical_not(x: Any) -> Tensor:
@@ -92,7 +92,7 @@ def logical_not(x: Any) -> Tensor:
 def bits(op: Op, of_bool: Op, name: str, x: Any, y: Any) -> Tensor:
     """Combine bits of integers, or truth values."""
     tensors = same_dtype(name, (x, y))
-    return together(of_bool if tensors[0].dtype == bool_ else op, *tensors)
+    return apply_broadcast(of_bool if tensors[0].dtype == bool_ else op, *tensors)
 
 
 def bitwise_and(x: Any, y: Any) -> Tensor:
@@ -118,12 +118,12 @@ def bitwise_invert(x: Any) -> Tensor:
 
 def bitwise_left_shift(x: Any, y: Any) -> Tensor:
     """x times 2 ** y for integers; 0 where y is not below the width."""
-    return together(ops.ShiftLeft(), x, y)
+    return apply_broadcast(ops.ShiftLeft(), x, y)
 
 
 def bitwise_right_shift(x: Any, y: Any) -> Tensor:
     """x divided by 2 ** y and rounded down, for integers; 0 where y is not below the width."""
-    return together(ops.ShiftRight(), x, y)
+    return apply_broadcast(ops.ShiftRight(), x, y)
 
 
 def where(condition: Any, x: Any, y: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""What functions do with their arguments: lift, promote, broadcast; and how they complain."""
+"""Operand handling: lift, promote, broadcast, and raise errors that show the operands."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from graphc.errors import (
     ShapeError,
 )
 from graphc.frontend.arguments import check_operands
-from graphc.frontend.lifting import settled
+from graphc.frontend.lifting import promote_lifted
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import holds_numpy, python_array
 from graphc.ir.dims import Dim, Poly, Size
-from graphc.ir.limits import ADDRESSABLE
+from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
 from graphc.ir.ops.base import Op
 from graphc.ir.ops.elementwise_logic import Cast
 from graphc.ir.ops.view import BroadcastTo, shape_text
@@ -34,7 +34,7 @@ Sizes = tuple[Size, ...]
 def fail(
     error: type[GraphcError], message: str, tensors: Sequence[Tensor] = (), hint: str | None = None
 ) -> NoReturn:
-    """Raise with the operands and the user's line."""
+    """Raise an error with the operands and the user's line."""
     raise error(
         message,
         operands=graphs.describe(t.node for t in tensors),
@@ -54,7 +54,7 @@ def is_weak(value: Any) -> bool:
     return isinstance(value, (bool, int, float))
 
 
-def plain(value: Any) -> Any:
+def dtype_representative(value: Any) -> Any:
     """What a list or tuple of Python numbers is represented by where dtypes are chosen: one of
     them; any other value as it is."""
     if not isinstance(value, (list, tuple)):
@@ -78,7 +78,7 @@ def to_dtype(name: str, dtype: Any) -> DType:
 
 
 def cast(x: Tensor, dtype: DType, promotes: bool = False) -> Tensor:
-    """x as another dtype; x itself when it has it."""
+    """Cast x; x itself when it has the dtype."""
     return x if x.dtype == dtype else lift_op(Cast(dtype, promotes), x)
 
 
@@ -86,7 +86,7 @@ def weak(name: str, value: Any, like: DType | None) -> Tensor:
     """The tensor of a Python number (or a list of them) beside a dtype; raises where an integer
     does not fit."""
     if isinstance(value, (list, tuple)):
-        dtype = weak_dtype(plain(value), like)
+        dtype = weak_dtype(dtype_representative(value), like)
         return lift(np.asarray(value).astype(dtype.numpy))
     if isinstance(value, np.generic):
         value = value.item()
@@ -102,11 +102,11 @@ def weak(name: str, value: Any, like: DType | None) -> Tensor:
     return lift(value, dtype)
 
 
-def beside(name: str, value: Any, x: Tensor) -> Tensor:
-    """A value as a tensor; Python numbers and arrays of floats take the dtype of x."""
+def lift_like(name: str, value: Any, x: Tensor) -> Tensor:
+    """Lift a value; Python numbers and float arrays take the dtype of x."""
     if is_weak(value):
         return weak(name, value, x.dtype)
-    return settled(name, [lift(value)], x.dtype)[0]
+    return promote_lifted(name, [lift(value)], x.dtype)[0]
 
 
 def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) -> list[Tensor]:
@@ -116,21 +116,21 @@ def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) 
     Arrays of floats take the float dtype of the tensors beside them. `before` are operands that
     stand before these, for messages.
     """
-    kinds = [plain(v) for v in values]
+    kinds = [dtype_representative(v) for v in values]
     check_operands(name, kinds)
     if any(isinstance(v, Poly) for v in values):
         others = [v for v in values if not isinstance(v, Poly)]
         like = same_dtype(name, others, before)[0].dtype if others else None
         values = [lift(v, like) if isinstance(v, Poly) else v for v in values]
         return same_dtype(name, values, before)
-    strong = settled(name, [lift(v) for v, k in zip(values, kinds) if not is_weak(k)])
+    strong = promote_lifted(name, [lift(v) for v, k in zip(values, kinds) if not is_weak(k)])
     dtype = strong[0].dtype if strong else None
     for i, other in enumerate(strong):
         assert dtype is not None
         if other.dtype != dtype:
             found = promote(dtype, other.dtype)
             if found is None:
-                mixed(name, (*before, *strong), dtype, i + len(before))
+                fail_dtypes(name, (*before, *strong), dtype, i + len(before))
             dtype = found
     for k in kinds:
         if is_weak(k):
@@ -145,8 +145,8 @@ def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) 
     ]
 
 
-def mixed(name: str, tensors: Sequence[Tensor], dtype: DType, i: int) -> NoReturn:
-    """Complain about dtypes that have no common one."""
+def fail_dtypes(name: str, tensors: Sequence[Tensor], dtype: DType, i: int) -> NoReturn:
+    """Raise for dtypes without a common promotion."""
     other = tensors[i].dtype
     wanted = max(dtype, other, key=lambda d: ("biuf".index(d.kind), d.bits))
     converted = next(t for t in tensors if t.dtype == (other if wanted == dtype else dtype))
@@ -210,13 +210,13 @@ def common_shape(name: str, tensors: Sequence[Tensor]) -> Sizes:
             if size == 1 or size == shape[axis]:
                 continue
             if shape[axis] != 1:
-                clash(name, tensors, (source[axis], i), axis - ndim)
+                fail_sizes(name, tensors, (source[axis], i), axis - ndim)
             shape[axis], source[axis] = size, i
     return tuple(shape)
 
 
-def clash(name: str, tensors: Sequence[Tensor], pair: tuple[int, int], axis: int) -> NoReturn:
-    """Complain about two sizes on one axis (counted from the last, -1)."""
+def fail_sizes(name: str, tensors: Sequence[Tensor], pair: tuple[int, int], axis: int) -> NoReturn:
+    """Raise for two sizes that do not broadcast on one axis (counted from the last, -1)."""
     i, j = pair
     x, y = tensors[i], tensors[j]
     fail(
@@ -230,12 +230,12 @@ def clash(name: str, tensors: Sequence[Tensor], pair: tuple[int, int], axis: int
 
 
 def broadcast_hint(pair: tuple[int, int], x: Sizes, y: Sizes) -> str | None:
-    """What would make two shapes fit, if it is something usual."""
+    """A hint that would make two shapes broadcast, if there is a common one."""
     for i, a, b in ((pair[1], y, x), (pair[0], x, y)):
-        if len(a) >= 2 and fits((*a[:-2], a[-1], a[-2]), b):
+        if len(a) >= 2 and are_broadcastable((*a[:-2], a[-1], a[-2]), b):
             return f"input {i} fits transposed: .mT"
         for axis in range(len(a), 0, -1):
-            if len(a) < len(b) and fits((*a[:axis], 1, *a[axis:]), b):
+            if len(a) < len(b) and are_broadcastable((*a[:axis], 1, *a[axis:]), b):
                 return (
                     f"input {i} fits with an axis of size 1 at {axis}: keepdims=True where it was"
                     f" reduced, or gx.expand_dims(x, {axis})"
@@ -246,14 +246,14 @@ def broadcast_hint(pair: tuple[int, int], x: Sizes, y: Sizes) -> str | None:
     return None
 
 
-def fits(a: Sizes, b: Sizes) -> bool:
+def are_broadcastable(a: Sizes, b: Sizes) -> bool:
     """Whether two shapes broadcast."""
     pairs = zip(reversed(a), reversed(b))
     return all(p == q or 1 in (p, q) for p, q in pairs if not (p != q and 0 in (p, q)))
 
 
-def together(op: Op, *values: Any) -> Tensor:
-    """Apply an op to operands brought to one dtype and one shape."""
+def apply_broadcast(op: Op, *values: Any) -> Tensor:
+    """Apply an op to operands promoted to one dtype and broadcast to one shape."""
     tensors = same_dtype(op.name, values)
     shape = common_shape(op.name, tensors)
     return lift_op(op, *(expand(t, shape) for t in tensors))
@@ -307,7 +307,7 @@ def to_shape(name: str, shape: Any) -> Sizes:
 
 def check_count(name: str, count: int) -> None:
     """Raise where no machine holds so many numbers."""
-    if 8 * count >= ADDRESSABLE:
+    if 8 * count >= MAX_ADDRESSABLE_BYTES:
         fail(MemoryBudgetError, f"{name}: {count} elements are more than an address can count")
 
 
@@ -319,7 +319,26 @@ def check_sizes(name: str, shape: Sizes) -> None:
 
 
 __all__ = [
-    "all_axes", "beside", "cast", "check_count", "check_sizes", "common_shape",
-    "expand", "fail", "floating", "is_half", "is_weak", "mixed", "one_axis", "same_dtype",
-    "scattered", "settled", "shape_text", "to_dtype", "to_shape", "together", "weak", "widened",
+    "all_axes",
+    "apply_broadcast",
+    "cast",
+    "check_count",
+    "check_sizes",
+    "common_shape",
+    "expand",
+    "fail",
+    "fail_dtypes",
+    "floating",
+    "is_half",
+    "is_weak",
+    "lift_like",
+    "one_axis",
+    "promote_lifted",
+    "same_dtype",
+    "scattered",
+    "shape_text",
+    "to_dtype",
+    "to_shape",
+    "weak",
+    "widened",
 ]  # fmt: skip

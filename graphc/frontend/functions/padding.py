@@ -12,7 +12,7 @@ from graphc.frontend.functions.creation import ones_like
 from graphc.frontend.functions.joining import check_counts, tile
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import fail, one_axis
-from graphc.frontend.functions.shapes import flatten, part, permute_dims, reshape
+from graphc.frontend.functions.shapes import flatten, narrow, permute_dims, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.dims import Poly, Size, bound
 from graphc.ir.ops.diagonal import Diagonal
@@ -38,7 +38,7 @@ def pad(x: Any, widths: Any, value: Any = 0, mode: str = CONSTANT) -> Tensor:
     if mode == CONSTANT:
         return pad_value(t, pairs, value)
     for axis, (before, after) in enumerate(pairs):
-        t = extended(t, axis, before, after, mode)
+        t = extend_axis(t, axis, before, after, mode)
     return t
 
 
@@ -70,7 +70,7 @@ def pad_widths(widths: Any, x: Tensor) -> list[tuple[int, int]]:
     return [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
 
 
-def extended(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
+def extend_axis(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     """x with more elements of its own along an axis, as often round as it takes."""
     size = x.shape[axis]
     if size == 0 and (before or after):
@@ -94,7 +94,7 @@ def wrapped(x: Tensor, axis: int, before: int, after: int, size: int) -> Tensor:
     copies = -(-before // size)
     count = copies + 1 + -(-after // size)
     whole = tile(x, tuple(count if i == axis else 1 for i in range(x.ndim)))
-    return part(whole, axis, copies * size - before, before + size + after)
+    return narrow(whole, axis, copies * size - before, before + size + after)
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:

@@ -12,7 +12,7 @@ from graphc.frontend.functions.creation import eye
 from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import all_axes, cast, fail, one_axis, same_dtype, widened
 from graphc.frontend.functions.shapes import permute_dims, reshape
-from graphc.frontend.tensor import Tensor, face, lift, lift_op
+from graphc.frontend.tensor import Tensor, handle, lift, lift_op
 from graphc.ir.dims import Size
 from graphc.ir.ops.contract import Dot, Labels
 from graphc.ir.ops.reduce import Sum
@@ -39,7 +39,7 @@ def through_permutation(x: Tensor, labels: Labels) -> tuple[Tensor, Labels]:
     op = x.node.op
     if not isinstance(op, Permute):
         return x, labels
-    return face(x.node.inputs[0]), tuple(labels[i] for i in op.inverse)
+    return handle(x.node.inputs[0]), tuple(labels[i] for i in op.inverse)
 
 
 def elementwise_contract(a: Tensor, la: Labels, b: Tensor, lb: Labels, out: Labels) -> Tensor:

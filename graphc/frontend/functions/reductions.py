@@ -34,12 +34,12 @@ def kept_shape(x: Tensor, axes: tuple[int, ...]) -> tuple[Size, ...]:
     return tuple(1 if i in axes else size for i, size in enumerate(x.shape))
 
 
-def counted(name: str, axis: Any, x: Tensor) -> Size:
+def reduced_count(name: str, axis: Any, x: Tensor) -> Size:
     """How many elements are reduced into one."""
     return product(x.shape[i] for i in all_axes(name, axis, x.ndim, (x,)))
 
 
-def accumulated(name: str, x: Tensor, dtype: Any) -> Tensor:
+def widen_accumulator(name: str, x: Tensor, dtype: Any) -> Tensor:
     """x in the dtype that sums and products have: small integers and bool become 64 bits wide."""
     if dtype is not None:
         return cast(x, to_dtype(name, dtype))
@@ -50,19 +50,19 @@ def accumulated(name: str, x: Tensor, dtype: Any) -> Tensor:
 
 def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The sum; of integers and bool an int64 (uint64 of unsigned ones), or of `dtype`."""
-    return reduced(ops.Sum, accumulated("sum", lift(x), dtype), axis, keepdims)
+    return reduced(ops.Sum, widen_accumulator("sum", lift(x), dtype), axis, keepdims)
 
 
 def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The product, dtypes as for `sum`; its gradient is exact at zeros."""
-    return reduced(ops.Prod, accumulated("prod", lift(x), dtype), axis, keepdims)
+    return reduced(ops.Prod, widen_accumulator("prod", lift(x), dtype), axis, keepdims)
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean; NaN of nothing; integers and bool give float32."""
     x = lift(x)
-    wide = in_floats(x)
-    count = size_as(counted("mean", axis, x), wide.dtype)
+    wide = to_float(x)
+    count = size_as(reduced_count("mean", axis, x), wide.dtype)
     result = reduced(ops.Sum, wide, axis, keepdims) / count
     return cast(result, x.dtype) if x.dtype.is_float else result
 
@@ -70,14 +70,14 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def var(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The variance: squared distances from the mean over (count - correction)."""
     x = lift(x)
-    result = wide_var("var", in_floats(x), axis, correction, keepdims)
+    result = wide_var("var", to_float(x), axis, correction, keepdims)
     return cast(result, x.dtype) if x.dtype.is_float else result
 
 
 def wide_var(name: str, x: Tensor, axis: Any, correction: float, keepdims: bool) -> Tensor:
     """The variance of floats that are wide enough for squares."""
     away = x - mean(x, axis, keepdims=True)
-    number = counted(name, axis, x)
+    number = reduced_count(name, axis, x)
     count = size_as(number, x.dtype)
     if correction:
         count = count - float(correction)
@@ -86,7 +86,7 @@ def wide_var(name: str, x: Tensor, axis: Any, correction: float, keepdims: bool)
     return reduced(ops.Sum, away * away, axis, keepdims) / count
 
 
-def in_floats(x: Tensor) -> Tensor:
+def to_float(x: Tensor) -> Tensor:
     """x in a dtype to compute in: float32 for integers, bools and 16-bit floats."""
     return widened(x) if x.dtype.is_float else cast(x, float32)
 
@@ -94,7 +94,7 @@ def in_floats(x: Tensor) -> Tensor:
 def std(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The standard deviation: the root of `var`, with gradient 0 where that is 0."""
     x = lift(x)
-    result = safe_sqrt(wide_var("std", in_floats(x), axis, correction, keepdims))
+    result = safe_sqrt(wide_var("std", to_float(x), axis, correction, keepdims))
     return cast(result, x.dtype) if x.dtype.is_float else result
 
 

@@ -20,7 +20,7 @@ from graphc.frontend.functions.operands import (
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.dims import Size, divide_exactly, product
 from graphc.ir.ops.view import Permute, Reshape, Slice
-from graphc.ir.ops.window import Slide, Window
+from graphc.ir.ops.window import Unfold, Window
 
 
 def broadcast_to(x: Any, shape: Any) -> Tensor:
@@ -161,7 +161,7 @@ def flip(x: Any, axis: Any = None) -> Tensor:
     return lift_op(Slice(starts, t.shape, steps), t)
 
 
-def part(x: Tensor, axis: int, start: Size, size: Size) -> Tensor:
+def narrow(x: Tensor, axis: int, start: Size, size: Size) -> Tensor:
     """`size` elements along one axis from `start` on."""
     if start == 0 and size == x.shape[axis]:
         return x
@@ -170,10 +170,10 @@ def part(x: Tensor, axis: int, start: Size, size: Size) -> Tensor:
     return lift_op(Slice(starts, sizes, (1,) * x.ndim), x)
 
 
-def seen_through(
+def unfold_windows(
     x: Tensor, windows: tuple[Window, ...], sizes: Sizes, taps: tuple[int, ...]
 ) -> Tensor:
     """What windows see of x: outputs in place of inputs, the taps as new last axes."""
-    met = tuple(w.meetings(t) for w, t in zip(windows, taps))
+    met = tuple(w.overlap(t) for w, t in zip(windows, taps))
     single = reshape(x, (*x.shape, *(1 for _ in met)))
-    return lift_op(Slide(windows, sizes, taps), broadcast_to(single, (*x.shape, *met)))
+    return lift_op(Unfold(windows, sizes, taps), broadcast_to(single, (*x.shape, *met)))

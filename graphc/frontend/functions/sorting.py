@@ -12,10 +12,10 @@ from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.frontend.functions.creation import asarray, full, iota, size_as
 from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import cast, fail, is_weak, one_axis, same_dtype, weak
-from graphc.frontend.functions.placing import put_rows, take_along_axis
 from graphc.frontend.functions.reductions import any as any_
 from graphc.frontend.functions.reductions import sum as sum_
-from graphc.frontend.functions.shapes import expand_dims, flatten, part, reshape
+from graphc.frontend.functions.scatter import put_rows, take_along_axis
+from graphc.frontend.functions.shapes import expand_dims, flatten, narrow, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op, literal
 from graphc.ir import ops
 from graphc.ir.dims import Poly, Size, product
@@ -23,7 +23,7 @@ from graphc.ir.ops.indexing import SET
 from graphc.ir.ops.sorting import ArgSort, SearchSorted, Sort, TopK
 from graphc.ir.types import bool_, int64
 
-FEW = 32  # elements that are compared with each other rather than searched for
+MAX_COMPARED_VALUES = 32  # elements that are compared with each other rather than searched for
 
 
 def sort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
@@ -77,7 +77,7 @@ def isin(x: Any, values: Any, invert: bool = False) -> Tensor:
     a, b = same_dtype("isin", [x, values])
     b = flatten(b)
     (count,) = b.shape
-    if isinstance(count, int) and count <= FEW:
+    if isinstance(count, int) and count <= MAX_COMPARED_VALUES:
         found = any_(expand_dims(a, a.ndim) == b, axis=-1)
     else:
         ordered = lift_op(Sort(0), b)
@@ -96,17 +96,17 @@ def unique_values(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Tens
     places the first are kept, the count is that of all. Every NaN is an element of its own.
     """
     values = lift_op(Sort(0), flatten(lift(x)))
-    return kept("unique_values", values, first_of_run(values), size, fill_value)
+    return compress("unique_values", values, starts_run(values), size, fill_value)
 
 
 def unique_counts(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Tensor, Tensor]:
     """As `unique_values`, and how often each occurs (int64; 0 in places without an element)."""
     values = lift_op(Sort(0), flatten(lift(x)))
-    first = first_of_run(values)
-    found, count = kept("unique_counts", values, first, size, fill_value)
+    first = starts_run(values)
+    found, count = compress("unique_counts", values, first, size, fill_value)
     end = size_as(values.shape[0], int64)
-    begins, _ = kept("unique_counts", positions(values), first, size + 1, end)
-    many = part(begins, 0, 1, size) - part(begins, 0, 0, size)
+    begins, _ = compress("unique_counts", positions(values), first, size + 1, end)
+    many = narrow(begins, 0, 1, size) - narrow(begins, 0, 0, size)
     return found, many, count
 
 
@@ -116,8 +116,8 @@ def unique_inverse(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Ten
     flat = flatten(x)
     order = lift_op(ArgSort(0), flat)
     values = take_along_axis(flat, order, 0)
-    first = first_of_run(values)
-    found, count = kept("unique_inverse", values, first, size, fill_value)
+    first = starts_run(values)
+    found, count = compress("unique_inverse", values, first, size, fill_value)
     run = lift_op(ops.CumulativeSum(0), cast(first, int64)) - 1
     inverse = put_rows(SET, positions(values), order, run)
     return found, reshape(inverse, x.shape), count
@@ -130,8 +130,8 @@ def unique_all(
     inverse and the counts: values, indices, inverse, counts, how many."""
     x = lift(x)
     order = lift_op(ArgSort(0), flatten(x))  # stable: of equal elements the first comes first
-    first = first_of_run(take_along_axis(flatten(x), order, 0))
-    indices, _ = kept("unique_all", order, first, size, 0)
+    first = starts_run(take_along_axis(flatten(x), order, 0))
+    indices, _ = compress("unique_all", order, first, size, 0)
     values, inverse, count = unique_inverse(x, size, fill_value)
     return values, indices, inverse, unique_counts(x, size, fill_value)[1], count
 
@@ -147,11 +147,11 @@ def nonzero(x: Any, size: Size, fill_value: Any = 0) -> tuple[tuple[Tensor, ...]
         fail(ShapeError, f"nonzero: needs an axis, got {x.type}", (x,))
     mask = flatten(x != 0 if x.dtype.kind != "b" else x)
     indices = [flatten(iota(x.shape, axis, int64)) for axis in range(x.ndim)]
-    results = [kept("nonzero", i, mask, size, fill_value) for i in indices]
+    results = [compress("nonzero", i, mask, size, fill_value) for i in indices]
     return tuple(values for values, _ in results), results[0][1]
 
 
-def kept(
+def compress(
     name: str, values: Tensor, mask: Tensor, size: Size, fill_value: Any
 ) -> tuple[Tensor, Tensor]:
     """The elements of a vector where a mask is true, in `size` places, and how many there are."""
@@ -173,10 +173,10 @@ def kept(
     # what has no place goes into one more, which is cut off
     place = where(mask & (ahead <= limit), ahead - 1, limit)
     filled = put_rows(SET, full((size + 1,), rest), place, values)
-    return part(filled, 0, 0, size), sum_(mask)
+    return narrow(filled, 0, 0, size), sum_(mask)
 
 
-def first_of_run(values: Tensor) -> Tensor:
+def starts_run(values: Tensor) -> Tensor:
     """Whether an element of a sorted vector differs from the one before it."""
     (count,) = values.shape
     if count == 0:

@@ -8,7 +8,7 @@ from graphc.errors import ArgumentError
 from graphc.frontend.functions.arithmetic import remainder
 from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.mathematics import exp, floor
-from graphc.frontend.functions.operands import cast, fail, floating, is_weak, together
+from graphc.frontend.functions.operands import apply_broadcast, cast, fail, floating, is_weak
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir.ops import elementwise_arc as arcs
 from graphc.ir.ops import elementwise_bessel as bessel
@@ -49,28 +49,28 @@ def atanh(x: Any) -> Tensor:
 
 def atan2(y: Any, x: Any) -> Tensor:
     """The angle of the point (x, y), from -pi to pi."""
-    return of_two(arcs.Atan2(), y, x)
+    return binary_float(arcs.Atan2(), y, x)
 
 
 def hypot(x: Any, y: Any) -> Tensor:
     """sqrt(x^2 + y^2) without overflow; the gradient at 0 is 0."""
-    return of_two(arcs.Hypot(), x, y)
+    return binary_float(arcs.Hypot(), x, y)
 
 
 def copysign(x: Any, y: Any) -> Tensor:
     """The magnitude of x with the sign of y."""
-    return of_two(arcs.CopySign(), x, y)
+    return binary_float(arcs.CopySign(), x, y)
 
 
 def nextafter(x: Any, y: Any) -> Tensor:
     """The number next to x in the direction of y."""
-    return of_two(arcs.NextAfter(), x, y)
+    return binary_float(arcs.NextAfter(), x, y)
 
 
-def of_two(op: Op, x: Any, y: Any) -> Tensor:
+def binary_float(op: Op, x: Any, y: Any) -> Tensor:
     """A function of two floats that broadcast; Python ints are floats here."""
     values = [float(v) if is_weak(v) else floating(op.name, v) for v in (x, y)]
-    return together(op, *values)
+    return apply_broadcast(op, *values)
 
 
 def erfc(x: Any) -> Tensor:

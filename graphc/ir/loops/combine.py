@@ -125,7 +125,7 @@ def _logsumexp(e: ScalarEmitter[S], running: Values[S], new: Values[S]) -> Value
 
 
 def carry(start: float) -> Combine:
-    """A value that a loop hands on from iteration to iteration, beginning with a literal."""
+    """A loop-carried value that starts at a literal."""
     name = "carry" if not start else f"carry({start})"
     return Combine(name, 1, lambda dtype: (start,), lambda e, running, new: new, carried=True)
 

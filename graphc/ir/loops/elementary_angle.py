@@ -77,7 +77,7 @@ def far_angle(e: Emitter[S], x: S) -> Angle[S]:
     high, middle, low = (_word(e, pair) for pair in zip(turns[::-2], turns[-2::-2]))
     quarter = e.shr(e.add(high, _u(e, 1 << 61)), _u(e, 62))
     rest = [_joined(e, high, middle, 2), _joined(e, middle, low, 2)]
-    r, lost = _turned(e, *rest)
+    r, lost = _times_quarter_turn(e, *rest)
     r = e.add(r, e.sub(magnitude, magnitude))
     number = e.bitcast(quarter, int64)
     if dtype == float32:
@@ -132,7 +132,7 @@ def _product(e: Emitter[S], mantissa: S, limbs: list[S]) -> list[S]:
     return total
 
 
-def _turned(e: Emitter[S], high: S, low: S) -> tuple[S, S]:
+def _times_quarter_turn(e: Emitter[S], high: S, low: S) -> tuple[S, S]:
     """pi / 2 times a fraction of 128 bits, which counts as negative from 1/2 on: two floats."""
     negative = e.shr(e.bitcast(high, int64), e.const(63, int64))
     flip = e.bitcast(negative, uint64)

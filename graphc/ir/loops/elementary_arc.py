@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import math
 
-from graphc.ir.loops.formats import FORMATS, Emitter, Format, chosen, polynomial, widened, with_sign
+from graphc.ir.loops.formats import (
+    FORMATS,
+    Emitter,
+    Format,
+    polynomial,
+    select_const,
+    widened,
+    with_sign,
+)
 from graphc.ir.loops.scalar import S
 from graphc.ir.types import float32, float64
 
@@ -59,8 +67,8 @@ def _first_eighths(e: Emitter[S], f: Format, top: S, bottom: S) -> tuple[S, S]:
     z = e.mul(t, t)
     rest = e.mul(e.mul(t, z), polynomial(e, z, ATAN[f.dtype]))
     high, low = HALF_PI[f.dtype]
-    rest = e.add(rest, chosen(e, turned, low / 2, 0.0, f.dtype))
-    base = chosen(e, turned, high / 2, 0.0, f.dtype)
+    rest = e.add(rest, select_const(e, turned, low / 2, 0.0, f.dtype))
+    base = select_const(e, turned, high / 2, 0.0, f.dtype)
     total = e.add(base, t)
     # what the sum lost; base is 0 or the larger one
     return total, e.add(e.add(e.sub(base, total), t), rest)
@@ -83,7 +91,7 @@ def atan2(e: Emitter[S], y: S, x: S) -> S:
     top, bottom = e.select(inverted, a, b), e.select(inverted, b, a)
     # the sum of two large numbers must not overflow, nor 0 / 0 nor inf / inf be formed
     huge = e.lt(e.const(2.0 ** (f.bias - 2), f.dtype), bottom)
-    scale = chosen(e, huge, 0.25, 1.0, f.dtype)
+    scale = select_const(e, huge, 0.25, 1.0, f.dtype)
     infinite = e.const(float("inf"), f.dtype)
     top, bottom = e.mul(top, scale), e.mul(bottom, scale)
     one, zero = e.const(1.0, f.dtype), e.const(0.0, f.dtype)

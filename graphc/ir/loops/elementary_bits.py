@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.ir.loops.formats import FORMATS, Emitter, chosen, widened
+from graphc.ir.loops.formats import FORMATS, Emitter, select_const, widened
 from graphc.ir.loops.scalar import S
 from graphc.ir.types import DType, float32, float64, int16, int32, int64
 
@@ -50,8 +50,10 @@ def hypot(e: Emitter[S], x: S, y: S) -> S:
     a, b = e.abs(x), e.abs(y)
     larger = e.select(e.lt(a, b), b, a)
     tiny, huge = e.lt(larger, e.const(low, f.dtype)), e.lt(e.const(high, f.dtype), larger)
-    scale = e.select(tiny, e.const(factor, f.dtype), chosen(e, huge, 1 / factor, 1.0, f.dtype))
-    back = e.select(tiny, e.const(1 / factor, f.dtype), chosen(e, huge, factor, 1.0, f.dtype))
+    scale = e.select(
+        tiny, e.const(factor, f.dtype), select_const(e, huge, 1 / factor, 1.0, f.dtype)
+    )
+    back = e.select(tiny, e.const(1 / factor, f.dtype), select_const(e, huge, factor, 1.0, f.dtype))
     a, b = e.mul(a, scale), e.mul(b, scale)
     length = e.mul(e.sqrt(e.fma(a, a, e.mul(b, b))), back)
     infinite = e.const(float("inf"), f.dtype)

@@ -12,12 +12,12 @@ from graphc.ir.loops.formats import (
     FORMATS,
     Emitter,
     Format,
-    chosen,
     clamp,
     exponent_field,
     polynomial,
     power_of_two,
     round_product,
+    select_const,
     widened,
     with_sign,
 )
@@ -89,7 +89,7 @@ def times_power(e: Emitter[S], y: S, n: S, bits: S) -> S:
     negative = e.lt(n, e.const(0.0, f.dtype))
     offset = e.select(negative, exponent_field(e, f, f.stride), exponent_field(e, f, -1))
     scaled = e.mul(y, power_of_two(e, f, bits, offset))
-    return e.mul(scaled, chosen(e, negative, 2.0**-f.stride, 2.0, f.dtype))
+    return e.mul(scaled, select_const(e, negative, 2.0**-f.stride, 2.0, f.dtype))
 
 
 def _reduced_exp(e: Emitter[S], f: Format, r: S) -> S:

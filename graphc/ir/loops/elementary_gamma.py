@@ -50,7 +50,7 @@ def _number(e: Emitter[S], value: float) -> S:
     return e.const(value, float64)
 
 
-def _from_whole(e: Emitter[S], x: S) -> tuple[S, S]:
+def _pole_distance(e: Emitter[S], x: S) -> tuple[S, S]:
     """pi times the distance to the nearest whole number, and whether x is one."""
     rest = e.sub(x, e.rint(x))
     return e.mul(rest, _number(e, math.pi)), e.eq(rest, _number(e, 0.0))
@@ -62,7 +62,7 @@ def lgamma(e: Emitter[S], x: S) -> S:
     zero, infinite = _number(e, 0.0), _number(e, float("inf"))
     magnitude = e.abs(x)
     value = _positive_lgamma(e, magnitude)
-    angle, whole = _from_whole(e, x)
+    angle, whole = _pole_distance(e, x)
     # gamma(x) gamma(-x) = -pi / (x sin(pi x))
     area = e.mul(magnitude, e.abs(near_sin(e, angle)))
     reflected = e.sub(_number(e, math.log(math.pi)), e.add(log(e, area), value))
@@ -112,7 +112,7 @@ def digamma(e: Emitter[S], x: S) -> S:
     series = e.mul(square, polynomial(e, square, DIGAMMA))
     rest = e.add(e.mul(inverse, _number(e, 0.5)), series)
     value = e.sub(e.sub(log(e, z), rest), total)
-    angle, whole = _from_whole(e, x)
+    angle, whole = _pole_distance(e, x)
     pole = e.logical_and(whole, e.ne(x, zero))
     turned = e.mul(e.div(near_cos(e, angle), near_sin(e, angle)), _number(e, math.pi))
     turned = e.select(pole, _number(e, float("nan")), turned)
@@ -134,7 +134,7 @@ def polygamma(e: Emitter[S], order: int, x: S) -> S:
     if order > 1:
         unknown = e.select(e.eq(x, zero), _number(e, sign * math.inf), _number(e, math.nan))
         return e.cast(e.select(reflects, unknown, value), dtype)
-    angle, _ = _from_whole(e, x)
+    angle, _ = _pole_distance(e, x)
     quotient = e.div(_number(e, math.pi), near_sin(e, angle))
     reflected = e.sub(e.mul(quotient, quotient), value)
     return e.cast(e.select(reflects, reflected, value), dtype)

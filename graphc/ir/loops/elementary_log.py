@@ -43,7 +43,7 @@ def _exponent(e: Emitter[S], f: Format, above: S) -> S:
     return e.cast(e.shr(above, e.const(f.mantissa, f.integer)), f.dtype)
 
 
-def split_any(e: Emitter[S], f: Format, x: S) -> tuple[S, S]:
+def split_positive(e: Emitter[S], f: Format, x: S) -> tuple[S, S]:
     """Return the exponent, as a float, and the mantissa minus 1 of a positive x."""
     subnormal = e.lt(x, e.const(f.least_normal, f.dtype))
     shift = f.mantissa + 1
@@ -91,7 +91,7 @@ def _special(e: Emitter[S], f: Format, x: S, result: S) -> S:
 def log(e: Emitter[S], x: S) -> S:
     """The natural logarithm."""
     f = FORMATS[e.dtype(x)]
-    exponent, y = split_any(e, f, x)
+    exponent, y = split_positive(e, f, x)
     return _special(e, f, x, _finish(e, f, exponent, y))
 
 
@@ -99,7 +99,7 @@ def log(e: Emitter[S], x: S) -> S:
 def log2(e: Emitter[S], x: S) -> S:
     """The logarithm to base 2; exact for powers of two."""
     f = FORMATS[e.dtype(x)]
-    exponent, y = split_any(e, f, x)
+    exponent, y = split_positive(e, f, x)
     half, c = _below(e, y)
     if f.dtype == float32:
         rest, factor = e.sub(c, half), e.const(LOG2_E_MINUS_1, f.dtype)

@@ -6,7 +6,7 @@ Floats follow C99's pow in all special cases.
 from __future__ import annotations
 
 from graphc.ir.loops.elementary_exp import EXP, EXP_RANGE, LOG2_E
-from graphc.ir.loops.elementary_log import split_any
+from graphc.ir.loops.elementary_log import split_positive
 from graphc.ir.loops.formats import (
     FORMATS,
     Emitter,
@@ -104,7 +104,7 @@ def _outside(e: Emitter[S], x: S, logarithm: S) -> S:
 def _short_pow(e: Emitter[S], x: S, y: S) -> S:
     """x**y of float64 that were float32, x >= 0, with a relative error of 2**-28."""
     f = FORMATS[float64]
-    exponent, y1 = split_any(e, f, x)
+    exponent, y1 = split_positive(e, f, x)
     s = e.div(y1, e.add(y1, e.const(2.0, float64)))
     logarithm = e.fma(s, polynomial(e, e.mul(s, s), LOG2_S), exponent)
     product = e.mul(y, _outside(e, x, logarithm))
@@ -138,7 +138,7 @@ def _sum(e: Emitter[S], x: S, y: S) -> Pair[S]:
 
 def _long_log(e: Emitter[S], f: Format, x: S) -> Pair[S]:
     """Return log(x), x > 0, as a pair with a relative error of 2**-65."""
-    k, y = split_any(e, f, x)
+    k, y = split_positive(e, f, x)
     two = e.const(2.0, float64)
     below = e.add(y, two)
     below_low = e.sub(y, e.sub(below, two))

@@ -82,13 +82,13 @@ def _quarter_turns(e: Emitter[S], x: S, r: S, lost: S | None, quarter: S) -> S:
 @widened
 def sin(e: Emitter[S], x: S) -> S:
     """The sine of an angle in radians."""
-    return e.seldom(is_far(e, x), "far_sin", x, near_sin(e, x))
+    return e.select_unlikely(is_far(e, x), "far_sin", x, near_sin(e, x))
 
 
 @widened
 def cos(e: Emitter[S], x: S) -> S:
     """The cosine of an angle in radians."""
-    return e.seldom(is_far(e, x), "far_cos", x, near_cos(e, x))
+    return e.select_unlikely(is_far(e, x), "far_cos", x, near_cos(e, x))
 
 
 def near_sin(e: Emitter[S], x: S) -> S:

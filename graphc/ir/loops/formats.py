@@ -1,4 +1,4 @@
-"""The two float formats that elementary functions are written for, and steps they share."""
+"""The float formats of the elementary functions (float32, float64), and shared steps."""
 
 from __future__ import annotations
 
@@ -114,6 +114,6 @@ def with_sign(e: Emitter[S], f: Format, magnitude: S, x: S) -> S:
     return e.bitcast(e.bit_or(e.bitcast(magnitude, f.integer), sign), f.dtype)
 
 
-def chosen(e: Emitter[S], condition: S, x: float, y: float, dtype: DType) -> S:
+def select_const(e: Emitter[S], condition: S, x: float, y: float, dtype: DType) -> S:
     """Select between two constants."""
     return e.select(condition, e.const(x, dtype), e.const(y, dtype))

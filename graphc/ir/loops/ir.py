@@ -1,4 +1,4 @@
-"""The loop level: what a backend is given to compile, besides calls.
+"""The loop-level IR, from which backends generate code.
 
 A `Kernel` is a tree of loops over buffers. The tree says *what* is computed and in which order
 floats are added; it does not say how (tiles, registers, unrolling, threads are the backend's).
@@ -82,7 +82,7 @@ class Const(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Index(Expr):
-    """Where the loop over `axis` is, as int64."""
+    """The current value of the loop variable `axis`, as int64."""
 
     axis: Axis
 
@@ -259,7 +259,7 @@ def extent(size: Size) -> Expr:
 
 
 def operands(expr: Expr) -> tuple[Expr, ...]:
-    """The expressions that an expression is made of."""
+    """The operands of an expression."""
     match expr:
         case Apply(args=args):
             return args
@@ -274,7 +274,7 @@ def reversed_operands(expr: Expr) -> tuple[Expr, ...]:
 
 
 def expressions(stmt: Stmt) -> tuple[Expr, ...]:
-    """The expressions that stand directly in a statement."""
+    """The expressions directly inside a statement."""
     match stmt:
         case Loop(extent=size):
             return (size,)

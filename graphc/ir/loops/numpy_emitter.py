@@ -54,7 +54,7 @@ class NumpyEmitter:
         result: Array = getattr(self, function)(*xs)
         return result
 
-    def seldom(self, condition: Array, function: str, x: Array, usual: Array) -> Array:
+    def select_unlikely(self, condition: Array, function: str, x: Array, usual: Array) -> Array:
         """Choose between the function, applied where the condition holds, and what is usual."""
         if not np.any(condition):
             return usual

@@ -1,4 +1,4 @@
-"""The scalar functions of the loop level, and the vocabulary that spells them out.
+"""The scalar functions of the loop-level IR, and the primitives that they are built from.
 
 `FUNCTIONS` lists every function an `ir.Apply` may name. A *primitive* is a method of
 `ScalarEmitter` that every backend implements; the others (exp, tanh, ...) are *defined* in
@@ -81,8 +81,8 @@ class ScalarEmitter(Protocol[S]):
         """The same bits as another dtype of the same width."""
         ...
 
-    def seldom(self, condition: S, function: str, x: S, usual: S) -> S:
-        """A defined function of x where the condition holds, else what is usual.
+    def select_unlikely(self, condition: S, function: str, x: S, usual: S) -> S:
+        """A defined function of x where the condition holds (unlikely), else `usual`.
 
         The condition hardly ever holds: a backend may look whether it does for any lane.
         """

@@ -75,10 +75,10 @@ from graphc.ir.ops.elementwise_math import (
     Tanh,
 )
 from graphc.ir.ops.elementwise_power import Ceil, Floor, Pow, Round, Trunc
-from graphc.ir.ops.elementwise_random import ExponentialFloat, NormalFloat, Plain, UnitFloat
+from graphc.ir.ops.elementwise_random import BitExact, ExponentialFloat, NormalFloat, UnitFloat
 from graphc.ir.ops.elementwise_special import Digamma, Erfc, ErfInv, LogGamma, Polygamma
 from graphc.ir.ops.gather import Guard, ScatterAdd, Take
-from graphc.ir.ops.indexing import FirstSame, PutAlong, PutRows, TakeAlong
+from graphc.ir.ops.indexing import FirstOccurrence, PutAlong, PutRows, TakeAlong
 from graphc.ir.ops.join import Concat
 from graphc.ir.ops.leaf import Constant, Input, Iota, Literal, Parameter, RandomBits, SizeOf
 from graphc.ir.ops.matrix import Cholesky, Lu, Solve, SolveTriangular
@@ -88,7 +88,7 @@ from graphc.ir.ops.sorting import ArgSort, SearchSorted, Sort, TopK
 from graphc.ir.ops.spectral import Eigh, Qr, Svd
 from graphc.ir.ops.store import Stored
 from graphc.ir.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice
-from graphc.ir.ops.window import Slide, SlideBack, Window
+from graphc.ir.ops.window import Fold, Unfold, Window
 
 ALL_OPS: tuple[type[Op], ...] = (
     # -- leaves --
@@ -101,16 +101,16 @@ ALL_OPS: tuple[type[Op], ...] = (
     Floor, Ceil, Trunc, Round,
     Less, LessEqual, Equal, NotEqual, LogicalAnd, LogicalOr, LogicalNot,
     BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight, Where, Cast, Bitcast,
-    StopGradient, Stored, Guard, UnitFloat, NormalFloat, ExponentialFloat, Plain,
+    StopGradient, Stored, Guard, UnitFloat, NormalFloat, ExponentialFloat, BitExact,
     # -- reductions --
     Sum, Prod, Max, FirstMax, Min, Any_, All, ArgMax, ArgMin,
     # -- views and joins --
     BroadcastTo, Reshape, Permute, Slice, Pad, Extend, Roll, Diagonal,
-    Slide, SlideBack, Concat,
+    Unfold, Fold, Concat,
     # -- contractions, gather and scatter --
     Dot, Conv, Take, ScatterAdd, TakeAlong, PutAlong, PutRows,
     # -- along rows in their order --
-    CumulativeSum, CumulativeProd, CumulativeMax, CumulativeMin, Recurrence, FirstSame,
+    CumulativeSum, CumulativeProd, CumulativeMax, CumulativeMin, Recurrence, FirstOccurrence,
     Sort, ArgSort, TopK, SearchSorted,
     # -- matrices --
     Cholesky, Lu, Solve, SolveTriangular, Qr, Eigh, Svd,
@@ -134,6 +134,7 @@ __all__ = [
     "Atanh",
     "BesselI",
     "BitAnd",
+    "BitExact",
     "BitNot",
     "BitOr",
     "BitXor",
@@ -167,9 +168,10 @@ __all__ = [
     "ExponentialFloat",
     "Extend",
     "FirstMax",
-    "FirstSame",
+    "FirstOccurrence",
     "Floor",
     "FloorDivide",
+    "Fold",
     "Guard",
     "Hypot",
     "Input",
@@ -198,7 +200,6 @@ __all__ = [
     "Pad",
     "Parameter",
     "Permute",
-    "Plain",
     "Polygamma",
     "Pow",
     "Prod",
@@ -222,8 +223,6 @@ __all__ = [
     "Sinh",
     "SizeOf",
     "Slice",
-    "Slide",
-    "SlideBack",
     "Softplus",
     "Solve",
     "SolveTriangular",
@@ -239,6 +238,7 @@ __all__ = [
     "Tanh",
     "TopK",
     "Trunc",
+    "Unfold",
     "UnitFloat",
     "Where",
     "Window",

@@ -1,4 +1,4 @@
-"""Activations whose gradient needs the result alone, so that the argument need not be kept."""
+"""Activations whose gradient needs only the result, so the operand is not saved."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Comparison(Elementwise):
 
     @property
     def differentiable(self) -> bool:
-        """Comparisons are flat."""
+        """Comparisons have zero gradient."""
         return False
 
 

@@ -13,7 +13,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Size, ceildiv, product
 from graphc.ir.ops.base import Array, Contract, Op
 from graphc.ir.ops.contract import Labels, letters
-from graphc.ir.ops.nest import Label, Nest, Place, at_label, guarded
+from graphc.ir.ops.nest import AffineIndex, Label, Nest, at_label, guarded
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.ops.reduce import wide_dtype
 from graphc.ir.ops.view import Sizes, shape_text
@@ -207,7 +207,7 @@ class Phase:
     """How one window is walked through: extents of its labels and places along its axes."""
 
     extents: Extents
-    places: tuple[tuple[Label, Place], ...]
+    places: tuple[tuple[Label, AffineIndex], ...]
 
 
 def forward_phase(window: Window, sizes: dict[Label, Size]) -> Phase:
@@ -236,8 +236,8 @@ def backward_phase(window: Window, sizes: dict[Label, Size], phase: int) -> Phas
     )
     terms = ((window.input, 1), (window.tap, -(window.dilation // common)))
     places = (
-        (window.input, Place(((window.input, window.stride),), phase)),
-        (window.tap, Place(((window.tap, step),), first)),
+        (window.input, AffineIndex(((window.input, window.stride),), phase)),
+        (window.tap, AffineIndex(((window.tap, step),), first)),
         (window.output, guarded(terms, offset, sizes[window.output], extents)),
     )
     return Phase(extents, places)

@@ -12,7 +12,7 @@ from graphc.ir.dims import Size
 from graphc.ir.loops import combine as combines
 from graphc.ir.loops.ir import Combine
 from graphc.ir.ops.base import Array, Op, Ordered, check_axis, kinds_text
-from graphc.ir.ops.gather import brought_back
+from graphc.ir.ops.gather import scatter_to_zeros
 from graphc.ir.ops.indexing import ADD, PutAlong
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.ops.view import Pad
@@ -115,7 +115,7 @@ class CumulativeExtreme(Cumulative):
             record = f.logical_or(record, first_nan)
         place = f.where(record, f.iota(x.shape, self.axis, int64), f.literal(0, int64))
         source = f.apply(CumulativeMax(self.axis), place)
-        return (brought_back(f, PutAlong(ADD, self.axis), x, source, dy),)
+        return (scatter_to_zeros(f, PutAlong(ADD, self.axis), x, source, dy),)
 
 
 class CumulativeMax(CumulativeExtreme):
@@ -203,9 +203,9 @@ def shifted(f: ArrayFunctions[V], x: V, axis: int, by: int, fill: float) -> V:
     before, after = (width, none) if by > 0 else (none, width)
     pad = Pad(before, after, (1,) * x.ndim)
     if isinstance(size, int):
-        moved = f.apply(pad, f.part(x, axis, 0 if by > 0 else 1, size - 1))
+        moved = f.apply(pad, f.narrow(x, axis, 0 if by > 0 else 1, size - 1))
     else:  # there may be no element to leave out first
-        moved = f.part(f.apply(pad, x), axis, 0 if by > 0 else 1, size)
+        moved = f.narrow(f.apply(pad, x), axis, 0 if by > 0 else 1, size)
     if not fill:
         return moved
     edge = f.iota(x.shape, axis, int64) == (0 if by > 0 else size - 1)

@@ -12,8 +12,8 @@ from graphc.ir.ops.op import ArrayFunctions, V
 WIDE_DOMAIN = ((-4.0, 4.0), (-4.0, 4.0))
 
 
-class Flat(Elementwise):
-    """A function whose gradient is 0 wherever it has one."""
+class PiecewiseConstant(Elementwise):
+    """A piecewise constant function: its gradient is 0 almost everywhere."""
 
     @property
     def differentiable(self) -> bool:
@@ -106,7 +106,7 @@ class Div(Elementwise):
         return e.div(x, y)
 
 
-class FloorDivide(Flat):
+class FloorDivide(PiecewiseConstant):
     """x / y rounded down; the function checks that an integer y is not 0"""
 
     name = "floor_divide"
@@ -194,7 +194,7 @@ class Abs(Elementwise):
         return x if e.dtype(x).kind == "u" else e.abs(x)
 
 
-class Sign(Flat):
+class Sign(PiecewiseConstant):
     """-1, 0 or 1; NaN for NaN"""
 
     name = "sign"
@@ -222,7 +222,7 @@ class Maximum(Elementwise):
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent goes to the larger one."""
-        return winners_share(f, dz, x > y, x, y), winners_share(f, dz, y > x, y, x)
+        return winner_contribution(f, dz, x > y, x, y), winner_contribution(f, dz, y > x, y, x)
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's maximum."""
@@ -244,7 +244,7 @@ class Minimum(Elementwise):
 
     def vjp(self, f: ArrayFunctions[V], z: V, dz: V, x: V, y: V) -> tuple[V, V]:
         """The cotangent goes to the smaller one."""
-        return winners_share(f, dz, x < y, x, y), winners_share(f, dz, y < x, y, x)
+        return winner_contribution(f, dz, x < y, x, y), winner_contribution(f, dz, y < x, y, x)
 
     def evaluate(self, x: Array, y: Array) -> Array:
         """numpy's minimum."""
@@ -256,7 +256,7 @@ class Minimum(Elementwise):
         return e.apply("minimum", x, y)
 
 
-def winners_share(f: ArrayFunctions[V], dz: V, wins: V, x: V, y: V) -> V:
+def winner_contribution(f: ArrayFunctions[V], dz: V, wins: V, x: V, y: V) -> V:
     """The share of x: all where it wins or is a NaN beside a number, half at ties, else 0."""
     share = f.choose(wins, dz, f.choose(x == y, dz * 0.5, 0.0))
     return f.choose(x != x, f.choose(y != y, dz * 0.5, dz), share) if x.dtype.is_float else share

@@ -9,13 +9,13 @@ import numpy as np
 
 from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
-from graphc.ir.ops.elementwise import WIDE_DOMAIN, Flat
+from graphc.ir.ops.elementwise import WIDE_DOMAIN, PiecewiseConstant
 from graphc.ir.ops.elementwise_math import compute
 from graphc.ir.ops.op import ArrayFunctions, V
 
 
 @dataclass(frozen=True)
-class Named(Elementwise):
+class NamedFunction(Elementwise):
     """A float function that the loop level defines under the op's name and numpy under `ufunc`."""
 
     kinds: ClassVar[str] = "f"
@@ -32,7 +32,7 @@ class Named(Elementwise):
 
 
 @dataclass(frozen=True)
-class Atan(Named):
+class Atan(NamedFunction):
     """The angle whose tangent is x"""
 
     name = "atan"
@@ -45,7 +45,7 @@ class Atan(Named):
 
 
 @dataclass(frozen=True)
-class Atan2(Named):
+class Atan2(NamedFunction):
     """The angle of the point (x, y), y being the first operand"""
 
     name = "atan2"
@@ -59,7 +59,7 @@ class Atan2(Named):
 
 
 @dataclass(frozen=True)
-class Asin(Named):
+class Asin(NamedFunction):
     """The angle whose sine is x; NaN outside [-1, 1]"""
 
     name = "asin"
@@ -72,7 +72,7 @@ class Asin(Named):
 
 
 @dataclass(frozen=True)
-class Acos(Named):
+class Acos(NamedFunction):
     """The angle whose cosine is x; NaN outside [-1, 1]"""
 
     name = "acos"
@@ -85,7 +85,7 @@ class Acos(Named):
 
 
 @dataclass(frozen=True)
-class Sinh(Named):
+class Sinh(NamedFunction):
     """The hyperbolic sine"""
 
     name = "sinh"
@@ -98,7 +98,7 @@ class Sinh(Named):
 
 
 @dataclass(frozen=True)
-class Cosh(Named):
+class Cosh(NamedFunction):
     """The hyperbolic cosine"""
 
     name = "cosh"
@@ -111,7 +111,7 @@ class Cosh(Named):
 
 
 @dataclass(frozen=True)
-class Asinh(Named):
+class Asinh(NamedFunction):
     """The number whose hyperbolic sine is x"""
 
     name = "asinh"
@@ -124,7 +124,7 @@ class Asinh(Named):
 
 
 @dataclass(frozen=True)
-class Acosh(Named):
+class Acosh(NamedFunction):
     """The number above 0 whose hyperbolic cosine is x; NaN below 1"""
 
     name = "acosh"
@@ -137,7 +137,7 @@ class Acosh(Named):
 
 
 @dataclass(frozen=True)
-class Atanh(Named):
+class Atanh(NamedFunction):
     """The number whose hyperbolic tangent is x; NaN outside [-1, 1]"""
 
     name = "atanh"
@@ -150,7 +150,7 @@ class Atanh(Named):
 
 
 @dataclass(frozen=True)
-class Hypot(Named):
+class Hypot(NamedFunction):
     """sqrt(x^2 + y^2) without overflow; the gradient at 0 is 0"""
 
     name = "hypot"
@@ -165,7 +165,7 @@ class Hypot(Named):
 
 
 @dataclass(frozen=True)
-class CopySign(Named):
+class CopySign(NamedFunction):
     """The magnitude of x with the sign of y"""
 
     name = "copysign"
@@ -179,7 +179,7 @@ class CopySign(Named):
 
 
 @dataclass(frozen=True)
-class NextAfter(Flat):
+class NextAfter(PiecewiseConstant):
     """The number next to x in the direction of y"""
 
     name = "nextafter"

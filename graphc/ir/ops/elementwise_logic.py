@@ -11,7 +11,7 @@ import numpy as np
 from graphc.errors import DTypeError
 from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Comparison, Elementwise, Op
-from graphc.ir.ops.elementwise import WIDE_DOMAIN, Flat
+from graphc.ir.ops.elementwise import WIDE_DOMAIN, PiecewiseConstant
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import (
     ALL_DTYPES,
@@ -99,7 +99,7 @@ class NotEqual(Comparison):
         return e.ne(x, y)
 
 
-class LogicalAnd(Flat):
+class LogicalAnd(PiecewiseConstant):
     """Both true"""
 
     name = "logical_and"
@@ -114,7 +114,7 @@ class LogicalAnd(Flat):
         return e.logical_and(x, y)
 
 
-class LogicalOr(Flat):
+class LogicalOr(PiecewiseConstant):
     """At least one true"""
 
     name = "logical_or"
@@ -129,7 +129,7 @@ class LogicalOr(Flat):
         return e.logical_or(x, y)
 
 
-class LogicalNot(Flat):
+class LogicalNot(PiecewiseConstant):
     """The other truth value"""
 
     name = "logical_not"
@@ -144,7 +144,7 @@ class LogicalNot(Flat):
         return e.logical_not(x)
 
 
-class BitAnd(Flat):
+class BitAnd(PiecewiseConstant):
     """The bits set in both"""
 
     name = "bitwise_and"
@@ -159,7 +159,7 @@ class BitAnd(Flat):
         return e.bit_and(x, y)
 
 
-class BitOr(Flat):
+class BitOr(PiecewiseConstant):
     """The bits set in either"""
 
     name = "bitwise_or"
@@ -174,7 +174,7 @@ class BitOr(Flat):
         return e.bit_or(x, y)
 
 
-class BitXor(Flat):
+class BitXor(PiecewiseConstant):
     """The bits set in exactly one"""
 
     name = "bitwise_xor"
@@ -189,7 +189,7 @@ class BitXor(Flat):
         return e.bit_xor(x, y)
 
 
-class BitNot(Flat):
+class BitNot(PiecewiseConstant):
     """The bits that are not set"""
 
     name = "bitwise_invert"
@@ -206,7 +206,7 @@ class BitNot(Flat):
         return e.bit_xor(x, e.const(ones, dtype))
 
 
-class ShiftLeft(Flat):
+class ShiftLeft(PiecewiseConstant):
     """x times 2 ** y; 0 where y is negative or not below the width"""
 
     name = "bitwise_left_shift"
@@ -224,7 +224,7 @@ class ShiftLeft(Flat):
         return shifted(e, e.shl, x, y)
 
 
-class ShiftRight(Flat):
+class ShiftRight(PiecewiseConstant):
     """x divided by 2 ** y, rounded down; 0 where y is negative or not below the width"""
 
     name = "bitwise_right_shift"
@@ -347,7 +347,7 @@ def saturated(x: Array, dtype: DType) -> Array:
 
 
 @dataclass(frozen=True)
-class Bitcast(Flat):
+class Bitcast(PiecewiseConstant):
     """The same bits as another dtype of the same width"""
 
     name = "bitcast"
@@ -382,7 +382,7 @@ class Bitcast(Flat):
         return tuple((cls(target), (TensorType(source, (7,)),)) for source, target in ways)
 
 
-class StopGradient(Flat):
+class StopGradient(PiecewiseConstant):
     """x, as a constant to every derivative"""
 
     name = "stop_gradient"

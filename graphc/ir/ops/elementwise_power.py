@@ -6,7 +6,7 @@ import numpy as np
 
 from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Elementwise
-from graphc.ir.ops.elementwise import Flat
+from graphc.ir.ops.elementwise import PiecewiseConstant
 from graphc.ir.ops.elementwise_math import compute
 from graphc.ir.ops.op import ArrayFunctions, V
 
@@ -46,7 +46,7 @@ class Pow(Elementwise):
         return e.apply("pow", x, y)
 
 
-class Floor(Flat):
+class Floor(PiecewiseConstant):
     """The largest whole number that is not above x"""
 
     name = "floor"
@@ -62,7 +62,7 @@ class Floor(Flat):
         return e.floor(x)
 
 
-class Ceil(Flat):
+class Ceil(PiecewiseConstant):
     """The smallest whole number that is not below x"""
 
     name = "ceil"
@@ -78,7 +78,7 @@ class Ceil(Flat):
         return e.ceil(x)
 
 
-class Trunc(Flat):
+class Trunc(PiecewiseConstant):
     """x without its fraction"""
 
     name = "trunc"
@@ -94,7 +94,7 @@ class Trunc(Flat):
         return e.trunc(x)
 
 
-class Round(Flat):
+class Round(PiecewiseConstant):
     """The nearest whole number, the even one of two"""
 
     name = "round"

@@ -10,11 +10,11 @@ from graphc.errors import DTypeError
 from graphc.ir.loops.numpy_emitter import NumpyEmitter
 from graphc.ir.loops.scalar import S, ScalarEmitter
 from graphc.ir.ops.base import Array, Op
-from graphc.ir.ops.elementwise import Flat
+from graphc.ir.ops.elementwise import PiecewiseConstant
 from graphc.ir.types import TensorType, bfloat16, float16, float32, float64, uint32
 
 
-class UnitFloat(Flat):
+class UnitFloat(PiecewiseConstant):
     """uint32 bits as a float32 in [0, 1): the upper 24 bits times 2**-24"""
 
     name = "unit_float"
@@ -40,7 +40,7 @@ class UnitFloat(Flat):
         return tuple((cls(), (TensorType(uint32, shape),)) for shape in ((3, 5), (0,), (101,)))
 
 
-class NormalFloat(Flat):
+class NormalFloat(PiecewiseConstant):
     """Two uint32 as a standard normal variate: Box and Muller's r cos(2 pi v)"""
 
     name = "normal_float"
@@ -68,7 +68,7 @@ class NormalFloat(Flat):
         return tuple((cls(), (TensorType(uint32, s), TensorType(uint32, s))) for s in shapes)
 
 
-class ExponentialFloat(Flat):
+class ExponentialFloat(PiecewiseConstant):
     """uint32 bits as a standard exponential variate: -log((bits + 1/2) / 2**32)"""
 
     name = "exponential_float"
@@ -95,8 +95,8 @@ class ExponentialFloat(Flat):
 
 
 @dataclass(frozen=True)
-class Plain(Flat):
-    """log, exp or erf_inv of random numbers, with the same bits on every target"""
+class BitExact(PiecewiseConstant):
+    """log, exp or erf_inv with the same bits on every target, for random numbers"""
 
     name = "plain"
     function: str = "log"

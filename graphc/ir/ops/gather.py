@@ -38,8 +38,8 @@ class Take(Gather):
         return TensorType(x.dtype, indices.shape + x.shape[1:])
 
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V) -> tuple[V, None]:
-        """Add the cotangent's rows up where they came from."""
-        return brought_back(f, ScatterAdd(), x, indices, dy), None
+        """Scatter-add the cotangent's rows at the same indices."""
+        return scatter_to_zeros(f, ScatterAdd(), x, indices, dy), None
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """numpy's take."""
@@ -157,6 +157,6 @@ def checked_rows(name: str, indices: Array, size: int, axis: int | None = None) 
     return np.asarray(indices, np.int64)
 
 
-def brought_back(f: ArrayFunctions[V], op: Op, x: V, indices: V, updates: V) -> V:
+def scatter_to_zeros(f: ArrayFunctions[V], op: Op, x: V, indices: V, updates: V) -> V:
     """Updates added up at indices by a scatter, zeros elsewhere: the type of x."""
     return f.astype(f.apply(op, f.zeros_like(f.widened(x)), indices, f.widened(updates)), x.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Size
 from graphc.ir.ops.base import Array, Gather, Op, Ordered, Scatter, check_axis, kinds_text
-from graphc.ir.ops.gather import ScatterAdd, Take, brought_back, checked_rows
+from graphc.ir.ops.gather import ScatterAdd, Take, checked_rows, scatter_to_zeros
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, bool_, float32, int32, int64
 
@@ -47,8 +47,8 @@ class TakeAlong(Gather):
         return TensorType(x.dtype, indices.shape)
 
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V, indices: V) -> tuple[V, None]:
-        """Add the cotangents up where they came from."""
-        return brought_back(f, PutAlong(ADD, self.axis), x, indices, dy), None
+        """Scatter-add the cotangents at the same indices."""
+        return scatter_to_zeros(f, PutAlong(ADD, self.axis), x, indices, dy), None
 
     def evaluate(self, x: Array, indices: Array) -> Array:
         """numpy's take_along_axis."""
@@ -158,8 +158,8 @@ class Put(Scatter):
         if x.dtype.is_float:  # an extreme that is NaN is that of the NaNs
             mine, theirs = mine | (x != x), theirs | (u != u)
         mine, theirs = f.astype(mine, x.dtype), f.astype(theirs, x.dtype)
-        share = dy / self.put(f, ADD, mine, indices, theirs)
-        return share * mine, None, self.take(f, share, indices) * theirs
+        contribution = dy / self.put(f, ADD, mine, indices, theirs)
+        return contribution * mine, None, self.take(f, contribution, indices) * theirs
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def apply_at(result: Array, places: tuple[Array, ...], updates: Array, mode: str
 
 
 @dataclass(frozen=True)
-class FirstSame(Ordered):
+class FirstOccurrence(Ordered):
     """result[k] = the least j with indices[j] == indices[k]; indices count from 0 to size - 1.
 
     Negative indices count from the end.

@@ -93,14 +93,14 @@ def bad_minor(a: Array) -> int:
 
 
 # What stands in for a pivot of 0, times the largest element: so little that no other digit shows.
-LEAST_PIVOT = {32: 2.0**-50, 64: 2.0**-200}
+MIN_PIVOT = {32: 2.0**-50, 64: 2.0**-200}
 
 
 def eliminated(a: Array, rows: int, regular: bool) -> tuple[Array, Array]:
     """The first columns made upper triangular, the factors below them, and the pivots' rows."""
     w, pivots = np.array(a), np.arange(rows)
     largest = np.max(np.abs(w[:, :rows]), initial=0.0)
-    least = (largest if largest > 0 else 1.0) * LEAST_PIVOT[8 * w.itemsize]
+    least = (largest if largest > 0 else 1.0) * MIN_PIVOT[8 * w.itemsize]
     for k in range(rows):
         pivots[k] = p = k + np.argmax(np.abs(w[k:, k]))
         w[np.array([k, p])] = w[np.array([p, k])]

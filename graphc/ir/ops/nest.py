@@ -1,4 +1,4 @@
-"""The loops of a contraction as plain data: what runs, and where it reads and writes."""
+"""The loop nest of a contraction as plain data: its loops and its affine accesses."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Label = int
 
 
 @dataclass(frozen=True)
-class Place:
-    """A position along one axis: the sum of factor * label over `terms`, plus `offset`.
+class AffineIndex:
+    """An affine index along one axis: the sum of factor * label over `terms`, plus `offset`.
 
     Where `size` is given the position may lie outside 0 .. size - 1; there is only zero there.
     """
@@ -32,14 +32,14 @@ class Nest:
 
     result: tuple[tuple[Label, Size], ...]
     reduced: tuple[tuple[Label, Size], ...]
-    out: tuple[Place, ...]
-    a: tuple[Place, ...]
-    b: tuple[Place, ...]
+    out: tuple[AffineIndex, ...]
+    a: tuple[AffineIndex, ...]
+    b: tuple[AffineIndex, ...]
 
 
-def at_label(label: Label) -> Place:
-    """The position that a label itself is."""
-    return Place(((label, 1),))
+def at_label(label: Label) -> AffineIndex:
+    """The identity index of a label."""
+    return AffineIndex(((label, 1),))
 
 
 def guarded(
@@ -47,8 +47,8 @@ def guarded(
     offset: Size,
     size: Size,
     extents: Iterable[tuple[Label, Size]],
-) -> Place:
-    """A place that says where it may lie outside, unless it never does."""
+) -> AffineIndex:
+    """An affine index with its bound, which is dropped where the index never leaves it."""
     known = dict(extents)
     low: Size = offset
     high: Size = offset
@@ -56,7 +56,7 @@ def guarded(
         last = factor * (known[label] - 1)
         low, high = (low + last, high) if factor < 0 else (low, high + last)
     inside = _at_least(low, 0) and _at_least(size - high, 1)
-    return Place(terms, offset, None if inside else size)
+    return AffineIndex(terms, offset, None if inside else size)
 
 
 def _at_least(size: Size, least: int) -> bool:

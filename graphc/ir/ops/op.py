@@ -156,7 +156,7 @@ class ArrayFunctions(Protocol[V]):
     def flip(self, x: V, axis: int | tuple[int, ...], /) -> V:
         """Reverse the elements along axes."""
 
-    def part(self, x: V, axis: int, start: Size, size: Size, /) -> V:
+    def narrow(self, x: V, axis: int, start: Size, size: Size, /) -> V:
         """Cut `size` elements out of one axis."""
 
     def concat(self, xs: Sequence[V], /, *, axis: int) -> V:
@@ -204,7 +204,7 @@ class Op:
         raise NotImplementedError(f"{self.name} has no gradient")
 
     def evaluate(self, *arrays: Any, **_: Any) -> Array:
-        """The numpy meaning; written independently of the lowering."""
+        """The numpy reference, written independently of the lowering."""
         raise NotImplementedError
 
     def flops(self, out: TensorType, *types: TensorType) -> Size:

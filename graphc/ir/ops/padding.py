@@ -1,4 +1,4 @@
-"""Views that show elements again beyond the ends of an axis: extended, or turned round."""
+"""Views that repeat elements beyond the ends of an axis: padding modes and roll."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Extend(View):
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """What lies before and after, folded back."""
         size = x.shape[self.axis]
-        total = f.part(dy, self.axis, self.before, size)
+        total = f.narrow(dy, self.axis, self.before, size)
         for width, start, first in (
             (self.before, 0, True), (self.after, self.before + size, False),
         ):  # fmt: skip
             if width != 0:
-                total = total + self._folded(f, f.part(dy, self.axis, start, width), size, first)
+                total = total + self._folded(f, f.narrow(dy, self.axis, start, width), size, first)
         return (total,)
 
     def _folded(self, f: ArrayFunctions[V], dy: V, size: Size, first: bool) -> V:

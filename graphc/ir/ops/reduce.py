@@ -139,7 +139,7 @@ def by_pairs(f: ArrayFunctions[V], x: V) -> V:
     return f.apply(Prod((x.ndim,)), others)
 
 
-def extremes_share(f: ArrayFunctions[V], y: V, dy: V, op: Reduce, x: V) -> V:
+def extreme_contribution(f: ArrayFunctions[V], y: V, dy: V, op: Reduce, x: V) -> V:
     """The cotangent divided evenly among the elements that equal the extreme (or are NaN)."""
     chosen = x == spread(f, y, op, x)
     if x.dtype.is_float:
@@ -168,7 +168,7 @@ class Max(Reduce):
 
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """To the largest."""
-        return (extremes_share(f, y, dy, self, x),)
+        return (extreme_contribution(f, y, dy, self, x),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's max."""
@@ -229,7 +229,7 @@ class Min(Reduce):
 
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
         """To the smallest."""
-        return (extremes_share(f, y, dy, self, x),)
+        return (extreme_contribution(f, y, dy, self, x),)
 
     def evaluate(self, x: Array) -> Array:
         """numpy's min."""
@@ -246,7 +246,7 @@ class Min(Reduce):
         return sampled(cls, (float32, int32))
 
 
-class FlatReduce(Reduce):
+class PiecewiseConstantReduce(Reduce):
     """A reduction whose gradient is 0 or undefined everywhere."""
 
     @property
@@ -255,7 +255,7 @@ class FlatReduce(Reduce):
         return False
 
 
-class Any_(FlatReduce):  # noqa: N801
+class Any_(PiecewiseConstantReduce):  # noqa: N801
     """Whether at least one element is true."""
 
     name = "any"
@@ -275,7 +275,7 @@ class Any_(FlatReduce):  # noqa: N801
         return sampled(cls, (bool_,))
 
 
-class All(FlatReduce):
+class All(PiecewiseConstantReduce):
     """Whether all elements are true."""
 
     name = "all"
@@ -295,7 +295,7 @@ class All(FlatReduce):
         return sampled(cls, (bool_,))
 
 
-class ArgReduce(FlatReduce):
+class ArgReduce(PiecewiseConstantReduce):
     """The position of an extreme along the reduced axes, counted in row-major order."""
 
     kinds = "iuf"

@@ -16,12 +16,12 @@ from graphc.ir.ops.matrix import Matrix, Samples, SolveTriangular
 from graphc.ir.ops.op import ArrayFunctions, V
 from graphc.ir.types import TensorType, float32, float64
 
-OBLONGS: tuple[tuple[int, ...], ...] = (
+RECTANGLES: tuple[tuple[int, ...], ...] = (
     (1, 1), (4, 1), (1, 4), (5, 3), (3, 5), (17, 9), (0, 3), (3, 0), (2, 3, 4), (2, 4, 3),
 )  # fmt: skip
 
 
-class Oblong(Matrix):
+class Rectangular(Matrix):
     """A factorisation of m x n matrices; r is the smaller of m and n."""
 
     square: ClassVar[bool] = False
@@ -33,11 +33,11 @@ class Oblong(Matrix):
     @classmethod
     def samples(cls) -> Samples:
         """Wide and tall."""
-        floats = tuple((cls(), (TensorType(float32, s),)) for s in OBLONGS)
+        floats = tuple((cls(), (TensorType(float32, s),)) for s in RECTANGLES)
         return (*floats, (cls(), (TensorType(float64, (6, 4)),)))
 
 
-class Qr(Oblong):
+class Qr(Rectangular):
     """a = Q R: the m rows of Q, then the n rows of R^T.
 
     The signs are those of Householder's reflections: R has a negative diagonal unless nothing
@@ -112,7 +112,7 @@ class Eigh(Matrix):
         return np.where(known, whole, np.nan).astype(a.dtype)
 
 
-class Svd(Oblong):
+class Svd(Rectangular):
     """a = U diag(s) V^T: s, descending, then the m rows of U, then the n rows of V.
 
     The largest component of each column of U (the first of equals) is positive.
@@ -160,7 +160,7 @@ def shorter(name: str, a: TensorType) -> Size:
 def split(f: ArrayFunctions[V], x: V, rows: Size) -> tuple[V, V]:
     """The first rows and the others."""
     axis = x.ndim - 2
-    return f.part(x, axis, 0, rows), f.part(x, axis, rows, x.shape[axis] - rows)
+    return f.narrow(x, axis, 0, rows), f.narrow(x, axis, rows, x.shape[axis] - rows)
 
 
 def signs(v: Array) -> Array:

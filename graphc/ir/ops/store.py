@@ -1,4 +1,4 @@
-"""Values that are written to memory whoever reads them."""
+"""Values that are always materialised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graphc.ir.ops.op import ArrayFunctions, V
 
 
 class Stored(Elementwise):
-    """x, written to memory with its elements in this order"""
+    """x, materialised with its elements in this order"""
 
     name = "stored"
     cost = 0

@@ -1,4 +1,4 @@
-"""Windows that slide along axes, and the views that show what they see."""
+"""Sliding windows along axes: unfold (im2col) and fold (col2im) as views."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Window:
         """The distance of the taps that meet one input at different outputs."""
         return self.stride // gcd(self.stride, self.dilation)
 
-    def meetings(self, taps: int) -> int:
-        """How many of the taps may meet one input."""
+    def overlap(self, taps: int) -> int:
+        """The largest number of taps that may read one input."""
         return -(-taps // self.step)
 
     def outputs(self, tap: int, inputs: int, outputs: int) -> range:
@@ -61,7 +61,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Slide(View):
+class Unfold(View):
     """result[..., o, ..., t] = x[..., stride * o + dilation * t - before, ..., t // step].
 
     0 where there is no such input. The labels of the windows are axes: the one that becomes
@@ -76,23 +76,23 @@ class Slide(View):
     taps: tuple[int, ...]
 
     def infer(self, x: TensorType) -> TensorType:
-        """Outputs in place of inputs, taps in place of meetings."""
+        """Outputs in place of inputs, taps in place of overlaps."""
         for window, taps in zip(self.windows, self.taps):
-            if x.shape[window.tap] != window.meetings(taps):
+            if x.shape[window.tap] != window.overlap(taps):
                 raise ShapeError(
-                    f"slide: {window.meetings(taps)} of {taps} taps meet one input, not"
+                    f"slide: {window.overlap(taps)} of {taps} taps meet one input, not"
                     f" {x.shape[window.tap]} (axis {window.tap} of {x}, input 0)"
                 )
-        return x.with_shape(replaced(x.shape, self.windows, self.sizes, self.taps))
+        return x.with_shape(with_window_sizes(x.shape, self.windows, self.sizes, self.taps))
 
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
-        """Every element back to where it was seen."""
+        """Fold every element back to its position."""
         sizes = tuple(x.shape[w.input] for w in self.windows)
-        return (f.apply(SlideBack(self.windows, sizes), dy),)
+        return (f.apply(Fold(self.windows, sizes), dy),)
 
     def evaluate(self, x: Array) -> Array:
         """Strided slices, one assignment for each tap."""
-        shape = replaced(x.shape, self.windows, self.sizes, self.taps)
+        shape = with_window_sizes(x.shape, self.windows, self.sizes, self.taps)
         result = np.zeros(tuple(map(int, shape)), x.dtype)  # type: ignore[arg-type]
         for seen, shown in slices(self.windows, x.shape, result.shape):
             result[shown] = x[seen]
@@ -119,18 +119,20 @@ class Slide(View):
         """Strides, dilation, windows that reach outside, nothing."""
         found = []
         for windows, inputs, outputs, taps in _sample_windows():
-            met = tuple(w.meetings(t) for w, t in zip(windows, taps))
-            shape = replaced((*inputs, *met), windows, tuple(inputs[w.input] for w in windows), met)
+            met = tuple(w.overlap(t) for w, t in zip(windows, taps))
+            shape = with_window_sizes(
+                (*inputs, *met), windows, tuple(inputs[w.input] for w in windows), met
+            )
             found.append((cls(windows, outputs, taps), (TensorType(float32, shape),)))
         return tuple(found)
 
 
 @dataclass(frozen=True)
-class SlideBack(View):
+class Fold(View):
     """result[..., i, ..., u] = x[..., o, ..., t] where i = stride * o + dilation * t - before.
 
     t is the u-th of the taps that meet i; 0 where there is no such output. The transpose of
-    `Slide`; `sizes` are the numbers of inputs.
+    `Unfold`; `sizes` are the numbers of inputs.
     """
 
     name = "slide_back"
@@ -138,21 +140,23 @@ class SlideBack(View):
     sizes: Sizes
 
     def infer(self, x: TensorType) -> TensorType:
-        """Inputs in place of outputs, meetings in place of taps."""
-        return x.with_shape(replaced(x.shape, self.windows, self.sizes, self._meetings(x.shape)))
+        """Inputs in place of outputs, overlaps in place of taps."""
+        return x.with_shape(
+            with_window_sizes(x.shape, self.windows, self.sizes, self._overlaps(x.shape))
+        )
 
-    def _meetings(self, shape: Sizes) -> tuple[int, ...]:
-        return tuple(w.meetings(int(shape[w.tap])) for w in self.windows)  # type: ignore[arg-type]
+    def _overlaps(self, shape: Sizes) -> tuple[int, ...]:
+        return tuple(w.overlap(int(shape[w.tap])) for w in self.windows)  # type: ignore[arg-type]
 
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, x: V) -> tuple[V]:
-        """What the windows see."""
+        """Unfold the cotangent."""
         sizes = tuple(x.shape[w.output] for w in self.windows)
         taps = tuple(int(x.shape[w.tap]) for w in self.windows)  # type: ignore[arg-type]
-        return (f.apply(Slide(self.windows, sizes, taps), dy),)
+        return (f.apply(Unfold(self.windows, sizes, taps), dy),)
 
     def evaluate(self, x: Array) -> Array:
         """Strided slices, one assignment for each tap."""
-        shape = replaced(x.shape, self.windows, self.sizes, self._meetings(x.shape))
+        shape = with_window_sizes(x.shape, self.windows, self.sizes, self._overlaps(x.shape))
         result = np.zeros(tuple(map(int, shape)), x.dtype)  # type: ignore[arg-type]
         for seen, shown in slices(self.windows, result.shape, x.shape):
             result[seen] = x[shown]
@@ -183,10 +187,10 @@ class SlideBack(View):
 
     @classmethod
     def samples(cls) -> Samples:
-        """The transposes of the samples of `Slide`."""
+        """The transposes of the samples of `Unfold`."""
         found = []
         for windows, inputs, outputs, taps in _sample_windows():
-            shape = replaced((*inputs, *taps), windows, outputs, taps)
+            shape = with_window_sizes((*inputs, *taps), windows, outputs, taps)
             sizes = tuple(inputs[w.input] for w in windows)
             found.append((cls(windows, sizes), (TensorType(float32, shape),)))
         return tuple(found)
@@ -195,7 +199,7 @@ class SlideBack(View):
 # ------------------------------------------------------------------------ helpers
 
 
-def replaced(
+def with_window_sizes(
     shape: Sizes, windows: tuple[Window, ...], sizes: Sizes, taps: tuple[int, ...]
 ) -> Sizes:
     """A shape with other sizes along the axes that slide and those of the taps."""

@@ -18,7 +18,7 @@ import numpy as np
 from graphc.ir.dims import evaluate
 from graphc.ir.ops.leaf import Constant
 from graphc.ir.schedule import CONSTANT, INPUT, PARAMETER, RNG, Storage
-from graphc_llvm.program import Module, emit_program
+from graphc_llvm.program import EmittedProgram, emit_program
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM
 from graphc_llvm.runtime.session import compile_text
 from graphc_llvm.target import Target
@@ -140,7 +140,7 @@ class Standalone:
         self, step: Any, target: Target, inputs: Sequence[Array], dims: dict[str, int], steps: int
     ) -> None:
         self.step, self.target, self.inputs, self.dims = step, target, inputs, dims
-        self.module: Module = emit_program(step.program, target, dims, freestanding=True)
+        self.module: EmittedProgram = emit_program(step.program, target, dims, freestanding=True)
         self.code = compile_text(self.module.text, target)
         self.steps = steps
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from graphc.ir import types as t
 from graphc_llvm.runtime.barrier import BARRIER_IR
-from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, Structure
+from graphc_llvm.runtime.bound_code import BoundCode
+from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, ResultStructure
 from graphc_llvm.runtime.native import NativeFunction
-from graphc_llvm.runtime.session import Library, compile_text, host, session
-from graphc_llvm.runtime.variant import Variant
+from graphc_llvm.runtime.session import LoadedCode, compile_text, host, session
 
 Array = NDArray[Any]
 
@@ -145,14 +145,19 @@ define void @copy(ptr %ctx, i64 %thread, i64 %threads) {
 
 
 @cache
-def library() -> Library:
+def library() -> LoadedCode:
     image = compile_text(BARRIER_IR + MIRROR + STAY + COPY, host())
     return session().load_object(image, ["mirror", "stay", "copy"])
 
 
 def mirror_variant(
-    n: int, weights: Array, *, threads: int = 1, structure: Structure | None = None, **options: Any
-) -> Variant:
+    n: int,
+    weights: Array,
+    *,
+    threads: int = 1,
+    structure: ResultStructure | None = None,
+    **options: Any,
+) -> BoundCode:
     seconds = options.pop("seconds", 1e-3)
     description = Description(
         name="mirror",
@@ -160,13 +165,13 @@ def mirror_variant(
         slots=9,
         inputs=(InputSlot("x", 4, t.float32, (n,)),),
         outputs=(OutputSlot(5, t.float32, (n,)), OutputSlot(6, t.float32, ())),
-        structure=structure or Structure("tuple"),
+        structure=structure or ResultStructure("tuple"),
         sizes=(n,),
         arena_bytes=4 * n,
         threads=threads,
         seconds=seconds,
     )
-    return Variant(library(), description, {7: weights}, **options)
+    return BoundCode(library(), description, {7: weights}, **options)
 
 
 def mirror(n: int, threads: int = 1, **options: Any) -> tuple[NativeFunction, Array]:
@@ -200,7 +205,7 @@ def copy_function(dtype: t.DType, shape: tuple[int, ...], **options: Any) -> Nat
         seconds=1e-6,
     )
     function = NativeFunction("copy", **options)
-    function.bind(Variant(library(), description))
+    function.bind(BoundCode(library(), description))
     return function
 
 
@@ -211,10 +216,10 @@ def stay_function(threads: int = 1) -> tuple[NativeFunction, Mapping[str, Array]
         name="stay",
         symbol="stay",
         slots=6,
-        structure=Structure("none"),
+        structure=ResultStructure("none"),
         threads=threads,
         seconds=1.0,
     )
     function = NativeFunction("stay")
-    function.bind(Variant(library(), description, {4: cells["gate"], 5: cells["seen"]}))
+    function.bind(BoundCode(library(), description, {4: cells["gate"], 5: cells["seen"]}))
     return function, cells

@@ -117,13 +117,19 @@ def test_long_chains_are_continued_through_memory(dtype):
 
 
 CHOICES = (
-    {"DEPTH_BLOCK": 4, "LONGEST_CHAIN": 8},
-    {"DEPTH_BLOCK": 7, "LONGEST_CHAIN": 1, "KEPT_BYTES": 4096},
-    {"STAGED_BYTES": 512, "CHUNK": 1},
-    {"STAGED_BYTES": 1, "CHUNK": 2, "DEPTH_BLOCK": 3, "LONGEST_CHAIN": 1, "KEPT_BYTES": 1},
+    {"DEPTH_BLOCK": 4, "MAX_CHAIN_STEPS": 8},
+    {"DEPTH_BLOCK": 7, "MAX_CHAIN_STEPS": 1, "MAX_PARTIAL_SUM_BYTES": 4096},
+    {"MAX_STAGED_BYTES": 512, "UNKNOWN_CHUNK_BLOCKS": 1},
+    {
+        "MAX_STAGED_BYTES": 1,
+        "UNKNOWN_CHUNK_BLOCKS": 2,
+        "DEPTH_BLOCK": 3,
+        "MAX_CHAIN_STEPS": 1,
+        "MAX_PARTIAL_SUM_BYTES": 1,
+    },
     {"NARROW_PAGES": 0, "NARROW_ROWS": 0, "WIDE_PAGES": 0, "WIDE_ROWS": 0},
-    {"TURN_CYCLES": 0.0, "SCATTER_CYCLES": 0.0},
-    {"TURN_CYCLES": 1e9, "SCATTER_CYCLES": 0.0},
+    {"TRANSPOSE_CYCLES": 0.0, "SCATTER_CYCLES": 0.0},
+    {"TRANSPOSE_CYCLES": 1e9, "SCATTER_CYCLES": 0.0},
 )
 
 
@@ -139,14 +145,14 @@ def test_choices_of_the_plan_change_no_bit(choices, dynamic, monkeypatch):
 
 
 def test_groups_of_rows_change_no_bit(monkeypatch):
-    monkeypatch.setattr(contract_cut, "GROUPS", 1)
+    monkeypatch.setattr(contract_cut, "MIN_SHARED_BLOCKS", 1)
     target = replace(host_target(), l2_bytes=16384)
     found = []
     for spec in ("mk,kn->mn", "mk,nk->mn", "mpk,kn->mpn", "km,kn->mn"):
         sizes = {"m": 1301, "p": 2, "n": 150, "k": 9}
         found.append(match(contraction(spec, sizes).body, target, {}).group)
         check(spec, sizes, target=target, threads=(1, 2, 3))
-    monkeypatch.setattr(contract_cut, "LONGEST_CHAIN", 4)
+    monkeypatch.setattr(contract_cut, "MAX_CHAIN_STEPS", 4)
     monkeypatch.setattr(contract_cut, "DEPTH_BLOCK", 5)
     found.append(match(contraction("km,kn->mn", sizes).body, target, {}).group)
     check("km,kn->mn", sizes, target=target, threads=(1, 2, 3))

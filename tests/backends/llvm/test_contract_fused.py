@@ -116,7 +116,7 @@ def momentum(nest: Nest, out: str):
 
 @pytest.mark.parametrize("inline", [0, 10**6])
 def test_momentum_in_place(inline, monkeypatch):
-    monkeypatch.setattr(contract_tile, "INLINE_OPERATIONS", inline)
+    monkeypatch.setattr(contract_tile, "MAX_INLINE_OPERATIONS", inline)
     for _, arrays, total, found in cases(epilogue=momentum):
         speed = np.float32(0.9) * arrays["speed"] + total
         assert np.array_equal(found["speed"], speed)

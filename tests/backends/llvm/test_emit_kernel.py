@@ -11,7 +11,7 @@ import pytest
 
 from graphc.ir.dims import evaluate
 from graphc.ir.loops import ir
-from graphc.ir.loops.run import run_kernel
+from graphc.ir.loops.kernel_interpreter import run_kernel
 from graphc.ir.types import ALL_DTYPES, DType, bfloat16, float32, int8, int16, int32, int64, uint8
 from graphc_llvm.emit_kernel import emit_kernel
 from graphc_llvm.target import Target, host_target, make_target

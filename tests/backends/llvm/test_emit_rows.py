@@ -10,10 +10,10 @@ import pytest
 from graphc.ir.dims import Size
 from graphc.ir.loops import ir
 from graphc.ir.loops.combine import ANY, ARGMAX, MAX, SUM
-from graphc.ir.loops.run import run_kernel
+from graphc.ir.loops.kernel_interpreter import run_kernel
 from graphc.ir.types import bool_, float32, int64
-from graphc_llvm.emit_ahead import find_ahead
 from graphc_llvm.emit_kernel import emit_kernel
+from graphc_llvm.emit_prefetch import find_prefetches
 from graphc_llvm.target import make_target
 from tests.backends.llvm.kernels import M, axes, e, load, number, parallel, ref, store
 from tests.backends.llvm.native import Native, fence_is_intact, guarded
@@ -104,7 +104,7 @@ def test_only_rows_that_exist_are_checked(m: int) -> None:
 
 
 def test_long_rows_stay_alone() -> None:
-    """A block of rows must fit into the nearest cache; each of many rows folds by itself."""
+    """A block of rows must fit into the L1 cache; each of many rows folds by itself."""
     target = make_target("avx512")
     short, long = (emit_kernel(rows_kernel(64, n), target, {}).module() for n in (64, 4096))
     assert "%row.i = phi" in short
@@ -125,7 +125,7 @@ def test_the_next_row_is_fetched_while_the_heaviest_loop_computes() -> None:
         parallel(j, 1024, store(out, (i, j), e.apply("mul", load(x, i, j), total)), lanes=True),
     )  # fmt: skip
     rows = parallel(i, 64, *loops)
-    ahead = find_ahead(rows, 1)
+    ahead = find_prefetches(rows, 1)
     assert ahead is not None
     assert ahead.loop is loops[1]
     assert [(p.buffer, p.shift, p.written) for p in ahead.places] == [(x, 1, False), (out, 0, True)]

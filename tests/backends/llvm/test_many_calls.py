@@ -9,9 +9,9 @@ import pytest
 
 import graphc as gx
 from graphc.errors import RuntimeCheckError
-from graphc_llvm.part import PIECE
+from graphc_llvm.emit_schedule import CALLS_PER_FUNCTION
 
-LAYERS = PIECE + 9
+LAYERS = CALLS_PER_FUNCTION + 9
 TABLE = np.linspace(-1, 1, 40, dtype=np.float32).reshape(5, 8)
 
 
@@ -37,7 +37,7 @@ def test_agrees_with_the_interpreter(threads: int) -> None:
     for name in ("table", "w"):
         found, wanted = step.parameters[name].value, expected.parameters[name].value
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6)
-    assert len(step.program.schedule.calls) > PIECE
+    assert len(step.program.schedule.calls) > CALLS_PER_FUNCTION
     assert {v.dims is None or not v.dims for v in step.variants} == {True, False}
 
 

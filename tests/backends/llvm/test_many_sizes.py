@@ -8,11 +8,11 @@ import numpy as np
 
 import graphc as gx
 from graphc.runtime import variants
-from graphc_llvm.function import GenericCode
+from graphc_llvm.function import CpuGenericCode
 
 
 def test_more_sizes_than_are_kept(monkeypatch: Any) -> None:
-    monkeypatch.setattr(variants, "KEPT", 12)
+    monkeypatch.setattr(variants, "MAX_BOUND_SIZES", 12)
     x, w = gx.input("x", ("n", 3)), gx.parameter("w", value=np.eye(3, dtype=np.float32))
     v = gx.parameter("v", value=np.ones((3, 3), np.float32))
     y = gx.sum(gx.tanh(x @ (w @ w)) @ gx.exp(v), axis=1)
@@ -31,18 +31,18 @@ def test_more_sizes_than_are_kept(monkeypatch: Any) -> None:
 
 
 def test_sizes_in_use_are_kept(monkeypatch: Any) -> None:
-    monkeypatch.setattr(variants, "KEPT", 12)
+    monkeypatch.setattr(variants, "MAX_BOUND_SIZES", 12)
     x = gx.input("x", ("n",))
     f = gx.compile([x], x * 2.0)
     f(np.zeros(99, np.float32))
     bound: list[int] = []
-    bind = GenericCode.bind
+    bind = CpuGenericCode.bind
 
-    def counted(code: GenericCode, dims: Any) -> Any:
+    def counted(code: CpuGenericCode, dims: Any) -> Any:
         bound.append(dims["n"])
         return bind(code, dims)
 
-    monkeypatch.setattr(GenericCode, "bind", counted)
+    monkeypatch.setattr(CpuGenericCode, "bind", counted)
     for n in range(200):
         for k in (1, 2, 3, 100 + n):
             assert f(np.ones(k, np.float32)).sum() == 2 * k

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from graphc_llvm.runtime.cache import DiskCache, Entry, content_key, decode, encode
+from graphc_llvm.runtime.cache import CacheEntry, DiskCache, content_key, decode, encode
 from graphc_llvm.runtime.support import support_text
 
 ROOT = Path(__file__).parents[3]
-ENTRY = Entry(b"\x7fELF object code", {"slots": 7, "names": ["x", "é"], "none": None})
+ENTRY = CacheEntry(b"\x7fELF object code", {"slots": 7, "names": ["x", "é"], "none": None})
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -25,8 +25,8 @@ def test_round_trip(tmp_path: Path) -> None:
     assert store.put(key, ENTRY)
     assert store.get(key) == ENTRY
     assert store.get(content_key("a", b"c")) is None
-    assert store.put(key, Entry(b""))
-    assert store.get(key) == Entry(b"", {})
+    assert store.put(key, CacheEntry(b""))
+    assert store.get(key) == CacheEntry(b"", {})
 
 
 def test_keys() -> None:
@@ -70,20 +70,20 @@ def test_corrupt_files_are_deleted(tmp_path: Path, garbage: bytes) -> None:
 
 
 def test_least_recently_used_go_first(tmp_path: Path) -> None:
-    size = len(encode(Entry(bytes(1000))))
+    size = len(encode(CacheEntry(bytes(1000))))
     store = DiskCache(tmp_path, limit=8 * size)
     for i in range(8):
-        store.put(str(i), Entry(bytes(1000)))
+        store.put(str(i), CacheEntry(bytes(1000)))
         os.utime(tmp_path / f"{i}.gxo", (i, i))
     assert store.get("0") is not None  # used now: no longer the oldest
-    store.put("new", Entry(bytes(1000)))
+    store.put("new", CacheEntry(bytes(1000)))
     left = {p.stem for p in tmp_path.iterdir()}
     assert left == {"0", "3", "4", "5", "6", "7", "new"}  # down to 7/8 of the limit
 
 
 def test_entry_above_the_limit(tmp_path: Path) -> None:
     store = DiskCache(tmp_path, limit=100)
-    assert not store.put("k", Entry(bytes(200)))
+    assert not store.put("k", CacheEntry(bytes(200)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,7 +128,9 @@ def test_operating_system_that_refuses(
         monkeypatch.setattr(Path, "mkdir", refuse)
     if name == "unlink":
         monkeypatch.setattr(Path, "unlink", refuse)
-    assert store.put("k", Entry(bytes(1500))) == (name not in ("makedirs", "mkstemp", "replace"))
+    assert store.put("k", CacheEntry(bytes(1500))) == (
+        name not in ("makedirs", "mkstemp", "replace")
+    )
     assert store.get("before") in (ENTRY, None)
     monkeypatch.undo()
     assert not list(tmp_path.glob("*.tmp"))
@@ -164,12 +166,12 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from graphc_llvm.runtime.cache import DiskCache, Entry
+from graphc_llvm.runtime.cache import DiskCache, CacheEntry
 store = DiskCache(Path({str(tmp_path)!r}), limit=40_000)
 seen = 0
 for i in range(300):
     key = str(i % 7)
-    store.put(key, Entry(key.encode() * 5000, {{"key": key}}))
+    store.put(key, CacheEntry(key.encode() * 5000, {{"key": key}}))
     entry = store.get(str((i * 3) % 7))
     if entry is not None:
         assert entry.image == entry.metadata["key"].encode() * 5000

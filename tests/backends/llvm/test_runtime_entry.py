@@ -15,7 +15,7 @@ import pytest
 
 from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
 from graphc.ir import types as t
-from graphc_llvm.runtime.description import Structure
+from graphc_llvm.runtime.description import ResultStructure
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.support import support
 from tests.backends.llvm.runtime_parts import (
@@ -74,12 +74,14 @@ def test_structures() -> None:
     x = numbers(3)
     y, s = expected(x)
     cases = {
-        Structure("tuple"): lambda r: isinstance(r, tuple) and r[1] == s,
-        Structure("list"): lambda r: isinstance(r, list) and r[1] == s,
-        Structure("dict", ("y", "total")): lambda r: list(r) == ["y", "total"] and r["total"] == s,
-        Structure("single"): lambda r: np.array_equal(r, y),
-        Structure("none"): lambda r: r is None,
-        Structure("custom", build=lambda r: {"deep": [r[1]]}): lambda r: r == {"deep": [s]},
+        ResultStructure("tuple"): lambda r: isinstance(r, tuple) and r[1] == s,
+        ResultStructure("list"): lambda r: isinstance(r, list) and r[1] == s,
+        ResultStructure("dict", ("y", "total")): lambda r: (
+            list(r) == ["y", "total"] and r["total"] == s
+        ),
+        ResultStructure("single"): lambda r: np.array_equal(r, y),
+        ResultStructure("none"): lambda r: r is None,
+        ResultStructure("custom", build=lambda r: {"deep": [r[1]]}): lambda r: r == {"deep": [s]},
     }
     for structure, right in cases.items():
         if structure.kind == "single":
@@ -88,7 +90,7 @@ def test_structures() -> None:
         function, _ = mirror(3, structure=structure, slow=slow)
         function.activate()
         assert right(function.entry(x)), structure
-        assert right(function.run_slow(x)), structure
+        assert right(function.run_in_python(x)), structure
         assert not slow.calls
 
 
@@ -96,7 +98,7 @@ def test_build_that_raises() -> None:
     def build(_: Any) -> Any:
         raise KeyError("built")
 
-    function, weights = mirror(3, structure=Structure("custom", build=build))
+    function, weights = mirror(3, structure=ResultStructure("custom", build=build))
     function.activate()
     for _ in range(3):
         with pytest.raises(KeyError, match="built"):
@@ -119,7 +121,7 @@ def test_dtypes(dtype: t.DType, shape: tuple[int, ...]) -> None:
         assert fast.dtype == dtype.numpy
         assert fast.shape == shape
         assert np.array_equal(fast, x)
-    again = function.run_slow(x)
+    again = function.run_in_python(x)
     assert again.dtype == dtype.numpy
     assert np.array_equal(again, x)
     assert isinstance(again, np.generic) == (shape == ())
@@ -193,7 +195,7 @@ def test_other_exporters_are_taken_as_they_are() -> None:
     x = numbers(4)
     for value in (memoryview(x), array.array("f", x.tolist()), (ctypes.c_float * 4)(*x)):
         assert np.array_equal(function.entry(value)[0], expected(x)[0])
-        assert np.array_equal(function.run_slow(value)[0], expected(x)[0])
+        assert np.array_equal(function.run_in_python(value)[0], expected(x)[0])
     frozen = x.copy()
     frozen.flags.writeable = False
     assert np.array_equal(function.entry(frozen)[0], expected(x)[0])
@@ -294,7 +296,7 @@ def test_memory_that_cannot_be_had() -> None:
 
 
 def test_references_are_exact() -> None:
-    function, _ = mirror(64, structure=Structure("dict", ("y", "total")))
+    function, _ = mirror(64, structure=ResultStructure("dict", ("y", "total")))
     function.activate()
     x, slow_argument = numbers(64), [1.0]
     y, s = "y", "total"

@@ -18,11 +18,11 @@ import pytest
 from graphc.errors import ArgumentError, RuntimeCheckError
 from graphc.ir import types as t
 from graphc_llvm.runtime.barrier import BARRIER_IR
-from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, Structure
+from graphc_llvm.runtime.bound_code import BoundCode
+from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, ResultStructure
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.session import compile_text, host, session
-from graphc_llvm.runtime.variant import Variant
 from tests.backends.llvm.runtime_parts import mirror
 
 ROOT = Path(__file__).parents[3]
@@ -118,13 +118,13 @@ def sums(batch: int, columns: int, threads: int, **options: Any) -> NativeFuncti
             InputSlot("scale", 5, t.float64, ()),
         ),
         outputs=(OutputSlot(6, t.float64, (batch,)), OutputSlot(7, t.float64, ())),
-        structure=Structure("tuple"),
+        structure=ResultStructure("tuple"),
         sizes=(batch, columns),
         threads=threads,
         seconds=1e-6,
     )
     function = NativeFunction("sums", native=options.pop("native", True))
-    function.bind(Variant(loaded, body, **options))
+    function.bind(BoundCode(loaded, body, **options))
     return function
 
 

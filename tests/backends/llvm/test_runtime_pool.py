@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc_llvm.runtime import layout
+from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import barrier_ir
-from graphc_llvm.runtime.pool import PATIENCE_SECONDS, ThreadPool, default_threads, thread_pool
-from graphc_llvm.runtime.session import Library, Machine, compile_text, host, session
+from graphc_llvm.runtime.pool import SPIN_SECONDS, ThreadPool, default_threads, thread_pool
+from graphc_llvm.runtime.session import LoadedCode, PlainTarget, compile_text, host, session
 from graphc_llvm.runtime.support import support
 from tests.backends.llvm.runtime_parts import expected, mirror, stay_function
 
 ROOT = Path(__file__).parents[3]
-LET_GO, WAIT = layout.RELEASE_GIL, layout.WAIT_FOR_SLEEPERS
+LET_GO, WAIT = structs.RELEASE_GIL, structs.WAIT_FOR_SLEEPERS
 
 # Every thread adds 1 to every cell of its own row, `rounds` times, with a barrier after each; after
 # the barrier it checks that all rows are as far, and counts disagreement in the last cell.
@@ -70,7 +70,7 @@ end:
 """
 
 
-def rounds_library(freestanding: bool) -> Library:
+def rounds_library(freestanding: bool) -> LoadedCode:
     text = barrier_ir(host().triple, freestanding) + ROUNDS
     return session().load_object(compile_text(text, host()), ["rounds"])
 
@@ -119,15 +119,15 @@ def test_freestanding_barrier(pool: ThreadPool) -> None:
 @pytest.mark.parametrize("triple", ["aarch64-unknown-linux-gnu", "riscv64-unknown-linux-gnu"])
 def test_barrier_for_other_machines(triple: str) -> None:
     for freestanding in (False, True):
-        assert compile_text(barrier_ir(triple, freestanding) + ROUNDS, Machine(triple))
+        assert compile_text(barrier_ir(triple, freestanding) + ROUNDS, PlainTarget(triple))
 
 
 def test_sleepers_are_woken(pool: ThreadPool) -> None:
     part = Rounds()
     assert part.run(pool, 2) == 2
-    time.sleep(20 * PATIENCE_SECONDS)
+    time.sleep(20 * SPIN_SECONDS)
     assert part.run(pool, 2) == 2  # worth waiting for
-    time.sleep(20 * PATIENCE_SECONDS)
+    time.sleep(20 * SPIN_SECONDS)
     took = part.run(pool, 2, 0)  # not worth it: alone, but the sleeper is called
     assert took in (1, 2)
     deadline = time.perf_counter() + 5
@@ -138,7 +138,7 @@ def test_sleepers_are_woken(pool: ThreadPool) -> None:
 
 def test_idle_workers_burn_nothing(pool: ThreadPool) -> None:
     Rounds().run(pool, 4)
-    time.sleep(20 * PATIENCE_SECONDS)
+    time.sleep(20 * SPIN_SECONDS)
     begin = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - begin < 0.1
@@ -283,8 +283,8 @@ def test_native_code_keeps_to_the_c_abi() -> None:
     """The worker loop's return for good, seen through ctypes."""
     native = support()
     assert native is not None
-    table = layout.Pool()
-    slots = (layout.Slot * 2)()
+    table = structs.PoolStruct()
+    slots = (structs.SlotStruct * 2)()
     table.slots, table.stop = ctypes.addressof(slots), 1
     assert native.worker(ctypes.addressof(table), 1) == 1
     table.stop = 0

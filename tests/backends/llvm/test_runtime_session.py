@@ -12,7 +12,7 @@ from graphc.ir.limits import physical_bytes
 from graphc_llvm.runtime.memory import HUGE_PAGE_BYTES, Workspace, aligned_bytes
 from graphc_llvm.runtime.session import (
     CodegenError,
-    Machine,
+    PlainTarget,
     compile_text,
     emit_assembly,
     host,
@@ -117,7 +117,7 @@ def test_text_that_does_not_verify() -> None:
 def test_other_targets(name: str) -> None:
     image = compile_text(ADD, make_target(name))
     assert image[:4] == b"\x7fELF"
-    assert compile_text(ADD, Machine(make_target(name).triple))[:4] == b"\x7fELF"
+    assert compile_text(ADD, PlainTarget(make_target(name).triple))[:4] == b"\x7fELF"
 
 
 def test_code_lives_as_long_as_its_library() -> None:

@@ -7,12 +7,12 @@ import gc
 
 import numpy as np
 
-from graphc_llvm.runtime import layout
+from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import BARRIER_IR
+from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.session import compile_text, host, session
 from graphc_llvm.runtime.support import support_text
-from graphc_llvm.runtime.variant import Variant
 from tests.backends.llvm.runtime_parts import library, mirror
 
 
@@ -24,17 +24,17 @@ def test_layouts_agree() -> None:
         f"  ret i64 ptrtoint (ptr getelementptr (%{n}, ptr null, i32 1) to i64)\n}}\n"
         for n in names
     )
-    imports = {**(layout.python_addresses() or {}), "sched_yield": layout.yield_address()}
+    imports = {**(structs.python_addresses() or {}), "sched_yield": structs.yield_address()}
     loaded = session().load_object(
         compile_text(text, host()), [f"size_{n}" for n in names], imports
     )
     for n in names:
         size = ctypes.CFUNCTYPE(ctypes.c_int64)(loaded[f"size_{n}"])()
-        assert size == ctypes.sizeof(getattr(layout, n)), n
+        assert size == ctypes.sizeof(getattr(structs, f"{n}Struct")), n
 
 
 def test_no_address_in_the_object_code() -> None:
-    addresses = layout.python_addresses()
+    addresses = structs.python_addresses()
     assert addresses is not None
     image = compile_text(support_text(host().triple), host())
     for address in addresses.values():
@@ -46,7 +46,7 @@ def test_variant_keeps_its_library() -> None:
     loaded = session().load_object(image, ["f"])
     body = mirror(1)[0].variants[0].description
     object.__setattr__(body, "symbol", "f")
-    variant = Variant(loaded, body)
+    variant = BoundCode(loaded, body)
     del loaded
     gc.collect()
     function = NativeFunction("f")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc_llvm.runtime.guard import Guard, hold_all
 from graphc_llvm.runtime.native import NativeFunction
+from graphc_llvm.runtime.native_lock import NativeLock, hold_all
 from tests.backends.llvm.runtime_parts import expected, mirror, mirror_variant, stay_function
 
 
@@ -37,9 +37,9 @@ def test_busy_function_waits_its_turn() -> None:
 
 
 def test_shared_guard_excludes_other_functions() -> None:
-    guard = Guard()
+    guard = NativeLock()
     first, cells = stay_function()
-    held = NativeFunction("stay", guards=(Guard(), guard))
+    held = NativeFunction("stay", guards=(NativeLock(), guard))
     held.bind(first.variants[0])
     weights = np.zeros(3, np.float32)
     other = NativeFunction("mirror", guards=(guard,))
@@ -135,7 +135,7 @@ def rebind_while_others_call() -> None:
 
 
 def test_guards_are_taken_in_one_order() -> None:
-    first, second = Guard(), Guard()
+    first, second = NativeLock(), NativeLock()
     one, _ = mirror(3)
     functions = [NativeFunction("f", guards=g) for g in ((first, second), (second, first, second))]
     assert all(f.guards == (first, second) for f in functions)
@@ -156,7 +156,7 @@ def test_guards_are_taken_in_one_order() -> None:
 
 def test_a_waiter_that_gives_up_leaves_the_guard_usable() -> None:
     """An exception while waiting, as Ctrl-C raises it."""
-    guard = Guard()
+    guard = NativeLock()
 
     class StrikeError(Exception):
         pass
@@ -176,7 +176,7 @@ def test_a_waiter_that_gives_up_leaves_the_guard_usable() -> None:
     with pytest.raises(StrikeError), guard.hold():
         pass
     with pytest.raises(StrikeError):
-        held.run_slow()
+        held.run_in_python()
     guard._bell = usual
     assert cells["seen"][0] == 1
     cells["gate"][0] = 1

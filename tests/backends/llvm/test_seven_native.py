@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from graphc.ir.dims import evaluate
 from graphc.ir.loops import ir
-from graphc.ir.loops.run import run_kernel
+from graphc.ir.loops.kernel_interpreter import run_kernel
 from graphc_llvm.target import host_target
 from tests.backends.llvm.native import Native
 from tests.ir.loops.seven_convolutions import convolution_with_moments, winograd

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import graphc as gx
-from graphc_llvm.cost import choose_threads, count_meetings
+from graphc_llvm.cost import choose_threads, count_barriers
 
 
 def loop(width: int, length: int) -> Any:
@@ -26,7 +26,7 @@ def test_iterations_must_be_worth_a_meeting(width: int, threads: int) -> None:
 
 def test_meetings_of_every_iteration_count() -> None:
     schedules = [loop(4, n).program.schedule for n in (10, 20)]
-    few, many = (count_meetings(s.calls, s.barriers, {}) for s in schedules)
+    few, many = (count_barriers(s.calls, s.barriers, {}) for s in schedules)
     assert many - few >= 10
     assert (many - few) % 10 == 0
 

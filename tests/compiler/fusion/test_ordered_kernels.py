@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.compiler.fusion import keys, ordered, search, sorting
+from graphc.compiler.fusion import keys, scans, search, sorting
 from graphc.compiler.program import Program
 from graphc.ir import ops
 from graphc.ir.dims import evaluate
-from graphc.ir.loops.run import run_kernel
+from graphc.ir.loops.kernel_interpreter import run_kernel
 from graphc.ir.ops.base import Op, Ordered
 from graphc.ir.schedule import Storage
 from graphc.testing.cases import Case, dtype_of
@@ -26,7 +26,7 @@ LOWERED = {
     "as they are": {},
     "long": {
         COUNTED: 2, DIGIT: 3, (sorting, "MIN_SHARED_ELEMENTS"): 3, (sorting, "ROW_CHUNKS"): 3,
-        (ordered, "SCAN_CHUNK_ELEMENTS"): 3,
+        (scans, "SCAN_CHUNK_ELEMENTS"): 3,
     },
     "by digits": {COUNTED: 2, DIGIT: 5},
     "blocks": {

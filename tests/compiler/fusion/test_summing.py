@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc.compiler.fusion.group import Way, agree
-from graphc.compiler.fusion.summing import Order, Orders
+from graphc.compiler.fusion.group import SumOrder, are_compatible
+from graphc.compiler.fusion.summing import AxisOrder, SumOrders
 from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph
 
@@ -57,17 +57,17 @@ def test_a_sum_inside_a_product_is_there_whoever_reads_the_product() -> None:
     np.testing.assert_array_equal(gx.compile([x, y], [total, product])(*given)[0], alone)
 
 
-def order(y: Tensor, *inputs: Tensor) -> Order:
+def order(y: Tensor, *inputs: Tensor) -> AxisOrder:
     """The order of the last sum."""
     graph = Graph(tuple(t.node for t in inputs), (("y", y.node),))
-    return Orders(graph).of(y.node)
+    return SumOrders(graph).of(y.node)
 
 
 def test_lanes_follow_the_memory_that_is_read() -> None:
     x = gx.input("x", (100, 64))
-    assert order(gx.sum(x, axis=1), x) == Order(False, False, False, inside=True, lane=1)
-    assert order(gx.sum(x, axis=0), x) == Order(False, False, False, inside=False, lane=1)
-    assert order(gx.sum(gx.exp(x.T), axis=0), x) == Order(False, False, False, True, lane=0)
+    assert order(gx.sum(x, axis=1), x) == AxisOrder(False, False, False, inside=True, lane=1)
+    assert order(gx.sum(x, axis=0), x) == AxisOrder(False, False, False, inside=False, lane=1)
+    assert order(gx.sum(gx.exp(x.T), axis=0), x) == AxisOrder(False, False, False, True, lane=0)
     assert order(gx.max(x, axis=0), x).free
     assert order(gx.sum(gx.input("i", (4, 5), dtype="int32")), x).free
 
@@ -82,11 +82,11 @@ def test_chunks_are_one_axis_where_memory_is() -> None:
 
 
 def test_orders_that_one_kernel_has() -> None:
-    along, beside, free = Way(False, inside=True), Way(False), Way(True)
-    chunks = Way(False, chunked=True, joined=True, reduced=(0,))
-    scattered = Way(True, scattered=True)
-    assert agree([along, along, free, scattered])
-    assert not agree([along, beside])
-    assert not agree([chunks, free])
-    assert not agree([chunks, scattered])
-    assert agree([Way(False, chunked=True, reduced=(0,)), scattered])
+    along, beside, free = SumOrder(False, inside=True), SumOrder(False), SumOrder(True)
+    chunks = SumOrder(False, chunked=True, joined=True, reduced=(0,))
+    scattered = SumOrder(True, scattered=True)
+    assert are_compatible([along, along, free, scattered])
+    assert not are_compatible([along, beside])
+    assert not are_compatible([chunks, free])
+    assert not are_compatible([chunks, scattered])
+    assert are_compatible([SumOrder(False, chunked=True, reduced=(0,)), scattered])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.compiler.memory.gaps import Few, Many
+from graphc.compiler.memory.gaps import ArrayGaps, ListGaps
 
 
 def overlap(x: tuple[int, ...], y: tuple[int, ...]) -> bool:
@@ -23,7 +23,7 @@ def meet(x: tuple[int, ...], y: tuple[int, ...]) -> bool:
 def test_both_find_the_same(seed: int, tight: bool) -> None:
     rng = np.random.default_rng(seed)
     phases, largest, count = (int(n) for n in rng.integers(1, 40, 3))
-    few, many = Few(count * 9), Many(count * 9)
+    few, many = ListGaps(count * 9), ArrayGaps(count * 9)
     for _ in range(count * 9):
         size = 64 * int(rng.integers(1, 1 + largest))
         first, last = sorted(int(p) for p in rng.integers(0, phases, 2))

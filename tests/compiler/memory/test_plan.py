@@ -6,14 +6,14 @@ import random
 import pytest
 
 from graphc.compiler.memory.check import verify
-from graphc.compiler.memory.pack import Block, height, pack, pack_exactly, pack_greedily
+from graphc.compiler.memory.pack import LiveBlock, height, pack, pack_exactly, pack_greedily
 from graphc.compiler.memory.plan import plan
 from graphc.compiler.order import order as ordering
 from graphc.errors import MemoryBudgetError
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
-from graphc.ir.schedule import INPUT, OUTPUT, PARAMETER, PREPARED, Call, Schedule, Storage
+from graphc.ir.schedule import INPUT, OUTPUT, PARAMETER, PREPARED, KernelCall, Schedule, Storage
 from graphc.ir.types import TensorType, float32
 from graphc.origin import Origin
 from tests.compiler.schedules import call, mlp_step, random_calls, schedule, storage
@@ -131,7 +131,7 @@ def test_budget_error_names_what_is_alive():
     big, small = node_storage("hidden", 1000, 5), node_storage("score", 10, 6)
     first = call("matmul", [], [big])
     second = call("reduce", [big], [small])
-    second = Call(second.kernel, second.arguments, (small.node,))
+    second = KernelCall(second.kernel, second.arguments, (small.node,))
     made_schedule = schedule([first, second])
     assert plan(made_schedule, {}, limit=4096).arena_bytes == 4096
     with pytest.raises(MemoryBudgetError) as caught:
@@ -190,7 +190,7 @@ def random_blocks(count, seed, phases=None):
     for _ in range(count):
         first = rng.randrange(phases)
         blocks.append(
-            Block(64 * rng.choice([0, 1, 2, 3, 5, 8]), first, rng.randrange(first, phases))
+            LiveBlock(64 * rng.choice([0, 1, 2, 3, 5, 8]), first, rng.randrange(first, phases))
         )
     return blocks
 
@@ -237,7 +237,7 @@ def test_small_packings_are_optimal(seed):
 def cut_rectangle(rng, low, high, first, last, pieces):
     """Blocks that fill bytes low..high in phases first..last without a gap."""
     if pieces == 1 or (high - low == 1 and first == last):
-        return [Block(64 * (high - low), first, last)]
+        return [LiveBlock(64 * (high - low), first, last)]
     part = rng.randint(1, pieces - 1)
     if high - low > 1 and (first == last or rng.random() < 0.5):
         at = rng.randrange(low + 1, high)

@@ -94,7 +94,7 @@ def test_small_graphs_are_solved_exactly(seed):
     low = min(best_from([]))
     assert sure
     assert live_peak([calls[i] for i in found]) == low
-    assert live_peak(ordering.order(shuffled(calls))[0]) <= ordering_search.slack(low)
+    assert live_peak(ordering.order(shuffled(calls))[0]) <= ordering_search.overlap_limit(low)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -46,7 +46,7 @@ class Case:
         x = gx.input("x", self.shape, dtype=self.dtype)
         y = gx.input("y", self.shape, dtype=self.dtype)
         c = gx.input("c", self.shape, dtype="bool")
-        with origins.inherit(part=self.part):
+        with origins.inherit(step_part=self.part):
             count = self.build.__code__.co_argcount
             return [x, y, c], self.build(*(x, y, c)[:count])
 

@@ -48,13 +48,13 @@ def views_of_sums(shape: tuple[Any, ...]) -> Iterator[tuple[Tensor, Node, Tensor
 def stands_beside_its_row(powers: Tensor, total: Node, shown: Tensor) -> bool:
     """Whether that holds for numbers all of which are different, at two sizes of the dim."""
     x = base_of(powers.node).inputs[0]
-    assert x.face is not None
+    assert x.handle is not None
     for n in (2, 3):
         sizes = tuple(s if isinstance(s, int) else n for s in powers.shape)
         given = np.sqrt(np.arange(np.prod(sizes)).reshape(sizes) / 100.0)
         axes = total.op.axes  # type: ignore[attr-defined]
         expected = np.exp(given).sum(axis=axes, keepdims=True) + np.zeros(sizes)
-        if not np.allclose(shown.eval({x.face: given}), expected, rtol=1e-12):
+        if not np.allclose(shown.eval({x.handle: given}), expected, rtol=1e-12):
             return False
     return True
 

@@ -103,7 +103,7 @@ def test_new_nodes_inherit_line_and_part() -> None:
     dy = gx.grad(gx.sum(y * y), x)
     graph, _ = run_passes(graph_of(y, dy), GRAPH_PASSES)
     assert {n.origin.filename for n in graph.nodes} == {__file__}
-    assert [n.part for n in graph.roots] == ["forward", "backward"]
+    assert [n.step_part for n in graph.roots] == ["forward", "backward"]
 
 
 def test_time_grows_with_the_graph_alone() -> None:

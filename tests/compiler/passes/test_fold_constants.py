@@ -11,7 +11,7 @@ import graphc as gx
 from graphc.compiler.passes.driver import run_passes
 from graphc.compiler.passes.fold_constants import MAX_FOLDED_BYTES, fold_constants
 from graphc.frontend.tensor import Tensor
-from graphc.inspect.text import graph_text
+from graphc.inspect.graph_printer import graph_text
 from graphc.ir.graph import Graph
 from graphc.ir.ops.leaf import Constant
 from graphc.runtime.interpret import Executor

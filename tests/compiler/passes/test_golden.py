@@ -12,7 +12,7 @@ import graphc as gx
 from graphc.compiler.passes import GRAPH_PASSES
 from graphc.compiler.passes.driver import run_passes
 from graphc.frontend.tensor import Tensor
-from graphc.inspect.text import graph_text
+from graphc.inspect.graph_printer import graph_text
 from graphc.ir.graph import Graph
 from graphc.ir.ops.loop import Scan
 

@@ -10,7 +10,7 @@ import graphc as gx
 from graphc.compiler.passes.driver import run_passes
 from graphc.compiler.passes.merge_common import merge_common
 from graphc.frontend.tensor import Tensor, lift_op
-from graphc.inspect.text import graph_text
+from graphc.inspect.graph_printer import graph_text
 from graphc.ir import ops
 from graphc.ir.graph import Graph
 from graphc.ir.ops.leaf import RandomBits

@@ -7,14 +7,14 @@ import pytest
 import graphc as gx
 from graphc.compiler.passes import GRAPH_PASSES
 from graphc.compiler.passes.absorb_permutes import absorb_permutes
-from graphc.compiler.passes.driver import Step, run_passes
+from graphc.compiler.passes.driver import PassRecord, run_passes
 from graphc.compiler.passes.fold_constants import fold_constants
 from graphc.compiler.passes.simplify import simplify
 from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph
 
 
-def step_of(run, *outputs: Tensor) -> Step:
+def step_of(run, *outputs: Tensor) -> PassRecord:
     """The record of one pass over a graph of an input x."""
     graph = Graph((), tuple((f"y{i}", t.node) for i, t in enumerate(outputs)))
     _, (step,) = run_passes(graph, [run])

@@ -103,19 +103,19 @@ def test_backward_nodes_inherit_the_users_line_and_their_part():
     y = gx.exp(x)
     loss = (y * y).sum()
     g = gx.grad(loss, x)
-    backward = [n for n in topological([g.node]) if n.part == BACKWARD]
+    backward = [n for n in topological([g.node]) if n.step_part == BACKWARD]
     assert backward
     forward_lines = {n.origin.line for n in topological([loss.node])}
     assert {n.origin.line for n in backward} <= forward_lines | {g.node.origin.line}
     assert all(n.origin.filename == __file__ for n in backward)
-    assert loss.node.part == FORWARD
+    assert loss.node.step_part == FORWARD
 
 
 def test_only_paths_to_wrt_are_differentiated():
     x, w = gx.input("x", (4, 3)), gx.parameter("w", (3,))
     other = gx.exp(x)  # needs no gradient
     g = gx.grad((other * w).sum(), w)
-    made = [n.op.name for n in topological([g.node]) if n.part == BACKWARD]
+    made = [n.op.name for n in topological([g.node]) if n.step_part == BACKWARD]
     assert made.count("multiply") == 1
 
 

@@ -331,9 +331,9 @@ def test_compiled_as_looped(count: int, varying: tuple[Any, ...]) -> None:
 def test_parts_and_origins_are_those_of_the_example() -> None:
     x = gx.input("x", ("n", 3))
     d = gx.vmap(lambda a: gx.grad(gx.exp(a).sum(), a))(x)
-    assert {n.part for n in topological([d.node]) if n.op.name == "mul"} <= {"backward"}
+    assert {n.step_part for n in topological([d.node]) if n.op.name == "mul"} <= {"backward"}
     [e] = [n for n in topological([d.node]) if n.op.name == "exp"]
-    assert e.part == "forward"
+    assert e.step_part == "forward"
     assert "gx.exp(a)" in e.origin.text
 
 

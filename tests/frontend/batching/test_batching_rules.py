@@ -15,7 +15,7 @@ from graphc.errors import UnsupportedError
 from graphc.frontend.batching import batch_nodes
 from graphc.frontend.substitute import substitute
 from graphc.frontend.symbols import input as make_input
-from graphc.frontend.tensor import Tensor, evaluate, face, lift_op
+from graphc.frontend.tensor import Tensor, evaluate, handle, lift_op
 from graphc.ir import ops
 from graphc.ir.graph import topological
 from graphc.ir.ops.base import Elementwise, Leaf, Op
@@ -87,7 +87,7 @@ def batched(case: Case, arrays: list[Any], varying: tuple[bool, ...]) -> tuple[l
     mapping = {x.node: w.node for x, w, v in zip(one, wide, varying) if v}
     [(found, varies)] = batch_nodes([root], mapping, EXAMPLES)
     assert varies
-    return wide, face(found)
+    return wide, handle(found)
 
 
 @pytest.mark.parametrize(("case", "varying"), BATCHED)

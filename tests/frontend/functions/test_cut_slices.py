@@ -12,7 +12,7 @@ import pytest
 import graphc as gx
 from graphc.errors import ShapeError
 from graphc.export.javascript import _size
-from graphc.ir.dims import Dim, bound, evaluate, least, most
+from graphc.ir.dims import Dim, bound, evaluate, max_size, min_size
 from graphc.onnx.save import to_model
 
 N = gx.dim("N")
@@ -104,9 +104,9 @@ def test_ends_that_are_sizes_must_lie_inside() -> None:
 
 def test_the_least_of_sizes_is_the_least_of_their_numbers() -> None:
     n, m = Dim("n"), Dim("m", max=9, min=2)
-    sizes = (n, m, 3 * n - 2, n + m, 7, (n + 1) // 2, n * m, least(n, m), most(n, 4) - m)
+    sizes = (n, m, 3 * n - 2, n + m, 7, (n + 1) // 2, n * m, min_size(n, m), max_size(n, 4) - m)
     for group in itertools.combinations(sizes, 3):
-        for function, choose in ((least, min), (most, max)):
+        for function, choose in ((min_size, min), (max_size, max)):
             found = function(*group)
             low, high = bound(found), bound(found, low=False)
             for i, j in itertools.product(range(6), range(2, 10)):
@@ -119,4 +119,4 @@ def test_the_least_of_sizes_is_the_least_of_their_numbers() -> None:
 
 def test_sizes_in_pages() -> None:
     entry: Any = type("Entry", (), {"fixed": {}})
-    assert _size(entry, most(N - 2, 0)) == '1 * d["N"] + -1 * Math.min(1 * d["N"], 2)'
+    assert _size(entry, max_size(N - 2, 0)) == '1 * d["N"] + -1 * Math.min(1 * d["N"], 2)'

@@ -22,8 +22,8 @@ from graphc.ir.loops.ir import (
     Ref,
     Store,
 )  # fmt: skip
-from graphc.ir.loops.run import run_kernel
-from graphc.ir.loops.text import kernel_text
+from graphc.ir.loops.kernel_interpreter import run_kernel
+from graphc.ir.loops.kernel_printer import kernel_text
 from graphc.ir.types import int64
 from tests.backends.llvm.native import Native
 

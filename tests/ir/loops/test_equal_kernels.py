@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc.ir.loops.ir import Kernel
-from graphc.ir.loops.meaning import first_equal, meaning
+from graphc.ir.loops.kernel_equality import first_equal_kernels, kernel_key
 
 
 def kernel(
@@ -24,8 +24,8 @@ def kernel(
 def test_names_do_not_count() -> None:
     first, second = kernel(lambda x: gx.tanh(x) + x), kernel(lambda x: gx.tanh(x) + x, "other")
     assert first is not second
-    assert meaning(first) == meaning(second)
-    assert first_equal([second, first]) == {second: second, first: second}
+    assert kernel_key(first) == kernel_key(second)
+    assert first_equal_kernels([second, first]) == {second: second, first: second}
 
 
 CASES: dict[str, Kernel] = {
@@ -46,8 +46,8 @@ CASES: dict[str, Kernel] = {
 
 @pytest.mark.parametrize("what", CASES)
 def test_everything_else_does(what: str) -> None:
-    others = [meaning(k) for name, k in CASES.items() if name != what]
-    assert meaning(CASES[what]) not in others
+    others = [kernel_key(k) for name, k in CASES.items() if name != what]
+    assert kernel_key(CASES[what]) not in others
 
 
 def test_equal_layers_are_one_function_and_right() -> None:
@@ -63,4 +63,4 @@ def test_equal_layers_are_one_function_and_right() -> None:
         expected = np.maximum(expected @ w.value, 0)
     np.testing.assert_allclose(step(given), expected, rtol=1e-5, atol=1e-6)
     assert len(step.program.schedule.kernels) == 6
-    assert len(set(first_equal(step.program.schedule.kernels).values())) == 1
+    assert len(set(first_equal_kernels(step.program.schedule.kernels).values())) == 1

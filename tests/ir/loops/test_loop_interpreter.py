@@ -10,7 +10,7 @@ import pytest
 from graphc.ir.dims import Dim
 from graphc.ir.loops import ir
 from graphc.ir.loops.combine import MEAN_M2, SUM
-from graphc.ir.loops.run import run_kernel
+from graphc.ir.loops.kernel_interpreter import run_kernel
 from graphc.ir.types import bool_, int32, int64
 from tests.ir.loops.nests import at as place
 from tests.ir.loops.nests import (

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from graphc.ir.dims import evaluate
 from graphc.ir.loops import ir
-from graphc.ir.loops.run import run_kernel
-from graphc.ir.loops.text import kernel_text
+from graphc.ir.loops.kernel_interpreter import run_kernel
+from graphc.ir.loops.kernel_printer import kernel_text
 from tests.ir.loops.seven_convolutions import convolution_with_moments, winograd
 from tests.ir.loops.seven_sequences import causal_attention, lstm_step
 from tests.ir.loops.seven_training import (

@@ -65,7 +65,7 @@ def sliced(op: ops.Slice, x: Array) -> Array:
     return x[tuple(key)]
 
 
-def meetings(op: ops.Slide | ops.SlideBack, inputs: Any, outputs: Any) -> list[Any]:
+def overlap(op: ops.Unfold | ops.Fold, inputs: Any, outputs: Any) -> list[Any]:
     """For each window a tensor that is 1 where input, meeting, output and tap go together."""
     terms: list[Any] = []
     for number, w in enumerate(op.windows):
@@ -82,21 +82,21 @@ def step_of(w: ops.Window) -> int:
     return next(k for k in range(1, w.stride + 1) if k * w.dilation % w.stride == 0)
 
 
-def slid(op: ops.Slide | ops.SlideBack, x: Array) -> Array:
+def slid(op: ops.Unfold | ops.Fold, x: Array) -> Array:
     """One product with what meets."""
     shape = list(x.shape)
     labels = list(range(x.ndim))
     shown = list(labels)
     for number, (w, size) in enumerate(zip(op.windows, op.sizes)):
         shape[w.input] = size  # type: ignore[call-overload]
-        if isinstance(op, ops.Slide):
+        if isinstance(op, ops.Unfold):
             shape[w.tap] = op.taps[number]
         else:
             shape[w.tap] = -(-shape[w.tap] // step_of(w))
         shown[w.output], shown[w.tap] = 10 + number, 20 + number
-    if isinstance(op, ops.Slide):
-        return np.einsum(x, labels, *meetings(op, x.shape, shape), shown)
-    return np.einsum(x, shown, *meetings(op, shape, x.shape), labels)
+    if isinstance(op, ops.Unfold):
+        return np.einsum(x, labels, *overlap(op, x.shape, shape), shown)
+    return np.einsum(x, shown, *overlap(op, shape, x.shape), labels)
 
 
 def convolved(op: ops.Conv, x: Array, y: Array) -> Array:
@@ -133,7 +133,7 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.Pow: lambda op, x, y: np.vectorize(math.pow, otypes=[float])(x, y),
     ops.Neg: lambda op, x: 0 - x,
     ops.Relu: lambda op, x: (x + np.where(x < 0, -x, x)) / 2,
-    ops.Plain: lambda op, x: PLAIN[op.function](x),
+    ops.BitExact: lambda op, x: PLAIN[op.function](x),
     ops.Abs: lambda op, x: np.where(x < 0, -x, x),
     ops.Sign: lambda op, x: (x > 0) * 1.0 - (x < 0),
     ops.Maximum: lambda op, x, y: np.where(x > y, x, y),
@@ -200,8 +200,8 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.Permute: lambda op, x: np.einsum(x, list(range(x.ndim)), list(op.axes)),
     ops.Slice: sliced,
     ops.Pad: padded,
-    ops.Slide: slid,
-    ops.SlideBack: slid,
+    ops.Unfold: slid,
+    ops.Fold: slid,
     ops.Concat: lambda op, *xs: np.swapaxes(
         np.vstack([np.swapaxes(x, 0, op.axis) for x in xs]), 0, op.axis
     ),

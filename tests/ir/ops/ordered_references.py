@@ -76,7 +76,7 @@ def put_rows(op: ops.PutRows, x: Array, indices: Array, updates: Array) -> Array
     return result
 
 
-def first_same(op: ops.FirstSame, indices: Array) -> Array:
+def first_same(op: ops.FirstOccurrence, indices: Array) -> Array:
     """A search from the front."""
     rows = [int(i) % op.size for i in indices]  # type: ignore[operator]
     return np.array([rows.index(i) for i in rows], np.int64)
@@ -129,7 +129,7 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.TakeAlong: lambda op, x, i: along_rows(op.axis, lambda row, at: row[at], x, i),
     ops.PutAlong: lambda op, x, i, u: along_rows(op.axis, put_row(op.mode), x, i, u),
     ops.PutRows: put_rows,
-    ops.FirstSame: first_same,
+    ops.FirstOccurrence: first_same,
     ops.Diagonal: lambda op, x: (
         np.stack(
             [

@@ -1,4 +1,4 @@
-"""Graphs and schedules as text."""
+"""Print graphs and schedules as text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from graphc.inspect.names import Names, all_nodes, is_number, name_nodes, quote
 from graphc.inspect.stages import check_stage, defined_part
 from graphc.inspect.subject import Subject, program_of, sizes_of
 from graphc.ir.graph import Graph, Node
-from graphc.ir.loops.text import kernel_text
+from graphc.ir.loops.kernel_printer import kernel_text
 from graphc.ir.ops import leaf
-from graphc.ir.schedule import Call, Schedule, Storage
+from graphc.ir.schedule import KernelCall, Schedule, Storage
 from graphc.origin import BACKWARD, FORWARD, UPDATE
 
-LONGEST = 72  # columns of an expression up to which types stand under each other
+MAX_EXPRESSION_COLUMNS = 72  # columns of an expression up to which types stand under each other
 
 
 def graph_text(graph: Graph, origins: bool = True) -> str:
@@ -30,7 +30,7 @@ def graph_text(graph: Graph, origins: bool = True) -> str:
         lines += _section(title, rows, origins)
     kinds = (leaf.Input, leaf.Parameter, leaf.Constant)
     for part in (FORWARD, BACKWARD, UPDATE):
-        mine = [n for n in nodes if n.part == part and not isinstance(n.op, kinds)]
+        mine = [n for n in nodes if n.step_part == part and not isinstance(n.op, kinds)]
         rows = [(f"{names[n]} = {expression(n, names)}", n) for n in mine if not is_number(n)]
         lines += _section(part, rows, origins)
     lines += _plain("outputs", (f"{quote(name)} = {names[n]}" for name, n in graph.outputs))
@@ -66,7 +66,7 @@ def expression(node: Node, names: Names) -> str:
 def _section(title: str, rows: Sequence[tuple[str, Node]], origins: bool) -> list[str]:
     if not rows:
         return []
-    width = max((len(text) for text, _ in rows if len(text) <= LONGEST), default=0)
+    width = max((len(text) for text, _ in rows if len(text) <= MAX_EXPRESSION_COLUMNS), default=0)
     types = max(len(str(n.type)) for _, n in rows)
     lines = [title]
     for text, n in rows:
@@ -108,13 +108,13 @@ def schedule_text(
     return "\n".join(lines) + "\n"
 
 
-def call_name(position: int, call: Call) -> str:
+def call_name(position: int, call: KernelCall) -> str:
     """The number and name of a call: k03_mul_sigmoid."""
     return f"k{position:02}_{call.kernel.name}"
 
 
 def _call_rows(
-    calls: Sequence[tuple[str, Call]],
+    calls: Sequence[tuple[str, KernelCall]],
     plan: MemoryPlan | None,
     dims: Mapping[str, int] | None,
     origins: bool,
@@ -145,7 +145,7 @@ def taken_text(storage: Storage, plan: MemoryPlan | None) -> str:
     return f" in place of {quote(plan.shared[storage].name)}"
 
 
-def lines_text(call: Call) -> str:
+def lines_text(call: KernelCall) -> str:
     """The user's lines behind a call: model.py:3,5 train.py:9."""
     files: dict[str, list[int]] = {}
     for node in call.nodes:

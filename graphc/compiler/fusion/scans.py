@@ -1,4 +1,4 @@
-"""Lower what runs along an axis in order: running sums and the like, recurrences.
+"""Lower scans along an axis: cumulative ops and linear recurrences.
 
 An axis is walked once, the running value in a register; the other axes are side by side. A long
 axis beside few others is cut into fixed chunks, whose results are found first.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from graphc.compiler.fusion.kernel_builder import At, KernelBuilder
 from graphc.compiler.fusion.nests import close_loops, load, open_loops
-from graphc.compiler.fusion.values import At, Values
 from graphc.ir.dims import Size, ceildiv, nominal, product
 from graphc.ir.graph import Node
 from graphc.ir.loops.combine import carry
@@ -24,16 +24,16 @@ MIN_ROWS_WITHOUT_CHUNKS = 16  # side by side: they keep vectors and threads busy
 SCAN_GROUP_ELEMENTS = 8  # merged with each other before the running value joins in
 
 
-def lower_cumulative(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
+def lower_cumulative(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
     """A running sum, product or extreme."""
     op = node.op
     assert isinstance(op, Cumulative)
     shape, axis = node.type.shape, op.axis
     others = product(s for i, s in enumerate(shape) if i != axis)
     if nominal(shape[axis]) > 2 * SCAN_CHUNK_ELEMENTS and nominal(others) < MIN_ROWS_WITHOUT_CHUNKS:
-        _Chunks(node, op, targets, values).lower_chunks()
+        _ChunkedScan(node, op, targets, values).lower_chunks()
         return
-    row = _Row(node, op, targets, values)
+    row = _RowScan(node, op, targets, values)
     if axis == len(shape) - 1 and nominal(shape[axis]) >= 2 * SCAN_GROUP_ELEMENTS:
         at = open_loops(values, shape[:-1])
         row.lower(at, values.e.const(0, int64), values.e.extent(shape[axis]), lambda x: x)
@@ -46,15 +46,15 @@ def lower_cumulative(node: Node, targets: tuple[Storage, ...], values: Values) -
     _walk(node, axis, row.start, step, targets, values)
 
 
-class _Row:
-    """Running results of neighbouring elements, several at a time.
+class _RowScan:
+    """A scan over one row, several neighbouring elements at a time.
 
     The elements of a group are merged with each other first: what the next group waits for is
     then one operation and not one for every element.
     """
 
     def __init__(
-        self, node: Node, op: Cumulative, targets: tuple[Storage, ...], values: Values
+        self, node: Node, op: Cumulative, targets: tuple[Storage, ...], values: KernelBuilder
     ) -> None:
         self.node, self.op, self.targets, self.values = node, op, targets, values
         self.start = op.combine().identities(node.type.dtype)[0]
@@ -67,7 +67,7 @@ class _Row:
         """Elements first, first + 1, ... of the row at `others`; `finish` sees each result."""
         values, e = self.values, self.values.e
         groups = e.over(count, SCAN_GROUP_ELEMENTS)
-        running = Running(values, self.node.type.dtype, self.start)
+        running = CarriedValue(values, self.node.type.dtype, self.start)
         g = e.index(Axis(values.name("g")))
         values.open()
         begin = e.add(first, e.times(g, SCAN_GROUP_ELEMENTS))
@@ -77,15 +77,15 @@ class _Row:
             partial.append(values.named(self.node, new))
         for k, value in enumerate(partial):
             self._store(others, e.plus(begin, k), finish(self.merge(running.ref, value)))
-        running.hand_on(self.merge(running.ref, partial[-1]))
+        running.set_next(self.merge(running.ref, partial[-1]))
         running.close(g, groups)
-        rest = Running(values, self.node.type.dtype, self.start)
+        rest = CarriedValue(values, self.node.type.dtype, self.start)
         done = e.times(groups, SCAN_GROUP_ELEMENTS)
         i = e.index(Axis(values.name("i")))
         values.open()
         place = e.add(first, e.add(done, i))
         new = values.named(self.node, self.merge(rest.ref, self._element(others, place)))
-        rest.hand_on(new)
+        rest.set_next(new)
         self._store(others, place, finish(self.merge(running.ref, new)))
         rest.close(i, e.sub(count, done))
 
@@ -100,7 +100,7 @@ class _Row:
             self.values.store(storage, self._at(others, i), value)
 
 
-def lower_recurrence(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
+def lower_recurrence(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
     """y_i = a_i y_(i-1) + b_i."""
     op = node.op
     assert isinstance(op, Recurrence)
@@ -120,33 +120,35 @@ def _walk(
     start: Any,
     step: Callable[[Expr, At], Expr],
     targets: tuple[Storage, ...],
-    values: Values,
+    values: KernelBuilder,
 ) -> None:
     """Loops over the other axes; inside them the axis in ascending order."""
     shape = node.type.shape
     others = open_loops(values, (*shape[:axis], *shape[axis + 1 :]))
     i = values.e.index(Axis(values.name("i")))
     at = (*others[:axis], i, *others[axis:])
-    running = Running(values, node.type.dtype, start)
+    running = CarriedValue(values, node.type.dtype, start)
     values.open()
     new = values.named(node, step(running.ref, at))
-    running.hand_on(new)
+    running.set_next(new)
     for storage in targets:
         values.store(storage, at, new)
     running.close(i, values.e.extent(shape[axis]))
     close_loops(values, others, (*shape[:axis], *shape[axis + 1 :]), lanes=axis != len(shape) - 1)
 
 
-class Running:
-    """A value that a sequential loop hands on."""
+class CarriedValue:
+    """A loop-carried value of a sequential loop."""
 
-    def __init__(self, values: Values, dtype: DType, start: Any, name: str = "running") -> None:
+    def __init__(
+        self, values: KernelBuilder, dtype: DType, start: Any, name: str = "running"
+    ) -> None:
         self.values = values
         self.ref = Ref(dtype, values.name(name))
         self.accumulator = Accumulator(carry(start), (self.ref,))
 
-    def hand_on(self, value: Expr) -> None:
-        """Give the next iteration its value."""
+    def set_next(self, value: Expr) -> None:
+        """Set the value of the next iteration."""
         self.values.emit(Accumulate(self.accumulator, (value,)))
 
     def close(self, i: Expr, extent: Expr) -> None:
@@ -156,11 +158,11 @@ class Running:
         self.values.emit(Loop(i.axis, extent, SEQUENTIAL, body, (self.accumulator,)))
 
 
-class _Chunks(_Row):
-    """A long axis: what each chunk comes to; what is before each; then every element."""
+class _ChunkedScan(_RowScan):
+    """A chunked scan: reduce each chunk, scan the results, then scan inside the chunks."""
 
     def __init__(
-        self, node: Node, op: Cumulative, targets: tuple[Storage, ...], values: Values
+        self, node: Node, op: Cumulative, targets: tuple[Storage, ...], values: KernelBuilder
     ) -> None:
         super().__init__(node, op, targets, values)
         shape = node.type.shape
@@ -209,11 +211,11 @@ class _Chunks(_Row):
         values = self.values
         outside = open_loops(values, self.others)
         i = values.e.index(Axis(values.name("i")))
-        running = Running(values, self.node.type.dtype, self.start)
+        running = CarriedValue(values, self.node.type.dtype, self.start)
         values.open()
         at = (*outside, i)
         own = load(values, self.before, at)
-        running.hand_on(self.merge(running.ref, own))
+        running.set_next(self.merge(running.ref, own))
         values.store(self.before, at, running.ref)
         running.close(i, values.e.extent(self.chunks))
         close_loops(values, outside, self.others, lanes=False)

@@ -1,36 +1,36 @@
-"""Lower what is no function of single elements: joins, scatters, running sums."""
+"""Lower ops that form a kernel by themselves: joins, scatters, scans, sorts."""
 
 from __future__ import annotations
 
+from graphc.compiler.fusion.kernel_builder import KernelBuilder
 from graphc.compiler.fusion.matrix import lower_matrix
 from graphc.compiler.fusion.nests import close_loops, open_loops
-from graphc.compiler.fusion.ordered import lower_cumulative, lower_recurrence
-from graphc.compiler.fusion.scatter import lower_first_same, lower_put
+from graphc.compiler.fusion.scans import lower_cumulative, lower_recurrence
+from graphc.compiler.fusion.scatter import lower_first_occurrence, lower_scatter
 from graphc.compiler.fusion.search import lower_search, lower_topk
 from graphc.compiler.fusion.sorting import lower_sort
-from graphc.compiler.fusion.values import Values
 from graphc.errors import VerifyError
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
 from graphc.ir.ops.cumulative import Cumulative, Recurrence
 from graphc.ir.ops.gather import ScatterAdd
-from graphc.ir.ops.indexing import FirstSame, Put
+from graphc.ir.ops.indexing import FirstOccurrence, Put
 from graphc.ir.ops.join import Concat
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.ops.sorting import ArgSort, SearchSorted, Sort, TopK
 from graphc.ir.schedule import Storage
 
 
-def lower_special(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
+def lower_standalone(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
     """Emit the loops of a node that is a kernel by itself."""
     match node.op:
         case Concat():
             lower_concat(node, targets, values)
         case ScatterAdd() | Put():
             for storage in targets:
-                lower_put(node, storage, values)
-        case FirstSame():
-            lower_first_same(node, targets, values)
+                lower_scatter(node, storage, values)
+        case FirstOccurrence():
+            lower_first_occurrence(node, targets, values)
         case Cumulative():
             lower_cumulative(node, targets, values)
         case Recurrence():
@@ -47,7 +47,7 @@ def lower_special(node: Node, targets: tuple[Storage, ...], values: Values) -> N
             raise VerifyError(f"{node} has no lowering")
 
 
-def lower_concat(node: Node, targets: tuple[Storage, ...], values: Values) -> None:
+def lower_concat(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
     """One nest for each input, stored behind the inputs before it."""
     op = node.op
     assert isinstance(op, Concat)

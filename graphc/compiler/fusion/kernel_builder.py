@@ -1,6 +1,6 @@
-"""Compute one element of a node as an expression: the pull half of lowering.
+"""Build kernels: statements, buffers, and single elements of nodes as expressions.
 
-`Values.at(node, index)` is the value of an element as an expression of a kernel under
+`KernelBuilder.at(node, index)` is the value of an element as an expression of a kernel under
 construction. Stored values become loads, views become index arithmetic, elementwise nodes
 become applications; what a group binds beforehand (a reduction's result) is found by its index.
 """
@@ -43,8 +43,8 @@ Element = tuple[Node, At, Expr | None]  # of a node, at an index, where a condit
 MAX_RECURSION = 25  # elements computed each for the one before; from here on without recursion
 
 
-class Values:
-    """A kernel under construction: buffers, statements of the open block, known values."""
+class KernelBuilder:
+    """Builds one kernel: its buffers, the statements of the open block, the values known there."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Values:
         return (*self._blocks[0], *self._later[0])
 
     def name(self, wanted: str) -> str:
-        """A name that no other value of the kernel has."""
+        """A name that is unique in the kernel."""
         return numbered(self._names, wanted)
 
     # -- buffers --------------------------------------------------------------------
@@ -112,7 +112,7 @@ class Values:
         return found
 
     def bind(self, node: Node, at: At, value: Expr) -> None:
-        """Make a value known in the open block and below."""
+        """Bind a value in the open block and the blocks inside it."""
         self._frames[-1][node, at] = value
 
     def store(self, storage: Storage, at: At, value: Expr) -> None:
@@ -197,7 +197,7 @@ class Values:
         return []
 
     def stored_at(self, node: Node) -> Storage | None:
-        """Where a node is read; None if it is computed here."""
+        """The storage from which a node is read; None if it is computed here."""
         return None if node in self._computed else self._storage_of(node)
 
     def _compute(self, node: Node, at: At, where: Expr | None) -> Expr:
@@ -244,7 +244,7 @@ class Values:
         return self.inside(node.inputs[0], index, inside, where)
 
     def _shown(self, node: Node, at: At) -> tuple[At, Expr | None]:
-        """Which element of its source a view shows, and whether there is one."""
+        """The source index of a view's element, and the condition under which it exists."""
         (source,) = node.inputs
         if self._flat is not None:
             return (at if product(source.type.shape) == self._flat else ()), None
@@ -356,4 +356,4 @@ def touched(body: tuple[Stmt, ...]) -> tuple[set[Buffer], set[Buffer]]:
     return loaded - local, written - local
 
 
-__all__ = ["At", "Values", "linear", "narrowed", "touched"]
+__all__ = ["At", "KernelBuilder", "linear", "narrowed", "touched"]

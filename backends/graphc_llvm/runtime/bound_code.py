@@ -1,4 +1,4 @@
-"""One compiled body bound to this process's memory."""
+"""Compiled code bound to memory of this process."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from graphc.forked import forget_after_fork
 from graphc.ir.ops.base import Array
 from graphc.ir.types import DType, bfloat16
-from graphc_llvm.runtime import layout
+from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import ASK, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM, Description, OutputSlot
 from graphc_llvm.runtime.memory import Workspace, aligned_bytes
-from graphc_llvm.runtime.session import Library
+from graphc_llvm.runtime.session import LoadedCode
 from graphc_llvm.runtime.support import support
 
 RELEASE_SECONDS = 20e-6  # longer steps let other Python threads run
 WAIT_SECONDS = 100e-6  # longer steps wait for workers that are asleep
 
 
-class Variant:
+class BoundCode:
     """The tables that native code reads to run one compiled body.
 
     `storages` are the arrays behind parameters, constants and prepared values, by slot; they are
@@ -32,7 +32,7 @@ class Variant:
 
     def __init__(
         self,
-        library: Library,
+        library: LoadedCode,
         description: Description,
         storages: Mapping[int, Array] | None = None,
         *,
@@ -41,11 +41,11 @@ class Variant:
         bumps: Sequence[Array] = (),
     ) -> None:
         self.description = description
-        self.part = library[description.symbol]
+        self.body = library[description.symbol]
         self._library = library
         self._storages: dict[int, Array] = {}
         self._memory: tuple[Array, Array] | None = None
-        self.table = layout.Variant()
+        self.table = structs.VariantStruct()
         self.ctx = np.zeros(description.slots, np.uintp)
         self.team = aligned_bytes(TEAM_BYTES, zero=True)
         self.sizes = np.array(description.sizes, np.int64)
@@ -65,7 +65,7 @@ class Variant:
     @property
     def address(self) -> int:
         """Where the native table lies."""
-        return layout.address(self.table)
+        return structs.address(self.table)
 
     @property
     def status(self) -> int:
@@ -74,13 +74,13 @@ class Variant:
 
     @property
     def stale(self) -> bool:
-        """Whether something watched has changed since `mark_fresh`."""
+        """Whether a watched version has changed since `mark_fresh`."""
         return any(row.seen != int(w[0]) for row, w in zip(self._watch_table, self.watches))
 
     @property
     def versions(self) -> list[int]:
         """What is watched, now."""
-        return [int(watched[0]) for watched in self.watches]
+        return [int(skips_nan[0]) for skips_nan in self.watches]
 
     def mark_fresh(self, versions: Sequence[int] | None = None) -> None:
         """What is watched was as the prepared values want it at these versions (None: is now)."""
@@ -101,26 +101,26 @@ class Variant:
             self.ctx[slot] = 0 if memory is None else memory.ctypes.data
 
     def forget(self) -> None:
-        """Be as if no thread had ever waited at a barrier of this."""
+        """Reset the barrier state after a fork."""
         self.team[:] = 0
         self._let_ask()
 
     def _let_ask(self) -> None:
-        """Say whom long loops ask whether they go on."""
+        """Set the interrupt callback that long loops poll."""
         native = support()
         if native is not None:
             self.team[ASK : ASK + 8].view(np.uint64)[0] = native.signals
 
     def _fill_table(self) -> None:
         d, table = self.description, self.table
-        table.part, table.ctx, table.team = self.part, self.ctx.ctypes.data, self.team.ctypes.data
+        table.body, table.ctx, table.team = self.body, self.ctx.ctypes.data, self.team.ctypes.data
         table.threads, table.flags = d.threads, _flags(d.seconds)
-        self._input_table = (layout.Input * len(d.inputs))()
+        self._input_table = (structs.InputStruct * len(d.inputs))()
         self._shapes = [np.array(i.shape, np.int64) for i in d.inputs]
         for row, given, shape in zip(self._input_table, d.inputs, self._shapes):
             row.slot, row.kind = given.slot, _kind(given.dtype)
             row.itemsize, row.axes, row.shape = given.dtype.itemsize, shape.size, shape.ctypes.data
-        self._output_table = (layout.Output * len(d.outputs))()
+        self._output_table = (structs.OutputStruct * len(d.outputs))()
         self._makers = [_scalar(o) if o.shape == () else _maker(o) for o in d.outputs]
         for out, result, make in zip(self._output_table, d.outputs, self._makers):
             out.slot = result.slot
@@ -128,36 +128,36 @@ class Variant:
                 out.scalar, out.storage = id(make), make.ctypes.data
             else:
                 out.make = id(make)
-        table.arguments, table.inputs = len(d.inputs), layout.address(self._input_table)
-        table.outputs, table.output_table = len(d.outputs), layout.address(self._output_table)
+        table.arguments, table.inputs = len(d.inputs), structs.address(self._input_table)
+        table.outputs, table.output_table = len(d.outputs), structs.address(self._output_table)
         self._fill_structure()
         table.random = None if self.random is None else self.random.ctypes.data
-        self._watch_table = (layout.Watch * len(self.watches))()
-        for row, watched in zip(self._watch_table, self.watches):
-            row.where = watched.ctypes.data
+        self._watch_table = (structs.WatchStruct * len(self.watches))()
+        for row, skips_nan in zip(self._watch_table, self.watches):
+            row.where = skips_nan.ctypes.data
         self.mark_fresh()
-        table.watches, table.watch_table = len(self.watches), layout.address(self._watch_table)
-        self._bump_table = layout.pointers([b.ctypes.data for b in self.bumps])
-        table.bumps, table.bump_table = len(self.bumps), layout.address(self._bump_table)
+        table.watches, table.watch_table = len(self.watches), structs.address(self._watch_table)
+        self._bump_table = structs.pointers([b.ctypes.data for b in self.bumps])
+        table.bumps, table.bump_table = len(self.bumps), structs.address(self._bump_table)
 
     def _fill_structure(self) -> None:
         structure = self.description.structure
-        self.table.structure = layout.STRUCTURES[structure.kind]
+        self.table.structure = structs.STRUCTURES[structure.kind]
         if structure.kind == "custom":
             self.table.extra = id(structure.build)
         elif structure.kind == "dict":
-            self._keys = layout.pointers([id(key) for key in structure.keys])
-            self.table.extra = layout.address(self._keys)
+            self._keys = structs.pointers([id(key) for key in structure.keys])
+            self.table.extra = structs.address(self._keys)
 
 
 def _kind(dtype: DType) -> int:
     # No buffer says that it holds bfloat16: those arrays take the slow path.
-    return -1 if dtype == bfloat16 else layout.KINDS[dtype.kind]
+    return -1 if dtype == bfloat16 else structs.KINDS[dtype.kind]
 
 
 def _flags(seconds: float) -> int:
-    return (layout.RELEASE_GIL if seconds > RELEASE_SECONDS else 0) | (
-        layout.WAIT_FOR_SLEEPERS if seconds > WAIT_SECONDS else 0
+    return (structs.RELEASE_GIL if seconds > RELEASE_SECONDS else 0) | (
+        structs.WAIT_FOR_SLEEPERS if seconds > WAIT_SECONDS else 0
     )
 
 

@@ -1,4 +1,4 @@
-"""A lock that native code takes without waiting, and Python with waiting."""
+"""A lock that native code try-acquires and Python acquires."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from functools import cache
 
 from graphc.errors import UnsupportedError
 from graphc.forked import forget_after_fork
-from graphc_llvm.runtime import layout
+from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.support import Support, support
 
 
-class Guard:
-    """Excludes two calls that use the same memory; not re-entrant.
+class NativeLock:
+    """A non-reentrant lock of calls that use the same memory.
 
     Functions that use a parameter which one of them writes share a guard. The handler of a signal
     that runs within a step's loop is let through: it has interrupted whoever holds the guard, and
@@ -26,13 +26,13 @@ class Guard:
 
     def __init__(self) -> None:
         self.number = next(_numbers())  # the order in which several are taken
-        self._table = layout.Guard()
+        self._table = structs.GuardStruct()
         self._native = support()
         self.forget()
         forget_after_fork(self)
 
     def forget(self) -> None:
-        """Be free, whoever had this."""
+        """Release the lock, whoever holds it."""
         self._turn = threading.Lock()  # of Python threads, one at a time waits for native code
         self._bell = threading.Lock()  # opened when native code gives back what is waited for
         self._bell.acquire()
@@ -43,11 +43,11 @@ class Guard:
     @property
     def address(self) -> int:
         """Where the native table lies."""
-        return layout.address(self._table)
+        return structs.address(self._table)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Keep all others out."""
+        """Hold the lock for the block."""
         if self._native is None or is_handler(self._native):
             with contextlib.nullcontext() if self._native else self._turn:
                 yield
@@ -80,7 +80,7 @@ def _numbers() -> Iterator[int]:
 
 
 @contextmanager
-def hold_all(guards: Sequence[Guard]) -> Iterator[None]:
+def hold_all(guards: Sequence[NativeLock]) -> Iterator[None]:
     """Hold several guards, taken in their order."""
     with ExitStack() as stack:
         for guard in guards:

@@ -1,4 +1,4 @@
-"""Fetching ahead: while the heaviest loop of a row computes, memory for what follows comes near.
+"""Software prefetch: the heaviest loop of a row prefetches for the loops that follow.
 
 The first loop of a row waits for its operands and the last one for the lines that it writes; the
 loop between them is busy with arithmetic and leaves the memory idle.
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from graphc.ir.loops.ir import Axis, Buffer, Expr, Loop, Scratch, Store, expressions
 from graphc_llvm.contract_index import flat_offset, loads_of
 from graphc_llvm.emit_address import address
-from graphc_llvm.emit_context import CACHE_LINE, Context
+from graphc_llvm.emit_context import CACHE_LINE, EmitContext
 from graphc_llvm.emit_value import evaluate
 from graphc_llvm.emit_width import holds_loops, weigh
 
-_BUSY = 8
+_MIN_OPERATIONS = 8
 
 
 @dataclass(frozen=True)
-class Place:
-    """What will be read or written, `shift` rows from here."""
+class PrefetchTarget:
+    """An access to prefetch, `shift` rows from here."""
 
     buffer: Buffer
     at: tuple[Expr, ...]
@@ -29,51 +29,51 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What one loop of a row fetches for others."""
+class Prefetches:
+    """What one loop of a row prefetches for the others."""
 
     rows: Axis
     loop: Loop
-    places: tuple[Place, ...]
+    places: tuple[PrefetchTarget, ...]
 
 
-def find_ahead(rows: Loop, side: int) -> Ahead | None:
-    """What to fetch in a loop over rows, of which `side` are worked on together."""
+def find_prefetches(rows: Loop, side: int) -> Prefetches | None:
+    """Find what to prefetch in a loop over rows, `side` of which are processed together."""
     loops = [s for s in rows.body if isinstance(s, Loop) and s.lanes and not holds_loops(s)]
     if len(loops) < 2:
         return None
     busy = max(range(1, len(loops)), key=lambda k: weigh(loops[k].body)[0])
-    if weigh(loops[busy].body)[0] < _BUSY:
+    if weigh(loops[busy].body)[0] < _MIN_OPERATIONS:
         return None
     local = {s.buffer for s in rows.body if isinstance(s, Scratch)}
-    places: dict[Buffer, Place] = {}
+    places: dict[Buffer, PrefetchTarget] = {}
     for loop in loops[:busy]:
         for load in (x for s in loop.body for e in expressions(s) for x in loads_of(e)):
-            places.setdefault(load.buffer, Place(load.buffer, load.index, side, False))
+            places.setdefault(load.buffer, PrefetchTarget(load.buffer, load.index, side, False))
     for loop in loops[busy + 1 :]:
         for stmt in loop.body:
             if isinstance(stmt, Store):
-                places.setdefault(stmt.buffer, Place(stmt.buffer, stmt.index, 0, True))
+                places.setdefault(stmt.buffer, PrefetchTarget(stmt.buffer, stmt.index, 0, True))
     axes = rows.axis, loops[busy].axis
     found = [p for p in places.values() if p.buffer not in local and _is_row(p, *axes)]
-    return Ahead(rows.axis, loops[busy], tuple(found)) if found else None
+    return Prefetches(rows.axis, loops[busy], tuple(found)) if found else None
 
 
-def _is_row(place: Place, row: Axis, lane: Axis) -> bool:
+def _is_row(place: PrefetchTarget, row: Axis, lane: Axis) -> bool:
     """True if the lanes are neighbours, in another place for every row."""
     form = flat_offset(place.buffer, place.at)
     return not form.others and form.coefficient(lane) == 1 and form.coefficient(row) != 0
 
 
-def fetch_ahead(c: Context, rows: Loop, side: int = 1) -> None:
-    """Let the heaviest loop of each row fetch for the others."""
-    ahead = find_ahead(rows, side)
+def emit_prefetches(c: EmitContext, rows: Loop, side: int = 1) -> None:
+    """Make the heaviest loop of each row prefetch for the others."""
+    ahead = find_prefetches(rows, side)
     if ahead is not None:
-        c.fetching[ahead.loop] = lambda: _fetch(c, ahead)
+        c.prefetches[ahead.loop] = lambda: _prefetch(c, ahead)
 
 
-def _fetch(c: Context, ahead: Ahead) -> None:
-    """Ask for what lies at these lanes in other rows or loops."""
+def _prefetch(c: EmitContext, ahead: Prefetches) -> None:
+    """Emit the prefetches for the current lanes."""
     assert c.lane is not None
     f, here = c.builder, c.axes[ahead.rows]
     f.module.declare("@llvm.prefetch.p0", "void", ["ptr", "i32", "i32", "i32"])

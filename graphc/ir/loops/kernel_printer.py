@@ -1,4 +1,4 @@
-"""Kernels as text: loops indented, one statement a line.
+"""Print kernels as text: indented loops, one statement per line.
 
 An expression that a statement uses several times gets a line of its own above it (t0 = ...), so
 that a text never grows beyond the graph of its expressions.
@@ -37,7 +37,7 @@ INFIX = {
     "shr": (">>", 7),
     "add": ("+", 8), "sub": ("-", 8), "mul": ("*", 9), "div": ("/", 9),
 }  # fmt: skip
-ATOM = 10
+ATOM_PRECEDENCE = 10
 
 
 def kernel_text(kernel: Kernel) -> str:
@@ -46,14 +46,14 @@ def kernel_text(kernel: Kernel) -> str:
     lines = [f"kernel {kernel.name}({reads}) -> {writes}"]
     if kernel.note:
         lines.append(f"  # {kernel.note}")
-    return "\n".join([*lines, *_Writer().block(kernel.body, 1)]) + "\n"
+    return "\n".join([*lines, *_Printer().block(kernel.body, 1)]) + "\n"
 
 
 MAX_CALL_DEPTH = 32  # calls within calls that may stand on one line
 
 
-class _Writer:
-    """Names of the axes in scope, and of what occurs several times in a statement."""
+class _Printer:
+    """Prints statements; holds the names of axes in scope and of shared subexpressions."""
 
     def __init__(self) -> None:
         self.axes: dict[Axis, str] = {}
@@ -110,7 +110,7 @@ class _Writer:
         return lines
 
     def condition(self, where: Expr | None) -> str:
-        """Where a load or a store happens, if not everywhere."""
+        """The condition of a load or a store, if there is one."""
         return "" if where is None else f" where {self.expression(where)}"
 
     def listed(self, exprs: tuple[Expr, ...]) -> str:
@@ -138,7 +138,7 @@ class _Writer:
         raise AssertionError(f"unknown expression {expr}")
 
     def apply(self, expr: Apply, least: int) -> str:
-        """A function between its operands where that is usual, else before them."""
+        """An application, infix where that is usual."""
         if expr.function in INFIX and len(expr.args) == 2:
             sign, tight = INFIX[expr.function]
             left, right = expr.args

@@ -1,4 +1,4 @@
-"""How a cotangent of which some elements do not count goes through each family of ops.
+"""Backward rules of masked cotangents, one for each family of ops.
 
 A term that lies along axes which an op keeps apart is only moved along: what does not count stays
 by itself. Other terms are put in force (0 where they do not hold) before elements meet, and the
@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 
 from graphc.frontend import functions as fn
-from graphc.frontend.autodiff.chosen import (
+from graphc.frontend.autodiff.masked import (
+    AxisMap,
     Cotangent,
-    Place,
+    MaskTerms,
     Sizes,
-    Terms,
     all_axes,
-    along,
-    kept,
-    some,
-    truth,
+    any_along,
+    mask_of,
+    masked,
+    term_along,
 )
-from graphc.frontend.tensor import Tensor, face, lift_op
+from graphc.frontend.tensor import Tensor, handle, lift_op
 from graphc.ir.graph import Node
 from graphc.ir.ops.base import Elementwise, Gather, Join, Op, Ordered, Reduce, Scatter, View
 from graphc.ir.ops.contract import Dot, Labels
@@ -45,32 +45,34 @@ from graphc.ir.ops.reduce import Sum
 from graphc.ir.ops.sorting import Sort
 from graphc.ir.ops.training import CustomGradient, ModeSwitch, StateUpdate
 from graphc.ir.ops.view import BroadcastTo, Pad, Permute, Reshape, Slice, axis_groups
-from graphc.ir.ops.window import Slide, SlideBack
+from graphc.ir.ops.window import Fold, Unfold
 from graphc.ir.types import float32
 
-Shares = list[Cotangent | None]
+Contributions = list[Cotangent | None]
 Functions = ArrayFunctions[Tensor]
 
 
-def shares(f: Functions, node: Node, dy: Cotangent) -> Shares:
-    """What every input gets, where not all elements of the cotangent count."""
+def masked_contributions(f: Functions, node: Node, dy: Cotangent) -> Contributions:
+    """The contributions to the inputs of a node from a masked cotangent."""
     for kinds, rule in RULES:
         if isinstance(node.op, kinds):
             return rule(f, node, dy)
-    return in_general(f, node, dy)
+    return default_rule(f, node, dy)
 
 
-def pulled(
+def unmasked_vjp(
     f: Functions, node: Node, dy: Tensor, inputs: Sequence[Tensor], y: Tensor | None = None
 ) -> Any:
-    """The op's own gradient."""
-    return node.op.vjp(f, face(node) if y is None else y, dy, *inputs)
+    """The op's own vjp."""
+    return node.op.vjp(f, handle(node) if y is None else y, dy, *inputs)
 
 
 def with_terms(
-    found: Sequence[Tensor | None], terms: Sequence[Terms], clean: Sequence[Terms] | None = None
-) -> Shares:
-    """The shares with the terms of each, and those that each obeys as it is."""
+    found: Sequence[Tensor | None],
+    terms: Sequence[MaskTerms],
+    clean: Sequence[MaskTerms] | None = None,
+) -> Contributions:
+    """Attach terms, and the terms that already hold, to contributions."""
     return [
         None if x is None else Cotangent(x, t, frozenset(c))
         for x, t, c in zip(found, terms, clean or [()] * len(terms), strict=True)
@@ -80,30 +82,30 @@ def with_terms(
 # --------------------------------------------------------------------- what stays apart
 
 
-def elementwise(f: Functions, node: Node, dy: Cotangent) -> Shares:
-    """Element by element: the terms stay what they are."""
-    found = pulled(f, node, dy.raw, operands(node))
+def elementwise(f: Functions, node: Node, dy: Cotangent) -> Contributions:
+    """Elementwise ops keep the terms."""
+    found = unmasked_vjp(f, node, dy.raw, operands(node))
     clean = tuple(dy.clean) if isinstance(node.op, MOVES) else ()
     return with_terms(found, [dy.terms] * len(found), [clean] * len(found))
 
 
-def in_general(f: Functions, node: Node, dy: Cotangent) -> Shares:
-    """Along the axes that the op keeps apart the terms stay; others are put in force."""
+def default_rule(f: Functions, node: Node, dy: Cotangent) -> Contributions:
+    """Keep terms along the batch axes of the op; apply the others as zeros."""
     places = kept_axes(node)
     stay = tuple(t for t in dy.terms if all(t.span <= set(place) for place in places))
     go = tuple(t for t in dy.terms if t not in stay)
-    found = pulled(f, node, dy.under(go), operands(node))
-    reach = reached(f, node, go, places) if go else [()] * len(found)
+    found = unmasked_vjp(f, node, dy.masked_by(go), operands(node))
+    reach = needed_elements(f, node, go, places) if go else [()] * len(found)
     pairs = list(zip(places, reach, strict=True))
-    terms = [(*(t.placed(place) for t in stay), *more) for place, more in pairs]
+    terms = [(*(t.mapped(place) for t in stay), *more) for place, more in pairs]
     if not isinstance(node.op, MOVES):
         return with_terms(found, terms)
     kept_clean = [t for t in stay if t in dy.clean]
-    clean = [(*(t.placed(place) for t in kept_clean), *more) for place, more in pairs]
+    clean = [(*(t.mapped(place) for t in kept_clean), *more) for place, more in pairs]
     return with_terms(found, terms, clean)
 
 
-def kept_axes(node: Node) -> list[Place]:
+def kept_axes(node: Node) -> list[AxisMap]:
     """For each input: the axes of the result along which an op does one thing over and over,
     and which axis of the input each of them is."""
     count, rank = len(node.inputs), node.type.ndim
@@ -129,7 +131,7 @@ def kept_axes(node: Node) -> list[Place]:
     return [{}] * count
 
 
-def view_axes(node: Node) -> Place:
+def view_axes(node: Node) -> AxisMap:
     """The axes that a view leaves alone."""
     old, new = node.inputs[0].type.shape, node.type.shape
     match node.op:
@@ -147,7 +149,7 @@ def view_axes(node: Node) -> Place:
             return {a: a for a in same if first[a] == 0 and node.op.steps[a] == 1}
         case Diagonal():
             return {a: a for a in range(len(new) - 1)}
-        case Slide() | SlideBack():
+        case Unfold() | Fold():
             moved = {label for w in node.op.windows for label in w.labels}
             return {a: a for a in range(len(new)) if a < min(moved, default=len(new))}
     axis = getattr(node.op, "axis", None)
@@ -156,29 +158,31 @@ def view_axes(node: Node) -> Place:
 
 def operands(node: Node) -> list[Tensor]:
     """The inputs as tensors."""
-    return [face(i) for i in node.inputs]
+    return [handle(i) for i in node.inputs]
 
 
 # ------------------------------------------------------------------- where elements meet
 
 
-def reached(f: Functions, node: Node, terms: Terms, places: Sequence[Place]) -> list[Terms]:
+def needed_elements(
+    f: Functions, node: Node, terms: MaskTerms, places: Sequence[AxisMap]
+) -> list[MaskTerms]:
     """For each input: the elements that some element of the result for which terms hold needs."""
     shape = node.type.shape
     match node.op:
         case BroadcastTo() | Matrix():
-            return [some(terms, shape, place) for place in places]
+            return [any_along(terms, shape, place) for place in places]
         case Reshape():
             (x,) = node.inputs
             make = functools.partial(_reshaped, terms, shape, x.type.shape)
             return [all_axes(make, x.type.ndim, terms)]
         case View() | Join() | Gather() | Scatter() | Ordered():
-            return moved_along(f, node, terms)
+            return moved_mask(f, node, terms)
     # nothing is known of what meets what: all count as soon as one does
-    return [some(terms, shape, place) for place in places]
+    return [any_along(terms, shape, place) for place in places]
 
 
-def moved_along(f: Functions, node: Node, terms: Terms) -> list[Terms]:
+def moved_mask(f: Functions, node: Node, terms: MaskTerms) -> list[MaskTerms]:
     """As the cotangents move: the gradient of an op that only moves elements, of 1 and 0."""
     op: Op = node.op
     if isinstance(op, Put) and op.mode != SET:
@@ -187,40 +191,40 @@ def moved_along(f: Functions, node: Node, terms: Terms) -> list[Terms]:
 
     def make(i: int) -> Tensor:
         if not made:
-            ones = fn.astype(truth(terms, node.type.shape), node.type.dtype.name)
-            made.append(op.vjp(f, face(node), ones, *operands(node)))
-        share = made[0][i]
-        assert share is not None
-        return fn.not_equal(share, 0.0)
+            ones = fn.astype(mask_of(terms, node.type.shape), node.type.dtype.name)
+            made.append(op.vjp(f, handle(node), ones, *operands(node)))
+        contribution = made[0][i]
+        assert contribution is not None
+        return fn.not_equal(contribution, 0.0)
 
     makes = [functools.partial(make, i) for i in range(len(node.inputs))]
     return [all_axes(m, x.type.ndim, terms) for m, x in zip(makes, node.inputs)]
 
 
-def _reshaped(terms: Terms, old: Sizes, new: Sizes) -> Tensor:
-    return fn.reshape(truth(terms, old), new)
+def _reshaped(terms: MaskTerms, old: Sizes, new: Sizes) -> Tensor:
+    return fn.reshape(mask_of(terms, old), new)
 
 
-def running_products(f: Functions, node: Node, dy: Cotangent) -> Shares:
-    """What comes behind the last element that counts is left out of the products."""
+def running_products(f: Functions, node: Node, dy: Cotangent) -> Contributions:
+    """Leave elements behind the last one that counts out of the products."""
     assert isinstance(node.op, (CumulativeProd, Recurrence))
     axis, shape, rank = node.op.axis, node.type.shape, node.type.ndim
     go = tuple(t for t in dy.terms if axis in t.span)
     if not go:
-        return in_general(f, node, dy)
+        return default_rule(f, node, dy)
 
     def before() -> Tensor:
-        ones = fn.flip(fn.astype(truth(go, shape), "int32"), axis=axis)
+        ones = fn.flip(fn.astype(mask_of(go, shape), "int32"), axis=axis)
         return fn.flip(fn.cumulative_max(ones, axis=axis), axis=axis) > 0
 
     needed = all_axes(before, rank, go)
-    inputs = [kept(x, needed, 1.0) for x in operands(node)]
-    found = pulled(f, node, dy.under(go), inputs, kept(face(node), needed, 0.0))
+    inputs = [masked(x, needed, 1.0) for x in operands(node)]
+    found = unmasked_vjp(f, node, dy.masked_by(go), inputs, masked(handle(node), needed, 0.0))
     stay = tuple(t for t in dy.terms if t not in go)
     return with_terms(found, [(*stay, *needed)] * len(found), [needed] * len(found))
 
 
-def solved(f: Functions, node: Node, dy: Cotangent) -> Shares:
+def solved(f: Functions, node: Node, dy: Cotangent) -> Contributions:
     """Columns of the solution that do not count are left out of the matrix's gradient."""
     rank, shape = node.type.ndim, node.type.shape
     batch = {a: a for a in range(rank - 2)}
@@ -228,24 +232,24 @@ def solved(f: Functions, node: Node, dy: Cotangent) -> Shares:
     go = tuple(t for t in dy.terms if not t.span <= set(batch))
     stay = tuple(t for t in dy.terms if t not in go)
     if not go:
-        return in_general(f, node, dy)
-    used = some(go, shape, columns)
-    y = kept(face(node), used, 0.0)
-    found = pulled(f, node, dy.under(go), operands(node), y)
-    return with_terms(found, [(*stay, *some(go, shape, batch)), (*stay, *used)])
+        return default_rule(f, node, dy)
+    used = any_along(go, shape, columns)
+    y = masked(handle(node), used, 0.0)
+    found = unmasked_vjp(f, node, dy.masked_by(go), operands(node), y)
+    return with_terms(found, [(*stay, *any_along(go, shape, batch)), (*stay, *used)])
 
 
 # ------------------------------------------------------------------------- contractions
 
 
-def contraction(f: Functions, node: Node, dy: Cotangent) -> Shares:
+def contraction(f: Functions, node: Node, dy: Cotangent) -> Contributions:
     """Zeros meet only zeros: each factor is left out where it meets nothing that counts."""
-    found = [factor_share(f, node, dy, i) for i in (0, 1)]
+    found = [factor_contribution(f, node, dy, i) for i in (0, 1)]
     return list(found)
 
 
-def factor_share(f: Functions, node: Node, dy: Cotangent, i: int) -> Cotangent:
-    """The share of one of the two factors."""
+def factor_contribution(f: Functions, node: Node, dy: Cotangent, i: int) -> Cotangent:
+    """The contribution to one of the two factors."""
     op: Any = node.op
     own: Labels = (op.a, op.b)[i]
     place = {a: own.index(label) for a, label in enumerate(op.out) if label in own}
@@ -253,22 +257,22 @@ def factor_share(f: Functions, node: Node, dy: Cotangent, i: int) -> Cotangent:
     go = tuple(t for t in dy.terms if t not in stay)
     inputs = operands(node)
     if go:
-        inputs[1 - i] = left_out(node, go, 1 - i)
-    found = pulled(f, node, dy.under(go), inputs)[i]
+        inputs[1 - i] = mask_factor(node, go, 1 - i)
+    found = unmasked_vjp(f, node, dy.masked_by(go), inputs)[i]
     more = needed(node, go, i) if go else ()
-    return Cotangent(found, (*(t.placed(place) for t in stay), *more), frozenset(more))
+    return Cotangent(found, (*(t.mapped(place) for t in stay), *more), frozenset(more))
 
 
-def left_out(node: Node, terms: Terms, i: int) -> Tensor:
-    """A factor, 0 where it meets nothing for which the terms hold."""
-    x = face(node.inputs[i])
+def mask_factor(node: Node, terms: MaskTerms, i: int) -> Tensor:
+    """A factor, zeroed where no element that it meets counts."""
+    x = handle(node.inputs[i])
     found = needed(node, terms, i)
     if not any(t.span for t in found) or is_finite(x.node):
         return x
-    return kept(x, found, 0.0)
+    return masked(x, found, 0.0)
 
 
-def needed(node: Node, terms: Terms, i: int) -> Terms:
+def needed(node: Node, terms: MaskTerms, i: int) -> MaskTerms:
     """The elements of a factor that meet something for which the terms hold."""
     op: Any = node.op
     own, shape = (op.a, op.b)[i], node.type.shape
@@ -276,7 +280,7 @@ def needed(node: Node, terms: Terms, i: int) -> Terms:
     windows = tuple(w for w in getattr(op, "windows", ()) if slid(w.labels, varying, own))
     if not windows:
         place = {a: own.index(label) for a, label in enumerate(op.out) if label in own}
-        return some(terms, shape, place)
+        return any_along(terms, shape, place)
     return through_windows(node, terms, i, windows)
 
 
@@ -286,7 +290,7 @@ def slid(labels: Labels, varying: set[int], own: Labels) -> bool:
     return bool(ends) and ends[0] not in own
 
 
-def through_windows(node: Node, terms: Terms, i: int, windows: tuple[Any, ...]) -> Terms:
+def through_windows(node: Node, terms: MaskTerms, i: int, windows: tuple[Any, ...]) -> MaskTerms:
     """As `needed`, where the position follows from a window: a convolution of 1 and 0."""
     op: Any = node.op
     own, third = (op.a, op.b)[i], (op.a, op.b)[1 - i]
@@ -300,14 +304,14 @@ def through_windows(node: Node, terms: Terms, i: int, windows: tuple[Any, ...]) 
 
     def make() -> Tensor:
         sizes = dict(zip(op.out, node.type.shape))
-        (small,) = some(terms, node.type.shape, place)
-        whole = truth((small,), tuple(sizes[label] for label in first))
+        (small,) = any_along(terms, node.type.shape, place)
+        whole = mask_of((small,), tuple(sizes[label] for label in first))
         ones = fn.ones(sizes_of(other, third, taps), dtype=float32.name)
         shape = sizes_of(x, own, last)
         counts = Conv(first, taps, last, windows, shape)
         return lift_op(counts, fn.astype(whole, float32.name), ones) > 0.0
 
-    return along(make, tuple(own.index(label) for label in last), terms)
+    return term_along(make, tuple(own.index(label) for label in last), terms)
 
 
 def sizes_of(x: Node, labels: Labels, some_labels: Labels) -> Sizes:
@@ -331,7 +335,7 @@ MOVES = (
     *(ScatterAdd, Sort, CumulativeSum),
 )
 
-RULES: tuple[tuple[Any, Callable[[Functions, Node, Cotangent], Shares]], ...] = (
+RULES: tuple[tuple[Any, Callable[[Functions, Node, Cotangent], Contributions]], ...] = (
     ((Elementwise, ModeSwitch, StateUpdate), elementwise),
     ((Dot, Conv), contraction),
     ((CumulativeProd, Recurrence), running_products),

@@ -1,4 +1,4 @@
-"""The tables of types.ll as ctypes structures, and the symbols that native code calls."""
+"""The structs of types.ll in ctypes, and the symbols that native code calls."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PYTHON_SYMBOLS = (
 )  # fmt: skip
 
 
-class Pool(ctypes.Structure):
-    """Who waits for work."""
+class PoolStruct(ctypes.Structure):
+    """The thread pool: idle workers."""
 
     _fields_ = (
         ("busy", c_int32), ("stop", c_int32), ("workers", c_int64), ("wanted", c_int64),
@@ -29,22 +29,22 @@ class Pool(ctypes.Structure):
     )  # fmt: skip
 
 
-class Slot(ctypes.Structure):
-    """A worker's letter box."""
+class SlotStruct(ctypes.Structure):
+    """The mailbox of a worker."""
 
     _fields_ = (
-        ("word", c_int32), ("gap", c_int32), ("rouse", c_void_p), ("part", c_void_p),
+        ("word", c_int32), ("gap", c_int32), ("rouse", c_void_p), ("body", c_void_p),
         ("ctx", c_void_p), ("threads", c_int64), ("rest", c_char * 88),
     )  # fmt: skip
 
 
-class Guard(ctypes.Structure):
+class GuardStruct(ctypes.Structure):
     """A lock that native code takes without waiting."""
 
     _fields_ = (("word", c_int32), ("held", c_int32), ("rouse", c_void_p))
 
 
-class Function(ctypes.Structure):
+class FunctionStruct(ctypes.Structure):
     """What an entry needs to know."""
 
     _fields_ = (
@@ -54,11 +54,11 @@ class Function(ctypes.Structure):
     )  # fmt: skip
 
 
-class Variant(ctypes.Structure):
+class VariantStruct(ctypes.Structure):
     """One compiled body with the types that it takes."""
 
     _fields_ = (
-        ("next", c_void_p), ("part", c_void_p), ("ctx", c_void_p), ("team", c_void_p),
+        ("next", c_void_p), ("body", c_void_p), ("ctx", c_void_p), ("team", c_void_p),
         ("threads", c_int64), ("flags", c_int64), ("inputs", c_void_p), ("outputs", c_int64),
         ("output_table", c_void_p), ("structure", c_int64), ("extra", c_void_p),
         ("random", c_void_p), ("watches", c_int64), ("watch_table", c_void_p),
@@ -66,7 +66,7 @@ class Variant(ctypes.Structure):
     )  # fmt: skip
 
 
-class Input(ctypes.Structure):
+class InputStruct(ctypes.Structure):
     """What an argument must be."""
 
     _fields_ = (
@@ -75,7 +75,7 @@ class Input(ctypes.Structure):
     )  # fmt: skip
 
 
-class Output(ctypes.Structure):
+class OutputStruct(ctypes.Structure):
     """Where a result comes from."""
 
     _fields_ = (
@@ -83,13 +83,13 @@ class Output(ctypes.Structure):
     )  # fmt: skip
 
 
-class Watch(ctypes.Structure):
-    """A number that must not have changed."""
+class WatchStruct(ctypes.Structure):
+    """A watched version number."""
 
     _fields_ = (("where", c_void_p), ("seen", c_int64))
 
 
-class Epoch(ctypes.Structure):
+class EpochStruct(ctypes.Structure):
     """Many steps over rows of arrays."""
 
     _fields_ = (
@@ -99,7 +99,7 @@ class Epoch(ctypes.Structure):
     )  # fmt: skip
 
 
-class Source(ctypes.Structure):
+class SourceStruct(ctypes.Structure):
     """Rows to gather."""
 
     _fields_ = (
@@ -107,7 +107,7 @@ class Source(ctypes.Structure):
     )  # fmt: skip
 
 
-class Sink(ctypes.Structure):
+class SinkStruct(ctypes.Structure):
     """Where an output of every step goes."""
 
     _fields_ = (("slot", c_int64), ("base", c_void_p), ("bytes", c_int64))

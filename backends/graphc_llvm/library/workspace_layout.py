@@ -1,4 +1,4 @@
-"""Where everything is in a library's workspace.
+"""The memory layout of a library's workspace.
 
 header                 magic, bytes, version of the parameters          (64 bytes)
 one block a function   prepared version, bound flag, team, sizes, ctx
@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 from graphc.compiler.memory.plan import MemoryPlan, round_up
 from graphc.errors import UnsupportedError
-from graphc.export.interface import ALIGNMENT, TRIED, Entry, Interface
-from graphc.ir.dims import Dim, Least, Size, evaluate
+from graphc.export.interface import ALIGNMENT, MAX_TRIED_SIZES, Entry, Interface
+from graphc.ir.dims import Dim, MinSize, Size, evaluate
 from graphc.ir.schedule import PREPARED, Storage
-from graphc.ir.storage import Stored
+from graphc.ir.storage import ParameterStorage
+from graphc_llvm.emit_schedule import ContextLayout
 from graphc_llvm.library.frozen import Constants
-from graphc_llvm.part import Layout
-from graphc_llvm.program import Pieces
+from graphc_llvm.program import ProgramFunctions
 from graphc_llvm.runtime.barrier import TEAM_BYTES
 
 MAGIC, BYTES, VERSION = 0, 8, 16  # in the header
@@ -33,11 +33,11 @@ STATE_HEADER = 16  # of saved values: the fingerprint, 0
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class FunctionTables:
     """A function's tables: offsets from the start of the workspace."""
 
     entry: Entry
-    pieces: Pieces
+    pieces: ProgramFunctions
     plan: MemoryPlan
     base: int
     sizes: int
@@ -58,11 +58,11 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Workspace:
+class WorkspaceLayout:
     """Offsets and bytes of everything."""
 
-    blocks: tuple[Block, ...]
-    parameters: Mapping[Stored, int]
+    blocks: tuple[FunctionTables, ...]
+    parameters: Mapping[ParameterStorage, int]
     state: int
     state_bytes: int
     arena: int
@@ -86,9 +86,9 @@ class _Places:
 
 
 def lay_out(
-    interface: Interface, pieces: Mapping[Entry, Pieces], constants: Constants
-) -> Workspace:
-    """Give everything its place; all dims at their maxima."""
+    interface: Interface, pieces: Mapping[Entry, ProgramFunctions], constants: Constants
+) -> WorkspaceLayout:
+    """Lay out the workspace, with all dims at their maxima."""
     places = _Places(ALIGNMENT)
     tables = {entry: _place_tables(places, pieces[entry].layout) for entry in interface.entries}
     state = places.at
@@ -96,7 +96,7 @@ def lay_out(
     first = places.take(RANDOM_BYTES * len(drawing))
     randoms = {entry: first + RANDOM_BYTES * i for i, entry in enumerate(drawing)}
     stored = [p for p in interface.parameters if p not in interface.frozen]
-    parameters: dict[Stored, int] = {p: places.take(p.memory.nbytes) for p in stored}
+    parameters: dict[ParameterStorage, int] = {p: places.take(p.memory.nbytes) for p in stored}
     state_bytes = places.at - state
     blocks = []
     for entry in interface.entries:
@@ -105,18 +105,18 @@ def lay_out(
         prepared = _place_prepared(places, entry, constants)
         scratch = pieces[entry].layout.scratch_bytes(entry.maxima)
         rest = plan, *tables[entry], prepared, randoms.get(entry), scratch
-        blocks.append(Block(entry, pieces[entry], *rest))
+        blocks.append(FunctionTables(entry, pieces[entry], *rest))
     arena_bytes = round_up(max((b.plan.arena_bytes for b in blocks), default=0))
     scratch_bytes = round_up(max((b.scratch_bytes for b in blocks), default=0))
     arena = places.take(arena_bytes)
     scratch = places.take(scratch_bytes * interface.threads)
-    return Workspace(
+    return WorkspaceLayout(
         tuple(blocks), parameters, state, state_bytes, arena, arena_bytes, scratch, scratch_bytes,
         places.at, constants,
     )  # fmt: skip
 
 
-def _place_tables(places: _Places, layout: Layout) -> tuple[int, int, int]:
+def _place_tables(places: _Places, layout: ContextLayout) -> tuple[int, int, int]:
     """Where a function's block, its sizes and its ctx are."""
     counts = TABLES, 8 * (layout.scratch_at + 1), 8 * layout.count
     base, sizes, ctx = map(places.take, counts)
@@ -134,7 +134,7 @@ def _check_monotone(entry: Entry, plan: MemoryPlan) -> None:
     """Raise unless every temporary is largest where the dims are: offsets hold for all sizes."""
     for storage, most in plan.sizes.items():
         size = storage.type.nbytes
-        if not grows(size) and not _never_above(size, most, entry):
+        if not is_monotone(size) and not _never_above(size, most, entry):
             raise UnsupportedError(
                 f"export: {storage.name} {storage.type} of {entry.function.name} may be larger"
                 " for smaller dims: its memory cannot be laid out at the maxima",
@@ -143,15 +143,15 @@ def _check_monotone(entry: Entry, plan: MemoryPlan) -> None:
             )
 
 
-def grows(size: Size) -> bool:
+def is_monotone(size: Size) -> bool:
     """Whether a size can be seen not to fall when a dim grows."""
     if isinstance(size, int):
         return True
     atoms = [a for monomial, _ in size.terms for a in monomial if not isinstance(a, Dim)]
     return all(c > 0 for monomial, c in size.terms if monomial) and all(
-        all(map(grows, a.sizes))
-        if isinstance(a, Least)
-        else isinstance(a.denominator, int) and a.denominator > 0 and grows(a.numerator)
+        all(map(is_monotone, a.sizes))
+        if isinstance(a, MinSize)
+        else isinstance(a.denominator, int) and a.denominator > 0 and is_monotone(a.numerator)
         for a in atoms
     )
 
@@ -159,7 +159,7 @@ def grows(size: Size) -> bool:
 def _never_above(size: Size, most: int, entry: Entry) -> bool:
     """Whether a size stays within its value at the maxima, by trying all."""
     ranges = [range(d.min, (d.max or 0) + 1) for d in entry.dims]
-    if math.prod(map(len, ranges)) > TRIED:
+    if math.prod(map(len, ranges)) > MAX_TRIED_SIZES:
         return False
     names = [d.name for d in entry.dims]
     return all(

@@ -1,4 +1,4 @@
-"""Sums of which one element alone is not zero: a label's own logit, say."""
+"""Sums over a one-hot mask, which are lowered to a single load."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from graphc.ir.ops.view import BroadcastTo
 
 
 @dataclass(frozen=True)
-class Pick:
-    """A sum of `source` where the index along `axis` is `place`, and of zeros elsewhere."""
+class OneHotSum:
+    """The element of `source` at index `place` along `axis`, written as a masked sum."""
 
     source: Node
     axis: int
     place: Node
 
 
-def find_pick(node: Node) -> Pick | None:
+def find_one_hot_sum(node: Node) -> OneHotSum | None:
     """sum(where(index == place, source, 0)), where the place is the same along the axis.
 
     The axes are compared by number, not by size: the index is that of the summed axis, and the
@@ -41,7 +41,7 @@ def find_pick(node: Node) -> Pick | None:
             place.inputs[0].type.shape
         )
         if is_index(index, axis) and repeated:
-            return Pick(source, axis, place)
+            return OneHotSum(source, axis, place)
     return None
 
 

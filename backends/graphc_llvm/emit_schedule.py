@@ -1,4 +1,4 @@
-"""The schedule as LLVM text: one function that every thread runs, with loops and barriers."""
+"""Emit the schedule: one function that every thread runs, with loops and barriers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from functools import cached_property, partial
 from graphc.compiler.memory.plan import MemoryPlan
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.loops.ir import Kernel
-from graphc.ir.schedule import TEMPORARY, Call, LoopCall, Storage, Window
+from graphc.ir.schedule import TEMPORARY, KernelCall, LoopCall, RowWindow, Storage
 from graphc_llvm.blocks import BlockBuilder
 from graphc_llvm.cost import iteration_seconds
 from graphc_llvm.emit_kernel import EmittedKernel
+from graphc_llvm.ir_builder import identifier
 from graphc_llvm.runtime.description import ARENA, BUFFERS, SCRATCH, SIZES, TEAM
-from graphc_llvm.text import identifier
 
 NO_FAILURE = -1  # as i32
 PARAMETERS = ("ptr %ctx", "i64 %thread", "i64 %threads")
-PIECE = 64  # calls in a function: LLVM needs more for each line of a longer one
-DEAF_SECONDS = 0.03  # of a loop between two questions whether the step has to end
-MOST_STEPS = 1 << 20  # of a loop between two questions
+CALLS_PER_FUNCTION = 64  # calls in a function: LLVM needs more for each line of a longer one
+INTERRUPT_SECONDS = 0.03  # of a loop between two polls for an interrupt
+MAX_UNINTERRUPTED_STEPS = 1 << 20  # of a loop between two polls
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where the code finds everything.
+class ContextLayout:
+    """The layout of ctx and of the sizes table.
 
     `slots` are the entries of ctx by storage; `kernel_dims` the runs of dims in `sizes`;
     `offsets` the temporaries whose arena offsets follow them; `numbers` the sizes that loops
@@ -77,7 +77,7 @@ class Layout:
         return sum(map(len, self.kernel_dims)) + len(self.offsets) + len(self.numbers)
 
 
-def loop_numbers(call: Call) -> Iterator[Size]:
+def loop_numbers(call: KernelCall) -> Iterator[Size]:
     """The sizes that the text of a loop needs: its length, rows of windows and their bytes."""
     if not isinstance(call, LoopCall):
         return
@@ -89,40 +89,40 @@ def loop_numbers(call: Call) -> Iterator[Size]:
         yield from loop_numbers(inner)
 
 
-def row_bytes(window: Window) -> Size:
+def row_bytes(window: RowWindow) -> Size:
     """Bytes from one row of the window's base to the next."""
     type = window.base.type
     return type.with_shape(type.shape[1:]).nbytes
 
 
-class Part:
-    """Writes one function of a program; where there are many calls, in several pieces.
+class ScheduleEmitter:
+    """Emits one schedule function; many calls are split over several functions.
 
     Loops that nothing persistent is written before or in may be ended from outside where the
-    part `listens` (see `INTERRUPT_IR`): then every function returns at once, whether it was
-    ended.
+    part `polls_interrupts` (see `INTERRUPT_IR`): then every function returns at once, whether it
+    was ended.
     """
 
     def __init__(
         self,
-        layout: Layout,
+        layout: ContextLayout,
         kernels: Mapping[Kernel, EmittedKernel],
         offset: Callable[[Storage], int],
         dims: Mapping[str, int] | None,
-        listens: bool = False,
+        polls_interrupts: bool = False,
     ) -> None:
         self.layout, self.kernels, self.offset, self.dims = layout, kernels, offset, dims
-        self.listens, self.ended = listens, ""
+        self.polls_interrupts, self.ended = polls_interrupts, ""
         self.window: dict[Storage, str] = {}  # where the windows of open loops are
 
     def functions(
-        self, name: str, calls: Sequence[Call], barriers: frozenset[int], commit: int | None
+        self, name: str, calls: Sequence[KernelCall], barriers: frozenset[int], commit: int | None
     ) -> list[str]:
         """All calls in order; at position `commit` the step ends if a check has failed."""
-        if len(calls) <= PIECE:
+        if len(calls) <= CALLS_PER_FUNCTION:
             return [self._function(name, lambda: self._sequence(calls, barriers, commit))]
         last = len(calls) if commit is None else commit
-        starts = sorted({*range(0, len(calls), PIECE), commit or 0})
+        starts = sorted({*range(0, len(calls), CALLS_PER_FUNCTION), commit or 0})
         names = {start: f"{name}.{i}" for i, start in enumerate(starts)}
         found = []
         for start, stop in zip(starts, [*starts[1:], len(calls)]):
@@ -210,15 +210,18 @@ class Part:
 
     def _sequence(
         self,
-        calls: Sequence[Call],
+        calls: Sequence[KernelCall],
         barriers: frozenset[int],
         commit: int | None = None,
-        listens: bool = True,
+        polls_interrupts: bool = True,
     ) -> None:
         for i, call in enumerate(calls):
             self._before(i, barriers, commit)
             if isinstance(call, LoopCall):
-                self._loop(call, self.listens and listens and (commit is None or i < commit))
+                self._loop(
+                    call,
+                    self.polls_interrupts and polls_interrupts and (commit is None or i < commit),
+                )
             else:
                 self._call(call)
 
@@ -237,7 +240,7 @@ class Part:
         self.code.give_back()
         self.code.start("commit")
 
-    def _call(self, call: Call) -> None:
+    def _call(self, call: KernelCall) -> None:
         kernel = self.kernels[call.kernel]
         sizes = "%sizes"
         if self.dims is None and kernel.dims:
@@ -249,7 +252,7 @@ class Part:
 
     # -- loops ------------------------------------------------------------------------
 
-    def _loop(self, call: LoopCall, listens: bool) -> None:
+    def _loop(self, call: LoopCall, polls_interrupts: bool) -> None:
         """Before; then the repeated calls with a barrier after each iteration; then after."""
         length = self._iterations(call)
         self._windows(call, "0", length)
@@ -266,9 +269,9 @@ class Part:
         self.code.branch_if(more, body, done)
         self.code.start(body)
         self._windows(call, step, length)
-        self._sequence(call.repeated, call.barriers, None, listens)
-        if listens:
-            self._meet_and_listen(call, step)
+        self._sequence(call.repeated, call.barriers, None, polls_interrupts)
+        if polls_interrupts:
+            self._barrier_and_poll(call, step)
         else:
             self._barrier()
         self.code.effect(f"{following} = add i64 {step}, 1")
@@ -279,10 +282,10 @@ class Part:
         self._windows(call, step, length)
         self._all_apart(call.after)
 
-    def _meet_and_listen(self, call: LoopCall, step: str) -> None:
-        """The barrier after an iteration; now and then with the question whether this goes on."""
-        steps = DEAF_SECONDS / max(1e-9, iteration_seconds(call, self.dims))
-        every = 1 << max(0, min(int(steps), MOST_STEPS).bit_length() - 1)
+    def _barrier_and_poll(self, call: LoopCall, step: str) -> None:
+        """The barrier after an iteration, which now and then polls for an interrupt."""
+        steps = INTERRUPT_SECONDS / max(1e-9, iteration_seconds(call, self.dims))
+        every = 1 << max(0, min(int(steps), MAX_UNINTERRUPTED_STEPS).bit_length() - 1)
         ask, meet, read, on = self.code.labels("ask", "meet", "read", "listened")
         place = self.code.effect_value("place", f"and i64 {step}, {every - 1}")
         due = self.code.effect_value("due", f"icmp eq i64 {place}, {every - 1}")
@@ -318,7 +321,7 @@ class Part:
         true = self.code.effect_value("true", f"icmp ne i8 {going}, 0")
         return self.code.effect_value("more", f"and i1 {more}, {true}")
 
-    def _all_apart(self, calls: Sequence[Call]) -> None:
+    def _all_apart(self, calls: Sequence[KernelCall]) -> None:
         """Calls on different bytes, which others may read from then on."""
         self._sequence(calls, frozenset())
         if calls:
@@ -329,7 +332,7 @@ class Part:
         for storage, window in call.windows.items():
             self._window(storage, window, step, length)
 
-    def _window(self, storage: Storage, window: Window, step: str, length: str) -> None:
+    def _window(self, storage: Storage, window: RowWindow, step: str, length: str) -> None:
         row = step
         if window.backward:
             last = self.code.effect_value("last", f"sub i64 {length}, 1")

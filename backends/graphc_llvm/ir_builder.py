@@ -1,4 +1,4 @@
-"""Textual LLVM IR: functions, structured loops, and where an instruction is placed.
+"""A builder of textual LLVM IR: functions, structured loops, code motion.
 
 An i64 operand is a Python ``int`` (folded as far as possible) or the name of an SSA value.
 Pure instructions are placed at the outermost level at which their operands exist and are never
@@ -43,7 +43,7 @@ def identifier(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Parameter:
+class FunctionParameter:
     """A parameter of a function: ``ptr noalias`` and a name without the percent sign."""
 
     type: str
@@ -51,8 +51,8 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Carried:
-    """A value that a loop carries, or that an if chooses: its type, start and readable name."""
+class LoopCarried:
+    """A loop-carried value or the result of an if: its type, initial value and name hint."""
 
     type: str
     initial: str
@@ -79,7 +79,7 @@ class FunctionBuilder(BlockBuilder):
         self,
         module: Module,
         name: str,
-        parameters: Sequence[Parameter],
+        parameters: Sequence[FunctionParameter],
         attributes: str = "nounwind",
         linkage: str = "",
         result: str = "void",
@@ -155,7 +155,7 @@ class FunctionBuilder(BlockBuilder):
         super().effect(instruction)
 
     def effect_value(self, hint: str, expression: str) -> str:
-        """Name an expression that stays where it is and is evaluated once for each mention."""
+        """Name an expression that is neither moved nor merged."""
         name = super().effect_value(hint, expression)
         self._levels[name] = self.level
         return name
@@ -265,7 +265,7 @@ class FunctionBuilder(BlockBuilder):
         begin: Operand,
         end: Operand,
         step: int,
-        carried: Sequence[Carried],
+        carried: Sequence[LoopCarried],
         body: Callable[[Operand, list[str]], Sequence[str]],
     ) -> list[str]:
         """Emit ``for i in range(begin, end, step)``; return the carried values after it.
@@ -296,7 +296,7 @@ class FunctionBuilder(BlockBuilder):
         self,
         hint: str,
         bounds: tuple[Operand, Operand, int],
-        carried: Sequence[Carried],
+        carried: Sequence[LoopCarried],
         body: Callable[[Operand, list[str]], Sequence[str]],
         after: str,
     ) -> tuple[list[str], str]:
@@ -321,7 +321,7 @@ class FunctionBuilder(BlockBuilder):
     def when(
         self,
         condition: str,
-        chosen: Sequence[Carried],
+        chosen: Sequence[LoopCarried],
         body: Callable[[], Sequence[str]],
         hint: str = "if",
     ) -> list[str]:
@@ -338,7 +338,7 @@ class FunctionBuilder(BlockBuilder):
         return self._merge(chosen, results, leaving, outside)
 
     def _merge(
-        self, carried: Sequence[Carried], results: Sequence[str], inner: str, outer: str
+        self, carried: Sequence[LoopCarried], results: Sequence[str], inner: str, outer: str
     ) -> list[str]:
         return [
             self.effect_value(c.hint, f"phi {c.type} [ {c.initial}, %{outer} ], [ {r}, %{inner} ]")

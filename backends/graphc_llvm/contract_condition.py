@@ -1,4 +1,4 @@
-"""Steps of a contraction that are left out, as where a window reaches beyond the edge of its input.
+"""Conditions on the reduction steps of a contraction, as at the edges of a padded input.
 
 Lowering makes both factors of such a product 0 under one condition. Here that condition is taken
 out of the factors: the tiles walk only through the steps for which it holds.
@@ -16,7 +16,7 @@ from graphc_llvm.contract_index import Affine, Substitution, affine, axes_of
 
 
 @dataclass(frozen=True)
-class Guard:
+class StepCondition:
     """A step counts only where constant + factor * (step // per) + sum of axes >= 0.
 
     `step` is an axis of the reduction. After merging, `per` of its steps belong to one step of
@@ -29,7 +29,7 @@ class Guard:
     factor: int
     per: int = 1
 
-    def without(self, units: Iterable[Axis]) -> Guard:
+    def without(self, units: Iterable[Axis]) -> StepCondition:
         """The same where these axes are 0."""
         return replace(self, axes={a: c for a, c in self.axes.items() if a not in units})
 
@@ -47,7 +47,7 @@ class Guard:
         mine = {self.step, *self.axes}
         return inner not in mine and (outer not in mine or isinstance(count, int))
 
-    def joined(self, outer: Axis, merged: Axis, count: Size) -> Guard:
+    def joined(self, outer: Axis, merged: Axis, count: Size) -> StepCondition:
         """The same after an axis with `count` values inside `outer` was merged with it."""
         if not isinstance(count, int):
             return self
@@ -62,15 +62,15 @@ class Guard:
         return replace(self, axes=axes)
 
 
-def take_guards(
+def take_step_conditions(
     left: Expr, right: Expr, steps: Sequence[Axis]
-) -> tuple[Expr, Expr, tuple[Guard, ...]]:
-    """Both factors without the conditions that they share, and those as guards.
+) -> tuple[Expr, Expr, tuple[StepCondition, ...]]:
+    """Split the conditions that both factors share off as step conditions.
 
     The factor that has all axes of a condition keeps it: it is 0 outside, where it is staged.
     """
     of_right = set(conditions(right))
-    found = {t: _guard(t, steps) for t in conditions(left) if t in of_right}
+    found = {t: _step_condition(t, steps) for t in conditions(left) if t in of_right}
     held = {term: guard for term, guard in found.items() if guard is not None}
     bare = without_conditions(left, held.keys())
     owned = {term for term in held if axes_of(term).keys() <= axes_of(bare).keys()}
@@ -78,7 +78,7 @@ def take_guards(
     return left, without_conditions(right, owned), tuple(held.values())
 
 
-def _guard(term: Expr, steps: Sequence[Axis]) -> Guard | None:
+def _step_condition(term: Expr, steps: Sequence[Axis]) -> StepCondition | None:
     form = inequality(term)
     if form is None:
         return None
@@ -87,7 +87,7 @@ def _guard(term: Expr, steps: Sequence[Axis]) -> Guard | None:
     if len(inside) != 1 or len(listed) < len(form.axes):
         return None
     factor = listed.pop(inside[0])
-    return Guard(form.constant, {a: (c, 1) for a, c in listed.items()}, inside[0], factor)
+    return StepCondition(form.constant, {a: (c, 1) for a, c in listed.items()}, inside[0], factor)
 
 
 # ------------------------------------------------------------------ conditions
@@ -119,7 +119,7 @@ def conditions(value: Expr) -> tuple[Expr, ...]:
 
 def _terms(condition: Expr) -> tuple[Expr, ...]:
     if isinstance(condition, Apply) and condition.function == "logical_and":
-        return tuple(term for part in condition.args for term in _terms(part))
+        return tuple(term for units in condition.args for term in _terms(units))
     return (condition,)
 
 
@@ -170,14 +170,17 @@ class Segment:
 Elements = Sequence[Sequence[Sequence[Mapping[Axis, int]]]]
 
 
-def segments(guards: Sequence[Guard], size: int, elements: Elements) -> tuple[Segment, ...]:
+def segments(
+    conditions: Sequence[StepCondition], size: int, elements: Elements
+) -> tuple[Segment, ...]:
     """The steps of one axis by the lanes that they count for.
 
     Each lane of each vector of each row of a tile comes with the values of its axes.
     """
-    per = guards[0].per
+    per = conditions[0].per
     spans = [
-        [[_span(guards, size // per, lane) for lane in lanes] for lanes in row] for row in elements
+        [[_span(conditions, size // per, lane) for lane in lanes] for lanes in row]
+        for row in elements
     ]
     ends = {end for row in spans for lanes in row for span in lanes for end in span}
     listed = []
@@ -192,10 +195,12 @@ def _bits(lanes: Sequence[tuple[int, int]], begin: int, end: int) -> int:
     return sum((low <= begin and end <= high) << i for i, (low, high) in enumerate(lanes))
 
 
-def _span(guards: Sequence[Guard], count: int, at: Mapping[Axis, int]) -> tuple[int, int]:
+def _span(
+    conditions: Sequence[StepCondition], count: int, at: Mapping[Axis, int]
+) -> tuple[int, int]:
     """The first step that counts for one element, and the end."""
     low, high = 0, count
-    for guard in guards:
+    for guard in conditions:
         assert isinstance(guard.constant, int)
         rest = guard.constant
         for axis, (coefficient, per) in guard.axes.items():

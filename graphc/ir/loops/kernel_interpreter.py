@@ -1,4 +1,4 @@
-"""Run kernels one scalar at a time: slow, simple, and exactly the meaning that ir.py gives.
+"""Interpret kernels one scalar at a time: the reference semantics of ir.py.
 
 The oracle of backends. Indices are checked, scratch starts as NaN or as the largest integer, and
 a guarded load or store that does not happen touches nothing.
@@ -48,7 +48,7 @@ def run_kernel(kernel: Kernel, arrays: Mapping[str, Array], dims: Mapping[str, i
 
     Raises ValueError for an array of another shape or dtype, IndexError for an index outside.
     """
-    run = _Run(dims)
+    run = _Frame(dims)
     for buffer in kernel.arguments:
         array = arrays[buffer.name]
         shape = tuple(evaluate(size, dims) for size in buffer.shape)
@@ -60,7 +60,7 @@ def run_kernel(kernel: Kernel, arrays: Mapping[str, Array], dims: Mapping[str, i
     return min(run.failures, default=None)
 
 
-class _Running:
+class _AccumulatorState:
     """The values of an accumulator: one current and one total for each virtual lane."""
 
     def __init__(self, emitter: NumpyEmitter, accumulator: Accumulator, laned: bool) -> None:
@@ -97,15 +97,15 @@ class _Running:
         return values[0]
 
 
-class _Run:
-    """One run: what the buffers, axes, refs and accumulators hold now."""
+class _Frame:
+    """One execution: the current values of buffers, axes, refs and accumulators."""
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         self.dims, self.emitter = dims, NumpyEmitter()
         self.arrays: dict[Buffer, Array] = {}
         self.axes: dict[Axis, int] = {}
         self.refs: dict[str, Any] = {}
-        self.running: dict[Accumulator, _Running] = {}
+        self.running: dict[Accumulator, _AccumulatorState] = {}
         self.lane = 0
         self.failures: set[int] = set()
 
@@ -118,7 +118,7 @@ class _Run:
 
     def statement(self, stmt: Stmt) -> None:
         """Run one statement."""
-        value = _Evaluation(self).value
+        value = _Evaluator(self).value
         match stmt:
             case Loop():
                 self.loop(stmt, int(value(stmt.extent)))
@@ -141,7 +141,7 @@ class _Run:
         """Run a loop; the accumulators' refs hold their values after it."""
         for accumulator in loop.accumulators:
             laned = loop.lanes or _is_fed_by_lanes(loop, accumulator)
-            self.running[accumulator] = _Running(self.emitter, accumulator, laned)
+            self.running[accumulator] = _AccumulatorState(self.emitter, accumulator, laned)
         before = {}
         for i in range(trips):
             self.axes[loop.axis] = i
@@ -165,7 +165,7 @@ class _Run:
         self.refs.update(zip((ref.name for ref in accumulator.refs), values))
 
     def scratch(self, buffer: Buffer) -> Array:
-        """Make scratch that shows where it is read before it is written."""
+        """Allocate scratch filled so that reads before writes are visible."""
         shape = tuple(evaluate(size, self.dims) for size in buffer.shape)
         dtype = buffer.dtype
         poison = float("nan") if dtype.is_float else highest(dtype)
@@ -182,10 +182,10 @@ class _Run:
         return place
 
 
-class _Evaluation:
+class _Evaluator:
     """The values of expressions in one statement, each computed once."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: _Frame) -> None:
         self.run = run
         self.known: dict[Expr, Any] = {}
 

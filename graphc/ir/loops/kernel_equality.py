@@ -1,4 +1,4 @@
-"""What tells two kernels apart: everything but the names in them."""
+"""Structural equality of kernels, up to names."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from graphc.ir.loops.ir import (
 )
 
 
-def first_equal(kernels: Iterable[Kernel]) -> dict[Kernel, Kernel]:
-    """For every kernel the first one that means the same."""
+def first_equal_kernels(kernels: Iterable[Kernel]) -> dict[Kernel, Kernel]:
+    """Map every kernel to the first one that is structurally equal."""
     known: dict[Hashable, Kernel] = {}
     found: dict[Kernel, Kernel] = {}
     for kernel in kernels:
         if kernel not in found:
-            found[kernel] = known.setdefault(meaning(kernel), kernel)
+            found[kernel] = known.setdefault(kernel_key(kernel), kernel)
     return found
 
 
-def meaning(kernel: Kernel) -> Hashable:
-    """Equal for two kernels if nothing but names tells them apart."""
-    return _Meaning(kernel).found
+def kernel_key(kernel: Kernel) -> Hashable:
+    """A hashable key: equal for kernels that differ in names only."""
+    return _KeyWriter(kernel).found
 
 
-class _Meaning:
-    """Writes a kernel down; buffers, axes, refs and expressions are numbers of first mention."""
+class _KeyWriter:
+    """Builds the key of a kernel; buffers, axes, refs and expressions are numbered at first use."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.parts: list[Hashable] = []
@@ -108,7 +108,7 @@ class _Meaning:
         return None if expr is None else self._expression(expr)
 
     def _expression(self, root: Expr) -> int:
-        """The number of an expression; its operands are written down before it."""
+        """The number of an expression; its operands are numbered first."""
         for expr in walk_new(root, self.numbers.__contains__):
             self.parts.append(self._written(expr))
             self._number(expr)
@@ -133,4 +133,4 @@ class _Meaning:
         raise AssertionError(f"no such expression: {expr}")
 
 
-__all__ = ["first_equal", "meaning"]
+__all__ = ["first_equal_kernels", "kernel_key"]

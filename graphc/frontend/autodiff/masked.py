@@ -1,4 +1,4 @@
-"""Where a cotangent is something: nowhere that `where` took the other branch.
+"""Masked cotangents: zero wherever `where` took the other branch.
 
 A cotangent that comes through a branch of `where` is kept in two halves: a tensor, and the terms
 under which its elements count. What a gradient does element by element it does to the tensor,
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.frontend import functions as fn
-from graphc.frontend.tensor import Tensor, face
+from graphc.frontend.tensor import Tensor, handle
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
@@ -26,17 +26,17 @@ from graphc.ir.types import bool_
 
 Sizes = tuple[Size, ...]
 Axes = tuple[int | None, ...]
-Place = Mapping[int, int]  # axes of one tensor -> axes of another one
-WAITING = 50  # facts that wait for each other at most
-DEPTH = 8  # ops of a condition that are compared with those of another one
+AxisMap = Mapping[int, int]  # axes of one tensor -> axes of another one
+MAX_PENDING_PREDICATES = 50  # predicates that depend on each other, at most
+MAX_COMPARED_DEPTH = 8  # ops of a condition that are compared with those of another one
 
 
 @dataclass(eq=False)
-class Fact:
-    """Truth values, computed when they are asked for first."""
+class Predicate:
+    """A lazily computed tensor of bools."""
 
     make: Callable[[], Tensor]
-    depth: int = 0  # facts that wait for each other
+    depth: int = 0  # predicates that this one depends on in a chain
     _made: Tensor | None = None
 
     @property
@@ -48,13 +48,14 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Term:
-    """A fact along some axes of a cotangent, which counts where the fact is (or is not) true.
+class MaskTerm:
+    """A predicate along some axes of a cotangent, whose elements count where it is (or is not)
+    true.
 
-    `axes` says for each axis of the fact which one of the cotangent that is; None: it has size 1.
+    `axes` maps each axis of the predicate to one of the cotangent; None where it has size 1.
     """
 
-    fact: Fact
+    predicate: Predicate
     axes: Axes
     positive: bool = True
 
@@ -63,57 +64,57 @@ class Term:
         """The axes of the cotangent along which the term varies."""
         return {a for a in self.axes if a is not None}
 
-    def opposite(self) -> Term:
-        """The same fact, but where it is not true."""
-        return Term(self.fact, self.axes, not self.positive)
+    def opposite(self) -> MaskTerm:
+        """The negated term."""
+        return MaskTerm(self.predicate, self.axes, not self.positive)
 
-    def placed(self, place: Place) -> Term:
+    def mapped(self, place: AxisMap) -> MaskTerm:
         """The term along the axes of another tensor."""
         axes = tuple(None if a is None else place[a] for a in self.axes)
-        return Term(self.fact, axes, self.positive)
+        return MaskTerm(self.predicate, axes, self.positive)
 
 
-Terms = tuple[Term, ...]
+MaskTerms = tuple[MaskTerm, ...]
 
 
 @dataclass(eq=False)
 class Cotangent:
-    """A tensor of which only the elements count for which all terms hold; the others are 0.
+    """A tensor and its mask: elements for which some term does not hold are 0.
 
     Where one of the `clean` terms does not hold, the tensor is 0 as it is.
     """
 
     raw: Tensor
-    terms: Terms = ()
-    clean: frozenset[Term] = frozenset()
+    terms: MaskTerms = ()
+    clean: frozenset[MaskTerm] = frozenset()
     _value: Tensor | None = field(default=None, repr=False)
 
     @property
     def value(self) -> Tensor:
         """The cotangent with its zeros."""
         if self._value is None:
-            self._value = self.under(self.terms)
+            self._value = self.masked_by(self.terms)
         return self._value
 
-    def under(self, terms: Terms) -> Tensor:
+    def masked_by(self, terms: MaskTerms) -> Tensor:
         """The tensor with 0 where one of these terms does not hold."""
-        return kept(self.raw, tuple(t for t in terms if t not in self.clean), 0.0)
+        return masked(self.raw, tuple(t for t in terms if t not in self.clean), 0.0)
 
 
-def kept(x: Tensor, terms: Terms, other: float) -> Tensor:
-    """x where all terms hold, elsewhere a number."""
+def masked(x: Tensor, terms: MaskTerms, other: float) -> Tensor:
+    """Select x where all terms hold, else a number."""
     if not terms:
         return x
     if len(terms) == 1 and not terms[0].positive:
-        return fn.where(spread(terms[0], x.shape), other, x)
-    return fn.where(truth(terms, x.shape), x, other)
+        return fn.where(broadcast_predicate(terms[0], x.shape), other, x)
+    return fn.where(mask_of(terms, x.shape), x, other)
 
 
-def truth(terms: Terms, shape: Sizes) -> Tensor:
-    """Whether all terms hold, for every element of a shape."""
+def mask_of(terms: MaskTerms, shape: Sizes) -> Tensor:
+    """The conjunction of the terms over a whole shape."""
     values = []
     for term in terms:
-        value = spread(term, shape)
+        value = broadcast_predicate(term, shape)
         values.append(value if term.positive else fn.logical_not(value))
     total = values[0]
     for value in values[1:]:
@@ -121,9 +122,9 @@ def truth(terms: Terms, shape: Sizes) -> Tensor:
     return total
 
 
-def spread(term: Term, shape: Sizes) -> Tensor:
-    """The truth values of a term's fact over a whole shape."""
-    x, axes = term.fact.value, term.axes
+def broadcast_predicate(term: MaskTerm, shape: Sizes) -> Tensor:
+    """Broadcast the predicate of a term to a whole shape."""
+    x, axes = term.predicate.value, term.axes
     if axes == tuple(range(len(shape))) and x.shape == tuple(shape):
         return x
     ordered = sorted(a for a in axes if a is not None)
@@ -135,89 +136,89 @@ def spread(term: Term, shape: Sizes) -> Tensor:
     return result
 
 
-def some(terms: Terms, shape: Sizes, place: Place) -> Terms:
+def any_along(terms: MaskTerms, shape: Sizes, place: AxisMap) -> MaskTerms:
     """Whether all terms hold anywhere along the axes that `place` lacks; placed where it says."""
-    varying = spans(terms)
+    varying = varying_axes(terms)
     left = [a for a in varying if a in place]
 
     def make() -> Tensor:
         lost = tuple(i for i, a in enumerate(varying) if a not in place)
-        whole = narrowed(terms, shape, varying)
+        whole = reduced_mask(terms, shape, varying)
         return fn.any(whole, axis=lost) if lost else whole
 
     if len(terms) == 1 and len(left) == len(varying):
-        return (terms[0].placed(place),)
-    return along(make, tuple(place[a] for a in left), terms)
+        return (terms[0].mapped(place),)
+    return term_along(make, tuple(place[a] for a in left), terms)
 
 
-def spans(terms: Terms) -> tuple[int, ...]:
+def varying_axes(terms: MaskTerms) -> tuple[int, ...]:
     """The axes along which any of the terms varies, in order."""
     return tuple(sorted(set().union(*(t.span for t in terms))))
 
 
-def narrowed(terms: Terms, shape: Sizes, axes: tuple[int, ...]) -> Tensor:
+def reduced_mask(terms: MaskTerms, shape: Sizes, axes: tuple[int, ...]) -> Tensor:
     """Whether all terms hold, for every position along some axes; they vary along no others."""
     own = {a: i for i, a in enumerate(axes)}
-    return truth(tuple(t.placed(own) for t in terms), tuple(shape[a] for a in axes))
+    return mask_of(tuple(t.mapped(own) for t in terms), tuple(shape[a] for a in axes))
 
 
-def along(make: Callable[[], Tensor], axes: Axes, of: Terms = ()) -> Terms:
-    """The term of a fact along some axes, which is made of other terms."""
-    fact = Fact(make, 1 + max((t.fact.depth for t in of), default=0))
-    if fact.depth > WAITING:
-        assert fact.value is not None
-    return (Term(fact, axes),)
+def term_along(make: Callable[[], Tensor], axes: Axes, of: MaskTerms = ()) -> MaskTerms:
+    """The term of a new predicate along some axes, derived from other terms."""
+    predicate = Predicate(make, 1 + max((t.predicate.depth for t in of), default=0))
+    if predicate.depth > MAX_PENDING_PREDICATES:
+        assert predicate.value is not None
+    return (MaskTerm(predicate, axes),)
 
 
-def all_axes(make: Callable[[], Tensor], rank: int, of: Terms) -> Terms:
-    """The term of a fact along all axes, which is made of other terms."""
-    return along(make, tuple(range(rank)), of)
+def all_axes(make: Callable[[], Tensor], rank: int, of: MaskTerms) -> MaskTerms:
+    """The term of a new predicate along all axes, derived from other terms."""
+    return term_along(make, tuple(range(rank)), of)
 
 
-def both(a: Cotangent, b: Cotangent) -> Cotangent:
+def add_cotangents(a: Cotangent, b: Cotangent) -> Cotangent:
     """The sum of two cotangents."""
     first, second = set(a.terms), set(b.terms)
     if first == second:
-        return Cotangent(total(a.raw, b.raw), a.terms, a.clean & b.clean)
+        return Cotangent(add(a.raw, b.raw), a.terms, a.clean & b.clean)
     only_a = tuple(t for t in a.terms if t not in second)
     only_b = tuple(t for t in b.terms if t not in first)
     common = tuple(t for t in a.terms if t in second)
     clean = a.clean & b.clean
     if len(only_a) == len(only_b) == 1 and only_a[0].opposite() == only_b[0]:
         x, y = (a.raw, b.raw) if only_a[0].positive else (b.raw, a.raw)
-        condition = spread(Term(only_a[0].fact, only_a[0].axes), x.shape)
+        condition = broadcast_predicate(MaskTerm(only_a[0].predicate, only_a[0].axes), x.shape)
         return Cotangent(fn.where(condition, x, y), common, clean)
-    whole = total(a.under(only_a), b.under(only_b))
+    whole = add(a.masked_by(only_a), b.masked_by(only_b))
     if not only_a or not only_b:
         return Cotangent(whole, common, clean)
-    more = either(only_a, only_b, whole.shape)
+    more = or_masks(only_a, only_b, whole.shape)
     return Cotangent(whole, (*common, *more), clean | set(more))
 
 
-def either(a: Terms, b: Terms, shape: Sizes) -> Terms:
-    """Whether all of the first terms hold, or all of the others."""
-    varying = spans((*a, *b))
+def or_masks(a: MaskTerms, b: MaskTerms, shape: Sizes) -> MaskTerms:
+    """The disjunction of two conjunctions of terms."""
+    varying = varying_axes((*a, *b))
 
     def make() -> Tensor:
-        return fn.logical_or(narrowed(a, shape, varying), narrowed(b, shape, varying))
+        return fn.logical_or(reduced_mask(a, shape, varying), reduced_mask(b, shape, varying))
 
-    return along(make, varying, (*a, *b))
+    return term_along(make, varying, (*a, *b))
 
 
-def total(a: Tensor, b: Tensor) -> Tensor:
+def add(a: Tensor, b: Tensor) -> Tensor:
     """a + b."""
-    result: Tensor = face(graphs.apply(Add(), a.node, b.node))
+    result: Tensor = handle(graphs.apply(Add(), a.node, b.node))
     return result
 
 
 class Conditions:
-    """The conditions that were met, each as one fact, however it is written."""
+    """The conditions seen so far, equal ones as one predicate."""
 
     def __init__(self) -> None:
-        self.facts: dict[Node, Fact] = {}
+        self.predicates: dict[Node, Predicate] = {}
         self.firsts: dict[object, Node] = {}
 
-    def terms(self, condition: Node, positive: bool) -> Terms | None:
+    def terms(self, condition: Node, positive: bool) -> MaskTerms | None:
         """The term of a condition, () if it always holds, None if it never does."""
         node, axes = condition, _all(condition.type.ndim)
         while isinstance(node.op, (LogicalNot, BroadcastTo, Reshape)):
@@ -233,13 +234,13 @@ class Conditions:
         if known is not None:
             return () if bool(known) == positive else None
         axes = tuple(None if size == 1 else a for a, size in zip(axes, node.type.shape))
-        node = self.first(node, DEPTH)
-        if node not in self.facts:
-            self.facts[node] = Fact(lambda: face(node))
-        return (Term(self.facts[node], axes, positive),)
+        node = self.first(node, MAX_COMPARED_DEPTH)
+        if node not in self.predicates:
+            self.predicates[node] = Predicate(lambda: handle(node))
+        return (MaskTerm(self.predicates[node], axes, positive),)
 
     def first(self, node: Node, depth: int) -> Node:
-        """The first node met that says the same, as far as it can be seen."""
+        """The first node seen that is structurally equal, up to a depth."""
         seen = (BroadcastTo, Reshape, Literal, SizeOf, Iota)
         if not depth or not (node.type.dtype == bool_ or isinstance(node.op, seen)):
             return node

@@ -1,4 +1,4 @@
-"""Elements put where indices say: along an axis, as rows, or under any index (`x.at[...]`)."""
+"""Scatter: elements written at indices along an axis, as rows, or at any index (`x.at[...]`)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from graphc.frontend.functions.indexing import (
     axis_range,
     can_expand,
     flat_position,
+    gather_joint,
     integers,
     inverse,
+    normalize_index,
     placed,
-    spelled_out,
-    take_together,
 )
 from graphc.frontend.functions.logic import where
-from graphc.frontend.functions.operands import beside, expand, fail, one_axis, scattered
+from graphc.frontend.functions.operands import expand, fail, lift_like, one_axis, scattered
 from graphc.frontend.functions.shapes import broadcast_shapes, flip, permute_dims, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.dims import Poly, Size, product
@@ -58,7 +58,7 @@ def put_along_axis(x: Any, indices: Any, updates: Any, axis: int = -1, mode: str
             (x, indices),
         )
     shape = with_size(outside, axis, indices.shape[axis])
-    new = fitting("put_along_axis", updates, x, shape)
+    new = fit_update("put_along_axis", updates, x, shape)
     put = scattered if mode in (ADD, MUL) else lift_op
     return put(PutAlong(mode, axis), x, expand(indices, shape), new)
 
@@ -94,9 +94,9 @@ def check_mode(name: str, mode: str, x: Tensor) -> None:
         fail(DTypeError, f"{name}: {mode} needs numbers, got bool (input 0)", (x,))
 
 
-def fitting(name: str, updates: Any, x: Tensor, shape: tuple[Size, ...]) -> Tensor:
+def fit_update(name: str, updates: Any, x: Tensor, shape: tuple[Size, ...]) -> Tensor:
     """Updates in the dtype of x, broadcast to a shape."""
-    new = beside(name, updates, x)
+    new = lift_like(name, updates, x)
     if new.dtype != x.dtype:
         fail(
             DTypeError,
@@ -128,7 +128,7 @@ def put_slices(name: str, x: Tensor, indices: Any, updates: Any, axis: int, mode
     axis = one_axis(name, axis, x.ndim, (x, indices))
     order = (axis, *(i for i in range(x.ndim) if i != axis))
     shape = x.shape[:axis] + indices.shape + x.shape[axis + 1 :]
-    new = fitting(name, updates, x, shape)
+    new = fit_update(name, updates, x, shape)
     rows = permute_dims(new, inverse(placed(indices.ndim, axis, len(shape))))
     done = put_rows(mode, permute_dims(x, order), indices, rows)
     return permute_dims(done, inverse(order))
@@ -149,11 +149,11 @@ class At:
     def __init__(self, x: Tensor) -> None:
         self.x = x
 
-    def __getitem__(self, key: Any) -> Place:
-        return Place(self.x, key)
+    def __getitem__(self, key: Any) -> IndexedElements:
+        return IndexedElements(self.x, key)
 
 
-class Place:
+class IndexedElements:
     """Elements of x under an index: what `x[key]` takes, or a bool tensor.
 
     Every method returns a new tensor. Updates broadcast to the shape of `x[key]` (beside a bool
@@ -166,43 +166,43 @@ class Place:
 
     def set(self, value: Any) -> Tensor:
         """With the value in place of the elements."""
-        return change(self.x, self.key, value, SET)
+        return update_at(self.x, self.key, value, SET)
 
     def add(self, value: Any) -> Tensor:
         """With the value added."""
-        return change(self.x, self.key, value, ADD)
+        return update_at(self.x, self.key, value, ADD)
 
     def multiply(self, value: Any) -> Tensor:
         """Multiplied by the value."""
-        return change(self.x, self.key, value, MUL)
+        return update_at(self.x, self.key, value, MUL)
 
     def min(self, value: Any) -> Tensor:
         """With the value where it is smaller."""
-        return change(self.x, self.key, value, MIN)
+        return update_at(self.x, self.key, value, MIN)
 
     def max(self, value: Any) -> Tensor:
         """With the value where it is larger."""
-        return change(self.x, self.key, value, MAX)
+        return update_at(self.x, self.key, value, MAX)
 
 
-def change(x: Tensor, key: Any, value: Any, mode: str) -> Tensor:
+def update_at(x: Tensor, key: Any, value: Any, mode: str) -> Tensor:
     """x with the elements under an index changed."""
     check_mode("at", mode, x)
     if isinstance(key, Tensor) and key.dtype.kind == "b":
-        return change_where(x, key, value, mode)
-    parts = spelled_out(x, key)
-    region = Region(x, parts)
+        return update_where(x, key, value, mode)
+    parts = normalize_index(x, key)
+    region = IndexedRegion(x, parts)
     inner = region.take(x)
     shape = region.shape
-    new = fitting("at", value, x, region.result_shape)
+    new = fit_update("at", value, x, region.result_shape)
     if not region.chosen:
-        changed = merged(mode, reshape(inner, shape), new)
+        changed = combine_update(mode, reshape(inner, shape), new)
     else:
-        changed = change_chosen(reshape(inner, shape), region, new, mode)
+        changed = update_gathered(reshape(inner, shape), region, new, mode)
     return region.put_back(x, reshape(changed, inner.shape))
 
 
-def change_where(x: Tensor, mask: Tensor, value: Any, mode: str) -> Tensor:
+def update_where(x: Tensor, mask: Tensor, value: Any, mode: str) -> Tensor:
     """x changed where a mask over its first axes is true."""
     if mask.shape != x.shape[: mask.ndim]:
         fail(
@@ -211,7 +211,7 @@ def change_where(x: Tensor, mask: Tensor, value: Any, mode: str) -> Tensor:
             (x, mask),
         )
     rest = x.shape[mask.ndim :]
-    new = beside("at", value, x)
+    new = lift_like("at", value, x)
     if not can_expand(new.shape, rest):
         fail(
             ShapeError,
@@ -220,11 +220,13 @@ def change_where(x: Tensor, mask: Tensor, value: Any, mode: str) -> Tensor:
             hint="how many elements are true is not known: use gx.where(mask, values, x)",
         )
     chosen = expand(reshape(mask, mask.shape + (1,) * len(rest)), x.shape)
-    return where(chosen, merged(mode, x, expand(fitting("at", new, x, rest), x.shape)), x)
+    return where(
+        chosen, combine_update(mode, x, expand(fit_update("at", new, x, rest), x.shape)), x
+    )
 
 
-def merged(mode: str, old: Tensor, new: Tensor) -> Tensor:
-    """What becomes of elements that are named once."""
+def combine_update(mode: str, old: Tensor, new: Tensor) -> Tensor:
+    """Combine old elements with updates, each index occurring once."""
     match mode:
         case "set":
             return new
@@ -235,7 +237,7 @@ def merged(mode: str, old: Tensor, new: Tensor) -> Tensor:
     return minimum(old, new) if mode == MIN else maximum(old, new)
 
 
-class Region:
+class IndexedRegion:
     """The slices of an index, and the index tensors on the axes that remain."""
 
     def __init__(self, x: Tensor, parts: list[Any]) -> None:
@@ -247,7 +249,7 @@ class Region:
         self.steps = tuple(step for _, _, step in ranges)
         self.whole = self.sizes == x.shape and not any(self.starts) and set(self.steps) <= {1}
         self.chosen: list[tuple[int, Tensor]] = []
-        self.side_by_side = adjacent(parts)
+        self.contiguous = adjacent(parts)
         shape: list[Size] = []
         left = iter(self.sizes)
         for part in parts:
@@ -269,7 +271,7 @@ class Region:
         axes = [axis for axis, _ in self.chosen]
         together = broadcast_shapes(*(i.shape for _, i in self.chosen))
         rest = [s for i, s in enumerate(self.shape) if i not in axes]
-        first = axes[0] if self.side_by_side else 0
+        first = axes[0] if self.contiguous else 0
         return (*rest[:first], *together, *rest[first:])
 
     def take(self, x: Tensor) -> Tensor:
@@ -292,11 +294,11 @@ class Region:
         return where(here, lift_op(spread, flip(changed, backwards)), x)
 
 
-def change_chosen(x: Tensor, region: Region, new: Tensor, mode: str) -> Tensor:
+def update_gathered(x: Tensor, region: IndexedRegion, new: Tensor, mode: str) -> Tensor:
     """x changed at index tensors on several axes, which broadcast to one shape."""
     axes = tuple(axis for axis, _ in region.chosen)
     rest = tuple(i for i in range(x.ndim) if i not in axes)
-    first = axes[0] if region.side_by_side else 0
+    first = axes[0] if region.contiguous else 0
     if len(axes) == 1:
         index = region.chosen[0][1]
     else:
@@ -328,4 +330,4 @@ def gather_nd(x: Any, indices: Any) -> Tensor:
     if count == 0:
         return expand(x, indices.shape[:-1] + x.shape)
     chosen = [(axis, indices[..., axis]) for axis in range(count)]
-    return take_together(x, chosen, side_by_side=True)
+    return gather_joint(x, chosen, contiguous=True)
