@@ -39,7 +39,19 @@ add_module_names = True
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_type_aliases = {
-    name: name for name in ("Array", "Axes", "Initializer", "Nested", "Schedule", "Shape")
+    name: name
+    for name in (
+        "Array",
+        "Axes",
+        "AxisLike",
+        "DTypeLike",
+        "Index",
+        "Initializer",
+        "Nested",
+        "Schedule",
+        "Shape",
+        "TensorLike",
+    )  # fmt: skip
 }
 autosummary_generate = False
 python_use_unqualified_type_names = True

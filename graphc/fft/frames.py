@@ -14,6 +14,7 @@ from graphc.frontend.arguments import tensor
 from graphc.frontend.functions.operands import all_axes, check_count, fail, to_dtype
 from graphc.frontend.functions.shapes import narrow, unfold_windows
 from graphc.frontend.tensor import Tensor, constant_of, lift
+from graphc.frontend.typing import AxisLike, DTypeLike, TensorLike
 from graphc.ir.dims import Size, floordiv
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.window import Window
@@ -24,13 +25,13 @@ MAX_BLOCKS_PER_FRAME = 16  # blocks of a frame up to which frames are put togeth
 _COSINES = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 0.08)}
 
 
-def fftfreq(n: int, d: float = 1.0, dtype: Any = "float32") -> Tensor:
+def fftfreq(n: int, d: float = 1.0, dtype: DTypeLike = "float32") -> Tensor:
     """The frequencies of the elements of `fft`, for samples d apart."""
     check_spacing("fftfreq", n, d)
     return constant_of(np.fft.fftfreq(n, d).astype(to_dtype("fftfreq", dtype).numpy))
 
 
-def rfftfreq(n: int, d: float = 1.0, dtype: Any = "float32") -> Tensor:
+def rfftfreq(n: int, d: float = 1.0, dtype: DTypeLike = "float32") -> Tensor:
     """The frequencies of the elements of `rfft`, for samples d apart."""
     check_spacing("rfftfreq", n, d)
     return constant_of(np.fft.rfftfreq(n, d).astype(to_dtype("rfftfreq", dtype).numpy))
@@ -43,17 +44,17 @@ def check_spacing(name: str, n: int, d: float) -> None:
         fail(ArgumentError, f"{name}: n must be 1 or more and d not 0, got n={n}, d={d}")
 
 
-def fftshift(x: Signal, axes: Any = None) -> Any:
+def fftshift(x: Signal, axes: AxisLike = None) -> Any:
     """Frequency 0 moved to the middle; x is a tensor or a pair."""
     return _shifted("fftshift", x, axes, 1)
 
 
-def ifftshift(x: Signal, axes: Any = None) -> Any:
+def ifftshift(x: Signal, axes: AxisLike = None) -> Any:
     """The inverse of `fftshift`."""
     return _shifted("ifftshift", x, axes, -1)
 
 
-def _shifted(name: str, x: Any, axes: Any, sign: int) -> Any:
+def _shifted(name: str, x: TensorLike, axes: AxisLike, sign: int) -> Any:
     if isinstance(x, (tuple, list)) and len(x) == 2:
         return Complex(*(_shifted(name, v, axes, sign) for v in x))
     x = lift(x)
@@ -63,22 +64,22 @@ def _shifted(name: str, x: Any, axes: Any, sign: int) -> Any:
     return x
 
 
-def hann(n: int, periodic: bool = True, dtype: Any = "float32") -> Tensor:
+def hann(n: int, periodic: bool = True, dtype: DTypeLike = "float32") -> Tensor:
     """Hann's window, one period of a raised cosine (symmetric unless it is periodic)."""
     return _window("hann", n, periodic, dtype)
 
 
-def hamming(n: int, periodic: bool = True, dtype: Any = "float32") -> Tensor:
+def hamming(n: int, periodic: bool = True, dtype: DTypeLike = "float32") -> Tensor:
     """Hamming's window."""
     return _window("hamming", n, periodic, dtype)
 
 
-def blackman(n: int, periodic: bool = True, dtype: Any = "float32") -> Tensor:
+def blackman(n: int, periodic: bool = True, dtype: DTypeLike = "float32") -> Tensor:
     """Blackman's window."""
     return _window("blackman", n, periodic, dtype)
 
 
-def _window(name: str, n: int, periodic: bool, dtype: Any) -> Tensor:
+def _window(name: str, n: int, periodic: bool, dtype: DTypeLike) -> Tensor:
     return constant_of(window_values(name, n, periodic).astype(to_dtype(name, dtype).numpy))
 
 
@@ -98,7 +99,7 @@ def window_values(name: str, n: int, periodic: bool = True) -> Array:
 # --------------------------------------------------------------------------- frames
 
 
-def stft(x: Any, frame: int, hop: int, window: Any = "hann", center: bool = True) -> Complex:
+def stft(x: TensorLike, frame: int, hop: int, window: Any = "hann", center: bool = True) -> Complex:
     """The transforms of frames of the last axis: (..., frames, frame // 2 + 1).
 
     Frames start `hop` elements apart and are multiplied by a window: "hann", "hamming",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from graphc.fft.stages import Complex, Signal, Value, transform
@@ -18,6 +17,7 @@ from graphc.frontend.functions.operands import (
 )
 from graphc.frontend.functions.shapes import narrow
 from graphc.frontend.tensor import Tensor
+from graphc.frontend.typing import AxisLike, TensorLike
 from graphc.ir.types import float32, float64
 
 Sizes = Sequence[int] | None
@@ -42,7 +42,7 @@ def ifft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward"
 def fftn(
     x: Signal,
     s: Sizes = None,
-    axes: Any = None,
+    axes: AxisLike = None,
     norm: str = "backward",
 ) -> Complex:
     """The transform along several axes (default: all, or the last ones when sizes are given)."""
@@ -52,19 +52,19 @@ def fftn(
 def ifftn(
     x: Signal,
     s: Sizes = None,
-    axes: Any = None,
+    axes: AxisLike = None,
     norm: str = "backward",
 ) -> Complex:
     """The inverse of `fftn`."""
     return pair(along_all("ifftn", value("ifftn", x), s, axes, 1, norm))
 
 
-def fft2(x: Signal, s: Sizes = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
+def fft2(x: Signal, s: Sizes = None, axes: AxisLike = (-2, -1), norm: str = "backward") -> Complex:
     """The transform along two axes."""
     return fftn(x, s, axes, norm)
 
 
-def ifft2(x: Signal, s: Sizes = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
+def ifft2(x: Signal, s: Sizes = None, axes: AxisLike = (-2, -1), norm: str = "backward") -> Complex:
     """The inverse of `fft2`."""
     return ifftn(x, s, axes, norm)
 
@@ -90,7 +90,7 @@ def irfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward
 def rfftn(
     x: Signal,
     s: Sizes = None,
-    axes: Any = None,
+    axes: AxisLike = None,
     norm: str = "backward",
 ) -> Complex:
     """The transform of real numbers along several axes; half of it along the last one."""
@@ -103,7 +103,7 @@ def rfftn(
 def irfftn(
     x: Signal,
     s: Sizes = None,
-    axes: Any = None,
+    axes: AxisLike = None,
     norm: str = "backward",
 ) -> Tensor:
     """The inverse of `rfftn`."""
@@ -113,12 +113,12 @@ def irfftn(
     return irfft(along_all("irfftn", v, sizes[:-1], chosen[:-1], 1, norm), last, chosen[-1], norm)
 
 
-def rfft2(x: Signal, s: Sizes = None, axes: Any = (-2, -1), norm: str = "backward") -> Complex:
+def rfft2(x: Signal, s: Sizes = None, axes: AxisLike = (-2, -1), norm: str = "backward") -> Complex:
     """The transform of real numbers along two axes."""
     return rfftn(x, s, axes, norm)
 
 
-def irfft2(x: Signal, s: Sizes = None, axes: Any = (-2, -1), norm: str = "backward") -> Tensor:
+def irfft2(x: Signal, s: Sizes = None, axes: AxisLike = (-2, -1), norm: str = "backward") -> Tensor:
     """The inverse of `rfft2`."""
     return irfftn(x, s, axes, norm)
 
@@ -140,7 +140,7 @@ def ihfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward
 # --------------------------------------------------------------------------- machinery
 
 
-def value(name: str, x: Any) -> Value:
+def value(name: str, x: TensorLike) -> Value:
     """A pair of tensors of one type, or a real tensor."""
     if not isinstance(x, (tuple, list)):
         return real(name, x), None
@@ -154,7 +154,7 @@ def value(name: str, x: Any) -> Value:
     return re, im
 
 
-def real(name: str, x: Any) -> Tensor:
+def real(name: str, x: TensorLike) -> Tensor:
     """A tensor of float32 or float64."""
     t = floating(name, x)
     if t.dtype not in (float32, float64):
@@ -201,7 +201,7 @@ def along(name: str, x: Value, n: int | None, axis: int, sign: int, norm: str) -
 
 
 def along_all(
-    name: str, x: Value, s: Sequence[int] | None, axes: Any, sign: int, norm: str
+    name: str, x: Value, s: Sequence[int] | None, axes: AxisLike, sign: int, norm: str
 ) -> Value:
     """The transform along several axes, the last one first."""
     sizes, chosen = sizes_and_axes(name, x[0], s, axes)
@@ -211,7 +211,7 @@ def along_all(
 
 
 def sizes_and_axes(
-    name: str, x: Tensor, s: Sequence[int] | None, axes: Any
+    name: str, x: Tensor, s: Sequence[int] | None, axes: AxisLike
 ) -> tuple[list[int], tuple[int, ...]]:
     """The sizes to transform and their axes."""
     if axes is None and s is not None:

@@ -221,7 +221,7 @@ KINDS: dict[str, Check] = {
     "bool": flag, "int": integer, "float": number, "str": text, "Size": size, "Tensor": tensor,
     "Callable[..., Any]": function, "Callable[[], Any]": function, "Callable[[Any], Any]": function,
     "Callable[[Any, Any], tuple[Any, Any]]": function, "init.Initializer": function,
-    "Sequence[Any]": sequence, "Sequence[int]": integers, "Sizes": integers,
+    "Sequence[Any]": sequence, "Sequence[TensorLike]": sequence, "Sequence[int]": integers, "Sizes": integers,
     "tuple[int, ...]": integers,
     "tuple[int, int]": pair, "Sequence[float]": numbers, "Iterable[Tensor]": tensors,
     "Parameter | Iterable[Parameter]": tensors,
@@ -250,7 +250,7 @@ def kind_of(parameter: inspect.Parameter) -> Check | None:
         return title
     if parameter.name == "loss":
         return symbol
-    if annotation == "Any":
+    if annotation in ("Any", "TensorLike"):
         return operand if parameter.name in OPERANDS else None
     return KINDS.get(annotation)
 

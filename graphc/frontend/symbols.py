@@ -13,6 +13,7 @@ from graphc.frontend import ownership
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.seed import current_seed, generator
 from graphc.frontend.tensor import Tensor, constant_of, lift_op
+from graphc.frontend.typing import DTypeLike, Shape, TensorLike
 from graphc.ir.arrays import converted, python_array
 from graphc.ir.dims import Dim, Poly, Size
 from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
@@ -36,7 +37,7 @@ def dim(name: str, max: int | None = None, min: int = 0) -> Dim:
     return Dim(name, max, min)
 
 
-def input(name: str, shape: Any = (), dtype: Any = "float32") -> Tensor:
+def input(name: str, shape: Shape = (), dtype: DTypeLike = "float32") -> Tensor:
     """A value given at every call; a str in the shape is a dim."""
     check_name("input", name)
     type = TensorType(
@@ -48,11 +49,11 @@ def input(name: str, shape: Any = (), dtype: Any = "float32") -> Tensor:
 
 def parameter(
     name: str,
-    shape: Any = None,
+    shape: Shape | None = None,
     init: Callable[..., Any] | None = None,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     trainable: bool = True,
-    value: Any = None,
+    value: TensorLike | None = None,
 ) -> Parameter:
     """A persistent value that compiled functions share and update.
 
@@ -72,11 +73,11 @@ def parameter(
 
 def new_parameter(
     name: str,
-    shape: Any = None,
+    shape: Shape | None = None,
     init: Callable[..., Any] | None = None,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     trainable: bool = True,
-    value: Any = None,
+    value: TensorLike | None = None,
 ) -> Parameter:
     """`parameter` for those who keep what they make."""
     check_name("parameter", name)
@@ -99,7 +100,12 @@ def new_parameter(
 
 
 def _with_value(
-    label: str, shape: Any, init: Any, dtype: Any, trainable: bool, value: Any
+    label: str,
+    shape: Shape | None,
+    init: Any,
+    dtype: DTypeLike | None,
+    trainable: bool,
+    value: TensorLike,
 ) -> Parameter:
     where = f"parameter {label}"
     if init is not None:
@@ -111,9 +117,10 @@ def _with_value(
         raise DTypeError(
             f"{where}: no dtype for a value of {array.dtype}", origin=origins.find_origin()
         )
-    if shape is not None and check_shape(where, shape, dims=False) != array.shape:
+    wanted = array.shape if shape is None else check_shape(where, shape, dims=False)
+    if wanted != array.shape:
         raise ShapeError(
-            f"{where}: shape is {tuple(shape)} but the value has shape {array.shape}",
+            f"{where}: shape is {wanted} but the value has shape {array.shape}",
             origin=origins.find_origin(),
         )
     parameter = _make(label, TensorType(found, array.shape), trainable, lambda: 0)
@@ -146,7 +153,7 @@ def _initial(
     return initial
 
 
-def constant(value: Any, dtype: Any = None, name: str = "") -> Tensor:
+def constant(value: TensorLike, dtype: DTypeLike | None = None, name: str = "") -> Tensor:
     """An array that is part of the program; Python numbers become float32 or int32."""
     if isinstance(value, Tensor):
         raise ArgumentError(
@@ -182,7 +189,7 @@ def check_name(what: str, name: Any) -> None:
         )
 
 
-def check_dtype(what: str, dtype: Any) -> DType:
+def check_dtype(what: str, dtype: DTypeLike) -> DType:
     """The DType of a name; raises with the choices."""
     found = find_dtype(dtype)
     if found is None or dtype is None:
@@ -194,7 +201,7 @@ def check_dtype(what: str, dtype: Any) -> DType:
     return found
 
 
-def check_shape(what: str, shape: Any, dims: bool) -> tuple[Size, ...]:
+def check_shape(what: str, shape: Shape, dims: bool) -> tuple[Size, ...]:
     """The sizes of a shape: non-negative ints and, if allowed, dims (a str makes one)."""
     if isinstance(shape, (int, str, Poly, np.integer)):
         shape = (shape,)

@@ -16,6 +16,7 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from graphc.frontend.numpy_calls import apply_function, apply_ufunc
 from graphc.frontend.seed import current_seed
+from graphc.frontend.typing import AxisLike, DTypeLike, Index, Shape, TensorLike
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import convert, python_array
 from graphc.ir.dims import Poly, Size
@@ -235,10 +236,10 @@ class Tensor:
     def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
         return _functions().not_equal(self, other)
 
-    def __getitem__(self, key: Any) -> Tensor:
+    def __getitem__(self, key: Index) -> Tensor:
         return _functions().getitem(self, key)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: Index, value: TensorLike) -> None:
         name = self.node.name or self.node.op.name
         raise ArgumentError(
             f"{name} {self.type} cannot be assigned to: tensors are immutable",
@@ -270,27 +271,27 @@ class Tensor:
         """x.at[i].set(v), .add, .multiply, .min, .max: x with what x[i] names changed."""
         return _functions().At(self)
 
-    def astype(self, dtype: Any) -> Tensor:
+    def astype(self, dtype: DTypeLike) -> Tensor:
         """Convert the elements."""
         return _functions().astype(self, dtype)
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Shape) -> Tensor:
         """The same elements in another shape; one size may be -1."""
         return _functions().reshape(self, shape[0] if len(shape) == 1 else shape)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
         """Sum over axes."""
         return _functions().sum(self, axis=axis, keepdims=keepdims)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
         """Mean over axes."""
         return _functions().mean(self, axis=axis, keepdims=keepdims)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def max(self, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
         """Largest over axes."""
         return _functions().max(self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def min(self, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
         """Smallest over axes."""
         return _functions().min(self, axis=axis, keepdims=keepdims)
 
@@ -349,7 +350,7 @@ def literal(value: Any, dtype: DType, lifted: bool = False) -> Tensor:
     return lift_op(leaf.Literal(python, dtype, lifted))
 
 
-def lift(value: Any, like: DType | None = None) -> Tensor:
+def lift(value: TensorLike, like: DType | None = None) -> Tensor:
     """A tensor from a tensor, a Python scalar (weak: takes `like`'s dtype) or an array.
 
     A Python float never makes an integer tensor silently truncate: beside an integer dtype it
@@ -367,7 +368,7 @@ def lift(value: Any, like: DType | None = None) -> Tensor:
     return constant_of(value, lifted=True)
 
 
-def constant_of(value: Any, lifted: bool = False) -> Tensor:
+def constant_of(value: TensorLike, lifted: bool = False) -> Tensor:
     """A constant tensor of an array; its dtype is weak if it is `lifted`."""
     array = python_array(value)
     dtype = find_dtype(array.dtype)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import all_axes, fail, floating
 from graphc.frontend.tensor import Tensor
+from graphc.frontend.typing import AxisLike, TensorLike
 from graphc.ir.types import float32
 from graphc.linalg.spectra import svdvals
 
@@ -19,7 +19,9 @@ Order = int | float | str | None
 EDGES = {32: (40, -44, 90), 64: (400, -400, 700)}
 
 
-def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Order = 2) -> Tensor:
+def vector_norm(
+    x: TensorLike, axis: AxisLike = None, keepdims: bool = False, ord: Order = 2
+) -> Tensor:
     """The norms of vectors along axes (None: all); the gradient at 0 is 0.
 
     `ord` is any number; inf and -inf take the largest and the smallest magnitude, 0 counts what
@@ -89,7 +91,7 @@ def _root(total: Tensor, order: float) -> Tensor:
     return choose(zero, total if order > 0 else fn.zeros_like(total), root)
 
 
-def matrix_norm(x: Any, keepdims: bool = False, ord: Order = "fro") -> Tensor:
+def matrix_norm(x: TensorLike, keepdims: bool = False, ord: Order = "fro") -> Tensor:
     """The norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf or -inf; the gradient at 0 is 0."""
     x = floating("matrix_norm", x)
     if x.ndim < 2:
@@ -110,7 +112,7 @@ def matrix_norm(x: Any, keepdims: bool = False, ord: Order = "fro") -> Tensor:
     return fn.reshape(result, (*result.shape, 1, 1)) if keepdims else result
 
 
-def norm(x: Any, ord: Order = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+def norm(x: TensorLike, ord: Order = None, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
     """A norm of vectors along one axis, of matrices along two, or (without both) of all elements.
 
     Without `axis`, `ord` is that of the vector or matrix that x is.

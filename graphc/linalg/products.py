@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.operands import fail, one_axis, same_dtype
 from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Size
 from graphc.linalg.solving import inv
 
 
-def cross(x1: Any, x2: Any, axis: int = -1) -> Tensor:
+def cross(x1: TensorLike, x2: TensorLike, axis: int = -1) -> Tensor:
     """The cross products of vectors of three elements along an axis; the others broadcast."""
     a, b = fn.broadcast_arrays(*same_dtype("cross", (x1, x2)))
     axis = one_axis("cross", axis, a.ndim, (a,))
@@ -26,12 +26,12 @@ def cross(x1: Any, x2: Any, axis: int = -1) -> Tensor:
     return turned(a, 1) * turned(b, 2) - turned(a, 2) * turned(b, 1)
 
 
-def diagonal(x: Any, offset: int = 0) -> Tensor:
+def diagonal(x: TensorLike, offset: int = 0) -> Tensor:
     """The diagonals of matrices, or the `offset`-th ones above them."""
     return fn.diagonal(x, offset, -2, -1)
 
 
-def matrix_power(x: Any, n: int) -> Tensor:
+def matrix_power(x: TensorLike, n: int) -> Tensor:
     """The product of n factors x; of -n inverses for negative n."""
     x = lift(x)
     if isinstance(n, bool) or not isinstance(n, int):
@@ -50,7 +50,7 @@ def matrix_power(x: Any, n: int) -> Tensor:
     return result
 
 
-def multi_dot(xs: Sequence[Any]) -> Tensor:
+def multi_dot(xs: Sequence[TensorLike]) -> Tensor:
     """The product of several matrices, in the order that needs the fewest multiplications.
 
     The first may be a row and the last a column, given as vectors.

@@ -11,6 +11,7 @@ from graphc.frontend.functions.factors import on_diagonal_of, parts
 from graphc.frontend.functions.operands import fail, floating, same_dtype
 from graphc.frontend.functions.shapes import narrow
 from graphc.frontend.tensor import Tensor, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir.ops.matrix import Cholesky, Lu, Matrix, Solve, SolveTriangular
 from graphc.ir.ops.spectral import Svd
 
@@ -22,7 +23,7 @@ class SlogdetResult(NamedTuple):
     logabsdet: Tensor
 
 
-def cholesky(x: Any, upper: bool = False, check: bool = True) -> Tensor:
+def cholesky(x: TensorLike, upper: bool = False, check: bool = True) -> Tensor:
     """The lower triangular L with L L^T = x (or the upper one, L^T), of symmetric matrices.
 
     Only the lower triangle is read, and the gradient is symmetric. A matrix that is not positive
@@ -33,7 +34,7 @@ def cholesky(x: Any, upper: bool = False, check: bool = True) -> Tensor:
     return factor.mT if upper else factor
 
 
-def solve(a: Any, b: Any) -> Tensor:
+def solve(a: TensorLike, b: TensorLike) -> Tensor:
     """x with a x = b: b is a vector, or matrices whose columns are right sides.
 
     Stacks of matrices broadcast. Infinite or NaN where a is singular.
@@ -42,7 +43,11 @@ def solve(a: Any, b: Any) -> Tensor:
 
 
 def solve_triangular(
-    a: Any, b: Any, lower: bool = False, transpose: bool = False, unit_diagonal: bool = False
+    a: TensorLike,
+    b: TensorLike,
+    lower: bool = False,
+    transpose: bool = False,
+    unit_diagonal: bool = False,
 ) -> Tensor:
     """x with a x = b (a^T x = b with `transpose`), a being read in one triangle only."""
     a = floating("solve_triangular", a)
@@ -52,7 +57,7 @@ def solve_triangular(
     return _solved("solve_triangular", op, a, b)
 
 
-def _solved(name: str, op: Matrix, a: Any, b: Any) -> Tensor:
+def _solved(name: str, op: Matrix, a: TensorLike, b: TensorLike) -> Tensor:
     a, b = same_dtype(name, (floating(name, a), floating(name, b)))
     vector = b.ndim == 1
     if vector:
@@ -66,7 +71,7 @@ def _solved(name: str, op: Matrix, a: Any, b: Any) -> Tensor:
     return fn.reshape(x, x.shape[:-1]) if vector else x
 
 
-def inv(x: Any) -> Tensor:
+def inv(x: TensorLike) -> Tensor:
     """The inverses of matrices; infinite or NaN where one is singular."""
     x = floating("inv", x)
     if x.ndim < 2:
@@ -74,13 +79,13 @@ def inv(x: Any) -> Tensor:
     return lift_op(Solve(), x, fn.broadcast_to(fn.eye(x.shape[-1], dtype=x.dtype), x.shape))
 
 
-def det(x: Any) -> Tensor:
+def det(x: TensorLike) -> Tensor:
     """The determinants of matrices; their derivatives are right for singular ones, too."""
     result: Tensor = _det(floating("det", x))
     return result
 
 
-def slogdet(x: Any) -> SlogdetResult:
+def slogdet(x: TensorLike) -> SlogdetResult:
     """The signs of determinants and the logarithms of their magnitudes."""
     return SlogdetResult(*_slogdet(floating("slogdet", x)))
 

@@ -12,6 +12,7 @@ from graphc.frontend.autodiff.custom import custom_gradient
 from graphc.frontend.functions.factors import parts, split
 from graphc.frontend.functions.operands import fail, floating, same_dtype
 from graphc.frontend.tensor import Tensor, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir.ops.spectral import Eigh, Qr, Svd
 
 
@@ -37,7 +38,7 @@ class SVDResult(NamedTuple):
     Vh: Tensor
 
 
-def qr(x: Any, mode: str = "reduced") -> QRResult:
+def qr(x: TensorLike, mode: str = "reduced") -> QRResult:
     """x = Q R; with mode "complete" Q is square.
 
     The gradient needs independent columns (of a wide matrix the first ones).
@@ -55,7 +56,7 @@ def qr(x: Any, mode: str = "reduced") -> QRResult:
     return QRResult(q, split(rt, n)[0].mT)
 
 
-def eigh(x: Any) -> EighResult:
+def eigh(x: TensorLike) -> EighResult:
     """Eigenvalues and eigenvectors of symmetric matrices.
 
     Only the lower triangle is read, and the gradient is symmetric. The largest component of each
@@ -68,12 +69,12 @@ def eigh(x: Any) -> EighResult:
     return EighResult(_row(w), v)
 
 
-def eigvalsh(x: Any) -> Tensor:
+def eigvalsh(x: TensorLike) -> Tensor:
     """The eigenvalues of symmetric matrices, ascending."""
     return eigh(x).eigenvalues
 
 
-def svd(x: Any, full_matrices: bool = True) -> SVDResult:
+def svd(x: TensorLike, full_matrices: bool = True) -> SVDResult:
     """x = U diag(S) V^T; U and V are square with `full_matrices`, else as narrow as S is long.
 
     The largest component of each column of U is positive. Gradients where values are equal or 0
@@ -95,12 +96,12 @@ def completed(q: Tensor) -> Tensor:
     return fn.concat([q, split(whole.mT, r)[1].mT], axis=-1)
 
 
-def svdvals(x: Any) -> Tensor:
+def svdvals(x: TensorLike) -> Tensor:
     """The singular values, in descending order."""
     return svd(x, full_matrices=False).S
 
 
-def matrix_rank(x: Any, rtol: Any = None) -> Tensor:
+def matrix_rank(x: TensorLike, rtol: Any = None) -> Tensor:
     """How many singular values are larger than `rtol` times the largest (default: the larger
     side times the precision)."""
     x = floating("matrix_rank", x)
@@ -109,7 +110,7 @@ def matrix_rank(x: Any, rtol: Any = None) -> Tensor:
     return fn.sum(fn.astype(kept, "int64"), axis=-1)
 
 
-def pinv(x: Any, rtol: Any = None) -> Tensor:
+def pinv(x: TensorLike, rtol: Any = None) -> Tensor:
     """The pseudo-inverses of matrices; singular values up to `rtol` times the largest count as 0.
 
     The gradient is that of a matrix whose rank does not change.
@@ -136,7 +137,7 @@ def pinv(x: Any, rtol: Any = None) -> Tensor:
     return result
 
 
-def lstsq(a: Any, b: Any, rtol: Any = None) -> Tensor:
+def lstsq(a: TensorLike, b: TensorLike, rtol: Any = None) -> Tensor:
     """The shortest x that makes |a x - b| smallest, for a vector b or the columns of matrices."""
     a, b = same_dtype("lstsq", (floating("lstsq", a), floating("lstsq", b)))
     if a.ndim < 2 or b.ndim < 1 or b.shape[-1 if b.ndim == 1 else -2] != a.shape[-2]:

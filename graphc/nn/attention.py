@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -12,16 +11,17 @@ from graphc.frontend import functions as fn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import cast, fail, same_dtype, shape_text, widened
 from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.typing import TensorLike
 from graphc.ir.types import bool_
 from graphc.nn.activations import softmax
 from graphc.nn.layers import Dense, Dropout, Layer, check_count
 
 
 def scaled_dot_product_attention(
-    q: Any,
-    k: Any,
-    v: Any,
-    mask: Any = None,
+    q: TensorLike,
+    k: TensorLike,
+    v: TensorLike,
+    mask: TensorLike | None = None,
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
@@ -42,7 +42,11 @@ def scaled_dot_product_attention(
 
 
 def attention_weights(
-    q: Any, k: Any, mask: Any = None, is_causal: bool = False, scale: float | None = None
+    q: TensorLike,
+    k: TensorLike,
+    mask: TensorLike | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
 ) -> Tensor:
     """How much each query looks at each key, float32 for 16-bit floats; the arguments of
     scaled_dot_product_attention."""
@@ -70,7 +74,9 @@ def seen(weights: Tensor, v: Tensor, q: Tensor) -> Tensor:
     return cast(weights @ widened(v), dtype)
 
 
-def _masked(scores: Tensor, mask: Any, is_causal: bool) -> tuple[Tensor, Tensor | None]:
+def _masked(
+    scores: Tensor, mask: TensorLike | None, is_causal: bool
+) -> tuple[Tensor, Tensor | None]:
     """The scores, very low where a query may not look; and where it may."""
     allowed = None
     if mask is not None:
@@ -139,10 +145,10 @@ class MultiHeadAttention(Layer):
 
     def __call__(
         self,
-        query: Any,
-        value: Any = None,
-        key: Any = None,
-        mask: Any = None,
+        query: TensorLike,
+        value: TensorLike | None = None,
+        key: TensorLike | None = None,
+        mask: TensorLike | None = None,
         is_causal: bool = False,
     ) -> Tensor:
         """Look from a query at values."""

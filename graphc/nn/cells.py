@@ -16,6 +16,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend.functions.control import scan
 from graphc.frontend.functions.operands import fail
 from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.typing import TensorLike
 from graphc.nn import activations
 
 State = tuple[Tensor, ...]
@@ -23,11 +24,11 @@ Step = Callable[[Tensor, State], State]
 
 
 def rnn_cell(
-    x: Any,
-    h: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any = None,
+    x: TensorLike,
+    h: TensorLike,
+    kernel: TensorLike,
+    recurrent_kernel: TensorLike,
+    bias: TensorLike | None = None,
     activation: Any = "tanh",
 ) -> Tensor:
     """activation(x @ kernel + bias + h @ recurrent_kernel): the new h."""
@@ -38,11 +39,11 @@ def rnn_cell(
 
 
 def lstm_cell(
-    x: Any,
+    x: TensorLike,
     state: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any = None,
+    kernel: TensorLike,
+    recurrent_kernel: TensorLike,
+    bias: TensorLike | None = None,
     activation: Any = "tanh",
     recurrent_activation: Any = "sigmoid",
 ) -> tuple[Tensor, Tensor]:
@@ -64,11 +65,11 @@ def lstm_cell(
 
 
 def gru_cell(
-    x: Any,
-    h: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any = None,
+    x: TensorLike,
+    h: TensorLike,
+    kernel: TensorLike,
+    recurrent_kernel: TensorLike,
+    bias: TensorLike | None = None,
     activation: Any = "tanh",
     recurrent_activation: Any = "sigmoid",
     reset_after: bool = True,
@@ -106,9 +107,9 @@ def gru_cell(
 
 def through_time(
     step: Callable[..., Any],
-    x: Any,
+    x: TensorLike,
     state: Sequence[Any],
-    mask: Any = None,
+    mask: TensorLike | None = None,
     reverse: bool = False,
     truncate: int | None = None,
     checkpoint: str | int | None = None,
@@ -142,7 +143,7 @@ def _time_first(x: Tensor) -> Tensor:
     return fn.swapaxes(x, 0, 1)
 
 
-def _biased(name: str, y: Tensor, bias: Any) -> Tensor:
+def _biased(name: str, y: Tensor, bias: TensorLike | None) -> Tensor:
     if bias is None:
         return y
     b = lift(bias)
@@ -151,7 +152,9 @@ def _biased(name: str, y: Tensor, bias: Any) -> Tensor:
     return y + b
 
 
-def _operands(name: str, x: Any, h: Any, kernel: Any, recurrent: Any, gates: int) -> list[Tensor]:
+def _operands(
+    name: str, x: TensorLike, h: TensorLike, kernel: TensorLike, recurrent: TensorLike, gates: int
+) -> list[Tensor]:
     """The operands as tensors, whose sizes fit."""
     found = [lift(v) for v in (x, h, kernel, recurrent)]
     for role, t in zip(("x", "h", "kernel", "recurrent_kernel"), found):

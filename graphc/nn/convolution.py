@@ -8,6 +8,7 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend.functions.operands import fail, same_dtype
 from graphc.frontend.functions.shapes import reshape
 from graphc.frontend.tensor import Tensor, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Size, divide_exactly
 from graphc.ir.ops.conv import Conv
 from graphc.ir.ops.window import Window
@@ -30,8 +31,8 @@ INPUTS, OUTPUTS, TAPS = "dhw", "opq", "rst"
 
 
 def conv(
-    x: Any,
-    w: Any,
+    x: TensorLike,
+    w: TensorLike,
     strides: Extent = 1,
     padding: Padding = "valid",
     dilation: Extent = 1,
@@ -68,8 +69,8 @@ def conv(
 
 
 def conv_transpose(
-    x: Any,
-    w: Any,
+    x: TensorLike,
+    w: TensorLike,
     strides: Extent = 1,
     padding: Padding = "valid",
     dilation: Extent = 1,

@@ -22,6 +22,7 @@ from graphc.frontend.arguments import tensor
 from graphc.frontend.functions.operands import to_shape
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
+from graphc.frontend.typing import DTypeLike, TensorLike
 from graphc.ir import graph as graphs
 from graphc.ir import naming
 from graphc.ir.dims import Size, product
@@ -85,7 +86,7 @@ class Layer(metaclass=LayerType):
         return list(parameters_of(self, set()))
 
     @owned
-    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, x: TensorLike, *args: Any, **kwargs: Any) -> Tensor:
         """Apply the layer to a tensor; further arguments are those of `call`."""
         call: Callable[..., Tensor] = self.call
         return call(tensor(self.name, "x", x), *args, **kwargs)
@@ -99,7 +100,7 @@ class Layer(metaclass=LayerType):
         role: str,
         shape: tuple[int, ...],
         initializer: Any,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         trainable: bool = True,
     ) -> Parameter:
         """The parameter NAME/ROLE, made at the first call; later ones must need the same shape."""
@@ -268,7 +269,7 @@ class Embedding(Layer):
         count: int,
         units: int,
         table_init: init.Initializer | None = None,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         name: str | None = None,
     ) -> None:
         super().__init__(name)

@@ -5,7 +5,7 @@ A loss reduces nothing but the axis it is defined over: take `.mean()` for a num
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
@@ -14,6 +14,7 @@ from graphc.frontend.functions.indexing import narrowed
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import cast, fail, same_dtype, widened
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.ops import leaf
@@ -102,7 +103,7 @@ def _label_hint(logits: Tensor, labels: Tensor) -> str | None:
     return None
 
 
-def sigmoid_cross_entropy(logits: Tensor, labels: Any) -> Tensor:
+def sigmoid_cross_entropy(logits: Tensor, labels: TensorLike) -> Tensor:
     """-labels log sigmoid(x) - (1 - labels) log(1 - sigmoid(x)), element by element.
 
     As in all losses of two operands here, shapes must be equal; a number may stand for one.
@@ -111,20 +112,20 @@ def sigmoid_cross_entropy(logits: Tensor, labels: Any) -> Tensor:
     return cast(softplus(x) - x * y, dtype)
 
 
-def mse(prediction: Tensor, target: Any) -> Tensor:
+def mse(prediction: Tensor, target: TensorLike) -> Tensor:
     """(prediction - target)^2, element by element."""
     x, y, dtype = _pair("mse", ("prediction", "target"), prediction, target)
     difference = x - y
     return cast(difference * difference, dtype)
 
 
-def mae(prediction: Tensor, target: Any) -> Tensor:
+def mae(prediction: Tensor, target: TensorLike) -> Tensor:
     """|prediction - target|, element by element; the gradient at 0 is 0."""
     x, y, dtype = _pair("mae", ("prediction", "target"), prediction, target)
     return cast(fn.abs(x - y), dtype)
 
 
-def huber(prediction: Tensor, target: Any, delta: float = 1.0) -> Tensor:
+def huber(prediction: Tensor, target: TensorLike, delta: float = 1.0) -> Tensor:
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), element by element."""
     if not delta > 0:
         raise ArgumentError(f"huber: delta must be positive, got {delta}")
@@ -135,7 +136,7 @@ def huber(prediction: Tensor, target: Any, delta: float = 1.0) -> Tensor:
     return cast(fn.where(size <= delta, near, delta * (size - 0.5 * delta)), dtype)
 
 
-def hinge(scores: Tensor, labels: Any) -> Tensor:
+def hinge(scores: Tensor, labels: TensorLike) -> Tensor:
     """max(0, 1 - labels * scores) for labels -1 and 1, element by element."""
     x, y, dtype = _pair("hinge", ("scores", "labels"), scores, labels)
     return cast(relu(1.0 - x * y), dtype)
@@ -186,7 +187,7 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
 
 
 def _pair(
-    name: str, roles: tuple[str, str], prediction: Any, target: Any
+    name: str, roles: tuple[str, str], prediction: TensorLike, target: TensorLike
 ) -> tuple[Tensor, Tensor, DType]:
     """Two operands of one shape (or one of them a number), the second in the dtype of the first;
     16-bit floats as float32; and the dtype of the result.

@@ -10,6 +10,7 @@ import numpy as np
 from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend.tensor import Tensor
+from graphc.frontend.typing import TensorLike
 from graphc.ir import naming
 from graphc.ir.ops.base import Array
 from graphc.nn.layers import Layer
@@ -91,7 +92,7 @@ class Sequential(Layer):
         others = [f for f in self.layers if not isinstance(f, Layer) and hasattr(f, "parameters")]
         return super()._parts + others
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: TensorLike) -> Tensor:
         """Apply all layers."""
         return self.call(x)
 
@@ -125,8 +126,8 @@ class Sequential(Layer):
 
     def fit(
         self,
-        x: Any,
-        y: Any,
+        x: TensorLike,
+        y: TensorLike,
         batch_size: int = 32,
         epochs: int = 1,
         validation_data: tuple[Any, Any] | None = None,
@@ -149,11 +150,11 @@ class Sequential(Layer):
             seed=seed, verbose=verbose,
         )  # fmt: skip
 
-    def evaluate(self, x: Any, y: Any, batch_size: int = 32) -> dict[str, float]:
+    def evaluate(self, x: TensorLike, y: TensorLike, batch_size: int = 32) -> dict[str, float]:
         """The loss and the metrics on data, at inference."""
         return self.trainer.evaluate(np.asarray(x), np.asarray(y), batch_size)
 
-    def predict(self, x: Any, batch_size: int = 32) -> Array:
+    def predict(self, x: TensorLike, batch_size: int = 32) -> Array:
         """The outputs for data, at inference."""
         return self.trainer.predict(np.asarray(x), batch_size)
 

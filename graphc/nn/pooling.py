@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import cast, fail, floating, widened
 from graphc.frontend.functions.shapes import unfold_windows
 from graphc.frontend.tensor import Tensor, lift, lift_op, literal
+from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Size
 from graphc.ir.ops.reduce import FirstMax, Sum
 from graphc.ir.ops.window import Window
@@ -34,7 +34,7 @@ from graphc.nn.windows import (
 
 
 def max_pool(
-    x: Any,
+    x: TensorLike,
     window: Extent,
     strides: Extent = None,
     padding: Padding = "valid",
@@ -58,7 +58,7 @@ def max_pool(
 
 
 def avg_pool(
-    x: Any,
+    x: TensorLike,
     window: Extent,
     strides: Extent = None,
     padding: Padding = "valid",
@@ -76,7 +76,7 @@ def avg_pool(
 
 
 def lp_pool(
-    x: Any,
+    x: TensorLike,
     window: Extent,
     p: float = 2.0,
     strides: Extent = None,
@@ -93,21 +93,21 @@ def lp_pool(
     return cast(root(powers, p), a.dtype)
 
 
-def global_max_pool(x: Any, layout: str = CHANNELS_LAST, keepdims: bool = False) -> Tensor:
+def global_max_pool(x: TensorLike, layout: str = CHANNELS_LAST, keepdims: bool = False) -> Tensor:
     """The largest element over the spatial axes; the gradient goes to the first."""
     a, axes = global_axes("global_max_pool", x, layout)
     result = lift_op(FirstMax(axes), a)
     return fn.expand_dims(result, axes) if keepdims else result
 
 
-def global_avg_pool(x: Any, layout: str = CHANNELS_LAST, keepdims: bool = False) -> Tensor:
+def global_avg_pool(x: TensorLike, layout: str = CHANNELS_LAST, keepdims: bool = False) -> Tensor:
     """The mean over the spatial axes."""
     a, axes = global_axes("global_avg_pool", floating("global_avg_pool", x), layout)
     return fn.mean(a, axis=axes, keepdims=keepdims)
 
 
 def global_lp_pool(
-    x: Any, p: float = 2.0, layout: str = CHANNELS_LAST, keepdims: bool = False
+    x: TensorLike, p: float = 2.0, layout: str = CHANNELS_LAST, keepdims: bool = False
 ) -> Tensor:
     """(sum |x|^p)^(1/p) over the spatial axes."""
     a, axes = global_axes("global_lp_pool", floating("global_lp_pool", x), layout)
@@ -118,7 +118,7 @@ def global_lp_pool(
 # ------------------------------------------------------------------------ pieces
 
 
-def global_axes(name: str, x: Any, layout: str) -> tuple[Tensor, tuple[int, ...]]:
+def global_axes(name: str, x: TensorLike, layout: str) -> tuple[Tensor, tuple[int, ...]]:
     """The tensor and its spatial axes."""
     a = lift(x)
     check_layout(name, layout, (a,))

@@ -14,6 +14,7 @@ from graphc.frontend import ownership
 from graphc.frontend.functions.operands import fail, lift_like
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.typing import DTypeLike, TensorLike
 from graphc.ir import naming
 from graphc.ir.types import bool_
 from graphc.nn import activations
@@ -68,11 +69,13 @@ class Recurrent(Layer):
         self.reverse, self.truncate, self.checkpoint = reverse, truncate, checkpoint
         self._streams: dict[str, int] = {}
 
-    def __call__(self, x: Any, initial_state: Any = None, mask: Any = None) -> Any:
+    def __call__(
+        self, x: TensorLike, initial_state: Any = None, mask: TensorLike | None = None
+    ) -> Any:
         """Apply the layer to (batch, time, features)."""
         return self._run(lift(x), initial_state, mask)
 
-    def _run(self, x: Tensor, initial_state: Any, mask: Any) -> Any:
+    def _run(self, x: Tensor, initial_state: Any, mask: TensorLike | None) -> Any:
         self.check_float(x)
         if x.ndim != 3:
             fail(ShapeError, f"{self.name}: needs (batch, time, features), got {x.type}", (x,))
@@ -88,7 +91,7 @@ class Recurrent(Layer):
         y = ys if self.return_sequences else last[0]
         return (y, *last) if self.return_state else y
 
-    def step(self, features: int, dtype: Any) -> Step:
+    def step(self, features: int, dtype: DTypeLike) -> Step:
         """The cell with this layer's parameters."""
         width = self.gates * self.units
         kernel = self.parameter("kernel", (features, width), self.kernel_init, dtype)
@@ -98,7 +101,7 @@ class Recurrent(Layer):
         bias = self.bias(dtype) if self.use_bias else None
         return lambda x, state: self.cell(x, state, (kernel, recurrent, bias))
 
-    def bias(self, dtype: Any) -> Parameter:
+    def bias(self, dtype: DTypeLike) -> Parameter:
         """The parameter that is added to what the gates get."""
         return self.parameter("bias", (self.gates * self.units,), self.bias_init, dtype)
 
@@ -181,10 +184,10 @@ class LSTM(Recurrent):
         self.recurrent_activation = activations.find(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
 
-    def bias(self, dtype: Any) -> Parameter:
+    def bias(self, dtype: DTypeLike) -> Parameter:
         """The parameter that is added to what the gates get."""
 
-        def initialize(shape: Any, dtype: Any, rng: np.random.Generator) -> Any:
+        def initialize(shape: tuple[int, ...], dtype: DTypeLike, rng: np.random.Generator) -> Any:
             array = self.bias_init(shape, dtype, rng)
             if self.unit_forget_bias:
                 array[self.units : 2 * self.units] = 1.0
@@ -218,7 +221,7 @@ class GRU(Recurrent):
         self.recurrent_activation = activations.find(recurrent_activation)
         self.reset_after = reset_after
 
-    def bias(self, dtype: Any) -> Parameter:
+    def bias(self, dtype: DTypeLike) -> Parameter:
         """The parameter that is added to what the gates get."""
         shape = (3 * self.units,)
         return self.parameter(
@@ -253,7 +256,9 @@ class Bidirectional(Layer):
             )
         self.layer, self.backward, self.merge_mode = layer, layer.twin(), merge_mode
 
-    def __call__(self, x: Any, initial_state: Any = None, mask: Any = None) -> Any:
+    def __call__(
+        self, x: TensorLike, initial_state: Any = None, mask: TensorLike | None = None
+    ) -> Any:
         """Apply both layers to (batch, time, features)."""
         first, second = self._halves(initial_state)
         a = self.layer(x, first, mask)

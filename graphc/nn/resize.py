@@ -11,6 +11,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend.functions.operands import cast, check_count, fail, widened
 from graphc.frontend.symbols import constant
 from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Poly
 from graphc.ir.ops.base import Array
 from graphc.nn.windows import CHANNELS_LAST, RANKS, check_layout, per_axis, spatial_axes
@@ -19,7 +20,7 @@ REACH = {"linear": 1, "cubic": 2}  # old elements on each side of a new one
 
 
 def resize(
-    x: Any,
+    x: TensorLike,
     size: Any,
     method: str = "linear",
     align_corners: bool = False,

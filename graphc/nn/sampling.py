@@ -13,6 +13,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import cast, same_dtype, widened
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir import graph as graphs
 from graphc.ir import naming
 from graphc.ir.ops.elementwise_random import BitExact
@@ -83,7 +84,12 @@ def probability(ids: Tensor, classes: int, distribution: str) -> Tensor:
 
 
 def _check(
-    x: Tensor, table: Tensor, labels: Tensor, samples: Any, bias: Any, distribution: Any
+    x: Tensor,
+    table: Tensor,
+    labels: Tensor,
+    samples: object,
+    bias: TensorLike | None,
+    distribution: Any,
 ) -> int:
     """The number of classes; raises where the arguments do not fit."""
     if not x.dtype.is_float or not table.dtype.is_float:

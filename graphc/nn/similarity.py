@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.errors import ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.operands import cast, fail, floating, one_axis, same_dtype, widened
 from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.typing import TensorLike
 from graphc.ir.types import DType, float64
 from graphc.linalg.norms import scale_of_squares
 
 
-def l2_normalize(x: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
+def l2_normalize(x: TensorLike, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
     """x over its Euclidean length along an axis, lengths below `epsilon` counting as that.
 
     The gradient is finite everywhere, also at 0.
@@ -39,7 +38,9 @@ def _length(x: Tensor, axis: int, epsilon: float) -> Tensor:
     return fn.sqrt(fn.maximum(square, least * least)) * scale
 
 
-def cosine_similarity(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
+def cosine_similarity(
+    x: TensorLike, y: TensorLike, axis: int = -1, epsilon: float = 1e-12
+) -> Tensor:
     """The cosine of the angle between x and y along an axis; 0 where one of them is 0.
 
     They have equal ranks (other axes may be 1 in one of them), or one is a single vector.
@@ -48,7 +49,7 @@ def cosine_similarity(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-12) ->
     return cast(_cosine(x, y, axis, epsilon), dtype)
 
 
-def _pair(x: Any, y: Any, axis: int) -> tuple[Tensor, Tensor, DType]:
+def _pair(x: TensorLike, y: TensorLike, axis: int) -> tuple[Tensor, Tensor, DType]:
     """Two operands as wide as sums need it, and the dtype of the result."""
     x, y = lift(x), lift(y)
     _check_pair(x, y, axis)
@@ -75,7 +76,7 @@ def _check_pair(x: Tensor, y: Tensor, axis: int) -> None:
         fail(ShapeError, text, (x, y))
 
 
-def cosine_distance(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
+def cosine_distance(x: TensorLike, y: TensorLike, axis: int = -1, epsilon: float = 1e-12) -> Tensor:
     """1 - cosine_similarity."""
     x, y, dtype = _pair(x, y, axis)
     return cast(1.0 - _cosine(x, y, axis, epsilon), dtype)

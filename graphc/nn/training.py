@@ -14,6 +14,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend import symbols
 from graphc.frontend.functions.operands import common_shape, fail, shape_text
 from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.typing import TensorLike
 from graphc.ir.ops.base import Array
 from graphc.ir.types import find_dtype
 from graphc.nn import losses
@@ -56,7 +57,7 @@ class Layers(Protocol):
 
     layers: list[Any]
 
-    def __call__(self, x: Any) -> Tensor: ...
+    def __call__(self, x: TensorLike) -> Tensor: ...
 
 
 class Trainer:

@@ -87,7 +87,7 @@ def per_axis(
     return tuple(int(v) for v in listed)
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: object) -> bool:
     """Whether a value is an int, of Python or numpy, and no bool."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 

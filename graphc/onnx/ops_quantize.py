@@ -8,7 +8,7 @@ import numpy as np
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.ir.types import DType, find_dtype
+from graphc.ir.types import DType, find_dtype, float32
 from graphc.onnx.call import OnnxNode, Table
 from graphc.onnx.ops_conv import convolved
 from graphc.onnx.proto import dtype_of
@@ -63,7 +63,7 @@ def dequantize(call: OnnxNode) -> Any:
     wide = gx.astype(x, "int32")
     if call.has(2):
         wide = wide - gx.astype(spread(call, call.x(2), x), "int32")
-    kind = scale.dtype if scale.dtype.bits >= 32 else find_dtype("float32")
+    kind = scale.dtype if scale.dtype.bits >= 32 else float32
     return gx.astype(gx.astype(wide, kind) * gx.astype(spread(call, scale, x), kind), dtype)
 
 

@@ -11,10 +11,11 @@ from graphc.frontend import symbols
 from graphc.frontend.autodiff.custom import custom_gradient
 from graphc.frontend.functions.operands import fail, one_axis, to_dtype
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import DTypeLike, Shape, TensorLike
 from graphc.ir.dims import Poly, Size
 from graphc.ir.ops.elementwise_random import BitExact, ExponentialFloat, NormalFloat
 from graphc.ir.types import float32, uint32, uint64
-from graphc.random.draw import Shape, bits, stream, wanted_float
+from graphc.random.draw import bits, stream, wanted_float
 from graphc.random.implicit import gamma_slope
 
 REJECTION_TRIES = 8  # of a gamma variate; all are refused with a probability below 1e-10
@@ -22,7 +23,7 @@ ROOT_2 = math.sqrt(2.0)
 
 
 def exponential(
-    shape: Shape, scale: float | Tensor = 1.0, name: str | None = None, dtype: Any = "float32"
+    shape: Shape, scale: float | Tensor = 1.0, name: str | None = None, dtype: DTypeLike = "float32"
 ) -> Tensor:
     """Draw exponential variates of mean `scale`, a number or a tensor that broadcasts."""
     drawn = bits(shape, name, "exponential")
@@ -30,7 +31,7 @@ def exponential(
     return result
 
 
-def _standard_exponential(drawn: Tensor, dtype: Any, kind: str = "exponential") -> Tensor:
+def _standard_exponential(drawn: Tensor, dtype: DTypeLike, kind: str = "exponential") -> Tensor:
     return fn.astype(lift_op(ExponentialFloat(), drawn), wanted_float(kind, dtype))
 
 
@@ -39,7 +40,7 @@ def gumbel(
     loc: float | Tensor = 0.0,
     scale: float | Tensor = 1.0,
     name: str | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> Tensor:
     """Draw Gumbel variates: what the largest of many logarithms of odds looks like."""
     drawn = bits(shape, name, "gumbel")
@@ -55,7 +56,7 @@ def truncated_normal(
     mean: float | Tensor = 0.0,
     std: float | Tensor = 1.0,
     name: str | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> Tensor:
     """Draw normal variates between `lower` and `upper` standard deviations from the mean."""
     wanted = wanted_float("truncated_normal", dtype)
@@ -77,7 +78,7 @@ def gamma(
     concentration: float | Tensor,
     scale: float | Tensor = 1.0,
     name: str | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> Tensor:
     """Draw gamma variates after Marsaglia and Tsang (2000).
 
@@ -131,7 +132,11 @@ def _candidate(first: Tensor, k: int, c: Tensor, d: Tensor) -> tuple[Tensor, Ten
 
 
 def randint(
-    shape: Shape, low: int, high: int | None = None, name: str | None = None, dtype: Any = "int32"
+    shape: Shape,
+    low: int,
+    high: int | None = None,
+    name: str | None = None,
+    dtype: DTypeLike = "int32",
 ) -> Tensor:
     """Draw integers from low to high - 1 (from 0 to low - 1 when `high` is left out).
 
@@ -189,7 +194,7 @@ def _bounds(width: int, signed: bool) -> tuple[int, int]:
 
 
 def categorical(
-    logits: Any, axis: int = -1, shape: Shape | None = None, name: str | None = None
+    logits: TensorLike, axis: int = -1, shape: Shape | None = None, name: str | None = None
 ) -> Tensor:
     """Draw indices (int64) along an axis with probabilities softmax(logits).
 
@@ -209,7 +214,7 @@ def categorical(
     return fn.argmax(fn.astype(x, float32) + noise, axis=-1)
 
 
-def permutation(x: Any, axis: int = 0, name: str | None = None) -> Tensor:
+def permutation(x: TensorLike, axis: int = 0, name: str | None = None) -> Tensor:
     """The numbers below a size in random order (int64), or the slices of a tensor along an axis.
 
     Slices stay as they are: all rows are moved alike.

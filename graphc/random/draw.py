@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 
@@ -13,13 +12,11 @@ from graphc.frontend import functions as fn
 from graphc.frontend import symbols
 from graphc.frontend.functions.operands import same_dtype
 from graphc.frontend.tensor import Tensor, lift_op
+from graphc.frontend.typing import DTypeLike, Shape
 from graphc.ir import naming
-from graphc.ir.dims import Size
 from graphc.ir.ops import leaf
 from graphc.ir.ops.elementwise_random import NormalFloat, UnitFloat
 from graphc.ir.types import DType, bool_, find_dtype, float32
-
-Shape = int | str | Size | tuple[int | str | Size, ...]
 
 
 def stream_of(name: str) -> int:
@@ -46,7 +43,7 @@ def uniform(
     low: float | Tensor = 0.0,
     high: float | Tensor = 1.0,
     name: str | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> Tensor:
     """Draw uniformly from [low, high), which may be tensors that broadcast to the shape.
 
@@ -91,7 +88,7 @@ def normal(
     mean: float | Tensor = 0.0,
     std: float | Tensor = 1.0,
     name: str | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> Tensor:
     """Draw normal variates; mean and std may be tensors that broadcast to the shape."""
     wanted = wanted_float("normal", dtype)
@@ -134,11 +131,11 @@ def unit_of(drawn: Tensor, dtype: DType) -> Tensor:
     return fn.astype(lift_op(UnitFloat(), drawn), dtype)
 
 
-def _is(value: Any, number: int) -> bool:
+def _is(value: object, number: int) -> bool:
     return isinstance(value, (int, float)) and value == number
 
 
-def wanted_float(kind: str, dtype: Any) -> DType:
+def wanted_float(kind: str, dtype: DTypeLike) -> DType:
     """The float dtype of a name; raises for others."""
     found = find_dtype(dtype)
     if found is None or not found.is_float:

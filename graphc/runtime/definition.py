@@ -78,7 +78,7 @@ def _is_leaf(t: Tensor) -> bool:
     return isinstance(t.node.op, leaf.Parameter)
 
 
-def check_output(value: object) -> Tensor:
+def check_output(value: Any) -> Tensor:
     """A tensor, or a number or array as one."""
     try:
         return lift(value)
@@ -116,7 +116,7 @@ def merge_updates(updates: object) -> tuple[dict[Parameter, Tensor], Any]:
     return merged, optimizers[0] if alone else (tuple(optimizers) or None)
 
 
-def _add_update(merged: dict[Parameter, Tensor], key: object, value: object) -> None:
+def _add_update(merged: dict[Parameter, Tensor], key: object, value: Any) -> None:
     if not isinstance(key, Parameter):
         if not isinstance(key, Tensor):
             raise _error(ArgumentError, f"updates must have parameters as keys, got {key!r}")

@@ -326,6 +326,7 @@ class _BackwardLoop:
         step = handle(graphs.apply(leaf.Iota((op.length,), 0, int64)))
         if op.reverse:
             step = handle(graphs.apply(leaf.SizeOf(op.length))) - 1 - step
+        assert op.truncate is not None
         mask = (fn.remainder(step, op.truncate) != 0) | (step == 0)  # none is before the first
         row = placeholder("continues", TensorType(mask.dtype, ()))
         self.forward.stacks[row] = mask.node

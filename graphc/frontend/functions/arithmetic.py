@@ -22,6 +22,7 @@ from graphc.frontend.functions.operands import (
     same_dtype,
 )
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops.base import Op
 from graphc.ir.ops.elementwise_power import Pow
@@ -32,22 +33,22 @@ from graphc.ir.ops.view import BroadcastTo
 from graphc.ir.types import float32
 
 
-def add(x: Any, y: Any) -> Tensor:
+def add(x: TensorLike, y: TensorLike) -> Tensor:
     """x + y for numbers."""
     return apply_broadcast(ops.Add(), x, y)
 
 
-def subtract(x: Any, y: Any) -> Tensor:
+def subtract(x: TensorLike, y: TensorLike) -> Tensor:
     """x - y for numbers; unsigned integers wrap around."""
     return apply_broadcast(ops.Sub(), x, y)
 
 
-def multiply(x: Any, y: Any) -> Tensor:
+def multiply(x: TensorLike, y: TensorLike) -> Tensor:
     """x * y for numbers."""
     return apply_broadcast(ops.Mul(), x, y)
 
 
-def divide(x: Any, y: Any) -> Tensor:
+def divide(x: TensorLike, y: TensorLike) -> Tensor:
     """x / y as floats; integers become float32 first."""
     tensors = same_dtype("divide", (x, y))
     if tensors[0].dtype.is_integer:
@@ -55,17 +56,17 @@ def divide(x: Any, y: Any) -> Tensor:
     return apply_broadcast(ops.Div(), *tensors)
 
 
-def floor_divide(x: Any, y: Any) -> Tensor:
+def floor_divide(x: TensorLike, y: TensorLike) -> Tensor:
     """x / y rounded down; dividing an integer by 0 is a RuntimeCheckError when it runs."""
     return guarded_division(ops.FloorDivide(), x, y)
 
 
-def remainder(x: Any, y: Any) -> Tensor:
+def remainder(x: TensorLike, y: TensorLike) -> Tensor:
     """x - floor(x / y) * y, of the sign of y; an integer y of 0 is a RuntimeCheckError."""
     return guarded_division(ops.Remainder(), x, y)
 
 
-def guarded_division(op: Op, x: Any, y: Any) -> Tensor:
+def guarded_division(op: Op, x: TensorLike, y: TensorLike) -> Tensor:
     """Apply a division with a check that an integer divisor is not 0."""
     a, b = same_dtype(op.name, (x, y))
     if b.dtype.is_integer and not known_nonzero(b):
@@ -86,13 +87,17 @@ def known_nonzero(x: Tensor) -> bool:
     return False
 
 
-def pow(x: Any, y: Any) -> Tensor:
+def pow(x: TensorLike, y: TensorLike) -> Tensor:
     """x ** y; negative powers of integers are truncated towards 0.
 
     Small whole powers are products; 0.5 of floats is the square root, -1 the reciprocal.
     """
-    exact = isinstance(x, Tensor) and (x.dtype.is_float or isinstance(y, int))
-    if is_weak(y) and exact and not isinstance(y, bool):
+    if (
+        isinstance(x, Tensor)
+        and is_weak(y)
+        and not isinstance(y, bool)
+        and (x.dtype.is_float or isinstance(y, int))
+    ):
         special = special_power(x, float(y))
         if special is not None:
             return special
@@ -122,44 +127,44 @@ def product_of_squares(x: Tensor, n: int) -> Tensor:
     return lift_op(ops.Mul(), square, x) if n % 2 else square
 
 
-def negative(x: Any) -> Tensor:
+def negative(x: TensorLike) -> Tensor:
     """-x; unsigned integers wrap around."""
     return lift_op(ops.Neg(), lift(x))
 
 
-def positive(x: Any) -> Tensor:
+def positive(x: TensorLike) -> Tensor:
     """x itself."""
     return lift(x)
 
 
-def abs(x: Any) -> Tensor:
+def abs(x: TensorLike) -> Tensor:
     """|x|; the gradient at 0 is 0."""
     x = lift(x)
     return x if x.dtype.kind == "u" else lift_op(ops.Abs(), x)
 
 
-def sign(x: Any) -> Tensor:
+def sign(x: TensorLike) -> Tensor:
     """-1, 0 or 1; NaN for NaN."""
     return lift_op(ops.Sign(), lift(x))
 
 
-def square(x: Any) -> Tensor:
+def square(x: TensorLike) -> Tensor:
     """x * x."""
     x = lift(x)
     return lift_op(ops.Mul(), x, x)
 
 
-def maximum(x: Any, y: Any) -> Tensor:
+def maximum(x: TensorLike, y: TensorLike) -> Tensor:
     """The larger of x and y, NaN if either is; ties share the gradient evenly."""
     return apply_broadcast(ops.Maximum(), x, y)
 
 
-def minimum(x: Any, y: Any) -> Tensor:
+def minimum(x: TensorLike, y: TensorLike) -> Tensor:
     """The smaller of x and y, NaN if either is; ties share the gradient evenly."""
     return apply_broadcast(ops.Minimum(), x, y)
 
 
-def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
+def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
     """x, but at least min and at most max; the gradient passes at the bounds, not beyond them.
 
     Bounds broadcast with x; where min is above max the result is max, where one is NaN it is NaN.
@@ -183,7 +188,7 @@ def beyond(passed: Tensor, bound: Tensor, given: Any) -> Tensor:
     return passed if is_weak(given) or not bound.dtype.is_float else passed | isnan(bound)
 
 
-def broadcast_pair(name: str, x: Any, y: Any) -> tuple[Tensor, Tensor]:
+def broadcast_pair(name: str, x: TensorLike, y: TensorLike) -> tuple[Tensor, Tensor]:
     """Two operands with one dtype and one shape."""
     a, b = same_dtype(name, (x, y))
     shape = common_shape(name, (a, b))

@@ -18,6 +18,7 @@ from graphc.frontend.functions.operands import is_weak, promote_lifted, same_dty
 from graphc.frontend.functions.shapes import broadcast_to, reshape
 from graphc.frontend.loop_builder import LoopBuilder, placeholder
 from graphc.frontend.tensor import Tensor, handle, lift, literal, zeros_like
+from graphc.frontend.typing import TensorLike
 from graphc.ir import graph as graphs
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
@@ -99,7 +100,7 @@ class _TracedBody:
 
 
 def _promoted(
-    name: str, firsts: Sequence[Any], stacks: Sequence[Tensor]
+    name: str, firsts: Sequence[TensorLike], stacks: Sequence[Tensor]
 ) -> tuple[list[Any], list[Tensor]]:
     """Arrays in the float dtype of the tensors among carries and rows; numbers as they are."""
     given = [v for v in firsts if not is_weak(v)]
@@ -110,7 +111,7 @@ def _promoted(
 
 def _trace_to_fixpoint(
     name: str,
-    firsts: Sequence[Any],
+    firsts: Sequence[TensorLike],
     stacks: Sequence[Tensor],
     trace: Callable[[Sequence[Tensor]], _TracedBody],
 ) -> tuple[list[Tensor], _TracedBody]:
@@ -137,7 +138,7 @@ def _trace_to_fixpoint(
 
 
 def _first_trace(
-    firsts: Sequence[Any],
+    firsts: Sequence[TensorLike],
     starts: list[Tensor],
     like: DType,
     trace: Callable[[Sequence[Tensor]], _TracedBody],
@@ -172,7 +173,7 @@ def _every(checkpoint: str | int, count: Size) -> int:
 def _in_chunks(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
-    xs: Any,
+    xs: TensorLike,
     every: int,
     count: int,
     reverse: bool,
@@ -186,7 +187,7 @@ def _in_chunks(
     def rows(start: int, stop: int) -> Any:
         return map_structure(lambda x: lift(x)[start:stop], xs) if xs is not None else None
 
-    def chunks(x: Any) -> Tensor:
+    def chunks(x: TensorLike) -> Tensor:
         return reshape(lift(x)[:whole], (whole // every, every, *lift(x).shape[1:]))
 
     def one(carry: Any, part: Any) -> tuple[Any, Any]:
@@ -281,10 +282,10 @@ def _row(type: TensorType) -> TensorType:
 
 
 def cond(
-    condition: Any,
+    condition: TensorLike,
     true_function: Callable[..., Any],
     false_function: Callable[..., Any],
-    *operands: Any,
+    *operands: TensorLike,
 ) -> Any:
     """What one of two functions of the operands returns; only that one is computed.
 
@@ -313,7 +314,7 @@ def cond(
     return structure.build([handle(n) for n in results])
 
 
-def _common_branch_type(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+def _common_branch_type(a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
     """The common type of one result of both branches; Python numbers are weak."""
     if is_weak(a) and is_weak(b):
         first, second = same_dtype("cond", (a, b))
@@ -383,7 +384,7 @@ def while_loop(
     return structure.build([check(t, broadcast_to(done, t.shape), text) for t in results])
 
 
-def _condition(value: Any) -> Tensor:
+def _condition(value: TensorLike) -> Tensor:
     result = tensor("while_loop", "the condition", value)
     if result.type != TensorType(bool_, ()):
         _fail(ShapeError, f"while_loop: the condition must be bool[], got {result.type}", result)

@@ -21,6 +21,7 @@ from graphc.frontend.functions.operands import (
     to_shape,
 )
 from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal
+from graphc.frontend.typing import DTypeLike, Shape, TensorLike
 from graphc.ir.arrays import python_array
 from graphc.ir.dims import Poly, Size, ceildiv
 from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
@@ -29,7 +30,7 @@ from graphc.ir.ops.leaf import Iota, SizeOf
 from graphc.ir.types import DType, float32, int32, int64, weak_dtype
 
 
-def asarray(value: Any, dtype: Any = None) -> Tensor:
+def asarray(value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """A tensor from a number, an array or a tensor, converted to `dtype` if one is given."""
     if dtype is None:
         return lift(value) if isinstance(value, (Tensor, Poly)) else constant_of(value)
@@ -40,7 +41,7 @@ def asarray(value: Any, dtype: Any = None) -> Tensor:
     return cast(whole if isinstance(whole, Tensor) else constant_of(whole), kind)
 
 
-def full(shape: Any, value: Any, dtype: Any = None) -> Tensor:
+def full(shape: Shape, value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """One value everywhere; without a dtype float32, int32 or bool after the value's type."""
     sizes = to_shape("full", shape)
     check_sizes("full", sizes)
@@ -51,38 +52,38 @@ def full(shape: Any, value: Any, dtype: Any = None) -> Tensor:
     return expand(literal(value, kind), sizes)
 
 
-def zeros(shape: Any, dtype: Any = "float32") -> Tensor:
+def zeros(shape: Shape, dtype: DTypeLike = "float32") -> Tensor:
     """Zeros."""
     return full(shape, 0, dtype)
 
 
-def ones(shape: Any, dtype: Any = "float32") -> Tensor:
+def ones(shape: Shape, dtype: DTypeLike = "float32") -> Tensor:
     """Ones."""
     return full(shape, 1, dtype)
 
 
-def empty(shape: Any, dtype: Any = "float32") -> Tensor:
+def empty(shape: Shape, dtype: DTypeLike = "float32") -> Tensor:
     """Values that mean nothing: zeros here, so that every run is the same."""
     return full(shape, 0, dtype)
 
 
-def empty_like(x: Any, dtype: Any = None) -> Tensor:
+def empty_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """`empty` in the shape of x."""
     return full_like(x, 0, dtype)
 
 
-def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
+def full_like(x: TensorLike, value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """One value in the shape (and, without `dtype`, the dtype) of x."""
     x = lift(x)
     return full(x.shape, value, x.dtype if dtype is None else dtype)
 
 
-def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+def zeros_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros in the shape of x."""
     return full_like(x, 0, dtype)
 
 
-def ones_like(x: Any, dtype: Any = None) -> Tensor:
+def ones_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Ones in the shape of x."""
     return full_like(x, 1, dtype)
 
@@ -92,7 +93,7 @@ def size_as(size: Size, dtype: DType) -> Tensor:
     return literal(size, dtype) if isinstance(size, int) else cast(lift_op(SizeOf(size)), dtype)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: DTypeLike | None = None) -> Tensor:
     """start, start + step, ... below stop; int32 of integers, float32 of floats.
 
     With one argument it is the stop. Sizes may be dims where the step is an int.
@@ -139,7 +140,7 @@ def number(value: Any, dtype: DType) -> Any:
     return size_as(value, dtype) if isinstance(value, Poly) else value
 
 
-def linspace(start: float, stop: float, num: int, dtype: Any = "float32") -> Tensor:
+def linspace(start: float, stop: float, num: int, dtype: DTypeLike = "float32") -> Tensor:
     """`num` values evenly spaced from start to stop, both included."""
     check_bound("linspace", start)
     check_bound("linspace", stop)
@@ -155,7 +156,7 @@ def iota(shape: Sizes, axis: int, dtype: DType) -> Tensor:
     return lift_op(Iota(shape, axis, dtype))
 
 
-def eye(n: Size, m: Size | None = None, k: int = 0, dtype: Any = "float32") -> Tensor:
+def eye(n: Size, m: Size | None = None, k: int = 0, dtype: DTypeLike = "float32") -> Tensor:
     """Ones on the diagonal of an n x m matrix, or on the k-th one above it; zeros elsewhere."""
     shape = (n, n if m is None else m)
     check_sizes("eye", shape)
@@ -164,17 +165,17 @@ def eye(n: Size, m: Size | None = None, k: int = 0, dtype: Any = "float32") -> T
     return cast(chosen, to_dtype("eye", dtype))
 
 
-def tril(x: Any, k: int = 0) -> Tensor:
+def tril(x: TensorLike, k: int = 0) -> Tensor:
     """The lower triangles of matrices, zeros above the k-th diagonal."""
     return triangle("tril", x, k, lower=True)
 
 
-def triu(x: Any, k: int = 0) -> Tensor:
+def triu(x: TensorLike, k: int = 0) -> Tensor:
     """The upper triangles of matrices, zeros below the k-th diagonal."""
     return triangle("triu", x, k, lower=False)
 
 
-def triangle(name: str, x: Any, k: int, lower: bool) -> Tensor:
+def triangle(name: str, x: TensorLike, k: int, lower: bool) -> Tensor:
     """One side of the k-th diagonal."""
     x = lift(x)
     if x.ndim < 2:

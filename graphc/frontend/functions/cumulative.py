@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.errors import ArgumentError, DTypeError
 from graphc.frontend.functions.creation import full
 from graphc.frontend.functions.joining import concat
 from graphc.frontend.functions.operands import cast, fail, one_axis
 from graphc.frontend.functions.reductions import widen_accumulator
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import DTypeLike, TensorLike
 from graphc.ir import ops
 from graphc.ir.ops.cumulative import Cumulative
 from graphc.ir.types import float32
 
 
 def cumulative_sum(
-    x: Any, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+    x: TensorLike,
+    axis: int | None = None,
+    dtype: DTypeLike | None = None,
+    include_initial: bool = False,
 ) -> Tensor:
     """The sums of the first elements, of integers as int64 (uint64) or of `dtype`.
 
@@ -29,14 +31,17 @@ def cumulative_sum(
 
 
 def cumulative_prod(
-    x: Any, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+    x: TensorLike,
+    axis: int | None = None,
+    dtype: DTypeLike | None = None,
+    include_initial: bool = False,
 ) -> Tensor:
     """The products of the first elements, dtypes as for `cumulative_sum`; its gradient is exact
     at zeros. `include_initial` puts the product of none, 1, in front."""
     return running(ops.CumulativeProd, x, axis, dtype, 1 if include_initial else None)
 
 
-def cumulative_max(x: Any, axis: int | None = None) -> Tensor:
+def cumulative_max(x: TensorLike, axis: int | None = None) -> Tensor:
     """The largest of the first elements, NaN from the first NaN on.
 
     The gradient goes to the first element that attains each.
@@ -44,7 +49,7 @@ def cumulative_max(x: Any, axis: int | None = None) -> Tensor:
     return along("cumulative_max", ops.CumulativeMax, lift(x), axis)
 
 
-def cumulative_min(x: Any, axis: int | None = None) -> Tensor:
+def cumulative_min(x: TensorLike, axis: int | None = None) -> Tensor:
     """The smallest of the first elements, NaN from the first NaN on.
 
     The gradient goes to the first element that attains each.
@@ -53,7 +58,11 @@ def cumulative_min(x: Any, axis: int | None = None) -> Tensor:
 
 
 def running(
-    op: type[Cumulative], x: Any, axis: int | None, dtype: Any, initial: int | None
+    op: type[Cumulative],
+    x: TensorLike,
+    axis: int | None,
+    dtype: DTypeLike | None,
+    initial: int | None,
 ) -> Tensor:
     """A running sum or product; 16-bit floats accumulate in float32."""
     given = widen_accumulator(op.name, lift(x), dtype)

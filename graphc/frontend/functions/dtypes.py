@@ -9,6 +9,7 @@ import numpy as np
 from graphc.errors import DTypeError
 from graphc.frontend.functions.operands import fail, is_weak, to_dtype
 from graphc.frontend.tensor import Tensor
+from graphc.frontend.typing import DTypeLike, TensorLike
 from graphc.ir.types import DType, promote, weak_dtype
 
 KINDS = {
@@ -47,13 +48,13 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
     return result
 
 
-def can_cast(source: Any, to: Any) -> bool:
+def can_cast(source: TensorLike, to: DTypeLike) -> bool:
     """Whether promotion alone leads from a dtype (or a tensor's) to another."""
     wanted = to_dtype("can_cast", to)
     return promote(dtype_of("can_cast", source), wanted) == wanted
 
 
-def isdtype(dtype: Any, kind: Any) -> bool:
+def isdtype(dtype: DTypeLike, kind: Any) -> bool:
     """Whether a dtype is of a kind: "bool", "signed integer", "unsigned integer", "integral",
     "real floating", "numeric"; another dtype; or one of a tuple of these."""
     if isinstance(kind, tuple):

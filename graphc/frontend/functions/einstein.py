@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.errors import ArgumentError, ShapeError, UnsupportedError
 from graphc.frontend.functions.operands import cast, fail, same_dtype, widened
 from graphc.frontend.functions.products import broadcast_batches, contract
 from graphc.frontend.functions.shapes import permute_dims, reshape
 from graphc.frontend.tensor import Tensor, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Size
 from graphc.ir.ops.contract import Labels
 from graphc.ir.ops.reduce import Sum
@@ -18,7 +17,7 @@ Term = tuple[Tensor, Labels]
 ELLIPSIS = 1000  # labels of the axes under `...`: 1000 the last one, 1001 the one before it
 
 
-def einsum(subscripts: str, *operands: Any) -> Tensor:
+def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     """Sum products over labelled axes: "bij,bjk->bik".
 
     Labels are letters; `...` stands for leading axes that broadcast; a label twice in one operand

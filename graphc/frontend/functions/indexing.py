@@ -24,6 +24,7 @@ from graphc.frontend.functions.operands import (
 from graphc.frontend.functions.shapes import broadcast_arrays, expand_dims, permute_dims, reshape
 from graphc.frontend.symbols import check_shape
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import DTypeLike, Index, TensorLike
 from graphc.ir.dims import Poly, Size, ceildiv, max_size, min_size
 from graphc.ir.ops.elementwise_logic import Equal
 from graphc.ir.ops.failure import VALUE
@@ -33,7 +34,7 @@ from graphc.ir.ops.view import Slice, shape_text
 from graphc.ir.types import int32, int64, uint64
 
 
-def take(x: Any, indices: Any, axis: int = 0) -> Tensor:
+def take(x: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
     """The slices of x at integer indices along an axis, whose place the indices' axes take.
 
     Negative indices count from the end; out of range is a RuntimeCheckError.
@@ -51,7 +52,7 @@ def placed(count: int, axis: int, ndim: int) -> tuple[int, ...]:
     return (*rest[:axis], *range(count), *rest[axis:])
 
 
-def integers(name: str, indices: Any) -> Tensor:
+def integers(name: str, indices: TensorLike) -> Tensor:
     """Indices as a tensor of integers, which all fit into int64."""
     tensor = narrowed(name, lift(indices))
     if not tensor.dtype.is_integer:
@@ -73,7 +74,7 @@ def narrowed(name: str, indices: Tensor) -> Tensor:
     return cast(lift_op(guard, indices, fits), int64)
 
 
-def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
+def scatter_add(x: TensorLike, indices: TensorLike, updates: TensorLike, axis: int = 0) -> Tensor:
     """x with slices of `updates` added along an axis at integer indices, each as often as named.
 
     `updates` has the shape of `take(x, indices, axis)` or broadcasts to it.
@@ -107,7 +108,7 @@ def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(order.index(i) for i in range(len(order)))
 
 
-def one_hot(indices: Any, n: Size, dtype: Any = "float32") -> Tensor:
+def one_hot(indices: TensorLike, n: Size, dtype: DTypeLike = "float32") -> Tensor:
     """1 at the place that each index names along a new last axis of size n, 0 elsewhere.
 
     An index below 0 or not below n is a RuntimeCheckError.
@@ -133,7 +134,7 @@ def lift_size(n: Size, like: Tensor) -> Tensor:
 # -------------------------------------------------------------------------------- x[...]
 
 
-def getitem(x: Tensor, key: Any) -> Tensor:
+def getitem(x: Tensor, key: Index) -> Tensor:
     """x[key]: ints, slices with any step, None, `...`, and integer or known bool arrays.
 
     One integer tensor is `take`; several broadcast and index together, as in numpy. A slice
@@ -169,7 +170,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     return gather_joint(result, chosen, together) if chosen else result
 
 
-def normalize_index(x: Tensor, key: Any) -> list[Any]:
+def normalize_index(x: Tensor, key: Index) -> list[Any]:
     """One int, slice or tensor per axis of x, and None for every new axis."""
     given = [known_index(x, k) for k in (key if isinstance(key, tuple) else (key,))]
     parts: list[Any] = [p for group in given for p in group]
@@ -314,7 +315,7 @@ def adjacent(parts: list[Any]) -> bool:
     return places[-1] - places[0] + 1 == len(places) if places else True
 
 
-def split_by_dots(key: Any) -> bool:
+def split_by_dots(key: Index) -> bool:
     """Whether `...` separates two advanced indices, even where it stands for no axis."""
     given = key if isinstance(key, tuple) else (key,)
     dots = [i for i, k in enumerate(given) if k is Ellipsis]

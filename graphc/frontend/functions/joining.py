@@ -11,13 +11,14 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend.functions.operands import check_sizes, fail, one_axis, same_dtype, to_shape
 from graphc.frontend.functions.shapes import broadcast_to, expand_dims, flatten, narrow, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Size, divide_exactly
 from graphc.ir.ops.join import Concat
 
 MAX_DIFFERENCES = 1000  # of an axis of unknown size
 
 
-def concat(xs: Sequence[Any], axis: int | None = 0) -> Tensor:
+def concat(xs: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
     """Tensors one after the other along an axis; None joins all elements into one axis."""
     tensors = same_dtype("concat", list(xs)) if xs else []
     if not tensors:
@@ -37,7 +38,7 @@ def same_elsewhere(tensors: Sequence[Tensor], axis: int) -> bool:
     return all(o == others[0] for o in others)
 
 
-def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
+def stack(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""
     tensors = same_dtype("stack", list(xs)) if xs else []
     if not tensors:
@@ -53,7 +54,7 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
     return concat([expand_dims(t, axis) for t in tensors], axis)
 
 
-def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+def unstack(x: TensorLike, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices along an axis of known size, without that axis."""
     x = lift(x)
     axis = one_axis("unstack", axis, x.ndim, (x,))
@@ -64,7 +65,7 @@ def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
     return tuple(reshape(narrow(x, axis, i, 1), shape) for i in range(size))
 
 
-def split(x: Any, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
+def split(x: TensorLike, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
     """Equal parts along an axis, or parts of the given sizes, which add up to the whole."""
     x = lift(x)
     axis = one_axis("split", axis, x.ndim, (x,))
@@ -89,7 +90,7 @@ def split(x: Any, parts: int | Sequence[Size], axis: int = 0) -> list[Tensor]:
     return [narrow(x, axis, start, size) for start, size in result]
 
 
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
+def repeat(x: TensorLike, repeats: int, axis: int | None = None) -> Tensor:
     """Every element several times in a row along an axis (None: of all elements in one axis)."""
     x = lift(x)
     check_counts("repeat", (repeats,), x)
@@ -110,7 +111,7 @@ def check_counts(name: str, counts: Sequence[Any], x: Tensor) -> None:
             fail(ArgumentError, f"{name}: counts are ints, 0 or more, got {count!r}", (x,))
 
 
-def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
+def tile(x: TensorLike, repetitions: int | Sequence[int]) -> Tensor:
     """The whole tensor several times along every axis."""
     x = lift(x)
     given = tuple(repetitions) if isinstance(repetitions, (tuple, list)) else (repetitions,)
@@ -124,7 +125,7 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Tensor:
     return reshape(broadcast_to(apart, shape), merged)
 
 
-def diff(x: Any, axis: int = -1, n: int = 1) -> Tensor:
+def diff(x: TensorLike, axis: int = -1, n: int = 1) -> Tensor:
     """The differences of neighbours along an axis, taken n times; none of none."""
     x = lift(x)
     axis = one_axis("diff", axis, x.ndim, (x,))
@@ -136,11 +137,12 @@ def diff(x: Any, axis: int = -1, n: int = 1) -> Tensor:
     for _ in range(min(n, whole) if isinstance(whole, int) else n):
         size = x.shape[axis]
         rest = max(size - 1, 0) if isinstance(size, int) else size - 1
-        x = narrow(x, axis, min(size, 1) if rest == 0 else 1, rest) - narrow(x, axis, 0, rest)
+        first = min(size, 1) if isinstance(size, int) and rest == 0 else 1
+        x = narrow(x, axis, first, rest) - narrow(x, axis, 0, rest)
     return reshape(x, x.shape)
 
 
-def meshgrid(*xs: Any, indexing: str = "xy") -> list[Tensor]:
+def meshgrid(*xs: TensorLike, indexing: str = "xy") -> list[Tensor]:
     """The coordinates of a grid: each vector broadcast over the axes of the others.
 
     With "xy" the first two axes of the results are swapped, with "ij" they are not.

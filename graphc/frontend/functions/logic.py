@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.errors import DTypeError
 from graphc.frontend.functions.operands import (
     apply_broadcast,
@@ -16,6 +14,7 @@ from graphc.frontend.functions.operands import (
     to_dtype,
 )
 from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal
+from graphc.frontend.typing import DTypeLike, TensorLike
 from graphc.ir.dims import Poly
 from graphc.ir.ops import elementwise_logic as ops
 from graphc.ir.ops.base import Op
@@ -24,27 +23,27 @@ from graphc.ir.ops.gather import Guard
 from graphc.ir.types import bool_
 
 
-def less(x: Any, y: Any) -> Tensor:
+def less(x: TensorLike, y: TensorLike) -> Tensor:
     """x < y for numbers, as bool."""
     return apply_broadcast(ops.Less(), x, y)
 
 
-def less_equal(x: Any, y: Any) -> Tensor:
+def less_equal(x: TensorLike, y: TensorLike) -> Tensor:
     """x <= y for numbers, as bool."""
     return apply_broadcast(ops.LessEqual(), x, y)
 
 
-def greater(x: Any, y: Any) -> Tensor:
+def greater(x: TensorLike, y: TensorLike) -> Tensor:
     """x > y for numbers, as bool."""
     return swapped(ops.Less(), "greater", x, y)
 
 
-def greater_equal(x: Any, y: Any) -> Tensor:
+def greater_equal(x: TensorLike, y: TensorLike) -> Tensor:
     """x >= y for numbers, as bool."""
     return swapped(ops.LessEqual(), "greater_equal", x, y)
 
 
-def swapped(op: Op, name: str, x: Any, y: Any) -> Tensor:
+def swapped(op: Op, name: str, x: TensorLike, y: TensorLike) -> Tensor:
     """Compare y with x; complaints count the operands as the user does."""
     tensors = same_dtype(name, (x, y))
     shape = common_shape(name, tensors)
@@ -54,79 +53,79 @@ def swapped(op: Op, name: str, x: Any, y: Any) -> Tensor:
     return lift_op(op, b, a)
 
 
-def equal(x: Any, y: Any) -> Tensor:
+def equal(x: TensorLike, y: TensorLike) -> Tensor:
     """x == y, as bool."""
     return apply_broadcast(ops.Equal(), x, y)
 
 
-def not_equal(x: Any, y: Any) -> Tensor:
+def not_equal(x: TensorLike, y: TensorLike) -> Tensor:
     """x != y, as bool; true for NaN against anything."""
     return apply_broadcast(ops.NotEqual(), x, y)
 
 
-def truth(x: Any) -> Tensor:
+def truth(x: TensorLike) -> Tensor:
     """x as bool: whether it is not 0."""
     return cast(lift(x), bool_)
 
 
-def logical_and(x: Any, y: Any) -> Tensor:
+def logical_and(x: TensorLike, y: TensorLike) -> Tensor:
     """Both true; numbers are true when they are not 0."""
     return apply_broadcast(ops.LogicalAnd(), truth(x), truth(y))
 
 
-def logical_or(x: Any, y: Any) -> Tensor:
+def logical_or(x: TensorLike, y: TensorLike) -> Tensor:
     """At least one true; numbers are true when they are not 0."""
     return apply_broadcast(ops.LogicalOr(), truth(x), truth(y))
 
 
-def logical_xor(x: Any, y: Any) -> Tensor:
+def logical_xor(x: TensorLike, y: TensorLike) -> Tensor:
     """Exactly one true; numbers are true when they are not 0."""
     return apply_broadcast(ops.NotEqual(), truth(x), truth(y))
 
 
-def logical_not(x: Any) -> Tensor:
+def logical_not(x: TensorLike) -> Tensor:
     """The other truth value; numbers are true when they are not 0."""
     return lift_op(ops.LogicalNot(), truth(x))
 
 
-def bits(op: Op, of_bool: Op, name: str, x: Any, y: Any) -> Tensor:
+def bits(op: Op, of_bool: Op, name: str, x: TensorLike, y: TensorLike) -> Tensor:
     """Combine bits of integers, or truth values."""
     tensors = same_dtype(name, (x, y))
     return apply_broadcast(of_bool if tensors[0].dtype == bool_ else op, *tensors)
 
 
-def bitwise_and(x: Any, y: Any) -> Tensor:
+def bitwise_and(x: TensorLike, y: TensorLike) -> Tensor:
     """The bits set in both integers; of bools, whether both are true."""
     return bits(ops.BitAnd(), ops.LogicalAnd(), "bitwise_and", x, y)
 
 
-def bitwise_or(x: Any, y: Any) -> Tensor:
+def bitwise_or(x: TensorLike, y: TensorLike) -> Tensor:
     """The bits set in either integer; of bools, whether one is true."""
     return bits(ops.BitOr(), ops.LogicalOr(), "bitwise_or", x, y)
 
 
-def bitwise_xor(x: Any, y: Any) -> Tensor:
+def bitwise_xor(x: TensorLike, y: TensorLike) -> Tensor:
     """The bits set in exactly one integer; of bools, whether exactly one is true."""
     return bits(ops.BitXor(), ops.NotEqual(), "bitwise_xor", x, y)
 
 
-def bitwise_invert(x: Any) -> Tensor:
+def bitwise_invert(x: TensorLike) -> Tensor:
     """The bits of an integer that are not set; of bools, the other one."""
     x = lift(x)
     return lift_op(ops.LogicalNot() if x.dtype == bool_ else ops.BitNot(), x)
 
 
-def bitwise_left_shift(x: Any, y: Any) -> Tensor:
+def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """x times 2 ** y for integers; 0 where y is not below the width."""
     return apply_broadcast(ops.ShiftLeft(), x, y)
 
 
-def bitwise_right_shift(x: Any, y: Any) -> Tensor:
+def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """x divided by 2 ** y and rounded down, for integers; 0 where y is not below the width."""
     return apply_broadcast(ops.ShiftRight(), x, y)
 
 
-def where(condition: Any, x: Any, y: Any) -> Tensor:
+def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """x where the condition is true, else y; all three broadcast, x and y are promoted.
 
     The gradient of the one not chosen is 0, whatever its value.
@@ -134,12 +133,12 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     return choice(ops.Where(), condition, x, y)
 
 
-def choose(condition: Any, x: Any, y: Any) -> Tensor:
+def choose(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """`where` for branches whose gradients are finite: the one not chosen gets 0 times them."""
     return choice(ops.Where(guarded=False), condition, x, y)
 
 
-def choice(op: ops.Where, condition: Any, x: Any, y: Any) -> Tensor:
+def choice(op: ops.Where, condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """One of two values, all three operands broadcast."""
     c = literal(condition, bool_) if is_weak(condition) else lift(condition)
     a, b = same_dtype("where", (x, y), before=(c,))
@@ -147,31 +146,31 @@ def choice(op: ops.Where, condition: Any, x: Any, y: Any) -> Tensor:
     return lift_op(op, expand(c, shape), expand(a, shape), expand(b, shape))
 
 
-def astype(x: Any, dtype: Any) -> Tensor:
+def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:
     """The elements converted; floats to integers saturate and NaN becomes 0."""
     given = lift(x) if is_weak(x) or isinstance(x, (Tensor, Poly)) else constant_of(x)
     return cast(given, to_dtype("astype", dtype))
 
 
-def isnan(x: Any) -> Tensor:
+def isnan(x: TensorLike) -> Tensor:
     """Whether each element is NaN."""
     x = lift(x)
     return lift_op(ops.NotEqual(), x, x)
 
 
-def isinf(x: Any) -> Tensor:
+def isinf(x: TensorLike) -> Tensor:
     """Whether each element is infinite."""
     x = lift(x)
     return lift_op(Abs(), x) == float("inf") if x.dtype.is_float else lift_op(ops.NotEqual(), x, x)
 
 
-def isfinite(x: Any) -> Tensor:
+def isfinite(x: TensorLike) -> Tensor:
     """Whether each element is neither NaN nor infinite."""
     x = lift(x)
     return lift_op(Abs(), x) < float("inf") if x.dtype.is_float else lift_op(ops.Equal(), x, x)
 
 
-def signbit(x: Any) -> Tensor:
+def signbit(x: TensorLike) -> Tensor:
     """Whether each element's sign is negative; true for -0.0."""
     t = lift(x)
     if t.dtype.is_float:
@@ -179,12 +178,12 @@ def signbit(x: Any) -> Tensor:
     return t < 0
 
 
-def stop_gradient(x: Any) -> Tensor:
+def stop_gradient(x: TensorLike) -> Tensor:
     """x, as a constant to every derivative."""
     return lift_op(ops.StopGradient(), lift(x))
 
 
-def check(x: Any, condition: Any, message: str) -> Tensor:
+def check(x: TensorLike, condition: TensorLike, message: str) -> Tensor:
     """x, after a check that the condition (which broadcasts to x) is true everywhere.
 
     Where it is not, running raises RuntimeCheckError with the message and nothing is updated.

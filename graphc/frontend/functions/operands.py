@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from graphc.errors import (
 from graphc.frontend.arguments import check_operands
 from graphc.frontend.lifting import promote_lifted
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import AxisLike, DTypeLike, Shape, TensorLike
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import holds_numpy, python_array
 from graphc.ir.dims import Dim, Poly, Size
@@ -46,7 +47,7 @@ def fail(
 # ------------------------------------------------------------------------------- dtypes
 
 
-def is_weak(value: Any) -> bool:
+def is_weak(value: object) -> TypeGuard[float]:
     """Whether a value is a Python number, which takes the dtype of what it stands beside.
 
     A np.float64 is a Python float too; np.bool_, np.float32 and the others have dtypes.
@@ -54,7 +55,7 @@ def is_weak(value: Any) -> bool:
     return isinstance(value, (bool, int, float))
 
 
-def dtype_representative(value: Any) -> Any:
+def dtype_representative(value: TensorLike) -> Any:
     """What a list or tuple of Python numbers is represented by where dtypes are chosen: one of
     them; any other value as it is."""
     if not isinstance(value, (list, tuple)):
@@ -65,7 +66,7 @@ def dtype_representative(value: Any) -> Any:
     return by_kind[array.dtype.kind] if weak_array and not holds_numpy(value) else array
 
 
-def to_dtype(name: str, dtype: Any) -> DType:
+def to_dtype(name: str, dtype: DTypeLike) -> DType:
     """The DType of a name; raises with the choices."""
     found = None if dtype is None else find_dtype(dtype)
     if found is None:
@@ -102,14 +103,16 @@ def weak(name: str, value: Any, like: DType | None) -> Tensor:
     return lift(value, dtype)
 
 
-def lift_like(name: str, value: Any, x: Tensor) -> Tensor:
+def lift_like(name: str, value: TensorLike, x: Tensor) -> Tensor:
     """Lift a value; Python numbers and float arrays take the dtype of x."""
     if is_weak(value):
         return weak(name, value, x.dtype)
     return promote_lifted(name, [lift(value)], x.dtype)[0]
 
 
-def same_dtype(name: str, values: Sequence[Any], before: Sequence[Tensor] = ()) -> list[Tensor]:
+def same_dtype(
+    name: str, values: Sequence[TensorLike], before: Sequence[Tensor] = ()
+) -> list[Tensor]:
     """Tensors of one dtype: the array API's promotion, Python numbers being weak.
 
     A Python float beside integers makes them float32, a Python number beside bool makes a number.
@@ -173,10 +176,12 @@ def scattered(op: Op, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
     return cast(lift_op(op, widened(x), indices, widened(updates)), x.dtype)
 
 
-def floating(name: str, x: Any) -> Tensor:
+def floating(name: str, x: TensorLike) -> Tensor:
     """A float tensor; Python ints become float32, integer tensors are refused."""
-    if is_weak(x) or isinstance(x, Poly):
-        return lift(x if isinstance(x, Poly) else float(x), float32)
+    if isinstance(x, Poly):
+        return lift(x, float32)
+    if is_weak(x):
+        return lift(float(x), float32)
     check_operands(name, (x,))
     tensor = lift(x)
     if not tensor.dtype.is_float:
@@ -252,7 +257,7 @@ def are_broadcastable(a: Sizes, b: Sizes) -> bool:
     return all(p == q or 1 in (p, q) for p, q in pairs if not (p != q and 0 in (p, q)))
 
 
-def apply_broadcast(op: Op, *values: Any) -> Tensor:
+def apply_broadcast(op: Op, *values: TensorLike) -> Tensor:
     """Apply an op to operands promoted to one dtype and broadcast to one shape."""
     tensors = same_dtype(op.name, values)
     shape = common_shape(op.name, tensors)
@@ -262,7 +267,7 @@ def apply_broadcast(op: Op, *values: Any) -> Tensor:
 # --------------------------------------------------------------------------------- axes
 
 
-def one_axis(name: str, axis: Any, ndim: int, x: Sequence[Tensor] = ()) -> int:
+def one_axis(name: str, axis: AxisLike, ndim: int, x: Sequence[Tensor] = ()) -> int:
     """An axis counted from the front; raises where there is none."""
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
         fail(ArgumentError, f"{name}: an axis is an int, got {axis!r}", x)
@@ -277,7 +282,7 @@ def one_axis(name: str, axis: Any, ndim: int, x: Sequence[Tensor] = ()) -> int:
     return int(axis) % ndim
 
 
-def all_axes(name: str, axis: Any, ndim: int, x: Sequence[Tensor] = ()) -> tuple[int, ...]:
+def all_axes(name: str, axis: AxisLike, ndim: int, x: Sequence[Tensor] = ()) -> tuple[int, ...]:
     """Axes from None (all), an int or a sequence, in the order given; raises on duplicates."""
     if axis is None:
         return tuple(range(ndim))
@@ -289,7 +294,7 @@ def all_axes(name: str, axis: Any, ndim: int, x: Sequence[Tensor] = ()) -> tuple
     return axes
 
 
-def to_shape(name: str, shape: Any) -> Sizes:
+def to_shape(name: str, shape: Shape) -> Sizes:
     """The sizes of a shape argument: an int, a dim or a sequence of them (a str names a dim)."""
     given = (shape,) if isinstance(shape, (int, np.integer, Poly, str)) else shape
     if not isinstance(given, (tuple, list)):

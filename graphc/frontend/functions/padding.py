@@ -14,6 +14,7 @@ from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import fail, one_axis
 from graphc.frontend.functions.shapes import flatten, narrow, permute_dims, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import AxisLike, TensorLike
 from graphc.ir.dims import Poly, Size, bound
 from graphc.ir.ops.diagonal import Diagonal
 from graphc.ir.ops.padding import EDGE, EXTENSIONS, REFLECT, WRAP, Extend, Roll
@@ -22,7 +23,7 @@ from graphc.ir.ops.view import Pad
 CONSTANT = "constant"
 
 
-def pad(x: Any, widths: Any, value: Any = 0, mode: str = CONSTANT) -> Tensor:
+def pad(x: TensorLike, widths: Any, value: TensorLike = 0, mode: str = CONSTANT) -> Tensor:
     """x with elements around it: widths is an int, a (before, after), or one such pair an axis.
 
     `mode`: "constant" puts `value` there, "reflect" mirrors at the end elements, "symmetric"
@@ -97,7 +98,7 @@ def wrapped(x: Tensor, axis: int, before: int, after: int, size: int) -> Tensor:
     return narrow(whole, axis, copies * size - before, before + size + after)
 
 
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonal over two axes, as a last axis; `offset` counts diagonals to the right."""
     t = lift(x)
     if t.ndim < 2:
@@ -109,7 +110,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     return lift_op(Diagonal(offset), permute_dims(t, (*rest, first, second)))
 
 
-def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
+def roll(x: TensorLike, shift: Any, axis: AxisLike = None) -> Tensor:
     """Elements moved along axes; what leaves at the end comes in at the front.
 
     Without an axis, all elements in row-major order. On an axis of unknown size the shift is at

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from graphc.errors import ArgumentError, ShapeError
@@ -13,6 +11,7 @@ from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import all_axes, cast, fail, one_axis, same_dtype, widened
 from graphc.frontend.functions.shapes import permute_dims, reshape
 from graphc.frontend.tensor import Tensor, handle, lift, lift_op
+from graphc.frontend.typing import AxisLike, TensorLike
 from graphc.ir.dims import Size
 from graphc.ir.ops.contract import Dot, Labels
 from graphc.ir.ops.reduce import Sum
@@ -60,7 +59,7 @@ def aligned(x: Tensor, labels: Labels, order: Labels) -> Tensor:
     return reshape(moved, tuple(sizes.get(label, 1) for label in order))
 
 
-def matmul(x: Any, y: Any) -> Tensor:
+def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     """Matrix products: (..., m, k) @ (..., k, n); leading axes broadcast.
 
     A vector on the left is a row, on the right a column, without the axis of size 1 in the
@@ -135,7 +134,7 @@ def without_ones(x: Tensor, labels: Labels, others: dict[int, Size]) -> tuple[Te
     return reshape(x, tuple(x.shape[i] for i in kept)), tuple(labels[i] for i in kept)
 
 
-def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
+def tensordot(x: TensorLike, y: TensorLike, axes: AxisLike = 2) -> Tensor:
     """Sum products over pairs of axes: the last n of x with the first n of y, or two lists."""
     a, b = same_dtype("tensordot", (x, y))
     if isinstance(axes, (int, np.integer)) and not isinstance(axes, bool):
@@ -164,7 +163,7 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
     return contract(a, la, b, lb, out)
 
 
-def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
+def vecdot(x: TensorLike, y: TensorLike, axis: int = -1) -> Tensor:
     """The scalar products of vectors along one axis; the other axes broadcast."""
     a, b = same_dtype("vecdot", (x, y))
     i = one_axis("vecdot", axis, a.ndim, (a,)) - a.ndim
@@ -182,7 +181,7 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
     return cast(lift_op(Sum((product.ndim + i,)), product), a.dtype)
 
 
-def outer(x: Any, y: Any) -> Tensor:
+def outer(x: TensorLike, y: TensorLike) -> Tensor:
     """result[i, j] = x[i] * y[j]."""
     a, b = same_dtype("outer", (x, y))
     if a.ndim != 1 or b.ndim != 1:
@@ -190,7 +189,7 @@ def outer(x: Any, y: Any) -> Tensor:
     return contract(a, (0,), b, (1,), (0, 1))
 
 
-def trace(x: Any) -> Tensor:
+def trace(x: TensorLike) -> Tensor:
     """The sums of the diagonals of matrices."""
     x = lift(x)
     if x.ndim < 2:

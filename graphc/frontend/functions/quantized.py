@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
@@ -21,11 +19,16 @@ from graphc.frontend.functions.operands import (
 )
 from graphc.frontend.functions.shapes import reshape
 from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.typing import DTypeLike, TensorLike
 from graphc.ir.types import DType, float32, int32
 
 
 def quantize(
-    x: Any, scale: Any, zero_point: Any = 0, dtype: Any = "int8", axis: int | None = None
+    x: TensorLike,
+    scale: TensorLike,
+    zero_point: TensorLike = 0,
+    dtype: DTypeLike = "int8",
+    axis: int | None = None,
 ) -> Tensor:
     """x / scale, rounded half to even, plus the zero point, in the range of an integer dtype.
 
@@ -39,7 +42,9 @@ def quantize(
     return astype(clip(moved, float(bounds.min), float(bounds.max)), kind)
 
 
-def dequantize(q: Any, scale: Any, zero_point: Any = 0, axis: int | None = None) -> Tensor:
+def dequantize(
+    q: TensorLike, scale: TensorLike, zero_point: TensorLike = 0, axis: int | None = None
+) -> Tensor:
     """(q - zero_point) * scale, float32."""
     t = lift(q)
     if not t.dtype.is_integer:
@@ -49,7 +54,11 @@ def dequantize(q: Any, scale: Any, zero_point: Any = 0, axis: int | None = None)
 
 
 def fake_quantize(
-    x: Any, scale: Any, zero_point: Any = 0, dtype: Any = "int8", axis: int | None = None
+    x: TensorLike,
+    scale: TensorLike,
+    zero_point: TensorLike = 0,
+    dtype: DTypeLike = "int8",
+    axis: int | None = None,
 ) -> Tensor:
     """What is left of x after `quantize` and `dequantize`; the gradient passes straight through
     where x is in range, and is 0 elsewhere. So a network learns with the numbers it will have.
@@ -67,7 +76,7 @@ def fake_quantize(
     return kept + stop_gradient(left - t)
 
 
-def integer_dtype(name: str, dtype: Any) -> DType:
+def integer_dtype(name: str, dtype: DTypeLike) -> DType:
     """A dtype of integers of 16 bits at most, which float32 holds exactly."""
     kind = to_dtype(name, dtype)
     if not kind.is_integer or kind.bits > 16:
@@ -76,7 +85,7 @@ def integer_dtype(name: str, dtype: Any) -> DType:
 
 
 def steps(
-    name: str, x: Tensor, scale: Any, zero_point: Any, axis: int | None
+    name: str, x: Tensor, scale: TensorLike, zero_point: TensorLike, axis: int | None
 ) -> tuple[Tensor, Tensor]:
     """The scale (float32) and the zero point (int32), each to broadcast against x."""
     step = lift(float(scale), float32) if is_weak(scale) else cast(floating(name, scale), float32)

@@ -22,13 +22,14 @@ from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import expand, fail, lift_like, one_axis, scattered
 from graphc.frontend.functions.shapes import broadcast_shapes, flip, permute_dims, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import Index, TensorLike
 from graphc.ir.dims import Poly, Size, product
 from graphc.ir.ops.gather import ScatterAdd
 from graphc.ir.ops.indexing import ADD, MAX, MIN, MODES, MUL, SET, PutAlong, PutRows, TakeAlong
 from graphc.ir.ops.view import Pad, Slice, shape_text
 
 
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
+def take_along_axis(x: TensorLike, indices: TensorLike, axis: int = -1) -> Tensor:
     """result[..., i, ...] = x[..., indices[..., i, ...], ...] along one axis.
 
     The other axes of x and indices broadcast. Out of range is a RuntimeCheckError.
@@ -41,7 +42,9 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
     return lift_op(TakeAlong(axis), x, indices)
 
 
-def put_along_axis(x: Any, indices: Any, updates: Any, axis: int = -1, mode: str = SET) -> Tensor:
+def put_along_axis(
+    x: TensorLike, indices: TensorLike, updates: TensorLike, axis: int = -1, mode: str = SET
+) -> Tensor:
     """x with updates put at x[..., indices[..., i, ...], ...], in ascending order of i.
 
     `mode`: "set" (the last one stays), "add", "mul", "min" or "max". `updates` broadcast to the
@@ -94,7 +97,7 @@ def check_mode(name: str, mode: str, x: Tensor) -> None:
         fail(DTypeError, f"{name}: {mode} needs numbers, got bool (input 0)", (x,))
 
 
-def fit_update(name: str, updates: Any, x: Tensor, shape: tuple[Size, ...]) -> Tensor:
+def fit_update(name: str, updates: TensorLike, x: Tensor, shape: tuple[Size, ...]) -> Tensor:
     """Updates in the dtype of x, broadcast to a shape."""
     new = lift_like(name, updates, x)
     if new.dtype != x.dtype:
@@ -113,7 +116,7 @@ def fit_update(name: str, updates: Any, x: Tensor, shape: tuple[Size, ...]) -> T
     return expand(new, shape)
 
 
-def scatter_set(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
+def scatter_set(x: TensorLike, indices: TensorLike, updates: TensorLike, axis: int = 0) -> Tensor:
     """x with slices of `updates` in place of those at integer indices along an axis.
 
     Of several at one place the last one stays. `updates` broadcasts to the shape of
@@ -122,7 +125,9 @@ def scatter_set(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     return put_slices("scatter_set", lift(x), indices, updates, axis, SET)
 
 
-def put_slices(name: str, x: Tensor, indices: Any, updates: Any, axis: int, mode: str) -> Tensor:
+def put_slices(
+    name: str, x: Tensor, indices: TensorLike, updates: TensorLike, axis: int, mode: str
+) -> Tensor:
     """Slices put along an axis at indices of any rank."""
     indices = integers(name, indices)
     axis = one_axis(name, axis, x.ndim, (x, indices))
@@ -149,7 +154,7 @@ class At:
     def __init__(self, x: Tensor) -> None:
         self.x = x
 
-    def __getitem__(self, key: Any) -> IndexedElements:
+    def __getitem__(self, key: Index) -> IndexedElements:
         return IndexedElements(self.x, key)
 
 
@@ -161,31 +166,31 @@ class IndexedElements:
     are merged in ascending order; of those that are set the last one stays.
     """
 
-    def __init__(self, x: Tensor, key: Any) -> None:
+    def __init__(self, x: Tensor, key: Index) -> None:
         self.x, self.key = x, key
 
-    def set(self, value: Any) -> Tensor:
+    def set(self, value: TensorLike) -> Tensor:
         """With the value in place of the elements."""
         return update_at(self.x, self.key, value, SET)
 
-    def add(self, value: Any) -> Tensor:
+    def add(self, value: TensorLike) -> Tensor:
         """With the value added."""
         return update_at(self.x, self.key, value, ADD)
 
-    def multiply(self, value: Any) -> Tensor:
+    def multiply(self, value: TensorLike) -> Tensor:
         """Multiplied by the value."""
         return update_at(self.x, self.key, value, MUL)
 
-    def min(self, value: Any) -> Tensor:
+    def min(self, value: TensorLike) -> Tensor:
         """With the value where it is smaller."""
         return update_at(self.x, self.key, value, MIN)
 
-    def max(self, value: Any) -> Tensor:
+    def max(self, value: TensorLike) -> Tensor:
         """With the value where it is larger."""
         return update_at(self.x, self.key, value, MAX)
 
 
-def update_at(x: Tensor, key: Any, value: Any, mode: str) -> Tensor:
+def update_at(x: Tensor, key: Index, value: TensorLike, mode: str) -> Tensor:
     """x with the elements under an index changed."""
     check_mode("at", mode, x)
     if isinstance(key, Tensor) and key.dtype.kind == "b":
@@ -202,7 +207,7 @@ def update_at(x: Tensor, key: Any, value: Any, mode: str) -> Tensor:
     return region.put_back(x, reshape(changed, inner.shape))
 
 
-def update_where(x: Tensor, mask: Tensor, value: Any, mode: str) -> Tensor:
+def update_where(x: Tensor, mask: Tensor, value: TensorLike, mode: str) -> Tensor:
     """x changed where a mask over its first axes is true."""
     if mask.shape != x.shape[: mask.ndim]:
         fail(
@@ -313,7 +318,7 @@ def update_gathered(x: Tensor, region: IndexedRegion, new: Tensor, mode: str) ->
     return permute_dims(reshape(done, kept), inverse(order))
 
 
-def gather_nd(x: Any, indices: Any) -> Tensor:
+def gather_nd(x: TensorLike, indices: TensorLike) -> Tensor:
     """x at the positions that the last axis of the indices spells out, one number an axis of x.
 
     Axes of x that are not spelled out stay. Out of range is a RuntimeCheckError.

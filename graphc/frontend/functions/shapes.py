@@ -18,19 +18,20 @@ from graphc.frontend.functions.operands import (
     to_shape,
 )
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.frontend.typing import AxisLike, Shape, TensorLike
 from graphc.ir.dims import Size, divide_exactly, product
 from graphc.ir.ops.view import Permute, Reshape, Slice
 from graphc.ir.ops.window import Unfold, Window
 
 
-def broadcast_to(x: Any, shape: Any) -> Tensor:
+def broadcast_to(x: TensorLike, shape: Shape) -> Tensor:
     """x repeated along new leading axes and along axes of size 1."""
     sizes = to_shape("broadcast_to", shape)
     check_sizes("broadcast_to", sizes)
     return expand(lift(x), sizes)
 
 
-def broadcast_arrays(*xs: Any) -> list[Tensor]:
+def broadcast_arrays(*xs: TensorLike) -> list[Tensor]:
     """All tensors with the one shape that they broadcast to."""
     tensors = [lift(x) for x in xs]
     if not tensors:
@@ -58,7 +59,7 @@ def broadcast_shapes(*shapes: Any) -> Sizes:
     return result
 
 
-def reshape(x: Any, shape: Any) -> Tensor:
+def reshape(x: TensorLike, shape: Shape) -> Tensor:
     """The same elements in row-major order in another shape; one size may be -1."""
     x = lift(x)
     sizes = to_shape("reshape", shape)
@@ -85,14 +86,14 @@ def with_inferred(x: Tensor, sizes: Sizes, unknown: list[int]) -> Sizes:
     return (*sizes[:axis], missing, *sizes[axis + 1 :])
 
 
-def permute_dims(x: Any, axes: Sequence[Any]) -> Tensor:
+def permute_dims(x: TensorLike, axes: Sequence[Any]) -> Tensor:
     """Axis i of the result is axis axes[i] of x; all axes must be named once."""
     x = lift(x)
     order = all_axes("permute_dims", tuple(axes), x.ndim, (x,))
     return x if order == tuple(range(x.ndim)) else lift_op(Permute(order), x)
 
 
-def matrix_transpose(x: Any) -> Tensor:
+def matrix_transpose(x: TensorLike) -> Tensor:
     """The last two axes swapped."""
     x = lift(x)
     if x.ndim < 2:
@@ -100,7 +101,9 @@ def matrix_transpose(x: Any) -> Tensor:
     return lift_op(Permute((*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)), x)
 
 
-def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+def moveaxis(
+    x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]
+) -> Tensor:
     """Axes moved to other places; the others keep their order."""
     x = lift(x)
     old = all_axes("moveaxis", source, x.ndim, (x,))
@@ -113,7 +116,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     return permute_dims(x, rest)
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
     """Two axes swapped."""
     x = lift(x)
     a, b = (one_axis("swapaxes", axis, x.ndim, (x,)) for axis in (axis1, axis2))
@@ -122,7 +125,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     return permute_dims(x, order)
 
 
-def expand_dims(x: Any, axis: Any = 0) -> Tensor:
+def expand_dims(x: TensorLike, axis: AxisLike = 0) -> Tensor:
     """New axes of size 1 where the result is to have them."""
     x = lift(x)
     count = len(axis) if isinstance(axis, (tuple, list)) else 1
@@ -132,7 +135,7 @@ def expand_dims(x: Any, axis: Any = 0) -> Tensor:
     return reshape(x, shape)
 
 
-def squeeze(x: Any, axis: Any = None) -> Tensor:
+def squeeze(x: TensorLike, axis: AxisLike = None) -> Tensor:
     """Without these axes (default: all) of size 1; raises where an axis named has another size."""
     x = lift(x)
     if axis is None:
@@ -144,13 +147,13 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     return reshape(x, tuple(size for i, size in enumerate(x.shape) if i not in axes))
 
 
-def flatten(x: Any, start: int = 0) -> Tensor:
+def flatten(x: TensorLike, start: int = 0) -> Tensor:
     """The axes from `start` on as one."""
     x = lift(x)
     return reshape(x, (*x.shape[:start], product(x.shape[start:])))
 
 
-def flip(x: Any, axis: Any = None) -> Tensor:
+def flip(x: TensorLike, axis: AxisLike = None) -> Tensor:
     """The elements in reverse order along axes (default: all)."""
     t = lift(x)
     axes = [a for a in all_axes("flip", axis, t.ndim, (t,)) if t.shape[a] not in (0, 1)]

@@ -6,8 +6,6 @@ decide are declared: results have `size` places, and a count says how many of th
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.frontend.functions.creation import asarray, full, iota, size_as
 from graphc.frontend.functions.logic import where
@@ -17,6 +15,7 @@ from graphc.frontend.functions.reductions import sum as sum_
 from graphc.frontend.functions.scatter import put_rows, take_along_axis
 from graphc.frontend.functions.shapes import expand_dims, flatten, narrow, reshape
 from graphc.frontend.tensor import Tensor, lift, lift_op, literal
+from graphc.frontend.typing import TensorLike
 from graphc.ir import ops
 from graphc.ir.dims import Poly, Size, product
 from graphc.ir.ops.indexing import SET
@@ -26,7 +25,7 @@ from graphc.ir.types import bool_, int64
 MAX_COMPARED_VALUES = 32  # elements that are compared with each other rather than searched for
 
 
-def sort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+def sort(x: TensorLike, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The elements along an axis in order; `stable` or not, equal ones keep theirs.
 
     NaN is larger than every number: last, or first if `descending`.
@@ -35,7 +34,7 @@ def sort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) 
     return lift_op(Sort(one_axis("sort", axis, x.ndim, (x,)), bool(descending)), x)
 
 
-def argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+def argsort(x: TensorLike, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The positions (int64) that sort an axis; equal elements in ascending order of position.
 
     NaN is larger than every number: last, or first if `descending`.
@@ -44,7 +43,7 @@ def argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = Tru
     return lift_op(ArgSort(one_axis("argsort", axis, x.ndim, (x,)), bool(descending)), x)
 
 
-def topk(x: Any, k: Size, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+def topk(x: TensorLike, k: Size, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest (smallest) elements along an axis in order, and their positions (int64).
 
     Equal elements are taken in ascending order of position; NaN is larger than every number. The
@@ -58,7 +57,9 @@ def topk(x: Any, k: Size, axis: int = -1, largest: bool = True) -> tuple[Tensor,
     return take_along_axis(x, positions, axis), positions
 
 
-def searchsorted(x1: Any, x2: Any, side: str = "left", sorter: Any | None = None) -> Tensor:
+def searchsorted(
+    x1: TensorLike, x2: TensorLike, side: str = "left", sorter: TensorLike | None = None
+) -> Tensor:
     """Where the values x2 belong in the ascending vector x1 (int64).
 
     "left": how many elements are smaller; "right": how many are not larger, NaN being larger than
@@ -72,7 +73,7 @@ def searchsorted(x1: Any, x2: Any, side: str = "left", sorter: Any | None = None
     return lift_op(SearchSorted(side == "right"), x, values)
 
 
-def isin(x: Any, values: Any, invert: bool = False) -> Tensor:
+def isin(x: TensorLike, values: TensorLike, invert: bool = False) -> Tensor:
     """Whether each element is equal to one of the values."""
     a, b = same_dtype("isin", [x, values])
     b = flatten(b)
@@ -89,7 +90,7 @@ def isin(x: Any, values: Any, invert: bool = False) -> Tensor:
 # ------------------------------------------------------------- sizes that data decide
 
 
-def unique_values(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Tensor]:
+def unique_values(x: TensorLike, size: Size, fill_value: TensorLike = 0) -> tuple[Tensor, Tensor]:
     """The different elements in ascending order, and how many there are (int64, rank 0).
 
     There are `size` places; those without an element hold `fill_value`. Of more elements than
@@ -99,7 +100,9 @@ def unique_values(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Tens
     return compress("unique_values", values, starts_run(values), size, fill_value)
 
 
-def unique_counts(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Tensor, Tensor]:
+def unique_counts(
+    x: TensorLike, size: Size, fill_value: TensorLike = 0
+) -> tuple[Tensor, Tensor, Tensor]:
     """As `unique_values`, and how often each occurs (int64; 0 in places without an element)."""
     values = lift_op(Sort(0), flatten(lift(x)))
     first = starts_run(values)
@@ -110,7 +113,9 @@ def unique_counts(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Tens
     return found, many, count
 
 
-def unique_inverse(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Tensor, Tensor]:
+def unique_inverse(
+    x: TensorLike, size: Size, fill_value: TensorLike = 0
+) -> tuple[Tensor, Tensor, Tensor]:
     """As `unique_values`, and for every element of x the place of its value (int64)."""
     x = lift(x)
     flat = flatten(x)
@@ -124,7 +129,7 @@ def unique_inverse(x: Any, size: Size, fill_value: Any = 0) -> tuple[Tensor, Ten
 
 
 def unique_all(
-    x: Any, size: Size, fill_value: Any = 0
+    x: TensorLike, size: Size, fill_value: TensorLike = 0
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """As `unique_values`, with the place of each value's first occurrence in flattened x, the
     inverse and the counts: values, indices, inverse, counts, how many."""
@@ -136,7 +141,9 @@ def unique_all(
     return values, indices, inverse, unique_counts(x, size, fill_value)[1], count
 
 
-def nonzero(x: Any, size: Size, fill_value: Any = 0) -> tuple[tuple[Tensor, ...], Tensor]:
+def nonzero(
+    x: TensorLike, size: Size, fill_value: TensorLike = 0
+) -> tuple[tuple[Tensor, ...], Tensor]:
     """Where x is not 0: one vector of positions (int64) an axis, in row-major order, and how many.
 
     There are `size` places; those without an element hold `fill_value`. Of more elements than
@@ -152,7 +159,7 @@ def nonzero(x: Any, size: Size, fill_value: Any = 0) -> tuple[tuple[Tensor, ...]
 
 
 def compress(
-    name: str, values: Tensor, mask: Tensor, size: Size, fill_value: Any
+    name: str, values: Tensor, mask: Tensor, size: Size, fill_value: TensorLike
 ) -> tuple[Tensor, Tensor]:
     """The elements of a vector where a mask is true, in `size` places, and how many there are."""
     if isinstance(size, bool) or not isinstance(size, (int, Poly)):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.errors import ArgumentError
 from graphc.frontend.functions.arithmetic import remainder
 from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.mathematics import exp, floor
 from graphc.frontend.functions.operands import apply_broadcast, cast, fail, floating, is_weak
 from graphc.frontend.tensor import Tensor, lift_op
+from graphc.frontend.typing import TensorLike
 from graphc.ir.ops import elementwise_arc as arcs
 from graphc.ir.ops import elementwise_bessel as bessel
 from graphc.ir.ops import elementwise_special as ops
@@ -17,78 +16,78 @@ from graphc.ir.ops.base import Op
 from graphc.ir.types import float64
 
 
-def acos(x: Any) -> Tensor:
+def acos(x: TensorLike) -> Tensor:
     """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1]."""
     return lift_op(arcs.Acos(), floating("acos", x))
 
 
-def acosh(x: Any) -> Tensor:
+def acosh(x: TensorLike) -> Tensor:
     """The number above 0 whose hyperbolic cosine is x; NaN below 1."""
     return lift_op(arcs.Acosh(), floating("acosh", x))
 
 
-def asin(x: Any) -> Tensor:
+def asin(x: TensorLike) -> Tensor:
     """The angle in [-pi / 2, pi / 2] whose sine is x; NaN outside [-1, 1]."""
     return lift_op(arcs.Asin(), floating("asin", x))
 
 
-def asinh(x: Any) -> Tensor:
+def asinh(x: TensorLike) -> Tensor:
     """The number whose hyperbolic sine is x."""
     return lift_op(arcs.Asinh(), floating("asinh", x))
 
 
-def atan(x: Any) -> Tensor:
+def atan(x: TensorLike) -> Tensor:
     """The angle in [-pi / 2, pi / 2] whose tangent is x."""
     return lift_op(arcs.Atan(), floating("atan", x))
 
 
-def atanh(x: Any) -> Tensor:
+def atanh(x: TensorLike) -> Tensor:
     """The number whose hyperbolic tangent is x; NaN outside [-1, 1]."""
     return lift_op(arcs.Atanh(), floating("atanh", x))
 
 
-def atan2(y: Any, x: Any) -> Tensor:
+def atan2(y: TensorLike, x: TensorLike) -> Tensor:
     """The angle of the point (x, y), from -pi to pi."""
     return binary_float(arcs.Atan2(), y, x)
 
 
-def hypot(x: Any, y: Any) -> Tensor:
+def hypot(x: TensorLike, y: TensorLike) -> Tensor:
     """sqrt(x^2 + y^2) without overflow; the gradient at 0 is 0."""
     return binary_float(arcs.Hypot(), x, y)
 
 
-def copysign(x: Any, y: Any) -> Tensor:
+def copysign(x: TensorLike, y: TensorLike) -> Tensor:
     """The magnitude of x with the sign of y."""
     return binary_float(arcs.CopySign(), x, y)
 
 
-def nextafter(x: Any, y: Any) -> Tensor:
+def nextafter(x: TensorLike, y: TensorLike) -> Tensor:
     """The number next to x in the direction of y."""
     return binary_float(arcs.NextAfter(), x, y)
 
 
-def binary_float(op: Op, x: Any, y: Any) -> Tensor:
+def binary_float(op: Op, x: TensorLike, y: TensorLike) -> Tensor:
     """A function of two floats that broadcast; Python ints are floats here."""
     values = [float(v) if is_weak(v) else floating(op.name, v) for v in (x, y)]
     return apply_broadcast(op, *values)
 
 
-def erfc(x: Any) -> Tensor:
+def erfc(x: TensorLike) -> Tensor:
     """1 - erf(x), exact where that is small."""
     return lift_op(ops.Erfc(), floating("erfc", x))
 
 
-def erfinv(x: Any) -> Tensor:
+def erfinv(x: TensorLike) -> Tensor:
     """The number whose error function is x; infinite at 1 and -1, NaN beyond."""
     return lift_op(ops.ErfInv(), floating("erfinv", x))
 
 
-def lgamma(x: Any) -> Tensor:
+def lgamma(x: TensorLike) -> Tensor:
     """log |gamma(x)|."""
     return lift_op(ops.LogGamma(), floating("lgamma", x))
 
 
-def gamma(x: Any) -> Tensor:
+def gamma(x: TensorLike) -> Tensor:
     """The gamma function, as the exponential of its logarithm; NaN at negative whole numbers."""
     given = floating("gamma", x)
     x = cast(given, float64)  # an error of the logarithm is multiplied by the logarithm
@@ -102,12 +101,12 @@ def gamma(x: Any) -> Tensor:
     return cast(where(poles, float("nan"), where(near, 1.0 / x, signed)), given.dtype)
 
 
-def digamma(x: Any) -> Tensor:
+def digamma(x: TensorLike) -> Tensor:
     """The derivative of lgamma."""
     return lift_op(ops.Digamma(), floating("digamma", x))
 
 
-def polygamma(n: int, x: Any) -> Tensor:
+def polygamma(n: int, x: TensorLike) -> Tensor:
     """The n-th derivative of digamma; for n above 1 NaN where x is negative."""
     x = floating("polygamma", x)
     if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= 20:
@@ -115,21 +114,21 @@ def polygamma(n: int, x: Any) -> Tensor:
     return lift_op(ops.Polygamma(n) if n else ops.Digamma(), x)
 
 
-def i0(x: Any) -> Tensor:
+def i0(x: TensorLike) -> Tensor:
     """The modified Bessel function of the first kind of order 0."""
     return lift_op(bessel.BesselI(0, scaled=False), floating("i0", x))
 
 
-def i0e(x: Any) -> Tensor:
+def i0e(x: TensorLike) -> Tensor:
     """i0(x) exp(-abs(x))."""
     return lift_op(bessel.BesselI(0, scaled=True), floating("i0e", x))
 
 
-def i1(x: Any) -> Tensor:
+def i1(x: TensorLike) -> Tensor:
     """The modified Bessel function of the first kind of order 1."""
     return lift_op(bessel.BesselI(1, scaled=False), floating("i1", x))
 
 
-def i1e(x: Any) -> Tensor:
+def i1e(x: TensorLike) -> Tensor:
     """i1(x) exp(-abs(x))."""
     return lift_op(bessel.BesselI(1, scaled=True), floating("i1e", x))
