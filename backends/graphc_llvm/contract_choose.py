@@ -16,23 +16,21 @@ from graphc_llvm.contract_match import Contraction, Span, merged, recognise
 from graphc_llvm.contract_plan import Access, ContractPlan
 from graphc_llvm.contract_reach import with_boxes
 from graphc_llvm.contract_shape import (
-    SET_ALIAS_BYTES,
     choose_tiling,
     known,
     max_l1_rows,
     tiling_cost,
 )
-from graphc_llvm.target import Target
+from graphc_llvm.target import CACHE_LINE, PAGE_BYTES, Target
 
 # of a tile where a size is not known: what remains of it is done by more tiles
 UNKNOWN_TILE_ROWS = 8
 # a panel is copied before use if it lies on so many pages and serves so many rows
 NARROW_PAGES, NARROW_ROWS = 48, 64
 WIDE_PAGES, WIDE_ROWS = 512, 512
-CACHE_LINE = 64
 TRANSPOSE_CYCLES = 6.0  # for one vector of a transposed tile
 SCATTER_CYCLES = 4.0  # for one element that is stored by itself
-LARGE_BOX_SLOWDOWN = 1.1  # how much longer tiles take that read such a box
+FAR_BOX_FACTOR = 1.1  # how much longer tiles take that read such a box
 
 
 def match(
@@ -154,7 +152,7 @@ def _is_scattered(plan: ContractPlan) -> bool:
         return False
     itemsize = plan.dtype.itemsize
     step = known(plan.right.coefficient(plan.reduction[-1].axis)) * itemsize
-    pages = known(plan.depth) * step // SET_ALIAS_BYTES
+    pages = known(plan.depth) * step // PAGE_BYTES
     rows = known(plan.row.size) * known(product(s.size for s in plan.outer_rows))
     if plan.tiling.width * itemsize <= CACHE_LINE:
         return pages >= NARROW_PAGES and rows >= NARROW_ROWS
@@ -238,5 +236,5 @@ def _estimate(plan: ContractPlan) -> float:
         if offset.coefficient(plan.column.axis) != 1:
             cost += SCATTER_CYCLES * rows * columns * outer
     preferred = plan.contraction.lanes is plan.column.axis
-    far = LARGE_BOX_SLOWDOWN if has_far_boxes(plan) else 1.0
+    far = FAR_BOX_FACTOR if has_far_boxes(plan) else 1.0
     return cost * (1.0 if preferred else 1.02) * far

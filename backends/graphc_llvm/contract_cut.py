@@ -14,11 +14,11 @@ DEPTH_BLOCK = 256  # steps of a reduction that is cut because it is long, or of 
 MAX_CHAIN_STEPS = 4096  # steps that a tile does at once
 MAX_PARTIAL_SUM_BYTES = 1024 * 1024  # what the partial sums of one chunk may take
 MAX_STAGED_BYTES = 512 * 1024  # what the staged rows of one chunk may take
-UNKNOWN_CHUNK_BLOCKS = 64  # row blocks of a chunk where the number of rows is not known
-MIN_SHARED_BLOCKS = 16  # row blocks that are worth being divided among the threads by themselves
+ASSUMED_CHUNK_BLOCKS = 64  # row blocks of a chunk where the number of rows is not known
+MIN_BUSY_BLOCKS = 16  # row blocks that are worth being divided among the threads by themselves
 MAX_PANEL_BYTES = 4 * 1024 * 1024  # of panels that are staged once
 L2_BOX_BYTES = 512 * 1024  # of a box that stays in the L2 cache
-MAX_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
+MAX_WHOLE_BOX_BYTES = 4 * 1024 * 1024  # of a box that cannot be divided
 
 
 def cut(plan: ContractPlan) -> ContractPlan:
@@ -52,7 +52,7 @@ def _limit_staged_rows(plan: ContractPlan) -> ContractPlan:
     blocks = row_block_count(plan.tiling, plan.row.size)
     if isinstance(blocks, int) and blocks <= most:
         return plan
-    return replace(plan, chunk_blocks=min(most, UNKNOWN_CHUNK_BLOCKS))
+    return replace(plan, chunk_blocks=min(most, ASSUMED_CHUNK_BLOCKS))
 
 
 def _limit_output_chunk(plan: ContractPlan) -> ContractPlan:
@@ -63,7 +63,7 @@ def _limit_output_chunk(plan: ContractPlan) -> ContractPlan:
     panels = plan.all_panels
     if isinstance(blocks, int) and isinstance(panels, int) and blocks * panels <= most:
         return plan
-    rows = min(blocks if isinstance(blocks, int) else most, max(1, UNKNOWN_CHUNK_BLOCKS // 2), most)
+    rows = min(blocks if isinstance(blocks, int) else most, max(1, ASSUMED_CHUNK_BLOCKS // 2), most)
     wide = max(1, most // max(1, rows))
     if isinstance(panels, int):
         wide = max(1, min(wide, panels))
@@ -81,7 +81,7 @@ def grouped(plan: ContractPlan) -> ContractPlan:
     block = plan.tiling.rows * depth * plan.dtype.itemsize
     right = panels * plan.tiling.width * depth * plan.dtype.itemsize
     near = plan.target.l2_bytes // 2
-    if blocks < MIN_SHARED_BLOCKS or panels < 2 or blocks * block <= max(near, 2 * right):
+    if blocks < MIN_BUSY_BLOCKS or panels < 2 or blocks * block <= max(near, 2 * right):
         return plan
     if plan.depth_block is not None:
         return replace(plan, group=blocks)
@@ -113,7 +113,7 @@ def bounded(plan: ContractPlan) -> ContractPlan | None:
         # a run through the last two reaches needs all of the last one
         if box.run is not None and box.box_axes[-1].coefficients.keys() & plan.limits.keys():
             return None
-    return plan if size is not None and size <= MAX_BOX_BYTES else None
+    return plan if size is not None and size <= MAX_WHOLE_BOX_BYTES else None
 
 
 def _in_pairs(plan: ContractPlan) -> bool:

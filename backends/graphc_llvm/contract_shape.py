@@ -12,7 +12,7 @@ from math import gcd
 
 from graphc.ir.dims import Size, ceildiv
 from graphc.ir.types import DType
-from graphc_llvm.target import Target
+from graphc_llvm.target import PAGE_BYTES, Target
 
 FMA_PER_CYCLE = 2
 LOADS_PER_CYCLE = 2
@@ -22,10 +22,9 @@ TILE_CYCLES = 40.0  # call and addresses, for one tile
 STORE_CYCLES = 1.5  # epilogue, for one vector
 FUNCTION_SHARE = 0.02  # what a further tile function must save to be worth compiling
 UNEVEN_SHARE = 0.1  # of a tile, where two threads cannot have equally many
-TYPICAL_EXTENT = 128  # stands for an extent that is not known
-SET_ALIAS_BYTES = 4096  # rows this far apart map to the same cache sets
-L1_WAYS = 8
-MAX_VECTORS = 16
+ASSUMED_EXTENT = 128  # stands for an extent that is not known
+CACHE_WAYS = 8  # lines of one cache set
+MAX_MEMORY_VECTORS = 16  # of a tile's row that are operands in memory
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def candidate_shapes(target: Target) -> list[Shape]:
             folded = vectors == 1 and target.folds_broadcasts
             needed = rows * vectors + vectors + (0 if folded else 1)
             if rows == 1:  # the vectors are operands in memory
-                needed = vectors + 1 if vectors <= MAX_VECTORS else needed
+                needed = vectors + 1 if vectors <= MAX_MEMORY_VECTORS else needed
             if needed <= target.tile_registers + 1:
                 found.append(Shape(rows, vectors))
     return found
@@ -112,15 +111,15 @@ def candidate_shapes(target: Target) -> list[Shape]:
 
 def known(size: Size) -> int:
     """The size, or a typical one where it is unknown."""
-    return size if isinstance(size, int) else TYPICAL_EXTENT
+    return size if isinstance(size, int) else ASSUMED_EXTENT
 
 
 def max_l1_rows(row_stride: Size, dtype: DType) -> int:
     """The number of rows that fit the L1 cache, given its associativity."""
     if not isinstance(row_stride, int) or row_stride == 0:
-        return 4 * L1_WAYS
-    step = gcd(row_stride * dtype.itemsize, SET_ALIAS_BYTES)
-    return L1_WAYS * (SET_ALIAS_BYTES // step)
+        return 4 * CACHE_WAYS
+    step = gcd(row_stride * dtype.itemsize, PAGE_BYTES)
+    return CACHE_WAYS * (PAGE_BYTES // step)
 
 
 def split_evenly(total: int, most: int) -> tuple[tuple[int, int], ...]:

@@ -24,8 +24,8 @@ from graphc_llvm.ir_builder import Operand
 from graphc_llvm.tiles import StepRange
 from graphc_llvm.values import Value
 
-MAX_STEP_RANGES = 64  # of the chains of all tiles of a plan, so that there is not too much code
-FAR_STEP = 1 << 30
+MAX_PARTS = 64  # of the chains of all tiles of a plan, so that there is not too much code
+FAR_STEPS = 1 << 30  # beyond every reduction; so bounded, sums of them cannot overflow
 
 Edges = tuple[tuple[Segment, ...] | None, ...]  # for each inner axis; None: all rows in all steps
 
@@ -55,7 +55,7 @@ class TileSteps:
         self.walked = () if plan.depth_block is None else plan.reduction[: plan.cut + 1]
         self.static = tuple(g for g in plan.contraction.conditions if self._is_static(g))
         self.blocks = self._blocks()
-        if sum(len(s) for b in self.blocks for s in b.edges if s) > MAX_STEP_RANGES:
+        if sum(len(s) for b in self.blocks for s in b.edges if s) > MAX_PARTS:
             self.static = ()
             self.blocks = self._blocks()
 
@@ -264,7 +264,7 @@ class StepEmitter:
                     value = row[axis] if axis in row else self.c.axes[axis]
                     total = f.add(total, f.mul(f.div(value, per), coefficient), "total")
             # a sum that is far from 0 need not be exact
-            near = f.maximum(f.minimum(total, FAR_STEP), -FAR_STEP)
+            near = f.maximum(f.minimum(total, FAR_STEPS), -FAR_STEPS)
             limit = emit.cast(Value(str(near), int64), int32)
             for v in range(self.vectors):
                 least = emit.vector_of([-1] * lanes, int32)

@@ -31,10 +31,10 @@ from graphc_llvm.ir_builder import (
     Operand,
     identifier,
 )
+from graphc_llvm.target import CACHE_LINE
 from graphc_llvm.tiles import ChainPosition, Stream, Tile, lane_mask, transpose
 from graphc_llvm.values import Value, memory_type
 
-CACHE_LINE = 64
 PREFETCH_MIN_DEPTH = 128  # shorter chains do not hide the fetching of what they update
 MAX_INLINE_OPERATIONS = 200  # epilogue operations of a tile that are written out row by row
 

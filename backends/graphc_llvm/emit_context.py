@@ -15,10 +15,8 @@ from graphc_llvm.contract_index import affine
 from graphc_llvm.emit_limit import UnrollBudget
 from graphc_llvm.emit_scalar import LaneEmitter
 from graphc_llvm.ir_builder import FunctionBuilder, Operand
-from graphc_llvm.target import Target
+from graphc_llvm.target import CACHE_LINE, Target
 from graphc_llvm.values import Value
-
-CACHE_LINE = 64
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from graphc.ir.loops.ir import (
 from graphc.ir.loops.scalar import PRIMITIVES
 
 # lines of any kernel, and for each operation of it: what ordinary kernels need at most
-KERNEL_LINES, LINES_PER_OPERATION = 2500, 16
+MIN_LINES, LINES_PER_OPERATION = 2500, 16
 # kernels of products have so many times as much: each of their tiles ends with what follows them
 TILED_FACTOR = 3
 # what functions that are programs over the primitives count as, and the random bits
@@ -56,9 +56,8 @@ UNROLL_BUDGETS = (
 def max_lines(kernel: Kernel) -> int:
     """How many lines a kernel may have."""
     statements = list(walk(kernel.body))
-    lines = KERNEL_LINES + LINES_PER_OPERATION * (
-        len(statements) + sum(map(_weight, exprs_in(kernel.body)))
-    )
+    operations = len(statements) + sum(map(_weight, exprs_in(kernel.body)))
+    lines = MIN_LINES + LINES_PER_OPERATION * operations
     loops = (stmt for stmt in statements if isinstance(stmt, Loop))
     tiled = any(a.combine.name == "dot" for loop in loops for a in loop.accumulators)
     return lines * TILED_FACTOR if tiled else lines

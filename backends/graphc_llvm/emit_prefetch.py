@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from graphc.ir.loops.ir import Axis, Buffer, Expr, Loop, Scratch, Store, expressions
 from graphc_llvm.contract_index import flat_offset, loads_of
 from graphc_llvm.emit_address import address
-from graphc_llvm.emit_context import CACHE_LINE, EmitContext
+from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_value import evaluate
 from graphc_llvm.emit_width import holds_loops, weigh
+from graphc_llvm.target import CACHE_LINE
 
-_MIN_OPERATIONS = 8
+_MIN_WEIGHT = 8  # operations of a loop that leave time to fetch for others
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def find_prefetches(rows: Loop, side: int) -> Prefetches | None:
     if len(loops) < 2:
         return None
     busy = max(range(1, len(loops)), key=lambda k: weigh(loops[k].body)[0])
-    if weigh(loops[busy].body)[0] < _MIN_OPERATIONS:
+    if weigh(loops[busy].body)[0] < _MIN_WEIGHT:
         return None
     local = {s.buffer for s in rows.body if isinstance(s, Scratch)}
     places: dict[Buffer, PrefetchTarget] = {}

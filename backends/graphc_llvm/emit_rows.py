@@ -38,7 +38,7 @@ from graphc_llvm.emit_width import holds_loops
 from graphc_llvm.ir_builder import Operand, vector
 from graphc_llvm.values import Value, memory_type
 
-_MIN_ROWS = 4
+_MIN_ROWS = 4  # side by side; fewer are not worth code of their own
 
 Block = Callable[[EmitContext, tuple[Stmt, ...]], None]
 Finish = Callable[[EmitContext, AccumulatorState], None]

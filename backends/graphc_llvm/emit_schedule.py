@@ -9,18 +9,18 @@ from functools import cached_property, partial
 from graphc.compiler.memory.plan import MemoryPlan
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.loops.ir import Kernel
-from graphc.ir.schedule import TEMPORARY, KernelCall, LoopCall, RowWindow, Storage
+from graphc.ir.schedule import TEMPORARY, KernelCall, LoopCall, RowWindow, Storage, round_up
 from graphc_llvm.blocks import BlockBuilder
 from graphc_llvm.cost import iteration_seconds
 from graphc_llvm.emit_kernel import EmittedKernel
 from graphc_llvm.ir_builder import identifier
+from graphc_llvm.runtime.barrier import NO_FAILURE_I32
 from graphc_llvm.runtime.description import ARENA, BUFFERS, SCRATCH, SIZES, TEAM
 
-NO_FAILURE = -1  # as i32
 PARAMETERS = ("ptr %ctx", "i64 %thread", "i64 %threads")
-CALLS_PER_FUNCTION = 64  # calls in a function: LLVM needs more for each line of a longer one
-INTERRUPT_SECONDS = 0.03  # of a loop between two polls for an interrupt
-MAX_UNINTERRUPTED_STEPS = 1 << 20  # of a loop between two polls
+CALLS_PER_FUNCTION = 64  # LLVM needs more for each line of a longer one
+SECONDS_PER_QUESTION = 0.03  # of a loop between two polls for an interrupt
+MAX_STEPS_PER_QUESTION = 1 << 20  # of a loop between two polls
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ContextLayout:
 
     def scratch_bytes(self, dims: Mapping[str, int]) -> int:
         """Bytes of scratch that one thread needs."""
-        return max((-(-evaluate(s, dims) // 64) * 64 for s in self.scratch), default=0)
+        return max((round_up(evaluate(s, dims)) for s in self.scratch), default=0)
 
     def dims_at(self, run: tuple[str, ...]) -> int:
         """Where a run of dims begins in the sizes table."""
@@ -234,7 +234,7 @@ class ScheduleEmitter:
 
     def _stop_if_failed(self) -> None:
         self.code.effect("%status = load atomic i32, ptr %team acquire, align 4")
-        self.code.effect(f"%failed = icmp ne i32 %status, {NO_FAILURE}")
+        self.code.effect(f"%failed = icmp ne i32 %status, {NO_FAILURE_I32}")
         self.code.branch_if("%failed", "stop", "commit")
         self.code.start("stop")
         self.code.give_back()
@@ -284,8 +284,8 @@ class ScheduleEmitter:
 
     def _barrier_and_poll(self, call: LoopCall, step: str) -> None:
         """The barrier after an iteration, which now and then polls for an interrupt."""
-        steps = INTERRUPT_SECONDS / max(1e-9, iteration_seconds(call, self.dims))
-        every = 1 << max(0, min(int(steps), MAX_UNINTERRUPTED_STEPS).bit_length() - 1)
+        steps = SECONDS_PER_QUESTION / max(1e-9, iteration_seconds(call, self.dims))
+        every = 1 << max(0, min(int(steps), MAX_STEPS_PER_QUESTION).bit_length() - 1)
         ask, meet, read, on = self.code.labels("ask", "meet", "read", "listened")
         place = self.code.effect_value("place", f"and i64 {step}, {every - 1}")
         due = self.code.effect_value("due", f"icmp eq i64 {place}, {every - 1}")

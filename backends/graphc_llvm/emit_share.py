@@ -17,14 +17,14 @@ from graphc_llvm.emit_loops import (
 )
 from graphc_llvm.emit_prefetch import emit_prefetches
 from graphc_llvm.emit_rows import find_rows
-from graphc_llvm.emit_transpose import TRANSPOSE_SIDE, find_transposed
+from graphc_llvm.emit_transpose import SQUARE_SIDE, find_transposed
 from graphc_llvm.emit_value import uniform
 from graphc_llvm.ir_builder import Operand
 
 # lanes are shared in units of this many, so that every share starts at a multiple of it
-LANE_UNIT = 64
+SHARED_LANES = 64
 # from this many iterations on, the outermost loop alone is divided
-_OUTER_ONLY_ITERATIONS = 64
+_MIN_BUSY_ITERATIONS = 64
 
 
 def emit_share(c: EmitContext, loop: Loop) -> None:
@@ -36,7 +36,7 @@ def emit_share(c: EmitContext, loop: Loop) -> None:
         def some_rows(first: Operand, end: Operand) -> None:
             emit_transposed_rows(c, transposes, first, end)
 
-        _share_blocks(c, chain[:-1], transposes.outer, TRANSPOSE_SIDE, some_rows)
+        _share_blocks(c, chain[:-1], transposes.outer, SQUARE_SIDE, some_rows)
         return
     blocks = find_rows(c, chain[-1])
     if blocks is not None:
@@ -94,7 +94,7 @@ def _share_blocks(
 def _chain(c: EmitContext, loop: Loop) -> list[Loop]:
     """The perfectly nested parallel loops that are divided as one."""
     chain, count = [loop], c.trips(loop)
-    while count is None or count < _OUTER_ONLY_ITERATIONS:
+    while count is None or count < _MIN_BUSY_ITERATIONS:
         outer = chain[-1]
         if find_transposed(c, outer) is not None:
             break
@@ -131,15 +131,15 @@ def _share_lanes(
     c: EmitContext, chain: list[Loop], extents: list[Operand], rows: Operand, lanes: Loop
 ) -> None:
     f, size = c.builder, uniform(c, lanes.extent)
-    units = f.div(f.add(size, LANE_UNIT - 1, "padded"), LANE_UNIT, "units")
+    units = f.div(f.add(size, SHARED_LANES - 1, "padded"), SHARED_LANES, "units")
     low, high = _range(c, f.mul(rows, units, "all"))
 
     def part(first: Operand, last: Operand) -> None:
-        begin, end = f.mul(first, LANE_UNIT, "begin"), f.mul(last, LANE_UNIT, "end")
-        grain = gcd(c.divisor(lanes), LANE_UNIT)
-        if grain < LANE_UNIT:
+        begin, end = f.mul(first, SHARED_LANES, "begin"), f.mul(last, SHARED_LANES, "end")
+        grain = gcd(c.divisor(lanes), SHARED_LANES)
+        if grain < SHARED_LANES:
             end = f.minimum(end, size, "end")
-        emit_range(c, lanes, IterationRange(begin, end, LANE_UNIT, grain))
+        emit_range(c, lanes, IterationRange(begin, end, SHARED_LANES, grain))
 
     if not chain:
         part(low, high)

@@ -31,9 +31,9 @@ from graphc_llvm.emit_width import weigh
 from graphc_llvm.ir_builder import Operand
 from graphc_llvm.tiles import transpose
 
-TRANSPOSE_SIDE = 16
+SQUARE_SIDE = 16
 # the body is unrolled for each row of a tile
-_MAX_WEIGHT = 8
+_MAX_SQUARE_WEIGHT = 8
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def find_transposed(c: EmitContext, loop: Loop) -> TransposedNest | None:
     if not isinstance(inner, Loop) or not inner.lanes or inner.kind != PARALLEL:
         return None
     simple = all(isinstance(stmt, Let | Store) for stmt in inner.body)
-    if not simple or axes_of(inner.extent) or weigh(inner.body)[0] > _MAX_WEIGHT:
+    if not simple or axes_of(inner.extent) or weigh(inner.body)[0] > _MAX_SQUARE_WEIGHT:
         return None
     exchanged = replace(inner, body=(replace(loop, body=inner.body, lanes=True),), lanes=False)
     here = _reading_across(c, loop, inner)
@@ -104,7 +104,7 @@ def emit_transposed(
     """
     f, outer = c.builder, transposes.outer
     width = uniform(c, transposes.lanes.extent)
-    whole = f.round_down(width, TRANSPOSE_SIDE)
+    whole = f.round_down(width, SQUARE_SIDE)
 
     def transpose_at(first: Operand, start: Operand) -> None:
         def columns(column: Operand, _: list[str]) -> list[str]:
@@ -112,13 +112,13 @@ def emit_transposed(
                 _square(c, transposes, first, column, block)
             return []
 
-        f.loop(transposes.lanes.axis.name, 0, start, TRANSPOSE_SIDE, [], columns)
+        f.loop(transposes.lanes.axis.name, 0, start, SQUARE_SIDE, [], columns)
 
     def rows(first: Operand, _: list[str]) -> list[str]:
-        last = f.minimum(f.add(first, TRANSPOSE_SIDE), end, "last")
+        last = f.minimum(f.add(first, SQUARE_SIDE), end, "last")
         start = whole
-        if c.divisor(outer) % TRANSPOSE_SIDE:
-            full = f.compare("eq", f.sub(last, first), TRANSPOSE_SIDE, "full")
+        if c.divisor(outer) % SQUARE_SIDE:
+            full = f.compare("eq", f.sub(last, first), SQUARE_SIDE, "full")
             start = f.define("start", f"select i1 {full}, i64 {whole}, i64 0", (full, whole))
         with c.inside(outer):
             transpose_at(first, start)
@@ -126,7 +126,7 @@ def emit_transposed(
                 _rest(c, transposes, (first, last), (start, width), emit_range)
         return []
 
-    f.loop(outer.axis.name, begin, end, TRANSPOSE_SIDE, [], rows)
+    f.loop(outer.axis.name, begin, end, SQUARE_SIDE, [], rows)
 
 
 def _rest(
@@ -156,14 +156,14 @@ def _square(
     transposed = {}
     for expr in transposes.transposed:
         read = []
-        for lane in range(TRANSPOSE_SIDE):
-            with c.inside(lane=Lane(outer, TRANSPOSE_SIDE)):
+        for lane in range(SQUARE_SIDE):
+            with c.inside(lane=Lane(outer, SQUARE_SIDE)):
                 c.axes[outer], c.axes[inner] = row, f.add(column, lane, inner.name)
                 read.append(load(c, expr, evaluate))
         transposed[expr] = transpose(c.emit, read)
     c.axes[inner] = column
-    for number in range(TRANSPOSE_SIDE):
-        with c.inside(lane=Lane(inner, TRANSPOSE_SIDE, None, TRANSPOSE_SIDE)):
+    for number in range(SQUARE_SIDE):
+        with c.inside(lane=Lane(inner, SQUARE_SIDE, None, SQUARE_SIDE)):
             c.axes[outer] = f.add(row, number, outer.name)
             c.memo.update({expr: vectors[number] for expr, vectors in transposed.items()})
             block(c, transposes.lanes.body)

@@ -21,6 +21,7 @@ from graphc.ir.types import DType, bool_, int32, int64, uint64
 from graphc_llvm.contract_index import Affine, affine, loads_of
 from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_memory import load
+from graphc_llvm.emit_width import RANDOM_WIDTH
 from graphc_llvm.ir_builder import Operand
 from graphc_llvm.values import Value
 
@@ -28,7 +29,7 @@ _COMPARISONS = ("lt", "le", "eq", "ne")
 # terms of a sum of axes
 _MAX_TERMS = 64
 # sums of axes stay far below; what user data may be beyond it compares the same
-_FAR_AXIS_SUM = 2**62
+_FAR_INDEX = 2**62
 _INDEX_ARITHMETIC = ("add", "sub", "mul", "neg")
 
 
@@ -105,15 +106,15 @@ def _apply(c: EmitContext, expr: Apply) -> Value:
 
 
 def _block_start(c: EmitContext, number: Expr) -> Operand | None:
-    """The first element's number if the lanes are the 64 elements of sixteen Philox counters."""
-    if c.lane is None or c.lane.width != 64 or c.lane.multiple % 64:
+    """The first element's number if the lanes are the elements of sixteen Philox counters."""
+    if c.lane is None or c.lane.width != RANDOM_WIDTH or c.lane.multiple % RANDOM_WIDTH:
         return None
     if not isinstance(number, Apply) or number.function != "cast":
         return None
     form = affine(number.args[0])
     rest = [k for axis, k in form.axes.items() if axis is not c.lane.axis]
     sizes = [c.size(k) for k in (*rest, form.constant)]
-    aligned = all(isinstance(k, int) and k % 64 == 0 for k in sizes)
+    aligned = all(isinstance(k, int) and k % RANDOM_WIDTH == 0 for k in sizes)
     base, stride = _split(c, form)
     return base if aligned and not form.others and stride == 1 else None
 
@@ -121,7 +122,7 @@ def _block_start(c: EmitContext, number: Expr) -> Operand | None:
 def _philox(c: EmitContext, stream: list[Value], start: Operand) -> Value:
     """Each counter makes four elements, sixteen apart."""
     f, (low, high, step) = c.builder, stream
-    first = f.mul(f.div(start, 64), LANES, "counter")
+    first = f.mul(f.div(start, RANDOM_WIDTH), LANES, "counter")
     counter = c.emit.add(
         c.emit.cast(c.number(first), uint64), c.emit.vector_of(range(LANES), uint64)
     )
@@ -174,7 +175,7 @@ def _split(c: EmitContext, form: Affine) -> tuple[Operand, Operand]:
     terms = [f.mul(c.size(k), c.axes[axis], axis.name) for axis, k in form.axes.items()]
     for k, other in form.others:
         value = c.operand(evaluate(c, other))
-        terms.append(f.mul(c.size(k), f.maximum(f.minimum(value, _FAR_AXIS_SUM), -_FAR_AXIS_SUM)))
+        terms.append(f.mul(c.size(k), f.maximum(f.minimum(value, _FAR_INDEX), -_FAR_INDEX)))
     for term in sorted(terms, key=f.level_of):
         total = f.add(total, term, "index")
     stride = 0 if c.lane is None else c.size(form.coefficient(c.lane.axis))

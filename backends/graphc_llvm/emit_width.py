@@ -29,13 +29,13 @@ from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of
 from graphc_llvm.emit_context import EmitContext
 
 # beyond this many primitive operations one vector already keeps the units busy
-_MAX_LIGHT_OPERATIONS = 40
+_HEAVY_OPERATIONS = 40
 # registers that the lanes of one value may fill
 _MAX_REGISTERS = 4
 # up to this stride, elements are shuffled out of whole vectors
-MAX_SHUFFLED_STRIDE = 4
-# so many elements come from one vector of Philox counters
-RANDOM_WIDTH = 64
+MAX_PICKED_STRIDE = 4
+# so many elements come from one vector of Philox counters, four words each
+RANDOM_WIDTH = 4 * LANES
 _COSTS = {"div": 4, "sqrt": 6, "rem": 8, "cast": 1, "philox": 16}
 _DEFINED_COST = 16
 _CHEAP_DEFINED = ("maximum", "minimum", "sign", "unit_float")
@@ -58,7 +58,7 @@ def lanes_at_once(c: EmitContext, loop: Loop, trips: int | None) -> int:
     most = min(most, c.freedom.lanes)
     fitting = min(most, registers * target.vector_bits // (8 * itemsize))
     width = LANES
-    while 2 * width <= fitting and 2 * weight * width <= _MAX_LIGHT_OPERATIONS * LANES:
+    while 2 * width <= fitting and 2 * weight * width <= _HEAVY_OPERATIONS * LANES:
         width *= 2
     while trips is not None and width > max(trips, LANES):
         width //= 2
@@ -102,7 +102,7 @@ def _is_strided(c: EmitContext, form: Affine, axis: Axis, inside: set[str]) -> b
     stride = form.coefficient(axis)
     if not isinstance(stride, int) and c.sizes is not None:
         stride = evaluate(stride, c.sizes)
-    return not isinstance(stride, int) or not -1 <= stride <= MAX_SHUFFLED_STRIDE
+    return not isinstance(stride, int) or not -1 <= stride <= MAX_PICKED_STRIDE
 
 
 def holds_loops(loop: Loop) -> bool:

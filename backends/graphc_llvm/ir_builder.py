@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from graphc.ir.schedule import ALIGNMENT
 from graphc_llvm.blocks import BlockBuilder, Module
 
 Operand = int | str  # an i64
@@ -160,7 +161,7 @@ class FunctionBuilder(BlockBuilder):
         self._levels[name] = self.level
         return name
 
-    def stack(self, hint: str, element: str, count: int, align: int = 64) -> str:
+    def stack(self, hint: str, element: str, count: int, align: int = ALIGNMENT) -> str:
         """Reserve memory for the duration of the call."""
         name = f"%{self.fresh(hint)}"
         self._entry.append(f"  {name} = alloca {element}, i64 {count}, align {align}")

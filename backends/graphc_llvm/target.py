@@ -15,6 +15,8 @@ from graphc.ir.types import DType
 from graphc.origin import find_origin
 
 KIBIBYTE = 1024
+CACHE_LINE = 64  # bytes: what the code fetches at once, and what threads must not share
+PAGE_BYTES = 4096  # of memory; also how far apart addresses of one set of the L1 cache are
 
 
 @dataclass(frozen=True)

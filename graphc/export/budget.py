@@ -8,7 +8,7 @@ from graphc.export.backend import BuiltLibrary, Workspace
 from graphc.export.interface import Interface
 
 SHOWN_ITEMS = 8
-MAX_ADDRESSABLE_BYTES = 2**31  # by signed offsets of 32 bits
+OFFSETS_32 = 2**31  # bytes that signed offsets of 32 bits reach
 
 
 def check_flash(built: BuiltLibrary, embedded: bool, flash: int | None) -> None:
@@ -26,7 +26,7 @@ def check_ram(interface: Interface, workspace: Workspace, ram: int | None, is_sm
     """The same for the workspace, also where addresses have 32 bits."""
     w = workspace
     if is_small:
-        ram = min(ram or MAX_ADDRESSABLE_BYTES, MAX_ADDRESSABLE_BYTES)
+        ram = min(ram or OFFSETS_32, OFFSETS_32)
     if ram is None or w.total <= ram:
         return
     items = [(f"parameter {p.name}", p.memory.nbytes) for p in interface.parameters]

@@ -6,8 +6,9 @@ import re
 import textwrap
 
 from graphc.export.backend import BuiltLibrary
-from graphc.export.interface import ALIGNMENT, STATUSES, Argument, Entry, Interface, c_name
+from graphc.export.interface import STATUSES, Argument, Entry, Interface, c_name
 from graphc.ir.dims import Size
+from graphc.ir.schedule import ALIGNMENT
 from graphc.ir.types import DType
 
 _TYPES = {"bool": "uint8_t", "float16": "uint16_t", "bfloat16": "uint16_t", "float32": "float",

@@ -17,13 +17,13 @@ from graphc.ir.dims import Dim, Size, evaluate
 from graphc.ir.graph import Node
 from graphc.ir.ops.failure import without_values
 from graphc.ir.ops.leaf import Parameter as ParameterOp
+from graphc.ir.schedule import ALIGNMENT
 from graphc.ir.types import TensorType
 from graphc.runtime.specialize import check_sizes, size_checked
 
 if TYPE_CHECKING:
     from graphc.runtime.function import CompiledFunction
 
-ALIGNMENT = 64
 MAX_TRIED_SIZES = 20_000  # combinations of sizes that are tried one by one
 
 # What functions return. A failed check of function i is MAX_CHECKS + its first code + the check's
@@ -31,7 +31,7 @@ MAX_TRIED_SIZES = 20_000  # combinations of sizes that are tried one by one
 STATUSES = {
     "OK": "done",
     "NULL": "an argument is NULL",
-    "ALIGNMENT": "the workspace is not at a multiple of 64 bytes",
+    "ALIGNMENT": f"the workspace is not at a multiple of {ALIGNMENT} bytes",
     "WORKSPACE": "the workspace is too small",
     "NOT_READY": "the workspace has not been initialised, or was overwritten",
     "DIM": "a size is outside of its bounds",

@@ -25,6 +25,7 @@ from graphc.errors import (
     ShapeError,
     UnsupportedError,
 )  # fmt: skip
+from graphc.ir.schedule import ALIGNMENT
 
 Array = NDArray[Any]
 FORMAT = 2
@@ -350,9 +351,9 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 
 def aligned(size: int) -> Array:
-    """Zeroed bytes at a multiple of 64."""
-    whole = np.zeros(size + 64, np.uint8)
-    start = -whole.ctypes.data % 64
+    """Zeroed bytes, aligned."""
+    whole = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
     return whole[start : start + size]
 
 

@@ -20,6 +20,13 @@ INPUT, PARAMETER, CONSTANT, OUTPUT, TEMPORARY, PREPARED, RNG, WINDOW = (
     "input", "parameter", "constant", "output", "temporary", "prepared", "rng", "window",
 )  # fmt: skip
 
+ALIGNMENT = 64  # bytes: where storages may begin; the widest vector, and a line of any cache
+
+
+def round_up(size: int) -> int:
+    """The multiple of the alignment that holds so many bytes."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
 
 @dataclass(frozen=True, eq=False)
 class Storage:

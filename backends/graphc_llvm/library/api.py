@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.export.interface import STATUSES, Interface
 from graphc.ir.ops.base import Array
+from graphc.ir.schedule import ALIGNMENT
 from graphc_llvm.blocks import BlockBuilder
 from graphc_llvm.library.code import Code, escape, numbers
 from graphc_llvm.library.workspace_layout import VERSION, WorkspaceLayout
@@ -54,7 +55,7 @@ class Api:
     def data(self, array: Array, hint: str) -> str:
         """The name of a constant with an array's bytes."""
         raw = np.ascontiguousarray(array).tobytes()
-        text = f'internal constant [{len(raw)} x i8] c"{numbers(raw)}", align 64'
+        text = f'internal constant [{len(raw)} x i8] c"{numbers(raw)}", align {ALIGNMENT}'
         return self.constants.setdefault(text, f"@{self.name}.{hint}.{len(self.constants)}")
 
     def string(self, text: str) -> str:

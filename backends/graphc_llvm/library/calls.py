@@ -9,7 +9,9 @@ from graphc.ir.storage import stored
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.code import STATUS, Code, dim_name, internal_symbol
 from graphc_llvm.library.workspace_layout import BOUND, PREPARED_VERSION, VERSION, FunctionTables
+from graphc_llvm.runtime.barrier import NO_FAILURE_I32, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM
+from graphc_llvm.target import CACHE_LINE
 
 
 class Calls:
@@ -43,8 +45,8 @@ class Calls:
         if self.block.is_generic:
             self._fill_sizes(code)
         self._fill_ctx(code)
-        for word in (0, 64, 128):  # nobody has failed, nobody waits
-            code.store("i32", 0 if word else -1, "%workspace", self.block.team + word)
+        for word in range(0, TEAM_BYTES, CACHE_LINE):  # nobody has failed, nobody waits
+            code.store("i32", 0 if word else NO_FAILURE_I32, "%workspace", self.block.team + word)
         if self.block.prepared:
             self._refresh(code)
         code.store("i64", 1, "%workspace", self.block.base + BOUND)

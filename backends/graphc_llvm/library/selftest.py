@@ -7,6 +7,7 @@ import numpy as np
 from graphc.export.interface import Argument, Entry, Interface
 from graphc.export.selftest import CALLS_PER_FUNCTION, RecordedCall, Recording, seed
 from graphc.ir.dims import evaluate
+from graphc.ir.schedule import ALIGNMENT
 from graphc.ir.types import DType
 from graphc_llvm.blocks import Module
 from graphc_llvm.ir_builder import FunctionBuilder, FunctionParameter, float_literal
@@ -140,13 +141,13 @@ class _Test:
 
     def _memory(self, hint: str, count: int) -> str:
         name = f"@{self.name}.test.{hint}.{len(self.globals)}"
-        kind = f"[{max(count, 1)} x i8] zeroinitializer, align 64"
+        kind = f"[{max(count, 1)} x i8] zeroinitializer, align {ALIGNMENT}"
         self.globals.append(f"{name} = internal global {kind}")
         return name
 
     def _data(self, raw: bytes) -> str:
         name = f"@{self.name}.test.data.{len(self.globals)}"
-        kind = f'[{len(raw)} x i8] c"{numbers(raw)}", align 64'
+        kind = f'[{len(raw)} x i8] c"{numbers(raw)}", align {ALIGNMENT}'
         self.globals.append(f"{name} = internal constant {kind}")
         return name
 

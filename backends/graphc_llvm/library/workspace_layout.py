@@ -15,11 +15,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.compiler.memory.plan import MemoryPlan, round_up
+from graphc.compiler.memory.plan import MemoryPlan
 from graphc.errors import UnsupportedError
-from graphc.export.interface import ALIGNMENT, MAX_TRIED_SIZES, Entry, Interface
+from graphc.export.interface import MAX_TRIED_SIZES, Entry, Interface
 from graphc.ir.dims import Dim, MinSize, Size, evaluate
-from graphc.ir.schedule import PREPARED, Storage
+from graphc.ir.schedule import ALIGNMENT, PREPARED, Storage, round_up
 from graphc.ir.storage import ParameterStorage
 from graphc_llvm.emit_schedule import ContextLayout
 from graphc_llvm.library.frozen import Constants
@@ -27,7 +27,8 @@ from graphc_llvm.program import ProgramFunctions
 from graphc_llvm.runtime.barrier import TEAM_BYTES
 
 MAGIC, BYTES, VERSION = 0, 8, 16  # in the header
-PREPARED_VERSION, BOUND, TEAM, TABLES = 0, 8, 64, 64 + TEAM_BYTES  # in a function's block
+PREPARED_VERSION, BOUND, TEAM = 0, 8, ALIGNMENT  # in a function's block
+TABLES = TEAM + TEAM_BYTES
 RANDOM_BYTES = 16  # u32 seed low, high, step low, high
 STATE_HEADER = 16  # of saved values: the fingerprint, 0
 

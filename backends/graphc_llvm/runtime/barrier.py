@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from llvmlite import binding
 
-TEAM_BYTES = 192
-NO_FAILURE = 0xFFFFFFFF
-ASK = 8
+from graphc_llvm.target import CACHE_LINE
+
+TEAM_BYTES = 3 * CACHE_LINE
+NO_FAILURE = 0xFFFFFFFF  # the status word, unsigned: larger than every failure number
+NO_FAILURE_I32 = NO_FAILURE - (1 << 32)  # the same bits as LLVM's text has them
+ASK_OFFSET = 8  # bytes from the team's beginning
 
 # Tells the processor that this is a waiting loop. Not riscv64's: LLVM aborts where the extension
 # that has it is switched off.

@@ -11,7 +11,7 @@ from graphc.forked import forget_after_fork
 from graphc.ir.ops.base import Array
 from graphc.ir.types import DType, bfloat16
 from graphc_llvm.runtime import structs
-from graphc_llvm.runtime.barrier import ASK, TEAM_BYTES
+from graphc_llvm.runtime.barrier import ASK_OFFSET, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM, Description, OutputSlot
 from graphc_llvm.runtime.memory import Workspace, aligned_bytes
 from graphc_llvm.runtime.session import LoadedCode
@@ -109,7 +109,7 @@ class BoundCode:
         """Set the interrupt callback that long loops poll."""
         native = support()
         if native is not None:
-            self.team[ASK : ASK + 8].view(np.uint64)[0] = native.signals
+            self.team[ASK_OFFSET : ASK_OFFSET + 8].view(np.uint64)[0] = native.signals
 
     def _fill_table(self) -> None:
         d, table = self.description, self.table

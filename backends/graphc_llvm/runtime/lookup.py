@@ -8,8 +8,7 @@ from ctypes import c_void_p
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.bound_code import BoundCode
 
-# variants that are tried one after the other; of more, those in one bucket are
-MAX_LINEAR_VARIANTS = 8
+MAX_LISTED = 8  # variants that are tried one after the other; of more, those in one bucket are
 BUCKETS = 256
 _FACTOR, _MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
@@ -37,7 +36,7 @@ class Lookup:
 
     def build(self, variants: Sequence[BoundCode]) -> None:
         """Rebuild the table; of two variants for the same shapes the first wins."""
-        hashed = len(variants) > MAX_LINEAR_VARIANTS
+        hashed = len(variants) > MAX_LISTED
         self._chains = {}
         for variant in variants:
             self._chains.setdefault(bucket(variant) if hashed else 0, []).append(variant)
@@ -51,7 +50,7 @@ class Lookup:
 
     def takes_one_more(self, count: int) -> bool:
         """Whether a variant can join the `count` that are found without building all anew."""
-        return self.built and (count < MAX_LINEAR_VARIANTS or bool(self._table.buckets))
+        return self.built and (count < MAX_LISTED or bool(self._table.buckets))
 
     def add(self, variant: BoundCode) -> None:
         """Insert a variant in front of the others."""

@@ -7,18 +7,17 @@ import numpy as np
 from graphc.errors import MemoryBudgetError
 from graphc.ir.limits import physical_bytes
 from graphc.ir.ops.base import Array
+from graphc_llvm.target import CACHE_LINE
 
-LINE_BYTES = 64
-PAGE_BYTES = 4096
 HUGE_PAGE_BYTES = 2 << 20
 
 
 def aligned_bytes(count: int, *, zero: bool = False) -> Array:
-    """`count` bytes at a multiple of 64; of 2 MiB from that size on.
+    """`count` bytes at the beginning of a cache line; of 2 MiB from that size on.
 
     What they hold is undefined unless `zero`. Pages come into being when they are first touched.
     """
-    alignment = HUGE_PAGE_BYTES if count >= HUGE_PAGE_BYTES else LINE_BYTES
+    alignment = HUGE_PAGE_BYTES if count >= HUGE_PAGE_BYTES else CACHE_LINE
     whole = (np.zeros if zero else np.empty)(count + alignment, np.uint8)
     start = -whole.ctypes.data % alignment
     return whole[start : start + count]

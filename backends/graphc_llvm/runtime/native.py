@@ -17,7 +17,7 @@ from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.description import InputSlot
 from graphc_llvm.runtime.entry import make_entry
-from graphc_llvm.runtime.lookup import MAX_LINEAR_VARIANTS, Lookup
+from graphc_llvm.runtime.lookup import MAX_LISTED, Lookup
 from graphc_llvm.runtime.memory import Workspace
 from graphc_llvm.runtime.native_lock import NativeLock, hold_all, refuse_handler
 from graphc_llvm.runtime.pool import THREAD_BODY, ThreadPool, thread_pool
@@ -132,7 +132,7 @@ class NativeFunction:
             self._workspace.reserve(
                 max((d.arena_bytes for d in bodies), default=0),
                 max((d.scratch_bytes * d.threads for d in bodies), default=0),
-                spare=len(bodies) > MAX_LINEAR_VARIANTS,
+                spare=len(bodies) > MAX_LISTED,
             )
             for variant in self._variants:
                 variant.place(self._workspace)

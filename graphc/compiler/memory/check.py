@@ -12,11 +12,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from graphc.compiler.memory.plan import ALIGNMENT, MemoryPlan
+from graphc.compiler.memory.plan import MemoryPlan
 from graphc.errors import VerifyError
 from graphc.ir.dims import evaluate
 from graphc.ir.loops import ir
 from graphc.ir.schedule import (
+    ALIGNMENT,
     OUTPUT,
     PARAMETER,
     PREPARED,

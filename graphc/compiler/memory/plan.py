@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from graphc.compiler.memory.pack import LiveBlock, pack
 from graphc.errors import MemoryBudgetError
 from graphc.ir.dims import evaluate
-from graphc.ir.schedule import PREPARED, TEMPORARY, KernelCall, Schedule, Storage
+from graphc.ir.schedule import PREPARED, TEMPORARY, KernelCall, Schedule, Storage, round_up
 from graphc.origin import Origin
-
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +59,6 @@ def plan(schedule: Schedule, dims: Mapping[str, int], limit: int | None = None) 
         {s: places[members[s]] for s in lifetimes}, sizes, lifetimes, shared, arena, bound,
         tuple(live[len(schedule.prepare) :]), prepared, prepared_bytes,
     )  # fmt: skip
-
-
-def round_up(size: int) -> int:
-    """The next multiple of the alignment."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 # ------------------------------------------------------------------------ lifetimes

@@ -14,9 +14,8 @@ from graphc.compiler.order.search import Problem
 from graphc.errors import VerifyError
 from graphc.ir.dims import nominal
 from graphc.ir.loops import ir
-from graphc.ir.schedule import PARAMETER, RNG, TEMPORARY, KernelCall, Storage
+from graphc.ir.schedule import PARAMETER, RNG, TEMPORARY, KernelCall, Storage, round_up
 
-ALIGNMENT = 64
 NO_LIMIT = 1 << 62
 
 
@@ -151,7 +150,7 @@ def make_problem(calls: Sequence[KernelCall], before: list[set[int]]) -> Problem
             for call in calls
         ),
         touchers=tuple(touchers),
-        sizes=tuple(-(-nominal(s.type.nbytes) // ALIGNMENT) * ALIGNMENT for s in index),
+        sizes=tuple(round_up(nominal(s.type.nbytes)) for s in index),
         swaps=tuple(_swaps(call, index) for call in calls),
     )
 

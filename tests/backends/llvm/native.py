@@ -16,10 +16,8 @@ import numpy as np
 from graphc.ir.dims import dims_of, evaluate
 from graphc.ir.loops.ir import Kernel
 from graphc_llvm.emit_kernel import EmittedKernel, emit_kernel
-from graphc_llvm.runtime.barrier import TEAM_BYTES, barrier_ir
+from graphc_llvm.runtime.barrier import NO_FAILURE, TEAM_BYTES, barrier_ir
 from graphc_llvm.target import Target, host_target
-
-NO_FAILURE = 0xFFFFFFFF
 
 
 @cache

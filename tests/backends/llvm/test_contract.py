@@ -119,10 +119,10 @@ def test_long_chains_are_continued_through_memory(dtype):
 CHOICES = (
     {"DEPTH_BLOCK": 4, "MAX_CHAIN_STEPS": 8},
     {"DEPTH_BLOCK": 7, "MAX_CHAIN_STEPS": 1, "MAX_PARTIAL_SUM_BYTES": 4096},
-    {"MAX_STAGED_BYTES": 512, "UNKNOWN_CHUNK_BLOCKS": 1},
+    {"MAX_STAGED_BYTES": 512, "ASSUMED_CHUNK_BLOCKS": 1},
     {
         "MAX_STAGED_BYTES": 1,
-        "UNKNOWN_CHUNK_BLOCKS": 2,
+        "ASSUMED_CHUNK_BLOCKS": 2,
         "DEPTH_BLOCK": 3,
         "MAX_CHAIN_STEPS": 1,
         "MAX_PARTIAL_SUM_BYTES": 1,
@@ -145,7 +145,7 @@ def test_choices_of_the_plan_change_no_bit(choices, dynamic, monkeypatch):
 
 
 def test_groups_of_rows_change_no_bit(monkeypatch):
-    monkeypatch.setattr(contract_cut, "MIN_SHARED_BLOCKS", 1)
+    monkeypatch.setattr(contract_cut, "MIN_BUSY_BLOCKS", 1)
     target = replace(host_target(), l2_bytes=16384)
     found = []
     for spec in ("mk,kn->mn", "mk,nk->mn", "mpk,kn->mpn", "km,kn->mn"):

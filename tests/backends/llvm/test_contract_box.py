@@ -135,8 +135,8 @@ def test_padded_convolutions_have_boxes(name: str) -> None:
 
 CHOICES: tuple[dict[str, int], ...] = (
     {"L2_BOX_BYTES": 1500},
-    {"L2_BOX_BYTES": 1, "MAX_BOX_BYTES": 1 << 20},
-    {"L2_BOX_BYTES": 1, "MAX_BOX_BYTES": 1},
+    {"L2_BOX_BYTES": 1, "MAX_WHOLE_BOX_BYTES": 1 << 20},
+    {"L2_BOX_BYTES": 1, "MAX_WHOLE_BOX_BYTES": 1},
     {"MAX_PANEL_BYTES": 1},
     {"DEPTH_BLOCK": 2, "MAX_CHAIN_STEPS": 1},
     {"DEPTH_BLOCK": 64, "MAX_CHAIN_STEPS": 1, "MAX_PARTIAL_SUM_BYTES": 2048},
@@ -166,7 +166,7 @@ def test_bands(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_of_images_as_blocks_of_the_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one image is too much for a box, the sum over an image is cut too."""
     monkeypatch.setattr(contract_cut, "L2_BOX_BYTES", 1500)
-    monkeypatch.setattr(contract_cut, "MAX_BOX_BYTES", 1500)
+    monkeypatch.setattr(contract_cut, "MAX_WHOLE_BOX_BYTES", 1500)
     kernel, _, _ = reference("same", 2, 3)
     plan = match(kernel.body, host_target(), {})
     assert plan is not None
@@ -260,7 +260,7 @@ def test_infinity_with_other_choices(
 ) -> None:
     for name, value in choices.items():
         monkeypatch.setattr(contract_cut, name, value)
-    monkeypatch.setattr(contract_steps, "MAX_STEP_RANGES", 0 if "L2_BOX_BYTES" in choices else 64)
+    monkeypatch.setattr(contract_steps, "MAX_PARTS", 0 if "L2_BOX_BYTES" in choices else 64)
     for name in ("same", "strided", "uneven", "line"):
         check_spoiled(name)
 
