@@ -9,12 +9,14 @@ import pytest
 
 from tests.docs.code_blocks import blocks_of, missing, run
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
 RUN = ("python", "console", "sh")
-PAGES = [p for p in sorted(DOCS.rglob("*.md")) if any(b.language in RUN for b in blocks_of(p))]
+FOUND = [ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [p for p in FOUND if any(b.language in RUN for b in blocks_of(p))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page(page: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     run(page)
