@@ -10,6 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.testing import assert_close
 
 nn = gx.nn
 WORDS, UNITS = 3, 4
@@ -123,7 +124,7 @@ def test_greedy_takes_the_best_each_time(how: str, end: int | None) -> None:
         assert scores[row] == pytest.approx(total, rel=1e-4)
     one, best = run(how, gx.decode.beam_search, given, first, h, length=6, beams=1, end=end)
     np.testing.assert_array_equal(one[:, 0], tokens)
-    np.testing.assert_allclose(best[:, 0], scores, rtol=1e-5)
+    assert_close(best[:, 0], scores)
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -134,7 +135,7 @@ def test_graphs_and_steps_agree_on_beams(how: str) -> None:
     tokens, scores = run(how, gx.decode.beam_search, given, first, h, **options)
     others, same = run("steps", gx.decode.beam_search, given, first, h, **options)
     np.testing.assert_array_equal(tokens, others)
-    np.testing.assert_allclose(scores, same, rtol=1e-5)
+    assert_close(scores, same)
     assert (np.diff(scores, axis=1) <= 0).all()
     for row in range(5):
         for beam in range(4):
@@ -223,7 +224,7 @@ def test_without_a_state() -> None:
     tokens, scores = gx.decode.beam_search(lambda t: gx.take(table, t), token, length=2, beams=2)
     found = gx.compile([token], [tokens, scores])(first)
     assert found[0].tolist() == [[[1, 0], [1, 1]]]
-    np.testing.assert_allclose(found[1], np.log([[0.54, 0.36]]), rtol=1e-5)
+    assert_close(found[1], np.log([[0.54, 0.36]]))
 
 
 # --------------------------------------------------------------------------------- mistakes

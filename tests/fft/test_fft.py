@@ -12,6 +12,7 @@ import scipy.signal
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from graphc.fft.stages import convenient, first_stage
+from graphc.testing import assert_close
 
 Array = np.ndarray[Any, Any]
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
@@ -173,7 +174,7 @@ def test_frames_there_and_back(frame: int, hop: int, center: bool) -> None:
     back = call(there_and_back, x)
     assert back.shape == (2, 70)
     covered = min(70, (count - 1) * hop + frame - (frame if center else 0))
-    np.testing.assert_allclose(back[:, :covered], x[:, :covered], atol=1e-10)
+    assert_close(back[:, :covered], x[:, :covered])
 
 
 def test_frames_of_unknown_length() -> None:

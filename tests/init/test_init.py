@@ -9,6 +9,7 @@ import pytest
 
 from graphc import init
 from graphc.errors import ArgumentError, ShapeError
+from graphc.testing import assert_close
 
 
 def generator(seed: int = 0) -> np.random.Generator:
@@ -81,7 +82,7 @@ def test_orthogonal(shape: tuple[int, ...]) -> None:
     assert w.shape == shape
     flat = w.reshape(-1, shape[-1]) if w.size else np.zeros((0, 0))
     small = flat.T @ flat if len(flat) >= flat.shape[-1] else flat @ flat.T
-    np.testing.assert_allclose(small, 4.0 * np.eye(len(small)), atol=1e-12)
+    assert_close(small, 4.0 * np.eye(len(small)))
 
 
 def test_orthogonal_is_uniform_over_signs() -> None:

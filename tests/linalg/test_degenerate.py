@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.testing import assert_close
 
 Array = np.ndarray[Any, Any]
 la = gx.linalg
@@ -68,7 +69,7 @@ def test_what_a_function_of_equal_eigenvalues_is() -> None:
     picked = np.zeros((3, 3))
     picked[0, 1] = picked[1, 0] = 1.0
     loss = gx.sum(of_eigenvalues(lambda w: w)(x) * picked)
-    np.testing.assert_allclose(gx.grad(loss, x).eval({x: EQUAL["diagonal"]}), picked, atol=1e-12)
+    assert_close(gx.grad(loss, x).eval({x: EQUAL["diagonal"]}), picked)
 
 
 SINGULAR = {
@@ -118,7 +119,7 @@ def test_limits_with_vmap_and_symbolic_sizes() -> None:
     np.testing.assert_allclose(found, [alone(a) for a in stacked], rtol=1e-12, atol=1e-12)
     m = gx.input("m", ("k", "k"), dtype="float64")
     open_sized = gx.compile([m], gx.grad(gx.sum(of_eigenvalues(gx.exp)(m)), m))
-    np.testing.assert_allclose(open_sized(np.eye(4)), np.full((4, 4), np.e), rtol=1e-12)
+    assert_close(open_sized(np.eye(4)), np.full((4, 4), np.e))
 
 
 # --------------------------------------------------------------------------- determinants
@@ -155,7 +156,7 @@ def test_derivatives_of_determinants(name: str, target: str) -> None:
         step = np.zeros_like(a)
         step[index] = 1.0
         wanted[index] = np.sum((cofactors(a + step) - cofactors(a - step)) / 2.0 * v)
-    np.testing.assert_allclose(bent, wanted, rtol=1e-9, atol=1e-11)
+    assert_close(bent, wanted)
 
 
 def cofactors(a: Array) -> Array:
@@ -207,7 +208,7 @@ def test_vector_norms_at_elements_of_zero(order: float) -> None:
     if order > 0:
         norm = np.sum(np.array([1.0, 2.0]) ** order) ** (1 / order)
         wanted = np.array([1.0, 2.0]) ** (order - 1) * norm ** (1 - order)
-        np.testing.assert_allclose(found[1:], wanted, rtol=1e-12)
+        assert_close(found[1:], wanted)
     else:
         np.testing.assert_array_equal(found[1:], [0.0, 0.0])
 
@@ -233,6 +234,6 @@ def test_spectra_of_what_is_no_number(bad: float, place: tuple[int, int]) -> Non
     outputs = (gx.linalg.svdvals(a), gx.linalg.pinv(a), gx.linalg.eigvalsh(a), gx.linalg.eigh(a)[1])
     results = [gx.compile([a], outputs, target=t)(given) for t in ("interpret", "cpu")]
     for written, found in zip(*results):
-        np.testing.assert_allclose(found, written, atol=1e-9)
+        assert_close(found, written)
     assert np.isnan(results[0][0][1]).all()
     assert np.isfinite(results[0][0][0]).all()

@@ -9,6 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.testing import assert_close
 
 nn = gx.nn
 TARGETS = ("interpret", "cpu")
@@ -212,7 +213,7 @@ def test_layer(sizes: tuple[int, ...], target: str) -> None:
     arrays = [values(batch, n, f) for n, f in ((queries, features), (keys, 4), (keys, 7))]
     allowed = np.random.default_rng(1).random((batch, queries, keys)) < 0.7
     found = gx.compile([q, v, k, mask], y, target=target)(*arrays, allowed)
-    np.testing.assert_allclose(found, heads(layer, *arrays, allowed), rtol=1e-10, atol=1e-12)
+    assert_close(found, heads(layer, *arrays, allowed))
 
 
 def test_layer_is_that_of_torch() -> None:
@@ -237,7 +238,7 @@ def test_layer_is_that_of_torch() -> None:
     t = torch.tensor(given)
     expected, _ = other(t, t, t, attn_mask=past)
     found = gx.compile([x], y)(given)
-    np.testing.assert_allclose(found, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    assert_close(found, expected.detach().numpy())
 
 
 def test_layer_names_sharing_and_gradients() -> None:

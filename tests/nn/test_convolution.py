@@ -12,6 +12,7 @@ import scipy.signal
 
 import graphc as gx
 from graphc.errors import ArgumentError, GraphcError, ShapeError
+from graphc.testing import assert_close
 from tests.nn.direct_windows import Geometry, convolve, convolve_back, convolve_kernel, geometry
 
 nn = gx.nn
@@ -271,7 +272,7 @@ def test_layers() -> None:
     a = np.random.default_rng(0).normal(size=(2, 9, 8, 4)).astype("f4")
     shape = geometry((9, 8), (3, 2), 2, "same", 1)
     wanted = np.maximum(convolve(a, kernel.value, shape, 2) + bias.value, 0)
-    np.testing.assert_allclose(y.eval({x: a}), wanted, rtol=1e-5, atol=1e-5)
+    assert_close(y.eval({x: a}), wanted)
 
 
 def test_layers_of_other_ranks_and_layouts() -> None:
@@ -367,4 +368,4 @@ def test_infinity_does_not_come_through_the_padding(layout: str) -> None:
     for target in ("interpret", "cpu"):
         found = gx.compile([x, w, g], outputs, target=target)(*given)
         for value, expected in zip(found, (move(y), move(dx), dw)):
-            np.testing.assert_allclose(value, expected, rtol=1e-4)
+            assert_close(value, expected)

@@ -10,6 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError
+from graphc.testing import assert_close
 
 nn = gx.nn
 
@@ -60,7 +61,7 @@ def test_members_train_as_if_they_were_alone(k: int, options: dict[str, Any]) ->
         alone.append(gx.compile([x, t], one, optimizer.minimize(one), **options))
     for data in batches(5):
         expected = [function(*data) for function in alone]
-        np.testing.assert_allclose(step(*data), expected, rtol=1e-5)
+        assert_close(step(*data), expected)
     array = batches(1)[0][0]
     for i, member in enumerate(many.members):
         named = {p.name: p for p in member.parameters}
@@ -68,9 +69,9 @@ def test_members_train_as_if_they_were_alone(k: int, options: dict[str, Any]) ->
         for stacked in many.parameters:
             p = named[stacked.name.replace("ensemble", f"ensemble/{i}")]
             assert stacked.trainable == p.trainable
-            np.testing.assert_allclose(stacked.value[i], p.value, rtol=1e-4, atol=1e-5)
+            assert_close(stacked.value[i], p.value)
         single = gx.compile([x], member(x), **options)
-        np.testing.assert_allclose(predict(array)[i], single(array), rtol=1e-4, atol=1e-4)
+        assert_close(predict(array)[i], single(array))
 
 
 def test_names_shapes_and_first_values() -> None:
@@ -196,7 +197,7 @@ def test_averages_follow_the_parameters(after: bool, options: dict[str, Any]) ->
     smooth = gx.compile([x], gx.substitute(logits, averages.of), **options)(array)
     for p in trained:
         p.value = expected[p.name]
-    np.testing.assert_allclose(gx.compile([x], logits)(array), smooth, rtol=1e-4, atol=1e-5)
+    assert_close(gx.compile([x], logits)(array), smooth)
 
 
 def test_averages_of_16_bits_are_kept_in_32() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import RuntimeCheckError
+from graphc.testing import assert_close
 
 nn = gx.nn
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
@@ -138,7 +139,7 @@ def test_training_with_dropout_follows_the_interpreter(threads: int) -> None:
     losses, weights = train("cpu")
     expected, reference = train("interpret")
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    np.testing.assert_allclose(weights, reference, atol=2e-4)
+    assert_close(weights, reference)
 
 
 def test_nothing_of_dropout_is_left_at_inference() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError, UnsupportedError
+from graphc.testing import assert_close
 
 nn = gx.nn
 
@@ -79,7 +80,7 @@ def test_batch_norm(shape: tuple[int, ...], layout: str, options: dict[str, Any]
     array = draw(*shape)
     before = mean.value, variance.value
     expected = normal(array, axes) * a + b
-    np.testing.assert_allclose(train(array), expected, rtol=2e-5, atol=2e-4)
+    assert_close(train(array), expected)
     after = moved(before, array, axes)
     np.testing.assert_allclose(mean.value, after[0], rtol=1e-6)
     np.testing.assert_allclose(variance.value, after[1], rtol=2e-6)
@@ -219,7 +220,7 @@ def test_run_epoch_moves_the_statistics_of_every_batch(drop_last: bool) -> None:
         for start in range(0, 20 if drop_last else 23, 5):
             step(*(a[start : start + 5] for a in data))
     for p, interpreted, *native in zip(model.parameters, *results):
-        np.testing.assert_allclose(p.value, interpreted, rtol=2e-4, atol=2e-5)
+        assert_close(p.value, interpreted)
         for value in native:
             np.testing.assert_array_equal(p.value, value)
 
@@ -251,7 +252,7 @@ def test_fit_validates_with_the_running_statistics() -> None:
     before = [p.value for p in model.parameters]
     assert model.evaluate(x, y)["accuracy"] > 0.9
     one = np.concatenate([model.predict(x[i : i + 1]) for i in range(3)])
-    np.testing.assert_allclose(one, model.predict(x)[:3], rtol=1e-5, atol=1e-5)
+    assert_close(one, model.predict(x)[:3])
     for old, p in zip(before, model.parameters):
         np.testing.assert_array_equal(old, p.value)
 
@@ -296,7 +297,7 @@ def test_batch_norm_without_scale_and_bias() -> None:
     assert [p.name for p in layer.parameters] == ["bn/running_mean", "bn/running_variance"]
     array = draw(5, 3)
     values = gx.compile([x], y, mode="train")(array)
-    np.testing.assert_allclose(values, normal(array, (0,)), rtol=1e-5, atol=1e-5)
+    assert_close(values, normal(array, (0,)))
 
 
 def test_in_a_loop_only_at_inference() -> None:
@@ -352,7 +353,7 @@ def test_group_norm(groups: int, channels: int, layout: str) -> None:
         array, expected = (np.moveaxis(a, -1, 1) for a in (array, expected))
     for options in TARGETS:
         values = gx.compile([x], y, **options)(array)
-        np.testing.assert_allclose(values, expected, rtol=2e-5, atol=2e-4)
+        assert_close(values, expected)
 
 
 def test_gradients_of_group_norm() -> None:
@@ -410,11 +411,11 @@ def test_batch_norm_beside_torch(momentum: float) -> None:
         theirs.bias.grad.numpy(),
     ]
     for a, b in zip(found, wanted):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(layer.parameters[2].value, theirs.running_mean.numpy(), rtol=1e-5)
+        assert_close(a, b)
+    assert_close(layer.parameters[2].value, theirs.running_mean.numpy())
     # theirs is the running sample variance, ours that of the population
     sample = (theirs.running_var.numpy() - momentum) * (count - 1) / count + momentum
-    np.testing.assert_allclose(layer.parameters[3].value, sample, rtol=1e-5)
+    assert_close(layer.parameters[3].value, sample)
 
 
 def test_group_norm_beside_torch() -> None:
@@ -426,5 +427,5 @@ def test_group_norm_beside_torch() -> None:
     out = torch.nn.functional.group_norm(given, 3)
     (out * torch.tensor(weights)).sum().backward()
     found = gx.compile([x], [y, gx.grad((y * weights).sum(), x)])(array)
-    np.testing.assert_allclose(found[0], out.detach().numpy(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found[1], given.grad.numpy(), rtol=1e-3, atol=1e-4)
+    assert_close(found[0], out.detach().numpy())
+    assert_close(found[1], given.grad.numpy())

@@ -9,6 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.testing import assert_close
 from tests.nn import recurrent_loops as loops
 
 nn = gx.nn
@@ -123,7 +124,7 @@ def test_gradients(kind: str) -> None:
         for target in ("cpu", "interpret")
     ]
     for a, b in zip(*both):
-        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-11)
+        assert_close(a, b)
 
 
 @pytest.mark.parametrize("checkpoint", [2, "sqrt"])
@@ -201,14 +202,14 @@ def test_values_and_gradients_are_those_of_torch(kind: str) -> None:
     for a, b in zip(found, [ty, *(s[0] for s in last)]):
         np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-10, atol=1e-12)
     ((ty**2).sum() + sum(s.sum() for s in last)).backward()
-    np.testing.assert_allclose(dx, tx.grad.numpy(), rtol=1e-9, atol=1e-11)
+    assert_close(dx, tx.grad.numpy())
     holder = KINDS[kind][0](5, name="gradients")
     holder(x)
     for p in other.parameters():
         p.data = p.grad
     take_weights(kind, holder, other)
-    np.testing.assert_allclose(dk, holder.parameters[0].value, rtol=1e-9, atol=1e-11)
-    np.testing.assert_allclose(dr, holder.parameters[1].value, rtol=1e-9, atol=1e-11)
+    assert_close(dk, holder.parameters[0].value)
+    assert_close(dr, holder.parameters[1].value)
 
 
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
@@ -274,7 +275,7 @@ def test_names_and_first_values() -> None:
     kernel, recurrent, bias = layer.parameters
     assert (kernel.shape, recurrent.shape, bias.shape) == ((3, 16), (4, 16), (16,))
     np.testing.assert_array_equal(bias.value, [0] * 4 + [1] * 4 + [0] * 8)
-    np.testing.assert_allclose(recurrent.value @ recurrent.value.T, np.eye(4), atol=1e-5)
+    assert_close(recurrent.value @ recurrent.value.T, np.eye(4))
     assert other.parameters[2].shape == (2, 6)
     bare = nn.LSTM(4, unit_forget_bias=False)
     bare(x)
@@ -317,9 +318,9 @@ def test_bidirectional_states_masks_and_last_outputs() -> None:
     eval_starts = [values(2, 3, seed=i) for i in range(4)]
     _, a = loops.run(loops.lstm, given, eval_starts[:2], first, mask)
     _, b = loops.run(loops.lstm, given, eval_starts[2:], second, mask, reverse=True)
-    np.testing.assert_allclose(y, np.concatenate([a[0], b[0]], -1), rtol=1e-10)
+    assert_close(y, np.concatenate([a[0], b[0]], -1))
     for s, t in zip(states, [*a, *b]):
-        np.testing.assert_allclose(s, t, rtol=1e-10)
+        assert_close(s, t)
 
 
 # -------------------------------------------------------------------------------- dropout

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 import graphc as gx
 from graphc.errors import ArgumentError, ShapeError
+from graphc.testing import assert_close
 
 Array = np.ndarray[Any, Any]
 
@@ -116,9 +117,9 @@ def test_similarity() -> None:
     wanted = np.divide((a * b).sum(1), norms, out=np.zeros(5), where=norms > 0)
     outputs = [gx.nn.cosine_similarity(x, y), gx.nn.cosine_distance(x, y), gx.nn.l2_normalize(x)]
     found = gx.compile([x, y], outputs)(a, b)
-    np.testing.assert_allclose(found[0], wanted, atol=1e-12)
-    np.testing.assert_allclose(found[1], 1 - wanted, atol=1e-12)
-    np.testing.assert_allclose(np.linalg.norm(found[2], axis=1), [1, 1, 0, 1, 1], atol=1e-12)
+    assert_close(found[0], wanted)
+    assert_close(found[1], 1 - wanted)
+    assert_close(np.linalg.norm(found[2], axis=1), [1, 1, 0, 1, 1])
     slope = gx.grad(gx.sum(outputs[0]), x)
     assert np.isfinite(gx.compile([x, y], slope)(a, b)).all()
 

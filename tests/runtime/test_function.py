@@ -12,6 +12,7 @@ from graphc.frontend.tensor import lift_op
 from graphc.ir.ops.leaf import RandomBits
 from graphc.ir.ops.training import ModeSwitch, StateUpdate
 from graphc.runtime.backend import load_backend
+from graphc.testing import assert_close
 
 
 def interpret(*args, **kwargs):
@@ -87,8 +88,8 @@ def test_training_reduces_the_loss_and_shares_parameters():
     target = data @ np.float32([[1], [-2], [3]]) + 0.5
     losses = [step(data, target)["loss"] for _ in range(200)]
     assert losses[-1] < 1e-6 * losses[0]
-    np.testing.assert_allclose(predict(data), target, atol=2e-3)
-    np.testing.assert_allclose(w.value.ravel(), [1, -2, 3], atol=1e-3)
+    assert_close(predict(data), target)
+    assert_close(w.value.ravel(), [1, -2, 3])
     assert list(step.parameters) == ["w", "b"]
     assert step.parameters["w"] is w
     with pytest.raises(TypeError):

@@ -13,6 +13,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, ShapeError
+from graphc.testing import assert_close
 
 
 def regression(rate: float = 0.05) -> tuple[Any, Any, Any]:
@@ -40,9 +41,7 @@ def test_fit_is_epochs_of_run_epoch() -> None:
     losses = [other.run_epoch(arrays, 4)["loss"] for _ in range(3)]
     np.testing.assert_array_equal(weights(step), weights(other))
     sizes = [4, 4, 4, 4, 4, 3]
-    np.testing.assert_allclose(
-        history["loss"], [np.average(v, weights=sizes) for v in losses], rtol=1e-12
-    )
+    assert_close(history["loss"], [np.average(v, weights=sizes) for v in losses])
     assert (history.epochs, history.steps, history.interrupted, history.note) == (3, 18, False, "")
 
 
@@ -148,7 +147,7 @@ def test_early_stopping_restores_the_best_parameters() -> None:
     best = int(np.argmin(history["val_loss"]))
     assert history.epochs == best + 4 < 50
     assert history.note == "val_loss has not improved for 3 epochs"
-    np.testing.assert_allclose(evaluate(*arrays)["loss"], history["val_loss"][best], rtol=1e-5)
+    assert_close(evaluate(*arrays)["loss"], history["val_loss"][best])
 
 
 def test_early_stopping_names_what_it_could_watch() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.testing import assert_close
 
 nn = gx.nn
 
@@ -120,7 +121,7 @@ def test_the_state_can_stay_in_the_function() -> None:
     pieces = [step(given[:, i:j]) for i, j in ((0, 5), (5, 6), (6, 12))]
     for p in updates:
         p.value = np.zeros((2, 5), "float32")
-    np.testing.assert_allclose(np.concatenate(pieces, 1), step(given), rtol=1e-5, atol=1e-6)
+    assert_close(np.concatenate(pieces, 1), step(given))
 
 
 def test_pieces_of_a_stream_are_truncated_back_propagation() -> None:
@@ -136,4 +137,4 @@ def test_pieces_of_a_stream_are_truncated_back_propagation() -> None:
         p.value = q.value
     found = gx.compile([z], gx.grad(loss, other.parameters))(given)
     for a, b in zip(found, sums):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+        assert_close(a, b)

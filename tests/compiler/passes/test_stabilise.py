@@ -19,6 +19,7 @@ from graphc.inspect.graph_printer import graph_text
 from graphc.ir import ops
 from graphc.ir.graph import Graph
 from graphc.runtime.interpret import Executor
+from graphc.testing import assert_close
 
 Array = NDArray[Any]
 ROWS = np.array(
@@ -153,7 +154,7 @@ def test_gradient(formula: Formula) -> None:
     dx = gx.grad(gx.sum(y * gx.constant(weights)), x)
     (found,) = computed(optimized([dx], [x, t]), "float64")
     assert formula.gradient is not None
-    np.testing.assert_allclose(found, formula.gradient, rtol=1e-12, atol=1e-12)
+    assert_close(found, formula.gradient)
 
 
 def test_the_letter_of_them_does_fail() -> None:

@@ -7,6 +7,7 @@ import graphc as gx
 from graphc import errors
 from graphc.frontend.tensor import evaluate
 from graphc.ir.ops.training import CustomGradient
+from graphc.testing import assert_close
 
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(3, 2))
@@ -21,7 +22,7 @@ def test_jvp_against_numpy():
         a, da, db = RNG.normal(size=(n, 3)), RNG.normal(size=(n, 3)), RNG.normal(size=(3, 2))
         feeds = {x: a, w: W, dx: da, dw: db}
         got, none = evaluate([found["y"], found["same"]], feeds)
-        np.testing.assert_allclose(got, (1 - np.tanh(a @ W) ** 2) * (da @ W + a @ db), rtol=1e-12)
+        assert_close(got, (1 - np.tanh(a @ W) ** 2) * (da @ W + a @ db))
         assert not none.any()
 
 
@@ -46,15 +47,15 @@ def test_hvp_and_hessian():
     blocks = [h["x"]["x"], h["x"]["y"], h["y"]["x"], h["y"]["y"]]
     xx, xy, yx, yy = evaluate(blocks, {x: a, y: b})
     e = np.exp(a)
-    np.testing.assert_allclose(xx, np.diag(e * (b @ b) + 6 * a), atol=1e-12)
-    np.testing.assert_allclose(xy, np.outer(e, 2 * b), atol=1e-12)
-    np.testing.assert_allclose(yx, xy.T, atol=1e-12)
-    np.testing.assert_allclose(yy, 2 * e.sum() * np.eye(2), atol=1e-12)
+    assert_close(xx, np.diag(e * (b @ b) + 6 * a))
+    assert_close(xy, np.outer(e, 2 * b))
+    assert_close(yx, xy.T)
+    assert_close(yy, 2 * e.sum() * np.eye(2))
     u, v = RNG.normal(size=3), RNG.normal(size=2)
     found = gx.hvp(loss, [x, y], [gx.constant(u), gx.constant(v)])
     hu, hv = evaluate(found, {x: a, y: b})
-    np.testing.assert_allclose(hu, xx @ u + xy @ v, atol=1e-12)
-    np.testing.assert_allclose(hv, yx @ u + yy @ v, atol=1e-12)
+    assert_close(hu, xx @ u + xy @ v)
+    assert_close(hv, yx @ u + yy @ v)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (1, 3), (0, 3)])
@@ -67,9 +68,9 @@ def test_jacobian_by_rows_and_by_columns(shape):
     slope = 1 - np.tanh(a @ W) ** 2
     for i in range(shape[0]):
         want[i, :, i] = slope[i][:, None] * W.T
-    np.testing.assert_allclose(got, want, atol=1e-12)
+    assert_close(got, want)
     (wide,) = evaluate([gx.jacobian(y.sum(axis=0), x)], {x: a})
-    np.testing.assert_allclose(wide, want.sum(axis=0), atol=1e-12)
+    assert_close(wide, want.sum(axis=0))
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])

@@ -11,6 +11,7 @@ from graphc.frontend.autodiff.check import check_gradients
 from graphc.frontend.tensor import evaluate
 from graphc.ir.graph import topological
 from graphc.origin import BACKWARD, FORWARD
+from graphc.testing import assert_close
 
 
 def test_gradient_of_a_square():
@@ -61,8 +62,8 @@ def test_matmul_gradient_against_numpy():
     for n in (0, 1, 5):
         a, b, c = rng.normal(size=(n, 3)), rng.normal(size=(3, 2)), rng.normal(size=(n, 2))
         got = evaluate([dw, dx], {x: a, w: b, t: c})
-        np.testing.assert_allclose(got[0], a.T @ (2 * (a @ b - c)), atol=1e-12)
-        np.testing.assert_allclose(got[1], 2 * (a @ b - c) @ b.T, atol=1e-12)
+        assert_close(got[0], a.T @ (2 * (a @ b - c)))
+        assert_close(got[1], 2 * (a @ b - c) @ b.T)
 
 
 def test_second_and_third_derivatives():

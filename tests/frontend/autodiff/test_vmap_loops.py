@@ -11,6 +11,7 @@ import graphc as gx
 from graphc.frontend.tensor import evaluate
 from graphc.ir.graph import topological
 from graphc.ir.ops.loop import Scan, loop_key
+from graphc.testing import assert_close
 
 RNG = np.random.default_rng(1)
 TARGETS = ("interpret", "cpu")
@@ -62,7 +63,7 @@ def test_a_loop_of_each_example(
     for i in range(5):
         one = [a if v is None else np.take(a, i, axis=v) for a, v in zip(arrays, varying)]
         for name, want in zip(("h", "rows", "counts"), expected(*one, reverse)):
-            np.testing.assert_allclose(found[name][i], want, rtol=1e-5, atol=1e-5)
+            assert_close(found[name][i], want)
         assert found["count"][i] == steps
 
 
@@ -89,7 +90,7 @@ def test_gradients_of_each_example_through_time() -> None:
     a, b, c = RNG.normal(size=(5, 3)), RNG.normal(size=(4, 3)), RNG.normal(size=(3, 3))
     (found,) = evaluate([each], {s: a, xs: b, w: c})
     loop = [evaluate([single], {one: row, xs: b, w: c})[0] for row in a]
-    np.testing.assert_allclose(found, np.stack(loop), atol=1e-12)
+    assert_close(found, np.stack(loop))
 
 
 def test_gradient_through_a_vmapped_loop() -> None:
@@ -107,7 +108,7 @@ def test_gradient_through_a_vmapped_loop() -> None:
     direct = gx.grad((last * last).sum(), w)
     a, b, c = RNG.normal(size=(5, 3)), RNG.normal(size=(4, 3)), RNG.normal(size=(3, 3))
     found, want = evaluate([whole, direct], {s: a, xs: b, w: c})
-    np.testing.assert_allclose(found, want, atol=1e-12)
+    assert_close(found, want)
 
 
 def test_random_numbers_of_loops_are_independent() -> None:

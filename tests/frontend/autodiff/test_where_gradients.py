@@ -14,6 +14,7 @@ import pytest
 
 import graphc as gx
 from graphc.ir.structure import flatten
+from graphc.testing import assert_close
 
 Array = np.ndarray[Any, Any]
 Feeds = dict[gx.Tensor, Array]
@@ -366,7 +367,7 @@ def test_saved_model(tmp_path: Any) -> None:
     feeds = {t.name: a for t, a in case.spoilt.items() if t.name in wanted}
     right = everywhere(list(outputs.values()), case.values)
     for a, b in zip(session.run(list(outputs), feeds), right):
-        np.testing.assert_allclose(a, b, rtol=1e-9)
+        assert_close(a, b)
 
 
 def test_many_moves_before_a_product() -> None:

@@ -14,6 +14,7 @@ from graphc.compiler.pipeline import compile_graph
 from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError
 from graphc.ir.ops.base import Array
 from graphc.ir.schedule import LoopCall
+from graphc.testing import assert_close
 
 TARGETS = ("interpret", "cpu")
 BATCH, INPUTS, HIDDEN = 3, 4, 6
@@ -76,7 +77,7 @@ def test_gradients(reverse: bool) -> None:
         gx.compile([x], gx.grad(loss, [x, *parameters]), target=target)(given) for target in TARGETS
     ]
     for a, b in zip(*found):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+        assert_close(a, b)
 
 
 def test_second_gradient() -> None:
@@ -123,7 +124,7 @@ def test_rows_of_several_stacks(target: str) -> None:
     last, _ = gx.scan(body, gx.zeros((2,)), (x, {"b": np.arange(4, dtype="float32")}))
     given = weights(4, 2, seed=6)
     expected = (given * np.arange(4)[:, None]).sum(0)
-    np.testing.assert_allclose(gx.compile([x], last, target=target)(given), expected, rtol=1e-5)
+    assert_close(gx.compile([x], last, target=target)(given), expected)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -145,7 +146,7 @@ def test_nested(target: str) -> None:
         total = c
     step = gx.compile([x], (last, ys, gx.grad(last.sum() + (ys**2).sum(), x)), target=target)
     found = step(given)
-    np.testing.assert_allclose(found[0], total, rtol=1e-5, atol=1e-6)
+    assert_close(found[0], total)
     np.testing.assert_allclose(found[1], expected, rtol=1e-5, atol=1e-6)
     report = gx.compile([x], gx.grad(last.sum() + (ys**2).sum(), x), target="interpret")(given)
     np.testing.assert_allclose(found[2], report, rtol=1e-4, atol=1e-5)
@@ -244,7 +245,7 @@ def test_a_projection_read_in_parts_leaves_the_loop_once() -> None:
     given = weights(7, BATCH, INPUTS, seed=1)
     expected = gx.compile([x], gx.grad(loss, [w, u]), target="interpret")(given)
     for a, b in zip(function(given), expected):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        assert_close(a, b)
     report = gx.check_gradients(loss, [w, u], {x: given})
     assert report.passed, report
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.testing import assert_close
 
 VIEWS = (
     lambda t: gx.flip(t, axis=-1),
@@ -60,4 +61,4 @@ def test_is_the_unrolled_graph(seed: int) -> None:
     for target in ("interpret", "cpu") if seed < 4 else ("interpret",):
         found = gx.compile([x], with_gradients(last, ys), target=target)(given)
         for a, b in zip(found, expected):
-            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+            assert_close(a, b)
