@@ -38,21 +38,10 @@ default_role = "py:obj"
 add_module_names = True
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
-autodoc_type_aliases = {
-    name: name
-    for name in (
-        "Array",
-        "Axes",
-        "AxisLike",
-        "DTypeLike",
-        "Index",
-        "Initializer",
-        "Nested",
-        "Schedule",
-        "Shape",
-        "TensorLike",
-    )  # fmt: skip
-}
+ALIASES = (
+    "Array Axes AxisLike DTypeLike Extent Index Initializer Nested Padding Schedule Shape Signal"
+)
+autodoc_type_aliases = {name: name for name in (*ALIASES.split(), "TensorLike")}
 autosummary_generate = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 110

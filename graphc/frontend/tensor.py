@@ -6,7 +6,7 @@ is used (`_functions`), and the picture of a tensor when a notebook asks for it:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NoReturn
 
@@ -101,7 +101,7 @@ class Tensor:
             self._no_value("length")
         return self.shape[0]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Tensor]:
         if not self.shape or not isinstance(self.shape[0], int):
             self._no_value("known number of rows to iterate over")
         return (self[i] for i in range(self.shape[0]))
@@ -128,82 +128,82 @@ class Tensor:
 
     # -- operators (graphc.frontend.functions has their meaning) -------------------------------
 
-    def __add__(self, other: Any) -> Tensor:
+    def __add__(self, other: TensorLike) -> Tensor:
         return _functions().add(self, other)
 
-    def __radd__(self, other: Any) -> Tensor:
+    def __radd__(self, other: TensorLike) -> Tensor:
         return _functions().add(other, self)
 
-    def __sub__(self, other: Any) -> Tensor:
+    def __sub__(self, other: TensorLike) -> Tensor:
         return _functions().subtract(self, other)
 
-    def __rsub__(self, other: Any) -> Tensor:
+    def __rsub__(self, other: TensorLike) -> Tensor:
         return _functions().subtract(other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
+    def __mul__(self, other: TensorLike) -> Tensor:
         return _functions().multiply(self, other)
 
-    def __rmul__(self, other: Any) -> Tensor:
+    def __rmul__(self, other: TensorLike) -> Tensor:
         return _functions().multiply(other, self)
 
-    def __truediv__(self, other: Any) -> Tensor:
+    def __truediv__(self, other: TensorLike) -> Tensor:
         return _functions().divide(self, other)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
         return _functions().divide(other, self)
 
-    def __floordiv__(self, other: Any) -> Tensor:
+    def __floordiv__(self, other: TensorLike) -> Tensor:
         return _functions().floor_divide(self, other)
 
-    def __rfloordiv__(self, other: Any) -> Tensor:
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
         return _functions().floor_divide(other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
+    def __mod__(self, other: TensorLike) -> Tensor:
         return _functions().remainder(self, other)
 
-    def __rmod__(self, other: Any) -> Tensor:
+    def __rmod__(self, other: TensorLike) -> Tensor:
         return _functions().remainder(other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
+    def __pow__(self, other: TensorLike) -> Tensor:
         return _functions().pow(self, other)
 
-    def __rpow__(self, other: Any) -> Tensor:
+    def __rpow__(self, other: TensorLike) -> Tensor:
         return _functions().pow(other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
+    def __matmul__(self, other: TensorLike) -> Tensor:
         return _functions().matmul(self, other)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
         return _functions().matmul(other, self)
 
-    def __and__(self, other: Any) -> Tensor:
+    def __and__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_and(self, other)
 
-    def __rand__(self, other: Any) -> Tensor:
+    def __rand__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_and(other, self)
 
-    def __or__(self, other: Any) -> Tensor:
+    def __or__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_or(self, other)
 
-    def __ror__(self, other: Any) -> Tensor:
+    def __ror__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_or(other, self)
 
-    def __xor__(self, other: Any) -> Tensor:
+    def __xor__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_xor(self, other)
 
-    def __rxor__(self, other: Any) -> Tensor:
+    def __rxor__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_xor(other, self)
 
-    def __lshift__(self, other: Any) -> Tensor:
+    def __lshift__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_left_shift(self, other)
 
-    def __rlshift__(self, other: Any) -> Tensor:
+    def __rlshift__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_left_shift(other, self)
 
-    def __rshift__(self, other: Any) -> Tensor:
+    def __rshift__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_right_shift(self, other)
 
-    def __rrshift__(self, other: Any) -> Tensor:
+    def __rrshift__(self, other: TensorLike) -> Tensor:
         return _functions().bitwise_right_shift(other, self)
 
     def __invert__(self) -> Tensor:
@@ -218,16 +218,16 @@ class Tensor:
     def __abs__(self) -> Tensor:
         return _functions().abs(self)
 
-    def __lt__(self, other: Any) -> Tensor:
+    def __lt__(self, other: TensorLike) -> Tensor:
         return _functions().less(self, other)
 
-    def __le__(self, other: Any) -> Tensor:
+    def __le__(self, other: TensorLike) -> Tensor:
         return _functions().less_equal(self, other)
 
-    def __gt__(self, other: Any) -> Tensor:
+    def __gt__(self, other: TensorLike) -> Tensor:
         return _functions().greater(self, other)
 
-    def __ge__(self, other: Any) -> Tensor:
+    def __ge__(self, other: TensorLike) -> Tensor:
         return _functions().greater_equal(self, other)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]

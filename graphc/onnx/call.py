@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, NoReturn, Protocol
 
@@ -206,7 +206,9 @@ class OnnxNode:
         raise UnsupportedError(f"{self.where}: {what}", hint=hint)
 
 
-Converter = Callable[[OnnxNode], Any]
+Output = Tensor | OnnxValue | Array | np.generic | None  # None: an output that is left out
+Result = Output | Sequence[Output]
+Converter = Callable[[OnnxNode], Result]
 Table = dict[tuple[str, int], Converter]
 
 

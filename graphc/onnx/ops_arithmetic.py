@@ -8,7 +8,7 @@ from typing import Any
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Converter, OnnxNode, Table
+from graphc.onnx.call import Converter, OnnxNode, Result, Table
 
 
 def unary(function: Callable[..., Any]) -> Converter:
@@ -36,12 +36,12 @@ def variadic(function: Callable[..., Any]) -> Converter:
     return lambda call: reduce(function, call.tensors)
 
 
-def mean(call: OnnxNode) -> Any:
+def mean(call: OnnxNode) -> Result:
     """The sum of all operands over their number."""
     return reduce(gx.add, call.tensors) / len(call.inputs)
 
 
-def divide(call: OnnxNode) -> Any:
+def divide(call: OnnxNode) -> Result:
     """x / y; of integers rounded towards 0."""
     x, y = pair(call)
     if not x.dtype.is_integer:
@@ -53,7 +53,7 @@ def divide(call: OnnxNode) -> Any:
     return quotient + gx.astype(rounded, x.dtype)
 
 
-def mod(call: OnnxNode) -> Any:
+def mod(call: OnnxNode) -> Result:
     """The remainder with the sign of y, or with fmod that of x."""
     x, y = pair(call)
     if not call["fmod"]:
@@ -64,7 +64,7 @@ def mod(call: OnnxNode) -> Any:
     return gx.where((rest != 0) & ((rest < 0) != (x < 0)), rest - y, rest)
 
 
-def power(call: OnnxNode) -> Any:
+def power(call: OnnxNode) -> Result:
     """x ** y in the type of x."""
     x, y = pair(call)
     number = scalar(call, 1)
@@ -79,13 +79,13 @@ def power(call: OnnxNode) -> Any:
     return gx.astype(gx.pow(x, y), x.dtype)
 
 
-def scalar(call: OnnxNode, i: int) -> Any:
+def scalar(call: OnnxNode, i: int) -> float | None:
     """Operand i as a Python number if it is known and has one element; else None."""
     array = call.value(i).array
     return array.item() if array is not None and array.size == 1 and array.dtype != object else None
 
 
-def clip(call: OnnxNode) -> Any:
+def clip(call: OnnxNode) -> Result:
     """x between two bounds, each of which may be missing."""
     x = call.x()
     if call.opset < 11:
@@ -98,12 +98,12 @@ def clip(call: OnnxNode) -> Any:
     return gx.clip(x, low, high)
 
 
-def bounded(bound: float | None, x: Tensor) -> Any:
+def bounded(bound: float | None, x: Tensor) -> float | None:
     """A bound as a number of the dtype; beyond all numbers is no bound."""
     return None if bound is None or abs(bound) > 3.4e38 else bound
 
 
-def shift(call: OnnxNode) -> Any:
+def shift(call: OnnxNode) -> Result:
     """Bits moved to the left or to the right."""
     x, y = call.x(0), call.x(1)
     if call["direction"].upper() == "LEFT":

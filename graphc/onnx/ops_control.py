@@ -11,7 +11,7 @@ import graphc as gx
 from graphc.errors import ShapeError, UnsupportedError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.values import OnnxValue
 
 UNROLLED_ITERATIONS = 8  # as many iterations become copies of the body, which may differ in shape
@@ -51,7 +51,7 @@ def branch(call: OnnxNode) -> Any:
 # -------------------------------------------------------------------------------- loops
 
 
-def loop(call: OnnxNode) -> Any:
+def loop(call: OnnxNode) -> Result:
     """A graph run as often as a number and a condition say."""
     body = call.graph("body")
     carried = [call.value(i) for i in range(2, len(call.inputs))]
@@ -101,7 +101,7 @@ def run_body(
     return first, rest[: len(carried)], rest[len(carried) :]
 
 
-def counted_loop(call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count: Size) -> Any:
+def counted_loop(call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count: Size) -> Result:
     """A loop whose condition stays true, as a scan over its iterations."""
 
     def step(state: tuple[Tensor, ...], i: Tensor) -> tuple[tuple[Tensor, ...], Any]:
@@ -115,7 +115,7 @@ def counted_loop(call: OnnxNode, body: GraphProto, carried: list[OnnxValue], cou
     return (*last, *(rows or ()))
 
 
-def open_loop(call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count: Any) -> Any:
+def open_loop(call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count: Any) -> Result:
     """A loop whose number of iterations is known when the model runs; it has no rows."""
     limit = call.x(0) if call.has(0) else gx.constant(np.int64(DEFAULT_MAX_ITERATIONS))
     going = gx.reshape(call.x(1), ()) if call.has(1) else gx.constant(np.bool_(True))
@@ -137,7 +137,7 @@ def open_loop(call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count:
 
 def written_out(
     call: OnnxNode, body: GraphProto, carried: list[OnnxValue], count: int, stacked: int, why: str
-) -> Any:
+) -> Result:
     """Copies of the body, one after the other; `why` says why it is not one loop."""
     if not count and stacked:
         return (*carried, *no_rows(call, body, carried))
@@ -177,7 +177,7 @@ def no_rows(call: OnnxNode, body: GraphProto, carried: list[OnnxValue]) -> tuple
 # --------------------------------------------------------------------------------- scans
 
 
-def scan(call: OnnxNode) -> Any:
+def scan(call: OnnxNode) -> Result:
     """A graph run along axes of its inputs."""
     body, count = call.graph("body"), call["num_scan_inputs"]
     if call.opset < 9:
@@ -215,7 +215,7 @@ def scanned(
     return tuple(last), tuple(ys or ())
 
 
-def scan_of_batches(call: OnnxNode, body: GraphProto, count: int) -> Any:
+def scan_of_batches(call: OnnxNode, body: GraphProto, count: int) -> Result:
     """The first form: every operand has a batch axis before the others."""
     if call.has(0):
         call.unsupported("sequence lengths")

@@ -11,7 +11,7 @@ from graphc.frontend.functions.creation import size_as
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Size, product
 from graphc.ir.types import int64
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.ops_index import checked_places
 from graphc.onnx.ops_pad import cropped
 
@@ -66,7 +66,7 @@ def with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + gx.reshape(bias, (bias.shape[0],) + (1,) * (y.ndim - 2))
 
 
-def conv(call: OnnxNode) -> Any:
+def conv(call: OnnxNode) -> Result:
     """A convolution with a bias."""
     return with_bias(convolved(call, call.x(0), call.x(1)), call.optional(2))
 
@@ -77,7 +77,7 @@ def convolved(call: OnnxNode, x: Tensor, w: Tensor, kernel_input: int = 1) -> Te
     return nn.conv(x, kernel(w), strides, pads, dilations, call.get("group", 1), FIRST)
 
 
-def conv_transpose(call: OnnxNode) -> Any:
+def conv_transpose(call: OnnxNode) -> Result:
     """The transpose of a convolution, with a bias."""
     x, w = call.x(0), call.x(1)
     sizes = call.extents(2, 1)
@@ -136,18 +136,18 @@ def pool_arguments(call: OnnxNode) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def average_pool(call: OnnxNode) -> Any:
+def average_pool(call: OnnxNode) -> Result:
     """The means of windows."""
     counted = bool(call.get("count_include_pad"))
     return nn.avg_pool(call.x(), **pool_arguments(call), count_include_pad=counted)
 
 
-def lp_pool(call: OnnxNode) -> Any:
+def lp_pool(call: OnnxNode) -> Result:
     """The norms of windows."""
     return nn.lp_pool(call.x(), p=float(call["p"]), **pool_arguments(call))
 
 
-def max_pool(call: OnnxNode) -> Any:
+def max_pool(call: OnnxNode) -> Result:
     """The largest elements of windows, and where they are."""
     x, arguments = call.x(), pool_arguments(call)
     largest = nn.max_pool(x, **arguments)
@@ -210,22 +210,22 @@ def tapped(x: Tensor | None, taps: Any) -> Tensor:
     return gx.pad(t[tuple(key)], widths)
 
 
-def global_average(call: OnnxNode) -> Any:
+def global_average(call: OnnxNode) -> Result:
     """The mean over all positions."""
     return gx.mean(call.x(), tuple(range(2, call.x().ndim)), keepdims=True)
 
 
-def global_max(call: OnnxNode) -> Any:
+def global_max(call: OnnxNode) -> Result:
     """The largest over all positions."""
     return gx.max(call.x(), tuple(range(2, call.x().ndim)), keepdims=True)
 
 
-def global_lp(call: OnnxNode) -> Any:
+def global_lp(call: OnnxNode) -> Result:
     """The norm over all positions."""
     return nn.global_lp_pool(call.x(), float(call["p"]), FIRST, keepdims=True)
 
 
-def max_unpool(call: OnnxNode) -> Any:
+def max_unpool(call: OnnxNode) -> Result:
     """Elements put back to where a pooling found them, zeros elsewhere."""
     x, places = call.x(0), call.x(1)
     shape = x.shape

@@ -8,22 +8,22 @@ import numpy as np
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 
 
-def binarize(call: OnnxNode) -> Any:
+def binarize(call: OnnxNode) -> Result:
     """1 where x is above a threshold, else 0."""
     return gx.astype(call.x() > call["threshold"], call.x().dtype)
 
 
-def extract(call: OnnxNode) -> Any:
+def extract(call: OnnxNode) -> Result:
     """Some columns; of a vector a row of them."""
     x, places = call.x(), gx.flatten(call.x(1))
     found = gx.take(x, places, axis=-1)
     return gx.expand_dims(found, 0) if x.ndim == 1 else found
 
 
-def count_grams(call: OnnxNode) -> Any:
+def count_grams(call: OnnxNode) -> Result:
     """How often each n-gram of a pool stands in each row, with up to so many elements between."""
     if "pool_int64s" not in call.attributes:
         call.unsupported("n-grams of strings")

@@ -15,11 +15,11 @@ from graphc.ir.dims import Size, product
 from graphc.ir.ops.base import Array
 from graphc.ir.ops.view import shape_text
 from graphc.ir.types import int64
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.ops_shape import along
 
 
-def gather(call: OnnxNode) -> Any:
+def gather(call: OnnxNode) -> Result:
     """Slices along an axis; a known index that is one number takes a view."""
     x, axis = call.x(), call.axis()
     known = call.value(1).array
@@ -30,13 +30,13 @@ def gather(call: OnnxNode) -> Any:
     return gx.take(x, call.x(1), axis)
 
 
-def gather_elements(call: OnnxNode) -> Any:
+def gather_elements(call: OnnxNode) -> Result:
     """x[..., index[..., i, ...], ...] along an axis; the index may be smaller on other axes."""
     x, index, axis = call.x(0), call.x(1), call.axis()
     return gx.take_along_axis(x[part_beside(call, x, index, axis)], index, axis)
 
 
-def gather_nd(call: OnnxNode) -> Any:
+def gather_nd(call: OnnxNode) -> Result:
     """x at positions that the last axis of the index spells out, example by example."""
     x, index, batch = call.x(0), gx.astype(call.x(1), "int64"), call.get("batch_dims", 0)
     if not batch:
@@ -61,7 +61,7 @@ def mode_of(call: OnnxNode) -> str:
     return MODES[name]
 
 
-def scatter_elements(call: OnnxNode) -> Any:
+def scatter_elements(call: OnnxNode) -> Result:
     """x with updates put at x[..., index[..., i, ...], ...]; the index may be smaller elsewhere."""
     x, index, updates = call.x(0), gx.astype(call.x(1), "int64"), call.x(2)
     axis, mode = call.axis(), mode_of(call)
@@ -90,7 +90,7 @@ def check_updates(call: OnnxNode, updates: Tensor, shape: tuple[Size, ...]) -> N
         raise FormatError(f"{call.where}: updates must be {shape_text(shape)}, got {updates.type}")
 
 
-def scatter_nd(call: OnnxNode) -> Any:
+def scatter_nd(call: OnnxNode) -> Result:
     """x with updates put at positions that the last axis of the index spells out."""
     x, index, updates = call.x(0), gx.astype(call.x(1), "int64"), call.x(2)
     count = index.shape[-1] if index.ndim else None
@@ -102,7 +102,7 @@ def scatter_nd(call: OnnxNode) -> Any:
     return update_at(x, tuple(gx.unstack(index, -1)), updates, mode_of(call))
 
 
-def tensor_scatter(call: OnnxNode) -> Any:
+def tensor_scatter(call: OnnxNode) -> Result:
     """A cache with new rows written at each example's position along an axis."""
     cache, update = call.x(0), call.x(1)
     axis = call.normal(call["axis"], cache.ndim)
@@ -123,7 +123,7 @@ def checked_places(call: OnnxNode, places: Tensor, size: Size) -> Tensor:
     return gx.check(places, inside, f"{call.where}: an index is not from 0 to {size - 1}: {{x}}")
 
 
-def compress(call: OnnxNode) -> Any:
+def compress(call: OnnxNode) -> Result:
     """The slices whose condition, which must be known, is true."""
     x = call.x()
     places = np.flatnonzero(call.known(1))
@@ -133,13 +133,13 @@ def compress(call: OnnxNode) -> Any:
     return gx.take(x, gx.constant(places.astype(np.int64)), call.normal(axis, x.ndim))
 
 
-def top_k(call: OnnxNode) -> Any:
+def top_k(call: OnnxNode) -> Result:
     """The k largest (or smallest) elements along an axis, and where they are."""
     k = call["k"] if call.opset < 10 else call.number(1)
     return gx.topk(call.x(), k, call.axis(), bool(call.get("largest", 1)))
 
 
-def nonzero(call: OnnxNode) -> Any:
+def nonzero(call: OnnxNode) -> Result:
     """The positions that are not 0, of a constant."""
     return np.array(np.nonzero(constant(call)), np.int64)
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from onnx import TensorProto
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir.ops.elementwise_logic import Bitcast
 from graphc.ir.types import DType, bool_
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.ops_arithmetic import binary, unary
 from graphc.onnx.proto import dtype_of
 
 
-def equal(call: OnnxNode) -> Any:
+def equal(call: OnnxNode) -> Result:
     """x == y."""
     return binary(gx.equal)(call)
 
 
-def is_inf(call: OnnxNode) -> Any:
+def is_inf(call: OnnxNode) -> Result:
     """Whether infinite, with a choice of signs."""
     x = call.x()
     positive = x == float("inf") if call["detect_positive"] else gx.zeros_like(x, dtype="bool")
@@ -28,12 +26,12 @@ def is_inf(call: OnnxNode) -> Any:
     return positive | negative
 
 
-def where(call: OnnxNode) -> Any:
+def where(call: OnnxNode) -> Result:
     """One of two, by a condition."""
     return gx.where(call.x(0), call.x(1), call.x(2))
 
 
-def cast(call: OnnxNode) -> Any:
+def cast(call: OnnxNode) -> Result:
     """Another element type."""
     return converted(call, call.x(), dtype_of(number_to(call), call.where))
 
@@ -44,7 +42,7 @@ def number_to(call: OnnxNode) -> int:
     return TensorProto.DataType.Value(to) if isinstance(to, str) else int(to)
 
 
-def cast_like(call: OnnxNode) -> Any:
+def cast_like(call: OnnxNode) -> Result:
     """The element type of another operand."""
     return converted(call, call.x(), call.x(1).dtype)
 
@@ -54,7 +52,7 @@ def converted(call: OnnxNode, x: Tensor, dtype: DType) -> Tensor:
     return gx.astype(x, dtype)
 
 
-def bit_cast(call: OnnxNode) -> Any:
+def bit_cast(call: OnnxNode) -> Result:
     """The same bits as another type of the same width."""
     x, dtype = call.x(), dtype_of(number_to(call), call.where)
     if dtype == x.dtype:

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import graphc as gx
 from graphc import nn
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Converter, OnnxNode, Table
+from graphc.onnx.call import Converter, OnnxNode, Result, Table
 from graphc.onnx.ops_arithmetic import unary
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 
 
-def elu(call: OnnxNode) -> Any:
+def elu(call: OnnxNode) -> Result:
     """x, or alpha * (exp(x) - 1) where negative."""
     return nn.elu(call.x(), call["alpha"])
 
 
-def celu(call: OnnxNode) -> Any:
+def celu(call: OnnxNode) -> Result:
     """x, or alpha * (exp(x / alpha) - 1) where negative."""
     x, alpha = call.x(), call["alpha"]
     return gx.where(x > 0, x, alpha * gx.expm1(gx.minimum(x, 0.0) / alpha))
 
 
-def selu(call: OnnxNode) -> Any:
+def selu(call: OnnxNode) -> Result:
     """gamma * elu(x, alpha)."""
-    return call.get("gamma", SELU_GAMMA) * nn.elu(call.x(), call.get("alpha", SELU_ALPHA))
+    result: Tensor = call.get("gamma", SELU_GAMMA) * nn.elu(call.x(), call.get("alpha", SELU_ALPHA))
+    return result
 
 
-def leaky_relu(call: OnnxNode) -> Any:
+def leaky_relu(call: OnnxNode) -> Result:
     """x, or alpha * x where negative."""
     return nn.leaky_relu(call.x(), call["alpha"])
 
 
-def prelu(call: OnnxNode) -> Any:
+def prelu(call: OnnxNode) -> Result:
     """x, or slope * x where negative; the slope broadcasts, before opset 7 over channels."""
     x, slope = call.x(0), call.x(1)
     if call.opset < 7 and slope.ndim == 1 and slope.shape[0] != 1:
@@ -43,24 +43,24 @@ def prelu(call: OnnxNode) -> Any:
     return gx.where(x < 0, slope * x, x)
 
 
-def hard_sigmoid(call: OnnxNode) -> Any:
+def hard_sigmoid(call: OnnxNode) -> Result:
     """clip(alpha * x + beta, 0, 1)."""
     return gx.clip(call["alpha"] * call.x() + call["beta"], 0.0, 1.0)
 
 
-def hard_swish(call: OnnxNode) -> Any:
+def hard_swish(call: OnnxNode) -> Result:
     """x * clip(x / 6 + 1/2, 0, 1)."""
     x = call.x()
     return x * gx.clip(x / 6.0 + 0.5, 0.0, 1.0)
 
 
-def thresholded_relu(call: OnnxNode) -> Any:
+def thresholded_relu(call: OnnxNode) -> Result:
     """x where it is above alpha, else 0."""
     x = call.x()
     return gx.where(x > call["alpha"], x, 0.0)
 
 
-def shrink(call: OnnxNode) -> Any:
+def shrink(call: OnnxNode) -> Result:
     """x nearer to 0 by the bias, 0 within lambd of 0."""
     x, bias, limit = call.x(), call["bias"], call["lambd"]
     if x.dtype.is_float:
@@ -70,18 +70,18 @@ def shrink(call: OnnxNode) -> Any:
     return gx.astype(moved, x.dtype)
 
 
-def gelu(call: OnnxNode) -> Any:
+def gelu(call: OnnxNode) -> Result:
     """x times the normal distribution function."""
     return nn.gelu(call.x(), approximate=call["approximate"] == "tanh")
 
 
-def swish(call: OnnxNode) -> Any:
+def swish(call: OnnxNode) -> Result:
     """x * sigmoid(alpha * x)."""
     x = call.x()
     return x * gx.sigmoid(call["alpha"] * x)
 
 
-def relu(call: OnnxNode) -> Any:
+def relu(call: OnnxNode) -> Result:
     """max(x, 0), also of integers."""
     x = call.x()
     return nn.relu(x) if x.dtype.is_float else gx.maximum(x, 0)
@@ -98,7 +98,7 @@ def along(x: Tensor, call: OnnxNode) -> tuple[Tensor, int]:
 def normalised(function: Callable[[Tensor, int], Tensor]) -> Converter:
     """A softmax or its logarithm; of 16-bit floats computed in float32."""
 
-    def convert(call: OnnxNode) -> Any:
+    def convert(call: OnnxNode) -> Result:
         x, axis = along(call.x(), call)
         wide = gx.astype(x, "float32") if x.dtype.bits == 16 else x
         return gx.astype(gx.reshape(function(wide, axis), call.x().shape), x.dtype)
@@ -106,7 +106,7 @@ def normalised(function: Callable[[Tensor, int], Tensor]) -> Converter:
     return convert
 
 
-def hardmax(call: OnnxNode) -> Any:
+def hardmax(call: OnnxNode) -> Result:
     """1 at the first maximum, 0 elsewhere."""
     x, axis = along(call.x(), call)
     top = gx.argmax(x, axis, keepdims=True)

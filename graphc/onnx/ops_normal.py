@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import graphc as gx
 from graphc import nn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import widened
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 
 
 def channels(x: Tensor, like: Tensor) -> Tensor:
@@ -17,7 +15,7 @@ def channels(x: Tensor, like: Tensor) -> Tensor:
     return gx.reshape(x, (x.shape[0],) + (1,) * (like.ndim - 2)) if like.ndim >= 2 else x
 
 
-def batch_normalization(call: OnnxNode) -> Any:
+def batch_normalization(call: OnnxNode) -> Result:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, of running or of batch statistics."""
     x, scale, bias = (call.x(i) for i in range(3))
     mean, var = (call.scope.store.statistic(call.value(i)).tensor for i in (3, 4))
@@ -44,14 +42,14 @@ def trained_batch(
     return y, *moved
 
 
-def instance_normalization(call: OnnxNode) -> Any:
+def instance_normalization(call: OnnxNode) -> Result:
     """Every channel of every example normalised over its positions."""
     x, scale, bias = call.x(0), call.x(1), call.x(2)
     normal = nn.layer_norm(x, axis=tuple(range(2, x.ndim)), epsilon=call["epsilon"])
     return normal * channels(scale, x) + channels(bias, x)
 
 
-def layer_normalization(call: OnnxNode) -> Any:
+def layer_normalization(call: OnnxNode) -> Result:
     """Normalised over the axes from one on; the mean and 1 / deviation if asked for."""
     x, scale, bias = call.x(0), call.x(1), call.optional(2)
     axes = tuple(range(call.axis(), x.ndim))
@@ -64,7 +62,7 @@ def layer_normalization(call: OnnxNode) -> Any:
     return (y if bias is None else y + bias, centre, inverse)[: call.count]
 
 
-def rms_normalization(call: OnnxNode) -> Any:
+def rms_normalization(call: OnnxNode) -> Result:
     """Divided by the root of the mean square over the axes from one on."""
     x, scale = call.x(0), call.x(1)
     axes = tuple(range(call.axis(), x.ndim))
@@ -74,7 +72,7 @@ def rms_normalization(call: OnnxNode) -> Any:
     return normal * gx.astype(scale, x.dtype)
 
 
-def local_response(call: OnnxNode) -> Any:
+def local_response(call: OnnxNode) -> Result:
     """x / (bias + alpha / size * sum of squares over neighbouring channels) ** beta."""
     narrow, size = call.x(), call["size"]
     x = widened(narrow)
@@ -90,7 +88,7 @@ def local_response(call: OnnxNode) -> Any:
     return gx.astype(y, narrow.dtype)
 
 
-def lp_normalization(call: OnnxNode) -> Any:
+def lp_normalization(call: OnnxNode) -> Result:
     """x over its norm along an axis; 0 where that is 0."""
     narrow, axis = call.x(), call.axis()
     x = widened(narrow)
@@ -102,7 +100,7 @@ def lp_normalization(call: OnnxNode) -> Any:
     return gx.astype(choose(nothing, 0.0, x / choose(nothing, 1.0, norm)), narrow.dtype)
 
 
-def dropout(call: OnnxNode) -> Any:
+def dropout(call: OnnxNode) -> Result:
     """x itself and a mask of ones; while training some elements are 0 and the others grow."""
     x = call.x()
     training = bool(call.number(2)) if call.has(2) else not call.get("is_test", 1)

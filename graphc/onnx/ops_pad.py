@@ -9,10 +9,10 @@ from graphc.frontend.functions.creation import size_as
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Size
 from graphc.ir.types import int64
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 
 
-def pad(call: OnnxNode) -> Any:
+def pad(call: OnnxNode) -> Result:
     """x with elements around it; negative numbers cut."""
     x = call.x()
     if call.opset < 11:
@@ -70,7 +70,7 @@ def mirrored(size: Size, pair: tuple[int, int], mode: str, call: OnnxNode) -> Te
 def cumulative(function: Any) -> Any:
     """Running sums or products, from either end, with or without the element itself."""
 
-    def convert(call: OnnxNode) -> Any:
+    def convert(call: OnnxNode) -> Result:
         x = call.x()
         axis = call.normal(int(call.number(1)), x.ndim)
         t = gx.flip(x, axis) if call["reverse"] else x

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import graphc as gx
 from graphc import linalg
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.ops_arithmetic import binary
 
 
-def gemm(call: OnnxNode) -> Any:
+def gemm(call: OnnxNode) -> Result:
     """alpha * A' B' + beta * C, either matrix transposed if asked for."""
     a, b = call.x(0), call.x(1)
     a = gx.permute_dims(a, (1, 0)) if call["transA"] else a
@@ -31,12 +29,12 @@ def scaled(x: Tensor, factor: float) -> Tensor:
     return gx.astype(gx.astype(x, "float64") * factor, x.dtype)
 
 
-def einsum(call: OnnxNode) -> Any:
+def einsum(call: OnnxNode) -> Result:
     """Sums of products over labelled axes."""
     return gx.einsum(call["equation"], *call.tensors)
 
 
-def det(call: OnnxNode) -> Any:
+def det(call: OnnxNode) -> Result:
     """The determinants of matrices."""
     return linalg.det(call.x())
 

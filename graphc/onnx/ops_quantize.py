@@ -9,7 +9,7 @@ import numpy as np
 import graphc as gx
 from graphc.frontend.tensor import Tensor
 from graphc.ir.types import DType, find_dtype, float32
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.ops_conv import convolved
 from graphc.onnx.proto import dtype_of
 
@@ -28,7 +28,7 @@ def spread(call: OnnxNode, t: Tensor, x: Tensor) -> Tensor:
     return gx.repeat(t, count, axis)[tuple(key)]
 
 
-def quantize(call: OnnxNode) -> Any:
+def quantize(call: OnnxNode) -> Result:
     """round(x / scale) + zero point, saturated."""
     x, scale = call.x(0), call.x(1)
     zero = call.optional(2)
@@ -55,7 +55,7 @@ def saturated(ratio: Tensor, zero: Tensor | None, dtype: DType) -> Tensor:
     return gx.astype(wide, dtype)
 
 
-def dequantize(call: OnnxNode) -> Any:
+def dequantize(call: OnnxNode) -> Result:
     """(x - zero point) * scale."""
     x, scale = call.x(0), call.x(1)
     number = call.get("output_dtype", 0)
@@ -85,12 +85,12 @@ def aligned(t: Tensor, x: Tensor, axis: int | None) -> Tensor:
     return gx.reshape(t, tuple(t.shape[0] if i == place else 1 for i in range(x.ndim)))
 
 
-def matmul_integer(call: OnnxNode) -> Any:
+def matmul_integer(call: OnnxNode) -> Result:
     """The product of matrices of whole numbers without their zero points."""
     return gx.matmul(centred(call, 0, 2, -2), centred(call, 1, 3, -1))
 
 
-def quantized_matmul(call: OnnxNode) -> Any:
+def quantized_matmul(call: OnnxNode) -> Result:
     """The quantised product of quantised matrices."""
     total = gx.matmul(centred(call, 0, 2, -2), centred(call, 3, 5, -1))
     scale = wide(aligned(call.x(1), total, -2)) * wide(aligned(call.x(4), total, -1))
@@ -108,12 +108,12 @@ def wide(t: Tensor) -> Tensor:
     return gx.astype(t, "float32")
 
 
-def conv_integer(call: OnnxNode) -> Any:
+def conv_integer(call: OnnxNode) -> Result:
     """The convolution of whole numbers without their zero points."""
     return convolved(call, centred(call, 0, 2), centred(call, 1, 3, 0))
 
 
-def quantized_conv(call: OnnxNode) -> Any:
+def quantized_conv(call: OnnxNode) -> Result:
     """The quantised convolution of quantised tensors."""
     total = convolved(call, centred(call, 0, 2), centred(call, 3, 5, 0), kernel_input=3)
     if call.has(8):

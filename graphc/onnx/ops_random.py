@@ -6,7 +6,7 @@ from typing import Any
 
 import graphc as gx
 from graphc.ir.types import DType
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.proto import dtype_of
 
 
@@ -21,19 +21,19 @@ def wanted(call: OnnxNode, like: bool) -> tuple[Any, DType, str]:
     return shape, dtype, name
 
 
-def uniform(call: OnnxNode) -> Any:
+def uniform(call: OnnxNode) -> Result:
     """Evenly between two bounds."""
     shape, dtype, name = wanted(call, call.node.op_type.endswith("Like"))
     return gx.random.uniform(shape, call["low"], call["high"], name=name, dtype=dtype)
 
 
-def normal(call: OnnxNode) -> Any:
+def normal(call: OnnxNode) -> Result:
     """Normal variates."""
     shape, dtype, name = wanted(call, call.node.op_type.endswith("Like"))
     return gx.random.normal(shape, call["mean"], call["scale"], name=name, dtype=dtype)
 
 
-def bernoulli(call: OnnxNode) -> Any:
+def bernoulli(call: OnnxNode) -> Result:
     """1 with the probability that the operand says, else 0."""
     x = call.x()
     number = call.get("dtype", 0)
@@ -42,7 +42,7 @@ def bernoulli(call: OnnxNode) -> Any:
     return gx.astype(gx.random.bernoulli(x.shape, x, name=name), dtype)
 
 
-def multinomial(call: OnnxNode) -> Any:
+def multinomial(call: OnnxNode) -> Result:
     """Classes drawn with the probabilities whose logarithms are given."""
     x = call.x()
     name = call.node.name or call.node.output[0]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import graphc as gx
 from graphc import nn
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 
 Function = Callable[[Tensor], Tensor]
 State = tuple[Tensor, ...]
@@ -106,7 +105,7 @@ def layer(call: OnnxNode) -> RecurrentOperands:
     return RecurrentOperands(call, x, lengths, directions, call.extent(-1, 2))
 
 
-def run(of: RecurrentOperands, states: list[Tensor], make_step: Callable[[int], Step]) -> Any:
+def run(of: RecurrentOperands, states: list[Tensor], make_step: Callable[[int], Step]) -> Result:
     """All directions; outputs as the node lists them."""
     ys, lasts = [], []
     for d in range(of.directions):
@@ -142,7 +141,7 @@ def through_time(
     return ys, tuple(last)
 
 
-def simple(call: OnnxNode) -> Any:
+def simple(call: OnnxNode) -> Result:
     """h' = f(W x + R h + b)."""
     of = layer(call)
     functions = activations(call, ("Tanh",), of.directions)
@@ -159,7 +158,7 @@ def simple(call: OnnxNode) -> Any:
     return run(of, [of.initial(5)], make_step)
 
 
-def gated(call: OnnxNode) -> Any:
+def gated(call: OnnxNode) -> Result:
     """A GRU: h' = (1 - z) c + z h, gates in the order z r c."""
     of = layer(call)
     functions = activations(call, ("Sigmoid", "Tanh"), of.directions)
@@ -184,7 +183,7 @@ def gated(call: OnnxNode) -> Any:
     return run(of, [of.initial(5)], make_step)
 
 
-def long_short(call: OnnxNode) -> Any:
+def long_short(call: OnnxNode) -> Result:
     """An LSTM: c' = f c + i k, h' = o g(c'), gates in the order i o f k, with peepholes."""
     of = layer(call)
     functions = activations(call, ("Sigmoid", "Tanh", "Tanh"), of.directions)

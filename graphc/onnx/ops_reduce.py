@@ -10,7 +10,7 @@ import numpy as np
 import graphc as gx
 from graphc.frontend.functions.operands import widened
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Converter, OnnxNode, Table
+from graphc.onnx.call import Converter, OnnxNode, Result, Table
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 
@@ -18,7 +18,7 @@ Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 def reduction(function: Reduction, axes_input: int) -> Converter:
     """A reduction whose axes are an attribute, and operand 1 from an operator set on."""
 
-    def convert(call: OnnxNode) -> Any:
+    def convert(call: OnnxNode) -> Result:
         x = call.x()
         axes: Any = call.get("axes")
         if call.opset >= axes_input:
@@ -122,7 +122,7 @@ IDENTITY_REDUCTIONS = (total, total_product, average, largest, smallest)
 def position(last: Callable[..., Tensor]) -> Converter:
     """Where the extreme is along an axis: the first of several, or the last one."""
 
-    def convert(call: OnnxNode) -> Any:
+    def convert(call: OnnxNode) -> Result:
         x, axis, keep = call.x(), call.axis(), bool(call["keepdims"])
         if not call.get("select_last_index"):
             return last(x, axis, keep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size, divide_exactly
 from graphc.ir.ops.base import Array
 from graphc.nn.resize import neighbours, picked, weighted
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 
 TIE_TOLERANCE = 1e-6  # how far from a half a coordinate in float32 may be that is a half in fact
 
@@ -41,7 +40,7 @@ class AxisRequest:
     end: float = 1.0
 
 
-def resize(call: OnnxNode) -> Any:
+def resize(call: OnnxNode) -> Result:
     """x in other sizes.
 
     Numbers are float32, and corners are those of the new size after rounding: where the format

@@ -11,7 +11,7 @@ import graphc as gx
 from graphc.errors import FormatError
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir.ops.window import Fold, Window
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.ops_conv import with_bias
 from graphc.onnx.ops_index import checked_places
 
@@ -92,7 +92,7 @@ def sample(x: Tensor, places: list[Tensor], mode: str, borders: list[Border]) ->
     return gx.moveaxis(total, -1, 1)
 
 
-def grid_sample(call: OnnxNode) -> Any:
+def grid_sample(call: OnnxNode) -> Result:
     """x at the positions of a grid whose coordinates run from -1 to 1."""
     x, grid = call.x(0), call.x(1)
     sizes, corners = call.extents(2), bool(call["align_corners"])
@@ -111,7 +111,7 @@ def grid_sample(call: OnnxNode) -> Any:
     return sample(x, places, mode, borders)
 
 
-def deformed_conv(call: OnnxNode) -> Any:
+def deformed_conv(call: OnnxNode) -> Result:
     """A convolution whose taps are moved by offsets and weighed by a mask."""
     x, w, offset = call.x(0), call.x(1), call.x(2)
     (batch, channels), image = x.shape[:2], call.extents(2)
@@ -146,7 +146,7 @@ def deformed_conv(call: OnnxNode) -> Any:
     return with_bias(gx.reshape(y, (batch, -1, *outputs)), call.optional(3))
 
 
-def roi_align(call: OnnxNode) -> Any:
+def roi_align(call: OnnxNode) -> Result:
     """Regions of an image averaged (or their largest samples) into bins."""
     x, rois, images = call.x(0), call.x(1), gx.astype(call.x(2), "int64")
     (count, channels), (height, width) = x.shape[:2], call.extents(2)
@@ -203,7 +203,7 @@ def binned(
     return gx.permute_dims(pooled, (0, 3, 1, 2))
 
 
-def columns_to_image(call: OnnxNode) -> Any:
+def columns_to_image(call: OnnxNode) -> Result:
     """Blocks added up where they lie in an image."""
     x, image, block = call.x(), call.ints(1), call.ints(2)
     rank = len(image)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 import graphc as gx
 from graphc.errors import FormatError
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.values import OnnxValue
 
 MAX_SEQUENCE_ELEMENTS = 2**16  # elements of a sequence that is made of a tensor
@@ -22,27 +20,28 @@ def items(call: OnnxNode) -> list[OnnxValue]:
     return list(found)
 
 
-def construct(call: OnnxNode) -> Any:
+def construct(call: OnnxNode) -> Result:
     """A list of the operands."""
     return OnnxValue(items=tuple(call.value(i) for i in range(len(call.inputs))))
 
 
-def empty(call: OnnxNode) -> Any:
+def empty(call: OnnxNode) -> Result:
     """A list of nothing."""
     return OnnxValue(items=())
 
 
-def length(call: OnnxNode) -> Any:
+def length(call: OnnxNode) -> Result:
     """How many elements there are."""
     return np.int64(len(items(call)))
 
 
-def at(call: OnnxNode) -> Any:
+def at(call: OnnxNode) -> Result:
     """One element."""
-    return items(call)[call.number(1)]
+    item: OnnxValue = items(call)[call.number(1)]
+    return item
 
 
-def insert(call: OnnxNode) -> Any:
+def insert(call: OnnxNode) -> Result:
     """One element more, at a place or at the end."""
     found = items(call)
     place = call.number(2) if call.has(2) else len(found)
@@ -52,14 +51,14 @@ def insert(call: OnnxNode) -> Any:
     return OnnxValue(items=tuple(found))
 
 
-def erase(call: OnnxNode) -> Any:
+def erase(call: OnnxNode) -> Result:
     """Without one element, or without the last."""
     found = items(call)
     del found[call.number(1) if call.has(1) else -1]
     return OnnxValue(items=tuple(found))
 
 
-def concat(call: OnnxNode) -> Any:
+def concat(call: OnnxNode) -> Result:
     """The elements side by side, along an axis of theirs or along a new one."""
     parts = [value.tensor for value in items(call)]
     if call["new_axis"]:
@@ -67,7 +66,7 @@ def concat(call: OnnxNode) -> Any:
     return gx.concat(parts, call["axis"])
 
 
-def split(call: OnnxNode) -> Any:
+def split(call: OnnxNode) -> Result:
     """Parts of a tensor along an axis: of given sizes, of one size, or single ones."""
     x, axis = call.x(), call.axis()
     whole = call.extent(axis)
@@ -89,12 +88,12 @@ def split(call: OnnxNode) -> Any:
     return OnnxValue(items=tuple(map(OnnxValue, parts)))
 
 
-def present(call: OnnxNode) -> Any:
+def present(call: OnnxNode) -> Result:
     """Whether there is a value."""
     return np.bool_(call.has(0))
 
 
-def value(call: OnnxNode) -> Any:
+def value(call: OnnxNode) -> Result:
     """The value, which must be there."""
     if not call.has(0):
         call.unsupported("a value that is missing")

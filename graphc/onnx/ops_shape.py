@@ -11,12 +11,12 @@ from graphc.errors import FormatError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size, divide_exactly, floordiv, max_size, min_size, product
 from graphc.ir.ops.base import Array
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.proto import dtype_of
 from graphc.onnx.values import MAX_SHAPE_ELEMENTS, sizes_array
 
 
-def constant(call: OnnxNode) -> Any:
+def constant(call: OnnxNode) -> Result:
     """A value that the node says."""
     for name, kind in (
         ("value_float", np.float32), ("value_floats", np.float32),
@@ -30,7 +30,7 @@ def constant(call: OnnxNode) -> Any:
     return call.scope.store.constant(call.node.output[0], array)
 
 
-def constant_of_shape(call: OnnxNode) -> Any:
+def constant_of_shape(call: OnnxNode) -> Result:
     """One value everywhere."""
     value = call.get("value")
     array = np.zeros(1, np.float32) if value is None else value.reshape(-1)
@@ -45,24 +45,24 @@ def constant_of_shape(call: OnnxNode) -> Any:
     return gx.broadcast_to(gx.constant(array[0]), shape)
 
 
-def identity(call: OnnxNode) -> Any:
+def identity(call: OnnxNode) -> Result:
     """The operand itself."""
     return call.value(0)
 
 
-def shape(call: OnnxNode) -> Any:
+def shape(call: OnnxNode) -> Result:
     """The sizes of a tensor, or of some of its axes."""
     sizes = call.x().shape
     start, end = call.get("start", 0), call.get("end")
     return sizes_array(sizes[slice(start, end)])
 
 
-def size(call: OnnxNode) -> Any:
+def size(call: OnnxNode) -> Result:
     """The number of elements."""
     return sizes_array((call.x().size,)).reshape(())
 
 
-def reshape(call: OnnxNode) -> Any:
+def reshape(call: OnnxNode) -> Result:
     """Another shape; 0 takes the size of x, -1 what is left."""
     x = call.x()
     wanted = call.sizes(1) if call.opset >= 5 and len(call.inputs) > 1 else tuple(call["shape"])
@@ -77,14 +77,14 @@ def reshape(call: OnnxNode) -> Any:
     return gx.reshape(x, tuple(sizes))
 
 
-def flatten(call: OnnxNode) -> Any:
+def flatten(call: OnnxNode) -> Result:
     """A matrix: the axes before one, and the others."""
     x = call.x()
     axis = call["axis"] + (x.ndim if call["axis"] < 0 else 0)
     return gx.reshape(x, (product(x.shape[:axis]), product(x.shape[axis:])))
 
 
-def transpose(call: OnnxNode) -> Any:
+def transpose(call: OnnxNode) -> Result:
     """Axes in another order, reversed without one."""
     x = call.x()
     return gx.permute_dims(x, call.get("perm") or tuple(reversed(range(x.ndim))))
@@ -98,22 +98,22 @@ def axes_of(call: OnnxNode) -> tuple[int, ...] | None:
     return None if axes is None else tuple(axes)
 
 
-def squeeze(call: OnnxNode) -> Any:
+def squeeze(call: OnnxNode) -> Result:
     """Without axes of size 1."""
     return gx.squeeze(call.x(), axes_of(call))
 
 
-def unsqueeze(call: OnnxNode) -> Any:
+def unsqueeze(call: OnnxNode) -> Result:
     """With new axes of size 1."""
     return gx.expand_dims(call.x(), axes_of(call))
 
 
-def concat(call: OnnxNode) -> Any:
+def concat(call: OnnxNode) -> Result:
     """Tensors one after the other."""
     return gx.concat(call.tensors, call.get("axis", 1))
 
 
-def split(call: OnnxNode) -> Any:
+def split(call: OnnxNode) -> Result:
     """Parts along an axis: of given sizes, or as equal as can be (the last may be smaller)."""
     x, axis = call.x(), call.axis()
     sizes: Any = call.sizes(1) if call.has(1) else call.get("split")
@@ -134,7 +134,7 @@ def equal_parts(whole: Size, count: int) -> list[Size]:
     return [*sizes, whole - sum(sizes)]
 
 
-def slices(call: OnnxNode) -> Any:
+def slices(call: OnnxNode) -> Result:
     """A part of x; ends beyond the axis are cut."""
     x = call.x()
     if call.opset < 10:
@@ -172,18 +172,18 @@ def cut(whole: Size, start: Size, end: Size, step: int) -> tuple[Any, Any, int]:
     return first, last, step
 
 
-def expand(call: OnnxNode) -> Any:
+def expand(call: OnnxNode) -> Result:
     """x broadcast with a shape."""
     x = call.x()
     return gx.broadcast_to(x, gx.broadcast_shapes(x.shape, call.sizes(1)))
 
 
-def tile(call: OnnxNode) -> Any:
+def tile(call: OnnxNode) -> Result:
     """x several times along every axis."""
     return gx.tile(call.x(), call.ints(1))
 
 
-def tile_old(call: OnnxNode) -> Any:
+def tile_old(call: OnnxNode) -> Result:
     """x several times along one axis."""
     x, counts = call.x(), call.ints(1)
     if call.has(2) and len(counts) == 1 and call.opset < 6:
@@ -192,24 +192,25 @@ def tile_old(call: OnnxNode) -> Any:
     return gx.tile(x, counts)
 
 
-def eye_like(call: OnnxNode) -> Any:
+def eye_like(call: OnnxNode) -> Result:
     """Ones on a diagonal, in the shape of x."""
     x = call.x()
     dtype = x.dtype if call.get("dtype") is None else dtype_of(call["dtype"], call.where)
     return gx.eye(x.shape[0], x.shape[1], call["k"], dtype)
 
 
-def arange(call: OnnxNode) -> Any:
+def arange(call: OnnxNode) -> Result:
     """Numbers from a start to a limit."""
     start, limit, delta = (call.number(i) for i in range(3))
     dtype = call.value(0).known().dtype  # type: ignore[union-attr]
     if isinstance(limit, Poly) or isinstance(start, Poly):
         return gx.arange(start, limit, delta, dtype="int64")
     count = max(0, int(np.ceil((limit - start) / delta)))
-    return (np.arange(count) * np.asarray(delta) + start).astype(dtype)
+    numbers: Array = (np.arange(count) * np.asarray(delta) + start).astype(dtype)
+    return numbers
 
 
-def depth_to_space(call: OnnxNode) -> Any:
+def depth_to_space(call: OnnxNode) -> Result:
     """Channels moved into blocks of the image."""
     x, b = call.x(), call["blocksize"]
     n, c, h, w = x.shape
@@ -224,7 +225,7 @@ def depth_to_space(call: OnnxNode) -> Any:
     return gx.reshape(parts, (n, part, h * b, w * b))
 
 
-def space_to_depth(call: OnnxNode) -> Any:
+def space_to_depth(call: OnnxNode) -> Result:
     """Blocks of the image moved into channels."""
     x, b = call.x(), call["blocksize"]
     n, c, h, w = x.shape
@@ -236,13 +237,13 @@ def space_to_depth(call: OnnxNode) -> Any:
     return gx.reshape(gx.permute_dims(parts, order), (n, c * b * b, h // b, w // b))
 
 
-def triangle(call: OnnxNode) -> Any:
+def triangle(call: OnnxNode) -> Result:
     """The upper or lower triangles of matrices."""
     k = int(call.number(1)) if call.has(1) else 0
     return gx.triu(call.x(), k) if call["upper"] else gx.tril(call.x(), k)
 
 
-def one_hot(call: OnnxNode) -> Any:
+def one_hot(call: OnnxNode) -> Result:
     """One of two values where the index says; indices out of range give the other one."""
     index, depth, values = call.x(0), int(call.number(1)), call.x(2)
     index = gx.astype(index, "int64")
@@ -253,7 +254,7 @@ def one_hot(call: OnnxNode) -> Any:
     return gx.where(hot, values[1], values[0])
 
 
-def reverse_sequence(call: OnnxNode) -> Any:
+def reverse_sequence(call: OnnxNode) -> Result:
     """The first elements of every sequence reversed, as many as its length says."""
     x, lengths = call.x(0), gx.astype(call.x(1), "int64")
     time, batch = call["time_axis"], call["batch_axis"]

@@ -9,7 +9,7 @@ import numpy as np
 import graphc as gx
 from graphc import fft
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import OnnxNode, Table
+from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.proto import dtype_of
 
 
@@ -19,7 +19,7 @@ def complex_parts(call: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor | None]:
     return x[..., 0], (x[..., 1] if (last if last == 1 else call.extent(-1)) == 2 else None)
 
 
-def fourier(call: OnnxNode) -> Any:
+def fourier(call: OnnxNode) -> Result:
     """The discrete Fourier transform along an axis, or its inverse; pairs are the last axis."""
     x = call.x()
     axis = call["axis"] if call.opset < 20 else (call.number(2) if call.has(2) else -2)
@@ -45,7 +45,7 @@ def whole(real: Tensor, imaginary: Tensor | None) -> tuple[Tensor, Tensor]:
     return real, gx.zeros_like(real) if imaginary is None else imaginary
 
 
-def short_time(call: OnnxNode) -> Any:
+def short_time(call: OnnxNode) -> Result:
     """Fourier transforms of windows that move along a signal."""
     x, step = call.x(), int(call.number(1))
     window = call.optional(2)
@@ -70,7 +70,7 @@ def short_time(call: OnnxNode) -> Any:
     return gx.stack([part[..., 0:count] for part in found], -1)
 
 
-def mel_weights(call: OnnxNode) -> Any:
+def mel_weights(call: OnnxNode) -> Result:
     """Triangular filters, evenly spaced on the mel scale."""
     bins, length, rate = (int(call.number(i)) for i in range(3))
     low, high = float(call.number(3)), float(call.number(4))

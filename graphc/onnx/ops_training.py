@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.onnx.call import Converter, OnnxNode, Table
+from graphc.onnx.call import Converter, OnnxNode, Result, Table
 
 
 def optimizer(update: Callable[..., tuple[Tensor, ...]], states: int) -> Converter:
@@ -16,7 +15,7 @@ def optimizer(update: Callable[..., tuple[Tensor, ...]], states: int) -> Convert
     Returns all new tensors, then all new states of each kind.
     """
 
-    def convert(call: OnnxNode) -> Any:
+    def convert(call: OnnxNode) -> Result:
         rate, step = call.x(0), call.x(1)
         count = (len(call.inputs) - 2) // (2 + states)
         groups = [[call.x(2 + k * count + i) for i in range(count)] for k in range(2 + states)]
@@ -62,7 +61,7 @@ def momentum(
     return x - rate * (g + alpha * v if call["mode"] == "nesterov" else v), v
 
 
-def gradient(call: OnnxNode) -> Any:
+def gradient(call: OnnxNode) -> Result:
     """The derivatives of a value of the graph by others."""
     y = call.scope.find(call["y"], call.node).tensor
     xs = [call.scope.find(name, call.node).tensor for name in call["xs"]]

@@ -94,7 +94,7 @@ def sources_of(tensor: Tensor) -> tuple[tuple[str, ...], tuple[Dim, ...]]:
     return tuple(names), tuple(dims)
 
 
-def result_value(result: Any) -> OnnxValue | None:
+def result_value(result: Tensor | OnnxValue | Array | np.generic | None) -> OnnxValue | None:
     """The value that a converter's result stands for: a tensor, an array or a Value."""
     if result is None or isinstance(result, OnnxValue):
         return result

@@ -265,7 +265,7 @@ def divided(m: Maker) -> Value | None:
     x = m.number()
     if x is None:
         return None
-    divisors = [2.0, 3.0, 1.0, -4.0, gx.abs(m.partner(x).tensor) + 1.0]
+    divisors: list[float | Tensor] = [2.0, 3.0, 1.0, -4.0, gx.abs(m.partner(x).tensor) + 1.0]
     return Value(x.tensor / divisors[m.rng.integers(len(divisors))], False)
 
 
