@@ -11,7 +11,7 @@ from graphc.cli.options import SourceOptions
 from graphc.cli.show import bytes_text, print_columns, print_rows
 from graphc.cli.subject import choose, functions_of, json_text, shapes_of, sizes
 from graphc.errors import FormatError
-from graphc.export.library import find_manifest, read_manifest
+from graphc.export.library_files import find_manifest, read_manifest
 from graphc.runtime.function import CompiledFunction
 
 Rows = list[tuple[str, str]]

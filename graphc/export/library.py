@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import json
 import os
-import platform
-import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,18 +14,22 @@ from numpy.typing import NDArray
 from graphc.errors import (
     ArgumentError,
     DTypeError,
-    FormatError,
     NameError,
     RuntimeCheckError,
     ShapeError,
     UnsupportedError,
 )  # fmt: skip
-from graphc.ir.schedule import ALIGNMENT
+from graphc.export.library_files import (
+    checked_library,
+    find_manifest,
+    numpy_dtype,
+    open_library,
+    read_manifest,
+    shape_of,
+    size_of,
+)  # fmt: skip
 
 Array = NDArray[Any]
-FORMAT = 2
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-_SYSTEMS = {"linux": "linux", "windows": "windows", "macos": "darwin", "darwin": "darwin"}
 
 
 def load_library(path: str | os.PathLike[str]) -> Library:
@@ -45,21 +44,6 @@ def load_library(path: str | os.PathLike[str]) -> Library:
     return Library(find_manifest(Path(path)))
 
 
-def find_manifest(path: Path) -> Path:
-    """The manifest in a folder, or beside a file of the bundle."""
-    if path.is_dir():
-        found = sorted(path.glob("*.json"))
-        if len(found) != 1:
-            seen = ", ".join(p.name for p in found) or "none"
-            raise FormatError(f"load_library: {path} must hold one manifest (NAME.json): {seen}")
-        return found[0]
-    if path.suffix != ".json":
-        path = path.with_suffix(".json")
-    if not path.exists():
-        raise FileNotFoundError(f"load_library: there is no {path}")
-    return path
-
-
 class Library:
     """An exported library with a workspace of its own."""
 
@@ -67,8 +51,8 @@ class Library:
         self.path = path
         self.manifest = read_manifest(path)
         self.name: str = self.manifest["name"]
-        self._library = _open(_checked_library(path, self.manifest))
-        self._workspace = aligned(self.manifest["workspace"]["bytes"])
+        self._library = open_library(checked_library(path, self.manifest))
+        self._workspace = aligned(self.manifest["workspace"]["bytes"], self.manifest["alignment"])
         self._init()
         self.functions = {f["name"]: Function(self, f) for f in self.manifest["functions"]}
         self.parameters: Mapping[str, Any] = Parameters(self)
@@ -283,7 +267,7 @@ class Function:
                     f" {limit['max']}"
                 )
         for fact, array in zip(self._inputs, arrays):
-            wanted = [_size(s, dims) for s in fact["shape"]]
+            wanted = [size_of(s, dims) for s in fact["shape"]]
             if wanted != list(array.shape):
                 raise ShapeError(
                     f"{self.name}: input {fact['name']} must have shape {fact['shape']}"
@@ -300,7 +284,7 @@ class Function:
             for size, length in zip(fact["shape"], array.shape):
                 if isinstance(size, str) and name in size:
                     for value in range(limit["min"], limit["max"] + 1):
-                        if _size(size, {**dims, name: value}) == length:
+                        if size_of(size, {**dims, name: value}) == length:
                             return value
         raise ShapeError(f"{self.name}: no value of {name} fits the inputs")
 
@@ -308,27 +292,6 @@ class Function:
 def _convertible(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
     narrowing = {("float64", "float32"), ("int64", "int32")}
     return np.can_cast(given, wanted, "safe") or (given.name, wanted.name) in narrowing
-
-
-def _size(size: int | str, dims: Mapping[str, int]) -> int:
-    """A size of the manifest: a number, or a polynomial of dims as text."""
-    if isinstance(size, int):
-        return size
-    if size in dims:
-        return dims[size]
-    words = {name: f"_{i}" for i, name in enumerate(sorted(dims, key=len, reverse=True))}
-    text = size
-    for name, word in words.items():
-        text = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_(])", word, text)
-    if not re.fullmatch(r"(?:[0-9_+\-*/(), ]|min\()+", text):
-        raise FormatError(f"the manifest has the size {size!r}")
-    values = {word: dims[name] for name, word in words.items()}
-    return int(eval(text, {"__builtins__": {}, "min": min}, values))
-
-
-def shape_of(sizes: Sequence[int | str], dims: Mapping[str, int]) -> tuple[int, ...]:
-    """A shape of the manifest for given dims."""
-    return tuple(_size(s, dims) for s in sizes)
 
 
 def _build(structure: Any, values: Iterator[Any]) -> Any:
@@ -340,87 +303,8 @@ def _build(structure: Any, values: Iterator[Any]) -> Any:
     return children if structure["kind"] == "list" else tuple(children)
 
 
-def numpy_dtype(name: str) -> np.dtype[Any]:
-    """A numpy dtype by the name of ours; bfloat16 needs ml_dtypes."""
-    if name == "bfloat16":
-        import ml_dtypes
-
-        found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-        return found
-    return np.dtype(name)
-
-
-def aligned(size: int) -> Array:
-    """Zeroed bytes, aligned."""
-    whole = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -whole.ctypes.data % ALIGNMENT
+def aligned(size: int, alignment: int) -> Array:
+    """Zeroed bytes, the first at a multiple of `alignment`."""
+    whole = np.zeros(size + alignment, np.uint8)
+    start = -whole.ctypes.data % alignment
     return whole[start : start + size]
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The content of a manifest; raises FormatError for anything else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FormatError(f"load_library: {path} is no manifest: {error}") from None
-    if not isinstance(content, dict) or "functions" not in content or "sha256" not in content:
-        raise FormatError(f"load_library: {path} is no manifest of graphc")
-    if content.get("format") != FORMAT:
-        raise FormatError(
-            f"load_library: {path} has format {content.get('format')}, this version reads {FORMAT}"
-        )
-    if content.pop("digest", None) != digest(content):
-        raise FormatError(f"load_library: {path} is not as `export` wrote it (changed since)")
-    return content
-
-
-def digest(content: Mapping[str, Any]) -> str:
-    """A checksum of what a manifest says: sizes in it are trusted by code without checks."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _open(path: Path) -> ctypes.CDLL:
-    """Load a shared library under a name that was never used before.
-
-    For a path that has been loaded, systems give back what they have, not the file there is now.
-    """
-    if os.name != "posix":
-        return ctypes.CDLL(str(path))
-    with tempfile.TemporaryDirectory() as folder:
-        name = Path(folder) / path.name
-        name.symlink_to(path.resolve())
-        return ctypes.CDLL(str(name))
-
-
-def _checked_library(path: Path, manifest: Mapping[str, Any]) -> Path:
-    """The shared library, if it is for this machine and is what the manifest says."""
-    triple = manifest["target"]["triple"]
-    machine, system = platform.machine().lower(), platform.system().lower()
-    architecture = triple.split("-")[0]
-    systems = [value for word, value in _SYSTEMS.items() if word in triple]
-    if _MACHINES.get(architecture, architecture) != _MACHINES.get(machine, machine) or (
-        systems and system not in systems
-    ):
-        raise UnsupportedError(
-            f"load_library: {path.name} is for {triple}, this machine is {machine} with {system}"
-        )
-    for role in ("library", "weights"):
-        name = manifest["files"].get(role)
-        if name is None:
-            continue
-        file = path.parent / name
-        if not file.exists():
-            raise FileNotFoundError(f"load_library: {path.name} names {name}, which is missing")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != manifest["sha256"][name]:
-            raise FormatError(
-                f"load_library: {file} is not the file that {path.name} describes"
-                " (truncated, or changed since)"
-            )
-    if "library" not in manifest["files"]:
-        raise UnsupportedError(
-            f"load_library: {path.parent} has no shared library (there was no linker when it was"
-            " exported)",
-            hint="link the object file, or export again where there is a linker",
-        )
-    library: str = manifest["files"]["library"]
-    return path.parent / library

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from graphc.export.header import shape_texts
 from graphc.export.interface import STATUSES, Argument, Entry, Interface
-from graphc.export.library import FORMAT, digest
+from graphc.export.library_files import FORMAT, digest
 from graphc.inspect.cost import total
 from graphc.ir.schedule import ALIGNMENT
 from graphc.ir.structure import Structure

@@ -130,7 +130,7 @@ def test_every_kind_of_number(dtype: str, tmp_path: Path) -> None:
     f = gx.compile([x], {"y": y, "sum": gx.sum(x.astype("float32"))}, name="f")
     library = f.export(tmp_path).load()
     library.selftest()
-    from graphc.export.library import numpy_dtype
+    from graphc.export.library_files import numpy_dtype
 
     for n in (0, 1, 9):
         given = np.arange(3 * n).reshape(n, 3).astype(numpy_dtype(dtype))

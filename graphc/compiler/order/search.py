@@ -1,7 +1,7 @@
 """Beam search for an order of calls with a low peak of live bytes.
 
-A storage is alive from the first to the last call that touches it, which reads the same from
-either end: the search from the back is the search from the front of the reversed problem.
+A storage is alive from its first to its last call, which reads the same from either end: searching
+from the back is searching the reversed problem.
 """
 
 from __future__ import annotations
@@ -44,10 +44,7 @@ class Problem:
         return replace(self, before=before, after=after, swaps=swaps)
 
     def step(self, done: int, call: int, phase: int = 0) -> tuple[int, int]:
-        """Bytes that a call adds while it runs, and that remain once it is complete.
-
-        Calls in `phase` have started but need not be complete.
-        """
+        """Bytes that a call adds while it runs, and after; calls in `phase` may still run."""
         started, left = done | phase, ~(done | phase | 1 << call)
         born = freed = 0
         for s in self.touched[call]:

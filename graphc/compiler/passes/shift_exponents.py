@@ -6,11 +6,9 @@ So a value of degree 0 may be made of exp(x - max of the row) as well; a logarit
 degree d makes up for it with d times the maximum.
 
 Every value of degree 0 is made so, and all others are made of exp(x) as it is written: both may
-be there at once, and what a value is made of never depends on what else is computed.
-
-A shift makes all of a row small but its largest element. So a divisor, and what a logarithm is
-taken of, must be made of whole rows: a sum that leaves the largest element out, or weighs it with
-0, would vanish where it does not as it is written.
+be there at once, and what a value is made of never depends on what else is computed. A shift
+makes all of a row small but its largest element. So divisors and arguments of logarithms must be
+made of whole rows: a sum without the largest element would vanish.
 """
 
 from __future__ import annotations
