@@ -39,9 +39,10 @@ add_module_names = True
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 ALIASES = (
-    "Array Axes AxisLike DTypeLike Extent Index Initializer Nested Padding Schedule Shape Signal"
+    "ActivationLike Array Axes AxisLike DTypeLike Extent Index Initializer Nested Padding Schedule"
+    " Shape Signal TensorLike"
 )
-autodoc_type_aliases = {name: name for name in (*ALIASES.split(), "TensorLike")}
+autodoc_type_aliases = {name: name for name in ALIASES.split()}
 autosummary_generate = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 110

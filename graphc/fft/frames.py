@@ -54,7 +54,7 @@ def ifftshift(x: Signal, axes: AxisLike = None) -> Any:
     return _shifted("ifftshift", x, axes, -1)
 
 
-def _shifted(name: str, x: TensorLike, axes: AxisLike, sign: int) -> Any:
+def _shifted(name: str, x: Any, axes: AxisLike, sign: int) -> Any:
     if isinstance(x, (tuple, list)) and len(x) == 2:
         return Complex(*(_shifted(name, v, axes, sign) for v in x))
     x = lift(x)
@@ -99,7 +99,13 @@ def window_values(name: str, n: int, periodic: bool = True) -> Array:
 # --------------------------------------------------------------------------- frames
 
 
-def stft(x: TensorLike, frame: int, hop: int, window: Any = "hann", center: bool = True) -> Complex:
+def stft(
+    x: TensorLike,
+    frame: int,
+    hop: int,
+    window: str | TensorLike | None = "hann",
+    center: bool = True,
+) -> Complex:
     """The transforms of frames of the last axis: (..., frames, frame // 2 + 1).
 
     Frames start `hop` elements apart and are multiplied by a window: "hann", "hamming",
@@ -117,7 +123,7 @@ def istft(
     x: Signal,
     frame: int,
     hop: int,
-    window: Any = "hann",
+    window: str | TensorLike | None = "hann",
     center: bool = True,
     length: int | None = None,
 ) -> Tensor:
@@ -150,7 +156,7 @@ def check_frames(name: str, x: Tensor, frame: int, hop: int) -> None:
         fail(ArgumentError, f"{name}: frames of {frame}, {hop} apart, of {x.type}", (x,))
 
 
-def chosen_window(name: str, window: Any, frame: int, x: Tensor) -> Tensor:
+def chosen_window(name: str, window: str | TensorLike | None, frame: int, x: Tensor) -> Tensor:
     """A window of the frame's size."""
     if window is None:
         return fn.ones((frame,), dtype=x.dtype)

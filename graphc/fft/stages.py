@@ -8,19 +8,19 @@ There are no complex numbers: a value is a pair of tensors.
 from __future__ import annotations
 
 import math
-import typing
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.products import contract
 from graphc.frontend.tensor import Tensor, constant_of
+from graphc.frontend.typing import TensorLike
 from graphc.ir.ops.base import Array
 from graphc.ir.types import DType
 
-Signal = typing.Any  # a tensor, what one can be made of, or a pair (real, imaginary) of them
+Signal: TypeAlias = "TensorLike | tuple[TensorLike, TensorLike | None]"  # (real, imaginary)
 
 MAX_DIRECT_SIZE = 64  # sizes up to this one are one stage
 MAX_DIRECT_PRIME = 256  # larger ones are convolutions

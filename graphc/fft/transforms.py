@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from graphc.fft.stages import Complex, Signal, Value, transform
@@ -17,7 +18,7 @@ from graphc.frontend.functions.operands import (
 )
 from graphc.frontend.functions.shapes import narrow
 from graphc.frontend.tensor import Tensor
-from graphc.frontend.typing import AxisLike, TensorLike
+from graphc.frontend.typing import AxisLike
 from graphc.ir.types import float32, float64
 
 Sizes = Sequence[int] | None
@@ -140,7 +141,7 @@ def ihfft(x: Signal, n: int | None = None, axis: int = -1, norm: str = "backward
 # --------------------------------------------------------------------------- machinery
 
 
-def value(name: str, x: TensorLike) -> Value:
+def value(name: str, x: Any) -> Value:
     """A pair of tensors of one type, or a real tensor."""
     if not isinstance(x, (tuple, list)):
         return real(name, x), None
@@ -154,7 +155,7 @@ def value(name: str, x: TensorLike) -> Value:
     return re, im
 
 
-def real(name: str, x: TensorLike) -> Tensor:
+def real(name: str, x: Any) -> Tensor:
     """A tensor of float32 or float64."""
     t = floating(name, x)
     if t.dtype not in (float32, float64):

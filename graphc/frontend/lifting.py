@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from graphc.frontend.tensor import Tensor, lift, lift_op
-from graphc.frontend.typing import TensorLike
 from graphc.ir.arrays import converted
 from graphc.ir.ops.base import Array, View
 from graphc.ir.ops.elementwise_logic import Cast
@@ -63,7 +62,7 @@ def promote_lifted(
     return result
 
 
-def is_lifted(value: TensorLike) -> bool:
+def is_lifted(value: object) -> bool:
     """Whether a value is an array of floats, or what an operator made of one."""
     if isinstance(value, Tensor):
         op = value.node.op
@@ -74,7 +73,7 @@ def is_lifted(value: TensorLike) -> bool:
     return dtype is not None and dtype.is_float
 
 
-def promote_arguments(name: str, values: Sequence[TensorLike], places: Iterable[bool]) -> list[Any]:
+def promote_arguments(name: str, values: Sequence[Any], places: Iterable[bool]) -> list[Any]:
     """Cast the lifted arrays among a function's arguments to the dtype of the others."""
     arrays = [place and is_lifted(v) for v, place in zip(values, places)]
     dtype = floats_of(v for v in values if isinstance(v, Tensor)) if any(arrays) else None

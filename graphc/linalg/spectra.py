@@ -101,7 +101,7 @@ def svdvals(x: TensorLike) -> Tensor:
     return svd(x, full_matrices=False).S
 
 
-def matrix_rank(x: TensorLike, rtol: Any = None) -> Tensor:
+def matrix_rank(x: TensorLike, rtol: TensorLike | None = None) -> Tensor:
     """How many singular values are larger than `rtol` times the largest (default: the larger
     side times the precision)."""
     x = floating("matrix_rank", x)
@@ -110,7 +110,7 @@ def matrix_rank(x: TensorLike, rtol: Any = None) -> Tensor:
     return fn.sum(fn.astype(kept, "int64"), axis=-1)
 
 
-def pinv(x: TensorLike, rtol: Any = None) -> Tensor:
+def pinv(x: TensorLike, rtol: TensorLike | None = None) -> Tensor:
     """The pseudo-inverses of matrices; singular values up to `rtol` times the largest count as 0.
 
     The gradient is that of a matrix whose rank does not change.
@@ -137,7 +137,7 @@ def pinv(x: TensorLike, rtol: Any = None) -> Tensor:
     return result
 
 
-def lstsq(a: TensorLike, b: TensorLike, rtol: Any = None) -> Tensor:
+def lstsq(a: TensorLike, b: TensorLike, rtol: TensorLike | None = None) -> Tensor:
     """The shortest x that makes |a x - b| smallest, for a vector b or the columns of matrices."""
     a, b = same_dtype("lstsq", (floating("lstsq", a), floating("lstsq", b)))
     if a.ndim < 2 or b.ndim < 1 or b.shape[-1 if b.ndim == 1 else -2] != a.shape[-2]:
@@ -145,7 +145,7 @@ def lstsq(a: TensorLike, b: TensorLike, rtol: Any = None) -> Tensor:
     return fn.matmul(pinv(a, rtol), b)
 
 
-def _cutoff(x: Tensor, s: Tensor, rtol: Any) -> Any:
+def _cutoff(x: Tensor, s: Tensor, rtol: TensorLike | None) -> Any:
     """The largest singular value times a tolerance, as a row or a number for each matrix."""
     ahead = fn.pad(s, [(0, 0)] * (s.ndim - 1) + [(0, 1)])  # of nothing the largest is 0
     largest = fn.max(ahead, axis=-1, keepdims=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import TypeAlias
 
 from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
@@ -14,6 +15,8 @@ from graphc.ir.ops.activation import Relu
 from graphc.ir.ops.elementwise_logic import StopGradient
 from graphc.ir.ops.elementwise_math import Erf, Sigmoid, Softplus
 from graphc.ir.ops.reduce import Max
+
+ActivationLike: TypeAlias = str | Callable[[Tensor], Tensor] | None  # None: the identity
 
 
 def identity(x: Tensor) -> Tensor:
@@ -144,7 +147,7 @@ def shifted(name: str, x: Tensor, axis: int) -> Tensor:
     return x - lift_op(StopGradient(), top)
 
 
-def find(activation: Any) -> Any:
+def find(activation: ActivationLike) -> Callable[[Tensor], Tensor]:
     """The function that a name, a function or None stands for."""
     if activation is None:
         return identity

@@ -18,6 +18,7 @@ from graphc.frontend.functions.operands import fail
 from graphc.frontend.tensor import Tensor, lift
 from graphc.frontend.typing import TensorLike
 from graphc.nn import activations
+from graphc.nn.activations import ActivationLike
 
 State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State], State]
@@ -29,7 +30,7 @@ def rnn_cell(
     kernel: TensorLike,
     recurrent_kernel: TensorLike,
     bias: TensorLike | None = None,
-    activation: Any = "tanh",
+    activation: ActivationLike = "tanh",
 ) -> Tensor:
     """activation(x @ kernel + bias + h @ recurrent_kernel): the new h."""
     x, h, kernel, recurrent = _operands("rnn_cell", x, h, kernel, recurrent_kernel, 1)
@@ -44,8 +45,8 @@ def lstm_cell(
     kernel: TensorLike,
     recurrent_kernel: TensorLike,
     bias: TensorLike | None = None,
-    activation: Any = "tanh",
-    recurrent_activation: Any = "sigmoid",
+    activation: ActivationLike = "tanh",
+    recurrent_activation: ActivationLike = "sigmoid",
 ) -> tuple[Tensor, Tensor]:
     """The new (h, c) of a long short-term memory (Hochreiter and Schmidhuber 1997; Gers 2000).
 
@@ -70,8 +71,8 @@ def gru_cell(
     kernel: TensorLike,
     recurrent_kernel: TensorLike,
     bias: TensorLike | None = None,
-    activation: Any = "tanh",
-    recurrent_activation: Any = "sigmoid",
+    activation: ActivationLike = "tanh",
+    recurrent_activation: ActivationLike = "sigmoid",
     reset_after: bool = True,
 ) -> Tensor:
     """The new h of a gated recurrent unit (Cho et al. 2014): h' = z * h + (1 - z) * n.

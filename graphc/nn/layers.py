@@ -27,10 +27,9 @@ from graphc.ir import graph as graphs
 from graphc.ir import naming
 from graphc.ir.dims import Size, product
 from graphc.nn import activations
+from graphc.nn.activations import ActivationLike
 from graphc.nn.masking import check_rate, masked
 from graphc.nn.owner import LayerType, kind_of, owned, parameters_of, parts_of
-
-Function = Callable[[Tensor], Tensor] | str | None
 
 
 class Layer(metaclass=LayerType):
@@ -151,7 +150,7 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: Function = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
         kernel_init: init.Initializer | None = None,
         bias_init: init.Initializer | None = None,
@@ -249,7 +248,7 @@ class Activation(Layer):
 
     kind = "activation"
 
-    def __init__(self, activation: Function, name: str | None = None) -> None:
+    def __init__(self, activation: ActivationLike, name: str | None = None) -> None:
         super().__init__(name)
         self.activation = activations.find(activation)
 

@@ -14,7 +14,6 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend import ownership
 from graphc.frontend.parameter import Parameter
-from graphc.frontend.typing import TensorLike
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -86,7 +85,7 @@ def parts_of(layer: Any) -> list[Any]:
     return list({id(part): part for row in rows for part in row}.values())
 
 
-def held(value: TensorLike, depth: int = 8) -> Iterator[Any]:
+def held(value: object, depth: int = 8) -> Iterator[Any]:
     """The layers and parameters in nested lists, tuples and dicts."""
     if isinstance(value, Parameter) or isinstance(type(value), LayerType):
         yield value

@@ -18,8 +18,9 @@ from graphc.frontend.typing import DTypeLike, TensorLike
 from graphc.ir import naming
 from graphc.ir.types import bool_
 from graphc.nn import activations
+from graphc.nn.activations import ActivationLike
 from graphc.nn.cells import State, Step, gru_cell, lstm_cell, rnn_cell, through_time
-from graphc.nn.layers import Function, Layer, check_count
+from graphc.nn.layers import Layer, check_count
 from graphc.nn.masking import check_rate, masked
 
 Weights = tuple[Parameter, Parameter, Parameter | None]  # kernel, recurrent_kernel, bias
@@ -44,7 +45,7 @@ class Recurrent(Layer):
     def __init__(
         self,
         units: int,
-        activation: Function = "tanh",
+        activation: ActivationLike = "tanh",
         use_bias: bool = True,
         kernel_init: init.Initializer | None = None,
         recurrent_init: init.Initializer | None = None,
@@ -175,8 +176,8 @@ class LSTM(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Function = "tanh",
-        recurrent_activation: Function = "sigmoid",
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         unit_forget_bias: bool = True,
         **options: Any,
     ) -> None:
@@ -212,8 +213,8 @@ class GRU(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Function = "tanh",
-        recurrent_activation: Function = "sigmoid",
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         reset_after: bool = True,
         **options: Any,
     ) -> None:

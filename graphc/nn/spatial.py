@@ -11,8 +11,9 @@ from graphc.frontend import functions as fn
 from graphc.frontend.tensor import Tensor
 from graphc.ir import graph as graphs
 from graphc.nn import activations
+from graphc.nn.activations import ActivationLike
 from graphc.nn.convolution import conv, conv_transpose
-from graphc.nn.layers import Function, Layer
+from graphc.nn.layers import Layer
 from graphc.nn.pooling import avg_pool, global_avg_pool, max_pool
 from graphc.nn.windows import (
     CHANNELS_FIRST,
@@ -59,7 +60,7 @@ class ConvolutionLayer(Layer):
         padding: Padding = "valid",
         dilation: Extent = 1,
         groups: int = 1,
-        activation: Function = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
         layout: str = CHANNELS_LAST,
         kernel_init: init.Initializer | None = None,
@@ -69,7 +70,7 @@ class ConvolutionLayer(Layer):
         super().__init__(name)
         self.filters, self.use_bias, self.layout = filters, use_bias, layout
         self.kernel_size = per_axis(self.kind, "kernel_size", kernel_size, self.rank, 1, ())
-        self.arguments = {
+        self.arguments: dict[str, Any] = {
             "strides": strides, "padding": padding, "dilation": dilation,
             "groups": groups, "layout": layout,
         }  # fmt: skip

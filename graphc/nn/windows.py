@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from graphc.ir.dims import Poly, Size, ceildiv, floordiv, min_size
 
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 RANKS = (1, 2, 3)
-Extent = Any  # an int, or one for every spatial axis
-Padding = Any  # "same", "valid", an int, or (before, after) for every spatial axis
+Extent: TypeAlias = int | Sequence[int] | None  # one for every spatial axis, or for all
+Padding: TypeAlias = str | int | Sequence[Sequence[int]]  # "same", "valid", (before, after)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Sliding:
         return self.dilation * (self.size - 1) + 1
 
 
-def check_layout(name: str, layout: Any, tensors: Sequence[Tensor]) -> None:
+def check_layout(name: str, layout: str, tensors: Sequence[Tensor]) -> None:
     """Raise unless the layout is one of the two."""
     if layout not in (CHANNELS_LAST, CHANNELS_FIRST):
         fail(
@@ -80,7 +80,7 @@ def per_axis(
         found = f"{what} {value!r}" if several else f"{what} {value!r} for each axis"
         fail(
             ArgumentError,
-            f"{name}: {what} must be {rank} ints of at least {min_size}, got {found}",
+            f"{name}: {what} must be {rank} ints of at least {least}, got {found}",
             operands,
             hint="one int serves all axes",
         )
@@ -97,7 +97,7 @@ def slidings(
     x: Tensor,
     axes: Sequence[int],
     arguments: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
-    padding: Any,
+    padding: Padding,
     operands: Sequence[Tensor],
 ) -> tuple[Sliding, ...]:
     """The windows along the spatial axes `axes` of x; `arguments` are sizes, strides, dilations."""
@@ -129,7 +129,7 @@ def padding_pairs(
     return tuple((int(a), int(b)) for a, b in padding)
 
 
-def bad_padding(name: str, padding: Any, operands: Sequence[Tensor]) -> None:
+def bad_padding(name: str, padding: Padding, operands: Sequence[Tensor]) -> None:
     """Complain about a padding argument."""
     fail(
         ArgumentError,

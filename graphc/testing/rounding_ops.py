@@ -121,7 +121,8 @@ def window(m: Maker) -> Value | None:
     assert isinstance(channels, int)
     taps = int(m.rng.integers(1, 4))
     stride, dilation = int(m.rng.integers(1, 3)), int(m.rng.integers(1, 3))
-    padding = ["same", "valid", int(m.rng.integers(0, 2))][m.rng.integers(3)]
+    paddings: list[str | int] = ["same", "valid", int(m.rng.integers(0, 2))]
+    padding = paddings[m.rng.integers(3)]
     groups = channels if m.rng.random() < 0.3 else 1
     out = groups * int(m.rng.integers(1, 4))
     w = gx.constant(m.array((taps, channels // groups, out), t.dtype.name))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, AxisError, GraphcError, ShapeError
@@ -19,7 +19,8 @@ from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
 from graphc.ir.structure import Structure, flatten
 
-Axes = Any  # an axis, None, or a structure of them
+# an axis, None, or a structure of them
+Axes: TypeAlias = "int | Sequence[Axes] | Mapping[Any, Axes] | None"
 
 
 def vmap(

@@ -48,13 +48,13 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
     return result
 
 
-def can_cast(source: TensorLike, to: DTypeLike) -> bool:
+def can_cast(source: TensorLike | DTypeLike, to: DTypeLike) -> bool:
     """Whether promotion alone leads from a dtype (or a tensor's) to another."""
     wanted = to_dtype("can_cast", to)
     return promote(dtype_of("can_cast", source), wanted) == wanted
 
 
-def isdtype(dtype: DTypeLike, kind: Any) -> bool:
+def isdtype(dtype: DTypeLike, kind: DTypeLike | tuple[DTypeLike, ...]) -> bool:
     """Whether a dtype is of a kind: "bool", "signed integer", "unsigned integer", "integral",
     "real floating", "numeric"; another dtype; or one of a tuple of these."""
     if isinstance(kind, tuple):
