@@ -53,8 +53,10 @@ def reduced_variables(group: Group, grouping: Grouping) -> tuple[int, ...]:
 class ChunkedReduction(RowKernel):
     """A group with few results, lowered as two kernels."""
 
-    def __init__(self, group: Group, lowering: Lowering, values: KernelBuilder, flat: bool) -> None:
-        super().__init__(group, lowering, values, None)
+    def __init__(
+        self, group: Group, lowering: Lowering, builder: KernelBuilder, flat: bool
+    ) -> None:
+        super().__init__(group, lowering, builder, None)
         self.inside = nodes_inside(group, self.grouping)
         self.reduces = [n for n in self.inside if isinstance(n.op, Reduce)]
         self.variables = reduced_variables(group, self.grouping)
@@ -88,11 +90,11 @@ class ChunkedReduction(RowKernel):
 
     def build_chunks(self) -> None:
         """Emit the kernel that reduces each chunk and stores what the group stores inside."""
-        values, e = self.values, self.values.e
+        builder, e = self.builder, self.builder.e
         for v in self.outer:
             self._open(v)
         chunk = Axis("chunk")
-        values.open()
+        builder.open()
         start = e.times(e.index(chunk), self.rows_per_chunk)
         left = e.sub(e.extent(self.length), start)
         most = e.const(self.rows_per_chunk, int64)
@@ -102,7 +104,7 @@ class ChunkedReduction(RowKernel):
             self._store_parts(self._reduced(start, count, lanes=True), at)
         else:
             self._columns_of_chunk(start, count, at)
-        values.emit(Loop(chunk, e.extent(self.chunks), PARALLEL, values.close()))
+        builder.emit(Loop(chunk, e.extent(self.chunks), PARALLEL, builder.close()))
         for v in reversed(self.outer):
             self._close(v)
 
@@ -115,11 +117,11 @@ class ChunkedReduction(RowKernel):
                 for x in parts
             )
             for storage, x in zip(self.partials[node], parts):
-                self.values.store(storage, at, x)
+                self.builder.store(storage, at, x)
 
     def _columns_of_chunk(self, start: Expr, count: Expr, at: tuple[Expr, ...]) -> None:
         """Reduce several rows at a time, and the rows that are left over by themselves."""
-        e, v = self.values.e, self.column
+        e, v = self.builder.e, self.column
         assert v is not None
         kept: dict[Node, list[Buffer]] = {}
         if self.side > 1:
@@ -144,24 +146,24 @@ class ChunkedReduction(RowKernel):
 
     def _side_by_side(self, start: Expr, steps: Expr) -> dict[Node, list[Buffer]]:
         """Reduce `side` rows in each step; their results, merged, are the columns of scratch."""
-        values, e, v = self.values, self.values.e, self.column
+        builder, e, v = self.builder, self.builder.e, self.column
         assert v is not None
         columns, lane = self.size(v), Axis("lane")
         here = e.index(lane)
-        values.open()
+        builder.open()
         self.position[v] = e.modulo(here, columns)
         first = e.add(start, e.over(here, columns))
         scratch: dict[Node, list[Buffer]] = {}
         for node, parts in self._reduced(first, steps, apart=self.side).items():
-            name, shape = values.name(f"{node.op.name}_sides"), (columns * self.side,)
+            name, shape = builder.name(f"{node.op.name}_sides"), (columns * self.side,)
             scratch[node] = [Buffer(name, x.dtype, shape) for x in parts]
             for buffer, x in zip(scratch[node], parts):
-                values.emit(Store(buffer, (here,), x))
-        body = values.close()
+                builder.emit(Store(buffer, (here,), x))
+        body = builder.close()
         for buffers in scratch.values():
             for buffer in buffers:
-                values.emit(Scratch(buffer))
-        values.emit(Loop(lane, e.extent(columns * self.side), PARALLEL, body, lanes=True))
+                builder.emit(Scratch(buffer))
+        builder.emit(Loop(lane, e.extent(columns * self.side), PARALLEL, body, lanes=True))
         half = self.side // 2
         while half:
             self._fold(scratch, columns * half)
@@ -170,30 +172,30 @@ class ChunkedReduction(RowKernel):
 
     def _fold(self, scratch: dict[Node, list[Buffer]], width: Size) -> None:
         """Merge the second half of what is left in scratch into the first one."""
-        values, e = self.values, self.values.e
+        builder, e = self.builder, self.builder.e
         lane = Axis("lane")
         here = e.index(lane)
         there = e.add(here, e.extent(width))
-        values.open()
+        builder.open()
         for node, buffers in scratch.items():
             low = tuple(Load(b.dtype, b, (here,)) for b in buffers)
             high = tuple(Load(b.dtype, b, (there,)) for b in buffers)
             for buffer, x in zip(buffers, self._merged(node, low, high)):
-                values.emit(Store(buffer, (here,), x))
-        values.emit(Loop(lane, e.extent(width), PARALLEL, values.close(), lanes=True))
+                builder.emit(Store(buffer, (here,), x))
+        builder.emit(Loop(lane, e.extent(width), PARALLEL, builder.close(), lanes=True))
 
     def _merged(self, node: Node, x: tuple[Expr, ...], y: tuple[Expr, ...]) -> tuple[Expr, ...]:
         assert isinstance(node.op, Reduce)
-        merged = node.op.combine().merge(self.values.e, x, y)
-        return tuple(self.values.named(node, z) for z in merged)
+        merged = node.op.combine().merge(self.builder.e, x, y)
+        return tuple(self.builder.named(node, z) for z in merged)
 
     def _reduced(self, first: Expr, count: Expr, apart: int = 1, lanes: bool = False) -> Results:
         """Reduce `count` steps from `first` on at a stride, and emit the stores among them."""
-        values, e = self.values, self.values.e
+        builder, e = self.builder, self.builder.e
         loops = self.variables[:1] if self.joined else self.variables
         axes = [Axis(AXIS_NAMES[(len(self.axis) + k) % len(AXIS_NAMES)]) for k in range(len(loops))]
         for v, axis in zip(loops, axes):
-            values.open()
+            builder.open()
             self.position[v] = e.index(axis)
         step = e.add(first, e.times(e.index(axes[0]), apart))
         if self.joined:
@@ -214,26 +216,26 @@ class ChunkedReduction(RowKernel):
     def _accumulate(self, axis: Axis, extent: Expr, fed: Results, lanes: bool) -> Results:
         accumulators = {n: self._accumulator(n, xs) for n, xs in fed.items()}
         for n, xs in fed.items():
-            self.values.emit(Accumulate(accumulators[n], xs))
-        body = self.values.close()
+            self.builder.emit(Accumulate(accumulators[n], xs))
+        body = self.builder.close()
         every = tuple(accumulators.values())
-        self.values.emit(Loop(axis, extent, SEQUENTIAL, body, every, lanes=lanes))
+        self.builder.emit(Loop(axis, extent, SEQUENTIAL, body, every, lanes=lanes))
         return {n: a.refs for n, a in accumulators.items()}
 
     # -- total ------------------------------------------------------------------------
 
-    def build_total(self, values: KernelBuilder) -> None:
+    def build_total(self, builder: KernelBuilder) -> None:
         """Emit into another kernel the reduction of the chunks' results, and what follows it."""
-        self.values, self.flat, self.axis, self.position = values, None, {}, {}
-        e, axis = values.e, Axis("chunk")
+        self.builder, self.flat, self.axis, self.position = builder, None, {}, {}
+        e, axis = builder.e, Axis("chunk")
         rows = self.outer if self.column is None else (*self.outer, self.column)
         for v in rows:
             self._open(v)
         lead = tuple(self.position[v] for v in self.outer)
-        values.open()
+        builder.open()
         at = (*lead, e.index(axis), *(self.position[v] for v in rows[len(lead) :]))
         fed = {
-            node: tuple(load(values, s, at) for s in storages)
+            node: tuple(load(builder, s, at) for s in storages)
             for node, storages in self.partials.items()
         }
         results = self._accumulate(axis, e.extent(self.chunks), fed, lanes=self.column is None)
@@ -264,7 +266,7 @@ def _wastes(columns: int) -> bool:
     return 8 * (-columns % WIDE_COLUMNS) > columns
 
 
-def load(values: KernelBuilder, storage: Storage, at: tuple[Expr, ...]) -> Expr:
+def load(builder: KernelBuilder, storage: Storage, at: tuple[Expr, ...]) -> Expr:
     """Load an element of a storage that is no node's."""
-    buffer = values.buffer(storage)
+    buffer = builder.buffer(storage)
     return Load(buffer.dtype, buffer, at)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from graphc.compiler.fusion.axes import base_of, through_views
 from graphc.compiler.fusion.group import Group
 from graphc.compiler.fusion.grouping import Grouping
 from graphc.ir.dims import product
 from graphc.ir.graph import Node
+from graphc.ir.ops.axes import base_of, through_views
 from graphc.ir.ops.base import Elementwise, Reduce, View
 from graphc.ir.ops.leaf import Iota, RandomBits
 from graphc.ir.ops.view import Pad

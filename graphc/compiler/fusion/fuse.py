@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from graphc.compiler.fusion.axes import base_of
 from graphc.compiler.fusion.checks import Checks
 from graphc.compiler.fusion.chunks import ChunkedReduction, reduced_variables
 from graphc.compiler.fusion.contraction import lower_contraction
@@ -24,6 +23,7 @@ from graphc.compiler.fusion.rowwise import lower_in_place_scatter, lower_index_c
 from graphc.compiler.fusion.standalone import lower_standalone
 from graphc.ir.dims import Size, product
 from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.axes import base_of
 from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.loop import Scan
 from graphc.ir.schedule import RNG, TEMPORARY, KernelCall, Storage
@@ -80,24 +80,24 @@ class Fusion:
 
     def copy_call(self, node: Node, storage: Storage) -> KernelCall:
         """A call that stores every element of a node."""
-        values = self._values(())
-        lower_copy(node, storage, values)
-        return self._call(values, [], "copy", node.step_part)
+        builder = self._builder(())
+        lower_copy(node, storage, builder)
+        return self._call(builder, [], "copy", node.step_part)
 
     def copy_bytes(self, source: Storage, target: Storage) -> KernelCall:
         """A call that copies one storage to another one."""
-        values = self._values(())
-        at = open_loops(values, target.type.shape)
-        values.store(target, at, load(values, source, at))
-        close_loops(values, at, target.type.shape)
-        return self._call(values, [], "copy", "forward")
+        builder = self._builder(())
+        at = open_loops(builder, target.type.shape)
+        builder.store(target, at, load(builder, source, at))
+        close_loops(builder, at, target.type.shape)
+        return self._call(builder, [], "copy", "forward")
 
     # -- lowering -------------------------------------------------------------------
 
     def _lowering(self) -> Lowering:
         return Lowering(self.grouping, self.targets)
 
-    def _values(
+    def _builder(
         self,
         group: Iterable[Node],
         flat: Size | None = None,
@@ -113,36 +113,36 @@ class Fusion:
             self.calls.append(lower_loop(self, group.nodes))
             return
         if group.kind == SPECIAL:
-            values = self._lower_standalone(group.nodes[0])
+            builder = self._lower_standalone(group.nodes[0])
         elif group.kind == CONTRACTION:
-            values = self._values(group.nodes)
-            values.shared = self._shared(group)
-            lower_contraction(group, lowering, values)
+            builder = self._builder(group.nodes)
+            builder.shared = self._shared(group)
+            lower_contraction(group, lowering, builder)
         elif self.grouping.is_chunked(group):
             self._lower_chunks(group, lowering)
             return
         else:
-            values = self._lower_rows(group, lowering)
-        self._finish(values, group.nodes)
+            builder = self._lower_rows(group, lowering)
+        self._finish(builder, group.nodes)
 
     def _lower_standalone(self, node: Node) -> KernelBuilder:
         targets = self.targets[node]
         if node in self.placement.puts:
             return self._lower_in_place_scatters(self.placement.puts[node].nodes, targets[0])
-        values = self._values((node,))
-        lower_standalone(node, targets, values)
-        return values
+        builder = self._builder((node,))
+        lower_standalone(node, targets, builder)
+        return builder
 
     def _lower_in_place_scatters(self, nodes: tuple[Node, ...], storage: Storage) -> KernelBuilder:
         """All checks by kernels of their own, then everything is put into the parameter."""
         for node in nodes:
-            values = self._values((node,))
-            lower_index_check(node, values)
-            self._finish(values, [], name=f"{node.op.name}_check", step_part=node.step_part)
-        values = self._values(nodes)
+            builder = self._builder((node,))
+            lower_index_check(node, builder)
+            self._finish(builder, [], name=f"{node.op.name}_check", step_part=node.step_part)
+        builder = self._builder(nodes)
         for node in nodes:
-            lower_in_place_scatter(node, storage, values)
-        return values
+            lower_in_place_scatter(node, storage, builder)
+        return builder
 
     def _prune(self, group: Group) -> None:
         """Leave out what other kernels compute again and nothing here needs."""
@@ -159,10 +159,10 @@ class Fusion:
         total = product(self.grouping.sizes[v] for v in rows)
         if len(rows) > 1 and is_flat(group, rows, self.grouping, self._storage):
             flat = self.grouping.variable(total)
-        values = self._values(group.nodes, total if flat is not None else None)
-        values.shared = self._shared(group)
-        RowKernel(group, lowering, values, flat).build()
-        return values
+        builder = self._builder(group.nodes, total if flat is not None else None)
+        builder.shared = self._shared(group)
+        RowKernel(group, lowering, builder, flat).build()
+        return builder
 
     def _lower_chunks(self, group: Group, lowering: Lowering) -> None:
         variables = reduced_variables(group, self.grouping)
@@ -170,17 +170,17 @@ class Fusion:
         joined = self.grouping.is_joined(group)
         flat = joined and not rows and is_flat(group, variables, self.grouping, self._storage)
         total = product(self.grouping.sizes[v] for v in variables)
-        values = self._values(group.nodes, total if flat else None)
-        values.shared = self._shared(group)
-        chunked = ChunkedReduction(group, lowering, values, flat)
+        builder = self._builder(group.nodes, total if flat else None)
+        builder.shared = self._shared(group)
+        chunked = ChunkedReduction(group, lowering, builder, flat)
         chunked.build_chunks()
         inside = chunked.inside
-        self._finish(values, inside)
+        self._finish(builder, inside)
         after = [n for n in group.nodes if n not in inside]
-        values = self._values(group.nodes)
-        chunked.build_total(values)
+        builder = self._builder(group.nodes)
+        chunked.build_total(builder)
         self._finish(
-            values, after, name=f"{kernel_name(inside)}_total", step_part=inside[-1].step_part
+            builder, after, name=f"{kernel_name(inside)}_total", step_part=inside[-1].step_part
         )
 
     def _shared(self, group: Group) -> frozenset[Node]:
@@ -199,19 +199,19 @@ class Fusion:
 
     def _copy(self, node: Node, storage: Storage) -> None:
         aside = self.placement.reads_aside(storage)
-        values = self._values((), None, self.placement.old_value if aside else None)
-        lower_copy(node, storage, values)
-        self._finish(values, [], name="copy", step_part=node.step_part)
+        builder = self._builder((), None, self.placement.old_value if aside else None)
+        lower_copy(node, storage, builder)
+        self._finish(builder, [], name="copy", step_part=node.step_part)
 
     def _finish(
-        self, values: KernelBuilder, nodes: list[Node], name: str = "", step_part: str = ""
+        self, builder: KernelBuilder, nodes: list[Node], name: str = "", step_part: str = ""
     ) -> None:
-        self.calls.append(self._call(values, nodes, name, step_part))
+        self.calls.append(self._call(builder, nodes, name, step_part))
 
     def _call(
-        self, values: KernelBuilder, nodes: list[Node], name: str, step_part: str
+        self, builder: KernelBuilder, nodes: list[Node], name: str, step_part: str
     ) -> KernelCall:
-        kernel, arguments = values.kernel(self.unique(name or kernel_name(nodes)))
+        kernel, arguments = builder.kernel(self.unique(name or kernel_name(nodes)))
         flops: Size = 0
         for n in nodes:
             flops = flops + n.op.flops(n.type, *(i.type for i in n.inputs))
@@ -220,5 +220,5 @@ class Fusion:
         moved = moved_bytes(zip(arguments, times), nodes, puts)
         parts = [n.step_part for n in nodes] or [step_part]
         return KernelCall(
-            kernel, arguments, tuple(nodes), flops, moved, find_in_place(values), parts[-1]
+            kernel, arguments, tuple(nodes), flops, moved, find_in_place(builder), parts[-1]
         )

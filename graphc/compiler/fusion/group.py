@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from graphc.compiler.fusion.axes import Axes, base_of
 from graphc.ir.dims import Size, nominal, product
 from graphc.ir.graph import Node
+from graphc.ir.ops.axes import Axes, base_of
 from graphc.ir.ops.base import Reduce
 
 ROWS, CONTRACTION, SPECIAL = "rows", "contraction", "special"

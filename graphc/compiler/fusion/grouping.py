@@ -11,7 +11,6 @@ takes elementwise nodes of its own shape. Nothing here knows an op by name.
 
 from __future__ import annotations
 
-from graphc.compiler.fusion.axes import Axes, base_of, through_views
 from graphc.compiler.fusion.group import (
     CONTRACTION,
     ROWS,
@@ -26,6 +25,7 @@ from graphc.compiler.fusion.merging import Merging
 from graphc.compiler.fusion.summing import SumOrders
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.axes import Axes, base_of, through_views
 from graphc.ir.ops.base import (
     Contract,
     Elementwise,

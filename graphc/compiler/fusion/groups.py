@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from graphc.compiler.fusion.axes import Axes, base_of
 from graphc.compiler.fusion.group import Form, Group, SumOrder, is_divided, reduced_axes, result_of
 from graphc.compiler.fusion.precedence import Precedence
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.axes import Axes, base_of
 from graphc.ir.ops.base import Leaf, Reduce, View
 from graphc.ir.ops.leaf import RandomBits
 

@@ -20,9 +20,9 @@ from graphc.ir.loops.ir import (
 from graphc.ir.schedule import TEMPORARY, Storage
 
 
-def find_in_place(values: KernelBuilder) -> tuple[tuple[Storage, Storage], ...]:
+def find_in_place(builder: KernelBuilder) -> tuple[tuple[Storage, Storage], ...]:
     """Pairs (written, read) whose elements are read only where they are written."""
-    body = values.body()
+    body = builder.body()
     order = list(walk(body))
     stores = [s for s in order if isinstance(s, Store)]
     # What is stored twice, or in front of a loop, is written before all that is read.
@@ -35,7 +35,7 @@ def find_in_place(values: KernelBuilder) -> tuple[tuple[Storage, Storage], ...]:
     for x in walk_exprs(roots, reversed_operands):
         if isinstance(x, Load):
             loads.setdefault(x.buffer, set()).add(x.index)
-    storage = {b: s for s, b in values.buffers.items()}
+    storage = {b: s for s, b in builder.buffers.items()}
     written = {s.buffer for s in stores}
     pairs = []
     for s in late:

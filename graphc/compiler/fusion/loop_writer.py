@@ -150,14 +150,14 @@ class ArrayView:
             else self.writer.e.const(value, self.buffer.dtype)
         )
         condition = None if where is None else where.expr
-        self.writer.values.emit(Store(self.buffer, self._place(at), expr, condition))
+        self.writer.builder.emit(Store(self.buffer, self._place(at), expr, condition))
 
 
 class LoopWriter:
     """Emits loops, scratch and reductions into a `KernelBuilder`."""
 
-    def __init__(self, values: KernelBuilder) -> None:
-        self.values, self.e = values, values.e
+    def __init__(self, builder: KernelBuilder) -> None:
+        self.builder, self.e = builder, builder.e
 
     def number(self, value: Scalar | Expr | Size) -> Scalar:
         """An index or a size as a number."""
@@ -171,14 +171,14 @@ class LoopWriter:
 
     def scratch(self, name: str, dtype: DType, *shape: Size) -> ArrayView:
         """Memory that lives to the end of the open block."""
-        buffer = Buffer(self.values.name(name), dtype, shape)
-        self.values.emit(Scratch(buffer))
+        buffer = Buffer(self.builder.name(name), dtype, shape)
+        self.builder.emit(Scratch(buffer))
         return ArrayView(self, buffer)
 
     def named(self, value: Scalar, name: str = "value") -> Scalar:
         """Bind a value to a name here."""
-        ref = Ref(value.expr.dtype, self.values.name(name))
-        self.values.emit(Let(ref, value.expr))
+        ref = Ref(value.expr.dtype, self.builder.name(name))
+        self.builder.emit(Let(ref, value.expr))
         return Scalar(self.e, ref)
 
     @contextmanager
@@ -186,13 +186,13 @@ class LoopWriter:
         self, count: Scalar | Size, *, parallel: bool = False, name: str = "i"
     ) -> Iterator[Scalar]:
         """Emit a loop around the block: sequential, or parallel with lanes."""
-        axis = Axis(self.values.name(name))
-        self.values.open()
+        axis = Axis(self.builder.name(name))
+        self.builder.open()
         yield Scalar(self.e, self.e.index(axis))
-        body = self.values.close()
+        body = self.builder.close()
         kind = PARALLEL if parallel else SEQUENTIAL
         extent = self.number(count).expr
-        self.values.emit(Loop(axis, extent, kind, body, lanes=parallel))
+        self.builder.emit(Loop(axis, extent, kind, body, lanes=parallel))
 
     @contextmanager
     def when(self, condition: Scalar) -> Iterator[None]:
@@ -208,15 +208,15 @@ class LoopWriter:
         lanes: bool = True,
     ) -> tuple[Scalar, ...]:
         """Merge the terms of all iterations."""
-        axis = Axis(self.values.name("r"))
-        self.values.open()
+        axis = Axis(self.builder.name("r"))
+        self.builder.open()
         new = terms(Scalar(self.e, self.e.index(axis)))
-        refs = tuple(Ref(x.expr.dtype, self.values.name(combine.name)) for x in new)
+        refs = tuple(Ref(x.expr.dtype, self.builder.name(combine.name)) for x in new)
         accumulator = Accumulator(combine, refs)
-        self.values.emit(Accumulate(accumulator, tuple(x.expr for x in new)))
-        body = self.values.close()
+        self.builder.emit(Accumulate(accumulator, tuple(x.expr for x in new)))
+        body = self.builder.close()
         extent = self.number(count).expr
-        self.values.emit(Loop(axis, extent, SEQUENTIAL, body, (accumulator,), lanes))
+        self.builder.emit(Loop(axis, extent, SEQUENTIAL, body, (accumulator,), lanes))
         return tuple(Scalar(self.e, ref) for ref in refs)
 
     def total(self, count: Scalar | Size, term: Callable[[Scalar], Scalar]) -> Scalar:
@@ -253,15 +253,15 @@ class MatrixTask:
 
     def read(self, operand: int, i: Scalar, j: Scalar) -> Scalar:
         """An element of an operand."""
-        values = self.writer.values
+        builder = self.writer.builder
         return Scalar(
-            self.writer.e, values.at(self.node.inputs[operand], (*self.batch, i.expr, j.expr))
+            self.writer.e, builder.at(self.node.inputs[operand], (*self.batch, i.expr, j.expr))
         )
 
     def write(self, i: Scalar | int, j: Scalar | int, value: Scalar) -> None:
         """Store an element of the result."""
         for storage in self.targets:
-            ArrayView(self.writer, self.writer.values.buffer(storage), self.batch)[i, j] = value
+            ArrayView(self.writer, self.writer.builder.buffer(storage), self.batch)[i, j] = value
 
     def matrix(self, name: str, rows: Size, columns: Size) -> ArrayView:
         """Scratch for a matrix."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphc.compiler.fusion.axes import base_of
 from graphc.compiler.fusion.grouping import MAX_CHEAP_FLOPS, Grouping
 from graphc.ir.dims import nominal
 from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.axes import base_of
 from graphc.ir.ops.base import Contract, Elementwise, Gather, Join, Scatter
 from graphc.ir.ops.loop import Scan
 from graphc.ir.ops.store import Stored

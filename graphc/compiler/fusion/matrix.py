@@ -18,11 +18,11 @@ from graphc.ir.ops.spectral import Eigh, Qr, Svd
 from graphc.ir.schedule import Storage
 
 
-def lower_matrix(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
+def lower_matrix(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
     """Emit the loops of a function of whole matrices."""
     shape = node.type.shape[:-2]
-    batch = open_loops(values, shape)
-    task = MatrixTask(node, targets, LoopWriter(values), batch)
+    batch = open_loops(builder, shape)
+    task = MatrixTask(node, targets, LoopWriter(builder), batch)
     match node.op:
         case Cholesky(check=check):
             cholesky(task, check)
@@ -40,7 +40,7 @@ def lower_matrix(node: Node, targets: tuple[Storage, ...], values: KernelBuilder
             svd(task)
         case _:
             raise VerifyError(f"{node} has no lowering")
-    close_loops(values, batch, shape, lanes=False)
+    close_loops(builder, batch, shape, lanes=False)
 
 
 def cholesky(t: MatrixTask, check: bool) -> None:
@@ -54,7 +54,7 @@ def cholesky(t: MatrixTask, check: bool) -> None:
         u[i, i + r] = t.read(0, i + r, i)
     with w.loop(n) as k:
         if check:
-            w.values.check(t.node, (~(u[k, k] <= 0.0)).expr, None)
+            w.builder.check(t.node, (~(u[k, k] <= 0.0)).expr, None)
         root = w.named(u[k, k].sqrt(), "root")
         with w.loop(n - k, parallel=True) as r:
             u[k, k + r] = u[k, k + r] / root

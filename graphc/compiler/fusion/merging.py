@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from graphc.compiler.fusion.axes import Axes, base_of, through_views
 from graphc.compiler.fusion.group import Form, Group, are_compatible, merged_forms, result_of
 from graphc.compiler.fusion.groups import Groups
 from graphc.ir.graph import Node
+from graphc.ir.ops.axes import Axes, base_of, through_views
 from graphc.ir.ops.base import Gather
 
 Pairs = dict[int, int]  # variables of `other`, and those of `group` that they become

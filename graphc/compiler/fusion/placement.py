@@ -5,7 +5,6 @@ A new value goes straight into its parameter where that is safe; the rest is cop
 
 from __future__ import annotations
 
-from graphc.compiler.fusion.axes import base_of
 from graphc.compiler.fusion.group import Group
 from graphc.compiler.fusion.grouping import Grouping
 from graphc.compiler.fusion.groups import is_computed
@@ -14,6 +13,7 @@ from graphc.compiler.fusion.names import Names, identifier
 from graphc.compiler.fusion.reading import ReaderIndex, may_fail
 from graphc.compiler.fusion.rowwise import find_in_place_scatters
 from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.axes import base_of
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, TEMPORARY, Storage
 

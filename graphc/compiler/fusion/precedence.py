@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graphc.compiler.fusion.axes import base_of
 from graphc.compiler.fusion.group import Group
 from graphc.errors import VerifyError
 from graphc.ir.graph import Node
+from graphc.ir.ops.axes import base_of
 
 RANK_GAP_BITS = 256  # between the ranks of neighbours: insertions at one place before all make room
 

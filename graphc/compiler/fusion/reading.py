@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graphc.compiler.fusion.axes import base_of, through_views
 from graphc.compiler.fusion.chunks import nodes_inside
 from graphc.compiler.fusion.group import SPECIAL, Group
 from graphc.compiler.fusion.grouping import Grouping
 from graphc.compiler.fusion.groups import is_computed
 from graphc.compiler.fusion.rows import stage_levels
 from graphc.ir.graph import Node
+from graphc.ir.ops.axes import base_of, through_views
 from graphc.ir.ops.base import Elementwise, Reduce
 from graphc.ir.ops.loop import Scan
 from graphc.ir.ops.matrix import Cholesky

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.compiler.fusion.axes import Axes, base_of, through_views
 from graphc.compiler.fusion.group import Group
 from graphc.compiler.fusion.grouping import MAX_CHEAP_FLOPS, Grouping
 from graphc.compiler.fusion.kernel_builder import KernelBuilder, narrowed
@@ -32,6 +31,7 @@ from graphc.ir.loops.ir import (
     Scratch,
     Store,
 )  # fmt: skip
+from graphc.ir.ops.axes import Axes, base_of, through_views
 from graphc.ir.ops.base import Elementwise, Reduce
 from graphc.ir.ops.reduce import Sum
 from graphc.ir.schedule import Storage
@@ -50,12 +50,12 @@ class Lowering:
 
 
 class RowKernel:
-    """Lowers one row group into `values`."""
+    """Lowers one row group through `builder`."""
 
     def __init__(
-        self, group: Group, lowering: Lowering, values: KernelBuilder, flat: int | None
+        self, group: Group, lowering: Lowering, builder: KernelBuilder, flat: int | None
     ) -> None:
-        self.group, self.lowering, self.values = group, lowering, values
+        self.group, self.lowering, self.builder = group, lowering, builder
         self.grouping = lowering.grouping
         self.flat = flat  # the one variable of a flattened group
         self.inner = self.grouping.inner(group)
@@ -85,14 +85,14 @@ class RowKernel:
     def _open(self, v: int) -> None:
         if v not in self.axis:
             self.axis[v] = Axis(AXIS_NAMES[len(self.axis) % len(AXIS_NAMES)])
-            self.position[v] = self.values.e.index(self.axis[v])
-        self.values.open()
+            self.position[v] = self.builder.e.index(self.axis[v])
+        self.builder.open()
 
     def _close(self, v: int) -> None:
-        size = self.values.e.extent(self.size(v))
-        body = self.values.close()
+        size = self.builder.e.extent(self.size(v))
+        body = self.builder.close()
         loop = Loop(self.axis[v], size, PARALLEL, body, lanes=v == self.lane)
-        self.values.emit(loop)
+        self.builder.emit(loop)
 
     def size(self, v: int) -> Size:
         """How far a variable runs."""
@@ -102,7 +102,7 @@ class RowKernel:
 
     def at(self, axes: Axes) -> tuple[Expr, ...]:
         """The index with these variables."""
-        e = self.values.e
+        e = self.builder.e
         if self.flat is not None:
             return (self.position[self.flat],)
         return tuple(e.const(0, int64) if v is None else self.position[v] for v in axes)
@@ -146,31 +146,31 @@ class RowKernel:
 
     def _row_value(self, node: Node) -> None:
         at = self.at(self.grouping.result_axes(node))
-        value = self.values.named(node, self.values.at(node, at))
-        self.values.bind(node, at, value)
+        value = self.builder.named(node, self.builder.at(node, at))
+        self.builder.bind(node, at, value)
         self._store(node, at, value)
 
     def _one_hot_element(self, node: Node) -> None:
         """Load the one element of a one-hot sum."""
-        e, one_hot = self.values.e, self.one_hot_sums[node]
+        e, one_hot = self.builder.e, self.one_hot_sums[node]
         axes = self.grouping.axes(node)
         kept = {a: self.at(axes[a : a + 1])[0] for a in range(len(axes)) if a != one_hot.axis}
         first = tuple(kept.get(a, e.const(0, int64)) for a in range(len(axes)))
-        place = e.cast(self.values.at(one_hot.place, first), int64)
+        place = e.cast(self.builder.at(one_hot.place, first), int64)
         low = e.apply("le", e.const(0, int64), place)
         high = e.apply("lt", place, e.extent(node.inputs[0].type.shape[one_hot.axis]))
         there = tuple(kept.get(a, place) for a in range(len(axes)))
         inside = e.apply("logical_and", low, high)
         assert isinstance(node.op, Sum)
-        fed = node.op.emit(e, self.values.inside(one_hot.source, there, inside), place)
-        value = self.values.named(node, narrowed(e, node, node.op.finish(e, fed)))
+        fed = node.op.emit(e, self.builder.inside(one_hot.source, there, inside), place)
+        value = self.builder.named(node, narrowed(e, node, node.op.finish(e, fed)))
         at = self.at(self.grouping.result_axes(node))
-        self.values.bind(node, at, value)
+        self.builder.bind(node, at, value)
         self._store(node, at, value)
 
     def _store(self, node: Node, at: tuple[Expr, ...], value: Expr) -> None:
         if node in self.lowering.targets:
-            self.values.store_later(node, self.lowering.targets[node], at, value)
+            self.builder.store_later(node, self.lowering.targets[node], at, value)
 
     # -- one stage --------------------------------------------------------------------
 
@@ -185,13 +185,13 @@ class RowKernel:
         for v in reversed(variables):
             accumulators = {n: self._accumulator(n, results[n]) for n in reduces}
             for n in reduces:
-                self.values.emit(Accumulate(accumulators[n], results[n]))
+                self.builder.emit(Accumulate(accumulators[n], results[n]))
                 results[n] = accumulators[n].refs
-            body = self.values.close()
-            self.values.emit(
+            body = self.builder.close()
+            self.builder.emit(
                 Loop(
                     self.axis[v],
-                    self.values.e.extent(self.grouping.sizes[v]),
+                    self.builder.e.extent(self.grouping.sizes[v]),
                     SEQUENTIAL if reduces else PARALLEL,
                     body,
                     tuple(accumulators.values()),
@@ -203,21 +203,21 @@ class RowKernel:
 
     def _element(self, node: Node) -> tuple[Expr, ...]:
         """Compute one element inside the stage's loops; store or keep it where wanted."""
-        values, axes = self.values, self.grouping.axes(node)
+        builder, axes = self.builder, self.grouping.axes(node)
         if isinstance(node.op, Reduce):
-            x = values.at(node.inputs[0], self.at(axes))
-            return node.op.emit(values.e, x, self._position(node, axes))
-        value = values.at(node, self.at(axes))
+            x = builder.at(node.inputs[0], self.at(axes))
+            return node.op.emit(builder.e, x, self._position(node, axes))
+        value = builder.at(node, self.at(axes))
         if node in self.cached:
-            value = values.named(node, value)
-            values.bind(node, self.at(axes), value)
-            values.emit(Store(self.cached[node], self._inner_at(node), value))
+            value = builder.named(node, value)
+            builder.bind(node, self.at(axes), value)
+            builder.emit(Store(self.cached[node], self._inner_at(node), value))
         self._store(node, self.at(axes), value)
         return (value,)
 
     def _position(self, node: Node, axes: Axes) -> Expr:
         """The row-major position along the reduced axes."""
-        e, op = self.values.e, node.op
+        e, op = self.builder.e, node.op
         assert isinstance(op, Reduce)
         position: Expr = e.const(0, int64)
         for a, i in enumerate(self.at(axes)):
@@ -227,14 +227,14 @@ class RowKernel:
 
     def _accumulator(self, node: Node, fed: tuple[Expr, ...]) -> Accumulator:
         assert isinstance(node.op, Reduce)
-        refs = tuple(Ref(x.dtype, self.values.name(node.op.name)) for x in fed)
+        refs = tuple(Ref(x.dtype, self.builder.name(node.op.name)) for x in fed)
         return Accumulator(node.op.combine(), refs)
 
     def _finish(self, node: Node, results: tuple[Expr, ...]) -> None:
         assert isinstance(node.op, Reduce)
         at = self.at(self.grouping.result_axes(node))
-        value = narrowed(self.values.e, node, node.op.finish(self.values.e, results))
-        self.values.bind(node, at, value)
+        value = narrowed(self.builder.e, node, node.op.finish(self.builder.e, results))
+        self.builder.bind(node, at, value)
         self._store(node, at, value)
 
     # -- scratch ----------------------------------------------------------------------
@@ -251,9 +251,9 @@ class RowKernel:
             shape = tuple(self.grouping.sizes[v] for v in self._loops(node))
             if nominal(product(shape)) * node.type.dtype.itemsize > MAX_ROW_SCRATCH_BYTES:
                 continue
-            name = self.values.name(f"{node.op.name}_row")
+            name = self.builder.name(f"{node.op.name}_row")
             self.cached[node] = Buffer(name, node.type.dtype, shape)
-            self.values.emit(Scratch(self.cached[node]))
+            self.builder.emit(Scratch(self.cached[node]))
 
     def _is_expensive(self, node: Node) -> bool:
         return isinstance(node.op, Elementwise) and node.op.cost > MAX_CHEAP_FLOPS
@@ -273,14 +273,14 @@ class RowKernel:
         return False
 
     def _inner_at(self, node: Node) -> tuple[Expr, ...]:
-        return tuple(self.values.e.index(self.axis[v]) for v in self._loops(node))
+        return tuple(self.builder.e.index(self.axis[v]) for v in self._loops(node))
 
     def _bind_cached(self, variables: tuple[int, ...], level: int) -> None:
         """Load values that earlier stages cached."""
         for node, buffer in self.cached.items():
             if self.levels[node] < level and set(self._loops(node)) <= set(variables):
                 value = Load(buffer.dtype, buffer, self._inner_at(node))
-                self.values.bind(node, self.at(self.grouping.axes(node)), value)
+                self.builder.bind(node, self.at(self.grouping.axes(node)), value)
 
 
 def stage_levels(group: Group, grouping: Grouping) -> dict[Node, int]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graphc.compiler.fusion.axes import base_of
 from graphc.compiler.fusion.grouping import Grouping
 from graphc.compiler.fusion.kernel_builder import KernelBuilder
 from graphc.compiler.fusion.nests import close_loops, open_loops
 from graphc.compiler.fusion.scatter import checked_index, scatter_along, scatter_rows
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.axes import base_of
 from graphc.ir.ops.base import Gather, Scatter
 from graphc.ir.ops.indexing import PutAlong
 from graphc.ir.schedule import Storage
@@ -70,21 +70,21 @@ def _read_by(nodes: tuple[Node, ...], inlined: set[Node]) -> set[Node]:
     return seen
 
 
-def lower_index_check(node: Node, values: KernelBuilder) -> None:
+def lower_index_check(node: Node, builder: KernelBuilder) -> None:
     """Check the indices, before anything is written."""
     x, indices = node.inputs[:2]
     axis = node.op.axis if isinstance(node.op, PutAlong) else 0
-    at = open_loops(values, indices.type.shape)
-    checked_index(node, indices, at, x.type.shape[axis], values)
-    close_loops(values, at, indices.type.shape)
+    at = open_loops(builder, indices.type.shape)
+    checked_index(node, indices, at, x.type.shape[axis], builder)
+    close_loops(builder, at, indices.type.shape)
 
 
-def lower_in_place_scatter(node: Node, storage: Storage, values: KernelBuilder) -> None:
+def lower_in_place_scatter(node: Node, storage: Storage, builder: KernelBuilder) -> None:
     """Put the updates into the parameter; indices outside, which were checked, are left out."""
     if isinstance(node.op, PutAlong):
-        scatter_along(node, node.op, storage, values, check=False)
+        scatter_along(node, node.op, storage, builder, check=False)
     else:
-        scatter_rows(node, storage, values, check=False)
+        scatter_rows(node, storage, builder, check=False)
 
 
 def moved_bytes(calls: Iterable[tuple[Storage, int]], nodes: Iterable[Node], puts: bool) -> Size:

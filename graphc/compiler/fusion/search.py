@@ -32,24 +32,24 @@ BLOCK_ELEMENTS = (64, 16)  # of a block, the larger first
 MIN_BLOCKS_PER_RESULT = 3  # or blocks save nothing
 
 
-def lower_topk(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
+def lower_topk(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
     """Positions of the k first of the order, row by row."""
-    task = TopKTask(node, targets, values)
-    others = open_loops(values, task.beside)
+    task = TopKTask(node, targets, builder)
+    others = open_loops(builder, task.beside)
     if expected_length(task.size) <= MAX_COUNTED_ELEMENTS:
         task.by_counting(others)
     else:
         task.by_blocks(others)
-    close_loops(values, others, task.beside, lanes=False)
+    close_loops(builder, others, task.beside, lanes=False)
 
 
 class TopKTask:
     """Which elements of what are wanted, and where their positions go."""
 
-    def __init__(self, node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
+    def __init__(self, node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
         op = node.op
         assert isinstance(op, TopK)
-        self.targets, self.values, self.writer = targets, values, LoopWriter(values)
+        self.targets, self.builder, self.writer = targets, builder, LoopWriter(builder)
         self.source, self.axis, self.k, self.largest = node.inputs[0], op.axis, op.k, op.largest
         shape = self.source.type.shape
         self.size: Size = shape[op.axis]
@@ -62,13 +62,13 @@ class TopKTask:
     def key(self, others: At, i: Scalar) -> Scalar:
         """The key of an element, smallest for the best."""
         e = self.writer.e
-        x = self.values.at(self.source, self.at(others, i))
+        x = self.builder.at(self.source, self.at(others, i))
         return Scalar(e, encode_key(e, x, self.largest, one_zero=True))
 
     def store(self, others: At, place: Scalar, position: Scalar, where: Scalar) -> None:
         """Store a position if it is among the first k."""
         for storage in self.targets:
-            grid = ArrayView(self.writer, self.values.buffer(storage))
+            grid = ArrayView(self.writer, self.builder.buffer(storage))
             grid.put(
                 tuple(Scalar(self.writer.e, i) for i in self.at(others, place)), position, where
             )
@@ -175,28 +175,28 @@ class TopKTask:
         return w.named(count[0], "count")
 
 
-def lower_search(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
+def lower_search(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
     """Binary search in a sorted vector, for many values in parallel."""
     op, (x, wanted) = node.op, node.inputs
     assert isinstance(op, SearchSorted)
     (size,) = x.type.shape
-    at = open_loops(values, node.type.shape)
-    w, e = LoopWriter(values), values.e
-    value = w.named(Scalar(e, values.at(wanted, at)), "value")
+    at = open_loops(builder, node.type.shape)
+    w, e = LoopWriter(builder), builder.e
+    value = w.named(Scalar(e, builder.at(wanted, at)), "value")
     steps = (bound(size, low=False) or (1 << 40) - 1).bit_length()
-    passed = CarriedValue(values, int64, 0, "passed")
-    index = e.index(Axis(values.name("halving")))
-    values.open()
+    passed = CarriedValue(builder, int64, 0, "passed")
+    index = e.index(Axis(builder.name("halving")))
+    builder.open()
     shift = e.sub(e.const(steps - 1, int64), index)
     following = Scalar(e, passed.ref) + Scalar(e, e.apply("shl", e.const(1, int64), shift))
     inside = following <= w.number(size)
-    element = Scalar(e, values.at(x, ((following - 1).expr,), inside.expr))
+    element = Scalar(e, builder.at(x, ((following - 1).expr,), inside.expr))
     here = ~comes_before(value, element) if op.right else comes_before(element, value)
     passed.set_next((inside & here).choose(following, Scalar(e, passed.ref)).expr)
     passed.close(index, e.const(steps, int64))
     for storage in targets:
-        values.store(storage, at, passed.ref)
-    close_loops(values, at, node.type.shape)
+        builder.store(storage, at, passed.ref)
+    close_loops(builder, at, node.type.shape)
 
 
 def comes_before(x: Scalar, y: Scalar) -> Scalar:

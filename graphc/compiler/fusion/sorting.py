@@ -32,19 +32,19 @@ ROW_CHUNKS = 16  # of a row that threads share
 MIN_BUSY_ROWS = 16  # rows that keep all threads busy by themselves
 
 
-def lower_sort(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
+def lower_sort(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
     """A sort, or the order that sorts."""
-    task = SortTask(node, targets, values)
+    task = SortTask(node, targets, builder)
     size, rows = expected_length(task.size), nominal(product(task.beside))
     if size >= MIN_SHARED_ELEMENTS and rows < MIN_BUSY_ROWS:
         SharedSort(task).lower()
         return
-    others = open_loops(values, task.beside)
+    others = open_loops(builder, task.beside)
     if size <= MAX_COUNTED_ELEMENTS:
         by_counting(task, others)
     else:
         by_digits(task, others)
-    close_loops(values, others, task.beside, lanes=False)
+    close_loops(builder, others, task.beside, lanes=False)
 
 
 def expected_length(size: Size) -> int:
@@ -56,14 +56,14 @@ def expected_length(size: Size) -> int:
 class SortTask:
     """What is sorted along which axis, and where the result goes."""
 
-    def __init__(self, node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
+    def __init__(self, node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
         op = node.op
         assert isinstance(op, (Sort, ArgSort))
-        self.node, self.targets, self.values, self.writer = (
+        self.node, self.targets, self.builder, self.writer = (
             node,
             targets,
-            values,
-            LoopWriter(values),
+            builder,
+            LoopWriter(builder),
         )
         self.source, self.axis, self.descending = node.inputs[0], op.axis, op.descending
         self.indices = isinstance(op, ArgSort)
@@ -78,7 +78,7 @@ class SortTask:
 
     def element(self, others: At, i: Scalar) -> Scalar:
         """Element i of a row."""
-        return Scalar(self.writer.e, self.values.at(self.source, self.at(others, i)))
+        return Scalar(self.writer.e, self.builder.at(self.source, self.at(others, i)))
 
     def key(self, others: At, i: Scalar) -> Scalar:
         """The key of element i: for positions the two zeros are one."""
@@ -88,7 +88,7 @@ class SortTask:
     def store(self, others: At, place: Scalar, value: Scalar) -> None:
         """Store an element of the result."""
         for storage in self.targets:
-            self.values.store(storage, self.at(others, place), value.expr)
+            self.builder.store(storage, self.at(others, place), value.expr)
 
     def finish(self, others: At, place: Scalar, words: list[Scalar]) -> None:
         """Store what a moved word stands for."""
@@ -193,10 +193,10 @@ def exclusive_scan(
     total: Size,
 ) -> None:
     """Exclusive prefix sum of the digit counts."""
-    values, e = w.values, w.e
-    running = CarriedValue(values, int32, 0, "start")
-    index = e.index(Axis(values.name("n")))
-    values.open()
+    builder, e = w.builder, w.e
+    running = CarriedValue(builder, int32, 0, "start")
+    index = e.index(Axis(builder.name("n")))
+    builder.open()
     at = place(Scalar(e, index))
     own = counts[at]
     before = Scalar(e, running.ref)
@@ -249,28 +249,28 @@ class SharedSort:
         return Storage(f"sort_{name}", type, TEMPORARY)
 
     def _grid(self, storage: Storage, lead: At) -> ArrayView:
-        return ArrayView(self.task.writer, self.task.values.buffer(storage), lead)
+        return ArrayView(self.task.writer, self.task.builder.buffer(storage), lead)
 
     def _keys(self, words: list[Storage]) -> None:
         task, w = self.task, self.task.writer
         shape = (*task.beside, task.size)
-        at = open_loops(task.values, shape)
+        at = open_loops(task.builder, shape)
         others, i = at[:-1], Scalar(w.e, at[-1])
         made = task.layout.words(w.e, task.key(others, i).expr, i.expr)
         store_word([self._grid(s, others) for s in words], i, made)
-        close_loops(task.values, at, shape)
+        close_loops(task.builder, at, shape)
 
     def _open_chunk(self) -> tuple[At, Scalar, Scalar]:
         """Loops over rows and chunks; the chunk's first element and its size."""
         task, w = self.task, self.task.writer
-        at = open_loops(task.values, (*task.beside, ROW_CHUNKS))
+        at = open_loops(task.builder, (*task.beside, ROW_CHUNKS))
         each = w.number(ceildiv(task.size, ROW_CHUNKS))
         first = Scalar(w.e, at[-1]) * each
         left = w.number(task.size) - first
         return at, first, (left < each).choose(left, each)
 
     def _close_chunk(self, at: At) -> None:
-        close_loops(self.task.values, at, (*self.task.beside, ROW_CHUNKS), lanes=False)
+        close_loops(self.task.builder, at, (*self.task.beside, ROW_CHUNKS), lanes=False)
 
     def _count(self, d: int, source: list[Storage]) -> None:
         w, layout = self.task.writer, self.task.layout
@@ -283,14 +283,14 @@ class SharedSort:
 
     def _start(self) -> None:
         task, w = self.task, self.task.writer
-        others = open_loops(task.values, task.beside)
+        others = open_loops(task.builder, task.beside)
         counts, e = self._grid(self.counts, others), w.e
 
         def place(n: Scalar) -> tuple[Scalar, Scalar]:
             return Scalar(e, e.modulo(n.expr, ROW_CHUNKS)), Scalar(e, e.over(n.expr, ROW_CHUNKS))
 
         exclusive_scan(w, place, counts, task.layout.buckets * ROW_CHUNKS)
-        close_loops(task.values, others, task.beside, lanes=False)
+        close_loops(task.builder, others, task.beside, lanes=False)
 
     def _move(self, d: int, source: list[Storage], target: list[Storage], last: bool) -> None:
         task, w = self.task, self.task.writer

@@ -21,45 +21,45 @@ from graphc.ir.ops.sorting import ArgSort, SearchSorted, Sort, TopK
 from graphc.ir.schedule import Storage
 
 
-def lower_standalone(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
+def lower_standalone(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
     """Emit the loops of a node that is a kernel by itself."""
     match node.op:
         case Concat():
-            lower_concat(node, targets, values)
+            lower_concat(node, targets, builder)
         case ScatterAdd() | Put():
             for storage in targets:
-                lower_scatter(node, storage, values)
+                lower_scatter(node, storage, builder)
         case FirstOccurrence():
-            lower_first_occurrence(node, targets, values)
+            lower_first_occurrence(node, targets, builder)
         case Cumulative():
-            lower_cumulative(node, targets, values)
+            lower_cumulative(node, targets, builder)
         case Recurrence():
-            lower_recurrence(node, targets, values)
+            lower_recurrence(node, targets, builder)
         case Sort() | ArgSort():
-            lower_sort(node, targets, values)
+            lower_sort(node, targets, builder)
         case TopK():
-            lower_topk(node, targets, values)
+            lower_topk(node, targets, builder)
         case SearchSorted():
-            lower_search(node, targets, values)
+            lower_search(node, targets, builder)
         case Matrix():
-            lower_matrix(node, targets, values)
+            lower_matrix(node, targets, builder)
         case _:
             raise VerifyError(f"{node} has no lowering")
 
 
-def lower_concat(node: Node, targets: tuple[Storage, ...], values: KernelBuilder) -> None:
+def lower_concat(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
     """One nest for each input, stored behind the inputs before it."""
     op = node.op
     assert isinstance(op, Concat)
     start: Size = 0
     for source in node.inputs:
-        at = open_loops(values, source.type.shape)
-        value = values.at(source, at)
-        offset = values.e.extent(start)
+        at = open_loops(builder, source.type.shape)
+        value = builder.at(source, at)
+        offset = builder.e.extent(start)
         moved = tuple(
-            values.e.add(i, offset) if axis == op.axis else i for axis, i in enumerate(at)
+            builder.e.add(i, offset) if axis == op.axis else i for axis, i in enumerate(at)
         )
         for storage in targets:
-            values.store(storage, moved, value)
-        close_loops(values, at, source.type.shape)
+            builder.store(storage, moved, value)
+        close_loops(builder, at, source.type.shape)
         start = start + source.type.shape[op.axis]

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.compiler.fusion.axes import Axes, base_of, through_views
 from graphc.compiler.fusion.group import SumOrder, is_divided
 from graphc.compiler.fusion.one_hot_sum import find_one_hot_sum
 from graphc.ir.dims import Size, nominal, product
 from graphc.ir.graph import Graph, Node
+from graphc.ir.ops.axes import Axes, base_of, through_views
 from graphc.ir.ops.base import Contract, Elementwise, Reduce
 from graphc.ir.ops.contract import Dot
 from graphc.ir.ops.leaf import Iota
