@@ -82,7 +82,7 @@ class CpuFunction:
         """Call this with arrays."""
         return self.native.entry
 
-    def add_lock(self, guard: storage.Guard) -> None:
+    def add_lock(self, guard: storage.WriteGuard) -> None:
         """Take one more guard in every call."""
         self.native.add_lock(native_guard(guard))
 
@@ -247,7 +247,7 @@ def share_lock(written: Sequence[ParameterStorage]) -> None:
         reader.add_lock(guard)
 
 
-def native_guard(guard: storage.Guard) -> NativeLock:
+def native_guard(guard: storage.WriteGuard) -> NativeLock:
     """A guard that native code can take."""
     assert isinstance(guard, NativeLock), "another backend writes this parameter"
     return guard

@@ -21,12 +21,12 @@ from graphc.runtime.function import CompiledFunction
 from graphc.train.history import History
 
 BATCH_SIZE = 64
-MAX_ROWS = 512  # rows of a call, so that the library's memory is known
+MAX_BATCH = 512  # rows of a call, so that the library's memory is known
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A training run: its functions, the seconds until the first step was done, its history."""
+class DemoRun:
+    """What the demo trained: functions, seconds until the first step was done, the history."""
 
     step: CompiledFunction
     check: CompiledFunction
@@ -58,11 +58,11 @@ def run_demo(
 
 def train(
     epochs: int, target: str, threads: int | None, seed: int, verbose: bool | None = None
-) -> Trained:
+) -> DemoRun:
     """Build the network, compile it and fit it."""
     gx.seed(seed)
     training, testing = gx.data.digits()
-    batch = gx.dim("batch", max=MAX_ROWS)
+    batch = gx.dim("batch", max=MAX_BATCH)
     x = gx.input("x", (batch, 64))
     labels = gx.input("labels", (batch,), dtype="int32")
     model = gx.nn.Sequential([
@@ -85,10 +85,10 @@ def train(
     history = gx.fit(
         step, training, epochs, BATCH_SIZE, validation=(check, testing), verbose=verbose
     )
-    return Trained(step, check, predict, seconds, history)
+    return DemoRun(step, check, predict, seconds, history)
 
 
-def _results(trained: Trained) -> list[tuple[str, str]]:
+def _results(trained: DemoRun) -> list[tuple[str, str]]:
     history = trained.history
     seconds = sum(history.get("seconds", []))
     rows = [("training", f"{history.steps:,} steps of {BATCH_SIZE} in {seconds:.2f} s")]
@@ -98,7 +98,7 @@ def _results(trained: Trained) -> list[tuple[str, str]]:
     return rows
 
 
-def _costs(trained: Trained) -> list[tuple[str, str]]:
+def _costs(trained: DemoRun) -> list[tuple[str, str]]:
     step = trained.step
     weights = [p for p in step.parameters.values() if p.trainable]
     count = sum(int(evaluate(p.size, {})) for p in weights)

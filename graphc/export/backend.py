@@ -28,7 +28,7 @@ class LibraryTarget(Protocol):
         """ "elf", "macho", "coff" or "wasm"."""
 
 
-class Block(Protocol):
+class FunctionBlock(Protocol):
     """What one function has in a workspace."""
 
     @property
@@ -48,11 +48,11 @@ class Block(Protocol):
         """Where its random state is."""
 
 
-class Workspace(Protocol):
+class LibraryWorkspace(Protocol):
     """Where everything is in a library's workspace: offsets, and bytes."""
 
     @property
-    def blocks(self) -> Sequence[Block]:
+    def blocks(self) -> Sequence[FunctionBlock]:
         """One for each function."""
 
     @property
@@ -96,7 +96,7 @@ class BuiltLibrary(Protocol):
         """The machine that it is for."""
 
     @property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> LibraryWorkspace:
         """Where everything is at run time."""
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphc import origin as origins
 from graphc.errors import MemoryBudgetError
-from graphc.export.backend import BuiltLibrary, Workspace
+from graphc.export.backend import BuiltLibrary, LibraryWorkspace
 from graphc.export.interface import Interface
 
 SHOWN_ITEMS = 8
@@ -22,7 +22,9 @@ def check_flash(built: BuiltLibrary, embedded: bool, flash: int | None) -> None:
         _raise("flash", "code and constants", needed, flash, items)
 
 
-def check_ram(interface: Interface, workspace: Workspace, ram: int | None, is_small: bool) -> None:
+def check_ram(
+    interface: Interface, workspace: LibraryWorkspace, ram: int | None, is_small: bool
+) -> None:
     """The same for the workspace, also where addresses have 32 bits."""
     w = workspace
     if is_small:

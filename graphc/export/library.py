@@ -54,15 +54,15 @@ class Library:
         self._library = open_library(checked_library(path, self.manifest))
         self._workspace = aligned(self.manifest["workspace"]["bytes"], self.manifest["alignment"])
         self._init()
-        self.functions = {f["name"]: Function(self, f) for f in self.manifest["functions"]}
+        self.functions = {f["name"]: LibraryFunction(self, f) for f in self.manifest["functions"]}
         self.parameters: Mapping[str, Any] = Parameters(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the first function."""
         return next(iter(self.functions.values()))(*args, **kwargs)
 
-    def __getattr__(self, name: str) -> Function:
-        functions: dict[str, Function] = self.__dict__.get("functions", {})
+    def __getattr__(self, name: str) -> LibraryFunction:
+        functions: dict[str, LibraryFunction] = self.__dict__.get("functions", {})
         if name not in functions:
             raise AttributeError(f"library {self.name} has no function {name}")
         return functions[name]
@@ -169,7 +169,7 @@ class Parameters(Mapping[str, Array]):
         self._library.check(status, f"{word} {name}")
 
 
-class Function:
+class LibraryFunction:
     """One function of a library."""
 
     def __init__(self, library: Library, facts: Mapping[str, Any]) -> None:

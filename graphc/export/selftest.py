@@ -17,7 +17,7 @@ from graphc.ir.dims import evaluate
 from graphc.ir.ops.base import Array
 from graphc.ir.types import DType
 
-CALLS_PER_FUNCTION = 2  # of every function, one after the other
+RECORDED_CALLS = 2  # of every function, one after the other
 KEPT_ELEMENTS = 24  # elements of every output
 INTEGER_LIMITS = (7, 2, 1)  # integers are below one of these: the first that every check lets pass
 
@@ -56,7 +56,7 @@ def _record(interface: Interface) -> Recording:
     for number, entry in enumerate(interface.entries):
         limits[entry] = _limit(entry, number)
         done = []
-        for i in range(CALLS_PER_FUNCTION):
+        for i in range(RECORDED_CALLS):
             arrays = inputs(entry, number, i, limits[entry])
             done.append(_kept(entry.function.run(arrays, entry.sample)))
         calls[entry] = tuple(done)

@@ -18,7 +18,7 @@ from graphc.ir.arrays import python_array
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Array
-from graphc.ir.storage import Guard, Reader
+from graphc.ir.storage import Reader, WriteGuard
 from graphc.ir.types import TensorType
 
 
@@ -35,7 +35,7 @@ class Parameter(Tensor):
         self.version: Array = np.zeros(1, np.int64)
         self.lock: ProcessLock | None = None  # held by the functions that update it, while they run
         # The same for a backend's own calls, and who has to be told when there is one.
-        self.guard: Guard | None = None
+        self.guard: WriteGuard | None = None
         self.readers: weakref.WeakSet[Reader] = weakref.WeakSet()
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 from graphc.compiler.passes.merge_common import op_key
 from graphc.inspect.dot import graph_of
 from graphc.inspect.graph_printer import expression
-from graphc.inspect.names import Names, all_nodes, is_bound, is_number, name_nodes, number_text
+from graphc.inspect.names import NodeNames, all_nodes, is_bound, is_number, name_nodes, number_text
 from graphc.inspect.subject import program_of
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import leaf
@@ -105,7 +105,7 @@ def _graph(what: Any) -> Graph:
     return program_of(what).defined if hasattr(what, "program") else graph_of(what)
 
 
-def _line(node: Node, names: Names) -> str:
+def _line(node: Node, names: NodeNames) -> str:
     word = names[node] if is_bound(node) else f"{names[node]} = {expression(node, names)}"
     return f"{word}  : {node.type}   {node.origin}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from graphc.inspect.names import Names, folds, number_text
+from graphc.inspect.names import NodeNames, folds, number_text
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Leaf, View
@@ -29,7 +29,7 @@ PAINT = {
 GREY, PLACE, KEPT, STATE, STATE_LINE = "#66717c", "#1f5f5b", "#9b1fb0", "#fff3c4", "#b8860b"
 
 
-def op_label(node: Node, names: Names, kept: str = "", place: str = "") -> str:
+def op_label(node: Node, names: NodeNames, kept: str = "", place: str = "") -> str:
     """The op with its attributes and folded numbers, its type, its name and line, and notes."""
     name = f"{node.name}  {names[node]}" if node.name and not is_leaf(node) else names[node]
     title = f"<B>{text(node.op.name)}</B>{small(arguments(node))}"
@@ -49,7 +49,7 @@ def is_leaf(node: Node) -> bool:
     return isinstance(node.op, Leaf)
 
 
-def bound_label(node: Node, names: Names, first: bool) -> str:
+def bound_label(node: Node, names: NodeNames, first: bool) -> str:
     """The name of an input, parameter or array; where it is made, also what it is."""
     title = f"<B>{text(names[node])}</B>"
     if not first:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from graphc.compiler.memory.plan import MemoryPlan
 from graphc.inspect.cost import cost_text
-from graphc.inspect.names import Names, all_nodes, is_number, name_nodes, quote
+from graphc.inspect.names import NodeNames, all_nodes, is_number, name_nodes, quote
 from graphc.inspect.stages import check_stage, defined_part
 from graphc.inspect.subject import Subject, program_of, sizes_of
 from graphc.ir.graph import Graph, Node
@@ -56,7 +56,7 @@ def text(subject: Subject, stage: str = "optimized") -> str:
     return schedule_text(program.schedule, program.plan(dims), dims)
 
 
-def expression(node: Node, names: Names) -> str:
+def expression(node: Node, names: NodeNames) -> str:
     """The op applied to the names of its inputs, with its attributes."""
     attributes = node.op.attributes()
     given = [names[n] for n in node.inputs] + ([attributes] if attributes else [])

@@ -14,16 +14,16 @@ from graphc.origin import BACKWARD, FORWARD, UPDATE
 
 _PLAIN = re.compile(r"[^\s%=,()\[\]{}\"';:]+")
 
-Names = dict[Node, str]
+NodeNames = dict[Node, str]
 
 
-def name_nodes(graph: Graph) -> Names:
+def name_nodes(graph: Graph) -> NodeNames:
     """A name for every node: what the user called a leaf, else %0, %1, ... part by part.
 
     So the forward part is numbered the same with and without the rest. Numbers (literals and
     sizes) have no name of their own: they are written where they are used.
     """
-    names: Names = {}
+    names: NodeNames = {}
     taken: dict[str, int] = {}
     count = 0
     parts = (FORWARD, BACKWARD, UPDATE)

@@ -13,7 +13,7 @@ from graphc.ir.ops.base import Array
 from graphc.ir.types import TensorType
 
 
-class Guard(Protocol):
+class WriteGuard(Protocol):
     """What calls hold while they use values that one of them writes; the backend's that writes.
 
     A backend that keeps values elsewhere than in `ParameterStorage.memory` brings them there in
@@ -30,7 +30,7 @@ class Guard(Protocol):
 class Reader(Protocol):
     """A function that reads a value."""
 
-    def add_lock(self, guard: Guard) -> None:
+    def add_lock(self, guard: WriteGuard) -> None:
         """Take one more guard from now on: somebody writes what this reads."""
         ...
 
@@ -44,7 +44,7 @@ class ParameterStorage(Protocol):
 
     version: Array
     lock: ProcessLock | None
-    guard: Guard | None
+    guard: WriteGuard | None
     readers: WeakSet[Reader]
 
     @property

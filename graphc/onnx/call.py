@@ -18,7 +18,7 @@ from graphc.onnx.stored import StoredArrays
 from graphc.onnx.values import OnnxValue, sources_of
 
 
-class Names(Protocol):
+class NameScope(Protocol):
     """The names that a node sees, as a converter uses them (`importer.Scope`)."""
 
     store: StoredArrays
@@ -27,7 +27,7 @@ class Names(Protocol):
         """What a name stands for."""
         ...
 
-    def inner(self) -> Names:
+    def inner(self) -> NameScope:
         """The names of a graph inside the node, which sees these."""
         ...
 
@@ -49,7 +49,7 @@ class OnnxNode:
 
     def __init__(
         self, node: NodeProto, opset: int, inputs: tuple[OnnxValue | None, ...],
-        attributes: dict[str, Any], scope: Names,
+        attributes: dict[str, Any], scope: NameScope,
     ) -> None:  # fmt: skip
         self.node = node
         self.opset = opset

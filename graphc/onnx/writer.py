@@ -31,8 +31,8 @@ IDENTITY_OPS = (StopGradient, Stored, Guard)
 SIGNED = (int32, int64)
 
 
-class Names:
-    """Names that no other value has."""
+class UniqueNames:
+    """Gives names that no other value has."""
 
     def __init__(self) -> None:
         self.used: set[str] = set()
@@ -61,7 +61,7 @@ class Writer:
         self.around = around
         self.nodes: list[NodeProto] = []
         self.values: dict[Node, str] = {}
-        self.names: Names = around.names if around else Names()
+        self.names: UniqueNames = around.names if around else UniqueNames()
         self.stored: dict[Any, tuple[str, Array]] = around.stored if around else {}
         self.inputs: Sequence[Node] = around.inputs if around else inputs
         self.loops: dict[Any, list[str]] = {}

@@ -116,7 +116,7 @@ class BackendFunction(Protocol):
         ...
 
 
-class Target(Protocol):
+class BackendTarget(Protocol):
     """Facts about a machine, as `graphc doctor` shows them."""
 
     @property
@@ -161,7 +161,7 @@ class Backend(Protocol):
         """What `load_backend` is asked for."""
         ...
 
-    def target(self) -> Target | None:
+    def target(self) -> BackendTarget | None:
         """Facts about the machine that code is made for here; None where none matter."""
         ...
 

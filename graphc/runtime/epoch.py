@@ -18,7 +18,7 @@ from graphc.runtime.binding import Binding
 from graphc.runtime.failed_check import explain_failure
 
 
-class Stepped(Protocol):
+class StepFunction(Protocol):
     """A compiled function as this module needs it (`function.CompiledFunction`)."""
 
     graph: Graph
@@ -44,7 +44,7 @@ class Stepped(Protocol):
 
 
 def run_epoch(
-    function: Stepped,
+    function: StepFunction,
     arrays: object,
     batch_size: int,
     shuffle: bool = True,
@@ -94,7 +94,7 @@ def match_arrays(binding: Binding, arrays: object) -> list[Array]:
     return [convert(name, n, v, cast) for n, v in zip(binding.inputs, values)]
 
 
-def batched_inputs(function: Stepped, arrays: Sequence[Array], batch_size: int) -> list[bool]:
+def batched_inputs(function: StepFunction, arrays: Sequence[Array], batch_size: int) -> list[bool]:
     """For every input, whether its first axis is the batch: the same size as the first input's."""
     integral = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
     if not integral or batch_size < 1:
@@ -109,7 +109,7 @@ def batched_inputs(function: Stepped, arrays: Sequence[Array], batch_size: int) 
     return [bool(n.type.ndim) and n.type.shape[0] == batch for n in function.graph.inputs]
 
 
-def sample_count(function: Stepped, arrays: Sequence[Array], batched: Sequence[bool]) -> int:
+def sample_count(function: StepFunction, arrays: Sequence[Array], batched: Sequence[bool]) -> int:
     """The number of samples, the same in all batched arrays."""
     found: list[tuple[Node, int]] = []
     for node, array, taken in zip(function.graph.inputs, arrays, batched):
@@ -125,7 +125,7 @@ def sample_count(function: Stepped, arrays: Sequence[Array], batched: Sequence[b
     return count
 
 
-def check_whole(function: Stepped, count: int, batch_size: int) -> None:
+def check_whole(function: StepFunction, count: int, batch_size: int) -> None:
     """Raise where a last batch is smaller, and the function takes no other size."""
     first = next(n for n in function.graph.inputs if n.type.ndim)
     if isinstance(first.type.shape[0], int) and count % batch_size:
@@ -140,7 +140,7 @@ def check_whole(function: Stepped, count: int, batch_size: int) -> None:
         raise error
 
 
-def epoch_order(function: Stepped, count: int, shuffle: bool, seed: int | None) -> Array:
+def epoch_order(function: StepFunction, count: int, shuffle: bool, seed: int | None) -> Array:
     """The samples in the order of the epoch."""
     if not shuffle:
         return np.arange(count)
@@ -169,7 +169,7 @@ def stack(values: Sequence[Array]) -> Array | list[Array]:
     return np.stack(values)
 
 
-def _error(kind: type[GraphcError], function: Stepped, text: str, *nodes: Node) -> GraphcError:
+def _error(kind: type[GraphcError], function: StepFunction, text: str, *nodes: Node) -> GraphcError:
     return kind(
         f"{function.name}: run_epoch: {text}",
         operands=tuple(("wanted", f"{label(n)} {n.type}", n.origin) for n in nodes),

@@ -9,13 +9,13 @@ import numpy as np
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.testing.graph_maker import SIZES, Maker, Value
+from graphc.testing.graph_maker import SIZES, Drawn, Maker
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
-def known(v: Value, axis: int = -1) -> bool:
+def known(v: Drawn, axis: int = -1) -> bool:
     """Whether an axis is there, with a size that is a number above 0."""
     shape = v.tensor.shape
     if not -len(shape) <= axis < len(shape):
@@ -24,12 +24,12 @@ def known(v: Value, axis: int = -1) -> bool:
     return isinstance(size, int) and size > 0
 
 
-def an_axis(m: Maker, x: Value) -> int:
+def an_axis(m: Maker, x: Drawn) -> int:
     """Any axis."""
     return int(m.rng.integers(x.tensor.ndim))
 
 
-def known_axis(m: Maker, x: Value) -> int | None:
+def known_axis(m: Maker, x: Drawn) -> int | None:
     """An axis of known size."""
     found = [i for i in range(x.tensor.ndim) if known(x, i)]
     return int(m.rng.choice(found)) if found else None
@@ -43,32 +43,32 @@ def any_of(m: Maker, functions: list[Callable[..., Tensor]]) -> Callable[..., Te
 # --------------------------------------------------------------------------------- integers
 
 
-def counted(m: Maker) -> Value | None:
+def counted(m: Maker) -> Drawn | None:
     """Whole numbers: an index, a position, a count, constants."""
     dtype = INTEGERS[m.rng.integers(len(INTEGERS))]
     choice = m.rng.integers(4)
     if choice == 0:
         shape = tuple(int(s) for s in m.rng.choice(SIZES, m.rng.integers(0, 3)))
         low = 0 if dtype[0] == "u" else -9
-        return Value(gx.constant(m.rng.integers(low, 10, shape).astype(dtype)), True)
+        return Drawn(gx.constant(m.rng.integers(low, 10, shape).astype(dtype)), True)
     if choice == 1:
         size = int(m.rng.choice(SIZES)) if m.rng.random() < 0.5 else m.batch
-        return Value(gx.arange(size, dtype=dtype), True)
+        return Drawn(gx.arange(size, dtype=dtype), True)
     x = m.pick(lambda v: v.exact and v.tensor.ndim > 0 and known(v))
     if x is None:
         return None
     if choice == 2 and x.tensor.dtype.kind != "b":
         function = gx.argmax if m.rng.random() < 0.5 else gx.argmin
-        return Value(function(x.tensor, axis=-1, keepdims=bool(m.rng.integers(2))), True)
-    return Value(gx.count_nonzero(x.tensor, axis=-1), True)
+        return Drawn(function(x.tensor, axis=-1, keepdims=bool(m.rng.integers(2))), True)
+    return Drawn(gx.count_nonzero(x.tensor, axis=-1), True)
 
 
-def whole(m: Maker) -> Value | None:
+def whole(m: Maker) -> Drawn | None:
     """A whole number."""
     return m.pick(lambda v: v.tensor.dtype.is_integer)
 
 
-def like(m: Maker, x: Value) -> Tensor:
+def like(m: Maker, x: Drawn) -> Tensor:
     """A whole number for each of another."""
     y = m.pick(lambda v: v.tensor.type == x.tensor.type)
     if y is not None and m.rng.random() < 0.6:
@@ -76,7 +76,7 @@ def like(m: Maker, x: Value) -> Tensor:
     return gx.full(x.tensor.shape, int(m.rng.choice([0, 1, 2, 3, 5, 100])), x.tensor.dtype)
 
 
-def whole_numbers(m: Maker) -> Value | None:
+def whole_numbers(m: Maker) -> Drawn | None:
     """Arithmetic and bits of whole numbers; they wrap around."""
     x = whole(m)
     if x is None:
@@ -89,10 +89,10 @@ def whole_numbers(m: Maker) -> Value | None:
         lambda a, b: gx.where(gx.less(a, b), a, b), lambda a, b: gx.clip(a, 0, 7),
         lambda a, b: gx.floor_divide(a, 3), lambda a, b: gx.remainder(a, 4),
     ]  # fmt: skip
-    return Value(any_of(m, functions)(x.tensor, like(m, x)), True)
+    return Drawn(any_of(m, functions)(x.tensor, like(m, x)), True)
 
 
-def whole_number(m: Maker) -> Value | None:
+def whole_number(m: Maker) -> Drawn | None:
     """A function of one whole number."""
     x = whole(m)
     if x is None:
@@ -100,19 +100,19 @@ def whole_number(m: Maker) -> Value | None:
     functions = [gx.bitwise_invert, gx.square, gx.abs, gx.sign, gx.positive, gx.nn.relu]
     if x.tensor.dtype.kind == "u":
         functions = functions[:2]
-    return Value(any_of(m, functions)(x.tensor), True)
+    return Drawn(any_of(m, functions)(x.tensor), True)
 
 
-def whole_compared(m: Maker) -> Value | None:
+def whole_compared(m: Maker) -> Drawn | None:
     """Truth values of whole numbers."""
     x = whole(m)
     if x is None:
         return None
     functions = [gx.less, gx.less_equal, gx.equal, gx.not_equal, gx.greater, gx.greater_equal]
-    return Value(any_of(m, functions)(x.tensor, like(m, x)), True)
+    return Drawn(any_of(m, functions)(x.tensor, like(m, x)), True)
 
 
-def whole_reduced(m: Maker) -> Value | None:
+def whole_reduced(m: Maker) -> Drawn | None:
     """Sums, products, extremes and contractions of whole numbers, all or running."""
     x = m.pick(lambda v: v.tensor.dtype.is_integer and v.tensor.ndim > 0)
     if x is None:
@@ -125,19 +125,19 @@ def whole_reduced(m: Maker) -> Value | None:
         lambda: gx.cumulative_sum(t, axis=axis), lambda: gx.cumulative_prod(t, axis=axis),
         lambda: gx.vecdot(t, t, axis=axis), lambda: gx.sum(t, axis=axis, dtype=t.dtype),
     ]  # fmt: skip
-    return Value(functions[m.rng.integers(len(functions))](), True)
+    return Drawn(functions[m.rng.integers(len(functions))](), True)
 
 
-def some_or_all(m: Maker) -> Value | None:
+def some_or_all(m: Maker) -> Drawn | None:
     """Whether any, or all."""
     x = m.pick(lambda v: v.tensor.dtype.kind == "b" and v.tensor.ndim > 0)
     if x is None:
         return None
     function = gx.any if m.rng.random() < 0.5 else gx.all
-    return Value(function(x.tensor, axis=an_axis(m, x), keepdims=bool(m.rng.integers(2))), True)
+    return Drawn(function(x.tensor, axis=an_axis(m, x), keepdims=bool(m.rng.integers(2))), True)
 
 
-def cast(m: Maker) -> Value | None:
+def cast(m: Maker) -> Drawn | None:
     """Any dtype to any other; what comes from large whole numbers is made small."""
     x = m.pick(lambda v: v.exact)
     if x is None:
@@ -146,19 +146,19 @@ def cast(m: Maker) -> Value | None:
     to = (*INTEGERS, *FLOATS, "bool")[m.rng.integers(13)]
     if to in FLOATS and t.dtype.is_integer:
         t = gx.remainder(t, 7)
-    return Value(gx.astype(t, to), True)
+    return Drawn(gx.astype(t, to), True)
 
 
-def narrowed(m: Maker) -> Value | None:
+def narrowed(m: Maker) -> Drawn | None:
     """A float as another float."""
     x = m.number()
     if x is None:
         return None
     to = FLOATS[m.rng.integers(4)] if m.rng.random() < 0.4 else m.dtype
-    return Value(gx.astype(x.tensor, to), x.exact)
+    return Drawn(gx.astype(x.tensor, to), x.exact)
 
 
-def rounded(m: Maker) -> Value | None:
+def rounded(m: Maker) -> Drawn | None:
     """Whole floats, signs, kinds of floats; of exact numbers."""
     x = m.pick(lambda v: v.exact and v.tensor.dtype.is_float)
     if x is None:
@@ -173,13 +173,13 @@ def rounded(m: Maker) -> Value | None:
     ]  # fmt: skip
     if not m.integral:
         functions.append(lambda t: gx.nextafter(t, gx.broadcast_to(y, t.shape)))
-    return Value(any_of(m, functions)(x.tensor), True)
+    return Drawn(any_of(m, functions)(x.tensor), True)
 
 
 # ------------------------------------------------------------------------- order and places
 
 
-def ordered(m: Maker) -> Value | None:
+def ordered(m: Maker) -> Drawn | None:
     """Sorted, the best, running extremes, of exact values."""
     x = m.pick(lambda v: v.exact and v.tensor.dtype.kind != "b" and v.tensor.ndim > 0)
     if x is None:
@@ -198,7 +198,7 @@ def ordered(m: Maker) -> Value | None:
         lambda: gx.unique_values(t, 4)[0], lambda: gx.unique_counts(t, 3)[1],
         lambda: gx.searchsorted(gx.sort(gx.reshape(t, (-1,))), t, side="right" if down else "left"),
     ]  # fmt: skip
-    return Value(functions[m.rng.integers(len(functions))](), True)
+    return Drawn(functions[m.rng.integers(len(functions))](), True)
 
 
 def indices(m: Maker, size: int, shape: tuple[Any, ...] | None = None) -> Tensor:
@@ -217,7 +217,7 @@ def indices(m: Maker, size: int, shape: tuple[Any, ...] | None = None) -> Tensor
     return gx.constant(m.rng.integers(low, size if size else 1, shape).astype(dtype))
 
 
-def gathered(m: Maker) -> Value | None:
+def gathered(m: Maker) -> Drawn | None:
     """Elements at indices."""
     x = m.pick(lambda v: v.tensor.ndim > 0 and any(known(v, i) for i in range(v.tensor.ndim)))
     axis = None if x is None else known_axis(m, x)
@@ -227,12 +227,12 @@ def gathered(m: Maker) -> Value | None:
     size = t.shape[axis]
     assert isinstance(size, int)
     if m.rng.random() < 0.5:
-        return Value(gx.take(t, indices(m, size), axis=axis), x.exact)
+        return Drawn(gx.take(t, indices(m, size), axis=axis), x.exact)
     shape = (*t.shape[:axis], int(m.rng.choice(SIZES)), *t.shape[axis + 1 :])
-    return Value(gx.take_along_axis(t, indices(m, size, shape), axis=axis), x.exact)
+    return Drawn(gx.take_along_axis(t, indices(m, size, shape), axis=axis), x.exact)
 
 
-def scattered(m: Maker) -> Value | None:
+def scattered(m: Maker) -> Drawn | None:
     """Elements put, or added, at indices."""
     x = m.pick(lambda v: v.tensor.dtype.kind != "b" and known(v, 0))
     if x is None:
@@ -259,20 +259,20 @@ def scattered(m: Maker) -> Value | None:
     else:
         made, mode = t.at[: int(m.rng.integers(1, size + 1))].add(1), "add"
     if mode in ("set", "min", "max"):
-        return Value(made, x.exact and y.exact)
+        return Drawn(made, x.exact and y.exact)
     return tamed(m, made, both)
 
 
-def tamed(m: Maker, made: Tensor, exact: bool) -> Value:
+def tamed(m: Maker, made: Tensor, exact: bool) -> Drawn:
     """A sum whose size is limited."""
     if made.dtype.is_integer:
-        return Value(made, exact)
+        return Drawn(made, exact)
     if m.integral:
-        return Value(gx.maximum(gx.minimum(made, 3.0), -3.0), exact)
-    return Value(gx.tanh(made), False)
+        return Drawn(gx.maximum(gx.minimum(made, 3.0), -3.0), exact)
+    return Drawn(gx.tanh(made), False)
 
 
-def viewed(m: Maker) -> Value | None:
+def viewed(m: Maker) -> Drawn | None:
     """Rolled, padded, tiled, cut, stacked, transposed, the diagonal, a triangle."""
     x = m.pick(lambda v: v.tensor.ndim > 0)
     if x is None:
@@ -296,24 +296,24 @@ def viewed(m: Maker) -> Value | None:
     number = int(m.rng.integers(len(functions)))
     made = functions[number]()
     exact = x.exact and (number != 14 or t.dtype.is_integer or m.integral)
-    return Value(made, exact)
+    return Drawn(made, exact)
 
 
-def one_hot(m: Maker) -> Value | None:
+def one_hot(m: Maker) -> Drawn | None:
     """Ones at indices."""
     x = whole(m)
     if x is None or x.tensor.dtype.kind == "u":
         return None
-    return Value(gx.one_hot(gx.remainder(x.tensor, 5), 5, dtype=m.dtype), True)
+    return Drawn(gx.one_hot(gx.remainder(x.tensor, 5), 5, dtype=m.dtype), True)
 
 
-def guarded(m: Maker) -> Value | None:
+def guarded(m: Maker) -> Drawn | None:
     """A value with a check, which rarely fails."""
     x = m.pick(lambda v: v.exact and v.tensor.dtype.is_float)
     if x is None:
         return None
     limit = 1.5 if m.rng.random() < 0.02 else 3e4
-    return Value(gx.check(x.tensor, ~(gx.abs(x.tensor) > limit), "too large"), True)
+    return Drawn(gx.check(x.tensor, ~(gx.abs(x.tensor) > limit), "too large"), True)
 
 
 EXACT = (

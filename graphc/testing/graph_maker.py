@@ -36,7 +36,7 @@ DTYPES = (
 
 
 @dataclass(frozen=True)
-class Value:
+class Drawn:
     """A tensor, and whether its bits are the same however it is computed."""
 
     tensor: Tensor
@@ -87,7 +87,7 @@ class Maker:
         sizes = [1, 2, 3, 4] if trains else [0, 1, 2, 3, 4, 19]
         self.dim = int(self.rng.choice(sizes))
         self.batch = gx.dim("batch")
-        self.values: list[Value] = []
+        self.values: list[Drawn] = []
         self.inputs: list[Tensor] = []
         self.parameters: list[Parameter] = []
         self.arrays: list[Array] = []
@@ -145,13 +145,13 @@ class Maker:
         dtype = str(self.rng.choice(DTYPES)) if whole else self.dtype
         self.inputs.append(gx.input(name, symbolic, dtype=dtype))
         self.arrays.append(self.array(concrete, dtype))
-        self.values.append(Value(self.inputs[-1], True))
+        self.values.append(Drawn(self.inputs[-1], True))
 
     def add_parameter(self, name: str) -> None:
         """A parameter of rank 0 to 2, of no more elements than a number or so where it is new."""
         shape = tuple(int(s) for s in self.rng.choice(SIZES, self.rng.integers(0, 3)))
         self.parameters.append(gx.parameter(name, value=self.array(shape)))
-        self.values.append(Value(self.parameters[-1], True))
+        self.values.append(Drawn(self.parameters[-1], True))
 
     def array(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
         """Numbers of moderate size."""
@@ -197,7 +197,7 @@ class Maker:
         reached = [p for p in self.parameters if p in within]
         return dict(optimizer.minimize(loss, reached, clip_norm=clip)) if reached else {}
 
-    def pick(self, where: Callable[[Value], bool] = lambda v: True) -> Value | None:
+    def pick(self, where: Callable[[Drawn], bool] = lambda v: True) -> Drawn | None:
         """A value, rather a late one, that fulfils a condition."""
         fitting = [v for v in self.values if where(v)]
         if not fitting:
@@ -205,11 +205,11 @@ class Maker:
         weights = np.arange(1, len(fitting) + 1, dtype=np.float64)
         return fitting[int(self.rng.choice(len(fitting), p=weights / weights.sum()))]
 
-    def number(self) -> Value | None:
+    def number(self) -> Drawn | None:
         """A float value."""
         return self.pick(lambda v: v.tensor.dtype.is_float)
 
-    def partner(self, x: Value) -> Value:
+    def partner(self, x: Drawn) -> Drawn:
         """Something that combines with x: of its shape, a number, a row, x itself."""
         choice = self.rng.random()
         same = self.pick(lambda v: v.tensor.type == x.tensor.type)
@@ -219,9 +219,9 @@ class Maker:
         constant = constants[self.rng.integers(len(constants))]
         if choice < 0.8 or not x.tensor.ndim or not isinstance(x.tensor.shape[-1], int):
             made = gx.full(x.tensor.shape if choice < 0.65 else (), constant, x.tensor.dtype)
-            return Value(made, True)
+            return Drawn(made, True)
         row = self.array((x.tensor.shape[-1],), x.tensor.dtype.name)
-        return Value(gx.constant(row), True)
+        return Drawn(gx.constant(row), True)
 
 
-Step = Callable[[Maker], Value | None]
+Step = Callable[[Maker], Drawn | None]

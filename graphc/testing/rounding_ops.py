@@ -12,10 +12,10 @@ from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir import ops
 from graphc.testing.basic_ops import convolved, ends_in_numbers, is_signal
 from graphc.testing.exact_ops import an_axis, any_of, indices
-from graphc.testing.graph_maker import Maker, Value
+from graphc.testing.graph_maker import Drawn, Maker
 
 
-def special(m: Maker) -> Value | None:
+def special(m: Maker) -> Drawn | None:
     """An elementary or special function inside its domain."""
     x = m.number()
     if x is None:
@@ -36,10 +36,10 @@ def special(m: Maker) -> Value | None:
         lambda t: gx.atan2(t, gx.abs(t) + 0.5), lambda t: gx.logaddexp(t, gx.sin(t)),
     ]  # fmt: skip
     made = any_of(m, functions)(x.tensor)
-    return Value(gx.tanh(made) if m.rng.random() < 0.5 else gx.clip(made, -8.0, 8.0), False)
+    return Drawn(gx.tanh(made) if m.rng.random() < 0.5 else gx.clip(made, -8.0, 8.0), False)
 
 
-def reduced(m: Maker) -> Value | None:
+def reduced(m: Maker) -> Drawn | None:
     """Products, norms, log-sums, means, variances of any axis."""
     x = m.pick(lambda v: v.tensor.dtype.is_float and v.tensor.ndim > 0)
     if x is None:
@@ -54,10 +54,10 @@ def reduced(m: Maker) -> Value | None:
         lambda t: gx.sum(gx.square(t), axis=axis), lambda t: t / (1.0 + gx.sum(gx.abs(t))),
         lambda t: gx.nn.softmax(t, axis=axis), lambda t: gx.nn.rms_norm(t, epsilon=0.1),
     ]  # fmt: skip
-    return Value(gx.tanh(any_of(m, functions)(x.tensor)), False)
+    return Drawn(gx.tanh(any_of(m, functions)(x.tensor)), False)
 
 
-def running(m: Maker) -> Value | None:
+def running(m: Maker) -> Drawn | None:
     """Running sums and products of any axis."""
     x = m.pick(lambda v: v.tensor.dtype.is_float and v.tensor.ndim > 0)
     if x is None:
@@ -69,10 +69,10 @@ def running(m: Maker) -> Value | None:
         lambda: gx.cumulative_prod(gx.tanh(t), axis=axis, include_initial=initial),
         lambda: gx.flip(gx.cumulative_sum(gx.flip(t, axis=axis), axis=axis), axis=axis),
     ]  # fmt: skip
-    return Value(gx.tanh(functions[m.rng.integers(3)]()), False)
+    return Drawn(gx.tanh(functions[m.rng.integers(3)]()), False)
 
 
-def product(m: Maker) -> Value | None:
+def product(m: Maker) -> Drawn | None:
     """Products of two values: matrices, stacks of them, outer products, any labels."""
     x = m.pick(lambda v: v.tensor.dtype.is_float and 1 <= v.tensor.ndim <= 3)
     if x is None:
@@ -106,11 +106,11 @@ def product(m: Maker) -> Value | None:
     else:
         made = gx.matmul(t, gx.constant(m.array((3, 2), t.dtype.name))[: t.shape[-1]])
     if m.integral:
-        return Value(gx.maximum(gx.minimum(made, 3.0), -3.0), x.exact and same.exact)
-    return Value(gx.tanh(made), False)
+        return Drawn(gx.maximum(gx.minimum(made, 3.0), -3.0), x.exact and same.exact)
+    return Drawn(gx.tanh(made), False)
 
 
-def window(m: Maker) -> Value | None:
+def window(m: Maker) -> Drawn | None:
     """Convolutions with strides, dilation, groups and padding, transposed ones, pools."""
     x = m.pick(lambda v: is_signal(v) and 0 not in v.tensor.shape)
     if x is None:
@@ -135,10 +135,10 @@ def window(m: Maker) -> Value | None:
         lambda: gx.nn.lp_pool(t, (min(taps, size),), 2.0, (stride,)),
         lambda: gx.nn.global_avg_pool(t, keepdims=True), lambda: gx.nn.global_max_pool(t),
     ]  # fmt: skip
-    return Value(gx.tanh(functions[m.rng.integers(len(functions))]()), False)
+    return Drawn(gx.tanh(functions[m.rng.integers(len(functions))]()), False)
 
 
-def image(m: Maker) -> Value | None:
+def image(m: Maker) -> Drawn | None:
     """A convolution or a pool over two axes."""
     x = m.pick(ends_in_numbers)
     if x is None:
@@ -151,10 +151,10 @@ def image(m: Maker) -> Value | None:
         made = gx.nn.conv(t, w, int(m.rng.integers(1, 3)), "same")
     else:
         made = gx.nn.avg_pool(t, (2, 2), (1, 1), "same", count_include_pad=True)
-    return Value(gx.tanh(made), False)
+    return Drawn(gx.tanh(made), False)
 
 
-def looped(m: Maker) -> Value | None:
+def looped(m: Maker) -> Drawn | None:
     """Loops: two carries, no rows, checkpoints, while, one of two branches."""
     x = m.pick(lambda v: v.tensor.dtype.is_float and v.tensor.ndim >= 1)
     if x is None:
@@ -167,7 +167,7 @@ def looped(m: Maker) -> Value | None:
             lambda c, row: ((gx.tanh(c[0] + row), gx.maximum(c[1], row)), c[0] - row),
             (zero, zero), t, reverse=bool(m.rng.integers(2)),
         )  # fmt: skip
-        return Value([a, b, rows][m.rng.integers(3)], False)
+        return Drawn([a, b, rows][m.rng.integers(3)], False)
     if choice == 1:
         made, _ = gx.scan(lambda c, _: (gx.sin(c) * 0.5 + t, None), t, length=3)
     elif choice == 2 and isinstance(t.shape[0], int):
@@ -185,33 +185,33 @@ def looped(m: Maker) -> Value | None:
             lambda c: c[0] < limit, lambda c: (c[0] + 1, gx.tanh(c[1] + 0.1)),
             (gx.constant(np.int32(0)), t), max_steps=5,
         )  # fmt: skip
-    return Value(made, False)
+    return Drawn(made, False)
 
 
-def drawn(m: Maker) -> Value | None:
+def drawn(m: Maker) -> Drawn | None:
     """Numbers from every distribution, masks, permutations, dropout."""
     shape: Any = [(3,), (2, 17), (m.batch, 2), ()][m.rng.integers(4)]
     x = m.number()
     assert x is not None
     choice = m.rng.integers(8)
     if choice == 0:
-        return Value(gx.tanh(gx.random.normal(shape, dtype=m.dtype)), False)
+        return Drawn(gx.tanh(gx.random.normal(shape, dtype=m.dtype)), False)
     if choice == 1:
-        return Value(gx.random.bernoulli(shape, 0.4), True)
+        return Drawn(gx.random.bernoulli(shape, 0.4), True)
     if choice == 2:
-        return Value(gx.random.randint(shape, -3, 9), True)
+        return Drawn(gx.random.randint(shape, -3, 9), True)
     if choice == 3 and x.tensor.ndim:
-        return Value(gx.random.permutation(x.tensor, axis=0), x.exact)
+        return Drawn(gx.random.permutation(x.tensor, axis=0), x.exact)
     if choice == 4:
-        return Value(gx.tanh(gx.random.exponential(shape, dtype=m.dtype)), False)
+        return Drawn(gx.tanh(gx.random.exponential(shape, dtype=m.dtype)), False)
     if choice == 5:
-        return Value(gx.nn.dropout(x.tensor, 0.5, always=True) * 0.5, x.exact)
+        return Drawn(gx.nn.dropout(x.tensor, 0.5, always=True) * 0.5, x.exact)
     if choice == 6:
-        return Value(gx.tanh(gx.random.gumbel(shape, dtype=m.dtype)), False)
-    return Value(gx.random.uniform(shape, -1.0, 1.0, dtype=m.dtype), False)
+        return Drawn(gx.tanh(gx.random.gumbel(shape, dtype=m.dtype)), False)
+    return Drawn(gx.random.uniform(shape, -1.0, 1.0, dtype=m.dtype), False)
 
 
-def matrix(m: Maker) -> Value | None:
+def matrix(m: Maker) -> Drawn | None:
     """Solutions and factors of well-conditioned square matrices."""
     x = m.pick(
         lambda v: (
@@ -235,10 +235,10 @@ def matrix(m: Maker) -> Value | None:
         lambda: gx.linalg.eigvalsh(gram), lambda: gx.linalg.svdvals(gram),
         lambda: gx.matmul(*gx.linalg.qr(gram)),
     ]  # fmt: skip
-    return Value(gx.tanh(functions[m.rng.integers(len(functions))]()), False)
+    return Drawn(gx.tanh(functions[m.rng.integers(len(functions))]()), False)
 
 
-def slopes(m: Maker) -> Value | None:
+def slopes(m: Maker) -> Drawn | None:
     """Gradients of gradients, forward derivatives, mapped functions."""
     y = m.pick(lambda v: v.tensor.dtype.is_float and v.tensor.ndim <= 2)
     floats = [t for t in (*m.inputs, *m.parameters) if t.dtype.is_float]
@@ -250,17 +250,17 @@ def slopes(m: Maker) -> Value | None:
         loss = gx.sum(gx.astype(gx.tanh(y.tensor), "float64"))
         first = gx.grad(loss, x, unreachable="zero")
         again = gx.grad(gx.sum(gx.tanh(first)), x, unreachable="zero")
-        return Value(gx.tanh(again), False)
+        return Drawn(gx.tanh(again), False)
     if choice == 1:
         made = gx.jvp(y.tensor, [x], [gx.ones(x.shape, x.dtype)])
-        return Value(gx.tanh(made), False)
+        return Drawn(gx.tanh(made), False)
     if not y.tensor.ndim:
         return None
     made = gx.vmap(lambda row: gx.tanh(row) * gx.sum(row))(y.tensor)
-    return Value(gx.tanh(made), False)
+    return Drawn(gx.tanh(made), False)
 
 
-def looked_up(m: Maker) -> Value | None:
+def looked_up(m: Maker) -> Drawn | None:
     """Rows of a parameter, whose gradient is sparse."""
     tables = [p for p in m.parameters if p.ndim >= 1 and p.dtype.is_float]
     if not tables:
@@ -268,10 +268,10 @@ def looked_up(m: Maker) -> Value | None:
     table = tables[m.rng.integers(len(tables))]
     size = table.shape[0]
     assert isinstance(size, int)
-    return Value(gx.tanh(gx.take(table, indices(m, size))), False)
+    return Drawn(gx.tanh(gx.take(table, indices(m, size))), False)
 
 
-def combined(m: Maker) -> Value | None:
+def combined(m: Maker) -> Drawn | None:
     """A value with one of a shape that broadcasts."""
     x = m.number()
     if x is None:
@@ -291,7 +291,7 @@ def combined(m: Maker) -> Value | None:
         lambda: t + u, lambda: t - u, lambda: t * u, lambda: u - t, lambda: t * u + t,
         lambda: gx.maximum(t, u), lambda: t / (gx.abs(u) + 1.0), lambda: t * gx.sigmoid(u),
     ]  # fmt: skip
-    return Value(gx.tanh(functions[m.rng.integers(8)]()), False)
+    return Drawn(gx.tanh(functions[m.rng.integers(8)]()), False)
 
 
 SMOOTH = (

@@ -34,7 +34,7 @@ class Restoring(Protocol):
         """Go on with it."""
 
 
-class Trained(Protocol):
+class TrainedModel(Protocol):
     """A model that was compiled for training (`gx.nn.Sequential`)."""
 
     @property
@@ -106,7 +106,7 @@ class Checkpoint(Callback):
         notes[_NOTE] = json.dumps(about)
         files.write(self.path, run.step, notes, arrays)
 
-    def restore(self, step: CompiledFunction | Trained) -> None:
+    def restore(self, step: CompiledFunction | TrainedModel) -> None:
         """Set the parameters of a step, its random state and its number of epochs.
 
         Of a Sequential that is compiled, the step that `fit` trains with.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphc.export.interface import Argument, Entry, Interface
-from graphc.export.selftest import CALLS_PER_FUNCTION, RecordedCall, Recording, seed
+from graphc.export.selftest import RECORDED_CALLS, RecordedCall, Recording, seed
 from graphc.ir.dims import evaluate
 from graphc.ir.schedule import ALIGNMENT
 from graphc.ir.types import DType
@@ -132,7 +132,7 @@ class _Test:
         arguments = [f"ptr {memory}", f"{self.size} {self.workspace.total}", *given]
         self._call(code, f"{self.name}_init", arguments)
         for number, entry in enumerate(self.interface.entries):
-            for call in range(CALLS_PER_FUNCTION):
+            for call in range(RECORDED_CALLS):
                 self._run(code, entry, number, call, recording)
         body = code.end(0)
         return "\n\n".join(

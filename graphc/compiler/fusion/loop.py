@@ -30,7 +30,7 @@ from graphc.ir.schedule import (
 CARRY_ROWS = 2  # one is read, one written; then they change roles
 
 
-class Surroundings(Protocol):
+class EnclosingFusion(Protocol):
     """The fusion of the graph that a loop is in (`fuse.Fusion`)."""
 
     graph: Graph
@@ -61,7 +61,7 @@ class Surroundings(Protocol):
 class _Loop:
     """A loop being lowered into `fusion`."""
 
-    fusion: Surroundings
+    fusion: EnclosingFusion
     nodes: list[Node]
     windows: dict[Storage, RowWindow] = field(default_factory=dict)
     before: list[KernelCall] = field(default_factory=list)
@@ -76,7 +76,7 @@ class _Loop:
         return op
 
 
-def lower_loop(fusion: Surroundings, nodes: list[Node]) -> LoopCall:
+def lower_loop(fusion: EnclosingFusion, nodes: list[Node]) -> LoopCall:
     """The call that runs a loop and stores the results that `nodes` are."""
     loop = _Loop(fusion, nodes)
     op = loop.op

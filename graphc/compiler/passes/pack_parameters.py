@@ -14,7 +14,7 @@ from graphc.ir.ops.view import Pad, Permute, Reshape, Slice
 
 PANEL_COLUMNS = 64  # every target's vectors divide it
 MIN_COLUMNS = 16  # that are worth panels
-MAX_ROWS = 256  # with more of them the time is that of the arithmetic in any order
+MAX_PACKED_ROWS = 256  # with more of them the time is that of the arithmetic in any order
 
 
 def pack_parameters(graph: Graph) -> Graph:
@@ -58,7 +58,7 @@ def panel_order(node: Node, side: int) -> tuple[int, ...] | None:
     labels, other = (op.a, op.b) if side == 0 else (op.b, op.a)
     free = [x for x in op.out if x in labels and x not in other]
     rows = product(s for x, s in zip(op.out, node.type.shape) if x not in labels)
-    if not free or nominal(rows) > MAX_ROWS:
+    if not free or nominal(rows) > MAX_PACKED_ROWS:
         return None
     column = labels.index(free[-1])
     size = own.type.shape[column]

@@ -1,7 +1,7 @@
 """What an op is, and what gradient rules work with: values, and the functions handed to them.
 
-Rules see values through the protocol `Value` and make new ones by operators and by the functions
-`f` of the protocol `ArrayFunctions`, so that no op knows the tensors of the frontend.
+Rules see values through the protocol `SymbolicValue` and make new ones by operators and by the
+functions `f` of the protocol `ArrayFunctions`, so that no op knows the tensors of the frontend.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 Sizes = tuple[Size, ...]
 
 
-class Value(Protocol):
+class SymbolicValue(Protocol):
     """A symbolic array: its type, and operators that broadcast and promote Python numbers."""
 
     @property
@@ -66,7 +66,7 @@ class Value(Protocol):
     def __getitem__(self, key: Any, /) -> Self: ...
 
 
-V = TypeVar("V", bound=Value)
+V = TypeVar("V", bound=SymbolicValue)
 
 
 class ArrayFunctions(Protocol[V]):
