@@ -67,7 +67,7 @@ EXCEPTIONS = {
         "operators are functions, and functions make tensors"
     ),
     ("graphc.frontend.tensor", "graphc.inspect.notebook"): "a notebook asks a tensor for a picture",
-    ("graphc.runtime.backend", "graphc.runtime.interpreted"): "backends are found by name",
+    ("graphc.runtime.backend", "graphc.runtime.interpret_backend"): "backends are found by name",
     ("graphc.runtime.inspection", "graphc.export.bundle"): FACADE,
     ("graphc.runtime.inspection", "graphc.inspect.cost"): FACADE,
     ("graphc.runtime.inspection", "graphc.inspect.dot"): FACADE,
@@ -82,6 +82,7 @@ EXCEPTIONS = {
 
 # Imports inside of functions, beside the exceptions, and what they spare those who do not need it.
 COMMANDS = "the command line starts with the command that was asked for"
+LOOKED_AT = "the backend is looked at before llvmlite is needed"
 LATE = {
     ("graphc.cli.main", "graphc.cli.bench"): COMMANDS,
     ("graphc.cli.main", "graphc.cli.build"): COMMANDS,
@@ -92,10 +93,13 @@ LATE = {
     ("graphc.cli.main", "graphc.cli.passes"): COMMANDS,
     ("graphc.nn.model", "graphc.nn.training"): "layers do without the compiler",
     ("graphc.runtime.function", "graphc.compiler.pipeline"): "cached code needs no compiler",
-    ("graphc_llvm.function", "graphc_llvm.compile"): "cached code needs no compiler",
-    ("graphc_llvm", "graphc_llvm.function"): "the backend is looked at before llvmlite is needed",
+    ("graphc_llvm.cpu_function", "graphc_llvm.compile"): "cached code needs no compiler",
+    (
+        "graphc_llvm",
+        "graphc_llvm.cpu_function",
+    ): LOOKED_AT,
     ("graphc_llvm", "graphc_llvm.library.build"): "only libraries need it",
-    ("graphc_llvm", "graphc_llvm.target"): "the backend is looked at before llvmlite is needed",
+    ("graphc_llvm", "graphc_llvm.target"): LOOKED_AT,
 }
 HEAVY = {"click", "importlib", "ml_dtypes", "rich", "safetensors"}  # packages that may come late
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc_llvm.program import emit_program
+from graphc_llvm.emit_program import emit_program
 from graphc_llvm.target import host_target
 
 LESS, MORE = 40, 160

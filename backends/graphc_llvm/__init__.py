@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphc.export.interface import Interface
     from graphc.export.selftest import Recording
     from graphc.runtime.backend import Backend
-    from graphc_llvm.function import CpuFunction
+    from graphc_llvm.cpu_function import CpuFunction
     from graphc_llvm.library.build import Built
     from graphc_llvm.target import Target
 
@@ -46,8 +46,8 @@ class LlvmBackend:
         rng: Array,
         slow: Callable[..., Any],
     ) -> CpuFunction:
-        """See `graphc_llvm.function.CpuFunction`."""
-        from graphc_llvm.function import CpuFunction
+        """See `graphc_llvm.cpu_function.CpuFunction`."""
+        from graphc_llvm.cpu_function import CpuFunction
 
         return CpuFunction(graph, options, program, structure, rng, slow)
 

@@ -29,8 +29,8 @@ from graphc.ir.storage import ParameterStorage
 from graphc_llvm.artifact import FOLDED, Artifact, cache_key
 from graphc_llvm.cost import count_barriers, estimate_seconds
 from graphc_llvm.emit_kernel import kernel_dims
+from graphc_llvm.emit_program import EmittedProgram, emit_program
 from graphc_llvm.emit_schedule import loop_numbers
-from graphc_llvm.program import EmittedProgram, emit_program
 from graphc_llvm.runtime.cache import CacheEntry, disk_cache
 from graphc_llvm.runtime.session import compile_text, emit_assembly
 from graphc_llvm.stepwise import StepwiseProgram, check_step, profile_step

@@ -26,7 +26,7 @@ from graphc.ir.schedule import (
     KernelCall,
     Storage,
 )  # fmt: skip
-from graphc_llvm.program import call_symbol, emit_program
+from graphc_llvm.emit_program import call_symbol, emit_program
 from graphc_llvm.runtime.barrier import NO_FAILURE, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM
 from graphc_llvm.runtime.memory import aligned_bytes

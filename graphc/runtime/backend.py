@@ -27,7 +27,7 @@ GROUP = "graphc.backends"
 FOR_TARGET = {"cpu": "llvm", "interpret": "interpret"}
 _MODULES = {
     "llvm": "graphc_llvm",
-    "interpret": "graphc.runtime.interpreted",
+    "interpret": "graphc.runtime.interpret_backend",
 }
 
 

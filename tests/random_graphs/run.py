@@ -35,7 +35,7 @@ from graphc.testing import random_graph
 from graphc.testing.graph_maker import RandomGraph
 from graphc_llvm import function as native
 from graphc_llvm.compile import describe
-from graphc_llvm.program import emit_program
+from graphc_llvm.emit_program import emit_program
 from graphc_llvm.target import Target
 
 Array = NDArray[Any]

@@ -15,7 +15,7 @@ from graphc.ir.ops.elementwise import Add, Mul
 from graphc.ir.ops.gather import Guard, Take
 from graphc.ir.sizes import concretise
 from graphc.ir.types import bool_, float32, int32
-from graphc.runtime.interpret import Executor
+from graphc.runtime.interpret_backend import Executor
 
 # Known answers of philox4x32-10 published with Random123: (counter, key, result).
 KNOWN = (

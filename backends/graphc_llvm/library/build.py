@@ -12,6 +12,7 @@ from graphc.export.interface import Interface
 from graphc.export.selftest import Recording
 from graphc.ir.schedule import KernelCall, every_call
 from graphc.ir.storage import ParameterStorage
+from graphc_llvm.emit_program import emit_together, module_text
 from graphc_llvm.ir_builder import identifier
 from graphc_llvm.library.api import Api
 from graphc_llvm.library.calls import Calls
@@ -24,7 +25,6 @@ from graphc_llvm.library.selftest import selftest_text
 from graphc_llvm.library.state import State
 from graphc_llvm.library.windows import support_text
 from graphc_llvm.library.workspace_layout import STATE_HEADER, WorkspaceLayout, lay_out
-from graphc_llvm.program import emit_together, module_text
 from graphc_llvm.target import Target
 
 SQRT = Path(__file__).parent / "sqrt.ll"

@@ -21,9 +21,9 @@ from graphc.export.interface import MAX_TRIED_SIZES, Entry, Interface
 from graphc.ir.dims import Dim, MinSize, Size, evaluate
 from graphc.ir.schedule import ALIGNMENT, PREPARED, Storage, round_up
 from graphc.ir.storage import ParameterStorage
+from graphc_llvm.emit_program import ProgramFunctions
 from graphc_llvm.emit_schedule import ContextLayout
 from graphc_llvm.library.frozen import Constants
-from graphc_llvm.program import ProgramFunctions
 from graphc_llvm.runtime.barrier import TEAM_BYTES
 
 MAGIC, BYTES, VERSION = 0, 8, 16  # in the header

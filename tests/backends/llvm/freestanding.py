@@ -18,7 +18,7 @@ import numpy as np
 from graphc.ir.dims import evaluate
 from graphc.ir.ops.leaf import Constant
 from graphc.ir.schedule import CONSTANT, INPUT, PARAMETER, RNG, Storage
-from graphc_llvm.program import EmittedProgram, emit_program
+from graphc_llvm.emit_program import EmittedProgram, emit_program
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM
 from graphc_llvm.runtime.session import compile_text
 from graphc_llvm.target import Target

@@ -8,7 +8,7 @@ import numpy as np
 
 import graphc as gx
 from graphc.runtime import variants
-from graphc_llvm.function import CpuGenericCode
+from graphc_llvm.cpu_function import CpuGenericCode
 
 
 def test_more_sizes_than_are_kept(monkeypatch: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 import graphc as gx
 from graphc.ir.schedule import OUTPUT, PARAMETER
-from graphc_llvm.program import emit_program
+from graphc_llvm.emit_program import emit_program
 from graphc_llvm.runtime.session import compile_text, host
 from graphc_llvm.target import Target, host_target, make_target
 from tests.backends.llvm.freestanding import Standalone, missing_tools

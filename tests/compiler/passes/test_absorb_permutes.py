@@ -10,7 +10,7 @@ from graphc.compiler.passes.absorb_permutes import absorb_permutes
 from graphc.compiler.passes.driver import run_passes
 from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph
-from graphc.runtime.interpret import Executor
+from graphc.runtime.interpret_backend import Executor
 
 X = gx.input("x", ("batch", 3))
 W = gx.input("w", (5, 3))

@@ -8,7 +8,7 @@ import graphc as gx
 from graphc.compiler.passes.divide_rows import divide_rows
 from graphc.compiler.passes.driver import run_passes
 from graphc.ir.graph import Graph
-from graphc.runtime.interpret import Executor
+from graphc.runtime.interpret_backend import Executor
 
 X = gx.input("x", ("batch", 7))
 

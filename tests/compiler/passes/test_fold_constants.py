@@ -14,7 +14,7 @@ from graphc.frontend.tensor import Tensor
 from graphc.inspect.graph_printer import graph_text
 from graphc.ir.graph import Graph
 from graphc.ir.ops.leaf import Constant
-from graphc.runtime.interpret import Executor
+from graphc.runtime.interpret_backend import Executor
 
 TABLE = np.arange(6, dtype=np.float32).reshape(2, 3)
 

@@ -11,7 +11,7 @@ from graphc.compiler.passes.loops import merge_loops
 from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph
 from graphc.ir.ops.loop import Scan
-from graphc.runtime.interpret import Executor
+from graphc.runtime.interpret_backend import Executor
 
 ROWS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
 

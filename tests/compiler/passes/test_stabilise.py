@@ -18,7 +18,7 @@ from graphc.frontend.tensor import Tensor
 from graphc.inspect.graph_printer import graph_text
 from graphc.ir import ops
 from graphc.ir.graph import Graph
-from graphc.runtime.interpret import Executor
+from graphc.runtime.interpret_backend import Executor
 from graphc.testing import assert_close
 
 Array = NDArray[Any]

@@ -27,7 +27,7 @@ from graphc.ir.structure import Structure as UserStructure
 from graphc.ir.types import TensorType
 from graphc_llvm.artifact import FOLDED, Artifact, artifact
 from graphc_llvm.cost import choose_threads
-from graphc_llvm.runner import CpuRunner, Prepared
+from graphc_llvm.cpu_runner import CpuRunner, Prepared
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.description import (
     BUFFERS,
@@ -44,7 +44,7 @@ from graphc_llvm.target import Target, host_target
 if TYPE_CHECKING:
     from graphc.compiler.program import Program
     from graphc_llvm.compile import Compiler
-    from graphc_llvm.program import EmittedProgram
+    from graphc_llvm.emit_program import EmittedProgram
 
 
 class CpuFunction:
