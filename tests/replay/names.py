@@ -26,7 +26,7 @@ PLACES = {
         "inherit": ("origin",),
     },
     "graphc_llvm": {
-        "emit_program": ("program",),
+        "emit_program": ("emit_program", "program"),
         "host_target": ("target",),
         "make_target": ("target",),
     },
