@@ -247,7 +247,9 @@ class KernelBuilder:
         """The source index of a view's element, and the condition under which it exists."""
         (source,) = node.inputs
         if self._flat is not None:
-            return (at if product(source.type.shape) == self._flat else ()), None
+            if product(source.type.shape) == self._flat:
+                return at, None
+            return tuple(self.e.const(0, int64) for _ in source.type.shape), None  # one number
         index, inside = node.op.source_index(self.e, at, source.type, node.type)  # type: ignore[attr-defined]
         sizes = source.type.shape
         return tuple(self._plain(i, size) for i, size in zip(index, sizes, strict=True)), inside
@@ -305,7 +307,7 @@ class KernelBuilder:
         low, high = op.stream & 0xFFFFFFFF, op.stream >> 32
         key_low = e.apply("bit_xor", words[0], e.const(low, uint32))
         key_high = e.apply("bit_xor", words[1], e.const(high, uint32))
-        position = at[0] if self._flat is not None else linear(e, at, node.type.shape)
+        position = at[0] if self._flat is not None and at else linear(e, at, node.type.shape)
         return e.apply("philox", key_low, key_high, words[2], e.cast(position, uint64))
 
     def _single(self, node: Node, op: Reduce, at: At, where: Expr | None) -> Expr:

@@ -8,6 +8,7 @@ import pytest
 import graphc as gx
 from graphc.compiler import pipeline
 from graphc.frontend.tensor import lift_op
+from graphc.ir.ops.reduce import FirstMax
 from graphc.ir.ops.view import Pad
 from graphc.testing import assert_close
 
@@ -41,3 +42,32 @@ def test_a_reduction_without_elements_asks_for_none() -> None:
     y = gx.exp(x - gx.max(x, axis=2, keepdims=True))
     step = gx.compile([x], [y, gx.reshape(y, (3, 0, 2))])
     assert [a.shape for a in step(np.zeros((2, 0, 3), np.float32))] == [(2, 0, 3), (3, 0, 2)]
+
+
+def one_number(kind: str) -> gx.Tensor:
+    """A tensor of one element that no kernel stores."""
+    if kind == "position":
+        return gx.arange(1, dtype="float32")
+    if kind == "flipped":
+        return gx.flip(gx.arange(1, dtype="float32"))
+    return gx.random.uniform((1,) if kind == "drawn" else (), name=kind)
+
+
+@pytest.mark.parametrize("kind", ["position", "flipped", "drawn", "scalar_drawn"])
+@pytest.mark.parametrize("shape", [(2, 3, 7), ("n", 3), (1, 1)])
+def test_one_number_spread_over_a_flat_loop(kind: str, shape: tuple[int | str, ...]) -> None:
+    x = gx.input("x", shape)
+    ones = (1,) * len(shape)
+    y = x + gx.broadcast_to(gx.reshape(one_number(kind), ones), x.shape)
+    data = np.arange(np.prod([2 if s == "n" else int(s) for s in shape]), dtype=np.float32)
+    data = data.reshape([2 if s == "n" else int(s) for s in shape])
+    native = gx.compile([x], y, name="native")(data)
+    oracle = gx.compile([x], y, target="interpret", name="native")(data)
+    np.testing.assert_array_equal(native, oracle)
+
+
+def test_the_first_largest_of_no_axes_is_every_element() -> None:
+    x = gx.input("x", (2, 3, 7))
+    slope = gx.grad(gx.sum(3 * lift_op(FirstMax(()), x)), x)
+    data = np.ones((2, 3, 7), np.float32)
+    np.testing.assert_array_equal(gx.compile([x], slope)(data), 3 * data)
