@@ -226,6 +226,34 @@ def test_backend(kind: type[Op], target: str) -> None:
     check_target([c for c in CASES if type(c.op) is kind], target)
 
 
+KINDS_WITH_GRADIENT = tuple(dict.fromkeys(type(c.op) for c in SMOOTH))
+SHAPES_OF_ELEMENTWISE = 4  # one kernel each: what they have not shown, more shapes do not
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_GRADIENT, ids=lambda kind: kind.__name__)
+def test_compiled_gradients(kind: type[Op]) -> None:
+    """The graphs that gradients are, compiled: each case in the dtype of the harness."""
+    cases = [c for c in SMOOTH if type(c.op) is kind]
+    cases = cases[:SHAPES_OF_ELEMENTWISE] if issubclass(kind, Elementwise) else cases
+    inputs, gradients, arrays = [], [], []
+    for number, case in enumerate(cases):
+        given = case.arrays()
+        xs, y = case.tensors(given, number)
+        weights = np.random.default_rng(case.seed).standard_normal(result_shape(case))
+        floats = [x for x in xs if x.dtype.is_float]
+        inputs, arrays = [*inputs, *xs], [*arrays, *given]
+        gradients += grad(gx.sum(y * weights), floats, unreachable="zero")
+    found = gx.compile(inputs, gradients, name="gradients")(*arrays)
+    expected = gx.compile(inputs, gradients, name="gradients", target="interpret")(*arrays)
+    for ours, theirs in zip(found, expected):
+        close(ours, theirs, f"gradient of {kind.__name__}")
+
+
+def result_shape(case: Case) -> tuple[int, ...]:
+    """The shape of a case's result."""
+    return tuple(int(size) for size in case.op.infer(*case.types).shape)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "kind", [k for k in KINDS_OF_OP if issubclass(k, Elementwise)], ids=lambda k: k.__name__
