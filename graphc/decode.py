@@ -84,8 +84,8 @@ def beam_search(
     """The best continuations found by keeping `beams` of each row at every step, best first:
     tokens (rows, beams, length), scores (rows, beams).
 
-    The step sees rows * beams rows, those of a row side by side. Where there are fewer sequences
-    than beams, the scores of the others are -inf.
+    The step sees rows * beams rows, those of a row one after the other. Where there are fewer
+    sequences than beams, the scores of the others are -inf.
     """
     xp = _check("beam_search", first, state, length, end)
     _check_count("beam_search", "beams", beams)

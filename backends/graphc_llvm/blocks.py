@@ -24,7 +24,7 @@ class Module:
     most: int | None = None  # so many may be
 
     def note(self) -> None:
-        """Count one more line; raise TooLong where there are too many."""
+        """Count one more line; raise ModuleTooLongError where there are too many."""
         self.count += 1
         if self.most is not None and self.count > self.most:
             raise ModuleTooLongError(f"more than {self.most} lines")
@@ -64,12 +64,12 @@ class BlockBuilder:
         self.label = "entry"
 
     def labels(self, *hints: str) -> list[str]:
-        """Unused names without the percent sign, with one number."""
+        """Return unused names without the percent sign, all with one number."""
         self._count += 1
         return [f"{hint}.{self._count}" for hint in hints]
 
     def fresh(self, hint: str) -> str:
-        """An unused name without the percent sign."""
+        """Return an unused name without the percent sign."""
         return self.labels(hint)[0]
 
     def effect(self, instruction: str) -> None:
@@ -83,29 +83,29 @@ class BlockBuilder:
         return name
 
     def start(self, label: str) -> None:
-        """Begin a block."""
+        """Start a basic block."""
         self._lines.append(f"{label}:")
         self.label = label
 
     def branch(self, label: str) -> None:
-        """End a block: go to another one."""
+        """End the block with a jump."""
         self.effect(f"br label %{label}")
 
     def branch_if(self, condition: str, chosen: str, other: str) -> None:
-        """End a block: go to one of two."""
+        """End the block with a conditional branch."""
         self.effect(f"br i1 {condition}, label %{chosen}, label %{other}")
 
-    def give_back(self, result: object = "") -> None:
-        """End a block: return from the function."""
+    def ret(self, result: object = "") -> None:
+        """End the block with a return."""
         self.effect(f"ret {self._result} {result}".rstrip())
 
     def reserve(self) -> int:
-        """Room for what is known later: the phis of a loop."""
+        """Reserve a line for what is known later: the phis of a loop."""
         self._lines.append([])
         return len(self._lines) - 1
 
     def fill(self, place: int, instructions: Sequence[str]) -> None:
-        """Write into room that was reserved."""
+        """Fill in a reserved line."""
         self._lines[place] = [f"  {instruction}" for instruction in instructions]
 
     def finished(self) -> str:
@@ -117,5 +117,5 @@ class BlockBuilder:
 
     def end(self, result: object = "") -> str:
         """Return from the function; its text."""
-        self.give_back(result)
+        self.ret(result)
         return self.finished()

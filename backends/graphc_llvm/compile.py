@@ -84,7 +84,7 @@ class Compiler:
 
     @property
     def prepares_alike(self) -> bool:
-        """Whether what depends on parameters alone is the same for all sizes."""
+        """Whether prepared values are the same for all sizes."""
         return prepares_alike(self.program.schedule)
 
     def source(self, language: str, dims: Mapping[str, int] | None) -> str:
@@ -102,7 +102,7 @@ class Compiler:
     def checker(
         self, dims: Mapping[str, int], updated: Sequence[ParameterStorage]
     ) -> Callable[[Sequence[Array], Array], None]:
-        """What makes a call kernel by kernel and raises where the interpreter disagrees."""
+        """Return what runs a call kernel by kernel and raises where the interpreter disagrees."""
         steps = StepwiseProgram(self.program, self.target, dims)
         updates = dict(self.program.optimized.updates)
 
@@ -142,7 +142,7 @@ def describe(
 
 
 def prepares_alike(schedule: Schedule) -> bool:
-    """Whether what depends on parameters alone is the same for all sizes."""
+    """Whether prepared values are the same for all sizes."""
     calls = schedule.prepare
     lengths = (size for call in calls for size in loop_numbers(call))
     kernels = (call.kernel for call in every_call(calls))

@@ -30,7 +30,7 @@ class StepCondition:
     per: int = 1
 
     def without(self, units: Iterable[Axis]) -> StepCondition:
-        """The same where these axes are 0."""
+        """The condition where these axes are 0."""
         return replace(self, axes={a: c for a, c in self.axes.items() if a not in units})
 
     def always(self, sizes: Mapping[Axis, Size]) -> bool:

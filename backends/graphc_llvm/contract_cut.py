@@ -38,7 +38,7 @@ def cut(plan: ContractPlan) -> ContractPlan:
 
 
 def _round_to_units(plan: ContractPlan, span: Span, steps: int) -> int:
-    """So many steps of an axis, rounded up to those that guards take together."""
+    """Round a number of steps up to what guards take together."""
     units = [g.per for g in plan.contraction.conditions if g.step is span.axis]
     return max([steps, *(-(-steps // unit) * unit for unit in units)])
 
@@ -159,7 +159,7 @@ def _box_bytes(plan: ContractPlan) -> int | None:
 
 
 def _choose_band(plan: ContractPlan) -> ContractPlan | None:
-    """Have so many values of the first outer row axis in the box that it is small."""
+    """Limit the values of the first outer row axis so that the box stays small."""
     whole = plan.depth_block is None and plan.chunk_blocks is None and plan.right.box is None
     if plan.left.box is None or not whole or not plan.outer_rows:
         return None

@@ -293,7 +293,7 @@ class _Driver:
         Staging(plan, c, plan.right, memory).panel(panel.column, steps, counts)
 
     def _panel(self, depth: DepthBlock, panel: Panel) -> None:
-        """Stage a panel unless that is done, and do its tiles."""
+        """Stage a panel unless it is staged, and compute its tiles."""
         plan, f, c = self.plan, self.builder, self.c
         if plan.right.load is None and not plan.keeps_panels:
             self._stage_panel(depth, panel)

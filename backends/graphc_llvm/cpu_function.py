@@ -79,7 +79,7 @@ class CpuFunction:
 
     @property
     def entry(self) -> Callable[..., Any]:
-        """Call this with arrays."""
+        """The native entry, to be called with arrays."""
         return self.native.entry
 
     def add_lock(self, guard: storage.WriteGuard) -> None:

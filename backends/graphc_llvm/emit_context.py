@@ -65,7 +65,7 @@ class AccumulatorState:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What changes inside of the loop (inside of one block of it)."""
+        """The running values that change inside the loop (inside one block of it)."""
         if self.skips_nan:
             return CURRENT, UNKNOWN
         return (CURRENT, TOTAL, STEPS) if self.counted else (CURRENT,)

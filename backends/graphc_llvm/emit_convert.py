@@ -138,7 +138,7 @@ def _float_to_bfloat(e: LaneWriter, x: Value, dtype: DType) -> Value:
 
 
 def _through_half(e: LaneWriter, name: str, x: Value, dtype: DType) -> Value:
-    """Convert with the target's instruction; the bits are an i16 outside of it."""
+    """Convert with the target's instruction; outside of it a float16 is an i16."""
     f, half, bits = e.builder, vector("half", x.width), vector("i16", x.width)
     if name == "fpext":
         inner = f.define("half", f"bitcast {e.typed(x)} to {half}", (x.text,))
@@ -149,7 +149,7 @@ def _through_half(e: LaneWriter, name: str, x: Value, dtype: DType) -> Value:
 
 
 def _double_to_odd(e: LaneWriter, x: Value) -> Value:
-    """Float64 to float32, where inexact to the neighbour with an odd last bit.
+    """Convert float64 to float32, rounding to odd.
 
     A second rounding to 16 bits then gives what one rounding would have given.
     """
@@ -161,7 +161,7 @@ def _double_to_odd(e: LaneWriter, x: Value) -> Value:
 
 
 def _integer_to_odd(e: LaneWriter, x: Value) -> Value:
-    """An integer to float32, where inexact to the neighbour with an odd last bit."""
+    """Convert an integer to float32, rounding to odd."""
     near = _to_float(e, x, float32)
     back = cast(e, near, x.dtype)
     inexact = e.op("icmp ne", (back, x), bool_)
@@ -192,7 +192,7 @@ def _below(e: LaneWriter, x: Value, number: int) -> Value:
 
 
 def round_to_integer(e: LaneWriter, how: str, x: Value) -> Value:
-    """floor, ceil, trunc or rint of a float."""
+    """Apply floor, ceil, trunc or rint to a float."""
     if x.dtype.bits == 16:
         return cast(e, round_to_integer(e, how, cast(e, x, float32)), x.dtype)
     if e.target.isa in _ROUNDING:

@@ -1,6 +1,6 @@
 """Limits on the code size of a kernel: unroll less where it would exceed them.
 
-What LLVM needs grows faster than the text. Lanes, loops that are written out, rows side by side
+What LLVM needs grows faster than the text. Lanes, loops that are written out, rows in one block
 and register tiles multiply what a kernel says: each of them is chosen where it stands, without
 knowing what surrounds it. So the lines are counted while they are written. A kernel that has more
 than its limit is emitted again with a smaller budget; the bits are the same with any.
@@ -35,7 +35,7 @@ class UnrollBudget:
     """How far a kernel may be unrolled and vectorised.
 
     `lanes` is the most that a loop works on at once, `written_out` the operations of a loop
-    within lanes that becomes straight code, `rows` how many are taken side by side.
+    within lanes that becomes straight code, `rows` how many make a block.
     """
 
     lanes: int = 8 * LANES

@@ -104,7 +104,7 @@ def emit_transposed_rows(
 
 
 def emit_row_blocks(c: EmitContext, rows: RowLoop, begin: Operand, end: Operand) -> None:
-    """Emit rows begin (a multiple of the blocks' side) to end of a nest with rows side by side."""
+    """Emit rows begin (a multiple of the block size) to end of a nest in blocks of rows."""
     emit_rows(c, rows, begin, end, emit_block, emit_whole)
 
 

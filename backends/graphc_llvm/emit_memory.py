@@ -34,7 +34,7 @@ def load(c: EmitContext, expr: Load, evaluate: Evaluate) -> Value:
 
 
 def _exists(c: EmitContext, expr: Load) -> bool:
-    """True if the element is there even where nothing asks for it."""
+    """Whether the element may be loaded speculatively."""
     size, form = c.size(product(expr.buffer.shape)), flat_offset(expr.buffer, expr.index)
     place = c.size(form.constant)
     known = isinstance(size, int) and isinstance(place, int) and form.is_constant
@@ -42,7 +42,7 @@ def _exists(c: EmitContext, expr: Load) -> bool:
 
 
 def pinned(c: EmitContext, buffer: Buffer) -> int:
-    """The outermost level at which a buffer may be read on behalf of this place."""
+    """The outermost level to which a read of the buffer may be hoisted from here."""
     return max(c.pins.get(buffer, 0), c.builder.speculation_level)
 
 
@@ -55,7 +55,7 @@ def _existing(c: EmitContext, where: Value | None) -> Value | None:
 
 
 def stored_dtype(dtype: DType) -> DType:
-    """The dtype of a register that has the bits of memory."""
+    """The dtype of a register with the bits as they are in memory."""
     return uint8 if dtype.kind == "b" else dtype
 
 

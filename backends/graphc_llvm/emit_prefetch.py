@@ -38,8 +38,8 @@ class Prefetches:
     places: tuple[PrefetchTarget, ...]
 
 
-def find_prefetches(rows: Loop, side: int) -> Prefetches | None:
-    """Find what to prefetch in a loop over rows, `side` of which are processed together."""
+def find_prefetches(rows: Loop, per_block: int) -> Prefetches | None:
+    """Find what to prefetch in a loop over rows, `per_block` of which are processed together."""
     loops = [s for s in rows.body if isinstance(s, Loop) and s.lanes and not holds_loops(s)]
     if len(loops) < 2:
         return None
@@ -50,7 +50,9 @@ def find_prefetches(rows: Loop, side: int) -> Prefetches | None:
     places: dict[Buffer, PrefetchTarget] = {}
     for loop in loops[:busy]:
         for load in (x for s in loop.body for e in expressions(s) for x in loads_of(e)):
-            places.setdefault(load.buffer, PrefetchTarget(load.buffer, load.index, side, False))
+            places.setdefault(
+                load.buffer, PrefetchTarget(load.buffer, load.index, per_block, False)
+            )
     for loop in loops[busy + 1 :]:
         for stmt in loop.body:
             if isinstance(stmt, Store):
@@ -66,9 +68,9 @@ def _is_row(place: PrefetchTarget, row: Axis, lane: Axis) -> bool:
     return not form.others and form.coefficient(lane) == 1 and form.coefficient(row) != 0
 
 
-def emit_prefetches(c: EmitContext, rows: Loop, side: int = 1) -> None:
+def emit_prefetches(c: EmitContext, rows: Loop, per_block: int = 1) -> None:
     """Make the heaviest loop of each row prefetch for the others."""
-    ahead = find_prefetches(rows, side)
+    ahead = find_prefetches(rows, per_block)
     if ahead is not None:
         c.prefetches[ahead.loop] = lambda: _prefetch(c, ahead)
 

@@ -97,7 +97,7 @@ def _merge_noting_nan(
 
 
 def _extreme(c: EmitContext, running: AccumulatorState, x: Value, y: Value) -> Value:
-    """The greater or the lesser of two numbers."""
+    """The larger or the smaller of two numbers."""
     e = c.emit
     return e.select(e.lt(y, x) if running.accumulator.combine is MAX else e.lt(x, y), x, y)
 
@@ -115,7 +115,7 @@ def _step(
 
 
 def _count(c: EmitContext, running: AccumulatorState) -> None:
-    """Note one more step; move a full block to the total."""
+    """Count one more step; move a full block to the total."""
     f = c.builder
     (steps,) = running.steps
     running.steps = (c.emit.add(steps, c.emit.const(1, int64)),)
@@ -133,14 +133,14 @@ def _count(c: EmitContext, running: AccumulatorState) -> None:
 def merge(
     c: EmitContext, running: AccumulatorState, old: tuple[Value, ...], new: tuple[Value, ...]
 ) -> tuple[Value, ...]:
-    """Merge, all lanes."""
+    """Merge values lane by lane."""
     merged = running.accumulator.combine.merge(c.emit, old, new)
     width = max(v.width for v in old)
     return tuple(c.emit.spread(v, width) for v in merged)
 
 
 def show_carried(c: EmitContext, loop: Loop) -> None:
-    """Let the refs of carried accumulators hold what the iteration before left."""
+    """Bind the refs of carried accumulators to the values of the previous iteration."""
     for accumulator in loop.accumulators:
         if accumulator.combine.carried:
             for ref, value in zip(accumulator.refs, c.running[accumulator].current):

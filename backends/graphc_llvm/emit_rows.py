@@ -38,7 +38,7 @@ from graphc_llvm.emit_width import holds_loops
 from graphc_llvm.ir_builder import Operand, vector
 from graphc_llvm.values import Value, memory_type
 
-_MIN_ROWS = 4  # side by side; fewer are not worth code of their own
+_MIN_ROWS = 4  # of a block; fewer are not worth code of their own
 
 Block = Callable[[EmitContext, tuple[Stmt, ...]], None]
 Finish = Callable[[EmitContext, AccumulatorState], None]
@@ -47,10 +47,10 @@ Whole = Callable[[EmitContext, Loop, Finish], None]
 
 @dataclass(frozen=True)
 class RowLoop:
-    """A parallel loop that processes `side` iterations at a time."""
+    """A parallel loop that processes `per_block` iterations at a time."""
 
     loop: Loop
-    side: int
+    per_block: int
 
 
 def find_rows(c: EmitContext, loop: Loop) -> RowLoop | None:
@@ -68,12 +68,14 @@ def find_rows(c: EmitContext, loop: Loop) -> RowLoop | None:
     longest = max(count for count in counts if count is not None)
     touched = {buffer for each in inner for buffer in _buffers(each)}
     row_bytes = longest * sum(buffer.dtype.itemsize for buffer in touched)
-    trips, side = c.trips(loop), c.freedom.rows
-    while side * row_bytes > c.target.l1_bytes // 2 or (trips is not None and side > trips):
-        side //= 2
-        if side < _MIN_ROWS:
+    trips, per_block = c.trips(loop), c.freedom.rows
+    while per_block * row_bytes > c.target.l1_bytes // 2 or (
+        trips is not None and per_block > trips
+    ):
+        per_block //= 2
+        if per_block < _MIN_ROWS:
             break
-    return RowLoop(loop, side) if side >= _MIN_ROWS else None
+    return RowLoop(loop, per_block) if per_block >= _MIN_ROWS else None
 
 
 def _buffers(loop: Loop) -> set[Buffer]:
@@ -85,35 +87,37 @@ def _buffers(loop: Loop) -> set[Buffer]:
 def emit_rows(
     c: EmitContext, rows: RowLoop, begin: Operand, end: Operand, block: Block, whole: Whole
 ) -> None:
-    """Emit rows begin (a multiple of `side`) .. end - 1.
+    """Emit rows begin (a multiple of `per_block`) .. end - 1.
 
     `block` emits statements; `whole` emits a loop and hands its accumulators to a function
     instead of finishing them.
     """
-    f, side = c.builder, rows.side
+    f, per_block = c.builder, rows.per_block
 
     def rows_at(first: Operand, _: list[str]) -> list[str]:
-        count = side if c.divisor(rows.loop) % side == 0 else f.minimum(f.sub(end, first), side)
+        divides = c.divisor(rows.loop) % per_block == 0
+        count = per_block if divides else f.minimum(f.sub(end, first), per_block)
         outside = c.memo
         with c.inside(rows.loop, _lane(c, rows, count)):
             c.axes[rows.loop.axis] = first
-            emit_prefetches(c, rows.loop, side)
+            emit_prefetches(c, rows.loop, per_block)
             emitted = _RowBlock(c, rows, first, count, outside)
             for stmt in rows.loop.body:
                 emitted.emit(stmt, block, whole)
         return []
 
-    f.loop(rows.loop.axis.name, begin, end, side, [], rows_at)
+    f.loop(rows.loop.axis.name, begin, end, per_block, [], rows_at)
 
 
 def _lane(c: EmitContext, rows: RowLoop, count: Operand) -> Lane:
-    axis, side = rows.loop.axis, rows.side
+    axis, per_block = rows.loop.axis, rows.per_block
     if isinstance(count, int):
-        mask = None if count == side else c.emit.vector_of([k < count for k in range(side)], bool_)
-        return Lane(axis, side, mask, side, count)
-    numbers = c.emit.vector_of(range(side), int32)
+        exists = [k < count for k in range(per_block)]
+        mask = None if all(exists) else c.emit.vector_of(exists, bool_)
+        return Lane(axis, per_block, mask, per_block, count)
+    numbers = c.emit.vector_of(range(per_block), int32)
     mask = c.emit.lt(numbers, c.emit.cast(Value(count, int64), int32))
-    return Lane(axis, side, mask, side)
+    return Lane(axis, per_block, mask, per_block)
 
 
 class _RowBlock:
@@ -137,7 +141,7 @@ class _RowBlock:
         if isinstance(stmt, Loop):
             self._each_row(stmt, whole)
         elif isinstance(stmt, Scratch):
-            apart = self.c.reserve(stmt.buffer, self.rows.side)
+            apart = self.c.reserve(stmt.buffer, self.rows.per_block)
             self.scratch[stmt.buffer] = self.c.pointers[stmt.buffer], apart
         else:
             block(self.c, (stmt,))
@@ -157,7 +161,7 @@ class _RowBlock:
             def finish(c: EmitContext, running: AccumulatorState) -> None:
                 finished.append(running)
                 for ref, value in zip(running.accumulator.refs, last_values(c, running)):
-                    partial[ref.name] = self._slot(ref.name, value, LANES * self.rows.side)
+                    partial[ref.name] = self._slot(ref.name, value, LANES * self.rows.per_block)
                     self._write(partial[ref.name], value, self.f.mul(number, LANES))
 
             with self._one_row(loop, number):
@@ -175,7 +179,7 @@ class _RowBlock:
                     self._read(partial[n], v, LANES * number, LANES)
                     for n, v in zip(names, running.current)
                 )
-                for number in range(self.rows.side)
+                for number in range(self.rows.per_block)
             ]
             c.refs.update(zip(names, fold_rows(c, running, parts)))
 

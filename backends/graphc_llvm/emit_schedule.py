@@ -154,7 +154,7 @@ class ScheduleEmitter:
         end, on = self.code.labels("end", "on")
         self.code.branch_if(condition, end, on)
         self.code.start(end)
-        self.code.give_back(self.ended)
+        self.code.ret(self.ended)
         self.code.start(on)
 
     def _barrier(self) -> None:
@@ -178,7 +178,7 @@ class ScheduleEmitter:
         return self._from_sizes("size", self.layout.number_at(size))
 
     def _entry(self) -> None:
-        """What every call needs."""
+        """Emit what every call needs."""
         for name, slot in (("sizes", SIZES), ("arena", ARENA), ("all.scratch", SCRATCH)):
             self._load_slot(name, slot)
         self._load_slot("team", TEAM)
@@ -226,7 +226,7 @@ class ScheduleEmitter:
                 self._call(call)
 
     def _before(self, i: int, barriers: frozenset[int], commit: int | None) -> None:
-        """What stands before the call at a position."""
+        """Emit what comes before the call at a position."""
         if i in barriers:
             self._barrier()
         if i == commit:
@@ -237,7 +237,7 @@ class ScheduleEmitter:
         self.code.effect(f"%failed = icmp ne i32 %status, {NO_FAILURE_I32}")
         self.code.branch_if("%failed", "stop", "commit")
         self.code.start("stop")
-        self.code.give_back()
+        self.code.ret()
         self.code.start("commit")
 
     def _call(self, call: KernelCall) -> None:
@@ -253,7 +253,7 @@ class ScheduleEmitter:
     # -- loops ------------------------------------------------------------------------
 
     def _loop(self, call: LoopCall, polls_interrupts: bool) -> None:
-        """Before; then the repeated calls with a barrier after each iteration; then after."""
+        """Emit a loop, with a barrier after each iteration, and the calls before and after it."""
         length = self._iterations(call)
         self._windows(call, "0", length)
         self._all_apart(call.before)

@@ -44,7 +44,7 @@ def emit_share(c: EmitContext, loop: Loop) -> None:
         def some_rows(first: Operand, end: Operand) -> None:
             emit_row_blocks(c, blocks, first, end)
 
-        _share_blocks(c, chain[:-1], blocks.loop, blocks.side, some_rows)
+        _share_blocks(c, chain[:-1], blocks.loop, blocks.per_block, some_rows)
         return
     lanes = chain.pop() if chain[-1].lanes else None
     extents = [uniform(c, each.extent) for each in chain]
@@ -70,13 +70,13 @@ def _share_blocks(
     c: EmitContext,
     chain: list[Loop],
     loop: Loop,
-    side: int,
+    per_block: int,
     emit: Callable[[Operand, Operand], None],
 ) -> None:
-    """Distribute blocks of `side` iterations of an inner loop over threads."""
+    """Distribute blocks of `per_block` iterations of an inner loop over threads."""
     f, size = c.builder, uniform(c, loop.extent)
     extents = [uniform(c, each.extent) for each in chain]
-    blocks = f.div(f.add(size, side - 1), side, "blocks")
+    blocks = f.div(f.add(size, per_block - 1), per_block, "blocks")
     units = blocks
     for extent in extents:
         units = f.mul(units, extent, "units")
@@ -84,8 +84,8 @@ def _share_blocks(
     def unit(number: Operand, _: list[str]) -> list[str]:
         with c.inside(loop):
             _place(c, chain, extents, f.div(number, blocks))
-            first = f.mul(f.rem(number, blocks), side, "first")
-            emit(first, f.minimum(f.add(first, side), size))
+            first = f.mul(f.rem(number, blocks), per_block, "first")
+            emit(first, f.minimum(f.add(first, per_block), size))
         return []
 
     f.loop("block", *_range(c, units), 1, [], unit)
@@ -110,7 +110,7 @@ def _chain(c: EmitContext, loop: Loop) -> list[Loop]:
 
 
 def _range(c: EmitContext, units: Operand) -> tuple[Operand, Operand]:
-    """[units * thread / threads, units * (thread + 1) / threads)"""
+    """The thread's range: [units * thread / threads, units * (thread + 1) / threads)."""
     f = c.builder
     following = f.add("%thread", 1, "following")
     low = f.div(f.mul(units, "%thread", "share"), "%threads", "low")

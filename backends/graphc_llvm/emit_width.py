@@ -53,7 +53,7 @@ def lanes_at_once(c: EmitContext, loop: Loop, trips: int | None) -> int:
         return LANES
     target, registers, most = c.target, _MAX_REGISTERS, 4 * LANES
     if holds_loops(loop):
-        # each pass over the inner loops reads whole cache lines side by side
+        # each pass over the inner loops reads whole neighbouring cache lines
         registers, most = target.vector_registers // 4, 8 * LANES
     most = min(most, c.freedom.lanes)
     fitting = min(most, registers * target.vector_bits // (8 * itemsize))

@@ -223,7 +223,7 @@ def lane_mask(emitter: LaneEmitter, lanes: int, count: Operand) -> Value | None:
 
 
 def transpose(emitter: LaneEmitter, rows: Sequence[Value]) -> list[Value]:
-    """Exchange vectors and lanes of as many vectors as each has lanes, a power of two."""
+    """Transpose a square of lanes: as many vectors as each has lanes, a power of two."""
     result, size, stride = list(rows), len(rows), 1
     while stride < size:
         low = [c if not c & stride else size + (c ^ stride) for c in range(size)]

@@ -42,7 +42,7 @@ class CodeGenerator(Protocol[Text]):
 
 
 def compile_graph(graph: Graph, options: Options) -> Program:
-    """The half of the compiler that knows neither sizes nor the machine."""
+    """Compile a graph as far as neither sizes nor the machine matter."""
     times = Times()
     with times.of("passes"):
         optimized, trace = run_passes(graph, GRAPH_PASSES)  # Graph -> Graph
@@ -57,7 +57,7 @@ def compile_graph(graph: Graph, options: Options) -> Program:
 def generate_code(
     program: Program, dims: Mapping[str, int] | None, machine: CodeGenerator[Text]
 ) -> tuple[Text, bytes]:
-    """The other half: code for given sizes, or (None) for all."""
+    """Generate the code for given sizes, or (None) for all."""
     if dims is not None:
         program.plan(dims)  # Schedule -> offsets in one arena
     with program.times.of("emit"):

@@ -53,7 +53,7 @@ def split_prepare(
 
 
 def checks(call: KernelCall) -> bool:
-    """Whether a call of a kernel may fail."""
+    """Whether a call records failures."""
     return any(isinstance(s, Check) for s in walk(call.kernel.body))
 
 

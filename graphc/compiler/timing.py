@@ -12,7 +12,7 @@ class Times(dict[str, float]):
 
     @contextmanager
     def of(self, stage: str) -> Iterator[None]:
-        """Add what happens inside to a stage."""
+        """Add the time of the block to a stage."""
         start = time.perf_counter()
         try:
             yield

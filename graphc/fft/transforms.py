@@ -1,4 +1,4 @@
-"""Fourier transforms under the names of the Python array API standard."""
+"""The transforms and their inverses: complex, real and Hermitian, along one axis or several."""
 
 from __future__ import annotations
 

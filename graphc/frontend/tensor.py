@@ -1,4 +1,4 @@
-"""The user's handle on a node: `Tensor` with operators, and what makes one of a value.
+"""The user's handle of a node: `Tensor` with operators, and what makes one of a value.
 
 Operators and functions need each other. This module imports the functions when the first operator
 is used (`_functions`), and the picture of a tensor when a notebook asks for it: nothing else late.

@@ -14,7 +14,9 @@ from graphc.ir.types import TensorType
 
 
 class WriteGuard(Protocol):
-    """What calls hold while they use values that one of them writes; the backend's that writes.
+    """The lock of values that compiled code writes: held by every call that uses them.
+
+    It is made by the backend of the function that writes.
 
     A backend that keeps values elsewhere than in `ParameterStorage.memory` brings them there in
     `hold`.
@@ -23,7 +25,7 @@ class WriteGuard(Protocol):
     number: int  # the order in which several are taken
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep all calls that would take it out."""
+        """Hold it for the block."""
         ...
 
 

@@ -20,10 +20,10 @@ def cross(x1: TensorLike, x2: TensorLike, axis: int = -1) -> Tensor:
     if a.shape[axis] != 3:
         fail(ShapeError, f"cross: needs 3 elements, got {a.shape[axis]} (axis {axis})", (a, b))
 
-    def turned(x: Tensor, by: int) -> Tensor:
+    def rolled(x: Tensor, by: int) -> Tensor:
         return fn.roll(x, -by, axis=axis)
 
-    return turned(a, 1) * turned(b, 2) - turned(a, 2) * turned(b, 1)
+    return rolled(a, 1) * rolled(b, 2) - rolled(a, 2) * rolled(b, 1)
 
 
 def diagonal(x: TensorLike, offset: int = 0) -> Tensor:

@@ -121,10 +121,10 @@ def _bent(x: Tensor, g: Tensor) -> Tensor:
     the products of all singular values but two.
     """
     s, u, v = parts(lift_op(Svd(), x), x.shape[-2])
-    turned = u.mT @ g @ v
+    in_basis = u.mT @ g @ v
     products = _all_but_two(s)
-    traces = products @ fn.expand_dims(fn.diagonal(turned, 0, -2, -1), axis=-1)
-    inner = on_diagonal_of(traces.mT) - products * turned.mT
+    traces = products @ fn.expand_dims(fn.diagonal(in_basis, 0, -2, -1), axis=-1)
+    inner = on_diagonal_of(traces.mT) - products * in_basis.mT
     orientation = fn.sign(fn.stop_gradient(det(u) * det(v)))
     return _stretched(orientation, x) * (u @ inner @ v.mT)
 

@@ -1,7 +1,7 @@
 """One step of a recurrent network, as functions; and a step repeated along time.
 
 Weights are laid out as in Keras: `kernel` (inputs, gates * units), `recurrent_kernel`
-(units, gates * units), `bias` (gates * units,); the gates stand side by side along the last axis,
+(units, gates * units), `bias` (gates * units,); the gates are concatenated along the last axis,
 in the order that each cell names. In a loop, what a cell does with x alone is one contraction in
 front of it.
 """

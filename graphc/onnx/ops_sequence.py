@@ -59,7 +59,7 @@ def erase(call: OnnxNode) -> Result:
 
 
 def concat(call: OnnxNode) -> Result:
-    """The elements side by side, along an axis of theirs or along a new one."""
+    """The elements concatenated along an axis, or stacked along a new one."""
     parts = [value.tensor for value in items(call)]
     if call["new_axis"]:
         return gx.stack(parts, call["axis"])

@@ -46,7 +46,7 @@ def rows(w: Writer, node: Node, x: str, i: str, updates: str) -> str:
     return str(w.op("ScatterND", x, places, updates, reduction=how))
 
 
-def first_same(w: Writer, node: Node, i: str) -> str:
+def first_occurrence(w: Writer, node: Node, i: str) -> str:
     """The first place of equal indices, counted from the front."""
     assert isinstance(node.op, ops.FirstOccurrence)
     if node.inputs[0].type.dtype != int64:
@@ -65,5 +65,5 @@ RULES: dict[type[Op], Rule] = {
     ops.PutAlong: put_along,
     ops.PutRows: rows,
     ops.ScatterAdd: rows,
-    ops.FirstOccurrence: first_same,
+    ops.FirstOccurrence: first_occurrence,
 }

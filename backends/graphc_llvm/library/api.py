@@ -89,8 +89,8 @@ class Api:
         code.effect(f"switch i32 %status, label %unknown [\n{cases}\n  ]")
         shown = {f"status.{i}": self.string(text) for i, text in texts.items()}
         code.start("unknown")
-        code.give_back(self.string("unknown status"))
+        code.ret(self.string("unknown status"))
         for label, text in shown.items():
             code.start(label)
-            code.give_back(text)
+            code.ret(text)
         return code.finished()

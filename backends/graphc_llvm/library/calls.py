@@ -15,13 +15,13 @@ from graphc_llvm.target import CACHE_LINE
 
 
 class Calls:
-    """Writes the functions of one self.entry."""
+    """Writes the functions of one entry: bind, part, the whole call, the random stream."""
 
     def __init__(self, api: Api, block: FunctionTables) -> None:
         self.api, self.block, self.entry = api, block, block.entry
 
     def functions(self) -> list[str]:
-        """All texts."""
+        """The text of every function."""
         texts = [self._bind(), self._part(), self._call()]
         if self.block.random is not None:
             texts += [self._set_random(), self._get_random()]

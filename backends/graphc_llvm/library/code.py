@@ -22,15 +22,15 @@ class Code(BlockBuilder):
         super().__init__(name, parameters, result="signext i32")
 
     def at(self, pointer: str, offset: int, hint: str = "at") -> str:
-        """An address some bytes further."""
+        """The address at a byte offset."""
         return self.effect_value(hint, f"getelementptr i8, ptr {pointer}, i64 {offset}")
 
     def load(self, type: str, pointer: str, offset: int, hint: str = "value") -> str:
-        """What is stored some bytes further."""
+        """Load from a byte offset."""
         return self.effect_value(hint, f"load {type}, ptr {self.at(pointer, offset)}")
 
     def store(self, type: str, value: object, pointer: str, offset: int) -> None:
-        """Store some bytes further."""
+        """Store at a byte offset."""
         self.effect(f"store {type} {value}, ptr {self.at(pointer, offset)}")
 
     def copy(self, target: str, source: str, count: int | str) -> None:
@@ -44,7 +44,7 @@ class Code(BlockBuilder):
         bad, good = self.labels("fail", "go")
         self.branch_if(condition, bad, good)
         self.start(bad)
-        self.give_back(status)
+        self.ret(status)
         self.start(good)
 
     def fail_if_null(self, *pointers: str) -> None:

@@ -25,7 +25,7 @@ class Constants:
 
 
 def find_constants(interface: Interface, target: Target) -> Constants:
-    """Compute here what the functions' prepare parts would compute there, with the same bits.
+    """Evaluate the functions' prepare parts now, with the bits that they would have there.
 
     (Near the same where a target has multiply-add and this machine has none.)
     """

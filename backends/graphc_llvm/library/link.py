@@ -16,7 +16,7 @@ HINT = "install a C compiler or lld, or: pip install 'graphc[link]' (ziglang, wh
 
 
 def library_suffix(triple: str) -> str | None:
-    """How a shared library of a target is called; None where there are none."""
+    """The file suffix of a target's shared libraries; None where there are none."""
     architecture, *rest = triple.split("-")
     if architecture.startswith("wasm"):
         return ".wasm"

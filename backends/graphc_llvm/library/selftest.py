@@ -103,7 +103,7 @@ def _same_text(name: str, kind: str, test: Named) -> str:
     more = code.effect_value("more", f"icmp ult i64 {following}, %count")
     code.branch_if(more, "next", "fine")
     code.start("fine")
-    code.give_back("true")
+    code.ret("true")
     code.start("bad")
     return code.end("false")
 

@@ -14,13 +14,13 @@ ROW = "{ ptr, i64, i64, ptr }"
 
 
 class State:
-    """Writes them."""
+    """Writes the functions of the workspace and of the parameters in it."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
 
     def functions(self) -> list[str]:
-        """All texts."""
+        """The text of every function."""
         return [
             self._workspace_bytes(), self._state_bytes(), self._init(), self._load(), self._save(),
             self._find(), self._get(), self._set(),
@@ -190,6 +190,6 @@ def find_text(name: str, count: int) -> str:
     code.effect_value("i.next", f"add i64 {i}, 1")
     code.branch("row")
     code.start("found")
-    code.give_back(row)
+    code.ret(row)
     code.start("missing")
     return code.end("null")

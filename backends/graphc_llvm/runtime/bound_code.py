@@ -79,11 +79,11 @@ class BoundCode:
 
     @property
     def versions(self) -> list[int]:
-        """What is watched, now."""
+        """The present versions of what is watched."""
         return [int(skips_nan[0]) for skips_nan in self.watches]
 
     def mark_fresh(self, versions: Sequence[int] | None = None) -> None:
-        """What is watched was as the prepared values want it at these versions (None: is now)."""
+        """Mark prepared values as made of these versions of what is watched (None: the present)."""
         for row, seen in zip(self._watch_table, versions or self.versions):
             row.seen = seen
 
@@ -94,7 +94,7 @@ class BoundCode:
         self.ctx[slot] = array.ctypes.data
 
     def place(self, workspace: Workspace | None) -> None:
-        """Use a workspace, or none for now; nobody may be running this."""
+        """Bind a workspace, or none for now; nobody may be running this."""
         # Kept alive from here: the function may get another arena while this is not bound.
         self._memory = None if workspace is None else (workspace.arena, workspace.scratch)
         for slot, memory in zip((ARENA, SCRATCH), self._memory or (None, None)):

@@ -1,4 +1,4 @@
-; Locks that native code takes without waiting; guard.py waits.
+; Locks that native code takes without waiting; native_lock.py waits.
 
 ; Take all guards and return 0; or none, and -1 - i where guard i was taken.
 define internal i64 @graphc_lock(ptr %function) nounwind {

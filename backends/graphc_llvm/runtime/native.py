@@ -113,7 +113,7 @@ class NativeFunction:
                 self._lookup.remove(variant)
 
     def add_lock(self, guard: NativeLock) -> None:
-        """Exclude the calls that hold one more guard, too."""
+        """Take one more guard in every call."""
         with hold_all(self.guards):
             if guard not in self.guards:
                 self.guards = tuple(sorted((*self.guards, guard), key=lambda g: g.number))

@@ -1,4 +1,4 @@
-; The tables that Python fills and native code reads; layout.py says the same in ctypes.
+; The tables that Python fills and native code reads; structs.py says the same in ctypes.
 
 ; Who waits for work. One caller at a time owns `busy`.
 %Pool = type {

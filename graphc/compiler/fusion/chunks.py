@@ -30,7 +30,7 @@ from graphc.ir.schedule import TEMPORARY, Storage
 from graphc.ir.types import TensorType, int64
 
 SUM_CHUNK_ELEMENTS = 8192  # of a chunk; part of the order of summation
-WIDE_COLUMNS = 128  # that keep the units busy: rows are taken side by side up to there
+WIDE_COLUMNS = 128  # that keep the units busy: several rows make a step up to there
 MAX_COLUMNS = 5 * WIDE_COLUMNS  # so many are taken at most, to fill the last vectors better
 MIN_CHUNK_STEPS = 32  # of a chunk beside many columns
 
@@ -68,12 +68,16 @@ class ChunkedReduction(RowKernel):
         self.outer = tuple(v for v in self.rows if v != self.column)
         columns: Size = 1 if self.column is None else self.size(self.column)
         self.joined = order.joined and not flat  # all reduced variables are one
-        self.side = parallel_rows(columns) if self.joined and self.column is not None else 1
+        self.rows_per_step = (
+            choose_rows_per_step(columns) if self.joined and self.column is not None else 1
+        )
         chunked = len(self.variables) if self.joined else 1
         self.length = product(self.size(v) for v in self.variables[:chunked])
         rest = nominal(columns * product(self.size(v) for v in self.variables[chunked:]))
-        steps = SUM_CHUNK_ELEMENTS // max(1, rest * self.side)
-        self.rows_per_chunk = max(steps, 1 if self.column is None else MIN_CHUNK_STEPS) * self.side
+        steps = SUM_CHUNK_ELEMENTS // max(1, rest * self.rows_per_step)
+        self.rows_per_chunk = (
+            max(steps, 1 if self.column is None else MIN_CHUNK_STEPS) * self.rows_per_step
+        )
         self.chunks = ceildiv(self.length, self.rows_per_chunk)
 
     def _flatten(self) -> None:
@@ -124,10 +128,10 @@ class ChunkedReduction(RowKernel):
         e, v = self.builder.e, self.column
         assert v is not None
         kept: dict[Node, list[Buffer]] = {}
-        if self.side > 1:
-            groups = e.over(count, self.side)
-            kept = self._side_by_side(start, groups)
-            done = e.times(groups, self.side)
+        if self.rows_per_step > 1:
+            groups = e.over(count, self.rows_per_step)
+            kept = self._reduce_in_columns(start, groups)
+            done = e.times(groups, self.rows_per_step)
             start, count = e.add(start, done), e.sub(count, done)
         self._open(v)
         column = (self.position[v],)
@@ -141,11 +145,15 @@ class ChunkedReduction(RowKernel):
         self._close(v)
 
     def _leaves_none(self) -> bool:
-        """Whether the side of the rows that are taken together divides all chunks."""
-        return self.side > 1 and isinstance(self.length, int) and self.length % self.side == 0
+        """Whether the rows of a step divide all chunks."""
+        return (
+            self.rows_per_step > 1
+            and isinstance(self.length, int)
+            and self.length % self.rows_per_step == 0
+        )
 
-    def _side_by_side(self, start: Expr, steps: Expr) -> dict[Node, list[Buffer]]:
-        """Reduce `side` rows in each step; their results, merged, are the columns of scratch."""
+    def _reduce_in_columns(self, start: Expr, steps: Expr) -> dict[Node, list[Buffer]]:
+        """Reduce `rows_per_step` rows in each step; merge their results in columns of scratch."""
         builder, e, v = self.builder, self.builder.e, self.column
         assert v is not None
         columns, lane = self.size(v), Axis("lane")
@@ -154,8 +162,8 @@ class ChunkedReduction(RowKernel):
         self.position[v] = e.modulo(here, columns)
         first = e.add(start, e.over(here, columns))
         scratch: dict[Node, list[Buffer]] = {}
-        for node, parts in self._reduced(first, steps, apart=self.side).items():
-            name, shape = builder.name(f"{node.op.name}_sides"), (columns * self.side,)
+        for node, parts in self._reduced(first, steps, apart=self.rows_per_step).items():
+            name, shape = builder.name(f"{node.op.name}_sides"), (columns * self.rows_per_step,)
             scratch[node] = [Buffer(name, x.dtype, shape) for x in parts]
             for buffer, x in zip(scratch[node], parts):
                 builder.emit(Store(buffer, (here,), x))
@@ -163,8 +171,8 @@ class ChunkedReduction(RowKernel):
         for buffers in scratch.values():
             for buffer in buffers:
                 builder.emit(Scratch(buffer))
-        builder.emit(Loop(lane, e.extent(columns * self.side), PARALLEL, body, lanes=True))
-        half = self.side // 2
+        builder.emit(Loop(lane, e.extent(columns * self.rows_per_step), PARALLEL, body, lanes=True))
+        half = self.rows_per_step // 2
         while half:
             self._fold(scratch, columns * half)
             half //= 2
@@ -249,16 +257,16 @@ class ChunkedReduction(RowKernel):
             self._close(v)
 
 
-def parallel_rows(columns: Size) -> int:
+def choose_rows_per_step(columns: Size) -> int:
     """The number of rows per step: a power of two that fills vectors well."""
-    side = 1
+    rows = 1
     if not isinstance(columns, int) or columns >= WIDE_COLUMNS:
-        return side
-    while side * columns < WIDE_COLUMNS:
-        side *= 2
-    while 2 * side * columns <= MAX_COLUMNS and _wastes(side * columns):
-        side *= 2
-    return side
+        return rows
+    while rows * columns < WIDE_COLUMNS:
+        rows *= 2
+    while 2 * rows * columns <= MAX_COLUMNS and _wastes(rows * columns):
+        rows *= 2
+    return rows
 
 
 def _wastes(columns: int) -> bool:

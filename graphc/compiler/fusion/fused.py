@@ -1,4 +1,4 @@
-"""What fusion makes of a graph."""
+"""The result of fusion: the kernels of a graph."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ MAX_CHEAP_FLOPS = 4  # per element: not worth a round trip through memory
 
 
 class Grouping(Groups):
-    """The groups of a graph. `group_of` holds every node that is computed (no leaves, no views)."""
+    """Assigns every computed node of a graph to a group."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
@@ -136,7 +136,7 @@ class Grouping(Groups):
         return None if any(self.precedence.needs(g, group) for g in others) else axes
 
     def _adds_alike(self, node: Node, group: Group, axes: Axes) -> bool:
-        """Whether one kernel can add in the order of the node and in those of the group."""
+        """Whether the node's summation order agrees with those of the group."""
         sum_orders = self._sum_orders(node, axes)
         if any(w.chunked for w in sum_orders) and (group.passes_twice or group.follows(node)):
             return False
@@ -145,7 +145,7 @@ class Grouping(Groups):
         )
 
     def _sum_orders(self, node: Node, axes: Axes) -> dict[SumOrder, None]:
-        """What a node asks of the order in which its kernel adds."""
+        """The summation orders that a node requires of its kernel."""
         sum_order = self.orders.sum_order(node, axes)
         return {} if sum_order is None else {sum_order: None}
 
@@ -230,7 +230,7 @@ class Grouping(Groups):
         return True
 
     def _merge(self, node: Node, group: Group, other: Group) -> None:
-        """Make one group of a node's group and the one of an input, where that may be."""
+        """Merge a node's group with that of an input, where that is legal."""
         merging = Merging(self, group, other)
         pairs = merging.pairs(node)
         if pairs is None or not self.precedence.can_merge(group, other):

@@ -15,7 +15,7 @@ from graphc.ir.ops.leaf import RandomBits
 
 
 class Groups:
-    """The groups of a graph. `group_of` holds every node that is computed (no leaves, no views)."""
+    """Groups, their loop variables and order; `group_of` has all nodes but leaves and views."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -47,7 +47,7 @@ class Groups:
         return v
 
     def unify(self, pairs: Mapping[int, int]) -> None:
-        """Let variables stand for others from now on."""
+        """Unify pairs of variables: the second stands for both."""
         for v, w in pairs.items():
             self._same[v] = w
 
@@ -78,7 +78,7 @@ class Groups:
         return best
 
     def keep(self, group: Group, nodes: list[Node]) -> None:
-        """Leave out all other nodes of a group."""
+        """Restrict a group to some of its nodes."""
         group.nodes = nodes
         group.forms = {}
         for node in nodes:
@@ -121,7 +121,7 @@ class Groups:
     # -- cycles -----------------------------------------------------------------------
 
     def needing(self, group: Group) -> set[Group]:
-        """The groups that need a group, directly or through others."""
+        """The transitive successors of a group."""
         found: set[Group] = set()
         stack = [group]
         while stack:
@@ -131,7 +131,7 @@ class Groups:
         return found
 
     def put_before(self, first: Group, second: Group) -> None:
-        """Let one group wait for another although it reads nothing of it."""
+        """Order one group before another that reads nothing of it."""
         if first is not second:
             second.before.add(first)
             first.after.add(second)

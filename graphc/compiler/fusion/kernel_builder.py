@@ -126,7 +126,7 @@ class KernelBuilder:
         self._later[-1] += [Store(self.buffer(s), at, value) for s in targets]
 
     def named(self, node: Node, value: Expr) -> Expr:
-        """Give a value that is used more than once a name."""
+        """Bind a value that is used more than once to a name."""
         if not isinstance(value, Apply):
             return value
         ref = Ref(value.dtype, self.name(node.name.rpartition("/")[2] or node.op.name))
@@ -178,7 +178,7 @@ class KernelBuilder:
                 waiting.pop()
 
     def _needs(self, node: Node, at: At, where: Expr | None) -> list[Element]:
-        """The elements that are known beforehand to be needed for one."""
+        """The elements that one certainly needs."""
         if self.stored_at(node) is not None:
             return []
         match node.op:

@@ -41,11 +41,11 @@ class EnclosingFusion(Protocol):
         ...
 
     def bytes_of(self, node: Node) -> Storage:
-        """Where a value is."""
+        """The storage that holds a value as a whole."""
         ...
 
     def unique(self, name: str) -> str:
-        """A name that nothing has yet."""
+        """A name that is not taken."""
         ...
 
     def copy_call(self, node: Node, storage: Storage) -> KernelCall:

@@ -113,7 +113,7 @@ class Scalar:
         return Scalar(self.e, self.e.apply("fma", x.expr, y.expr, self.expr))
 
     def choose(self, x: Operand, y: Operand) -> Scalar:
-        """x where this bool is true, y elsewhere; one of them is a Number."""
+        """x where this bool is true, y elsewhere; one of them is a Scalar."""
         like = x if isinstance(x, Scalar) else y
         assert isinstance(like, Scalar)
         return Scalar(self.e, self.e.apply("select", self.expr, like._of(x), like._of(y)))
@@ -143,7 +143,7 @@ class ArrayView:
         self.put(at, value)
 
     def put(self, at: Subscript, value: Scalar | float, where: Scalar | None = None) -> None:
-        """Store under a condition."""
+        """Store where a condition holds."""
         expr = (
             value.expr
             if isinstance(value, Scalar)

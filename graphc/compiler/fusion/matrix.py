@@ -1,6 +1,6 @@
 """Lower factorisations and linear equations: loops over one matrix at a time.
 
-The matrices of a stack are side by side; one matrix is worked on in scratch by one thread, in
+The matrices of a stack are processed in parallel, each in scratch by one thread, in
 loops whose innermost runs along rows.
 """
 
@@ -19,7 +19,7 @@ from graphc.ir.schedule import Storage
 
 
 def lower_matrix(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
-    """Emit the loops of a function of whole matrices."""
+    """Lower a function of whole matrices."""
     shape = node.type.shape[:-2]
     batch = open_loops(builder, shape)
     task = MatrixTask(node, targets, LoopWriter(builder), batch)

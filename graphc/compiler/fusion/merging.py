@@ -26,7 +26,7 @@ class Merging:
         self.few, self.many = sorted((group, other), key=lambda g: len(g.nodes))
 
     def pairs(self, node: Node) -> Pairs | None:
-        """The variables to unify, seen from a node of the group; None where that may not be."""
+        """The variables to unify, seen from a node of the group; None where they cannot be."""
         pairs = self._seen(node)
         if pairs is None or (not pairs and self.group.inner and self.other.inner):
             return None  # two sums over everything have nothing in common
@@ -36,7 +36,7 @@ class Merging:
         return None if self._passes_twice(pairs) else pairs
 
     def _orders_agree(self, pairs: Pairs) -> bool:
-        """Whether one kernel can add in the order of every reduction."""
+        """Whether one kernel can keep the summation order of every reduction."""
         sum_orders = (*self.group.sum_orders, *self.other.sum_orders)
         return are_compatible({self.grouping.renamed(sum_order, pairs) for sum_order in sum_orders})
 
@@ -106,7 +106,7 @@ class Merging:
         return True
 
     def merge(self) -> None:
-        """Make one group of the two, whose variables have been unified; the larger one stays."""
+        """Merge the two groups, whose variables have been unified, into the larger one."""
         few, many, grouping = self.few, self.many, self.grouping
         inner = grouping.inner(few) | grouping.inner(many)
         passes_twice, (_, late) = self._follows_inside(inner, {}), self._late

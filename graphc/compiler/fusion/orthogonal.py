@@ -166,7 +166,7 @@ def jacobi_angle(
 
 
 def orthogonalise_pair(
-    t: MatrixTask, p: Scalar, q: Scalar, active: ArrayView, rows: RotatedRows, turned: RotatedRows
+    t: MatrixTask, p: Scalar, q: Scalar, active: ArrayView, rows: RotatedRows, basis: RotatedRows
 ) -> None:
     """Orthogonalise two rows by a rotation, unless they are orthogonal."""
     w = t.writer
@@ -176,7 +176,7 @@ def orthogonalise_pair(
     with w.when(limit < abs(gamma)):
         _, sine, half = jacobi_angle(w, alpha, beta, gamma)
         rows.rotate(t, p, q, sine, half)
-        turned.rotate(t, p, q, sine, half)
+        basis.rotate(t, p, q, sine, half)
         active[0] = w.number(1)
 
 
@@ -190,8 +190,8 @@ def eigh(t: MatrixTask) -> None:
         grid[i, j] = t.read(0, lower.choose(i, j), lower.choose(j, i))
         vectors[i, j] = i.equals(j).choose(w.constant(1.0, t.dtype), 0.0)
     scale = normalise(t, grid, n, n)
-    rows, turned = RotatedRows(grid, n, n), RotatedRows(vectors, n, n)
-    jacobi_sweeps(t, n, lambda p, q, active: diagonalise_pair(t, p, q, active, rows, turned))
+    rows, basis = RotatedRows(grid, n, n), RotatedRows(vectors, n, n)
+    jacobi_sweeps(t, n, lambda p, q, active: diagonalise_pair(t, p, q, active, rows, basis))
     values = t.matrix("values", t.rows, 1)
     with w.loop(n) as i:
         values[i, 0] = grid[i, i]
@@ -204,7 +204,7 @@ def eigh(t: MatrixTask) -> None:
 
 
 def diagonalise_pair(
-    t: MatrixTask, p: Scalar, q: Scalar, active: ArrayView, rows: RotatedRows, turned: RotatedRows
+    t: MatrixTask, p: Scalar, q: Scalar, active: ArrayView, rows: RotatedRows, basis: RotatedRows
 ) -> None:
     """Rotate rows and columns p and q so that the element where they meet becomes 0.
 
@@ -216,7 +216,7 @@ def diagonalise_pair(
     with w.when((limit < abs(gamma)) & (abs(gamma) > eps * eps)):
         tangent, sine, half = jacobi_angle(w, alpha, beta, gamma)
         rows.rotate(t, p, q, sine, half)
-        turned.rotate(t, p, q, sine, half)
+        basis.rotate(t, p, q, sine, half)
         with w.loop(rows.count) as k:
             a[k, p] = a[p, k]
             a[k, q] = a[q, k]
@@ -232,16 +232,16 @@ def svd(t: MatrixTask) -> None:
     w = t.writer
     tall = t.node.type.shape[-1] is t.columns or t.node.type.shape[-1] == t.columns
     count, width = (t.columns, t.rows) if tall else (t.rows, t.columns)
-    grid, turned = t.matrix("a", count, width), t.matrix("turns", count, count)
+    grid, basis = t.matrix("a", count, width), t.matrix("turns", count, count)
     values = t.matrix("values", count, 1)
     r, k = w.number(count), w.number(width)
     with w.loop(r) as i:
         with w.loop(k, parallel=True) as j:
             grid[i, j] = t.read(0, j, i) if tall else t.read(0, i, j)
         with w.loop(r, parallel=True) as j:
-            turned[i, j] = i.equals(j).choose(w.constant(1.0, t.dtype), 0.0)
+            basis[i, j] = i.equals(j).choose(w.constant(1.0, t.dtype), 0.0)
     scale = normalise(t, grid, r, k)
-    rows, turns = RotatedRows(grid, r, k), RotatedRows(turned, r, r)
+    rows, turns = RotatedRows(grid, r, k), RotatedRows(basis, r, r)
     jacobi_sweeps(t, r, lambda p, q, active: orthogonalise_pair(t, p, q, active, rows, turns))
     with w.loop(r) as i:
         values[i, 0] = rows.product(t, i, i).sqrt()

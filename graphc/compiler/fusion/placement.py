@@ -47,7 +47,7 @@ class Placement:
         self._place_temporaries()
 
     def temporary(self, node: Node) -> Storage:
-        """Give a value bytes of its own, to be read there."""
+        """Give a value a temporary of its own."""
         self.storage[node] = Storage(self._names.of_value(node), node.type, TEMPORARY, node)
         return self.storage[node]
 
@@ -72,7 +72,7 @@ class Placement:
     # -- parameters -----------------------------------------------------------------
 
     def _place_updates(self) -> None:
-        """New parameter values go straight into the parameter where that is safe."""
+        """Store new parameter values straight into the parameter where that is safe."""
         for parameter, value in self.graph.updates:
             place = self.storage[parameter]
             if value is parameter or value in self.puts:
@@ -84,7 +84,7 @@ class Placement:
                 self.copies.append((value, place))
 
     def _place_in_place_scatters(self) -> None:
-        """Rows are put straight into the parameter where that is safe."""
+        """Scatter rows straight into the parameter where that is safe."""
         for value, puts in list(self.puts.items()):
             if self._is_last(puts.parameter, value):
                 self.targets[value] = (self.storage[puts.parameter],)
@@ -112,7 +112,7 @@ class Placement:
         return dict.fromkeys(self._reading.groups(parameter)) | self._checking
 
     def _come_after_readers(self, parameter: Node, group: Group) -> None:
-        """Let the kernel that overwrites a parameter wait for what comes before."""
+        """Order the kernel that overwrites a parameter after everything that must come first."""
         for reader in self._first(parameter):
             self.grouping.put_before(reader, group)
 

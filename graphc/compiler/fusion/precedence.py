@@ -71,7 +71,7 @@ class Precedence:
         first.after.add(second)
 
     def merge(self, kept: Group, gone: Group) -> None:
-        """Give one group the place of two, which can merge; its edges are not looked at."""
+        """Replace two groups, which can merge, by one; its edges are not looked at."""
         low, high = self._ascending(kept, gone)
         gap = self._gap(low, high)
         if gap is None:
@@ -122,7 +122,7 @@ class Precedence:
     def _move(
         self, groups: Iterable[Group], before: Group | None = None, after: Group | None = None
     ) -> None:
-        """Put groups, in their order, next to one that stays."""
+        """Move groups, in their order, next to one that stays."""
         for group in groups:
             self._unlink(group)
             if before is not None:
@@ -168,7 +168,7 @@ class Precedence:
 
 
 def verify_acyclic(group_of: dict[Node, Group]) -> None:
-    """Raise VerifyError where groups wait for each other, by what their nodes read."""
+    """Raise VerifyError where groups form a cycle, by what their nodes read."""
     before = predecessors(group_of)
     after: dict[Group, list[Group]] = {g: [] for g in before}
     for group, mine in before.items():

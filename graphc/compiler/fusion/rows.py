@@ -43,7 +43,7 @@ MAX_ROW_SCRATCH_BYTES = 32768  # a row of scratch stays in the L1 cache
 
 @dataclass(frozen=True)
 class Lowering:
-    """The context that every lowering shares."""
+    """What every lowering of a group is given: the groups, and where outputs go."""
 
     grouping: Grouping
     targets: Mapping[Node, tuple[Storage, ...]]  # every place that a node's value is stored to

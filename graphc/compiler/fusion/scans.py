@@ -1,6 +1,6 @@
 """Lower scans along an axis: cumulative ops and linear recurrences.
 
-An axis is walked once, the running value in a register; the other axes are side by side. A long
+An axis is walked once, the running value in a register; the other axes are parallel. A long
 axis beside few others is cut into fixed chunks, whose results are found first.
 """
 
@@ -20,7 +20,7 @@ from graphc.ir.schedule import TEMPORARY, Storage
 from graphc.ir.types import DType, TensorType, int64
 
 SCAN_CHUNK_ELEMENTS = 2048  # of a chunk of a long axis
-MIN_ROWS_WITHOUT_CHUNKS = 16  # side by side: they keep vectors and threads busy
+MIN_ROWS_WITHOUT_CHUNKS = 16  # in parallel: they keep vectors and threads busy
 SCAN_GROUP_ELEMENTS = 8  # merged with each other before the running value joins in
 
 

@@ -3,7 +3,7 @@
 Every element becomes an unsigned key whose order is the wanted one. A short row's element goes
 where the count of smaller ones says. Otherwise stable passes over the keys' digits, from the
 lowest to the highest, move the words: counts of every digit, where each digit starts, the move.
-A long row is cut into chunks that count and move side by side.
+A long row is cut into chunks that count and move in parallel.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from graphc.ir.schedule import Storage
 
 
 def lower_standalone(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
-    """Emit the loops of a node that is a kernel by itself."""
+    """Lower a node that is a kernel by itself."""
     match node.op:
         case Concat():
             lower_concat(node, targets, builder)

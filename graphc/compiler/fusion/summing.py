@@ -36,7 +36,7 @@ class AxisOrder:
     free: bool  # any order gives the same bits
     chunked: bool  # in fixed chunks, then over their results
     joined: bool  # in chunks: all reduced axes as one
-    inside: bool  # the lanes run along the sum, not over several side by side
+    inside: bool  # the lanes run along the sum, not over several sums
     lane: int | None  # the axis with the lanes
 
 
@@ -182,7 +182,7 @@ def choose_lane(
 
 
 def is_short(size: Size) -> bool:
-    """Whether elements so far apart are still neighbours: rows are taken side by side then."""
+    """Whether elements so far apart are still neighbours: several rows are summed at once then."""
     return isinstance(size, int) and size <= MAX_SHORT_AXIS
 
 

@@ -1,1 +1,1 @@
-"""Where every buffer lies."""
+"""Memory planning: the offset of every temporary, and a check of the plan."""

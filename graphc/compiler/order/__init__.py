@@ -1,1 +1,1 @@
-"""The order of calls, and barriers."""
+"""Scheduling: the order of calls, and the barriers between them."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 SEARCH_STEPS = 3_000  # about how many one search tries
-MAX_BEAM_WIDTH = 96  # sets of done calls that are kept side by side
+MAX_BEAM_WIDTH = 96  # sets of done calls that are kept at once
 MAX_BRANCHES = 16  # of the ready calls, tried after one of them
 IMPROVEMENT_STEPS = 40_000  # about how many moves around the peak may replay
 IMPROVED_ORDERS = 3  # how many orders are improved
@@ -89,7 +89,7 @@ def bit_indices(mask: int) -> tuple[int, ...]:
 
 
 def first_order(problem: Problem) -> list[int]:
-    """The legal order closest to the given one; shorter than the problem if there is a circle."""
+    """The legal order closest to the given one; shorter than the problem if there is a cycle."""
     waits = [mask.bit_count() for mask in problem.before]
     ready = [i for i, count in enumerate(waits) if not count]
     found = []

@@ -1,4 +1,4 @@
-"""Compute equal things once."""
+"""Common subexpression elimination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What depends on parameters alone is stored once, in the order in which products read it."""
+"""Store once, in the order in which products read it, what depends on parameters alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rewrite rules look for, and what they build."""
+"""Predicates and constructors that rewrite rules share."""
 
 from __future__ import annotations
 

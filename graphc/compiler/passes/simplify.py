@@ -1,4 +1,4 @@
-"""Say the same with fewer nodes: local rules, one function each, its equation the docstring."""
+"""Express the same with fewer nodes: local rules, one function each, its equation the docstring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say the same so that nothing overflows, underflows or cancels on the way."""
+"""Rewrite formulas so that no intermediate overflows, underflows or cancels."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def scan_cotangents(
     wanted: Sequence[bool],
     propagate: Propagate,
 ) -> list[Cotangent | None]:
-    """The shares of a loop's inputs, given the cotangents of some of its results.
+    """The contributions to a loop's inputs, given the cotangents of some of its results.
 
     Which elements of a share count is found out for those inputs that are `wanted`.
     """
@@ -357,7 +357,7 @@ class _BackwardLoop:
 
 
 def _at(node: Node, axes: tuple[int, ...]) -> MaskTerms:
-    """The term of truth values along some axes."""
+    """The term of a predicate along some axes."""
     return term_along(lambda: handle(node), axes)
 
 

@@ -183,7 +183,7 @@ def needed_elements(
 
 
 def moved_mask(f: Functions, node: Node, terms: MaskTerms) -> list[MaskTerms]:
-    """As the cotangents move: the gradient of an op that only moves elements, of 1 and 0."""
+    """Move the mask as the op moves cotangents: its gradient of ones and zeros."""
     op: Op = node.op
     if isinstance(op, Put) and op.mode != SET:
         op = replace(op, mode=ADD)
@@ -206,7 +206,7 @@ def _reshaped(terms: MaskTerms, old: Sizes, new: Sizes) -> Tensor:
 
 
 def running_products(f: Functions, node: Node, dy: Cotangent) -> Contributions:
-    """Leave elements behind the last one that counts out of the products."""
+    """Leave elements behind the last unmasked one out of the products."""
     assert isinstance(node.op, (CumulativeProd, Recurrence))
     axis, shape, rank = node.op.axis, node.type.shape, node.type.ndim
     go = tuple(t for t in dy.terms if axis in t.span)

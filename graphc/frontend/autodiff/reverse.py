@@ -231,7 +231,7 @@ class Backward:
 def propagated(
     seeds: Sequence[Start], wrt: Sequence[Node], masked_wrt: Collection[Node]
 ) -> tuple[dict[Node, Cotangent], bool]:
-    """The cotangents of `wrt`, and whether there were branches: `Propagate` for loops."""
+    """The cotangents of `wrt`, and whether there were branches: `Backward` for bodies of loops."""
     backward = Backward([root for root, _, _ in seeds], wrt, masked_wrt)
     backward.run([dy for _, dy, _ in seeds], [terms for _, _, terms in seeds])
     found = {n: dy for n, dy in backward.cotangents.items() if n in backward.wrt}

@@ -17,7 +17,7 @@ def batch_nodes(
     shared: Mapping[Node, Node] | None = None,
     draws: Collection[Node] | None = None,
 ) -> list[Batched]:
-    """Rebuild what is beneath the roots for `size` examples; says of every root whether it varies.
+    """Rebuild the graph of the roots for `size` examples, and tell of every root whether it varies.
 
     `batched` maps nodes to what stands for them, with the examples along a new first axis; what
     depends on such a node, and what depends on random bits, gets that axis too. Everything else

@@ -167,7 +167,7 @@ def solve(b: Batcher, node: Node, values: Values) -> Node:
 
 
 def take(b: Batcher, node: Node, values: Values) -> Node:
-    """Rows of examples side by side where only x varies; else of examples one below another."""
+    """Rows of examples concatenated where only x varies; else of examples one below another."""
     (x, _), (indices, _) = values
     rank = node.inputs[1].type.ndim
     match [varies for _, varies in values]:
@@ -268,7 +268,7 @@ def state_update(b: Batcher, node: Node, values: Values) -> Node:
 
 
 def custom_gradient(b: Batcher, node: Node, values: Values) -> Node:
-    """The user's gradient, for all examples; what does not vary gets the sum of its shares."""
+    """The user's gradient, for all examples; contributions to what does not vary are summed."""
     op: Any = node.op
     flags = [varies for _, varies in values[1:]]
 

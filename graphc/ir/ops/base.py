@@ -1,4 +1,4 @@
-"""What an op is: one class per op, five families that share their machinery.
+"""The families of ops, which share machinery; there is one class per op.
 
 An op class says everything about itself: the type rule (`infer`), the numpy meaning
 (`evaluate`), the gradient (`vjp`), the cost (`flops`), and how one element is computed at the

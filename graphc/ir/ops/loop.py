@@ -82,8 +82,8 @@ class Scan(Op):
 
     def attributes(self) -> str:
         """Without the body."""
-        turned = ", reverse" if self.reverse else ""
-        return f"length={self.length}, result={self.index}{turned}"
+        direction = ", reverse" if self.reverse else ""
+        return f"length={self.length}, result={self.index}{direction}"
 
 
 def loop_key(node: Node) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ SQUARES: tuple[tuple[int, ...], ...] = ((1, 1), (2, 2), (5, 5), (17, 17), (0, 0)
 
 
 class Matrix(Ordered):
-    """A function of whole matrices, the last two axes; the axes before them are side by side."""
+    """A function of whole matrices, the last two axes; the axes before them are batch axes."""
 
     square: ClassVar[bool] = True
 

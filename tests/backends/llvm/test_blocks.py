@@ -16,5 +16,5 @@ from graphc_llvm.blocks import BlockBuilder
 )  # fmt: skip
 def test_a_result_is_returned_without_its_attributes(result: str, returned: str) -> None:
     code = BlockBuilder("f", [], result=result)
-    code.give_back("%x")
+    code.ret("%x")
     assert returned in [line.strip() for line in code.finished().splitlines()]
