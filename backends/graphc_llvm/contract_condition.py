@@ -29,9 +29,9 @@ class StepCondition:
     factor: int
     per: int = 1
 
-    def without(self, units: Iterable[Axis]) -> StepCondition:
+    def without(self, axes: Iterable[Axis]) -> StepCondition:
         """The condition where these axes are 0."""
-        return replace(self, axes={a: c for a, c in self.axes.items() if a not in units})
+        return replace(self, axes={a: c for a, c in self.axes.items() if a not in axes})
 
     def always(self, sizes: Mapping[Axis, Size]) -> bool:
         """Whether it certainly holds for all steps of axes of these sizes."""
@@ -71,7 +71,7 @@ def take_step_conditions(
     """
     of_right = set(conditions(right))
     found = {t: _step_condition(t, steps) for t in conditions(left) if t in of_right}
-    held = {term: guard for term, guard in found.items() if guard is not None}
+    held = {term: step for term, step in found.items() if step is not None}
     bare = without_conditions(left, held.keys())
     owned = {term for term in held if axes_of(term).keys() <= axes_of(bare).keys()}
     left = without_conditions(left, held.keys() - owned)
@@ -119,7 +119,7 @@ def conditions(value: Expr) -> tuple[Expr, ...]:
 
 def _terms(condition: Expr) -> tuple[Expr, ...]:
     if isinstance(condition, Apply) and condition.function == "logical_and":
-        return tuple(term for units in condition.args for term in _terms(units))
+        return tuple(term for each in condition.args for term in _terms(each))
     return (condition,)
 
 
@@ -200,14 +200,14 @@ def _span(
 ) -> tuple[int, int]:
     """The first step that counts for one element, and the end."""
     low, high = 0, count
-    for guard in conditions:
-        assert isinstance(guard.constant, int)
-        rest = guard.constant
-        for axis, (coefficient, per) in guard.axes.items():
+    for condition in conditions:
+        assert isinstance(condition.constant, int)
+        rest = condition.constant
+        for axis, (coefficient, per) in condition.axes.items():
             rest += coefficient * (at[axis] // per)
-        if guard.factor > 0:
-            low = max(low, -(rest // guard.factor))
+        if condition.factor > 0:
+            low = max(low, -(rest // condition.factor))
         else:
-            high = min(high, rest // -guard.factor + 1)
+            high = min(high, rest // -condition.factor + 1)
     low = min(low, count)
     return low, max(low, high)

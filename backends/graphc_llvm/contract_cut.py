@@ -38,7 +38,7 @@ def cut(plan: ContractPlan) -> ContractPlan:
 
 
 def _round_to_units(plan: ContractPlan, span: Span, steps: int) -> int:
-    """Round a number of steps up to what guards take together."""
+    """Round a number of steps up to what conditions take together."""
     units = [g.per for g in plan.contraction.conditions if g.step is span.axis]
     return max([steps, *(-(-steps // unit) * unit for unit in units)])
 

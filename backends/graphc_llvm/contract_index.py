@@ -152,12 +152,12 @@ def joined(form: Affine) -> Affine:
 
 def axes_of(expr: Expr) -> dict[Axis, None]:
     """The axes that an expression depends on, in order of appearance."""
-    return {units.axis: None for units in walk_exprs((expr,)) if isinstance(units, Index)}
+    return {e.axis: None for e in walk_exprs((expr,)) if isinstance(e, Index)}
 
 
 def loads_of(expr: Expr) -> tuple[Load, ...]:
     """Every load in an expression, in order of appearance."""
-    return tuple(units for units in walk_exprs((expr,)) if isinstance(units, Load))
+    return tuple(e for e in walk_exprs((expr,)) if isinstance(e, Load))
 
 
 def packed_panels(offset: Affine, axis: Axis) -> int | None:

@@ -223,22 +223,24 @@ def _mapped(found: Contraction, change: Substitution) -> Contraction:
 
 
 def _static_conditions(found: Contraction, sizes: Mapping[str, int]) -> tuple[StepCondition, ...]:
-    """The guards that may fail, with the sizes that are known."""
+    """The conditions that may fail, with the sizes that are known."""
     spans = (*found.rows, *found.columns, *found.batch, *found.reduction)
     extents = {span.axis: span.size for span in spans}
     known = [replace(g, constant=resolve(g.constant, sizes)) for g in found.conditions]
-    return tuple(guard for guard in known if not guard.always(extents))
+    return tuple(condition for condition in known if not condition.always(extents))
 
 
 def _drop_unit_axes(found: Contraction) -> Contraction:
     """Put 0 for every axis of extent 1, but for steps that may be left out."""
     groups = {g: getattr(found, g) for g in ("rows", "columns", "batch", "reduction")}
     units = {span.axis: zero() for spans in groups.values() for span in spans if span.size == 1}
-    for guard in found.conditions:
-        units.pop(guard.step, None)
+    for condition in found.conditions:
+        units.pop(condition.step, None)
     if not units:
         return found
-    found = replace(found, conditions=tuple(guard.without(units) for guard in found.conditions))
+    found = replace(
+        found, conditions=tuple(condition.without(units) for condition in found.conditions)
+    )
     kept: dict[str, Any] = {
         g: tuple(s for s in spans if s.axis not in units) for g, spans in groups.items()
     }
@@ -372,7 +374,9 @@ def _merge(found: Contraction, group: str, outer: Span, inner: Span) -> Contract
     change = FlattenAccesses(outer, inner, merged.axis, aliases)
     spans = [s for s in getattr(found, group) if s is not outer]
     kept: dict[str, Any] = {group: tuple(merged if s is inner else s for s in spans)}
-    conditions = [guard.joined(outer.axis, merged.axis, inner.size) for guard in found.conditions]
+    conditions = [
+        condition.joined(outer.axis, merged.axis, inner.size) for condition in found.conditions
+    ]
     lanes = merged.axis if found.lanes in (outer.axis, inner.axis) else found.lanes
     found = replace(found, conditions=tuple(conditions))
     return replace(_mapped(found, change), lanes=lanes, aliases=aliases, **kept)

@@ -63,8 +63,8 @@ def _make_box(value: Expr, found: Contraction, aliases: dict[Buffer, Buffer]) ->
 def _keys(value: Expr, fixed: frozenset[Axis]) -> tuple[Key, ...] | None:
     """The linear forms in which axes occur, in order; None unless each axis is in only one."""
     found: dict[Key, None] = {}
-    for units in _positions(value):
-        key = _key(affine(units), fixed)
+    for position in _positions(value):
+        key = _key(affine(position), fixed)
         if key is None:
             return None
         if key:
@@ -81,7 +81,7 @@ def _key(form: Affine, fixed: frozenset[Axis]) -> Key | None:
         if not isinstance(coefficient, int):
             return None
         key.append((axis, coefficient))
-    return tuple(sorted(key, key=lambda units: (units[0].name, id(units[0]))))
+    return tuple(sorted(key, key=lambda term: (term[0].name, id(term[0]))))
 
 
 def _positions(value: Expr) -> list[Expr]:

@@ -1,6 +1,6 @@
 """The reduction steps of a tile: fewer where a window crosses an edge.
 
-A guard is honoured in the cheapest way that is possible. If it is about axes that stand still in
+A condition is applied in the cheapest way possible. If it is about axes that stand still in
 a tile, it limits the steps. If it is about the tile's rows and their places are known, there are
 tiles for the edges, whose steps have fewer rows (`edges`); so for lanes, if one panel has all of
 them. Otherwise lanes are masked, but not in the steps that count for all of them.
@@ -59,20 +59,20 @@ class TileSteps:
             self.static = ()
             self.blocks = self._blocks()
 
-    def _is_static(self, guard: StepCondition) -> bool:
+    def _is_static(self, condition: StepCondition) -> bool:
         """Whether the rows and lanes that a step counts for are known now."""
-        plan, about = self.plan, guard.axes.keys() & self.moving
+        plan, about = self.plan, condition.axes.keys() & self.moving
         one_panel = panel_count(plan.tiling, plan.column.size) == 1
-        size = next(s.size for s in plan.reduction if s.axis is guard.step)
-        known = all(isinstance(x, int) for x in (guard.constant, size, plan.row.size))
-        walked = any(span.axis is guard.step for span in self.walked)
-        fixed = guard.axes.keys() <= (self.moving if one_panel else self.rows)
+        size = next(s.size for s in plan.reduction if s.axis is condition.step)
+        known = all(isinstance(x, int) for x in (condition.constant, size, plan.row.size))
+        walked = any(span.axis is condition.step for span in self.walked)
+        fixed = condition.axes.keys() <= (self.moving if one_panel else self.rows)
         return bool(about) and fixed and known and not walked
 
     @property
     def places(self) -> tuple[int, ...]:
         """The reduction axes that tiles do in several goes and whose steps may not count."""
-        guarded = {guard.step for guard in self.plan.contraction.conditions}
+        guarded = {condition.step for condition in self.plan.contraction.conditions}
         return tuple(i for i, span in enumerate(self.walked) if span.axis in guarded)
 
     # ------------------------------------------------------------------ tiles of the edges
@@ -169,7 +169,7 @@ class StepEmitter:
         return [self._parts(number, span) for number, span in enumerate(self.plan.inner)]
 
     def outer_masks(self) -> list[Value] | None:
-        """Masks of guards about axes that are walked through outside of the tile."""
+        """Masks of conditions about axes that are walked through outside of the tile."""
         found: list[Value] | None = None
         for number, span in enumerate(self.steps.walked[:-1]):
             conditions = [g for g in self.plan.contraction.conditions if g.step is span.axis]
@@ -187,9 +187,9 @@ class StepEmitter:
         begin: Operand = f"%{place_name(self.plan.cut)}" if cut and conditions else 0
         low: Operand = 0
         high: Operand = "%steps" if cut else self.c.size(span.size)
-        for guard in conditions:
-            if guard not in masked:
-                low, high = self._limited(guard, begin, low, high)
+        for condition in conditions:
+            if condition not in masked:
+                low, high = self._limited(condition, begin, low, high)
         parts = self.edges[number] if self.edges else None
         if parts is not None:
             return [
@@ -198,8 +198,8 @@ class StepEmitter:
         if not masked:
             return [StepRange(low, high)]
         first, last = low, high
-        for guard in masked:
-            first, last = self._limited(guard, begin, first, last)
+        for condition in masked:
+            first, last = self._limited(condition, begin, first, last)
         first = f.minimum(first, high, "first")
         last = f.maximum(first, last, "last")
         masks = partial(self._masks, masked, begin)
@@ -210,20 +210,20 @@ class StepEmitter:
         ]
 
     def _limited(
-        self, guard: StepCondition, begin: Operand, low: Operand, high: Operand
+        self, condition: StepCondition, begin: Operand, low: Operand, high: Operand
     ) -> tuple[Operand, Operand]:
         """The steps among low .. high - 1 from `begin` on that count for all lanes."""
-        f, rest, factor = self.builder, self._least(guard), abs(guard.factor)
-        if guard.factor > 0:
+        f, rest, factor = self.builder, self._least(condition), abs(condition.factor)
+        if condition.factor > 0:
             first = f.div(f.add(f.maximum(f.sub(0, rest), 0), factor - 1), factor, "first")
-            return f.maximum(low, f.sub(f.mul(first, guard.per), begin), "low"), high
+            return f.maximum(low, f.sub(f.mul(first, condition.per), begin), "low"), high
         end = f.div(f.maximum(f.add(rest, factor), 0), factor, "end")
-        return low, f.minimum(high, f.sub(f.mul(end, guard.per), begin), "high")
+        return low, f.minimum(high, f.sub(f.mul(end, condition.per), begin), "high")
 
-    def _least(self, guard: StepCondition) -> Operand:
-        """The least that a guard's sum is without its step, among all rows and lanes."""
-        f, total = self.builder, self.c.size(guard.constant)
-        for axis, (coefficient, per) in guard.axes.items():
+    def _least(self, condition: StepCondition) -> Operand:
+        """The least that a condition's sum is without its step, among all rows and lanes."""
+        f, total = self.builder, self.c.size(condition.constant)
+        for axis, (coefficient, per) in condition.axes.items():
             value: Operand = self.rows[0][axis] if axis in self.rows[0] else self.c.axes[axis]
             if coefficient < 0 and axis in self.steps.moving:
                 value = self._last(axis)
@@ -248,18 +248,20 @@ class StepEmitter:
     ) -> list[Value]:
         """The lanes of each accumulator for which a step counts."""
         place = self.builder.add(begin, index)
-        return reduce(self._both, (self._mask(guard, place) for guard in conditions))
+        return reduce(self._both, (self._mask(condition, place) for condition in conditions))
 
     def _both(self, x: Sequence[Value], y: Sequence[Value]) -> list[Value]:
         return list(map(self.c.emit.logical_and, x, y))
 
-    def _mask(self, guard: StepCondition, place: Operand) -> list[Value]:
+    def _mask(self, condition: StepCondition, place: Operand) -> list[Value]:
         f, lanes, emit, column = self.builder, self.plan.tiling.lanes, self.c.emit, self.plan.column
-        place = f.add(f.mul(f.div(place, guard.per), guard.factor), self.c.size(guard.constant))
+        place = f.add(
+            f.mul(f.div(place, condition.per), condition.factor), self.c.size(condition.constant)
+        )
         found = []
         for row in self.rows:
             total = place
-            for axis, (coefficient, per) in guard.axes.items():
+            for axis, (coefficient, per) in condition.axes.items():
                 if axis is not column.axis:
                     value = row[axis] if axis in row else self.c.axes[axis]
                     total = f.add(total, f.mul(f.div(value, per), coefficient), "total")
@@ -268,8 +270,8 @@ class StepEmitter:
             limit = emit.cast(Value(str(near), int64), int32)
             for v in range(self.vectors):
                 least = emit.vector_of([-1] * lanes, int32)
-                if column.axis in guard.axes:
-                    least = emit.sub(least, self._along_lanes(v, *guard.axes[column.axis]))
+                if column.axis in condition.axes:
+                    least = emit.sub(least, self._along_lanes(v, *condition.axes[column.axis]))
                 found.append(emit.lt(least, limit))
         return found
 

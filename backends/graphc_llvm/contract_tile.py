@@ -95,7 +95,7 @@ class TileFunctions:
             outer.builder.module, name, parameters, "noinline nounwind", "internal"
         )
         c = EmitContext(builder, outer.target, outer.sizes, outer.dims, outer.written)
-        c.freedom = outer.freedom
+        c.unroll = outer.unroll
         c.pointers.update({b: f"%{n}" for b, n in buffers.items()})
         c.axes.update({axis: f"%{n}" for axis, n in axes.items()})
         c.written = frozenset(s.buffer for s in plan.contraction.stores) | outer.written

@@ -96,7 +96,7 @@ class EmitContext:
     pins: dict[Buffer, int] = field(default_factory=dict)
     running: dict[Accumulator, AccumulatorState] = field(default_factory=dict)
     scratch: Size = 0
-    freedom: UnrollBudget = field(default_factory=UnrollBudget)
+    unroll: UnrollBudget = field(default_factory=UnrollBudget)
     prefetches: dict[Loop, Callable[[], None]] = field(default_factory=dict)
     _dummy_memory: str | None = None
 

@@ -71,12 +71,12 @@ def emit_kernel(
     """Emit a kernel for given sizes, or (None) for all sizes.
 
     Contractions become register tiles unless `tiles` is false: the bits are the same. A kernel
-    that would be too long is written with less freedom.
+    that would be too long is unrolled and vectorised less.
     """
     most = max_lines(kernel)
-    for freedom in UNROLL_BUDGETS[:-1]:
+    for unroll in UNROLL_BUDGETS[:-1]:
         try:
-            allowed = replace(freedom, tiles=tiles and freedom.tiles)
+            allowed = replace(unroll, tiles=tiles and unroll.tiles)
             return _emit(kernel, target, sizes, name, allowed, most)
         except ModuleTooLongError:
             continue
@@ -88,7 +88,7 @@ def _emit(
     target: Target,
     sizes: Mapping[str, int] | None,
     name: str | None,
-    freedom: UnrollBudget,
+    unroll: UnrollBudget,
     most: int | None,
 ) -> EmittedKernel:
     module, symbol = Module(most=most), name or identifier(kernel.name)
@@ -99,7 +99,7 @@ def _emit(
     builder = FunctionBuilder(module, symbol, parameters)
     dims = kernel_dims(kernel)
     stored = frozenset(s.buffer for s in walk(kernel.body) if isinstance(s, Store))
-    c = EmitContext(builder, target, sizes, dims, stored, freedom=freedom)
+    c = EmitContext(builder, target, sizes, dims, stored, unroll=unroll)
     c.pointers = {buffer: f"%{n}" for buffer, n in names.items()}
     parallel = is_parallel(kernel)
     if parallel:
@@ -181,7 +181,7 @@ def _emit_together(c: EmitContext, body: tuple[Stmt, ...]) -> None:
         pending.note(stmt, shared)
         if isinstance(stmt, Loop) and shared:
             with c.inside(stmt):
-                plan = match((stmt,), c.target, c.sizes) if c.freedom.tiles else None
+                plan = match((stmt,), c.target, c.sizes) if c.unroll.tiles else None
                 if plan is None:
                     emit_share(c, stmt)
                 else:

@@ -8,7 +8,7 @@ from graphc.ir.types import DType, bool_, uint8
 from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.emit_address import Address, Evaluate, address
 from graphc_llvm.emit_context import EmitContext
-from graphc_llvm.emit_width import MAX_PICKED_STRIDE
+from graphc_llvm.emit_width import MAX_SHUFFLED_STRIDE
 from graphc_llvm.ir_builder import Operand, elements, vector
 from graphc_llvm.values import Value, element_type, memory_type
 
@@ -112,7 +112,7 @@ class _BufferReader:
         width = lane_width(self.c)
         if at.stride == -1 and count == width:
             return self._load_shuffled(at.pointer, list(range(0, -width, -1)), 1 - width)
-        if isinstance(at.stride, int) and 1 < at.stride <= MAX_PICKED_STRIDE:
+        if isinstance(at.stride, int) and 1 < at.stride <= MAX_SHUFFLED_STRIDE:
             offsets = [at.stride * lane for lane in range(count)]
             if offsets[-1] + 1 >= width:
                 return self._load_shuffled(at.pointer, offsets, 0)

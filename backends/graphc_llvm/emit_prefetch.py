@@ -70,21 +70,21 @@ def _is_row(place: PrefetchTarget, row: Axis, lane: Axis) -> bool:
 
 def emit_prefetches(c: EmitContext, rows: Loop, per_block: int = 1) -> None:
     """Make the heaviest loop of each row prefetch for the others."""
-    ahead = find_prefetches(rows, per_block)
-    if ahead is not None:
-        c.prefetches[ahead.loop] = lambda: _prefetch(c, ahead)
+    prefetches = find_prefetches(rows, per_block)
+    if prefetches is not None:
+        c.prefetches[prefetches.loop] = lambda: _prefetch(c, prefetches)
 
 
-def _prefetch(c: EmitContext, ahead: Prefetches) -> None:
+def _prefetch(c: EmitContext, prefetches: Prefetches) -> None:
     """Emit the prefetches for the current lanes."""
     assert c.lane is not None
-    f, here = c.builder, c.axes[ahead.rows]
+    f, here = c.builder, c.axes[prefetches.rows]
     f.module.declare("@llvm.prefetch.p0", "void", ["ptr", "i32", "i32", "i32"])
-    for place in ahead.places:
-        c.axes[ahead.rows] = f.add(here, place.shift, ahead.rows.name)
+    for place in prefetches.places:
+        c.axes[prefetches.rows] = f.add(here, place.shift, prefetches.rows.name)
         first = address(c, place.buffer, place.at, evaluate).pointer
         for offset in range(0, c.lane.width * place.buffer.dtype.itemsize, CACHE_LINE):
             line = f.gep(first, "i8", offset, place.buffer.name)
             how = f"i32 {int(place.written)}, i32 3, i32 1"
             f.effect(f"call void @llvm.prefetch.p0(ptr {line}, {how})")
-    c.axes[ahead.rows] = here
+    c.axes[prefetches.rows] = here

@@ -183,8 +183,10 @@ class _Emission:
     ) -> list[str]:
         commit = self._first_commit() if name == "part" else None
         polls_interrupts = self.polls_interrupts and name == "part"
-        part = ScheduleEmitter(self.layout, self.kernels, self._offset, self.dims, polls_interrupts)
-        return part.functions(f"{self.symbol}_{name}", calls, barriers, commit)
+        emitter = ScheduleEmitter(
+            self.layout, self.kernels, self._offset, self.dims, polls_interrupts
+        )
+        return emitter.functions(f"{self.symbol}_{name}", calls, barriers, commit)
 
     def _offset(self, storage: Storage) -> int:
         """Where a temporary is in the arena, for given sizes."""

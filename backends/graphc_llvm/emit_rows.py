@@ -68,7 +68,7 @@ def find_rows(c: EmitContext, loop: Loop) -> RowLoop | None:
     longest = max(count for count in counts if count is not None)
     touched = {buffer for each in inner for buffer in _buffers(each)}
     row_bytes = longest * sum(buffer.dtype.itemsize for buffer in touched)
-    trips, per_block = c.trips(loop), c.freedom.rows
+    trips, per_block = c.trips(loop), c.unroll.rows
     while per_block * row_bytes > c.target.l1_bytes // 2 or (
         trips is not None and per_block > trips
     ):

@@ -28,7 +28,7 @@ _MIN_BUSY_ITERATIONS = 64
 
 
 def emit_share(c: EmitContext, loop: Loop) -> None:
-    """Emit this thread's part of a parallel loop and of the loops right inside it."""
+    """Emit this thread's share of a parallel loop and of the loops right inside it."""
     chain = _chain(c, loop)
     transposes = find_transposed(c, chain[-1])
     if transposes is not None:

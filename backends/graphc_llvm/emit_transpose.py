@@ -47,7 +47,7 @@ class TransposedNest:
 
 def find_transposed(c: EmitContext, loop: Loop) -> TransposedNest | None:
     """The transposed nest of a loop over rows, as it is or with its loops interchanged."""
-    if len(loop.body) != 1 or loop.kind != PARALLEL or loop.lanes or not c.freedom.transposes:
+    if len(loop.body) != 1 or loop.kind != PARALLEL or loop.lanes or not c.unroll.transposes:
         return None
     inner = loop.body[0]
     if not isinstance(inner, Loop) or not inner.lanes or inner.kind != PARALLEL:

@@ -33,7 +33,7 @@ _HEAVY_OPERATIONS = 40
 # registers that the lanes of one value may fill
 _MAX_REGISTERS = 4
 # up to this stride, elements are shuffled out of whole vectors
-MAX_PICKED_STRIDE = 4
+MAX_SHUFFLED_STRIDE = 4
 # so many elements come from one vector of Philox counters, four words each
 RANDOM_WIDTH = 4 * LANES
 _COSTS = {"div": 4, "sqrt": 6, "rem": 8, "cast": 1, "philox": 16}
@@ -47,7 +47,7 @@ def lanes_at_once(c: EmitContext, loop: Loop, trips: int | None) -> int:
     Where elements are apart, every lane is read or written by itself: more lanes save nothing.
     """
     weight, itemsize, wide = weigh(loop.body)
-    if wide and (trips is None or trips >= RANDOM_WIDTH) and c.freedom.tiles:
+    if wide and (trips is None or trips >= RANDOM_WIDTH) and c.unroll.tiles:
         return RANDOM_WIDTH
     if count_strided(c, loop.body, loop.axis):
         return LANES
@@ -55,7 +55,7 @@ def lanes_at_once(c: EmitContext, loop: Loop, trips: int | None) -> int:
     if holds_loops(loop):
         # each pass over the inner loops reads whole neighbouring cache lines
         registers, most = target.vector_registers // 4, 8 * LANES
-    most = min(most, c.freedom.lanes)
+    most = min(most, c.unroll.lanes)
     fitting = min(most, registers * target.vector_bits // (8 * itemsize))
     width = LANES
     while 2 * width <= fitting and 2 * weight * width <= _HEAVY_OPERATIONS * LANES:
@@ -75,7 +75,7 @@ def is_tiny(c: EmitContext, loop: Loop) -> bool:
     times = prod(count for count in counts if count is not None)
     assert c.lane is not None
     each = weigh(loop.body)[0] + c.lane.width * count_strided(c, loop.body, c.lane.axis)
-    return times * max(1, each) <= c.freedom.written_out
+    return times * max(1, each) <= c.unroll.written_out
 
 
 def count_strided(c: EmitContext, body: tuple[Stmt, ...], axis: Axis) -> int:
@@ -94,15 +94,15 @@ def count_strided(c: EmitContext, body: tuple[Stmt, ...], axis: Axis) -> int:
 
 
 def _is_strided(c: EmitContext, form: Affine, axis: Axis, inside: set[str]) -> bool:
-    for part in walk_exprs(expr for _, expr in form.others):
-        if isinstance(part, Index) and part.axis == axis:
+    for e in walk_exprs(expr for _, expr in form.others):
+        if isinstance(e, Index) and e.axis == axis:
             return True
-        if isinstance(part, Ref) and part.name in inside:
+        if isinstance(e, Ref) and e.name in inside:
             return True
     stride = form.coefficient(axis)
     if not isinstance(stride, int) and c.sizes is not None:
         stride = evaluate(stride, c.sizes)
-    return not isinstance(stride, int) or not -1 <= stride <= MAX_PICKED_STRIDE
+    return not isinstance(stride, int) or not -1 <= stride <= MAX_SHUFFLED_STRIDE
 
 
 def holds_loops(loop: Loop) -> bool:

@@ -48,7 +48,7 @@ def test_a_network_of_normalisations(layout: str) -> None:
     check_step(gx.compile([x], loss, gx.optim.SGD(0.1).minimize(loss)))
 
 
-def test_a_kernel_that_is_too_long_is_written_with_less_freedom(
+def test_a_kernel_that_is_too_long_is_unrolled_less(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x = gx.input("x", ("N", 8, 5, 3))
