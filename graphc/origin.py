@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
-FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
+FORWARD, BACKWARD, UPDATE = PARTS = ("forward", "backward", "update")  # of a step
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BACKENDS = ("graphc_llvm",)  # they call us back: no lines of the user's either

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from graphc.ir.types import (
+    UNSIGNED,
     DType,
     bool_,
     float16,
     float32,
     float64,
-    uint8,
     uint16,
     uint32,
     uint64,
@@ -19,7 +19,6 @@ from graphc_llvm.values import LaneWriter, Value, element_type
 # instruction sets with instructions for floor, ceil, trunc and rint
 _ROUNDING = ("avx512", "avx2", "neon")
 _INTRINSICS = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint"}
-_UNSIGNED = {8: uint8, 16: uint16, 32: uint32, 64: uint64}
 
 # instruction sets that multiply whole registers by powers of two
 _SCALING = ("avx512",)
@@ -216,7 +215,7 @@ def round_to_integer(e: LaneWriter, how: str, x: Value) -> Value:
 
 def _with_sign(e: LaneWriter, magnitude: Value, x: Value) -> Value:
     """Give a non-negative number the sign of x."""
-    word = _UNSIGNED[x.dtype.bits]
+    word = UNSIGNED[x.dtype.bits]
     sign = _binary(e, "and", e.bitcast(x, word), 1 << (x.dtype.bits - 1))
     return e.bitcast(e.op("or", (e.bitcast(magnitude, word), sign)), x.dtype)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.ir.loops.expression import COMPARISONS
 from graphc.ir.loops.ir import (
     LANES,
     Apply,
@@ -25,7 +26,6 @@ from graphc_llvm.emit_width import RANDOM_WIDTH
 from graphc_llvm.ir_builder import Operand
 from graphc_llvm.values import Value
 
-_COMPARISONS = ("lt", "le", "eq", "ne")
 # terms of a sum of axes
 _MAX_TERMS = 64
 # sums of axes stay far below; what user data may be beyond it compares the same
@@ -187,7 +187,7 @@ def _is_index(expr: Expr) -> bool:
 
 
 def _compares_indices(expr: Apply) -> bool:
-    if expr.function not in _COMPARISONS or expr.args[0].dtype != int64:
+    if expr.function not in COMPARISONS or expr.args[0].dtype != int64:
         return False
     if any(_leaves(x) is None for x in expr.args):
         return False

@@ -23,9 +23,8 @@ from graphc.ir.graph import Graph, Node
 from graphc.ir.loops.kernel_equality import first_equal_kernels
 from graphc.ir.loops.kernel_printer import kernel_text
 from graphc.ir.schedule import KernelCall, Schedule, Storage, every_call
-from graphc.origin import BACKWARD, FORWARD, UPDATE, Origin
+from graphc.origin import PARTS, Origin
 
-PARTS = (FORWARD, BACKWARD, UPDATE)
 MAX_ATTRIBUTE_CHARACTERS = 200  # characters of an op's attributes
 
 Record = dict[str, Any]  # becomes JSON

@@ -37,9 +37,8 @@ from graphc.ir.ops import leaf
 from graphc.ir.ops.base import View
 from graphc.ir.schedule import KernelCall, Schedule
 from graphc.ir.structure import flatten
-from graphc.origin import BACKWARD, FORWARD, UPDATE
+from graphc.origin import BACKWARD, PARTS, UPDATE
 
-PARTS = (FORWARD, BACKWARD, UPDATE)
 FONT = 'fontname="Helvetica,Arial,sans-serif"'
 HEAD = (
     f'  bgcolor="white"; nodesep=0.2; ranksep=0.32; {FONT}; fontsize=12; labelloc=t; labeljust=l;',

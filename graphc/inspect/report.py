@@ -174,19 +174,17 @@ def _short(words: str) -> str:
     return words if len(words) <= MAX_NAME_COLUMNS else f"{words[: MAX_NAME_COLUMNS - 1]}…"
 
 
-LANGUAGES = ("llvm", "asm")
-
-
 def source(subject: CompiledFunction, language: str) -> str:
     """The code generated for the first variant that has some in this language."""
-    if not isinstance(language, str) or language not in LANGUAGES:
-        raise ArgumentError(
-            f"source: the language is one of {', '.join(LANGUAGES)}, got {language!r:.60}",
-            origin=origins.find_origin(),
-        )
     for runner in runners_of(subject):
-        if runner.languages:
+        if isinstance(language, str) and language in runner.languages:
             return runner.source(language)
+        if runner.languages:
+            known = ", ".join(runner.languages)
+            raise ArgumentError(
+                f"source: the language is one of {known}, got {language!r:.60}",
+                origin=origins.find_origin(),
+            )
     raise UnsupportedError(
         f"{subject.name}: there is no generated code to show",
         origin=origins.find_origin(),

@@ -9,8 +9,7 @@ from graphc.errors import ArgumentError
 from graphc.inspect.names import is_bound, is_number
 from graphc.ir.graph import Graph
 from graphc.origin import FORWARD
-
-STAGES = ("defined", "differentiated", "optimized", "fused", "planned")
+from graphc.runtime.inspection import STAGES
 
 
 def check_stage(stage: object) -> None:

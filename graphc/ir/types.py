@@ -69,6 +69,7 @@ ALL_DTYPES = (
     float16, bfloat16, float32, float64,
 )  # fmt: skip
 
+UNSIGNED = {8: uint8, 16: uint16, 32: uint32, 64: uint64}  # by width
 _BY_NAME = {d.name: d for d in ALL_DTYPES} | {d.short: d for d in ALL_DTYPES}
 
 

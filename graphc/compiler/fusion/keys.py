@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from graphc.compiler.fusion.loop_writer import Scalar
 from graphc.ir.loops.expression import ExprEmitter
 from graphc.ir.loops.ir import Expr
-from graphc.ir.types import DType, int32, int64, uint8, uint16, uint32, uint64
+from graphc.ir.types import UNSIGNED, DType, int32, int64, uint32, uint64
 
-UNSIGNED = {8: uint8, 16: uint16, 32: uint32, 64: uint64}
 DIGIT_BITS = 8  # more would move words to more places than the L1 cache holds
 
 

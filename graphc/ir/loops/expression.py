@@ -13,7 +13,7 @@ from graphc.ir.dims import Size
 from graphc.ir.loops.ir import Apply, Axis, Const, Expr, Extent, Index, const
 from graphc.ir.types import DType, bool_, float32, int64, uint32
 
-_COMPARISONS = ("lt", "le", "eq", "ne")
+COMPARISONS = ("lt", "le", "eq", "ne")
 
 
 class ExprEmitter:
@@ -149,7 +149,7 @@ def _undivided(x: Expr, y: Expr) -> Expr | None:
 
 def result_dtype(function: str, xs: tuple[Expr, ...]) -> DType:
     """The dtype that a function returns (casts and bitcasts excepted)."""
-    if function in _COMPARISONS:
+    if function in COMPARISONS:
         return bool_
     if function == "select":
         return xs[1].dtype
