@@ -6,11 +6,11 @@ small, no more): a step reads row step % 2 and writes row (step + 1) % 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from graphc.compiler.fusion.fused import Fused
+from graphc.compiler.fusion.kernel_calls import KernelCalls
 from graphc.compiler.order.order import order
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
@@ -30,38 +30,11 @@ from graphc.ir.schedule import (
 CARRY_ROWS = 2  # one is read, one written; then they change roles
 
 
-class EnclosingFusion(Protocol):
-    """The fusion of the graph that a loop is in (`fuse.Fusion`)."""
-
-    graph: Graph
-    targets: dict[Node, tuple[Storage, ...]]
-
-    def inner(self, graph: Graph) -> Fused:
-        """The kernels of a loop's body."""
-        ...
-
-    def bytes_of(self, node: Node) -> Storage:
-        """The storage that holds a value as a whole."""
-        ...
-
-    def unique(self, name: str) -> str:
-        """A name that is not taken."""
-        ...
-
-    def copy_call(self, node: Node, storage: Storage) -> KernelCall:
-        """The kernel that stores a value."""
-        ...
-
-    def copy_bytes(self, source: Storage, target: Storage) -> KernelCall:
-        """The kernel that copies bytes."""
-        ...
-
-
 @dataclass(eq=False)
 class _Loop:
-    """A loop being lowered into `fusion`."""
+    """A loop being lowered; `outside` has the calls of the graph that it is in."""
 
-    fusion: EnclosingFusion
+    outside: KernelCalls
     nodes: list[Node]
     windows: dict[Storage, RowWindow] = field(default_factory=dict)
     before: list[KernelCall] = field(default_factory=list)
@@ -76,12 +49,14 @@ class _Loop:
         return op
 
 
-def lower_loop(fusion: EnclosingFusion, nodes: list[Node]) -> LoopCall:
+def lower_loop(
+    nodes: list[Node], outside: KernelCalls, fuse_body: Callable[[Graph], Fused]
+) -> LoopCall:
     """The call that runs a loop and stores the results that `nodes` are."""
-    loop = _Loop(fusion, nodes)
+    loop = _Loop(outside, nodes)
     op = loop.op
     outputs = tuple((f"{i}", n) for i, n in enumerate(op.body.outputs))
-    body = fusion.inner(Graph(op.body.inputs, outputs, name=fusion.graph.name))
+    body = fuse_body(Graph(op.body.inputs, outputs, name=outside.graph.name))
     _place_inputs(loop, body)
     _place_outputs(loop, body)
     calls = tuple(relocate(c, loop.places) for c in body.calls)
@@ -89,11 +64,11 @@ def lower_loop(fusion: EnclosingFusion, nodes: list[Node]) -> LoopCall:
     parts = (*loop.before, *repeated, *loop.after)
     used = {s for c in parts for s in c.arguments}
     windows = {s: w for s, w in loop.windows.items() if s in used}
-    count = fusion.bytes_of(nodes[0].inputs[-1]) if op.counted else None
+    count = outside.bytes_of(nodes[0].inputs[-1]) if op.counted else None
     condition = None if op.condition is None else loop.places[body.inputs[op.condition]]
     if condition is not None:
         windows[condition] = loop.windows[condition]
-    kernel, arguments = _outside(fusion.unique("scan"), parts, windows, count)
+    kernel, arguments = _outside(outside.names.unique("scan"), parts, windows, count)
     flops: Size = 0
     moved: Size = 0
     for call in repeated:
@@ -111,25 +86,25 @@ def _place_inputs(loop: _Loop, body: Fused) -> None:
         if i < op.carries:
             loop.places[storage] = _carry(loop, i, storage, source)
         elif i < op.carries + op.scanned:
-            stack = loop.fusion.bytes_of(source)
+            stack = loop.outside.bytes_of(source)
             loop.places[storage] = _window(loop, storage, RowWindow(stack, 0, op.reverse))
         else:
-            loop.places[storage] = loop.fusion.bytes_of(source)
+            loop.places[storage] = loop.outside.bytes_of(source)
 
 
 def _carry(loop: _Loop, i: int, storage: Storage, start: Node) -> Storage:
     """The rows of a carry: filled before the loop, read by the iterations and after it."""
-    fusion = loop.fusion
+    outside = loop.outside
     type = storage.type.with_shape((CARRY_ROWS, *storage.type.shape))
-    rows = Storage(fusion.unique(f"carry_{i}"), type, TEMPORARY)
+    rows = Storage(outside.names.unique(f"carry_{i}"), type, TEMPORARY)
     first = _window(loop, storage, RowWindow(rows))
-    loop.before.append(fusion.copy_call(start, first))
+    loop.before.append(outside.copy_call(start, first))
     for node in loop.nodes:
         if isinstance(node.op, Scan) and node.op.index == i:
-            last = replace(first, name=fusion.unique("last"))
+            last = replace(first, name=outside.names.unique("last"))
             loop.windows[last] = RowWindow(rows)
-            for target in fusion.targets.get(node, ()):
-                loop.after.append(fusion.copy_bytes(last, target))
+            for target in outside.targets.get(node, ()):
+                loop.after.append(outside.copy_bytes(last, target))
     return first
 
 
@@ -145,23 +120,23 @@ def _place_outputs(loop: _Loop, body: Fused) -> None:
             place
             for node in loop.nodes
             if isinstance(node.op, Scan) and node.op.index == i
-            for place in loop.fusion.targets.get(node, ())
+            for place in loop.outside.targets.get(node, ())
         )
         stack = targets[0] if targets else _unused(loop, storage)
         backward = op.reverse and bool(targets)  # one row is not counted from its end
         loop.places[storage] = _window(loop, storage, RowWindow(stack, 0, backward))
         for other in targets[1:]:
-            loop.after.append(loop.fusion.copy_bytes(stack, other))
+            loop.after.append(loop.outside.copy_bytes(stack, other))
 
 
 def _unused(loop: _Loop, storage: Storage) -> Storage:
     """One row for a result that nobody reads."""
     type = storage.type.with_shape((1, *storage.type.shape))
-    return Storage(loop.fusion.unique("unused"), type, TEMPORARY)
+    return Storage(loop.outside.names.unique("unused"), type, TEMPORARY)
 
 
 def _window(loop: _Loop, storage: Storage, window: RowWindow) -> Storage:
-    name = loop.fusion.unique(storage.name)
+    name = loop.outside.names.unique(storage.name)
     result = Storage(name, storage.type, WINDOW, storage.node)
     loop.windows[result] = window
     return result
