@@ -1,4 +1,4 @@
-"""Sequences of tokens out of a model that scores the next one.
+"""Generate sequences of tokens from a model that scores the next one.
 
 `step(tokens, *state)` returns `(scores, *state)`: for every row the scores (logits or
 log-probabilities, (rows, vocabulary)) of the token after `tokens` (rows,), and what it remembers,

@@ -1,4 +1,4 @@
-"""What goes wrong, as exceptions.
+"""The exceptions that graphc raises.
 
 GraphcError                    the user's mistakes and bad content
 ├── ShapeError   (ValueError)

@@ -115,7 +115,7 @@ def emit_whole(c: EmitContext, loop: Loop, end: Finish) -> None:
 
 
 def emit_range(c: EmitContext, loop: Loop, span: IterationRange, end: Finish = finish) -> None:
-    """Emit some iterations of a loop as if they were all."""
+    """Emit some iterations of a loop as a loop of their own."""
     runnings = [start(c, accumulator, loop) for accumulator in loop.accumulators]
     direct = [r for r in runnings if r.blocked and not r.counted]
     if not direct:

@@ -150,7 +150,7 @@ class ScheduleEmitter:
         return self.code.end("" if result == "void" else "false")
 
     def _end_if(self, condition: str) -> None:
-        """Return where the step has been ended."""
+        """Emit a return that is taken where the step has been ended."""
         end, on = self.code.labels("end", "on")
         self.code.branch_if(condition, end, on)
         self.code.start(end)

@@ -1,4 +1,4 @@
-"""What commands are given, as click hands it on."""
+"""The options of the commands, as click hands them on."""
 
 from __future__ import annotations
 

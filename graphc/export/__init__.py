@@ -1,1 +1,1 @@
-"""Leave Python: compiled functions as a C library."""
+"""Export compiled functions as C libraries."""

@@ -1,4 +1,4 @@
-"""What a backend that makes libraries has beside `graphc.runtime.backend.Backend`."""
+"""The protocol of backends that make libraries, beside `graphc.runtime.backend.Backend`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rebuild tensors with others in place."""
+"""Replace tensors by others in what was computed from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What graphs begin with: dims, inputs, parameters, constants."""
+"""The leaves of graphs: dims, inputs, parameters, constants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two graphs have in common, as text."""
+"""Compare two graphs, as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands inside the boxes of a picture, and how the boxes look."""
+"""Labels and colours of the boxes in a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nodes are called in texts and pictures."""
+"""Names of nodes in texts and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where shorter floats become float64 because they meet one."""
+"""Find where promotion widens floats to float64."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the compiler is about: types, sizes, graphs, schedules, ops and loops."""
+"""The intermediate representations: types, sizes, graphs, schedules, ops and loops."""

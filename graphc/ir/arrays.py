@@ -1,4 +1,4 @@
-"""From what the user passes to arrays of the dtypes that are wanted."""
+"""Convert what users pass to arrays of the declared dtypes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The content of a graph as bytes: equal programs have equal bytes, wherever they were written."""
+"""Serialise graphs for cache keys: equal programs have equal bytes, wherever they were written."""
 
 from __future__ import annotations
 

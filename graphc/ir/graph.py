@@ -70,7 +70,7 @@ def describe(inputs: Iterable[Node]) -> tuple[tuple[str, str, Origin | None], ..
 
 
 def topological(roots: Iterable[Node]) -> list[Node]:
-    """Every node that the roots need, each after its inputs; the order depends on nothing else."""
+    """The nodes that the roots need in topological order, which depends on nothing else."""
     order: list[Node] = []
     done: set[Node] = set()
     for root in roots:

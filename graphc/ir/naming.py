@@ -1,4 +1,4 @@
-"""Names that the library gives: layers, optimisers and random draws that the user did not name.
+"""Automatic names, of layers, optimisers and random draws that the user did not name.
 
 A name is the scope, the kind and a running number: dense, dense_1, ...; model/dropout, ....
 Each pair of scope and kind counts by itself, so an edit in one scope renames nothing in another.

@@ -1,4 +1,4 @@
-"""Rebuild nodes with others in place."""
+"""Rebuild the nodes that some roots need, rewriting or replacing nodes on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of dims, read off the shapes of arrays, and what a program is for them."""
+"""Bind dims by the shapes of arrays, and put their values into types and ops."""
 
 from __future__ import annotations
 

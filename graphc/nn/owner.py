@@ -1,4 +1,4 @@
-"""What layers are made of: the layers and parameters that they hold, make and use."""
+"""The parts of layers: the layers and parameters that they hold, make and use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a gamma variate moves with its concentration when its rank among all others stays.
+"""The derivative of a gamma variate by its concentration, at a fixed quantile.
 
 Implicit reparameterisation (Figurnov, Mohamed and Mnih, 2018): dx/da = -dP(a, x)/da / p(a, x).
 With p(s) = s**(a-1) exp(-s) / gamma(a) and dP/da the integral of (log s - digamma(a)) p(s), the

@@ -36,7 +36,7 @@ class Definition:
 
 
 def define(inputs: object, outputs: object, updates: object, mode: str, name: str) -> Definition:
-    """Check everything that can be known before sizes are."""
+    """Check everything that does not depend on the values of dims."""
     check_name("compile", name)
     nodes = check_inputs(inputs)
     leaves, structure = flatten(outputs)

@@ -1,4 +1,4 @@
-"""Minibatches: one pass over arrays."""
+"""Call a compiled function on the minibatches of one epoch."""
 
 from __future__ import annotations
 

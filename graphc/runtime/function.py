@@ -48,7 +48,7 @@ def compile(
     microbatches: int = 1,
     name: str = "step",
 ) -> CompiledFunction:
-    """A function of the inputs that returns the outputs and makes the updates.
+    """Compile a function of the inputs that returns the outputs and makes the updates.
 
     - `inputs`: tensors in the order of the arguments of a call.
     - `outputs`: a tensor, or a nested structure of them, which is what a call returns.

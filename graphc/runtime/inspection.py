@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from graphc.config import environment
-from graphc.ir.ops.base import Array
-from graphc.runtime.backend import Runner
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command line takes the names of stages from here, and starts without numpy
     from graphc.export.bundle import Bundle
+    from graphc.ir.ops.base import Array
+    from graphc.runtime.backend import Runner
 
 Path = str | os.PathLike[str]
 STAGES = ("defined", "differentiated", "optimized", "fused", "planned")

@@ -1,4 +1,4 @@
-"""Which array of a file belongs to which parameter."""
+"""Match arrays of a file to parameters by their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shipped, how it starts and how fast it is: compiled networks outside of the framework.
+"""Size, start-up time and speed of compiled networks outside of the framework.
 
     python -m tests.benchmarks.ship [--rounds 5] [--folder DIR] [SYSTEM ...]     everything, in turn
     python -m tests.benchmarks.ship call SYSTEM MODEL DIR CALLS                  one process

@@ -144,7 +144,7 @@ def test_graphs_and_steps_agree_on_beams(how: str) -> None:
 
 
 def test_beams_find_better_sequences_than_greedy() -> None:
-    """From many starts, beside the search that keeps all sequences."""
+    """Many starts, compared with the search that keeps all sequences."""
     words, length = 6, 4
     given = {name: array * 0.5 for name, array in weights(0, words).items()}
     rng = np.random.default_rng(0)

@@ -102,7 +102,7 @@ def reduced(d: Drawing) -> Tensor:
 
 
 def total(d: Drawing, x: Tensor) -> Tensor:
-    """A sum that comes back beside the value: kept, without its axis, turned."""
+    """A sum that comes back beside the value: kept, without its axis, transposed."""
     a = d.axis(x)
     kept = gx.sum(x, axis=a, keepdims=True)
     gone = gx.sum(x, axis=a)

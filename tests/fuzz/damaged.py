@@ -1,4 +1,4 @@
-"""ONNX models with damage: bits turned, ends cut, bytes lost, fields with other content.
+"""ONNX models with damage: bits flipped, ends cut, bytes lost, fields with other content.
 
 A damaged model is read as if it were whole, or refused: nothing but a GraphcError may leave the
 reader, and soon.
@@ -91,7 +91,7 @@ def check(seed: int) -> str:
 
 
 def flip(b: bytearray, rng: random.Random) -> bytes:
-    """One bit turned."""
+    """One bit flipped."""
     b[rng.randrange(min(len(b), 4096))] ^= 1 << rng.randrange(8)
     return bytes(b)
 

@@ -132,7 +132,7 @@ class Calls:
         return self.api.data(node.op.value, "constant")
 
     def _refresh(self, code: Code) -> None:
-        """Compute what depends on parameters alone unless that has been done."""
+        """Emit the prepare part, which is skipped where its results are up to date."""
         version = code.load("i64", "%workspace", VERSION, "version")
         done = code.load("i64", "%workspace", self.block.base + PREPARED_VERSION, "done")
         stale = code.effect_value("stale", f"icmp ne i64 {version}, {done}")

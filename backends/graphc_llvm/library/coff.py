@@ -1,4 +1,4 @@
-"""Object files of Windows, as far as `image` asks."""
+"""COFF, the object files of Windows: sections and undefined symbols."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Object files as bytes: what they want from others, and how large their sections are."""
+"""Object files: the symbols that they need, and the sizes of their sections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Object files to a shared library: a linker of this machine, or one from a Python package."""
+"""Link object files to a shared library, by a linker of this machine or of a Python package."""
 
 from __future__ import annotations
 

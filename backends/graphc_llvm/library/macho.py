@@ -1,4 +1,4 @@
-"""Object files of macOS, as far as `image` asks."""
+"""Mach-O, the object files of macOS: sections and undefined symbols."""
 
 from __future__ import annotations
 

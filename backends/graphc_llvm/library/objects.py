@@ -1,4 +1,4 @@
-"""From LLVM text to object files and the stack that functions need, in a process of their own.
+"""Compile LLVM text to object files in a child process, and find the stack that functions need.
 
 LLVM ends the whole process where a target cannot have an instruction: that must not be ours.
 """

@@ -1,4 +1,4 @@
-"""The failures that kernels record: which code means which node, and what it says."""
+"""Failure codes: which node each one stands for, and its message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several tensors made into one, and one into several."""
+"""Joining tensors, and splitting them."""
 
 from __future__ import annotations
 

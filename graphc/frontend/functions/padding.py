@@ -1,4 +1,4 @@
-"""Elements around a tensor, and its elements moved round."""
+"""Padding, diagonals and rolls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as small integers: q = round(x / scale) + zero_point, and back."""
+"""Quantisation: numbers as small integers, q = round(x / scale) + zero_point, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many elements made into one: over any axes (None: all; an int; a tuple), kept or dropped.
+"""Reductions over any axes (None: all; an int; a tuple), which are kept or dropped.
 
 Every function takes `axis` and `keepdims` and raises AxisError for an axis that is not there or
 is named twice.

@@ -1,4 +1,4 @@
-"""The same elements in other shapes; nothing is computed."""
+"""Reshaping, broadcasting, reordering of axes; nothing is computed."""
 
 from __future__ import annotations
 

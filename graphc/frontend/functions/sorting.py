@@ -1,4 +1,4 @@
-"""Order: sorts, the first few of an order, searches, and what is found by sorting.
+"""Sorts, searches, the first few of an order, and what is found by sorting.
 
 NaN is larger than every number: last in ascending, first in descending order. Sizes that data
 decide are declared: results have `size` places, and a count says how many of them are meant.

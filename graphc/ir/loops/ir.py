@@ -326,7 +326,7 @@ def walk_new(
     is_known: Callable[[Expr], bool],
     into: Callable[[Expr], Sequence[Expr]] = operands,
 ) -> Iterator[Expr]:
-    """Every unknown expression that one is made of, operands first, then the one itself.
+    """Every expression in one that is not known yet, operands first, then the one itself.
 
     The caller makes each known before it asks for the next.
     """

@@ -1,4 +1,4 @@
-"""Rows at indices that are data, and their transposes; and checks of data."""
+"""Gathers and scatters of rows, and checks of data."""
 
 from __future__ import annotations
 

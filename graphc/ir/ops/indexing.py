@@ -1,4 +1,4 @@
-"""Elements at, and put at, indices that are data: along an axis, or whole rows.
+"""Gathers and scatters along an axis or of whole rows; first occurrences of indices.
 
 `TakeAlong` and `PutAlong("add")` are each other's transposes, as `Take` and `ScatterAdd` are.
 Indices count from the end where negative; out of range is a checked failure at run time.

@@ -1,4 +1,4 @@
-"""Several tensors made into one."""
+"""Joins: several tensors made into one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many elements combined into one."""
+"""Reductions: many elements combined into one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows in order, and where things are in rows in order. NaN is larger than every number."""
+"""Sorts and searches. NaN is larger than every number."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Markers, which are gone when a function is compiled: for what differs between training and
-inference, and for gradients that the user wrote.
+"""Markers of what differs between training and inference, and of gradients that the user wrote.
+
+`graphc.compiler.modes` resolves them before any pass runs.
 """
 
 from __future__ import annotations

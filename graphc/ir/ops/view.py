@@ -1,4 +1,4 @@
-"""The same elements under another index; no data is moved."""
+"""Views: the same elements under another index; no data is moved."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def qr(a: Array) -> Array:
 
 
 def orthogonal(a: Array) -> tuple[Array, Array]:
-    """Columns turned until they are orthogonal, and the product of the turns (Hestenes)."""
+    """Columns rotated until they are orthogonal, and the product of the rotations (Hestenes)."""
     w, v = a.copy(), np.eye(a.shape[1])
     for _ in range(SWEEPS):
         for p in range(a.shape[1]):
