@@ -83,24 +83,11 @@ def export(
     max_ram: int | str | None = None,
 ) -> Bundle:
     """Write a library of functions that share parameters. See `CompiledFunction.export`."""
-    if weights not in WEIGHTS:
-        _fail(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= 1024):
-        _fail(f"threads must be an int from 1 to 1024, got {threads!r}")
-    if not isinstance(directory, (str, os.PathLike)):
-        _fail(f"the directory must be a str or a path, got {directory!r}")
-    for word, text in (("target", target), ("features", features), ("name", name)):
-        if not isinstance(text, str):
-            _fail(f"{word} must be a str, got {text!r}")
-    for word, flag in (("selftest", selftest), ("frozen", frozen)):
-        if not isinstance(flag, bool):
-            _fail(f"{word} must be True or False, got {flag!r}")
-    if not isinstance(dims, (Mapping, type(None))):
-        _fail(f"dims must be a dict of names and sizes, got {dims!r}")
-    flash, ram = (
-        parse_bytes(max_flash, "export: max_flash"),
-        parse_bytes(max_ram, "export: max_ram"),
-    )
+    _check_choices(directory, weights, threads, dims)
+    _check_types(str, "a str", target=target, features=features, name=name)
+    _check_types(bool, "True or False", selftest=selftest, frozen=frozen)
+    flash = parse_bytes(max_flash, "export: max_flash")
+    ram = parse_bytes(max_ram, "export: max_ram")
     embedded = weights == "embedded"
     backend = load_library_backend("llvm")
     chosen = backend.export_target(target, features)
@@ -121,15 +108,27 @@ def export(
         raise OSError(error.errno, error.strerror, os.fspath(directory)) from None
 
 
-def _write(
-    directory: Path,
-    interface: Interface,
-    built: BuiltLibrary,
-    embedded: bool,
-    recording: Recording | None,
-    backend: LibraryBackend,
-) -> Bundle:
-    """All files, each whole or not at all, the manifest last."""
+def _check_choices(directory: object, weights: object, threads: object, dims: object) -> None:
+    if weights not in WEIGHTS:
+        _fail(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= 1024):
+        _fail(f"threads must be an int from 1 to 1024, got {threads!r}")
+    if not isinstance(directory, (str, os.PathLike)):
+        _fail(f"the directory must be a str or a path, got {directory!r}")
+    if not isinstance(dims, (Mapping, type(None))):
+        _fail(f"dims must be a dict of names and sizes, got {dims!r}")
+
+
+def _check_types(kind: type, expected: str, **arguments: object) -> None:
+    for word, value in arguments.items():
+        if not isinstance(value, kind):
+            _fail(f"{word} must be {expected}, got {value!r}")
+
+
+def _contents(
+    interface: Interface, built: BuiltLibrary, embedded: bool, tested: bool
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The files that need no linker, and by role the names of those that a manifest lists."""
     name = interface.name
     files: dict[str, bytes] = {f"{word}.o": data for word, data in built.objects.items()}
     roles = {"object": f"{name}.o", "archive": f"{name}.a", "header": f"{name}.h"}
@@ -138,13 +137,27 @@ def _write(
     }
     make = apple_archive if built.target.object_format == "macho" else archive
     files[f"{name}.a"] = make(files, symbols)
-    text = header(interface, built, embedded, recording is not None)
+    text = header(interface, built, embedded, tested)
     files[f"{name}.h"] = text.encode()
     if not embedded:
         files[f"{name}.weights"] = saved_state(interface, built)
         roles["weights"] = f"{name}.weights"
         files[f"{name}.safetensors"] = _safetensors(interface)
         roles["safetensors"] = f"{name}.safetensors"
+    return files, roles
+
+
+def _write(
+    directory: Path,
+    interface: Interface,
+    built: BuiltLibrary,
+    embedded: bool,
+    recording: Recording | None,
+    backend: LibraryBackend,
+) -> Bundle:
+    """Write all files, each whole or not at all, the manifest last."""
+    name = interface.name
+    files, roles = _contents(interface, built, embedded, recording is not None)
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".export-") as folder:
         place = Path(folder)

@@ -203,8 +203,22 @@ def _entry(
     given: Mapping[str, int | tuple[int, int]],
     first: int,
 ) -> Entry:
+    fixed, free = _chosen_sizes(function, given)
+    for dim in free:
+        _check_maximum(function, dim)
+    taken = {c_name(d.name, ()) for d in free}
     graph = function.graph
-    mine, dims = {}, {}
+    inputs = tuple([_argument(node.name, node, taken) for node in graph.inputs])
+    outputs = tuple([_argument(name, node, taken) for name, node in graph.outputs])
+    free = _bounded(function, free, fixed)
+    return Entry(word, symbol, function, free, fixed, inputs, outputs, first)
+
+
+def _chosen_sizes(
+    function: CompiledFunction, given: Mapping[str, int | tuple[int, int]]
+) -> tuple[dict[str, int], tuple[Dim, ...]]:
+    """The dims that become numbers, and those that stay open within bounds."""
+    fixed, dims = {}, {}
     for name, dim in sorted(function.dims.items()):
         value = given.get(name, (dim.min, dim.max))
         if isinstance(value, tuple) and len(value) == 2:
@@ -213,37 +227,32 @@ def _entry(
             dims[name] = Dim(name, value[1], value[0])
         else:
             _check_size(dim, value)
-            mine[name] = value
-    free = tuple(dims.values())
-    for dim in free:
-        if dim.max is None:
-            raise ShapeError(
-                f"export: dim {dim.name} of {function.name} has no maximum, so its memory cannot"
-                " be laid out",
-                operands=tuple(
-                    ("input", f"{n.name} {n.type}", n.origin)
-                    for n in graph.inputs
-                    if dim.name in {d.name for d in n.type.dims()}
-                ),
-                origin=origins.find_origin(),
-                hint=f'gx.dim("{dim.name}", max=256), or export(..., dims=...) with'
-                f' {{"{dim.name}": (1, 256)}}, or {{"{dim.name}": 32}} for one size',
-            )
-    taken = {c_name(d.name, ()) for d in free}
-    inputs, outputs = [], []
-    for node in graph.inputs:
-        own = c_name(node.name, taken)
-        taken.add(own)
-        inputs.append(Argument(node.name, own, node.type))
-    for name, node in graph.outputs:
-        own = c_name(name, taken)
-        taken.add(own)
-        outputs.append(Argument(name, own, node.type))
-    free = _bounded(function, free, mine)
-    return Entry(
-        word, symbol, function, free, mine,
-        tuple(inputs), tuple(outputs), first,
-    )  # fmt: skip
+            fixed[name] = value
+    return fixed, tuple(dims.values())
+
+
+def _check_maximum(function: CompiledFunction, dim: Dim) -> None:
+    if dim.max is not None:
+        return
+    raise ShapeError(
+        f"export: dim {dim.name} of {function.name} has no maximum, so its memory cannot"
+        " be laid out",
+        operands=tuple(
+            ("input", f"{n.name} {n.type}", n.origin)
+            for n in function.graph.inputs
+            if dim.name in {d.name for d in n.type.dims()}
+        ),
+        origin=origins.find_origin(),
+        hint=f'gx.dim("{dim.name}", max=256), or export(..., dims=...) with'
+        f' {{"{dim.name}": (1, 256)}}, or {{"{dim.name}": 32}} for one size',
+    )
+
+
+def _argument(name: str, node: Node, taken: set[str]) -> Argument:
+    """An argument under a name in C that is not taken yet."""
+    own = c_name(name, taken)
+    taken.add(own)
+    return Argument(name, own, node.type)
 
 
 def _check_size(dim: Dim, value: object) -> None:

@@ -41,9 +41,7 @@ def dump_variant(function: CompiledFunction, dims: Mapping[str, int], runner: Ru
         dump.kernel(call_name(i, call), suffixes[0], f"{text}\n")
 
 
-def print_times(
-    function: CompiledFunction, arrays: Sequence[Array], dims: Mapping[str, int], runner: Runner
-) -> None:
+def print_times(function: CompiledFunction, arrays: Sequence[Array], runner: Runner) -> None:
     """Times of every stage, pass and kernel, to the error stream."""
     lines = [f"{function.name}: stages"]
     lines += [f"  {name:<24}{seconds * 1e3:9.3f} ms" for name, seconds in function.times.items()]

@@ -53,7 +53,7 @@ def run_epoch(
 ) -> Any:
     """Call a function on minibatches (see `CompiledFunction.run_epoch`)."""
     whole = match_arrays(function.binding, arrays)
-    batched = batched_inputs(function, whole, batch_size)
+    batched = batched_inputs(function, batch_size)
     count = sample_count(function, whole, batched)
     order = epoch_order(function, count, shuffle, seed)
     chosen = list(batches(order, batch_size, drop_last, function.name))
@@ -94,7 +94,7 @@ def match_arrays(binding: Binding, arrays: object) -> list[Array]:
     return [convert(name, n, v, cast) for n, v in zip(binding.inputs, values)]
 
 
-def batched_inputs(function: StepFunction, arrays: Sequence[Array], batch_size: int) -> list[bool]:
+def batched_inputs(function: StepFunction, batch_size: int) -> list[bool]:
     """For every input, whether its first axis is the batch: the same size as the first input's."""
     integral = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
     if not integral or batch_size < 1:

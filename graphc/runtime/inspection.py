@@ -120,7 +120,7 @@ class Inspection:
         watch = _tool("graphc.inspect.watch")
         watch.dump_variant(self, dims, runner)
         if environment().time:
-            watch.print_times(self, arrays, dims, runner)
+            watch.print_times(self, arrays, runner)
 
 
 def _tool(module: str) -> Any:

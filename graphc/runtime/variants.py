@@ -45,7 +45,7 @@ class Variants:
     ) -> None:
         self._names = tuple({d.name: None for n in graph.inputs for d in n.type.dims()})
         self._build, self._build_generic = build, build_generic
-        self._fragile = size_checked(graph)
+        self._size_checked = size_checked(graph)
         self._own: dict[Sizes, Variant] = {}  # sizes with code of their own
         self._generic: tuple[Variant, GenericCode] | None = None
         self._bound: dict[Sizes, Runner] = {}  # sizes that the generic code is bound to
@@ -70,7 +70,7 @@ class Variants:
         if runner is not None:
             runner.used = True
             return runner
-        check_sizes(self._fragile, dict(key))
+        check_sizes(self._size_checked, dict(key))
         if not self._own:
             return self._specialize(key, "the first sizes seen")
         return self._bind(key)
@@ -79,7 +79,7 @@ class Variants:
         """Compile a variant for these sizes unless there is one."""
         key = tuple((name, dims[name]) for name in self._names)
         if key not in self._own:
-            check_sizes(self._fragile, dict(key))
+            check_sizes(self._size_checked, dict(key))
             self._specialize(key, "asked for")
 
     def _specialize(self, key: Sizes, reason: str) -> Runner:

@@ -22,7 +22,7 @@ class Batches:
     ) -> None:
         self.function = function
         self.arrays = match_arrays(function.binding, data)
-        self.batched = batched_inputs(function, self.arrays, batch_size)
+        self.batched = batched_inputs(function, batch_size)
         self.batch_size = batch_size
         count = sample_count(function, self.arrays, self.batched)
         self.used = count - count % batch_size if drop_last else count
