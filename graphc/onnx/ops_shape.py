@@ -183,15 +183,6 @@ def tile(call: OnnxNode) -> Result:
     return gx.tile(call.x(), call.ints(1))
 
 
-def tile_old(call: OnnxNode) -> Result:
-    """x several times along one axis."""
-    x, counts = call.x(), call.ints(1)
-    if call.has(2) and len(counts) == 1 and call.opset < 6:
-        axis = call.ints(2)[0]
-        return gx.tile(x, tuple(counts[0] if i == axis else 1 for i in range(x.ndim)))
-    return gx.tile(x, counts)
-
-
 def eye_like(call: OnnxNode) -> Result:
     """Ones on a diagonal, in the shape of x."""
     x = call.x()

@@ -12,8 +12,6 @@ A team is 192 bytes at a multiple of 64, one cache line a word:
 
 from __future__ import annotations
 
-from llvmlite import binding
-
 from graphc_llvm.target import CACHE_LINE
 
 TEAM_BYTES = 3 * CACHE_LINE
@@ -143,6 +141,3 @@ def barrier_ir(triple: str, freestanding: bool = False) -> str:
     declares = [line for line in (declare, "" if freestanding else _YIELD) if line]
     leave = relax if freestanding else "call i32 @sched_yield()"
     return "\n".join((*declares, _WAIT.format(relax=relax, leave=leave), _BARRIER))
-
-
-BARRIER_IR = barrier_ir(binding.get_process_triple())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -24,13 +23,6 @@ from graphc_llvm.runtime.support import Support, support
 MAXIMUM_THREADS = 512
 SPIN_SECONDS = 0.005
 _SPINS = 100  # as in barrier.py: looks before yielding starts
-
-
-def default_threads() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, min(MAXIMUM_THREADS, len(os.sched_getaffinity(0))))
-    return max(1, min(MAXIMUM_THREADS, os.cpu_count() or 1))
 
 
 class ThreadPool:

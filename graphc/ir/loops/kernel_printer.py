@@ -37,7 +37,6 @@ INFIX = {
     "shr": (">>", 7),
     "add": ("+", 8), "sub": ("-", 8), "mul": ("*", 9), "div": ("/", 9),
 }  # fmt: skip
-ATOM_PRECEDENCE = 10
 
 
 def kernel_text(kernel: Kernel) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphc.ir import types as t
-from graphc_llvm.runtime.barrier import BARRIER_IR
+from graphc_llvm.runtime.barrier import barrier_ir
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, ResultStructure
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.session import LoadedCode, compile_text, host, session
 
 Array = NDArray[Any]
+BARRIER_IR = barrier_ir(host().triple)
 
 # mirror: arena = 2 x; barrier; y = reversed arena; weights += y; total = sum of the arena.
 # x[0] < 0 is failure 7, found before anything is written.

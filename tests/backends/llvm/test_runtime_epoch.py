@@ -17,13 +17,12 @@ import pytest
 
 from graphc.errors import ArgumentError, RuntimeCheckError
 from graphc.ir import types as t
-from graphc_llvm.runtime.barrier import BARRIER_IR
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, ResultStructure
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.session import compile_text, host, session
-from tests.backends.llvm.runtime_parts import mirror
+from tests.backends.llvm.runtime_parts import BARRIER_IR, mirror
 
 ROOT = Path(__file__).parents[3]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphc_llvm.cpu_function import available_threads
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import barrier_ir
-from graphc_llvm.runtime.pool import SPIN_SECONDS, ThreadPool, default_threads, thread_pool
+from graphc_llvm.runtime.pool import SPIN_SECONDS, ThreadPool, thread_pool
 from graphc_llvm.runtime.session import LoadedCode, PlainTarget, compile_text, host, session
 from graphc_llvm.runtime.support import support
 from tests.backends.llvm.runtime_parts import expected, mirror, stay_function
@@ -185,8 +186,8 @@ def test_threads_that_do_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     own.stop()
 
 
-def test_default_threads() -> None:
-    assert 1 <= default_threads() <= (os.cpu_count() or 1)
+def test_available_threads() -> None:
+    assert 1 <= available_threads() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

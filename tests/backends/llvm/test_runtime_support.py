@@ -8,12 +8,11 @@ import gc
 import numpy as np
 
 from graphc_llvm.runtime import structs
-from graphc_llvm.runtime.barrier import BARRIER_IR
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.native import NativeFunction
 from graphc_llvm.runtime.session import compile_text, host, session
 from graphc_llvm.runtime.support import support_text
-from tests.backends.llvm.runtime_parts import library, mirror
+from tests.backends.llvm.runtime_parts import BARRIER_IR, library, mirror
 
 
 def test_layouts_agree() -> None:
