@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _NOTE, _ARRAYS = "run", "run/"  # where the file keeps what is no parameter
 
 
-class Restoring(Protocol):
+class ModelTrainer(Protocol):
     """What trains a model and can go on with a checkpoint."""
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -38,7 +38,7 @@ class TrainedModel(Protocol):
     """A model that was compiled for training (`gx.nn.Sequential`)."""
 
     @property
-    def trainer(self) -> Restoring:
+    def trainer(self) -> ModelTrainer:
         """What trains it."""
         ...
 
