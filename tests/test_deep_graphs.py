@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.testing import assert_close
 
 DEPTH = 800
 FRAMES = 250  # beyond those of the test itself
@@ -91,7 +92,7 @@ def test_every_stage(chain: Callable[..., Any], shallow: None, tmp_path: Path) -
     value = gx.compile([x], loss, target="interpret")
     given = np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4)
     expected = value(given)
-    np.testing.assert_allclose(step(given), expected, rtol=1e-4, atol=1e-6)
+    assert_close(step(given), expected)
     for stage in step.stages:
         assert step.text(stage)
         assert step.dot(stage=stage)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from graphc.errors import RuntimeCheckError, ShapeError
+from graphc.testing import assert_close
 from tests.networks import data, mlp_step, run
 
 MIXED = [32, 5, 64, 1, 33, 32]
@@ -20,7 +21,7 @@ def equal(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
 def test_agrees_with_the_interpreter() -> None:
     native, oracle = run(mlp_step(), MIXED), run(mlp_step("interpret"), MIXED)
     for a, b in zip(native, oracle, strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6)
+        assert_close(a, b)
 
 
 @pytest.mark.parametrize("threads", [2, 3])

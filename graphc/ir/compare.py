@@ -14,8 +14,9 @@ from graphc.ir.types import find_dtype
 
 # The largest error, in units of the largest magnitude of the array, per dtype of the result.
 TOLERANCE: dict[str, dict[str, float]] = {
-    # one op or a formula of a few: some units in the last place of results, which are rounded once
-    # more in 16 bits
+    # one op or two, whose results are rounded correctly or nearly: some units in the last place
+    "ulps": {"float64": 1e-14, "float32": 1e-6, "float16": 1e-3, "bfloat16": 8e-3},
+    # a formula of a few ops: what their roundings come to, and once more in 16 bits
     "rounding": {"float64": 1e-13, "float32": 2e-6, "float16": 2e-3, "bfloat16": 2e-2},
     # sums of thousands of terms in another order, and what follows from them: their roundings add
     # up, and terms may be far larger than their sum
@@ -25,7 +26,7 @@ TOLERANCE: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Disagreement:
-    """The element with the largest error."""
+    """The wrong element with the largest error."""
 
     index: tuple[int, ...]
     actual: object
@@ -66,7 +67,7 @@ def compare(
         wrong, error = errors(actual, expected, limit, floor, each)
     if not wrong.any():
         return None
-    worst = np.unravel_index(int(np.argmax(error)), error.shape)
+    worst = np.unravel_index(int(np.argmax(np.where(wrong, error, -1.0))), error.shape)
     index = tuple(int(i) for i in worst)
     return Disagreement(index, actual[index], expected[index], int(wrong.sum()), wrong.size)
 

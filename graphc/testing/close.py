@@ -23,8 +23,9 @@ def assert_close(
 ) -> None:
     """Assert equal shapes, equal integers, and floats that are equal but for rounding.
 
-    `tolerance` is a row of `graphc.ir.compare.TOLERANCE` ("rounding" for a few operations, "sums"
-    for long sums), from which `dtype` chooses (that of `actual` if none is given), or a number.
+    `tolerance` is a row of `graphc.ir.compare.TOLERANCE` ("ulps" for one op, "rounding" for a few,
+    "sums" for long sums), from which `dtype` chooses (that of `actual` if none is given), or a
+    number.
     It counts in units of the largest magnitude in `expected`; with `each`, of every element by
     itself; and of `floor` where that is larger: the size of what cancels. NaN and infinities
     must be at the same places.
@@ -38,6 +39,7 @@ def assert_close(
         problem = compare(found, wanted, 0.0, floor, each)
     else:
         limit = TOLERANCE[tolerance][kind.name] if isinstance(tolerance, str) else tolerance
-        problem = compare(found, wanted.astype(np.float64), limit, max(floor, 1e-30), each)
+        least = floor if each else max(floor, 1e-30)
+        problem = compare(found, wanted.astype(np.float64), limit, least, each)
     if problem is not None:
         raise AssertionError(f"{message}: " * bool(message) + str(problem))

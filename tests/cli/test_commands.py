@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 import graphc as gx
 from graphc.cli import main
 from graphc.config import environment
+from graphc.testing import assert_close
 
 onnx = pytest.importorskip("onnx")
 
@@ -70,9 +71,9 @@ def test_a_model_becomes_a_library_that_computes(model: Path, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     assert "float32[5, 2]" in result.output
     wanted = np.maximum(x @ (np.arange(6, dtype=np.float32).reshape(3, 2) - 2), 0)
-    np.testing.assert_allclose(np.load(tmp_path / "results" / "y.npy"), wanted, rtol=1e-6)
+    assert_close(np.load(tmp_path / "results" / "y.npy"), wanted, tolerance="ulps", each=True)
     found = json.loads(invoke(*arguments, "--json").output)
-    np.testing.assert_allclose(found["outputs"]["y"]["values"], wanted.reshape(-1), rtol=1e-6)
+    assert_close(found["outputs"]["y"]["values"], wanted.reshape(-1), each=True)
     manifest = json.loads(invoke("inspect", tmp_path / "out", "--json").output)
     assert manifest["functions"][0]["dims"] == [{"name": "N", "min": 1, "max": 8}]
     shown = invoke("inspect", tmp_path / "out").output

@@ -11,6 +11,7 @@ import pytest
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.testing import assert_close
+from tests.tolerances import SCORE, SCORE_OF_THREE, SCORE_OR_ZERO, SCORE_TIE
 
 nn = gx.nn
 WORDS, UNITS = 3, 4
@@ -98,7 +99,7 @@ def test_as_many_beams_as_sequences_is_exhaustive_search(how: str, end: int | No
         expected = every(given, int(first[row]), length, end, h[row])
         count = len(expected)
         assert np.isneginf(scores[row, count:]).all()
-        np.testing.assert_allclose(scores[row, :count], [s for s, _ in expected], rtol=1e-4)
+        assert_close(scores[row, :count], [s for s, _ in expected], each=True)
         assert tokens[row, :count].tolist() == [list(t) for _, t in expected]
 
 
@@ -121,7 +122,7 @@ def test_greedy_takes_the_best_each_time(how: str, end: int | None) -> None:
             token = gains.argmax()
             total += gains[token]
             assert found == token
-        assert scores[row] == pytest.approx(total, rel=1e-4)
+        assert scores[row] == pytest.approx(total, **SCORE)
     one, best = run(how, gx.decode.beam_search, given, first, h, length=6, beams=1, end=end)
     np.testing.assert_array_equal(one[:, 0], tokens)
     assert_close(best[:, 0], scores)
@@ -140,7 +141,7 @@ def test_graphs_and_steps_agree_on_beams(how: str) -> None:
     for row in range(5):
         for beam in range(4):
             whole = score(given, int(first[row]), tokens[row, beam], 3, h[row])
-            assert scores[row, beam] == pytest.approx(whole, rel=1e-4)
+            assert scores[row, beam] == pytest.approx(whole, **SCORE)
 
 
 def test_beams_find_better_sequences_than_greedy() -> None:
@@ -158,8 +159,8 @@ def test_beams_find_better_sequences_than_greedy() -> None:
     _, four = gx.decode.beam_search(step, first, [h], length=length, beams=4)
     _, every = gx.decode.beam_search(step, first, [h], length=length, beams=words**length)
     found, best = four[:, 0], every[:, 0]
-    assert (found <= best + 1e-4).all()
-    assert (found >= alone - 1e-4).all()
+    assert (found <= best + SCORE_TIE).all()
+    assert (found >= alone - SCORE_TIE).all()
     assert (found > alone + 1e-3).mean() > 0.1
     assert (found > best - 1e-3).mean() > 0.98
     assert (alone > best - 1e-3).mean() < 0.9
@@ -195,11 +196,11 @@ def test_samples_have_the_probabilities_of_the_model(
     for a in range(WORDS):
         after = np.tanh(given["table"][a] @ given["w"] + state @ given["u"])
         expected[a] = outer[a] * shares(after @ given["out"])
-    np.testing.assert_allclose(counts / rows, expected, atol=4 * np.sqrt(0.25 / rows))
+    np.testing.assert_allclose(counts / rows, expected, atol=4 / np.sqrt(4 * rows))
     assert (counts[expected == 0] == 0).all()
     for row in range(20):
         whole = score(given, 0, tokens[row], None, h[row])
-        assert scores[row] == pytest.approx(whole, rel=1e-4, abs=1e-5)
+        assert scores[row] == pytest.approx(whole, **SCORE_OR_ZERO)
 
 
 def test_a_seed_repeats_a_sample() -> None:
@@ -219,7 +220,7 @@ def test_without_a_state() -> None:
     first = np.array([0], "int64")
     tokens, scores = gx.decode.greedy(lambda t: table[t], first, length=3)
     assert tokens.tolist() == [[1, 0, 1]]
-    assert scores[0] == pytest.approx(np.log(0.9 * 0.6 * 0.9), rel=1e-5)
+    assert scores[0] == pytest.approx(np.log(0.9 * 0.6 * 0.9), **SCORE_OF_THREE)
     token = gx.input("first", (1,), "int64")
     tokens, scores = gx.decode.beam_search(lambda t: gx.take(table, t), token, length=2, beams=2)
     found = gx.compile([token], [tokens, scores])(first)

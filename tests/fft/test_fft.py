@@ -13,6 +13,7 @@ import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from graphc.fft.stages import convenient, first_stage
 from graphc.testing import assert_close
+from tests.tolerances import LAST_PLACE_OF_ONE
 
 Array = np.ndarray[Any, Any]
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
@@ -144,7 +145,7 @@ def test_shifts_and_frequencies() -> None:
 def test_windows(name: str, n: int, periodic: bool) -> None:
     found = getattr(gx.fft, name)(n, periodic, dtype="float64").eval({})
     wanted = scipy.signal.get_window(name, n, fftbins=periodic)
-    np.testing.assert_allclose(found, wanted, atol=1e-15)
+    np.testing.assert_allclose(found, wanted, **LAST_PLACE_OF_ONE)
 
 
 FRAMES = [(8, 4), (16, 5), (9, 3), (32, 1), (6, 6), (5, 7)]

@@ -7,6 +7,7 @@ import pytest
 
 import graphc as gx
 from graphc.testing import assert_close
+from tests.tolerances import SPECTRA, SPECTRA_OF_PLANES
 
 
 @pytest.mark.parametrize("n", [1, 30, 257, 263])  # one stage, two, a prime, a convolution
@@ -18,7 +19,9 @@ def test_batches_of_any_size(n: int) -> None:
     for rows in (1, 3, 0, 8):
         given = np.random.default_rng(rows).standard_normal((rows, n)).astype(np.float32)
         real, imaginary, same, slope = step(given)
-        np.testing.assert_allclose(real + 1j * imaginary, np.fft.fft(given), atol=2e-5 * n**0.5)
+        np.testing.assert_allclose(
+            real + 1j * imaginary, np.fft.fft(given), atol=SPECTRA * np.sqrt(n)
+        )
         assert_close(same, given)
         assert_close(slope, 2 * given)
 
@@ -28,4 +31,5 @@ def test_several_axes_and_axes_in_front() -> None:
     planes = gx.fft.fftn(x, axes=(0, 2))
     given = np.random.default_rng(0).standard_normal((6, 4, 10)).astype(np.float32)
     real, imaginary = gx.compile([x], list(planes))(given)
-    np.testing.assert_allclose(real + 1j * imaginary, np.fft.fftn(given, axes=(0, 2)), atol=1e-4)
+    wanted = np.fft.fftn(given, axes=(0, 2))
+    np.testing.assert_allclose(real + 1j * imaginary, wanted, **SPECTRA_OF_PLANES)

@@ -10,6 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import DTypeError
+from graphc.testing import assert_close
 
 nn = gx.nn
 C = np.array([0.485, 0.456, 0.406])
@@ -71,7 +72,7 @@ def test_arrays_take_the_dtype_of_tensors(function: Callable[[Any], Any]) -> Non
     assert expected.dtype == gx.float64
     values = y.eval({x: array.astype("float32")})
     if "rnn" not in str(gx.summary(y)):  # weights have first values of their own dtype
-        np.testing.assert_allclose(values, expected.eval({wide: array}), rtol=3e-5, atol=1e-6)
+        assert_close(values, expected.eval({wide: array}), tolerance="ulps", each=True, floor=1.0)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])

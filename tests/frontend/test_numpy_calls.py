@@ -11,6 +11,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError
+from graphc.testing import assert_close
 
 CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "exp": (np.exp, "gx.exp"),
@@ -53,7 +54,7 @@ def test_arrays_on_the_left_of_operators(function: Callable[[Any, Any], Any], le
             function(left, x)
         return
     expected = function(left, array)
-    np.testing.assert_allclose(function(left, x).eval({x: array}), expected, rtol=1e-6)
+    assert_close(function(left, x).eval({x: array}), expected, tolerance="ulps", each=True)
 
 
 def test_integers_on_the_left_and_in_place() -> None:

@@ -28,10 +28,10 @@ from graphc.ir.interpret import Interpreter
 from graphc.testing.graph_maker import RandomGraph
 from tests.fuzz import aliased_ops
 from tests.random_graphs.run import Expected, compiled, define_sample, run_native, same_bits
+from tests.tolerances import FUZZ_SLOPES
 
 Array = NDArray[Any]
 STEP = 2e-5  # of a finite difference
-TOLERANCE = 2e-5  # of a derivative
 
 
 class Drawing:
@@ -172,9 +172,9 @@ def check_derivatives(drawing: Drawing, of: list[Tensor], slopes: list[list[Arra
     for k, name in enumerate(("gradient", "second derivative")):
         terms = [slope * w for slope, w in zip(slopes[k], way)]
         size = 1.0 + sum(float(np.abs(t).sum()) for t in terms)
-        if not abs(wide[k] - narrow[k]) < TOLERANCE * size:
+        if not abs(wide[k] - narrow[k]) < FUZZ_SLOPES * size:
             result = "kink"
             continue
         found = sum(float(t.sum()) for t in terms)
-        assert abs(found - narrow[k]) < TOLERANCE * size, f"{name}: {found} not {narrow[k]}"
+        assert abs(found - narrow[k]) < FUZZ_SLOPES * size, f"{name}: {found} not {narrow[k]}"
     return result

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
+from tests.tolerances import FUZZ_SLOPES, FUZZ_TARGETS
 
 Array = NDArray[Any]
 STEP = 1e-5  # of finite differences
-SAME = 1e-9  # of the largest number: compiled against interpreted
-NEAR = 2e-5  # of the largest number: derivatives against finite differences
 
 
 class Composer:
@@ -248,7 +247,7 @@ def check(seed: int) -> str:
     found = gx.compile([*given, *along], outputs)(*arrays, *directions)
     for k, (a, b) in enumerate(zip(found, expected, strict=True)):
         scale = max(1.0, float(np.max(np.abs(b))))
-        assert np.all(np.abs(np.asarray(a) - b) <= SAME * scale), f"output {k}: {a} for {b}"
+        assert np.all(np.abs(np.asarray(a) - b) <= FUZZ_TARGETS * scale), f"output {k}: {a} for {b}"
     return compare_differences(slow, arrays, directions, expected)
 
 
@@ -268,7 +267,7 @@ def compare_differences(
     wanted = [np.asarray(steep), *expected[1 + count :]]
     for k, (a, b, c) in enumerate(zip(near, far, wanted)):
         scale = max(1.0, float(np.max(np.abs(c))))
-        if not np.all(np.abs(a - b) <= NEAR * scale):
+        if not np.all(np.abs(a - b) <= FUZZ_SLOPES * scale):
             return "steep"  # a kink, or more curved than differences can tell
-        assert np.all(np.abs(a - c) <= NEAR * scale), f"derivative {k}: {c} for {a}"
+        assert np.all(np.abs(a - c) <= FUZZ_SLOPES * scale), f"derivative {k}: {c} for {a}"
     return "agrees"

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from tests.tolerances import FUZZ_EXPONENTS, FUZZ_ZERO
 
 Array = np.ndarray[Any, Any]
 SHAPE = (3, 3)
 EXPONENTS = (-55.0, -40.0, -20.0, -1.0, 0.0, 1.0, 20.0, 40.0, 55.0)
 WEIGHTS = (0.0, 0.0, 1.0, 2.0, 1e-3)
-NEAR = 1e-3  # of a value: sums that nearly cancel are left out
 
 
 def formulas(m: Any, seed: int, x: Any, mask: Any, weights: Any) -> list[Any]:
@@ -85,7 +85,7 @@ def compare(found: Array, written: Array, exact: Array) -> None:
     """Fail where a value is wrong that is right as it is written."""
     size = np.abs(exact)
     with np.errstate(all="ignore"):
-        right = np.abs(written - exact) <= NEAR * size
+        right = np.abs(written - exact) <= FUZZ_EXPONENTS * size
         right &= (size < 1e36) & ((size > 1e-34) | (exact == 0))
-        wrong = right & ~(np.abs(found - exact) <= 5 * NEAR * size + 1e-6)
+        wrong = right & ~(np.abs(found - exact) <= 5 * FUZZ_EXPONENTS * size + FUZZ_ZERO)
     assert not wrong.any(), f"{found[wrong]} for {exact[wrong]}"

@@ -9,6 +9,7 @@ import numpy as np
 
 import graphc as gx
 from graphc.ir.structure import flatten
+from tests.tolerances import FUZZ_GUARDED
 
 Array = np.ndarray[Any, Any]
 SHAPE = (3, 4)
@@ -232,6 +233,6 @@ def compare(rng: np.random.Generator) -> str:
         found = flatten(gx.compile(inputs, outputs, target=target)(*arrays))[0]
         for k, (a, b) in enumerate(zip(found, right)):
             scale = max(1.0, float(np.abs(b).max(initial=0.0)))
-            wrong = ~(np.abs(a - b) <= 1e-7 * scale)
+            wrong = ~(np.abs(a - b) <= FUZZ_GUARDED * scale)
             assert not wrong.any(), f"{program.story}: {target}, {k}: {a} for {b}"
     return "guarded"

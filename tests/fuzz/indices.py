@@ -18,6 +18,7 @@ import numpy as np
 import graphc as gx
 from graphc.errors import RuntimeCheckError
 from tests.fuzz import indexed
+from tests.tolerances import FUZZ_INDEXED, FUZZ_INDEXED_SLOPES
 
 Array = np.ndarray[Any, Any]
 TARGETS = ("cpu", "interpret")
@@ -86,10 +87,10 @@ def compare(program: Program, target: str, known: bool, fixed: Any, learns: bool
         return
     found = step(*arrays)
     right = program.right(program.x, *program.indices)
-    np.testing.assert_allclose(found[0], right, rtol=1e-6, atol=1e-6, err_msg="value")
+    np.testing.assert_allclose(found[0], right, **FUZZ_INDEXED, err_msg="value")
     if weights is not None:
         slope = gradient(program, weights)
-        np.testing.assert_allclose(found[1], slope, rtol=1e-6, err_msg="gradient")
+        np.testing.assert_allclose(found[1], slope, **FUZZ_INDEXED_SLOPES, err_msg="gradient")
         assert not learns or np.allclose(x.value, program.x - slope), "the update is another one"
 
 

@@ -18,6 +18,7 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import topological
 from graphc.ir.ops.base import Array
 from tests.fuzz.loop_machines import Loops, Machine, Plain, Values
+from tests.tolerances import FUZZ_LOOPS, FUZZ_TARGETS
 
 N = 3  # of vectors, and of rows, so that axes are easily mistaken
 FLOAT = "float64"
@@ -317,5 +318,5 @@ def compare(seed: int, order: int, target: str, found: Any, wanted: Any) -> None
     """Fail with the place and both values."""
     for k, (a, b) in enumerate(zip(found, wanted, strict=True)):
         scale = 1.0 + float(np.max(np.abs(b)))
-        if not np.allclose(a, b, rtol=1e-8, atol=1e-9 * scale, equal_nan=True):
+        if not np.allclose(a, b, rtol=FUZZ_LOOPS, atol=FUZZ_TARGETS * scale, equal_nan=True):
             raise AssertionError(f"{target}, order {order}, result {k}: {a} for {b}")

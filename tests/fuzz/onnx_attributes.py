@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 import graphc as gx
 from graphc.errors import GraphcError
 from graphc.ir.ops.base import Array
+from tests.tolerances import FUZZ_RUNTIMES
 
 Rng = np.random.Generator
 Drawn = tuple[dict[str, Any], tuple[int, ...], list[Any]]  # attributes, shape of x, stored inputs
@@ -195,7 +196,7 @@ def check(seed: int) -> str:
         return "differs for a reason"
     for a, b in zip(found, wanted, strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype), f"{says:.600}: {a.shape} for {b.shape}"
-        same = np.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True)
+        same = np.allclose(a, b, **FUZZ_RUNTIMES, equal_nan=True)
         assert same, f"{says:.600}: {a.ravel()[:8]} for {b.ravel()[:8]}"
     return "agrees"
 

@@ -23,6 +23,7 @@ from graphc.testing.graph_maker import RandomGraph
 from tests.fuzz import loops
 from tests.fuzz.loop_machines import Loops
 from tests.random_graphs.run import Expected
+from tests.tolerances import FUZZ_SAVED
 
 # What onnxruntime 1.31 says where it has no kernel for a type, and where it differs.
 NOT_RUN = {
@@ -85,7 +86,7 @@ def check_loop(seed: int) -> str:
             continue
         for k, (a, b) in enumerate(zip(arrays, wanted, strict=True)):
             assert (a.shape, a.dtype) == (b.shape, b.dtype), f"{name}, result {k}: {a} for {b}"
-            same = np.allclose(a, b, rtol=1e-6, atol=1e-7, equal_nan=True)
+            same = np.allclose(a, b, **FUZZ_SAVED, equal_nan=True)
             assert same, f"{name}, result {k}: {a} for {b}"
     return word
 

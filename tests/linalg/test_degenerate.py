@@ -10,6 +10,7 @@ import pytest
 
 import graphc as gx
 from graphc.testing import assert_close
+from tests.tolerances import COFACTOR_ZEROS, COFACTORS, SLOPE_OF_SPECTRA
 
 Array = np.ndarray[Any, Any]
 la = gx.linalg
@@ -44,7 +45,7 @@ def slopes_agree(function: Callable[[Any], Any], a: Array, symmetric: bool, targ
     d = d + np.swapaxes(d, -1, -2) if symmetric else d
     f = gx.compile([x], (loss, gx.grad(loss, x)), target=target)
     up, down, slope = f(a + 1e-5 * d)[0], f(a - 1e-5 * d)[0], f(a)[1]
-    assert np.vdot(slope, d) == pytest.approx((up - down) / 2e-5, rel=1e-7, abs=1e-7)
+    assert np.vdot(slope, d) == pytest.approx((up - down) / 2e-5, **SLOPE_OF_SPECTRA)
 
 
 EQUAL = {
@@ -116,7 +117,7 @@ def test_limits_with_vmap_and_symbolic_sizes() -> None:
     found = gx.compile([x], gx.vmap(slope)(x))(stacked)
     one = gx.input("one", (3, 3), dtype="float64")
     alone = gx.compile([one], slope(one))
-    np.testing.assert_allclose(found, [alone(a) for a in stacked], rtol=1e-12, atol=1e-12)
+    assert_close(found, [alone(a) for a in stacked], each=True)
     m = gx.input("m", ("k", "k"), dtype="float64")
     open_sized = gx.compile([m], gx.grad(gx.sum(of_eigenvalues(gx.exp)(m)), m))
     assert_close(open_sized(np.eye(4)), np.full((4, 4), np.e))
@@ -149,8 +150,9 @@ def test_derivatives_of_determinants(name: str, target: str) -> None:
     bend = gx.grad(gx.sum(slope * v), x, unreachable="zero")
     found, bent = gx.compile([x], (slope, bend), target=target)(a)
     scale = np.max(np.abs(a), initial=1e-30)
-    tolerance = 1e-13 * max(1.0, scale) ** (n - 1) * (1.0 if name != "tiny" else 1e-30)
-    np.testing.assert_allclose(found, cofactors(a), rtol=1e-10, atol=tolerance)
+    size = max(1.0, scale) ** (n - 1) * (1.0 if name != "tiny" else 1e-30)
+    least = COFACTOR_ZEROS * size
+    np.testing.assert_allclose(found, cofactors(a), rtol=COFACTORS, atol=least)
     wanted = np.zeros_like(a)  # cofactors are of degree 1 in each row: differences are exact
     for index in np.ndindex(*a.shape):
         step = np.zeros_like(a)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from tests.tolerances import BEND_OF_MATRICES, SLOPE, SLOPE_OF_MATRICES
 
 Array = np.ndarray[Any, Any]
 Function = Callable[[Any], Any]
@@ -77,8 +78,8 @@ def test_gradients(name: str) -> None:
     at = rng.normal(size=shape)
     step = 1e-5
     up, down, here = f(at + step * u), f(at - step * u), f(at)
-    assert here[1] == pytest.approx((up[0] - down[0]) / (2 * step), rel=1e-6, abs=1e-7)
-    assert here[3] == pytest.approx((up[2] - down[2]) / (2 * step), rel=1e-5, abs=1e-6)
+    assert here[1] == pytest.approx((up[0] - down[0]) / (2 * step), **SLOPE_OF_MATRICES)
+    assert here[3] == pytest.approx((up[2] - down[2]) / (2 * step), **BEND_OF_MATRICES)
 
 
 @pytest.mark.parametrize("function", [la.cholesky, la.eigvalsh], ids=["cholesky", "eigh"])
@@ -94,7 +95,7 @@ def test_gradients_of_symmetric_matrices_are_symmetric(function: Function) -> No
     d, step = d + d.T, 1e-6
     value = gx.sum(function(x) ** 3)
     wanted = (value.eval({x: a + step * d}) - value.eval({x: a - step * d})) / (2 * step)
-    assert np.vdot(found, d) == pytest.approx(wanted, rel=1e-6)
+    assert np.vdot(found, d) == pytest.approx(wanted, **SLOPE)
 
 
 def test_norms_have_gradient_zero_at_zero() -> None:

@@ -11,6 +11,7 @@ import pytest
 import graphc as gx
 from graphc.errors import ArgumentError
 from graphc.testing import assert_close
+from tests.tolerances import ONE_NUMBER
 
 nn = gx.nn
 
@@ -192,7 +193,7 @@ def test_averages_follow_the_parameters(after: bool, options: dict[str, Any]) ->
             seen = p.value if after else before[p.name]
             expected[p.name] = 0.8 * expected[p.name] + 0.2 * seen
     for p, average in averages.of.items():
-        np.testing.assert_allclose(average.value, expected[p.name], rtol=1e-5, atol=1e-6)  # type: ignore[attr-defined]
+        assert_close(average.value, expected[p.name], each=True)  # type: ignore[attr-defined]
     array = batches(1)[0][0]
     smooth = gx.compile([x], gx.substitute(logits, averages.of), **options)(array)
     for p in trained:
@@ -208,7 +209,7 @@ def test_averages_of_16_bits_are_kept_in_32() -> None:
     step()
     (average,) = averages.parameters
     assert average.dtype.name == "float32"
-    np.testing.assert_allclose(average.value, 0.999, rtol=1e-6)  # bfloat16 would keep 1
+    np.testing.assert_allclose(average.value, 0.999, **ONE_NUMBER)  # bfloat16 would keep 1
     assert next(iter(averages.of.values())).dtype.name == "bfloat16"
 
 

@@ -10,6 +10,7 @@ import pytest
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, NameError, ShapeError
 from graphc.testing import assert_close
+from tests.tolerances import NORMALISED_DEVIATION, NORMALISED_MEAN
 
 nn = gx.nn
 
@@ -34,7 +35,7 @@ def test_dense(shape: tuple[int, ...]) -> None:
     bias.value = np.linspace(-1, 1, 5, dtype="float32")
     array = np.random.default_rng(0).normal(size=shape).astype("float32")
     expected = np.maximum(array @ kernel.value + bias.value, 0)
-    np.testing.assert_allclose(y.eval({x: array}), expected, rtol=1e-5, atol=1e-6)
+    assert_close(y.eval({x: array}), expected, tolerance="ulps", each=True, floor=1.0)
 
 
 def test_dense_options() -> None:
@@ -62,7 +63,7 @@ def test_calling_twice_shares_weights_and_adds_gradients() -> None:
     rng = np.random.default_rng(0)
     feeds = {x: rng.normal(size=(2, 4)), z: rng.normal(size=(5, 4))}
     expected = np.repeat((feeds[x].sum(0) + feeds[z].sum(0))[:, None], 3, axis=1)
-    np.testing.assert_allclose(gx.grad(total, kernel).eval(feeds), expected, rtol=1e-12)
+    assert_close(gx.grad(total, kernel).eval(feeds), expected, each=True)
 
 
 def test_another_input_size_is_an_error_at_the_users_line() -> None:
@@ -209,7 +210,7 @@ def test_dropconnect_drops_weights_and_scales_the_others() -> None:
     eye = np.eye(40, dtype="float32")
     seen, again = train(eye), train(eye)  # the masked kernel itself
     dropped = seen == 0
-    np.testing.assert_allclose(seen, np.where(dropped, 0, kernel.value / 0.75), rtol=1e-6)
+    assert_close(seen, np.where(dropped, 0, kernel.value / 0.75), tolerance="ulps", each=True)
     assert abs(dropped.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / dropped.size)
     assert (dropped != (again == 0)).any()
     np.testing.assert_array_equal(compiled(x, layer(x))(eye), kernel.value)
@@ -252,9 +253,7 @@ def test_layer_norm_and_rms_norm(axis: Any) -> None:
     feeds = {x: array}
     assert_close(nn.layer_norm(x, axis=axis).eval(feeds), (array - mean) / np.sqrt(var + 1e-5))
     square = (array**2).mean(axis, keepdims=True)
-    np.testing.assert_allclose(
-        nn.rms_norm(x, axis=axis).eval(feeds), array / np.sqrt(square + 1e-6), rtol=1e-12
-    )
+    assert_close(nn.rms_norm(x, axis=axis).eval(feeds), array / np.sqrt(square + 1e-6), each=True)
     report = gx.check_gradients((nn.layer_norm(x, axis=axis) ** 3).sum(), [x], feeds)
     assert report.passed, report
 
@@ -266,8 +265,8 @@ def test_layer_norm_layer() -> None:
     scale, bias = layer.parameters
     scale.value, bias.value = np.full(6, 2, "float32"), np.full(6, 3, "float32")
     values = y.eval({x: np.random.default_rng(0).normal(size=(4, 6)).astype("float32")})
-    np.testing.assert_allclose(values.mean(-1), 3, atol=1e-5)
-    np.testing.assert_allclose(values.std(-1), 2, rtol=1e-3)
+    np.testing.assert_allclose(values.mean(-1), 3, **NORMALISED_MEAN)
+    np.testing.assert_allclose(values.std(-1), 2, **NORMALISED_DEVIATION)
 
 
 def test_embedding() -> None:
@@ -309,7 +308,8 @@ def test_compile_and_fit() -> None:
     assert scores["accuracy"] > 0.95
     outputs = model.predict(x, batch_size=33)
     assert outputs.shape == (200, 3)
-    assert (outputs.argmax(-1) == y).mean() == pytest.approx(scores["accuracy"], abs=1e-6)
+    right = (outputs.argmax(-1) == y).mean()
+    assert_close(scores["accuracy"], right, "float32", tolerance="ulps")
     assert model.predict(x[:0]).shape == (0, 3)
 
 

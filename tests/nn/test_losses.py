@@ -12,6 +12,7 @@ from scipy import special
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
 from graphc.testing import assert_close
+from tests.tolerances import HALF_LOSSES
 
 nn = gx.nn
 
@@ -34,7 +35,7 @@ def test_cross_entropy_values(shape: tuple[int, ...], classes: int, labels_dtype
     logs = special.log_softmax(array, axis=-1)
     expected = -np.take_along_axis(logs, index[..., None], axis=-1)[..., 0]
     values = loss.eval({x: array, t: index.astype(labels_dtype)})
-    np.testing.assert_allclose(values, expected, rtol=1e-13, atol=1e-14)
+    assert_close(values, expected, each=True)
 
 
 def test_cross_entropy_gradient_is_softmax_minus_one_hot() -> None:
@@ -44,7 +45,7 @@ def test_cross_entropy_gradient_is_softmax_minus_one_hot() -> None:
     gradient = gx.grad(nn.softmax_cross_entropy(x, t).sum(), x)
     expected = special.softmax(array, axis=-1) - np.eye(11)[index]
     values = gradient.eval({x: array, t: index.astype("int32")})
-    np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-15)
+    assert_close(values, expected, each=True)
 
 
 def test_cross_entropy_second_derivative() -> None:
@@ -66,7 +67,7 @@ def test_cross_entropy_is_stable(dtype: str) -> None:
     loss = nn.softmax_cross_entropy(logits, t)
     assert loss.dtype.name == dtype
     values = loss.eval({x: array}).astype(np.float64)
-    np.testing.assert_allclose(values, [0, 2e4, np.log(2)], rtol=2**-8)
+    np.testing.assert_allclose(values, [0, 2e4, np.log(2)], **HALF_LOSSES)
     gradient = gx.grad(loss.astype("float32").sum(), x).eval({x: array})
     assert_close(gradient, [[0, 0], [-1, 1], [-0.5, 0.5]])
 
@@ -76,8 +77,10 @@ def test_cross_entropy_with_a_class_ruled_out() -> None:
     x = gx.input("x", (1, 3))
     t = gx.constant(np.array([2], np.int32))
     loss = nn.softmax_cross_entropy(x, t)
-    np.testing.assert_allclose(loss.eval({x: array}), [np.log(2)], rtol=1e-6)
-    np.testing.assert_allclose(gx.grad(loss.sum(), x).eval({x: array}), [[0.5, 0, -0.5]], rtol=1e-6)
+    assert_close(loss.eval({x: array}), [np.log(2)], tolerance="ulps")
+    assert_close(
+        gx.grad(loss.sum(), x).eval({x: array}), [[0.5, 0, -0.5]], tolerance="ulps", each=True
+    )
 
 
 @pytest.mark.parametrize("label", [-1, 4, 127, -128])
@@ -102,7 +105,7 @@ def test_cross_entropy_with_distributions() -> None:
     x = gx.input("x", (5, 6), dtype="float64")
     loss = nn.softmax_cross_entropy(x, weights)
     expected = -(weights * special.log_softmax(array, axis=-1)).sum(-1)
-    np.testing.assert_allclose(loss.eval({x: array}), expected, rtol=1e-13)
+    assert_close(loss.eval({x: array}), expected, each=True)
     gradient = gx.grad(loss.sum(), x).eval({x: array})
     assert_close(gradient, special.softmax(array, axis=-1) - weights)
 
@@ -114,8 +117,8 @@ def test_label_smoothing_agrees_between_labels_and_distributions() -> None:
     expected = -(smooth * special.log_softmax(array, axis=-1)).sum(-1)
     hard = nn.softmax_cross_entropy(x, index, label_smoothing=0.1)
     soft = nn.softmax_cross_entropy(x, np.eye(6)[index], label_smoothing=0.1)
-    np.testing.assert_allclose(hard.eval({x: array}), expected, rtol=1e-13)
-    np.testing.assert_allclose(soft.eval({x: array}), expected, rtol=1e-13)
+    assert_close(hard.eval({x: array}), expected, each=True)
+    assert_close(soft.eval({x: array}), expected, each=True)
 
 
 def test_cross_entropy_refuses_what_does_not_fit() -> None:
@@ -159,7 +162,7 @@ def test_elementwise_losses(name: str) -> None:
     x, t = gx.input("x", (4, 5), dtype="float64"), gx.input("t", (4, 5), dtype="float64")
     loss = function(x, t)
     assert loss.shape == (4, 5)
-    np.testing.assert_allclose(loss.eval({x: a, t: b}), oracle(a, b), rtol=1e-14)
+    assert_close(loss.eval({x: a, t: b}), oracle(a, b), tolerance="ulps", each=True)
     report = gx.check_gradients(loss.sum(), [x, t], {x: a, t: b})
     assert report.passed, report
 
@@ -178,9 +181,9 @@ def test_sigmoid_cross_entropy() -> None:
     for label in (0.0, 1.0, 0.3):
         loss = nn.sigmoid_cross_entropy(x, np.full(7, label))
         expected = label * np.logaddexp(0, -a) + (1 - label) * np.logaddexp(0, a)
-        np.testing.assert_allclose(loss.eval({x: a}), expected, rtol=1e-12, atol=1e-300)
+        assert_close(loss.eval({x: a}), expected, each=True)
         gradient = gx.grad(loss.sum(), x).eval({x: a})
-        np.testing.assert_allclose(gradient, special.expit(a) - label, rtol=1e-12, atol=1e-300)
+        assert_close(gradient, special.expit(a) - label, each=True)
 
 
 def test_hinge() -> None:
@@ -285,4 +288,4 @@ def test_top_k_accuracy(k: int) -> None:
     expected = (order[:, :k] == labels[:, None]).any(-1).mean()
     x, t = gx.input("x", ("batch", 7)), gx.input("t", ("batch",), dtype="int32")
     value = nn.top_k_accuracy(x, t, k).eval({x: logits, t: labels})
-    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    assert_close(value, expected, tolerance="ulps")

@@ -11,6 +11,7 @@ import pytest
 import graphc as gx
 from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError, UnsupportedError
 from graphc.testing import assert_close
+from tests.tolerances import FAR_FROM_ZERO, HALF_STATISTICS, SLOPE_OR_ZERO
 
 nn = gx.nn
 
@@ -82,12 +83,12 @@ def test_batch_norm(shape: tuple[int, ...], layout: str, options: dict[str, Any]
     expected = normal(array, axes) * a + b
     assert_close(train(array), expected)
     after = moved(before, array, axes)
-    np.testing.assert_allclose(mean.value, after[0], rtol=1e-6)
-    np.testing.assert_allclose(variance.value, after[1], rtol=2e-6)
+    assert_close(mean.value, after[0], tolerance="ulps", each=True)
+    assert_close(variance.value, after[1], each=True)
 
     m, v = (p.value.astype("float64").reshape(wide) for p in (mean, variance))
     expected = (array - m) / np.sqrt(v + 1e-5) * a + b
-    np.testing.assert_allclose(predict(array), expected, rtol=1e-5, atol=1e-5)
+    assert_close(predict(array), expected, each=True, floor=1.0)
     np.testing.assert_array_equal(mean.value, m.reshape(-1).astype("float32"))
 
 
@@ -111,7 +112,7 @@ def test_gradients_of_batch_norm(shape: tuple[int, ...], mode: str) -> None:
 
     direction = np.random.default_rng(4).normal(size=shape)
     slope = (run(array + step * direction)[0] - run(array - step * direction)[0]) / (2 * step)
-    assert (run(array)[1] * direction).sum() == pytest.approx(slope, rel=1e-6, abs=1e-6)
+    assert (run(array)[1] * direction).sum() == pytest.approx(slope, **SLOPE_OR_ZERO)
     for i, parameter in enumerate(wrt[1:]):
         value = parameter.value
         direction = np.random.default_rng(5).normal(size=value.shape)
@@ -121,7 +122,7 @@ def test_gradients_of_batch_norm(shape: tuple[int, ...], mode: str) -> None:
             ends.append(run(array)[0])
         parameter.value = value
         slope = (ends[0] - ends[1]) / (2 * step)
-        assert (run(array)[2 + i] * direction).sum() == pytest.approx(slope, rel=1e-6, abs=1e-6)
+        assert (run(array)[2 + i] * direction).sum() == pytest.approx(slope, **SLOPE_OR_ZERO)
 
 
 def test_the_function_of_the_batch() -> None:
@@ -130,7 +131,7 @@ def test_the_function_of_the_batch() -> None:
     y = nn.batch_norm(x, scale, bias, axis=1)
     array = draw(4, 5, 3, dtype="float64")
     expected = normal(array, (0, 2)) * scale.value[:, None] + bias[:, None]
-    np.testing.assert_allclose(y.eval({x: array}), expected, rtol=1e-12)
+    assert_close(y.eval({x: array}), expected, tolerance="ulps", each=True, floor=1.0)
     report = gx.check_gradients((y**3).sum(), [x, scale], {x: array})
     assert report.passed, report
 
@@ -143,7 +144,7 @@ def test_the_variance_of_values_far_from_zero() -> None:
     variance = layer.parameters[3].value
     # the mean is rounded to two units in the last place, 2**-6: its square is what is left; the
     # mean of the squares less the square of the mean would be wrong by hundreds
-    np.testing.assert_allclose(variance, array.astype("float64").var(0), atol=2.0**-12, rtol=1e-6)
+    np.testing.assert_allclose(variance, array.astype("float64").var(0), **FAR_FROM_ZERO)
 
 
 @pytest.mark.parametrize("options", TARGETS, ids=str)
@@ -157,8 +158,8 @@ def test_a_layer_called_twice_moves_its_statistics_twice_in_order(options: dict[
         old = [p.value for p in layer.parameters[2:]]
         gx.compile([x, z], outputs, mode="train", **options)(a, b)
         new = moved(moved(old, a, (0,)), b, (0,))
-        np.testing.assert_allclose(layer.parameters[2].value, new[0], rtol=1e-6)
-        np.testing.assert_allclose(layer.parameters[3].value, new[1], rtol=2e-6)
+        assert_close(layer.parameters[2].value, new[0], tolerance="ulps", each=True)
+        assert_close(layer.parameters[3].value, new[1], each=True)
 
 
 @pytest.mark.parametrize("options", TARGETS, ids=str)
@@ -287,7 +288,7 @@ def test_batch_norm_of_16_bits_has_statistics_of_32(dtype: str) -> None:
     step = gx.compile([x], y.astype("float32"), mode="train")
     rounded = array.astype(gx.float16.numpy if dtype == "float16" else gx.bfloat16.numpy)
     expected = normal(rounded.astype("float64"), (0,))
-    np.testing.assert_allclose(step(array), expected, atol=2e-3 if dtype == "float16" else 2e-2)
+    np.testing.assert_allclose(step(array), expected, **HALF_STATISTICS[dtype])
 
 
 def test_batch_norm_without_scale_and_bias() -> None:
@@ -305,7 +306,7 @@ def test_in_a_loop_only_at_inference() -> None:
     layer = nn.BatchNorm()
     _, ys = gx.scan(lambda c, row: (c, layer(row)), 0.0, x)
     array = draw(6, 2, 3)
-    np.testing.assert_allclose(gx.compile([x], ys)(array), array / np.sqrt(1 + 1e-5), rtol=1e-6)
+    assert_close(gx.compile([x], ys)(array), array / np.sqrt(1 + 1e-5), tolerance="ulps", each=True)
     with pytest.raises(UnsupportedError, match="updates its statistics at every iteration"):
         gx.compile([x], ys, mode="train")
 
@@ -384,7 +385,7 @@ def test_rms_norm_layer() -> None:
     array = draw(3, 5, 6)
     wide = array.astype("float64")
     expected = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + 1e-6) * scale.value
-    np.testing.assert_allclose(gx.compile([x], y)(array), expected, rtol=1e-5)
+    assert_close(gx.compile([x], y)(array), expected, each=True)
 
 
 # -------------------------------------------------------------------------------- torch

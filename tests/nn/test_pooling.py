@@ -102,7 +102,7 @@ def feeds(layout: str, dtype: str, batch: int) -> list[np.ndarray]:
     return [moved(a, layout).astype(dtype) for a in found]
 
 
-def check(found: Any, batch: int, layout: str, tolerance: float) -> None:
+def check(found: Any, batch: int, layout: str) -> None:
     wanted = [
         pool(array(case, batch, n), case.geometry, kind, case.ceil, p=2)
         for n, case in enumerate(CASES)
@@ -115,14 +115,14 @@ def check(found: Any, batch: int, layout: str, tolerance: float) -> None:
     for number, (a, b) in enumerate(zip(found, wanted, strict=True)):
         b = moved(b, layout)
         assert a.shape == b.shape, number
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=str(number))
+        assert_close(a, b, each=True, floor=1.0, message=str(number))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_interpreted(layout: str) -> None:
     function = build(layout, "float64", target="interpret")
     for batch in (0, 2):
-        check(function(*feeds(layout, "float64", batch)), batch, layout, 1e-12)
+        check(function(*feeds(layout, "float64", batch)), batch, layout)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -130,12 +130,12 @@ def test_compiled(layout: str) -> None:
     """Specialised and generic code, one and two threads: right, and the same bits."""
     given = feeds(layout, "float32", 3)
     special = build(layout, "float32", threads=1)(*given)
-    check(special, 3, layout, 1e-5)
+    check(special, 3, layout)
     both = build(layout, "float32", threads=2)
     both(*feeds(layout, "float32", 1))
     for a, b in zip(special, both(*given), strict=True):
         assert a.tobytes() == b.tobytes()
-    check(both(*feeds(layout, "float32", 0)), 0, layout, 0.0)
+    check(both(*feeds(layout, "float32", 0)), 0, layout)
 
 
 @pytest.mark.parametrize("kind", ["avg", "avg_padded", "lp"])
@@ -199,7 +199,7 @@ def test_symbolic_spatial_sizes() -> None:
         shape = geometry((height, width), (2, 2), 2, "valid", 1)
         np.testing.assert_array_equal(largest, pool(a, shape, "max"))
         shape = geometry((height, width), (3, 3), 1, "same", 1)
-        np.testing.assert_allclose(mean, pool(a, shape, "avg"), rtol=1e-5, atol=1e-6)
+        assert_close(mean, pool(a, shape, "avg"), tolerance="ulps", each=True, floor=1.0)
         assert_close(whole, a.mean(axis=(1, 2)))
         shape = geometry((height, width), (3, 3), 2, 1, 1)
         ones = np.ones((2, *shape.outputs((height, width)), 3), "f4")
@@ -211,11 +211,10 @@ def test_whole_axes() -> None:
     a = rng.normal(size=(2, 4, 5, 3))
     for layout in LAYOUTS:
         x = gx.constant(moved(a, layout))
-        near = {"rtol": 1e-12}
-        np.testing.assert_allclose(nn.global_avg_pool(x, layout).eval(), a.mean((1, 2)), **near)
-        np.testing.assert_allclose(nn.global_max_pool(x, layout).eval(), a.max((1, 2)), **near)
+        assert_close(nn.global_avg_pool(x, layout).eval(), a.mean((1, 2)), each=True)
+        assert_close(nn.global_max_pool(x, layout).eval(), a.max((1, 2)), each=True)
         wanted = (abs(a) ** 3).sum((1, 2)) ** (1 / 3)
-        np.testing.assert_allclose(nn.global_lp_pool(x, 3, layout).eval(), wanted, **near)
+        assert_close(nn.global_lp_pool(x, 3, layout).eval(), wanted, each=True)
         kept = nn.global_max_pool(x, layout, keepdims=True)
         assert kept.shape == ((2, 1, 1, 3) if layout == "channels_last" else (2, 3, 1, 1))
     powers = nn.lp_pool(gx.constant(a), 2, p=3).eval()

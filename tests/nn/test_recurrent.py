@@ -11,6 +11,7 @@ import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.testing import assert_close
 from tests.nn import recurrent_loops as loops
+from tests.tolerances import HALF_OF_THEM, OTHER_ORDER
 
 nn = gx.nn
 KINDS = {
@@ -59,7 +60,7 @@ def test_is_a_loop_over_time(kind: str, reverse: bool, shape: tuple[int, ...]) -
     for target in ("interpret", "cpu"):
         found = gx.compile([x, *starts], list(outputs), target=target)(given, *states)
         for a, b in zip(found, [ys, *last]):
-            np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+            assert_close(a, b)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,7 +77,7 @@ def test_float32_and_sizes_known_late(kind: str, threads: int) -> None:
         given = values(batch, time, 3, dtype="float32")
         zeros = [np.zeros((batch, 6), "float32")] * layer.states
         expected, _ = loops.run(cell, given, zeros, weights)
-        np.testing.assert_allclose(step(given), expected, rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(step(given), expected, **OTHER_ORDER)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,12 +98,12 @@ def test_masked_steps_change_nothing(kind: str, reverse: bool) -> None:
     for chosen in (padding, holes, ~padding):
         ys, last = loops.run(cell, given, zeros, weights, chosen, reverse)
         for a, b in zip(step(given, chosen), [ys, *last]):
-            np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+            assert_close(a, b)
     found = step(given, padding)
     for row, length in enumerate(lengths[:3]):  # padding is as if it were not there
         alone = step(given[row : row + 1, :length], np.ones((1, length), bool))
         for a, b in zip(found[1:], alone[1:]):
-            np.testing.assert_allclose(a[row], b[0], rtol=1e-12)
+            assert_close(a[row], b[0], each=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,7 +139,7 @@ def test_checkpoint_changes_no_value(checkpoint: Any) -> None:
         function = gx.compile([x], [loss, *gx.grad(loss, layer.parameters)])
         found.append(function(values(2, 7, 3)))
     for a, b in zip(*found):
-        np.testing.assert_allclose(a, b, rtol=1e-12)
+        assert_close(a, b, each=True)
 
 
 def test_truncation_forgets_what_was_before_the_cut() -> None:
@@ -154,7 +155,7 @@ def test_truncation_forgets_what_was_before_the_cut() -> None:
     full, part = (gx.compile([x], gx.grad((y**2).sum(), x))(given) for y in outputs)
     assert (np.abs(full).sum((0, 2)) > 0).all()
     np.testing.assert_array_equal(part[:, :6], 0)  # cuts before the steps 0, 3 and 6
-    np.testing.assert_allclose(part[:, 6], full[:, 6], rtol=1e-12)
+    assert_close(part[:, 6], full[:, 6], each=True)
 
 
 # ---------------------------------------------------------------------------- against torch
@@ -200,7 +201,7 @@ def test_values_and_gradients_are_those_of_torch(kind: str) -> None:
     ty, last = other(tx)
     last = last if kind == "lstm" else (last,)
     for a, b in zip(found, [ty, *(s[0] for s in last)]):
-        np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-10, atol=1e-12)
+        assert_close(a, b.detach().numpy())
     ((ty**2).sum() + sum(s.sum() for s in last)).backward()
     assert_close(dx, tx.grad.numpy())
     holder = KINDS[kind][0](5, name="gradients")
@@ -226,7 +227,7 @@ def test_bidirectional_is_that_of_torch(kind: str) -> None:
     last = last if kind == "lstm" else (last,)
     expected = [ty, *(s[0] for s in last), *(s[1] for s in last)]
     for a, b in zip(gx.compile([x], list(outputs))(given), expected):
-        np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-10, atol=1e-12)
+        assert_close(a, b.detach().numpy())
 
 
 # ------------------------------------------------------------------------- what layers return
@@ -251,8 +252,8 @@ def test_a_sequence_in_two_halves() -> None:
     halves = gx.concat([first, second], axis=1)
     assert len(layer.parameters) == 3
     a, b, c, d = gx.compile([x], [whole, halves, last[1], state[1]])(values(2, 8, 3))
-    np.testing.assert_allclose(a, b, rtol=1e-12)
-    np.testing.assert_allclose(c, d, rtol=1e-12)
+    assert_close(a, b, each=True)
+    assert_close(c, d, each=True)
 
 
 def test_a_learned_initial_state() -> None:
@@ -296,9 +297,9 @@ def test_bidirectional_names_and_merging() -> None:
     a, b = found[None]
     assert not np.allclose(a, b)
     np.testing.assert_array_equal(found["concat"], np.concatenate([a, b], -1))
-    np.testing.assert_allclose(found["sum"], a + b, rtol=1e-6)
-    np.testing.assert_allclose(found["mul"], a * b, rtol=1e-6)
-    np.testing.assert_allclose(found["ave"], (a + b) / 2, rtol=1e-6)
+    assert_close(found["sum"], a + b, tolerance="ulps", each=True)
+    assert_close(found["mul"], a * b, tolerance="ulps", each=True)
+    assert_close(found["ave"], (a + b) / 2, tolerance="ulps", each=True)
     assert [p.name for p in layer.parameters][::3] == [
         "bidirectional/simple_rnn/kernel",
         "bidirectional/simple_rnn_backward/kernel",
@@ -339,7 +340,7 @@ def test_dropout_drops_inputs_anew_each_step_and_never_the_state() -> None:
     steps = np.diff(sums, axis=1, prepend=0)
     assert set(np.unique(steps)) == {0.0, 2.0}  # a dropped state would fall back
     assert abs(steps.mean() - 1) < 0.05
-    assert (steps[:, 1:] != steps[:, :-1]).mean() == pytest.approx(0.5, abs=0.05)
+    assert (steps[:, 1:] != steps[:, :-1]).mean() == pytest.approx(0.5, **HALF_OF_THEM)
     np.testing.assert_array_equal(gx.compile([x], y)(ones)[:, -1], 40)
 
 

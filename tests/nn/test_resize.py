@@ -11,6 +11,7 @@ from scipy import ndimage
 import graphc as gx
 from graphc.errors import ArgumentError, ShapeError
 from graphc.testing import assert_close
+from tests.tolerances import FLOAT32_WEIGHTS, LOG_NEAR_ONE
 
 Array = np.ndarray[Any, Any]
 
@@ -67,7 +68,7 @@ def test_beside_a_loop(method: str, corners: bool, size: tuple[int, int]) -> Non
         y = gx.nn.resize(x, size, method, corners, antialias)
         wanted = reference(given, size, method, corners, antialias)
         # weights are rounded to float32
-        np.testing.assert_allclose(gx.compile([x], y)(given), wanted, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(gx.compile([x], y)(given), wanted, **FLOAT32_WEIGHTS)
 
 
 def test_linear_beside_scipy() -> None:
@@ -76,7 +77,7 @@ def test_linear_beside_scipy() -> None:
     wanted = ndimage.map_coordinates(given[0, :, 0], [places], order=1, mode="nearest")
     x = gx.input("x", given.shape)
     found = gx.compile([x], gx.nn.resize(x, 9))(given)
-    np.testing.assert_allclose(found[0, :, 0], wanted, atol=1e-6)
+    assert_close(found[0, :, 0], wanted, tolerance="ulps")
 
 
 def test_layouts_ranks_and_integers() -> None:
@@ -139,4 +140,4 @@ def test_activations() -> None:
     outputs["prelu"] = gx.nn.prelu(x, gx.constant(0.25, "float64"))
     cases["prelu"] = np.where(given > 0, given, given / 4)
     for name, found in gx.compile([x], outputs)(given).items():
-        np.testing.assert_allclose(found, cases[name], rtol=1e-12, atol=1e-30, err_msg=name)
+        np.testing.assert_allclose(found, cases[name], **LOG_NEAR_ONE, err_msg=name)

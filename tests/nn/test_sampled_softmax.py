@@ -11,6 +11,8 @@ from scipy import special
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
 from graphc.nn.sampling import candidates, probability
+from graphc.testing import assert_close
+from tests.tolerances import CERTAIN, DRAWN, FORMULA
 
 nn = gx.nn
 
@@ -37,9 +39,9 @@ def test_classes_are_drawn_with_their_probability(classes: int, distribution: st
     assert wanted.sum() == pytest.approx(1)
     found = np.bincount(drawn, minlength=classes) / count
     assert found.shape == (classes,)
-    assert (abs(found - wanted) < 6 * np.sqrt(wanted * (1 - wanted) / count) + 1e-12).all()
+    assert (abs(found - wanted) < 6 * np.sqrt(wanted * (1 - wanted) / count) + CERTAIN).all()
     ids = gx.constant(np.arange(classes))
-    np.testing.assert_allclose(probability(ids, classes, distribution).eval(), wanted, rtol=1e-12)
+    np.testing.assert_allclose(probability(ids, classes, distribution).eval(), wanted, **FORMULA)
 
 
 @pytest.mark.parametrize("with_bias", [False, True])
@@ -66,7 +68,7 @@ def test_the_formula(shape: tuple[int, ...], with_bias: bool) -> None:
             own, row = labels[i], logits[i]
             seen = [row[own], *(row[c] - often[c] for c in drawn if c != own)]
             expected[i] = special.logsumexp(seen) - seen[0]
-        np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-13)
+        assert_close(values, expected, each=True)
 
 
 def test_many_samples_estimate_the_whole_softmax() -> None:
@@ -120,7 +122,7 @@ def test_training_lowers_the_whole_loss() -> None:
     step = gx.compile([x, t], loss, gx.optim.Adam(0.05).minimize(loss))
     whole = gx.compile([x, t], nn.softmax_cross_entropy(x @ table.mT, t).mean())
     first = whole(inputs, labels)
-    assert first == pytest.approx(np.log(classes), rel=0.02)
+    assert first == pytest.approx(np.log(classes), **DRAWN)
     for _ in range(150):
         step(inputs, labels)
     assert whole(inputs, labels) < 0.2 * first

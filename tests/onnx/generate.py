@@ -25,8 +25,9 @@ from graphc.onnx.save import OPSET, RULES
 from graphc.onnx.table import VERSIONS
 from tests.onnx import packaged
 from tests.onnx.node_cases import KNOWN, Outcome, node_cases, run_case
-from tests.onnx.test_client_models import TOLERANCE, compared
+from tests.onnx.test_client_models import compared
 from tests.onnx.test_suites import CASES, INSIDE, KINDS, check
+from tests.tolerances import NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "onnx.md"
@@ -57,7 +58,7 @@ The stored cases and the networks with random weights (against onnxruntime, 1e-4
 def suites(nodes: Counter[str]) -> str:
     """The table of counts: cases of every kind that the package has."""
     light = [
-        path for path in packaged.light_models() if difference_of(path, packaged.IMAGE) < TOLERANCE
+        path for path in packaged.light_models() if difference_of(path, packaged.IMAGE) < NETWORK
     ]
     rows = [
         ("node", sum(nodes.values()), nodes["passed"], nodes["different"], nodes["unsupported"])

@@ -17,6 +17,7 @@ from graphc.errors import UnsupportedError
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import Leaf
 from graphc.onnx import backend
+from tests.tolerances import ONNX_CASES, ONNX_HALF
 
 RANDOM = "draws random numbers, of which the reference has others"
 HALF = "the expected float16 values are rounded at every step of numpy: two units off are allowed"
@@ -107,6 +108,6 @@ def compare(case: Any, expected: list[Any], outputs: tuple[Any, ...]) -> None:
     for want, got in zip(expected, outputs, strict=True):
         assert (want.shape, want.dtype) == (got.shape, got.dtype)
         if reason not in (RANDOM, CORNERS):
-            rtol, atol = (2.0**-9, 2.0**-11) if reason == HALF else (1e-3, 1e-6)
+            near = ONNX_HALF if reason == HALF else ONNX_CASES
             wide = [a.astype(np.float64) for a in (got, want)]
-            np.testing.assert_allclose(wide[0], wide[1], rtol=rtol, atol=atol)
+            np.testing.assert_allclose(wide[0], wide[1], **near)

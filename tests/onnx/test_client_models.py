@@ -11,11 +11,11 @@ import pytest
 
 import graphc as gx
 from tests.onnx import packaged
+from tests.tolerances import NETWORK
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 CASES = [(p, path, shape) for p, found in packaged.PACKAGES.items() for path, shape in found]
-TOLERANCE = 1e-4  # of the largest number
 UNIT = gx.dim("N"), 3, 32 * gx.dim("H"), 32 * gx.dim("W")
 STRIP = gx.dim("N"), 3, 48, 8 * gx.dim("W")
 # (package, file, declared shape or None, shapes to run)
@@ -64,7 +64,7 @@ def compared(model: Any, x: Any) -> float:
 @pytest.mark.parametrize(("package", "path", "shape"), CASES)
 def test_agrees_with_onnxruntime(package: str, path: str, shape: tuple[int, ...]) -> None:
     model = onnx.load(package_file(package, path))
-    assert compared(model, packaged.some_input(model, shape)) < TOLERANCE
+    assert compared(model, packaged.some_input(model, shape)) < NETWORK
 
 
 @pytest.mark.parametrize(("package", "path", "declared", "shapes"), DYNAMIC)
@@ -79,11 +79,11 @@ def test_one_function_runs_at_any_size(
     for seed, shape in enumerate(shapes):
         x = packaged.some_input(model, shape, seed)
         (expected,) = session.run(None, {name: x})
-        assert difference(step(x)[0], expected) < TOLERANCE
+        assert difference(step(x)[0], expected) < NETWORK
     assert len(step.variants) == 2
 
 
 @pytest.mark.parametrize("path", packaged.light_models(), ids=lambda path: path.stem)
 def test_networks_with_random_weights_agree_with_onnxruntime(path: Path) -> None:
     model = packaged.read(path)
-    assert compared(model, packaged.some_input(model, packaged.IMAGE, 1)) < TOLERANCE
+    assert compared(model, packaged.some_input(model, packaged.IMAGE, 1)) < NETWORK

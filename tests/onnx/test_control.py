@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 import graphc as gx
 from graphc.errors import UnsupportedError
 from graphc.onnx import backend
+from graphc.testing import assert_close
 
 HEAD = '<ir_version: 9, opset_import: ["" : 18]> '
 IF = """g (bool c, float[3] x) => (float[3] y) {
@@ -62,7 +63,7 @@ def both(proto: Any, *arrays: Any) -> list[tuple[Any, Any]]:
 def test_a_choice_made_while_running(condition: bool) -> None:
     x = np.array([0.0, 1.0, -2.0], np.float32)
     for found, expected in both(model(IF), np.array(condition), x):
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert_close(found, expected, tolerance="ulps", each=True)
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 9, 40])
@@ -70,7 +71,7 @@ def test_loops_with_rows(count: int) -> None:
     proto = model(LOOP.replace("COUNT", str(count)))
     x = np.array([1.0, -0.5, 2.0], np.float32)
     for found, expected in both(proto, x):
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert_close(found, expected, each=True)
 
 
 @pytest.mark.parametrize("count", [4, 40])
@@ -129,4 +130,4 @@ def test_recurrent_layers(kind: str, length: int) -> None:
     loaded = gx.onnx.load(proto)
     step = gx.compile(list(loaded.inputs.values()), list(loaded.outputs.values()))
     for found, want in zip(step(*arrays), expected, strict=True):
-        np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
+        assert_close(found, want, tolerance="ulps")

@@ -11,6 +11,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import FormatError, RuntimeCheckError
+from graphc.testing import assert_close
 
 SHAPE = (2, 3, 4)
 X = np.arange(24, dtype=np.float32).reshape(SHAPE)
@@ -125,7 +126,7 @@ def test_a_part_of_the_other_axes() -> None:
                     "none": u, "add": old + u, "mul": old * u, "max": max(old, u),
                     "min": min(old, u),
                 }[reduction]  # fmt: skip
-            np.testing.assert_allclose(loaded(text)(X, index, updates), want, rtol=1e-6)
+            assert_close(loaded(text)(X, index, updates), want, tolerance="ulps", each=True)
 
 
 def test_indices_and_updates_of_other_shapes_are_refused() -> None:

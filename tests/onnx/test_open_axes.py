@@ -14,6 +14,7 @@ import graphc as gx
 from graphc import nn
 from graphc.errors import ShapeError
 from graphc.onnx.errors import UnknownValueError
+from graphc.testing import assert_close
 
 RNG = np.random.default_rng(0)
 KERNEL = RNG.standard_normal((4, 3, 3, 3)).astype(np.float32)
@@ -73,7 +74,7 @@ def test_only_the_batch_is_dynamic(case: Any) -> None:
         function = gx.compile(list(loaded.inputs.values()), list(loaded.outputs.values()))
         found.append(function(x))
     for a, b in zip(*found, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+        assert_close(a, b, tolerance="ulps", each=True)
 
 
 NEEDED = [

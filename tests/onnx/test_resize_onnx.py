@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import graphc as gx
 from graphc.onnx.errors import UnknownValueError
+from graphc.testing import assert_close
 
 COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
@@ -68,7 +69,7 @@ def test_one_axis(mode: str, coordinates: str) -> None:
         proto, x = model((1, 1, n), attributes, **how), numbers(1, 1, n)
         got, want = ours(proto, x), theirs(proto, x)
         assert got.shape == want.shape, (n, how)
-        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4, err_msg=f"{n} {how}")
+        assert_close(got, want, message=f"{n} {how}")
 
 
 @pytest.mark.parametrize("coordinates", COORDINATES)
@@ -79,7 +80,7 @@ def test_two_axes(mode: str, coordinates: str) -> None:
         proto, x = model((1, 2, *sizes), attributes, [1, 1, *scales]), numbers(1, 2, *sizes)
         got, want = ours(proto, x), theirs(proto, x)
         assert got.shape == want.shape
-        np.testing.assert_allclose(got, want, rtol=1e-4, atol=2e-4, err_msg=f"{sizes} {scales}")
+        assert_close(got, want, message=f"{sizes} {scales}")
 
 
 @pytest.mark.parametrize("coordinates", [c for c in COORDINATES if c != "align_corners"])
@@ -101,9 +102,7 @@ def test_only_the_axes_that_change_must_be_known() -> None:
     linear = {"mode": "linear"}
     proto = model(("N", "C", 4), linear, [1, 1, 2.5])
     assert str(gx.onnx.load(proto).outputs["y"].type) == "f32[N,C,10]"
-    np.testing.assert_allclose(
-        ours(proto, numbers(2, 3, 4)), theirs(proto, numbers(2, 3, 4)), rtol=1e-5
-    )
+    assert_close(ours(proto, numbers(2, 3, 4)), theirs(proto, numbers(2, 3, 4)), each=True)
     with pytest.raises(UnknownValueError, match=r"size of axis 1 of its input 0 \(X\)"):
         gx.onnx.load(model(("N", "C", 4), linear, [1, 2, 2.5]))
 

@@ -16,8 +16,10 @@ from graphc.ir import ops
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.types import bfloat16
 from graphc.onnx.save import RULES, to_model
+from graphc.testing import assert_close
 from graphc.testing.cases import Case
 from tests.ir.ops.op_cases import CASES
+from tests.tolerances import SAVED_FLOATS, SAVED_HALVES
 
 # No operators and no formula of a few: special functions, factorisations, random bits, gradients
 # of pooling, reinterpreted bits.
@@ -47,15 +49,14 @@ def run(model: Any, arrays: dict[str, Any]) -> list[Any]:
 
 
 def close(found: Any, wanted: Any) -> None:
-    """Assert that arrays agree to 1e-5."""
+    """Assert that arrays agree but for rounding."""
     assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
     if wanted.dtype.kind in "biu":
         np.testing.assert_array_equal(found, wanted)
         return
     wide = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
     half = wanted.dtype.itemsize == 2
-    tolerance = 2e-2 if half else 1e-5
-    np.testing.assert_allclose(*wide, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(*wide, **(SAVED_HALVES if half else SAVED_FLOATS))
 
 
 def loaded(model: Any, arrays: dict[str, Any], target: str = "interpret") -> list[Any]:
@@ -269,7 +270,7 @@ def test_what_was_loaded_is_saved_again(name: str) -> None:
     saved = to_model(dict(loaded.outputs))
     (wanted,) = session(onnx.load_from_string(data)).run(None, {given: x})
     (found,) = run(saved, {given: x})
-    assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
+    assert_close(found, wanted)
 
 
 # ------------------------------------------------------------------------------ errors

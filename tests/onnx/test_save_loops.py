@@ -14,6 +14,7 @@ from graphc import nn
 from graphc.errors import UnsupportedError
 from graphc.frontend.tensor import Tensor
 from graphc.onnx.save import to_model
+from graphc.testing import assert_close
 
 RNG = np.random.default_rng(3)
 X, P = (RNG.uniform(-1, 1, shape).astype(np.float32) for shape in ((4, 3), (3,)))
@@ -79,10 +80,10 @@ def test_saved_and_loaded(case: str, rows: Any) -> None:
     (found,) = runtime.InferenceSession(model.SerializeToString(), options).run(
         None, {"x": X, "p": P}
     )
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert_close(found, wanted, each=True)
     again = gx.onnx.load(model)
     back = gx.compile(list(again.inputs.values()), again.outputs["y"], target="interpret")
-    np.testing.assert_allclose(back(X, P), wanted, rtol=1e-5, atol=1e-6)
+    assert_close(back(X, P), wanted, each=True)
 
 
 LOOP = """<ir_version: 9, opset_import: ["" : 18]>
@@ -115,10 +116,10 @@ def test_loops_with_rows_of_any_number(count: Any, yes: int) -> None:
         for _ in range((n if count == "n" else count) if yes else 0):
             rows.append(state + state)
             state = np.tanh(state)
-        np.testing.assert_allclose(found["last"], state, rtol=1e-5)
+        assert_close(found["last"], state)
         assert found["rows"].shape == (len(rows), 3)
         if rows:
-            np.testing.assert_allclose(found["rows"], np.stack(rows), rtol=1e-5)
+            assert_close(found["rows"], np.stack(rows))
 
 
 def test_long_loops_that_are_no_loop_say_why() -> None:

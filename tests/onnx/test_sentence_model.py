@@ -13,6 +13,7 @@ from scipy.special import erf
 import graphc as gx
 from graphc import nn
 from tests.onnx.test_client_models import package_file
+from tests.tolerances import SENTENCE_VECTORS
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +116,6 @@ def test_sentences_with_one_meaning_are_near_and_numbers_are_those_of_numpy() ->
     ids, present = encoded((folder() / "vocab.txt").read_text(encoding="utf-8").split("\n"))
     vectors = embed(ids, present)
     wide = {name: array.astype(np.float64) for name, array in stored.items()}
-    np.testing.assert_allclose(vectors, in_numpy(ids, present, wide), atol=1e-6)
+    np.testing.assert_allclose(vectors, in_numpy(ids, present, wide), **SENTENCE_VECTORS)
     near = vectors @ vectors.T
     assert near[0, 1] > 0.5 > 0.2 > max(near[0, 2], near[1, 2])

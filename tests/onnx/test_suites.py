@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from graphc.errors import UnsupportedError
 from graphc.onnx import backend
+from tests.tolerances import ONNX_STORED
 
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 KINDS = ("pytorch-converted", "pytorch-operator", "simple")
@@ -35,7 +36,7 @@ def check(case: Path) -> None:
         outputs = prepared.run(arrays(folder, "input"))
         for found, expected in zip(outputs, arrays(folder, "output"), strict=True):
             assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
-            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
+            np.testing.assert_allclose(found, expected, **ONNX_STORED)
 
 
 INSIDE = [case for case in CASES if not any(word in case.name for word in OUTSIDE)]

@@ -72,7 +72,7 @@ def test_the_same_as_dense(name: str, loss_of: Any) -> None:
     assert "rows with a gradient only" in step.report()
     assert "row-sparse" not in whole.report()
     for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        assert_close(a, b, each=True)
 
 
 @pytest.mark.parametrize("given", [{"clip_norm": 0.5}, {"clip_value": 0.3}], ids=str)
@@ -82,7 +82,7 @@ def test_clipping_sees_the_summed_rows(given: Any) -> None:
     found, step = train(make, two_uses, dense=False, **given)
     assert "rows with a gradient only" in step.report()
     for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        assert_close(a, b, each=True)
 
 
 def test_nothing_of_the_size_of_the_table_is_written() -> None:
@@ -105,7 +105,7 @@ def test_targets_and_threads() -> None:
     one, _ = train(make, two_uses, dense=False, threads=1)
     two, _ = train(make, two_uses, dense=False, threads=2)
     for a, b, c in zip(oracle, one, two, strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+        assert_close(b, a, each=True)
         assert b.tobytes() == c.tobytes()
 
 
@@ -129,7 +129,7 @@ def test_lazy_updates_move_rows_with_a_gradient_only() -> None:
         lazy_adam(value, m, v, np.unique(ids % ROWS), gradient, number)
     names = sorted(step.parameters)
     for name, expected in (("table", value), ("o/table/m", m), ("o/table/v", v)):
-        np.testing.assert_allclose(found[names.index(name)], expected, rtol=1e-4, atol=1e-6)
+        assert_close(found[names.index(name)], expected, each=True)
 
 
 def test_exact_keeps_to_dense_where_the_result_would_differ() -> None:
@@ -138,7 +138,7 @@ def test_exact_keeps_to_dense_where_the_result_would_differ() -> None:
         found, step = train(make, one_use, dense=False)
         assert "table updates: whole:" in step.report()
         for a, b in zip(found, expected, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+            assert_close(a, b, each=True)
 
 
 def test_many_indices_update_the_whole_table() -> None:
@@ -158,7 +158,7 @@ def test_symbolic_batches() -> None:
     for n in (5, 1, 16, 7):
         batch = np.random.default_rng(n).integers(-ROWS, ROWS, n).astype(np.int32)
         assert_close(step(batch), dense(batch))
-    np.testing.assert_allclose(p.value, q[0].value, rtol=1e-5, atol=1e-6)
+    assert_close(p.value, q[0].value, each=True)
 
 
 def test_an_id_outside_updates_nothing() -> None:

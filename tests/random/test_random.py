@@ -13,6 +13,7 @@ import graphc as gx
 from graphc.errors import ArgumentError, DTypeError
 from graphc.ir.ops import leaf
 from graphc.testing import assert_close
+from tests.tolerances import MEANS
 
 N = 100_000
 
@@ -43,7 +44,7 @@ def test_uniform_between_bounds() -> None:
     assert stats.kstest(values, "uniform", (-3, 8)).pvalue > 1e-3
     low = gx.constant(np.array([0.0, 10.0], "float32"))
     values = gx.random.uniform((N, 2), low, low + 1.0).eval()
-    np.testing.assert_allclose(values.mean(0), [0.5, 10.5], atol=0.01)
+    np.testing.assert_allclose(values.mean(0), [0.5, 10.5], **MEANS)
 
 
 @pytest.mark.parametrize("target", ["cpu", "interpret"])
@@ -99,7 +100,7 @@ def test_bernoulli(p: float) -> None:
 def test_bernoulli_of_a_tensor() -> None:
     p = gx.constant(np.array([0.0, 0.25, 1.0], "float32"))
     values = gx.random.bernoulli((N, 3), p).eval()
-    np.testing.assert_allclose(values.mean(0), [0, 0.25, 1], atol=0.01)
+    np.testing.assert_allclose(values.mean(0), [0, 0.25, 1], **MEANS)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (7, 5)])

@@ -33,7 +33,7 @@ from graphc.runtime.function import CompiledFunction
 from graphc.runtime.specialize import specialize
 from graphc.testing import random_graph
 from graphc.testing.graph_maker import RandomGraph
-from graphc_llvm import function as native
+from graphc_llvm import cpu_function as native
 from graphc_llvm.compile import describe
 from graphc_llvm.emit_program import emit_program
 from graphc_llvm.target import Target

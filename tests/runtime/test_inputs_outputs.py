@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import graphc as gx
+from tests.tolerances import PREDICTED
 
 Array = NDArray[Any]
 TARGETS = pytest.mark.parametrize("target", ["cpu", "interpret"])
@@ -143,7 +144,7 @@ def test_two_functions_see_the_same_parameter(target: str) -> None:
     def agrees(rows: int) -> bool:
         wide = w.value.astype("f8")
         wanted = array[:rows] @ (np.exp(wide) @ np.tanh(wide).T)
-        return bool(np.allclose(predict(array[:rows]), wanted, rtol=1e-4, atol=1e-4))
+        return bool(np.allclose(predict(array[:rows]), wanted, **PREDICTED))
 
     def assign() -> None:
         w.value = w.value * np.float32(0.5)

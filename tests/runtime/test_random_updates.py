@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 import graphc as gx
-from graphc_llvm import function as native
+from graphc.testing import assert_close
+from graphc_llvm import cpu_function as native
 from tests.runtime.random_updates import Program, Writer
 
 Array = NDArray[Any]
@@ -38,9 +39,10 @@ def check(program: Program) -> None:
     pairs = zip(run(program, "interpret"), run(program, "cpu"), strict=True)
     for step, (expected, found) in enumerate(pairs):
         for name, value in expected.items():
-            assert found[name].dtype == value.dtype, (step, name)
-            np.testing.assert_allclose(
-                found[name], value, rtol=1e-9, atol=1e-9, err_msg=f"step {step}: {name}"
+            message = f"step {step}: {name}"
+            assert found[name].dtype == value.dtype, message
+            assert_close(
+                found[name], value, tolerance="sums", each=True, floor=1.0, message=message
             )
 
 

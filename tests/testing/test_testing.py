@@ -67,6 +67,10 @@ def test_close_arrays() -> None:
         assert_close(x, x + 1e-3, each=True, message="gain")
     with pytest.raises(AssertionError):
         assert_close(x, x + 1e-3, "float64")
+    with pytest.raises(AssertionError):
+        assert_close(x, x.astype(np.float64) * (1 + 1.5e-6), tolerance="ulps")
+    with pytest.raises(AssertionError, match=r"at \[0\].*1 of 2"):
+        assert_close([2e-300, 1 + 1e-14], [1e-300, 1.0], each=True)
     assert_close(x, x * 1.0001, tolerance="sums")
     assert_close(x - 1000, x - 1000 + 1e-4, tolerance=1e-6, each=True, floor=1000.0)
     assert_close([np.nan, np.inf, 1], [np.nan, np.inf, 1.0])

@@ -11,6 +11,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, NameError, ShapeError
+from graphc.testing import assert_close
 
 X = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
 
@@ -109,7 +110,7 @@ def test_shapes_types_and_names_are_checked_at_the_call(tmp_path: Path) -> None:
             assert "test_load_first.py" in str(caught.value.operands[-1][2])
         gx.save(tmp_path / "f", {"d/bias": np.ones(3, "f4"), "d/kernel": np.ones((4, 3), "f4")})
         gx.load(tmp_path / "f", into=layer)  # mends it
-        np.testing.assert_allclose(called(layer)(X), X @ np.ones((4, 3)) + 1, rtol=1e-5)
+        assert_close(called(layer)(X), X @ np.ones((4, 3)) + 1, each=True)
 
 
 def test_layers_in_a_layer_that_is_never_called_itself(tmp_path: Path) -> None:

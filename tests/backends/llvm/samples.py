@@ -27,6 +27,7 @@ from tests.backends.llvm.kernels import (
     ref,
     store,
 )  # fmt: skip
+from tests.tolerances import KERNEL_MOMENTS, KERNEL_PRODUCTS, KERNEL_SOFTMAX
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def softmax() -> Sample:
         power = np.exp(x.astype(np.float64) - x.max(1, keepdims=True))
         return [power / power.sum(1, keepdims=True)]
 
-    return Sample(ir.Kernel("softmax", (x,), (out,), (nest,)), reference, tolerance=1e-6)
+    return Sample(ir.Kernel("softmax", (x,), (out,), (nest,)), reference, tolerance=KERNEL_SOFTMAX)
 
 
 def layer_norm() -> Sample:
@@ -225,7 +226,9 @@ def layer_norm() -> Sample:
         scaled = (wide - wide.mean(1, keepdims=True)) / np.sqrt(wide.var(1, keepdims=True) + 0.5)
         return [scaled, np.logaddexp.reduce(wide, axis=1)]
 
-    return Sample(ir.Kernel("layer_norm", (x,), (out, lse), (nest,)), reference, tolerance=3e-6)
+    return Sample(
+        ir.Kernel("layer_norm", (x,), (out, lse), (nest,)), reference, tolerance=KERNEL_MOMENTS
+    )
 
 
 def gather() -> Sample:
@@ -273,7 +276,9 @@ def matmul() -> Sample:
     nest = parallel(i, M, lanes(j, N, loop, store(out, (i, j), e.maximum(total, number(0.0)))))
     kernel = ir.Kernel("matmul", (a, b), (out,), (nest,))
     return Sample(
-        kernel, lambda a, b: [np.maximum(a.astype(float) @ b.astype(float), 0)], tolerance=1e-4
+        kernel,
+        lambda a, b: [np.maximum(a.astype(float) @ b.astype(float), 0)],
+        tolerance=KERNEL_PRODUCTS,
     )
 
 
@@ -301,7 +306,7 @@ def nested_sum() -> Sample:
         wide = x.astype(np.float64)
         return [wide.sum(0) * y.sum(dtype=np.float64), wide.sum()]
 
-    return Sample(kernel, reference, tolerance=1e-4)
+    return Sample(kernel, reference, tolerance=KERNEL_PRODUCTS)
 
 
 def two_stages() -> Sample:

@@ -8,6 +8,7 @@ import numpy as np
 
 import graphc as gx
 from graphc.runtime import variants
+from graphc.testing import assert_close
 from graphc_llvm.cpu_function import CpuGenericCode
 
 
@@ -22,12 +23,12 @@ def test_more_sizes_than_are_kept(monkeypatch: Any) -> None:
     arrays = [rng.uniform(0, 1, (n, 3)).astype(np.float32) for n in range(1, 41)]
     expected = [plain(a) for a in arrays]
     for n in rng.integers(0, 40, 300):
-        np.testing.assert_allclose(f(arrays[n]), expected[n], rtol=1e-6)
+        assert_close(f(arrays[n]), expected[n], tolerance="ulps", each=True)
     assert len(f.native.native.variants) == 13  # and the first size, which has code of its own
     w.value = 2 * np.eye(3, dtype=np.float32)  # what has been prepared is old for every size
     expected = [plain(a) for a in arrays]
     for n in (*range(40), *range(40)):
-        np.testing.assert_allclose(f(arrays[n]), expected[n], rtol=1e-6)
+        assert_close(f(arrays[n]), expected[n], tolerance="ulps", each=True)
 
 
 def test_sizes_in_use_are_kept(monkeypatch: Any) -> None:

@@ -23,6 +23,7 @@ from graphc_llvm.target import Target, host_target, make_target
 from tests.backends.llvm.freestanding import Standalone, missing_tools
 from tests.backends.llvm.native import undefined_symbols
 from tests.networks import FEATURES, data, mlp_step
+from tests.tolerances import OTHER_PROCESSORS
 
 Array = np.ndarray[Any, Any]
 STEPS, BATCH = 3, 33
@@ -123,7 +124,7 @@ def compare(mine: Mapping[str, Array], other: Mapping[str, Array], bits: bool) -
         if bits or value.dtype.kind not in "f":
             assert given.tobytes() == value.tobytes(), name
         else:
-            np.testing.assert_allclose(given, value, rtol=2e-4, atol=2e-6, err_msg=name)
+            np.testing.assert_allclose(given, value, **OTHER_PROCESSORS, err_msg=name)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

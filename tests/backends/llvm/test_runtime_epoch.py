@@ -17,6 +17,7 @@ import pytest
 
 from graphc.errors import ArgumentError, RuntimeCheckError
 from graphc.ir import types as t
+from graphc.testing import assert_close
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.description import Description, InputSlot, OutputSlot, ResultStructure
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
@@ -169,7 +170,7 @@ def test_equals_one_call_a_step(
         y, total = function.entry(data[taken], np.array(0.5))
         assert np.array_equal(ys[step], y)
         assert totals[step] == total
-        assert np.allclose(y, data[taken].sum(1) * 0.5, rtol=1e-14)
+        assert_close(y, data[taken].sum(1) * 0.5, tolerance="ulps", each=True)
 
 
 def test_results_can_be_dropped() -> None:
@@ -190,7 +191,8 @@ def test_repeated_and_consecutive_rows_mix() -> None:
     plan = plan_for(data, order, 3)
     list(run_epoch(function, function.variants[0], plan))
     assert plan.results[1] is not None
-    assert np.allclose(plan.results[1], data[order].reshape(4, -1).sum(1) * 0.5, rtol=1e-14)
+    wanted = data[order].reshape(4, -1).sum(1) * 0.5
+    assert_close(plan.results[1], wanted, tolerance="ulps", each=True)
 
 
 @pytest.mark.parametrize("native", [True, False])

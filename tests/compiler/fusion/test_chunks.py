@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.ir.compare import TOLERANCE
 from graphc.testing import assert_close
+from tests.tolerances import LONG_PRODUCTS, VARIANCES
 
 CASES: tuple[tuple[tuple[int, ...], int | tuple[int, ...]], ...] = (
     ((20011, 1), 0), ((20011, 2), 0), ((16385, 3), 0), ((9973, 7), 0), ((8192, 64), 0),
@@ -49,9 +51,11 @@ def test_every_reduction_of_every_shape(shape: tuple[int, ...], axis: Any) -> No
         count = x.size / max(expected.size, 1)
         if op in ("sum", "mean"):  # the error of a sum is far below that of one running sum
             scale = reduced("sum", np.abs(x), axis) / (1 if op == "sum" else count)
-            assert (np.abs(found - expected) <= 2e-6 * scale).all(), op
+            assert (np.abs(found - expected) <= TOLERANCE["rounding"]["float32"] * scale).all(), op
         elif op in ("var", "prod"):
-            np.testing.assert_allclose(found, expected, rtol=1e-5 if op == "var" else 3e-4)
+            np.testing.assert_allclose(
+                found, expected, **(VARIANCES if op == "var" else LONG_PRODUCTS)
+            )
         else:
             np.testing.assert_array_equal(found, expected, err_msg=op)
 
@@ -105,7 +109,7 @@ def test_producers_and_what_follows_share_the_kernels() -> None:
         np.sum(wide[0] * wide[2], 0),
         np.max(wide[0] + wide[3].T, 0),
     ]
-    np.testing.assert_allclose(both(function, x, b, r, t), expected, rtol=2e-5, atol=1e-4)
+    assert_close(both(function, x, b, r, t), expected, each=True)
 
 
 def test_any_number_of_rows() -> None:

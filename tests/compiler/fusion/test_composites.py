@@ -11,6 +11,7 @@ import pytest
 import graphc as gx
 from graphc.ir.dims import evaluate
 from graphc.ir.loops.ir import Load, exprs_in
+from tests.tolerances import OTHER_ORDER
 
 ROWS, COLUMNS = 37, 53
 
@@ -90,7 +91,7 @@ def test_agrees_with_the_interpreter(composite: Callable[..., Any], rows: int) -
     rng = np.random.default_rng(3)
     x, y = (rng.normal(size=(rows, COLUMNS)).astype(np.float32) for _ in range(2))
     native, oracle = compiled(composite, "cpu")(x, y), compiled(composite, "interpret")(x, y)
-    np.testing.assert_allclose(native, oracle, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(native, oracle, **OTHER_ORDER)
 
 
 def test_a_gradient_of_a_composite_is_one_kernel_too() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import graphc as gx
 from graphc.ir.types import find_dtype
+from tests.tolerances import HALF_REDUCTIONS
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -23,8 +24,7 @@ def test_reductions_have_the_dtype_of_their_operand(dtype: str, shape: tuple[int
         "share": (x / gx.sum(x, -1, keepdims=True), wide / wide.sum(-1, keepdims=True)),
     }
     found = gx.compile([x], {name: tensor for name, (tensor, _) in outputs.items()})(array)
-    tolerance = 2.0**-9 if dtype == "float16" else 2.0**-6
     for name, (_, expected) in outputs.items():
         assert found[name].dtype == array.dtype
-        got, least = found[name].astype(np.float64), 2.0**-24  # the spacing near 0 of float16
-        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=least)
+        got = found[name].astype(np.float64)
+        np.testing.assert_allclose(got, expected, **HALF_REDUCTIONS[dtype])

@@ -7,6 +7,7 @@ import numpy as np
 import graphc as gx
 from graphc.ir.loops.ir import Let, walk
 from graphc.ir.naming import numbered
+from graphc.testing import assert_close
 
 
 def test_numbers_do_not_meet_names_that_look_numbered() -> None:
@@ -26,4 +27,4 @@ def test_kernels_with_such_names() -> None:
         names += [s.ref.name for s in walk(call.kernel.body) if isinstance(s, Let)]
         assert len(set(names)) == len(names)
     a, b = np.linspace(0, 1, 7, dtype=np.float32), np.linspace(1, 2, 7, dtype=np.float32)
-    np.testing.assert_allclose(step(a, b)[0], (a * b * a * 2 + np.exp(a * b) * b).sum(), rtol=1e-6)
+    assert_close(step(a, b)[0], (a * b * a * 2 + np.exp(a * b) * b).sum(), tolerance="ulps")

@@ -18,6 +18,7 @@ from graphc.ir.ops.base import Op, Ordered
 from graphc.ir.schedule import Storage
 from graphc.testing.cases import Case, dtype_of
 from tests.ir.ops.op_cases import CASES, Array
+from tests.tolerances import ORDERED
 
 HOMES = ("cumulative", "indexing", "sorting", "gather", "padding", "diagonal")
 KINDS = [k for k in ops.ALL_OPS if k.__module__.rpartition(".")[2] in HOMES]
@@ -75,4 +76,4 @@ def test_kernels(kind: type[Op], how: str, monkeypatch: pytest.MonkeyPatch) -> N
         assert dtype_of(found) == dtype_of(expected)
         wide = np.float64 if expected.dtype.kind not in "biu" else expected.dtype
         found, expected = found.astype(wide), expected.astype(wide)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=str(case))
+        np.testing.assert_allclose(found, expected, **ORDERED, err_msg=str(case))

@@ -20,6 +20,7 @@ from graphc.frontend.tensor import Tensor, lift_op
 from graphc.ir import ops
 from graphc.ir.graph import Node
 from graphc.ir.types import find_dtype
+from tests.tolerances import LAST_BITS, SUBNORMAL
 
 Array = NDArray[Any]
 EXACT, ZEROS, CLOSE = "the same bits", "zeros may change sign", "a few last bits"
@@ -324,8 +325,8 @@ def compare(expected: Array, found: Array, keeps: str) -> None:
     elif keeps == NORMAL:
         normal = ~(np.abs(expected) < np.finfo(expected.dtype).tiny)
         np.testing.assert_array_equal(found[normal], expected[normal])
-        np.testing.assert_allclose(found, expected, atol=1e-44)
+        np.testing.assert_allclose(found, expected, **SUBNORMAL)
     elif keeps == ZEROS:
         np.testing.assert_array_equal(found, expected)
     else:
-        np.testing.assert_allclose(found, expected, rtol=3e-7)
+        np.testing.assert_allclose(found, expected, **LAST_BITS)

@@ -11,6 +11,7 @@ from graphc.compiler.passes.driver import run_passes
 from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph
 from graphc.runtime.interpret_backend import Executor
+from graphc.testing import assert_close
 
 X = gx.input("x", ("batch", 3))
 W = gx.input("w", (5, 3))
@@ -56,4 +57,4 @@ def test_gradient_of_a_transposed_weight_needs_no_transpose() -> None:
     assert not any(s.startswith("permute") for s in ops_of(after))
     values = [np.linspace(-1, 1, n, dtype=np.float32).reshape(-1, 3) for n in (12, 15)]
     a, b = (Executor(g).compute(values, {"batch": 4}, (0, 0))[0][0] for g in (graph, after))
-    np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert_close(a, b, tolerance="ulps", each=True)

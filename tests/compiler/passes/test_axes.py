@@ -15,6 +15,8 @@ from graphc.compiler.passes.stabilise import is_softmax
 from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Node
 from graphc.ir.ops.axes import base_of, repeats_along
+from graphc.testing import assert_close
+from tests.tolerances import FORMULA
 
 Array = NDArray[Any]
 SHAPES: tuple[tuple[Any, ...], ...] = (
@@ -54,7 +56,7 @@ def stands_beside_its_row(powers: Tensor, total: Node, shown: Tensor) -> bool:
         given = np.sqrt(np.arange(np.prod(sizes)).reshape(sizes) / 100.0)
         axes = total.op.axes  # type: ignore[attr-defined]
         expected = np.exp(given).sum(axis=axes, keepdims=True) + np.zeros(sizes)
-        if not np.allclose(shown.eval({x.handle: given}), expected, rtol=1e-12):
+        if not np.allclose(shown.eval({x.handle: given}), expected, **FORMULA):
             return False
     return True
 
@@ -101,4 +103,4 @@ def test_values_gradients_and_second_derivatives(around: str) -> None:
         dx = gx.grad(loss, x)
         outputs = [loss, dx, gx.grad(gx.sum(dx * WEIGHTS), x)]
         for a, b in zip(gx.compile([x], outputs)(given), outputs):
-            np.testing.assert_allclose(a, b.eval({x: given}), rtol=1e-9, atol=1e-11, err_msg=name)
+            assert_close(a, b.eval({x: given}), message=name)

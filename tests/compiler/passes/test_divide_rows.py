@@ -9,6 +9,7 @@ from graphc.compiler.passes.divide_rows import divide_rows
 from graphc.compiler.passes.driver import run_passes
 from graphc.ir.graph import Graph
 from graphc.runtime.interpret_backend import Executor
+from tests.tolerances import LAST_BITS
 
 X = gx.input("x", ("batch", 7))
 
@@ -20,7 +21,7 @@ def divisions(y: gx.Tensor, *inputs: gx.Tensor) -> list[str]:
     rng = np.random.default_rng(0)
     given = [rng.standard_normal((3, 7)).astype(np.float32) for _ in inputs]
     a, b = (Executor(g).compute(given, {"batch": 3}, (0, 0))[0][0] for g in (graph, after))
-    np.testing.assert_allclose(a, b, rtol=3e-7)
+    np.testing.assert_allclose(a, b, **LAST_BITS)
     return [str(n.type) for n in after.nodes if n.op.name == "divide"]
 
 

@@ -12,6 +12,7 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph
 from graphc.ir.ops.loop import Scan
 from graphc.runtime.interpret_backend import Executor
+from graphc.testing import assert_close
 
 ROWS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
 
@@ -29,7 +30,7 @@ def loops_of(graph: Graph) -> list[Scan]:
 def same_values(before: Graph, after: Graph) -> None:
     """Assert that two graphs compute the same."""
     for a, b in zip(*(Executor(g).compute([ROWS], {}, (0, 0))[0] for g in (before, after))):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+        assert_close(a, b, tolerance="ulps", each=True)
 
 
 def test_gradient_shares_the_forward_loop() -> None:

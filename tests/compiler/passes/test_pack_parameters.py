@@ -12,6 +12,7 @@ from graphc.compiler.passes.driver import run_passes
 from graphc.compiler.passes.pack_parameters import pack_parameters
 from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph
+from graphc.testing import assert_close
 
 RNG = np.random.default_rng(0)
 
@@ -88,7 +89,7 @@ def test_same_bits_as_without(name: str, threads: int) -> None:
         given = draw(*shape)
         found = packed(given)
         np.testing.assert_array_equal(found, plain(given))
-        np.testing.assert_allclose(found, y.eval({x: given}), rtol=1e-4, atol=1e-4)
+        assert_close(found, y.eval({x: given}))
         w.value = draw(*weights)  # the panels are made again
 
 
@@ -97,4 +98,4 @@ def test_any_number_of_rows() -> None:
     function = gx.compile([x], x @ w.T)
     for rows in (1, 0, 5, 300):
         given = draw(rows, 40)
-        np.testing.assert_allclose(function(given), given @ w.value.T, rtol=1e-4, atol=1e-4)
+        assert_close(function(given), given @ w.value.T)

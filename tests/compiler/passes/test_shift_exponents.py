@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
+from graphc.testing import assert_close
+from tests.tolerances import NO_SHIFT
 
 Array = NDArray[Any]
 HIGH = np.array([[700.0, 800.0, 3.0], [-900.0, -901.0, -950.0], [0.5, 0.25, -1.0]])
@@ -52,7 +54,7 @@ def compiled(outputs: list[Tensor], x: Array = HIGH) -> list[Array]:
 def test_value(name: str) -> None:
     value, expected = STABLE[name]
     (found,) = compiled([value])
-    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-300)
+    assert_close(found, expected, tolerance="ulps", each=True)
 
 
 def test_no_value_depends_on_what_else_is_asked_for() -> None:
@@ -65,7 +67,7 @@ def test_no_value_depends_on_what_else_is_asked_for() -> None:
 def test_others_are_as_written() -> None:
     low = HIGH / 1000.0
     for value, found in zip(OTHERS.values(), compiled(list(OTHERS.values()), low)):
-        np.testing.assert_allclose(found, value.eval({X: low}), rtol=1e-14)
+        assert_close(found, value.eval({X: low}), tolerance="ulps", each=True)
     assert np.isinf(compiled([ROWS, gx.log(ROWS)])[0][0])
 
 
@@ -74,7 +76,7 @@ def test_two_exponentials_in_one_logarithm() -> None:
     other = scipy.special.logsumexp(HIGH[::-1], axis=1)
     product = ROWS * gx.sum(gx.exp(y), axis=1)
     found = gx.compile([X, y], gx.log(product))(HIGH, HIGH[::-1])
-    np.testing.assert_allclose(found, ROW_LOG + other, rtol=1e-14)
+    assert_close(found, ROW_LOG + other, tolerance="ulps", each=True)
 
 
 def test_two_exponents_of_the_first_kind() -> None:
@@ -101,7 +103,7 @@ def test_maximum_of_other_rows_is_no_shift(name: str) -> None:
     x = HIGH * 2.0
     expected = scipy.special.logsumexp(moved.eval({X: x}), axis=1)
     (found,) = compiled([gx.log(gx.sum(gx.exp(moved), axis=1))], x)
-    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-80)
+    np.testing.assert_allclose(found, expected, **NO_SHIFT)
 
 
 def test_own_maximum_is_a_shift() -> None:
@@ -141,7 +143,7 @@ def test_rows_without_their_largest_element(name: str) -> None:
     (found,) = compiled([value], FAR)
     finite = np.isfinite(written)
     assert finite[:2].any()
-    np.testing.assert_allclose(found[finite], written[finite], rtol=1e-13)
+    assert_close(found[finite], written[finite], each=True)
 
 
 def test_choices_of_high_rows() -> None:
@@ -152,9 +154,9 @@ def test_choices_of_high_rows() -> None:
     found = compiled([soft, log, slope], np.vstack([x, x[:1]]))
     masked = np.where(CHOSEN[:2], x, -np.inf)
     right = scipy.special.softmax(masked, axis=1)
-    np.testing.assert_allclose(found[0][:2], right, rtol=1e-13)
-    np.testing.assert_allclose(found[1][:2], scipy.special.logsumexp(masked, axis=1), rtol=1e-13)
-    np.testing.assert_allclose(found[2][:2], right, rtol=1e-13)
+    assert_close(found[0][:2], right, each=True)
+    assert_close(found[1][:2], scipy.special.logsumexp(masked, axis=1), each=True)
+    assert_close(found[2][:2], right, each=True)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])

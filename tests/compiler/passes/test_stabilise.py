@@ -20,6 +20,7 @@ from graphc.ir import ops
 from graphc.ir.graph import Graph
 from graphc.runtime.interpret_backend import Executor
 from graphc.testing import assert_close
+from tests.tolerances import LAST_PLACE, STABLE, STABLE_ZERO
 
 Array = NDArray[Any]
 ROWS = np.array(
@@ -141,9 +142,9 @@ def computed(graph: Graph, dtype: str) -> list[Array]:
 def test_value(formula: Formula, dtype: str) -> None:
     x, t = inputs_of(dtype)
     (found,) = computed(optimized([formula.build(x, t)], [x, t]), dtype)
-    tolerance = 2e-15 if dtype == "float64" else 1e-6
-    absolute = tolerance * (1.0 if formula.cancels else 1e-10)
-    np.testing.assert_allclose(found, formula.value, rtol=tolerance, atol=absolute)
+    tolerance = STABLE[dtype]
+    least = tolerance * (1.0 if formula.cancels else STABLE_ZERO)
+    np.testing.assert_allclose(found, formula.value, rtol=tolerance, atol=least)
 
 
 @pytest.mark.parametrize("formula", [f for f in FORMULAS if f.gradient is not None], ids=str)
@@ -183,7 +184,7 @@ def test_scale_that_leaves_is_kept() -> None:
     assert isinstance(as_written.op, ops.Exp)
     assert as_written.inputs == graph.inputs[:1]
     softmax_of_it = computed(graph, "float64")[0]
-    np.testing.assert_allclose(softmax_of_it, SOFT, rtol=1e-15)
+    assert_close(softmax_of_it, SOFT, tolerance=LAST_PLACE, each=True)
 
 
 def test_rows_of_other_lengths_are_kept() -> None:
@@ -233,7 +234,7 @@ def test_gradient_of_branch_not_taken(golden: Callable[[str, str], None]) -> Non
     values = np.array([-1.0, 0.0, -np.inf, 1.0, 4.0, -3.0])
     (found,) = Executor(graph).compute([values], {}, (0, 0))[0]
     taken = 0.5 * (1 - np.log(np.array([1.0, 4.0]))) / np.array([1.0, 16.0])
-    np.testing.assert_allclose(found, [1, 1, 1, *taken, 1], rtol=1e-14)
+    assert_close(found, [1, 1, 1, *taken, 1], tolerance="ulps", each=True)
 
 
 def test_nan_of_branch_taken_stays() -> None:

@@ -11,6 +11,7 @@ import graphc as gx
 from graphc.frontend import functions as fn
 from graphc.frontend.autodiff import grad
 from graphc.frontend.tensor import evaluate
+from graphc.testing import assert_close
 
 
 def gradient(function: Any, *arrays: Any) -> list[Any]:
@@ -23,7 +24,7 @@ def gradient(function: Any, *arrays: Any) -> list[Any]:
 
 def agree(found: Any, expected: Any) -> None:
     """Assert equality up to rounding."""
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+    assert_close(found, expected, each=True)
 
 
 # ------------------------------------------------------------------------------------ kinks
@@ -186,4 +187,4 @@ def test_native_gradients(case: Any) -> None:
     found = gx.compile(inputs, outputs)(*arrays)
     expected = gx.compile(inputs, outputs, target="interpret")(*arrays)
     for a, b in zip(found, expected):
-        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+        assert_close(a, b, each=True)

@@ -10,6 +10,7 @@ import pytest
 import graphc as gx
 from graphc.errors import RuntimeCheckError
 from graphc.frontend.tensor import evaluate
+from graphc.testing import assert_close
 
 RNG = np.random.default_rng(2)
 TARGETS = ("interpret", "cpu")
@@ -26,7 +27,7 @@ def test_cond_of_each_example(target: str, count: int) -> None:
     step = gx.compile([x], gx.vmap(chosen)(x), target=target)
     a = RNG.normal(size=(count, 3)).astype("f4")
     expected = np.where(a.sum(axis=1, keepdims=True) > 0, np.exp(a), 3 * a)
-    np.testing.assert_allclose(step(a), expected, rtol=1e-5)
+    assert_close(step(a), expected, each=True)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -38,7 +39,7 @@ def test_gradients_of_cond_of_each_example(target: str) -> None:
     a = RNG.normal(size=(6, 3)).astype("f4")
     expected = np.where(a.sum(axis=1, keepdims=True) > 0, 2 * np.exp(2 * a), 18 * a)
     for found in step(a):
-        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        assert_close(found, expected, each=True)
 
 
 def test_a_condition_shared_by_all_examples() -> None:
@@ -47,7 +48,7 @@ def test_a_condition_shared_by_all_examples() -> None:
     a = RNG.normal(size=(4, 3)).astype("f4")
     for value, expected in ((True, np.exp(a)), (False, a)):
         (found,) = evaluate([y], {x: a, flag: np.bool_(value)})
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert_close(found, expected, tolerance="ulps", each=True)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -89,7 +90,7 @@ def test_while_loops_stop_example_by_example(target: str) -> None:
     a = RNG.normal(size=(7, 4)) * np.array([0.1, 0.2, 1, 1, 2, 5, 100])[:, None]
     found, counts = step(a)
     expected = [halved_in_numpy(row) for row in a]
-    np.testing.assert_allclose(found, np.stack([e[0] for e in expected]), rtol=1e-12)
+    assert_close(found, np.stack([e[0] for e in expected]), each=True)
     np.testing.assert_array_equal(counts, [e[1] for e in expected])
     assert len(set(counts)) > 1
 
@@ -105,7 +106,7 @@ def test_gradients_of_while_loops_of_each_example(target: str) -> None:
     a = RNG.normal(size=(7, 4)) * np.array([0.1, 0.2, 1, 1, 2, 5, 100])[:, None]
     loop = np.stack([evaluate([single], {one: row})[0] for row in a])
     for found in step(a):
-        np.testing.assert_allclose(found, loop, rtol=1e-10)
+        assert_close(found, loop, each=True)
 
 
 def test_an_example_that_goes_on_too_long_fails() -> None:

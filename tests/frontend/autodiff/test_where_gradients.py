@@ -53,8 +53,8 @@ def everywhere(outputs: Any, feeds: Feeds) -> list[Array]:
     compiled = gx.compile(inputs, leaves)(*feeds.values())
     plain = gx.compile(inputs, leaves, target="interpret")(*feeds.values())
     for a, b, tensor in zip(compiled, plain, leaves):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(tensor.eval(feeds), b, rtol=1e-9, atol=1e-12)
+        assert_close(a, b, each=True, floor=1.0)
+        assert_close(tensor.eval(feeds), b, each=True)
     return list(compiled)
 
 
@@ -73,7 +73,7 @@ def check(case: Case, loss: gx.Tensor) -> None:
     found = everywhere([loss, *outputs], case.spoilt)
     for a, b in zip(found, right):
         assert np.isfinite(a).all()
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+        assert_close(a, b, each=True)
 
 
 # ------------------------------------------------------------------- element by element

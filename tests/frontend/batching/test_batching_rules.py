@@ -26,6 +26,7 @@ from graphc.ir.types import TensorType
 from graphc.runtime.function import compile
 from graphc.testing.cases import Case, dtype_of
 from tests.ir.ops.op_cases import CASES
+from tests.tolerances import EACH_EXAMPLE, EACH_EXAMPLE_COMPILED
 
 EXAMPLES = 3
 
@@ -98,7 +99,7 @@ def test_every_op_is_that_of_each_example(case: Case, varying: tuple[bool, ...])
     expected = looped(case, arrays, varying)
     assert found.dtype == expected.dtype
     np.testing.assert_allclose(
-        np.asarray(found, np.float64), np.asarray(expected, np.float64), rtol=2e-6, atol=1e-5
+        np.asarray(found, np.float64), np.asarray(expected, np.float64), **EACH_EXAMPLE
     )
 
 
@@ -128,7 +129,7 @@ def test_compiled_ops_are_those_of_each_example(cases: list[Case]) -> None:
     found = compile(inputs=renamed, outputs=outputs, target="cpu")(*arrays)
     for name, want in expected.items():
         np.testing.assert_allclose(
-            np.asarray(found[name], np.float64), want.astype(np.float64), rtol=1e-5, atol=1e-4
+            np.asarray(found[name], np.float64), want.astype(np.float64), **EACH_EXAMPLE_COMPILED
         )
 
 

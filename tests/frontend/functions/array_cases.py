@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import graphc as gx
+from tests.tolerances import BESIDE_NUMPY
 
 Array = NDArray[Any]
 RNG = np.random.default_rng(11)
@@ -58,7 +59,7 @@ def run(cases: Sequence[Case], target: str, threads: int | None = None) -> list[
     return [[np.asarray(next(found)) for _ in ys] for ys in outputs]
 
 
-def check(cases: Sequence[Case], rtol: float = 2e-6) -> None:
+def check(cases: Sequence[Case], rtol: float = BESIDE_NUMPY) -> None:
     """Assert numpy's values, dtype by dtype, and the same bits for one and two threads."""
     one, two = run(cases, "cpu", 1), run(cases, "cpu", 2)
     for case, *found in zip(cases, run(cases, "interpret"), one, two):

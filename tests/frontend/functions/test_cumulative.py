@@ -10,7 +10,9 @@ import pytest
 import graphc as gx
 from graphc.errors import ArgumentError, AxisError, DTypeError
 from graphc.frontend.tensor import evaluate
+from graphc.testing import assert_close
 from tests.frontend.functions.array_cases import Array, Case, check, floats, integers
+from tests.tolerances import BESIDE_NUMPY, LONG_RUNNING_SUMS, PRODUCTS_OF_ROWS, RUNNING_SUMS
 
 SHAPES = [((1,), 0), ((0,), 0), ((7,), -1), ((3, 5), 0), ((3, 5), -1), ((2, 3, 17), 1), ((4, 0), 1)]
 LONG = floats(1, 70001)
@@ -47,7 +49,7 @@ def test_values(name: str) -> None:
     cases += [case(name, integers(0, 4, 3, 5, dtype=d), 1) for d in (np.int8, np.uint8, np.int64)]
     cases += [case(name, floats(3, 5).astype(d), 1) for d in (np.float64, np.float16)]
     cases += [case(name, SPECIAL, axis) for axis in (0, 1)]
-    check(cases, rtol=1e-3 if name == "cumulative_prod" else 2e-6)
+    check(cases, rtol=PRODUCTS_OF_ROWS if name == "cumulative_prod" else BESIDE_NUMPY)
 
 
 def test_long_rows_are_cut_into_chunks() -> None:
@@ -55,7 +57,7 @@ def test_long_rows_are_cut_into_chunks() -> None:
     cases = [case(n, x, np.argmax(x.shape)) for x in rows for n in ("cumulative_max",)]
     cases += [case("cumulative_sum", x, int(np.argmax(x.shape))) for x in rows]
     cases.append(case("cumulative_sum", integers(-9, 9, 70001), 0))
-    check(cases, rtol=1e-4)
+    check(cases, rtol=RUNNING_SUMS)
 
 
 def test_initial_values_and_dtypes() -> None:
@@ -83,7 +85,7 @@ def test_symbolic_sizes() -> None:
     for shape in ((3, 5), (1, 1), (8, 33), (2, 9000), (9000, 2)):
         a = floats(*shape)
         sums, tops = step(a)
-        np.testing.assert_allclose(sums, np.cumsum(a.astype(np.float64), 0), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(sums, np.cumsum(a.astype(np.float64), 0), **LONG_RUNNING_SUMS)
         np.testing.assert_array_equal(tops, np.maximum.accumulate(a, 1))
 
 
@@ -97,7 +99,7 @@ def test_gradient_of_products_is_exact_at_zeros(zeros: int) -> None:
     expected = [
         sum(u[i] * np.prod(np.delete(a[: i + 1], j)) for i in range(j, 5)) for j in range(5)
     ]
-    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    assert_close(found, expected, tolerance="ulps", each=True)
 
 
 def test_gradient_of_extremes_goes_to_the_first_that_attains_it() -> None:

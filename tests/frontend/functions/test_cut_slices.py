@@ -14,6 +14,7 @@ from graphc.errors import ShapeError
 from graphc.export.javascript import _size
 from graphc.ir.dims import Dim, bound, evaluate, max_size, min_size
 from graphc.onnx.save import to_model
+from graphc.testing import assert_close
 
 N = gx.dim("N")
 ENDS = (None, -512, -5, -2, -1, 0, 1, 2, 6, 512)
@@ -61,7 +62,7 @@ def test_values_and_gradients_are_those_of_known_sizes(target: str) -> None:
         known = gx.input("x", (2, n, 3))
         wanted = gx.compile([known], of(known), target="interpret")(array)
         for a, b in zip(function(array), wanted):
-            np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-6)
+            assert_close(a, b, each=True)
 
 
 def test_libraries_cut_too(tmp_path: Path) -> None:
@@ -90,8 +91,8 @@ def test_saved_models_cut_too() -> None:
         theirs = dict(zip(outputs, session.run(None, {"x": array})))
         for name, y in outputs.items():
             wanted = gx.compile([x], y, target="interpret")(array)
-            np.testing.assert_allclose(theirs[name], wanted, rtol=1e-6)
-            np.testing.assert_allclose(back(array)[name], wanted, rtol=1e-6)
+            assert_close(theirs[name], wanted, tolerance="ulps", each=True)
+            assert_close(back(array)[name], wanted, tolerance="ulps", each=True)
 
 
 def test_ends_that_are_sizes_must_lie_inside() -> None:

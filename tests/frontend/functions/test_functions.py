@@ -11,6 +11,7 @@ import scipy.special
 import graphc as gx
 from graphc.frontend import functions as fn
 from graphc.frontend.tensor import Tensor, evaluate
+from tests.tolerances import FEW_OPS
 
 RNG = np.random.default_rng(5)
 A = RNG.standard_normal((3, 4)).astype(np.float32)
@@ -37,9 +38,7 @@ def agree(found: Any, expected: Any) -> None:
     """Assert equal shapes and close values; NaN equals NaN."""
     expected = np.asarray(expected)
     assert found.shape == expected.shape
-    np.testing.assert_allclose(
-        found.astype(np.float64), expected.astype(np.float64), rtol=2e-6, atol=1e-6
-    )
+    np.testing.assert_allclose(found.astype(np.float64), expected.astype(np.float64), **FEW_OPS)
 
 
 ONE = {"value": 1}

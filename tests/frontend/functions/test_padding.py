@@ -10,6 +10,7 @@ import pytest
 import graphc as gx
 from graphc.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from graphc.frontend.autodiff import check_gradients
+from graphc.testing import assert_close
 from tests.frontend.functions.array_cases import Array, Case, check, floats, integers
 
 MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
@@ -41,7 +42,7 @@ def test_gradients_of_pads(mode: str) -> None:
     assert check_gradients(loss, x, {x: X.astype(np.float64)}).passed
     slopes = gx.grad(loss, x)
     found = [gx.compile([x], slopes, target=t)(X.astype(np.float64)) for t in ("cpu", "interpret")]
-    np.testing.assert_allclose(*found, rtol=1e-12, atol=1e-12)
+    assert_close(*found)
 
 
 def test_pads_of_symbolic_sizes() -> None:

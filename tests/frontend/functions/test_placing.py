@@ -11,6 +11,7 @@ import pytest
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, RuntimeCheckError, ShapeError
 from graphc.frontend.autodiff import check_gradients
+from graphc.testing import assert_close
 from tests.frontend.functions.array_cases import Array, Case, check, floats, integers
 
 X = floats(4, 5, 3)
@@ -186,7 +187,7 @@ def test_puts_into_a_parameter_are_made_in_place() -> None:
             expected = put(expected, rows[1], given * 2 + before[rows[1]], mode)
             if compiled is step:
                 expected[-1] = 7.0
-            np.testing.assert_allclose(p.value, expected, rtol=1e-5, atol=1e-6)
+            assert_close(p.value, expected, each=True)
         for call in alone.program.schedule.calls:
             assert all(s.type.shape != (40, 3) or s.role == "parameter" for s in call.writes)
 

@@ -33,7 +33,7 @@ def test_derivatives_of_powers(exponent: Any) -> None:
         factor, power = factor * power, power - 1
     for target in ("interpret", "cpu"):
         for found, wanted in zip(gx.compile([x], orders, target=target)(X), expected):
-            np.testing.assert_allclose(found, wanted, rtol=1e-12)
+            assert_close(found, wanted, each=True)
 
 
 def test_the_gradient_of_the_zeroth_power_is_zero() -> None:

@@ -15,6 +15,7 @@ from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError
 from graphc.ir.ops.base import Array
 from graphc.ir.schedule import LoopCall
 from graphc.testing import assert_close
+from tests.tolerances import SLOPE
 
 TARGETS = ("interpret", "cpu")
 BATCH, INPUTS, HIDDEN = 3, 4, 6
@@ -62,7 +63,7 @@ def test_is_a_python_loop(target: str, reverse: bool) -> None:
     for length in (5, 1, 8, 0, 5):
         given = weights(length, BATCH, INPUTS, seed=length)
         for found, expected in zip(step(given), recurrent_numpy(given, reverse)):
-            np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+            assert_close(found, expected, each=True, floor=1.0)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -92,9 +93,9 @@ def test_second_gradient() -> None:
         return float(first.eval(given | {a: np.float64(at)}))
 
     expected = (value(0.7 + 1e-5) - value(0.7 - 1e-5)) / 2e-5
-    assert float(second.eval(given | {a: np.float64(0.7)})) == pytest.approx(expected, rel=1e-6)
+    assert float(second.eval(given | {a: np.float64(0.7)})) == pytest.approx(expected, **SLOPE)
     step = gx.compile([x, a], second)
-    assert float(step(given[x], np.float64(0.7))) == pytest.approx(expected, rel=1e-6)
+    assert float(step(given[x], np.float64(0.7))) == pytest.approx(expected, **SLOPE)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -147,9 +148,9 @@ def test_nested(target: str) -> None:
     step = gx.compile([x], (last, ys, gx.grad(last.sum() + (ys**2).sum(), x)), target=target)
     found = step(given)
     assert_close(found[0], total)
-    np.testing.assert_allclose(found[1], expected, rtol=1e-5, atol=1e-6)
+    assert_close(found[1], expected, each=True)
     report = gx.compile([x], gx.grad(last.sum() + (ys**2).sum(), x), target="interpret")(given)
-    np.testing.assert_allclose(found[2], report, rtol=1e-4, atol=1e-5)
+    assert_close(found[2], report, each=True)
 
 
 @pytest.mark.parametrize("checkpoint", ["sqrt", 1, 3, 7, 20])
@@ -163,7 +164,7 @@ def test_checkpoints_change_no_value(checkpoint: Any, reverse: bool) -> None:
         gradients = gx.grad((ys**2).sum() + last.sum(), [x, *parameters])
         found.append(gx.compile([x], [last, ys, *gradients])(given))
     for a, b in zip(*found):
-        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+        assert_close(a, b, each=True, floor=1.0)
 
 
 def test_checkpoints_save_memory() -> None:

@@ -30,7 +30,7 @@ def values(inputs: list[Any], outputs: Any, *arrays: Array) -> list[Array]:
     lists = [r if isinstance(r, (list, tuple)) else [r] for r in runs]
     for other in lists[1:]:
         for a, b in zip(lists[0], other, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-12)
+            assert_close(a, b, each=True)
     return list(lists[0])
 
 
@@ -71,7 +71,7 @@ def test_counters_and_flags_among_the_rows() -> None:
 
     orders = [gx.grad(y, p), gx.grad(unrolled(p), p)]
     a, b = values([p], orders, np.array(0.7))
-    np.testing.assert_allclose(a, b, rtol=1e-13)
+    assert_close(a, b)
 
 
 def test_the_flag_of_a_choice_comes_first() -> None:
@@ -97,7 +97,7 @@ def test_derivatives_of_every_order() -> None:
     for k in range(1, 6):
         factor *= 17 - k
         expected.append(factor * 0.95 ** (16 - k))
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert_close(found, expected, each=True)
 
 
 @pytest.mark.parametrize("kind", ["while", "cond", "nested", "rows", "checkpoint"])
@@ -126,7 +126,7 @@ def test_third_derivatives_of_other_loops(kind: str) -> None:
         "nested": lambda: _nested(x),
     }[kind]()
     found = values([x], [*derivatives(y, x, 3), *derivatives(plain, x, 3)], np.array(0.7))
-    np.testing.assert_allclose(found[:3], found[3:], rtol=1e-11)
+    assert_close(found[:3], found[3:], each=True)
 
 
 def _nested(x: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ def test_third_derivatives_of_many_examples() -> None:
 
     given = np.array([0.5, 0.9, 1.1, -0.7])
     (found,) = values([x], gx.vmap(third)(x), given)
-    np.testing.assert_allclose(found, 8 * 7 * 6 * given**5, rtol=1e-12)
+    assert_close(found, 8 * 7 * 6 * given**5, each=True)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -204,4 +204,4 @@ def test_a_specialised_loop_stays_one_loop() -> None:
     general = step(*given)
     step.specialize(rows=4)
     for a, b in zip(general, step(*given)):
-        np.testing.assert_allclose(a, b, rtol=1e-13)
+        assert_close(a, b, each=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.testing import assert_close
 
 
 @pytest.mark.parametrize("target", ["cpu", "interpret"])
@@ -25,7 +26,7 @@ def test_sizes_are_numbers(target: str, rows: int) -> None:
     wanted += [np.where(values > 0, rows, values), np.sqrt(np.float32(rows))]
     for tensor, mine, theirs in zip(tensors, found[0], wanted):
         assert tensor.dtype == (gx.float16 if tensor is tensors[4] else gx.float32)
-        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+        assert_close(mine, theirs, "float32", tolerance="ulps", each=True)
     many = [2 * rows - wide, wide + rows, rows // 2 + wide, (rows + 1) * (rows - 1) - wide]
     for tensor, mine, theirs in zip(integers, found[1], many):
         assert tensor.dtype == gx.int64

@@ -11,6 +11,8 @@ import scipy.special
 
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError
+from graphc.testing import assert_close
+from tests.tolerances import LAST_PLACE, MANY_TURNS
 
 Array = np.ndarray[Any, Any]
 
@@ -20,7 +22,7 @@ def test_gamma_has_its_signs_and_poles() -> None:
     x = gx.input("x", points.shape, dtype="float64")
     found = gx.compile([x], gx.gamma(x))(points)
     wanted = scipy.special.gamma(points)
-    np.testing.assert_allclose(found, wanted, rtol=2e-13)
+    assert_close(found, wanted, each=True)
     gx.check_gradients(gx.sum(gx.gamma(x[:8] * 0.7 + 0.01)), [x], {x: np.linspace(0.3, 4, 13)})
 
 
@@ -31,10 +33,10 @@ def test_gamma_of_tiny_and_huge_numbers(target: str) -> None:
     x = gx.input("x", points.shape, dtype="float64")
     outputs = [gx.gamma(x), gx.lgamma(x), gx.digamma(x)]
     found = gx.compile([x], outputs, target=target)(points)
-    assert abs(found[0][0] / -5e302 - 1) < 1e-15
+    assert_close(found[0][0], -5e302, tolerance=LAST_PLACE, each=True)
     wanted = (scipy.special.gamma, scipy.special.gammaln, scipy.special.digamma)
     for values, function in zip(found, wanted):
-        np.testing.assert_allclose(values, function(points), rtol=1e-11)
+        assert_close(values, function(points), each=True)
 
 
 def test_broadcasting_and_python_numbers() -> None:
@@ -44,7 +46,7 @@ def test_broadcasting_and_python_numbers() -> None:
         [x], [gx.hypot(x, 4), gx.atan2(1, x), gx.copysign(x, np.array([1.0, -1.0]))]
     )(a)
     for f, w in zip(found, (np.hypot(a, 4), np.arctan2(1, a), np.copysign(a, [1.0, -1.0]))):
-        np.testing.assert_allclose(f, w, rtol=1e-15)
+        assert_close(f, w, tolerance=LAST_PLACE, each=True)
     assert gx.nextafter(gx.input("y", (2,)), 0).dtype == gx.float32
 
 
@@ -64,13 +66,13 @@ def test_modified_bessel_functions() -> None:
     found = gx.compile([x], [*functions, *slopes])(points)
     wanted = [getattr(scipy.special, name)(points) for name in names]
     for f, w in zip(found, wanted):
-        np.testing.assert_allclose(f, w, rtol=1e-14)
+        assert_close(f, w, tolerance="ulps", each=True)
     near = np.abs(points) < 60
     i0, i1 = scipy.special.i0(points[near]), scipy.special.i1(points[near])
-    np.testing.assert_allclose(found[4][near], i1, rtol=1e-14)
-    np.testing.assert_allclose(found[6][near], scipy.special.ivp(1, points[near]), rtol=1e-13)
+    assert_close(found[4][near], i1, tolerance="ulps", each=True)
+    assert_close(found[6][near], scipy.special.ivp(1, points[near]), each=True)
     scale, sign = np.exp(-np.abs(points[near])), np.sign(points[near])
-    np.testing.assert_allclose(found[5][near], scale * (i1 - sign * i0), rtol=1e-11, atol=1e-15)
+    assert_close(found[5][near], scale * (i1 - sign * i0), each=True)
     for slope in found[4:]:
         assert np.isfinite(slope[near]).all()
 
@@ -91,7 +93,7 @@ def test_angles_of_many_turns(count: int, dtype: str) -> None:
             wanted = [np.sin(wide), np.cos(wide), np.tan(wide), np.cos(wide)]
         for function in functions:
             for found, exact in zip(function(a), wanted):
-                bound = {"float64": 1e-15, "float32": 4e-7, "bfloat16": 5e-3}[dtype]
+                bound = MANY_TURNS[dtype]
                 np.testing.assert_allclose(found.astype(float), exact.astype(float), rtol=bound)
 
 
@@ -101,7 +103,7 @@ def test_large_arguments_of_hyperbolic_functions() -> None:
     t = gx.input("x", (3,))
     for found, w in zip(gx.compile([t], (gx.sinh(t), gx.cosh(t)))(x), wanted):
         with np.errstate(over="ignore"):
-            np.testing.assert_allclose(found, w.astype(np.float32), rtol=1e-6)
+            assert_close(found, w.astype(np.float32), tolerance="ulps", each=True)
 
 
 X = gx.input("x", (3,))

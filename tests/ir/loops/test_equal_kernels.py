@@ -10,6 +10,7 @@ import pytest
 import graphc as gx
 from graphc.ir.loops.ir import Kernel
 from graphc.ir.loops.kernel_equality import first_equal_kernels, kernel_key
+from graphc.testing import assert_close
 
 
 def kernel(
@@ -61,6 +62,6 @@ def test_equal_layers_are_one_function_and_right() -> None:
     expected = given
     for w in weights:
         expected = np.maximum(expected @ w.value, 0)
-    np.testing.assert_allclose(step(given), expected, rtol=1e-5, atol=1e-6)
+    assert_close(step(given), expected)
     assert len(step.program.schedule.kernels) == 6
     assert len(set(first_equal_kernels(step.program.schedule.kernels).values())) == 1

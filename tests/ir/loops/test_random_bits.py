@@ -16,6 +16,7 @@ from graphc.ir.loops.random_bits import (
     philox_words,
     unit_float,
 )
+from graphc.testing import assert_close
 from tests.ir.loops.ulp import UnfusedEmitter
 
 EMITTER = NumpyEmitter()
@@ -81,7 +82,7 @@ def test_normal_floats_follow_their_formula_at_the_edges() -> None:
     u = np.float64(np.float32(first) * np.float32(2.0**-32) + np.float32(2.0**-33))
     wanted = np.sqrt(-2 * np.log(u)) * np.cos(second * (2 * np.pi / 2**32))
     got = normal_float(EMITTER, first, second)
-    np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)
+    assert_close(got, wanted, tolerance="ulps", each=True, floor=1.0)
 
 
 def test_normal_floats_use_no_fma() -> None:

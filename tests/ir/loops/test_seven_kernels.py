@@ -13,6 +13,7 @@ from graphc.ir.dims import evaluate
 from graphc.ir.loops import ir
 from graphc.ir.loops.kernel_interpreter import run_kernel
 from graphc.ir.loops.kernel_printer import kernel_text
+from graphc.testing import assert_close
 from tests.ir.loops.seven_convolutions import convolution_with_moments, winograd
 from tests.ir.loops.seven_sequences import causal_attention, lstm_step
 from tests.ir.loops.seven_training import (
@@ -21,6 +22,7 @@ from tests.ir.loops.seven_training import (
     sparse_adagrad,
     split_weight_gradient,
 )
+from tests.tolerances import SHARES_OF_LOSS
 
 Array = NDArray[Any]
 
@@ -86,10 +88,10 @@ def test_convolution_with_moments(shape: tuple[int, ...]) -> None:
     got, failed = run(convolution_with_moments(), {"x": x, "w": filters}, dims)
     y = convolve(x, filters)
     assert failed is None
-    np.testing.assert_allclose(got["y"], y, atol=1e-5)
+    assert_close(got["y"], y, tolerance="ulps", each=True, floor=1.0)
     if n:
-        np.testing.assert_allclose(got["mean"], y.mean((0, 1, 2)), atol=1e-6)
-        np.testing.assert_allclose(got["m2"] / (n * h * w), y.var((0, 1, 2)), rtol=1e-5, atol=1e-9)
+        assert_close(got["mean"], y.mean((0, 1, 2)), tolerance="ulps")
+        assert_close(got["m2"] / (n * h * w), y.var((0, 1, 2)), each=True)
     else:
         assert not got["mean"].any()
 
@@ -102,7 +104,7 @@ def test_winograd(shape: tuple[int, ...]) -> None:
     u = np.einsum("ar,bs,rsck->abck", WINOGRAD_G, WINOGRAD_G, filters).astype(np.float32)
     inputs = {"x": x, "u": u, "b": WINOGRAD_B, "a": WINOGRAD_A}
     got, _ = run(winograd(), inputs, dims)
-    np.testing.assert_allclose(got["y"], convolve(x, filters), atol=5e-5)
+    assert_close(got["y"], convolve(x, filters))
 
 
 def sigmoid(x: Array) -> Array:
@@ -122,8 +124,8 @@ def test_lstm_step(shape: tuple[int, int, int]) -> None:
     sums += np.einsum("bd,gdu->gbu", wide["h"], wide["wh"]) + wide["bias"][:, None]
     i, f, g, o = sums
     c = sigmoid(f) * wide["c"] + sigmoid(i) * np.tanh(g)
-    np.testing.assert_allclose(got["new_c"], c, atol=1e-5)
-    np.testing.assert_allclose(got["new_h"], sigmoid(o) * np.tanh(c), atol=1e-5)
+    assert_close(got["new_c"], c)
+    assert_close(got["new_h"], sigmoid(o) * np.tanh(c))
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 3), (1, 1, 1), (1, 4, 5)])
@@ -137,7 +139,7 @@ def test_causal_attention(shape: tuple[int, int, int]) -> None:
     scores = np.where(np.tri(t, dtype=bool), scores, -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
-    np.testing.assert_allclose(got["y"], weights @ v.astype(np.float64), atol=2e-5)
+    assert_close(got["y"], weights @ v.astype(np.float64))
 
 
 def adagrad_inputs(ids: list[int], width: int, rows: int) -> dict[str, Array]:
@@ -164,8 +166,8 @@ def test_sparse_adagrad(ids: list[int]) -> None:
     squares = inputs["squares"] + gradient**2
     table = inputs["table"] - 0.1 * gradient / (np.sqrt(squares) + 1e-10)
     assert failed is None
-    np.testing.assert_allclose(got["squares"], squares, rtol=1e-5)
-    np.testing.assert_allclose(got["table"], table, rtol=1e-5, atol=1e-6)
+    assert_close(got["squares"], squares, each=True)
+    assert_close(got["table"], table, each=True, floor=0.5)
     untouched = sorted(set(range(rows)) - set(ids))
     np.testing.assert_array_equal(got["table"][untouched], inputs["table"][untouched])
 
@@ -189,8 +191,8 @@ def test_softmax_cross_entropy(shape: tuple[int, int]) -> None:
     loss = np.logaddexp.reduce(wide, axis=1) - wide[picked]
     share[picked] -= 1
     assert failed is None
-    np.testing.assert_allclose(got["loss"], loss, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(got["dx"], share / max(1, shape[0]), atol=1e-7)
+    assert_close(got["loss"], loss)
+    np.testing.assert_allclose(got["dx"], share / max(1, shape[0]), **SHARES_OF_LOSS)
 
 
 def test_softmax_cross_entropy_reports_labels_outside() -> None:
@@ -205,7 +207,7 @@ def test_split_weight_gradient(shape: tuple[int, int, int]) -> None:
     dims = {"batch": m, "inputs": c, "outputs": k}
     got, _ = run(split_weight_gradient(), {"x": x, "dy": dy}, dims)
     wanted = x.T.astype(np.float64) @ dy.astype(np.float64)
-    np.testing.assert_allclose(got["dw"], wanted, atol=1e-5)
+    assert_close(got["dw"], wanted, tolerance="ulps")
 
 
 def test_split_weight_gradient_adds_chunks_as_a_tree() -> None:
