@@ -26,6 +26,13 @@ class Environment:
     cache: Path | None = None
 
 
+def usable_processors() -> int:
+    """How many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def read_environment(variables: Mapping[str, str]) -> Environment:
     """Parse the five variables; raises ValueError for a switch that is neither on nor off."""
     dump = variables.get("GRAPHC_DUMP", "")

@@ -12,13 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend.arguments import check_all
-from graphc.ir.types import DType, find_dtype
+from graphc.ir.types import Array, DType, find_dtype
 
-Array = NDArray[Any]
 Initializer = Callable[[tuple[int, ...], Any, np.random.Generator], Array]
 Draw = Callable[[tuple[int, ...], np.random.Generator], Array]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 
 FEATURES, CLASSES = 23, 7
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphc.compiler.options import Options
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops.base import Array
 from graphc.ir.structure import Structure
+from graphc.ir.types import Array
 
 if TYPE_CHECKING:
     from graphc.compiler.program import Program

@@ -13,8 +13,7 @@ import numpy as np
 
 from graphc.ir.fingerprint import compiler_bytes, graph_bytes
 from graphc.ir.graph import Graph
-from graphc.ir.ops.base import Array
-from graphc.ir.types import find_dtype
+from graphc.ir.types import Array, find_dtype
 from graphc_llvm.runtime.cache import CacheEntry, content_key, disk_cache
 from graphc_llvm.target import Target
 

@@ -12,7 +12,6 @@ from graphc.compiler.program import Program
 from graphc.ir.dims import dims_of, evaluate
 from graphc.ir.graph import Graph, Node
 from graphc.ir.loops.kernel_equality import first_equal_kernels
-from graphc.ir.ops.base import Array
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import (
     CONSTANT,
@@ -26,6 +25,7 @@ from graphc.ir.schedule import (
     every_call,
 )
 from graphc.ir.storage import ParameterStorage
+from graphc.ir.types import Array
 from graphc_llvm.artifact import FOLDED, Artifact, cache_key
 from graphc_llvm.cost import count_barriers, estimate_seconds
 from graphc_llvm.emit_kernel import kernel_dims

@@ -6,25 +6,23 @@ the cache starts without it, which saves most of the time.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc.compiler.options import Options
-from graphc.config import environment
+from graphc.config import environment, usable_processors
 from graphc.errors import GraphcError, RuntimeCheckError
 from graphc.ir import storage
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, describe
-from graphc.ir.ops.base import Array
 from graphc.ir.ops.failure import has_fields, without_values
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
 from graphc.ir.storage import ParameterStorage, stored
 from graphc.ir.structure import Structure as UserStructure
-from graphc.ir.types import TensorType
+from graphc.ir.types import Array, TensorType
 from graphc_llvm.artifact import FOLDED, Artifact, artifact
 from graphc_llvm.cost import choose_threads
 from graphc_llvm.cpu_runner import CpuRunner, Prepared
@@ -196,7 +194,7 @@ class CpuFunction:
             made.arena_bytes,
             made.scratch_bytes,
             choose_threads(
-                made.seconds, made.barriers, self.options.threads or available_threads()
+                made.seconds, made.barriers, self.options.threads or usable_processors()
             ),
             made.seconds,
         )
@@ -251,10 +249,3 @@ def native_guard(guard: storage.WriteGuard) -> NativeLock:
     """A guard that native code can take."""
     assert isinstance(guard, NativeLock), "another backend writes this parameter"
     return guard
-
-
-def available_threads() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.config import environment
 from graphc.errors import UnsupportedError
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch

@@ -14,7 +14,7 @@ from graphc.ir.compare import Disagreement, compare
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Node
 from graphc.ir.interpret import Interpreter
-from graphc.ir.ops.base import Array, Leaf
+from graphc.ir.ops.base import Leaf
 from graphc.ir.schedule import (
     CONSTANT,
     INPUT,
@@ -26,6 +26,7 @@ from graphc.ir.schedule import (
     KernelCall,
     Storage,
 )  # fmt: skip
+from graphc.ir.types import Array
 from graphc_llvm.emit_program import call_symbol, emit_program
 from graphc_llvm.runtime.barrier import NO_FAILURE, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM

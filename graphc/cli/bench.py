@@ -19,7 +19,7 @@ from graphc.cli.show import print_columns
 from graphc.cli.subject import choose, functions_of, json_text, shapes_of, sizes
 from graphc.errors import ArgumentError
 from graphc.ir.dims import evaluate
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
 
 BATCH_SIZE = 128

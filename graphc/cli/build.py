@@ -15,8 +15,8 @@ from graphc.cli.show import bytes_text, print_columns, print_rows
 from graphc.cli.subject import choose, functions_of, json_text, pairs, shapes_of, sizes
 from graphc.errors import FormatError, NameError
 from graphc.export.library_files import numpy_dtype, shape_of
-from graphc.ir.ops.base import Array
 from graphc.ir.structure import flatten
+from graphc.ir.types import Array
 
 SHOWN_ELEMENTS = 6  # elements of every output
 

@@ -18,7 +18,7 @@ import numpy as np
 import graphc as gx
 from graphc.cli.show import bytes_text, print_rows
 from graphc.cli.subject import json_text
-from graphc.config import environment
+from graphc.config import environment, usable_processors
 from graphc.errors import GraphcError
 from graphc.runtime.backend import load_backend
 
@@ -58,7 +58,7 @@ def _version(package: str) -> str:
 
 def processor() -> list[tuple[str, str]]:
     """Instruction set, caches and threads."""
-    rows = [("threads", f"{usable_threads()} usable of {os.cpu_count()}")]
+    rows = [("threads", f"{usable_processors()} usable of {os.cpu_count()}")]
     try:
         target = load_backend("llvm").target()
     except (GraphcError, ImportError) as error:
@@ -72,13 +72,6 @@ def processor() -> list[tuple[str, str]]:
         ("caches", f"L1 {bytes_text(target.l1_bytes)}, L2 {bytes_text(target.l2_bytes)}"),
         *rows,
     ]
-
-
-def usable_threads() -> int:
-    """How many processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def native_code() -> tuple[bool, str]:

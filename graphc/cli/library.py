@@ -8,7 +8,7 @@ from pathlib import Path
 
 import graphc as gx
 from graphc.cli.show import bytes_text
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
 
 SHOWN_DIGITS = 20  # digits that the C program looks at

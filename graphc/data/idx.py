@@ -8,15 +8,12 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.data.split import Part
 from graphc.errors import FormatError
-
-Array = NDArray[Any]
+from graphc.ir.types import Array
 
 _GZIP = b"\x1f\x8b"
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

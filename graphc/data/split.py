@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.errors import ArgumentError
+from graphc.ir.types import Array
 
-Array = NDArray[Any]
 Part = tuple[Array, Array]
 
 

@@ -14,8 +14,7 @@ import numpy as np
 from graphc.errors import RuntimeCheckError
 from graphc.export.interface import Entry, Interface
 from graphc.ir.dims import evaluate
-from graphc.ir.ops.base import Array
-from graphc.ir.types import DType
+from graphc.ir.types import Array, DType
 
 RECORDED_CALLS = 2  # of every function, one after the other
 KEPT_ELEMENTS = 24  # elements of every output

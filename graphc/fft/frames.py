@@ -16,8 +16,8 @@ from graphc.frontend.functions.shapes import narrow, unfold_windows
 from graphc.frontend.tensor import Tensor, constant_of, lift
 from graphc.frontend.typing import AxisLike, DTypeLike, TensorLike
 from graphc.ir.dims import Size, floordiv
-from graphc.ir.ops.base import Array
 from graphc.ir.ops.window import Window
+from graphc.ir.types import Array
 
 MAX_BLOCKS_PER_FRAME = 16  # blocks of a frame up to which frames are put together from blocks
 

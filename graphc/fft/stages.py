@@ -17,8 +17,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend.functions.products import contract
 from graphc.frontend.tensor import Tensor, constant_of
 from graphc.frontend.typing import TensorLike
-from graphc.ir.ops.base import Array
-from graphc.ir.types import DType
+from graphc.ir.types import Array, DType
 
 Signal: TypeAlias = "TensorLike | tuple[TensorLike, TensorLike | None]"  # (real, imaginary)
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.ir.arrays import converted
-from graphc.ir.ops.base import Array, View
+from graphc.ir.ops.base import View
 from graphc.ir.ops.elementwise_logic import Cast
 from graphc.ir.ops.leaf import Constant, Literal
-from graphc.ir.types import DType, find_dtype, promote
+from graphc.ir.types import Array, DType, find_dtype, promote
 
 
 def lifted_array(x: Tensor) -> Array | None:

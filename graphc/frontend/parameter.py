@@ -17,9 +17,8 @@ from graphc.ir import graph as graphs
 from graphc.ir.arrays import python_array
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
 from graphc.ir.storage import Reader, WriteGuard
-from graphc.ir.types import TensorType
+from graphc.ir.types import Array, TensorType
 
 
 class Parameter(Tensor):

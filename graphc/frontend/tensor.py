@@ -23,9 +23,9 @@ from graphc.ir.dims import Poly, Size
 from graphc.ir.graph import Node
 from graphc.ir.interpret import Interpreter, Random
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array, Op
+from graphc.ir.ops.base import Op
 from graphc.ir.sizes import bind_dims
-from graphc.ir.types import DType, TensorType, bool_, find_dtype, weak_dtype
+from graphc.ir.types import Array, DType, TensorType, bool_, find_dtype, weak_dtype
 
 
 class Tensor:

@@ -12,7 +12,7 @@ from graphc.inspect.graph_printer import call_name
 from graphc.inspect.profile import Profile
 from graphc.inspect.report import kernels
 from graphc.ir.loops.kernel_equality import first_equal_kernels
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 
 if TYPE_CHECKING:
     from graphc.runtime.backend import Runner

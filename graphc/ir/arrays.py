@@ -11,8 +11,7 @@ from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError
 from graphc.ir.exchange import to_numpy
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
-from graphc.ir.types import DType, find_dtype, float64
+from graphc.ir.types import Array, DType, find_dtype, float64
 
 CASTS = ("same_kind", "no")
 

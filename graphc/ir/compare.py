@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.ir.ops.base import Array
-from graphc.ir.types import find_dtype
+from graphc.ir.types import Array, find_dtype
 
 # The largest error, in units of the largest magnitude of the array, per dtype of the result.
 TOLERANCE: dict[str, dict[str, float]] = {

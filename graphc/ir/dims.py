@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 Size = Union[int, "Poly"]
+Sizes = tuple[Size, ...]
 Atom = Union["Dim", "FloorDiv", "MinSize"]
 Monomial = tuple[Atom, ...]  # sorted by text; () is the constant term
 

@@ -20,13 +20,12 @@ from graphc.ir.dims import product
 from graphc.ir.graph import Node, describe, topological
 from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
 from graphc.ir.ops.failure import indexed_axis, indexed_size
 from graphc.ir.ops.gather import checked_rows
 from graphc.ir.ops.loop import Body, Scan
 from graphc.ir.sizes import concrete, concretise
 from graphc.ir.storage import stored
-from graphc.ir.types import find_dtype
+from graphc.ir.types import Array, find_dtype
 
 Random = tuple[int, int]  # (seed, step)
 

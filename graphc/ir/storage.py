@@ -9,8 +9,7 @@ from weakref import WeakSet
 from graphc.forked import ProcessLock
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
-from graphc.ir.types import TensorType
+from graphc.ir.types import Array, TensorType
 
 
 class WriteGuard(Protocol):

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphc.ir.dims import Dim, Size, dims_of, product
+
+Array = NDArray[Any]  # of numpy, also of rank 0 as its scalars
 
 
 @dataclass(frozen=True)

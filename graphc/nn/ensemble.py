@@ -18,8 +18,8 @@ from graphc.ir import graph as graphs
 from graphc.ir import naming
 from graphc.ir.graph import Node, topological
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
 from graphc.ir.structure import Structure, flatten
+from graphc.ir.types import Array
 from graphc.nn.layers import Layer, check_count
 
 

@@ -12,7 +12,7 @@ from graphc.errors import ArgumentError
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.typing import TensorLike
 from graphc.ir import naming
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.nn.layers import Layer
 from graphc.nn.owner import kind_of
 

@@ -13,7 +13,7 @@ from graphc.frontend.symbols import constant
 from graphc.frontend.tensor import Tensor, lift
 from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Poly
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.nn.windows import CHANNELS_LAST, RANKS, check_layout, per_axis, spatial_axes
 
 REACH = {"linear": 1, "cubic": 2}  # old elements on each side of a new one

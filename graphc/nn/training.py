@@ -15,8 +15,7 @@ from graphc.frontend import symbols
 from graphc.frontend.functions.operands import common_shape, fail, shape_text
 from graphc.frontend.tensor import Tensor, lift
 from graphc.frontend.typing import TensorLike
-from graphc.ir.ops.base import Array
-from graphc.ir.types import find_dtype
+from graphc.ir.types import Array, find_dtype
 from graphc.nn import losses
 from graphc.runtime.function import CompiledFunction, compile
 from graphc.train.batches import Batches

@@ -12,7 +12,7 @@ from onnx.backend.base import Backend, BackendRep, Device, DeviceType
 
 import graphc as gx
 from graphc.errors import ArgumentError, UnsupportedError
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.onnx.errors import UnknownValueError
 from graphc.onnx.model import load
 from graphc.onnx.proto import element_number

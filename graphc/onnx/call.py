@@ -12,7 +12,7 @@ from onnx import GraphProto, NodeProto, defs
 from graphc.errors import FormatError, UnsupportedError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.onnx.errors import UnknownValueError
 from graphc.onnx.stored import StoredArrays
 from graphc.onnx.values import OnnxValue, sources_of

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.onnx.proto import element_number
 
 MIN_EXTERNAL_BYTES = 1024  # bytes; shapes and numbers stay where readers expect them

@@ -15,8 +15,7 @@ import graphc as gx
 from graphc import origin as origins
 from graphc.errors import ArgumentError, FormatError, NameError, UnsupportedError
 from graphc.ir.dims import Size
-from graphc.ir.ops.base import Array
-from graphc.ir.types import DType
+from graphc.ir.types import Array, DType
 from graphc.onnx.importer import Scope, only_ours
 from graphc.onnx.proto import dtype_of, name_of, read_model
 from graphc.onnx.stored import Choice, StoredArrays

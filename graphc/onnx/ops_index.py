@@ -12,9 +12,8 @@ from graphc.frontend.functions.creation import size_as
 from graphc.frontend.functions.scatter import update_at
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Size, product
-from graphc.ir.ops.base import Array
 from graphc.ir.ops.view import shape_text
-from graphc.ir.types import int64
+from graphc.ir.types import Array, int64
 from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.ops_shape import along
 

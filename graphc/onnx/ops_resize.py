@@ -10,7 +10,7 @@ import graphc as gx
 from graphc.errors import FormatError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size, divide_exactly
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.nn.resize import neighbours, picked, weighted
 from graphc.onnx.call import OnnxNode, Result, Table
 

@@ -10,7 +10,7 @@ import graphc as gx
 from graphc.errors import FormatError
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Poly, Size, divide_exactly, floordiv, max_size, min_size, product
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.onnx.call import OnnxNode, Result, Table
 from graphc.onnx.proto import dtype_of
 from graphc.onnx.values import MAX_SHAPE_ELEMENTS, sizes_array

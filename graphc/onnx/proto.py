@@ -19,8 +19,7 @@ from graphc.errors import (
     MemoryBudgetError,
     UnsupportedError,
 )
-from graphc.ir.ops.base import Array
-from graphc.ir.types import DType, find_dtype
+from graphc.ir.types import Array, DType, find_dtype
 
 _DTYPES = {
     TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8", TensorProto.INT8: "int8",

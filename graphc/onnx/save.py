@@ -16,8 +16,8 @@ from graphc.files import write_whole
 from graphc.frontend.tensor import Tensor, handle, lift
 from graphc.ir.graph import Graph, Node, topological
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
 from graphc.ir.structure import flatten
+from graphc.ir.types import Array
 from graphc.onnx import (
     write_elementwise,
     write_index,

@@ -19,7 +19,7 @@ from onnx import TensorProto
 
 from graphc.errors import RuntimeCheckError
 from graphc.ir.dims import Dim, FloorDiv, MinSize, Size, bound, divide_exactly, max_size, min_size
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.onnx.call import OnnxNode
 from graphc.onnx.values import MAX_SHAPE_ELEMENTS, OnnxValue, sizes_value
 

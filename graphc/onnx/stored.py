@@ -10,7 +10,7 @@ import numpy as np
 import graphc as gx
 from graphc import origin as origins
 from graphc.errors import ArgumentError, NameError
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.onnx.values import OnnxValue
 from graphc.onnx.weights import Uses
 

@@ -14,8 +14,7 @@ from graphc.frontend.tensor import Tensor, constant_of, evaluate
 from graphc.ir.dims import Dim, Poly, Size, dims_of
 from graphc.ir.graph import topological
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
-from graphc.ir.types import int64
+from graphc.ir.types import Array, int64
 
 MAX_SHAPE_ELEMENTS = 4096  # elements: what is larger is data, not a shape
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 
 # What torch's exporter notes beside the name of a stored array.
 KIND = "pkg.torch.export.graph_signature.InputSpec.kind"

@@ -11,14 +11,14 @@ from onnx import NodeProto, helper
 from graphc.errors import UnsupportedError
 from graphc.ir.dims import Dim, FloorDiv, MinSize, Poly, Size, dims_of
 from graphc.ir.graph import Node, apply, topological
-from graphc.ir.ops.base import Array, Elementwise, Op
+from graphc.ir.ops.base import Elementwise, Op
 from graphc.ir.ops.elementwise import Neg
 from graphc.ir.ops.elementwise_logic import Cast, StopGradient
 from graphc.ir.ops.elementwise_power import Pow
 from graphc.ir.ops.gather import Guard
 from graphc.ir.ops.store import Stored
 from graphc.ir.ops.view import BroadcastTo
-from graphc.ir.types import DType, TensorType, bfloat16, float32, int32, int64
+from graphc.ir.types import Array, DType, TensorType, bfloat16, float32, int32, int64
 from graphc.onnx.proto import number_of
 
 # What an op becomes: gets the writer, the node and the names of its inputs, returns a name.

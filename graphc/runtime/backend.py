@@ -17,8 +17,8 @@ from graphc.compiler.options import Options
 from graphc.config import environment
 from graphc.errors import BackendError, UnsupportedError
 from graphc.ir.graph import Graph, Node, describe
-from graphc.ir.ops.base import Array
 from graphc.ir.structure import Structure
+from graphc.ir.types import Array
 
 if TYPE_CHECKING:
     from graphc.compiler.program import Program

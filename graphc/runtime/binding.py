@@ -10,8 +10,8 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, GraphcError, NameError
 from graphc.ir.arrays import convert, label
 from graphc.ir.graph import Node
-from graphc.ir.ops.base import Array
 from graphc.ir.sizes import bind_dims
+from graphc.ir.types import Array
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from graphc.errors import ArgumentError, GraphcError, RuntimeCheckError, ShapeEr
 from graphc.frontend.seed import generator
 from graphc.ir.arrays import convert, label
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops.base import Array
 from graphc.ir.structure import Structure
+from graphc.ir.types import Array
 from graphc.runtime.binding import Binding
 from graphc.runtime.failed_check import explain_failure
 

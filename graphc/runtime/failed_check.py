@@ -9,9 +9,9 @@ from graphc.errors import GraphcError, RuntimeCheckError
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, Node, describe
 from graphc.ir.interpret import Interpreter
-from graphc.ir.ops.base import Array
 from graphc.ir.ops.failure import indexed_axis, indexed_size, out_of_range
 from graphc.ir.ops.gather import Guard
+from graphc.ir.types import Array
 
 MAX_SECONDS = 10.0  # a value that takes longer to find is not shown
 

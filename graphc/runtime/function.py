@@ -20,7 +20,7 @@ from graphc.frontend.seed import current_seed
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Graph
 from graphc.ir.limits import check_outputs, reporting_memory
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.runtime.backend import BackendFunction, GenericCode, Runner, find_backend
 from graphc.runtime.binding import Binding
 from graphc.runtime.definition import Definition, define

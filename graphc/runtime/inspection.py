@@ -15,7 +15,7 @@ from graphc.config import environment
 
 if TYPE_CHECKING:  # the command line takes the names of stages from here, and starts without numpy
     from graphc.export.bundle import Bundle
-    from graphc.ir.ops.base import Array
+    from graphc.ir.types import Array
     from graphc.runtime.backend import Runner
 
 Path = str | os.PathLike[str]

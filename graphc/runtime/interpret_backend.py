@@ -11,9 +11,9 @@ from graphc.compiler.options import Options
 from graphc.errors import UnsupportedError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.interpret import Interpreter, Random
-from graphc.ir.ops.base import Array
 from graphc.ir.storage import stored
 from graphc.ir.structure import Structure
+from graphc.ir.types import Array
 from graphc.runtime.backend import Backend
 
 if TYPE_CHECKING:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.frontend.symbols import input as make_input
 from graphc.frontend.tensor import Tensor, lift_op
@@ -17,6 +15,7 @@ from graphc.ir.dims import evaluate
 from graphc.ir.ops.base import Elementwise, Op
 from graphc.ir.ops.matrix import Matrix
 from graphc.ir.types import (
+    Array,
     DType,
     TensorType,
     bfloat16,
@@ -32,7 +31,6 @@ from graphc.ir.types import (
     uint32,
 )  # fmt: skip
 
-Array = NDArray[Any]
 SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (17,), (3, 5), (0, 3), (2, 1, 33))
 DTYPES = (bool_, int8, int32, int64, uint8, uint32, float16, bfloat16, float32, float64)
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import graphc as gx
 from graphc.errors import GraphcError
@@ -22,9 +20,9 @@ from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.graph import Graph
+from graphc.ir.types import Array
 from graphc.optim.base import reachable
 
-Array = NDArray[Any]
 SIZES = (1, 2, 3, 5, 7)
 RARE_SIZES = (0, 1, 16, 17, 33, 70, 300)
 MOST = 3000  # elements of a value

@@ -11,8 +11,8 @@ from graphc.frontend.autodiff import grad, vjp
 from graphc.frontend.functions import sum as total
 from graphc.frontend.symbols import input as make_input
 from graphc.frontend.tensor import Tensor, evaluate
-from graphc.ir.ops.base import Array, Op
-from graphc.ir.types import TensorType, float32, float64
+from graphc.ir.ops.base import Op
+from graphc.ir.types import Array, TensorType, float32, float64
 from graphc.runtime.function import compile as compile_function
 from graphc.testing.cases import Case, cases_of, dtype_of
 from graphc.testing.close import assert_close

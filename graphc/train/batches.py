@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.errors import ShapeError
 from graphc.frontend.seed import generator
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.runtime.epoch import batched_inputs, check_whole, match_arrays, sample_count
 from graphc.runtime.function import CompiledFunction
 

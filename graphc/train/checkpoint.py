@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from graphc.errors import ArgumentError, FormatError
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.train import files
 from graphc.train.callback import Callback
 from graphc.train.monitor import Monitor

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc import origin as origins
 from graphc.errors import (
@@ -23,11 +22,9 @@ from graphc.errors import (
 )  # fmt: skip
 from graphc.files import write_whole
 from graphc.frontend.parameter import Parameter, parameters_held
-from graphc.ir.types import find_dtype
+from graphc.ir.types import Array, find_dtype
 from graphc.origin import Origin
 from graphc.train.match import match_names
-
-Array = NDArray[Any]
 
 _DTYPES = {
     "BOOL": "bool", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8",

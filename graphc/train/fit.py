@@ -9,7 +9,7 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
 from graphc.train.batches import Batches, RunningMeans, Steps
 from graphc.train.history import History

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.frontend.parameter import Parameter
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.train.batches import Batches, Steps
 
 if TYPE_CHECKING:

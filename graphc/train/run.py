@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from graphc.frontend.parameter import Parameter
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
 from graphc.train.batches import Batches, Steps
 from graphc.train.history import History

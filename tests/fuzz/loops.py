@@ -16,7 +16,7 @@ import numpy as np
 import graphc as gx
 from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import topological
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from tests.fuzz.loop_machines import Loops, Machine, Plain, Values
 from tests.tolerances import FUZZ_LOOPS, FUZZ_TARGETS
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import graphc as gx
 from graphc.errors import GraphcError
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from tests.tolerances import FUZZ_RUNTIMES
 
 Rng = np.random.Generator

@@ -16,7 +16,7 @@ import onnx
 import graphc as gx
 from graphc.errors import GraphcError, ShapeError, UnsupportedError
 from graphc.frontend.tensor import Tensor
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc.onnx.save import to_model
 from graphc.testing import random_graph
 from graphc.testing.graph_maker import RandomGraph

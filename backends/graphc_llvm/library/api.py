@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.export.interface import STATUSES, Interface
-from graphc.ir.ops.base import Array
 from graphc.ir.schedule import ALIGNMENT
+from graphc.ir.types import Array
 from graphc_llvm.blocks import BlockBuilder
 from graphc_llvm.library.code import Code, escape, numbers
 from graphc_llvm.library.workspace_layout import VERSION, WorkspaceLayout

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphc.export.interface import STATUSES, Entry
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc_llvm.blocks import BlockBuilder
 from graphc_llvm.ir_builder import identifier
 from graphc_llvm.library.workspace_layout import MAGIC

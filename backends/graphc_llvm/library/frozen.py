@@ -9,9 +9,9 @@ import numpy as np
 
 from graphc.export.interface import Entry, Interface
 from graphc.ir.dims import evaluate
-from graphc.ir.ops.base import Array
 from graphc.ir.schedule import PARAMETER, PREPARED, KernelCall, Storage, every_call
 from graphc.ir.storage import ParameterStorage, stored
+from graphc.ir.types import Array
 from graphc_llvm.stepwise import StepwiseProgram
 from graphc_llvm.target import Target, host_target, make_target
 

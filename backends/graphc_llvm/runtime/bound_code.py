@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from graphc.forked import forget_after_fork
-from graphc.ir.ops.base import Array
-from graphc.ir.types import DType, bfloat16
+from graphc.ir.types import Array, DType, bfloat16
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import ASK_OFFSET, TEAM_BYTES
 from graphc_llvm.runtime.description import ARENA, SCRATCH, SIZES, TEAM, Description, OutputSlot

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc.errors import ArgumentError
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.bound_code import BoundCode

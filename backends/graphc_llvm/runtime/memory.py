@@ -6,7 +6,7 @@ import numpy as np
 
 from graphc.errors import MemoryBudgetError
 from graphc.ir.limits import physical_bytes
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc_llvm.target import CACHE_LINE
 
 HUGE_PAGE_BYTES = 2 << 20

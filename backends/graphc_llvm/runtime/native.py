@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, GraphcError, RuntimeCheckError, ShapeError
-from graphc.ir.ops.base import Array
+from graphc.ir.types import Array
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.bound_code import BoundCode

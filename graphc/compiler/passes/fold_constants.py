@@ -10,9 +10,10 @@ from graphc.compiler.passes.patterns import broadcast, literal
 from graphc.errors import GraphcError
 from graphc.ir.dims import Poly
 from graphc.ir.graph import Graph, Node, apply
-from graphc.ir.ops.base import Array, Leaf, Op
+from graphc.ir.ops.base import Leaf, Op
 from graphc.ir.ops.leaf import Constant, Literal, SizeOf
 from graphc.ir.ops.view import BroadcastTo
+from graphc.ir.types import Array
 
 MAX_FOLDED_BYTES = 1 << 16  # of a result; what is larger is computed when a parameter would be
 

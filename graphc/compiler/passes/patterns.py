@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphc.ir.dims import Dim, Size, dims_of
+from graphc.ir.dims import Dim, Size, Sizes, dims_of
 from graphc.ir.graph import Node, apply
-from graphc.ir.ops.base import Array, Op
+from graphc.ir.ops.base import Op
 from graphc.ir.ops.leaf import Literal
 from graphc.ir.ops.view import BroadcastTo, Reshape
-from graphc.ir.types import DType, TensorType
+from graphc.ir.types import Array, DType, TensorType
 from graphc.origin import BACKWARD
 
 Rule = Callable[[Node], "Node | None"]
 Rules = tuple[tuple[type[Op], tuple[Rule, ...]], ...]
-Sizes = tuple[Size, ...]
 
 # Bits that a number has and that its exponent has.
 MANTISSA = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphc.compiler.passes.patterns import Rules, Sizes, broadcast, reshape
-from graphc.ir.dims import Size
+from graphc.compiler.passes.patterns import Rules, broadcast, reshape
+from graphc.ir.dims import Size, Sizes
 from graphc.ir.graph import Node, apply
 from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.elementwise import Neg

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from graphc import origin as origins
-from graphc.compiler.passes.patterns import Sizes, at_least_one, broadcast, full, is_zero, reshape
+from graphc.compiler.passes.patterns import at_least_one, broadcast, full, is_zero, reshape
+from graphc.ir.dims import Sizes
 from graphc.ir.graph import Graph, Node, apply, with_inputs
 from graphc.ir.ops.axes import Axes, base_of, through_views
 from graphc.ir.ops.base import Elementwise

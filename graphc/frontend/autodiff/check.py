@@ -20,9 +20,9 @@ from graphc.ir.arrays import convert, label
 from graphc.ir.graph import Node
 from graphc.ir.interpret import Interpreter
 from graphc.ir.ops import leaf
-from graphc.ir.ops.base import Array
 from graphc.ir.sizes import bind_dims
 from graphc.ir.structure import flatten
+from graphc.ir.types import Array
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 from graphc.frontend import functions as fn
 from graphc.frontend.tensor import Tensor, handle
 from graphc.ir import graph as graphs
-from graphc.ir.dims import Size
+from graphc.ir.dims import Sizes
 from graphc.ir.graph import Node
 from graphc.ir.ops.base import Comparison
 from graphc.ir.ops.elementwise import Add
@@ -24,7 +24,6 @@ from graphc.ir.ops.leaf import Iota, Literal, SizeOf
 from graphc.ir.ops.view import BroadcastTo, Reshape
 from graphc.ir.types import bool_
 
-Sizes = tuple[Size, ...]
 Axes = tuple[int | None, ...]
 AxisMap = Mapping[int, int]  # axes of one tensor -> axes of another one
 MAX_PENDING_PREDICATES = 50  # predicates that depend on each other, at most

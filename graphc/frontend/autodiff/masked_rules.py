@@ -20,7 +20,6 @@ from graphc.frontend.autodiff.masked import (
     AxisMap,
     Cotangent,
     MaskTerms,
-    Sizes,
     all_axes,
     any_along,
     mask_of,
@@ -28,6 +27,7 @@ from graphc.frontend.autodiff.masked import (
     term_along,
 )
 from graphc.frontend.tensor import Tensor, handle, lift_op
+from graphc.ir.dims import Sizes
 from graphc.ir.graph import Node
 from graphc.ir.ops.base import Elementwise, Gather, Join, Op, Ordered, Reduce, Scatter, View
 from graphc.ir.ops.contract import Dot, Labels

@@ -10,7 +10,6 @@ import numpy as np
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import (
-    Sizes,
     cast,
     check_count,
     check_sizes,
@@ -23,7 +22,7 @@ from graphc.frontend.functions.operands import (
 from graphc.frontend.tensor import Tensor, constant_of, lift, lift_op, literal
 from graphc.frontend.typing import DTypeLike, Shape, TensorLike
 from graphc.ir.arrays import python_array
-from graphc.ir.dims import Poly, Size, ceildiv
+from graphc.ir.dims import Poly, Size, Sizes, ceildiv
 from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
 from graphc.ir.ops.elementwise_logic import Equal
 from graphc.ir.ops.leaf import Iota, SizeOf

@@ -12,7 +12,6 @@ from graphc.frontend.arguments import check_operands
 from graphc.frontend.functions.creation import iota, size_as
 from graphc.frontend.functions.logic import where
 from graphc.frontend.functions.operands import (
-    Sizes,
     cast,
     expand,
     fail,
@@ -25,7 +24,7 @@ from graphc.frontend.functions.shapes import broadcast_arrays, expand_dims, perm
 from graphc.frontend.symbols import check_shape
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.frontend.typing import DTypeLike, Index, TensorLike
-from graphc.ir.dims import Poly, Size, ceildiv, max_size, min_size
+from graphc.ir.dims import Poly, Size, Sizes, ceildiv, max_size, min_size
 from graphc.ir.ops.elementwise_logic import Equal
 from graphc.ir.ops.failure import VALUE
 from graphc.ir.ops.gather import Guard, ScatterAdd, Take

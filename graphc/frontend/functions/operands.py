@@ -22,14 +22,12 @@ from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.frontend.typing import AxisLike, DTypeLike, Shape, TensorLike
 from graphc.ir import graph as graphs
 from graphc.ir.arrays import holds_numpy, python_array
-from graphc.ir.dims import Dim, Poly, Size
+from graphc.ir.dims import Dim, Poly, Size, Sizes
 from graphc.ir.limits import MAX_ADDRESSABLE_BYTES
 from graphc.ir.ops.base import Op
 from graphc.ir.ops.elementwise_logic import Cast
 from graphc.ir.ops.view import BroadcastTo, shape_text
 from graphc.ir.types import DType, find_dtype, float32, promote, weak_dtype
-
-Sizes = tuple[Size, ...]
 
 
 def fail(

@@ -7,7 +7,6 @@ from typing import Any
 
 from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend.functions.operands import (
-    Sizes,
     all_axes,
     check_sizes,
     common_shape,
@@ -19,7 +18,7 @@ from graphc.frontend.functions.operands import (
 )
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.frontend.typing import AxisLike, Shape, TensorLike
-from graphc.ir.dims import Size, divide_exactly, product
+from graphc.ir.dims import Size, Sizes, divide_exactly, product
 from graphc.ir.ops.view import Permute, Reshape, Slice
 from graphc.ir.ops.window import Unfold, Window
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.ir.dims import evaluate
 from graphc.ir.loops.combine import highest
@@ -38,8 +37,8 @@ from graphc.ir.loops.ir import (
     walk,
 )
 from graphc.ir.loops.numpy_emitter import NumpyEmitter
+from graphc.ir.types import Array
 
-Array = NDArray[Any]
 Values = tuple[Any, ...]
 
 

@@ -7,12 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphc.ir.loops.elementary import DEFINITIONS
-from graphc.ir.types import DType, bfloat16, bool_, find_dtype, float32, float64
-
-Array = NDArray[Any]  # also of rank 0, as numpy's scalars
+from graphc.ir.types import Array, DType, bfloat16, bool_, find_dtype, float32, float64
 
 
 def _quiet(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,8 +16,8 @@ import numpy as np
 
 from graphc.errors import AxisError, DTypeError, ShapeError
 from graphc.ir.dims import Size
-from graphc.ir.ops.op import Array, Op
-from graphc.ir.types import DType, TensorType, bool_
+from graphc.ir.ops.op import Op
+from graphc.ir.types import Array, DType, TensorType, bool_
 
 if TYPE_CHECKING:
     from graphc.ir.loops.expression import ExprEmitter
@@ -217,6 +217,6 @@ def numpy_unary(function: Callable[..., Any]) -> Callable[..., Array]:
 
 
 __all__ = [
-    "Array", "Comparison", "Contract", "Elementwise", "Gather", "Join", "Leaf", "Op", "Ordered",
+    "Comparison", "Contract", "Elementwise", "Gather", "Join", "Leaf", "Op", "Ordered",
     "Reduce", "Scatter", "View", "check_axis", "kinds_text", "known", "numpy_unary",
 ]  # fmt: skip

@@ -9,11 +9,11 @@ import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Size, product
-from graphc.ir.ops.base import Array, Contract, Op
+from graphc.ir.ops.base import Contract
 from graphc.ir.ops.nest import Nest, at_label
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.reduce import wide_dtype
-from graphc.ir.types import TensorType, bfloat16, float16, float32, int32
+from graphc.ir.types import Array, TensorType, bfloat16, float16, float32, int32
 
 Labels = tuple[int, ...]
 
@@ -88,7 +88,7 @@ class Dot(Contract):
         return 2 * product(self.sizes(x, y).values())
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Plain, transposed, batched, by vectors, over several labels and over none of size 0."""
         forms: tuple[tuple[Labels, Labels, Labels, tuple[Size, ...]], ...] = (
             ((0, 1), (1, 2), (0, 2), (3, 5, 7)),

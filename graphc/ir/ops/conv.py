@@ -10,15 +10,15 @@ from math import gcd
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.dims import Size, ceildiv, product
-from graphc.ir.ops.base import Array, Contract, Op
+from graphc.ir.dims import Size, Sizes, ceildiv, product
+from graphc.ir.ops.base import Contract, Op
 from graphc.ir.ops.contract import Labels, letters
 from graphc.ir.ops.nest import AffineIndex, Label, Nest, at_label, guarded
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.reduce import wide_dtype
-from graphc.ir.ops.view import Sizes, shape_text
+from graphc.ir.ops.view import shape_text
 from graphc.ir.ops.window import Window
-from graphc.ir.types import TensorType, bfloat16, float16, float32, int32
+from graphc.ir.types import Array, TensorType, bfloat16, float16, float32, int32
 
 Extents = tuple[tuple[Label, Size], ...]
 
@@ -176,7 +176,7 @@ class Conv(Contract):
         return f"{terms}; {equations}; {shape_text(self.shape)}"
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Convolutions and both gradients: strides, dilation, padding, groups, small sizes."""
         found = []
         for window, sizes in _sample_windows():

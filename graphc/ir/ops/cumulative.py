@@ -11,14 +11,12 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Size
 from graphc.ir.loops import combine as combines
 from graphc.ir.loops.ir import Combine
-from graphc.ir.ops.base import Array, Op, Ordered, check_axis, kinds_text
+from graphc.ir.ops.base import Ordered, check_axis, kinds_text
 from graphc.ir.ops.gather import scatter_to_zeros
 from graphc.ir.ops.indexing import ADD, PutAlong
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.view import Pad
-from graphc.ir.types import TensorType, float32, float64, int32, int64
-
-Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
+from graphc.ir.types import Array, TensorType, float32, float64, int32, int64
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 
 from graphc.errors import ShapeError
 from graphc.ir.dims import Size
-from graphc.ir.ops.base import Array, Op, View
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.base import View
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.view import Pad
-from graphc.ir.types import TensorType, float32, int64
+from graphc.ir.types import Array, TensorType, float32, int64
 
 if TYPE_CHECKING:
     from graphc.ir.loops.expression import ExprEmitter
@@ -66,7 +66,7 @@ class Diagonal(View):
         return (*at[:-1], row, column), None
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """The middle, others, beside the matrix."""
         cases: tuple[tuple[int, tuple[int, ...]], ...] = (
             (0, (3, 3)), (1, (3, 5)), (-1, (4, 3)), (4, (2, 3, 5)), (-2, (3, 5)), (0, (2, 4, 1)),

@@ -6,8 +6,9 @@ import numpy as np
 
 from graphc.errors import RuntimeCheckError
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Elementwise
+from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.types import Array
 
 WIDE_DOMAIN = ((-4.0, 4.0), (-4.0, 4.0))
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from graphc.ir.loops.elementary_bessel import bessel_i
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Elementwise, Op
-from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.types import TensorType, float32, float64
+from graphc.ir.ops.base import Elementwise
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
+from graphc.ir.types import Array, TensorType, float32, float64
 
 TRAPEZOIDS = 256  # of the trapezoidal rule, which is exact for them up to TRAPEZOIDS_END
 TRAPEZOIDS_END = 600.0
@@ -62,7 +62,7 @@ class BesselI(Elementwise):
         return bessel_i(e, self.order, self.scaled, x)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Both orders, with and without the scale."""
         ops = [cls(order, scaled) for order in (0, 1) for scaled in (False, True)]
         return (*((op, (TensorType(float32, (17,)),)) for op in ops),

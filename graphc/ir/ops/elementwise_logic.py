@@ -10,11 +10,12 @@ import numpy as np
 
 from graphc.errors import DTypeError
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Comparison, Elementwise, Op
+from graphc.ir.ops.base import Comparison, Elementwise
 from graphc.ir.ops.elementwise import WIDE_DOMAIN, PiecewiseConstant
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.types import (
     ALL_DTYPES,
+    Array,
     DType,
     TensorType,
     bfloat16,
@@ -291,7 +292,7 @@ class Where(Elementwise):
         return e.select(condition, x, y)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Floats and integers."""
         return tuple(
             (cls(), (TensorType(bool_, (3, 5)), TensorType(d, (3, 5)), TensorType(d, (3, 5))))
@@ -328,7 +329,7 @@ class Cast(Elementwise):
         return e.cast(x, self.dtype)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Every pair of dtypes."""
         return tuple(
             (cls(new), (TensorType(old, (7,)),)) for old in ALL_DTYPES for new in ALL_DTYPES
@@ -374,7 +375,7 @@ class Bitcast(PiecewiseConstant):
         return e.bitcast(x, self.dtype)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """There and back, for every width."""
         pairs = ((float32, int32), (float64, int64), (float16, uint16), (bfloat16, int16),
                  (uint8, int8), (uint64, int64), (uint32, int32))  # fmt: skip

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Elementwise
+from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.types import Array
 
 
 def compute(function: Callable[..., Any], *arrays: Array) -> Array:

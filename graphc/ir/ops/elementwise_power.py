@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Elementwise
+from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.elementwise import PiecewiseConstant
 from graphc.ir.ops.elementwise_math import compute
 from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.types import Array
 
 
 class Pow(Elementwise):

@@ -9,9 +9,9 @@ import numpy as np
 from graphc.errors import DTypeError
 from graphc.ir.loops.numpy_emitter import NumpyEmitter
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Op
 from graphc.ir.ops.elementwise import PiecewiseConstant
-from graphc.ir.types import TensorType, bfloat16, float16, float32, float64, uint32
+from graphc.ir.ops.op import Samples
+from graphc.ir.types import Array, TensorType, bfloat16, float16, float32, float64, uint32
 
 
 class UnitFloat(PiecewiseConstant):
@@ -35,7 +35,7 @@ class UnitFloat(PiecewiseConstant):
         return e.apply("unit_float", bits)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Several sizes."""
         return tuple((cls(), (TensorType(uint32, shape),)) for shape in ((3, 5), (0,), (101,)))
 
@@ -62,7 +62,7 @@ class NormalFloat(PiecewiseConstant):
         return e.apply("normal_float", first, second)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Several sizes."""
         shapes = (3, 5), (0,), (101,)
         return tuple((cls(), (TensorType(uint32, s), TensorType(uint32, s))) for s in shapes)
@@ -89,7 +89,7 @@ class ExponentialFloat(PiecewiseConstant):
         return e.apply("exponential_float", bits)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Several sizes."""
         return tuple((cls(), (TensorType(uint32, shape),)) for shape in ((3, 5), (0,), (101,)))
 
@@ -113,7 +113,7 @@ class BitExact(PiecewiseConstant):
         return e.apply(f"plain_{self.function}", x)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Every function of every dtype."""
         return tuple(
             (cls(function), (TensorType(dtype, shape),))

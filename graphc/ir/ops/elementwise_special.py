@@ -11,9 +11,9 @@ import numpy as np
 
 from graphc.ir.loops.elementary_gamma import polygamma
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Elementwise, Op
-from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.types import TensorType, float32, float64
+from graphc.ir.ops.base import Elementwise
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
+from graphc.ir.types import Array, TensorType, float32, float64
 
 ROOT_PI = math.sqrt(math.pi)
 ASYMPTOTIC_FROM = 40.0  # asymptotic series of few terms are exact from here on
@@ -174,7 +174,7 @@ class Polygamma(Elementwise):
         return polygamma(e, self.order, x)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Several orders."""
         found = [(cls(n), (TensorType(float32, (17,)),)) for n in (1, 2, 3, 6)]
         return (*found, (cls(1), (TensorType(float64, (3, 5)),)))

@@ -8,15 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, RuntimeCheckError, ShapeError
-from graphc.ir.dims import Size
+from graphc.ir.dims import Size, Sizes
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Elementwise, Gather, Op, Scatter
+from graphc.ir.ops.base import Elementwise, Gather, Op, Scatter
 from graphc.ir.ops.failure import filled, out_of_range, with_size
-from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.types import TensorType, bool_, float32, int32, int64
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
+from graphc.ir.types import Array, TensorType, bool_, float32, int32, int64
 
 Domain = tuple[tuple[float, float], ...]
-Sizes = tuple[Size, ...]
 
 
 class Take(Gather):
@@ -46,7 +45,7 @@ class Take(Gather):
         return np.asarray(np.take(x, checked_rows(self.name, indices, len(x)), axis=0))
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Rows of 3 at indices of several ranks."""
         shapes: tuple[tuple[Sizes, Sizes], ...] = (
             ((3,), ()), ((3, 5), (7,)), ((3, 2, 4), (2, 2)), ((3, 5), (0,)), ((3, 0), (2,)),
@@ -97,7 +96,7 @@ class ScatterAdd(Scatter):
         return result
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Rows of 3, most of them added to several times."""
         return tuple(
             (cls(), (x, indices, x.with_shape(indices.shape + x.shape[1:])))
@@ -141,7 +140,7 @@ class Guard(Elementwise):
         return x
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """A condition beside every kind of dtype."""
         return tuple(
             (cls("failed"), (TensorType(dtype, (3, 5)), TensorType(bool_, (3, 5))))

@@ -13,12 +13,11 @@ import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Size
-from graphc.ir.ops.base import Array, Gather, Op, Ordered, Scatter, check_axis, kinds_text
+from graphc.ir.ops.base import Gather, Ordered, Scatter, check_axis, kinds_text
 from graphc.ir.ops.gather import ScatterAdd, Take, checked_rows, scatter_to_zeros
-from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.types import TensorType, bool_, float32, int32, int64
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
+from graphc.ir.types import Array, TensorType, bool_, float32, int32, int64
 
-Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 Domain = tuple[tuple[float, float], ...]
 
 SET, ADD, MUL, MIN, MAX = MODES = ("set", "add", "mul", "min", "max")

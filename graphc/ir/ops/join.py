@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.ops.base import Array, Join, Op, check_axis
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.base import Join, check_axis
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.view import Slice
-from graphc.ir.types import TensorType, float32
+from graphc.ir.types import Array, TensorType, float32
 
 if TYPE_CHECKING:
     from graphc.ir.dims import Size
@@ -59,7 +59,7 @@ class Concat(Join):
         return np.concatenate(arrays, axis=self.axis)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """One, two and three inputs along every axis."""
         a, b, c = (TensorType(float32, (n, 3)) for n in (2, 1, 0))
         d, e = TensorType(float32, (2, 3, 5)), TensorType(float32, (2, 4, 5))

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.ir.dims import Size
-from graphc.ir.ops.base import Array, Leaf
-from graphc.ir.types import DType, TensorType, int64, uint32
+from graphc.ir.ops.base import Leaf
+from graphc.ir.types import Array, DType, TensorType, int64, uint32
 
 
 @dataclass(frozen=True)

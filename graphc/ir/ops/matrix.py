@@ -12,11 +12,10 @@ import numpy as np
 
 from graphc.errors import DTypeError, RuntimeCheckError, ShapeError
 from graphc.ir.dims import Size, product
-from graphc.ir.ops.base import Array, Op, Ordered
-from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.types import TensorType, bool_, float32, float64
+from graphc.ir.ops.base import Op, Ordered
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
+from graphc.ir.types import Array, TensorType, bool_, float32, float64
 
-Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 SQUARES: tuple[tuple[int, ...], ...] = ((1, 1), (2, 2), (5, 5), (17, 17), (0, 0), (3, 4, 4))
 
 

@@ -10,13 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
-from numpy.typing import NDArray
-
-from graphc.ir.dims import Size
-from graphc.ir.types import DType, TensorType
-
-Array = NDArray[Any]
-Sizes = tuple[Size, ...]
+from graphc.ir.dims import Size, Sizes
+from graphc.ir.types import Array, DType, TensorType
 
 
 class SymbolicValue(Protocol):
@@ -217,10 +212,13 @@ class Op:
         return True
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Instances with input types for the tests to try."""
         return ()
 
     def attributes(self) -> str:
         """The static attributes as text for dumps, e.g. ``axes=(0,)``."""
         return ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+
+
+Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]  # instances, with input types

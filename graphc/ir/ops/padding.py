@@ -9,16 +9,15 @@ import numpy as np
 
 from graphc.errors import ArgumentError, ShapeError
 from graphc.ir.dims import Size, bound
-from graphc.ir.ops.base import Array, Op, View, check_axis
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.base import View, check_axis
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.view import Pad
-from graphc.ir.types import TensorType, float32, int64
+from graphc.ir.types import Array, TensorType, float32, int64
 
 if TYPE_CHECKING:
     from graphc.ir.loops.expression import ExprEmitter
     from graphc.ir.loops.ir import Expr
 
-Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 REFLECT, SYMMETRIC, EDGE, WRAP = EXTENSIONS = ("reflect", "symmetric", "edge", "wrap")
 
 

@@ -11,9 +11,9 @@ from graphc.ir.dims import product
 from graphc.ir.loops import combine as combines
 from graphc.ir.loops.ir import Combine
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Op, Reduce
-from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.types import DType, TensorType, bool_, float32, int32, int64, uint8
+from graphc.ir.ops.base import Op, Reduce
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
+from graphc.ir.types import Array, DType, TensorType, bool_, float32, int32, int64, uint8
 
 R = TypeVar("R", bound=Reduce)
 
@@ -71,7 +71,7 @@ class Sum(Reduce):
         return (widened(e, x),)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Floats and integers."""
         return sampled(cls, (float32, int32))
 
@@ -102,7 +102,7 @@ class Prod(Reduce):
         return (widened(e, x),)
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Floats and integers."""
         return sampled(cls, (float32, int32))
 
@@ -182,7 +182,7 @@ class Max(Reduce):
         return combines.MAX
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Floats and integers."""
         return sampled(cls, (float32, int32))
 
@@ -215,7 +215,7 @@ class FirstMax(Reduce):
         return combines.MAX
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Floats and integers."""
         return sampled(cls, (float32, int32))
 
@@ -241,7 +241,7 @@ class Min(Reduce):
         return combines.MIN
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Floats and integers."""
         return sampled(cls, (float32, int32))
 
@@ -270,7 +270,7 @@ class Any_(PiecewiseConstantReduce):  # noqa: N801
         return combines.ANY
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Truth values."""
         return sampled(cls, (bool_,))
 
@@ -290,7 +290,7 @@ class All(PiecewiseConstantReduce):
         return combines.ALL
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Truth values."""
         return sampled(cls, (bool_,))
 
@@ -335,7 +335,7 @@ class ArgMax(ArgReduce):
         return combines.ARGMAX
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Floats and integers."""
         return sampled(cls, (float32, int32))
 
@@ -354,6 +354,6 @@ class ArgMin(ArgReduce):
         return combines.ARGMIN
 
     @classmethod
-    def samples(cls) -> tuple[tuple[Op, tuple[TensorType, ...]], ...]:
+    def samples(cls) -> Samples:
         """Floats and integers."""
         return sampled(cls, (float32, int32))

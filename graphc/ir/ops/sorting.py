@@ -9,10 +9,11 @@ import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Size, bound
-from graphc.ir.ops.base import Array, Op, Ordered, check_axis
+from graphc.ir.ops.base import Ordered, check_axis
 from graphc.ir.ops.indexing import ADD, PutAlong
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.types import (
+    Array,
     DType,
     TensorType,
     bool_,
@@ -25,7 +26,6 @@ from graphc.ir.types import (
     uint32,
 )
 
-Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 LONG_SHAPES: tuple[tuple[tuple[int, ...], int], ...] = (
     ((3, 300), 1), ((200, 2), 0), ((1, 40011), 1), ((9000,), 0),
 )  # fmt: skip

@@ -11,10 +11,9 @@ import numpy as np
 
 from graphc.errors import ShapeError
 from graphc.ir.dims import Size, bound, product
-from graphc.ir.ops.base import Array
-from graphc.ir.ops.matrix import Matrix, Samples, SolveTriangular
-from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.types import TensorType, float32, float64
+from graphc.ir.ops.matrix import Matrix, SolveTriangular
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
+from graphc.ir.types import Array, TensorType, float32, float64
 
 RECTANGLES: tuple[tuple[int, ...], ...] = (
     (1, 1), (4, 1), (1, 4), (5, 3), (3, 5), (17, 9), (0, 3), (3, 0), (2, 3, 4), (2, 4, 3),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from graphc.ir.loops.scalar import S, ScalarEmitter
-from graphc.ir.ops.base import Array, Elementwise
+from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.types import Array
 
 
 class Stored(Elementwise):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.ops.base import Array, Op
+from graphc.ir.ops.base import Op
 from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.types import TensorType
+from graphc.ir.types import Array, TensorType
 
 
 class ModeSwitch(Op):

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir.dims import Size, divide_exactly, product
+from graphc.ir.dims import Size, Sizes, divide_exactly, product
 from graphc.ir.loops.ir import Expr, all_of
-from graphc.ir.ops.base import Array, Op, View
-from graphc.ir.ops.op import ArrayFunctions, V
+from graphc.ir.ops.base import View
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.reduce import Sum
-from graphc.ir.types import TensorType, float32, int64
+from graphc.ir.types import Array, TensorType, float32, int64
 
 if TYPE_CHECKING:
     from graphc.ir.loops.expression import ExprEmitter
 
 Indices = tuple[Expr, ...]
-Sizes = tuple[Size, ...]
-Samples = tuple[tuple[Op, tuple[TensorType, ...]], ...]
 
 
 @dataclass(frozen=True)

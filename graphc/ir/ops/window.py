@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.errors import ShapeError
+from graphc.ir.dims import Sizes
 from graphc.ir.loops.ir import Expr, all_of
-from graphc.ir.ops.base import Array, View
+from graphc.ir.ops.base import View
 from graphc.ir.ops.nest import Label, guarded
-from graphc.ir.ops.op import ArrayFunctions, V
-from graphc.ir.ops.view import Indices, Samples, Sizes
-from graphc.ir.types import TensorType, float32, int64
+from graphc.ir.ops.op import ArrayFunctions, Samples, V
+from graphc.ir.ops.view import Indices
+from graphc.ir.types import Array, TensorType, float32, int64
 
 if TYPE_CHECKING:
     from graphc.ir.loops.expression import ExprEmitter

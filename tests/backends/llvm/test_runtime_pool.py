@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc_llvm.cpu_function import available_threads
+from graphc.config import usable_processors
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import barrier_ir
 from graphc_llvm.runtime.pool import SPIN_SECONDS, ThreadPool, thread_pool
@@ -186,8 +186,8 @@ def test_threads_that_do_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     own.stop()
 
 
-def test_available_threads() -> None:
-    assert 1 <= available_threads() <= (os.cpu_count() or 1)
+def test_usable_processors() -> None:
+    assert 1 <= usable_processors() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -12,8 +12,8 @@ from graphc.compiler import pipeline
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_graph
 from graphc.errors import ArgumentError, RuntimeCheckError, ShapeError
-from graphc.ir.ops.base import Array
 from graphc.ir.schedule import LoopCall
+from graphc.ir.types import Array
 from graphc.testing import assert_close
 from tests.tolerances import SLOPE
 

@@ -9,8 +9,8 @@ import pytest
 
 import graphc as gx
 from graphc.frontend.tensor import Tensor
-from graphc.ir.ops.base import Array
 from graphc.ir.ops.loop import Scan, loop_key
+from graphc.ir.types import Array
 from graphc.runtime.specialize import specialize
 from graphc.testing import assert_close
 

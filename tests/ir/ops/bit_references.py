@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from graphc.ir import ops
-from graphc.ir.ops.base import Array, Op
+from graphc.ir.ops.base import Op
+from graphc.ir.types import Array
 
 LETTERS = {
     "float16": "e", "float32": "f", "float64": "d", "int8": "b", "int16": "h", "int32": "i",

@@ -10,8 +10,8 @@ import scipy.linalg
 
 from graphc.ir import ops
 from graphc.ir.dims import evaluate
-from graphc.ir.ops.base import Array, Op
-from graphc.ir.types import TensorType, float64
+from graphc.ir.ops.base import Op
+from graphc.ir.types import Array, TensorType, float64
 
 SWEEPS = 30  # of rotations; ten are more than enough
 

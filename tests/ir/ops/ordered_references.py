@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphc.ir import ops
-from graphc.ir.ops.base import Array, Op
-from graphc.ir.types import TensorType, float32
+from graphc.ir.ops.base import Op
+from graphc.ir.types import Array, TensorType, float32
 
 MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "set": lambda old, new: new,
