@@ -77,7 +77,7 @@ def bits(seed: int, threads: int, how: str) -> list[bytes]:
 
 @pytest.mark.parametrize("seed", EXACT)
 def test_bits_do_not_depend_on_how_it_runs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "choose_threads", lambda seconds, meetings, most: most)
+    monkeypatch.setattr(native, "choose_threads", lambda seconds, barriers, most: most)
     expected = bits(seed, 1, "generic")
     for threads, how in ((2, "generic"), (3, "specialised"), (1, "epoch")):
         assert bits(seed, threads, how) == expected, (threads, how)
