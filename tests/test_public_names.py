@@ -57,7 +57,6 @@ gx.nonsense
 """
 
 
-@pytest.mark.slow
 def test_type_checkers_know_the_names(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     program = tmp_path / "program.py"

@@ -82,7 +82,6 @@ def test_demo_trains_and_writes_pictures(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "1-defined.dot").read_text().startswith("digraph")
 
 
-@pytest.mark.slow
 def test_demo_reaches_97_percent_and_shows_all_stages(tmp_path: Path) -> None:
     result = invoke("demo", "-o", str(tmp_path))
     assert result.exit_code == 0, result.output

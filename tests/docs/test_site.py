@@ -29,7 +29,6 @@ LOADED = re.compile(
 )
 
 
-@pytest.mark.slow
 def test_site(tmp_path: Path) -> None:
     """One test, so that the site is built once."""
     site = tmp_path / "site"

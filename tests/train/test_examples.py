@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,14 +69,12 @@ def test_fashion_mnist_says_where_to_get_the_data(tmp_path: Path) -> None:
     assert "FASHION_MNIST" in result.stderr
 
 
-@pytest.mark.slow
 def test_lstm_in_five_lines_remembers() -> None:
     result = run("lstm_five_lines.py")
     assert result.returncode == 0, result.stderr
     assert float(result.stdout.split()[-1]) < 0.02  # 0.167 is what always saying 1 gives
 
 
-@pytest.mark.slow
 def test_character_model_tells_the_rhyme() -> None:
     result = run("character_model.py", "--steps", "500", "--length", "60")
     assert result.returncode == 0, result.stderr

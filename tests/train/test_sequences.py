@@ -38,7 +38,6 @@ def adding_error(layer: Any) -> float:
     return model.evaluate(*adding(500, 30, 1))["loss"]
 
 
-@pytest.mark.slow
 def test_gates_remember_longer_than_a_simple_network() -> None:
     assert adding_error(nn.LSTM) < 0.02
     assert adding_error(nn.GRU) < 0.02
