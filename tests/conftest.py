@@ -1,11 +1,14 @@
-"""Golden files, rewritten by --update-golden; slow tests run only if asked for: `-m slow`."""
+"""Golden files, rewritten by --update-golden; slow tests run only if asked for: `-m slow`; draws
+that depend on the test alone."""
 
 from __future__ import annotations
 
 import signal
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 Golden = Callable[[str, str], None]
@@ -26,6 +29,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [i for i in items if i.get_closest_marker("slow")]
     items[:] = [i for i in items if not i.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(autouse=True)
+def draws_of_its_own(request: pytest.FixtureRequest) -> None:
+    """Begin the draws of a module's RNG anew: a test alone draws what it draws among others."""
+    rng = getattr(request.module, "RNG", None)
+    if isinstance(rng, np.random.Generator):
+        seed = zlib.crc32(request.node.name.encode())
+        rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
 
 @pytest.fixture

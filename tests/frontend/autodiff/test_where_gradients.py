@@ -292,7 +292,7 @@ def test_condition_and_while() -> None:
     x = case.data("x", (2,), chosen, 0.0)
     y = gx.cond(m[0], lambda: gx.where(m, gx.log(x), 0.0), lambda: 1 / x)
     steps = gx.while_loop(
-        lambda s: gx.sum(s) > -3.0, lambda s: s + gx.where(m, gx.log(x), 0.0), y, max_steps=9
+        lambda s: gx.sum(s) > -3.0, lambda s: s + gx.where(m, gx.log(x), 0.0), y, max_steps=40
     )
     check(case, gx.sum(steps * y))
 
