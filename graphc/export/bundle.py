@@ -22,6 +22,7 @@ from graphc.export.javascript import loader, page
 from graphc.export.library import Library, load_library
 from graphc.export.manifest import manifest
 from graphc.export.selftest import Recording, record
+from graphc.runtime.backend import FOR_TARGET
 from graphc.runtime.function import CompiledFunction
 
 WEIGHTS = ("embedded", "separate")
@@ -89,7 +90,7 @@ def export(
     flash = parse_bytes(max_flash, "export: max_flash")
     ram = parse_bytes(max_ram, "export: max_ram")
     embedded = weights == "embedded"
-    backend = load_library_backend("llvm")
+    backend = load_library_backend(FOR_TARGET["cpu"])
     chosen = backend.export_target(target, features)
     count = threads if threads is not None else (THREADS if chosen.hosted else 1)
     if not embedded and chosen.object_format == "wasm":
