@@ -11,6 +11,7 @@ from graphc.compiler.pipeline import generate_code
 from graphc.compiler.program import Program
 from graphc.ir.dims import dims_of, evaluate
 from graphc.ir.graph import Graph, Node
+from graphc.ir.loops.ir import kernel_dims
 from graphc.ir.loops.kernel_equality import first_equal_kernels
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import (
@@ -28,7 +29,6 @@ from graphc.ir.storage import ParameterStorage
 from graphc.ir.types import Array
 from graphc_llvm.artifact import FOLDED, Artifact, cache_key
 from graphc_llvm.cost import count_barriers, estimate_seconds
-from graphc_llvm.emit_kernel import kernel_dims
 from graphc_llvm.emit_program import EmittedProgram, emit_program
 from graphc_llvm.emit_schedule import loop_numbers
 from graphc_llvm.runtime.cache import CacheEntry, disk_cache

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from graphc.ir.loops.contraction.match import Span
 from graphc.ir.loops.ir import Buffer, Expr
-from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, row_block_count
 from graphc_llvm.contract_steps import Edges, place_name

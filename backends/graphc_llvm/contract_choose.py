@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from graphc.ir.dims import product
+from graphc.ir.loops.contraction.index import Affine, axes_of, flat_offset, loads_of, packed_panels
+from graphc.ir.loops.contraction.match import Contraction, Span, merged, recognise
+from graphc.ir.loops.contraction.reach import with_boxes
 from graphc.ir.loops.ir import Axis, Expr, Load, Stmt
 from graphc_llvm.contract_cut import bounded, cut, grouped, has_far_boxes, keeping_panels
-from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of, packed_panels
-from graphc_llvm.contract_match import Contraction, Span, merged, recognise
 from graphc_llvm.contract_plan import Access, ContractPlan
-from graphc_llvm.contract_reach import with_boxes
 from graphc_llvm.contract_shape import (
     choose_tiling,
     known,

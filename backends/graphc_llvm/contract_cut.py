@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.ir.dims import product
-from graphc_llvm.contract_index import axes_of
-from graphc_llvm.contract_match import Span
+from graphc.ir.loops.contraction.index import axes_of
+from graphc.ir.loops.contraction.match import Span
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import known, row_block_count
 

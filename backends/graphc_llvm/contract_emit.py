@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from graphc.ir.dims import product
-from graphc_llvm.contract_box import Box
+from graphc.ir.loops.contraction.box import Box
 from graphc_llvm.contract_calls import (
     DepthBlock,
     Panel,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graphc.ir.dims import Size
+from graphc.ir.loops.contraction.box import Box, BoxAxis
 from graphc.ir.loops.ir import Axis
-from graphc_llvm.contract_box import Box, BoxAxis
 from graphc_llvm.contract_plan import Access, ContractPlan
 from graphc_llvm.contract_stage import Range, Staging
 from graphc_llvm.emit_context import EmitContext

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphc.ir.dims import Size, product
+from graphc.ir.loops.contraction.box import Box
+from graphc.ir.loops.contraction.index import flat_offset
+from graphc.ir.loops.contraction.match import Contraction, Span
 from graphc.ir.loops.ir import Axis, Buffer, Expr, Load, Stmt
 from graphc.ir.types import DType
-from graphc_llvm.contract_box import Box
-from graphc_llvm.contract_index import flat_offset
-from graphc_llvm.contract_match import Contraction, Span
 from graphc_llvm.contract_shape import (
     Tiling,
     panel_count,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from graphc.ir.loops.contraction.match import Span
 from graphc.ir.loops.ir import Axis
-from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import Access, ContractPlan
 from graphc_llvm.emit_context import EmitContext, Lane
 from graphc_llvm.emit_value import evaluate

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import pairwise
 
+from graphc.ir.loops.contraction.condition import Segment, StepCondition, segments
+from graphc.ir.loops.contraction.match import Span
 from graphc.ir.loops.ir import Axis
 from graphc.ir.types import int32, int64
-from graphc_llvm.contract_condition import Segment, StepCondition, segments
-from graphc_llvm.contract_match import Span
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import panel_count, row_block_count
 from graphc_llvm.emit_context import EmitContext

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.ir.dims import Size, product
+from graphc.ir.loops.contraction.index import flat_offset
 from graphc.ir.loops.ir import (
     Apply,
     Axis,
@@ -16,7 +17,6 @@ from graphc.ir.loops.ir import (
     expressions,
     walk_exprs,
 )
-from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.contract_plan import ContractPlan
 from graphc_llvm.contract_shape import Shape, known
 from graphc_llvm.contract_steps import Edges, StepEmitter, TileSteps, place_name

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from graphc.ir.loops.contraction.index import flat_offset
 from graphc.ir.loops.ir import Buffer, Expr
-from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.ir_builder import Operand
 from graphc_llvm.values import Value, memory_type

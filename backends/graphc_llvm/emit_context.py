@@ -9,9 +9,9 @@ from functools import reduce
 from math import gcd
 
 from graphc.ir.dims import Atom, Dim, MinSize, Size, evaluate, floordiv, product
+from graphc.ir.loops.contraction.index import affine
 from graphc.ir.loops.ir import Accumulator, Axis, Buffer, Expr, Loop, Store, walk
 from graphc.ir.types import int64
-from graphc_llvm.contract_index import affine
 from graphc_llvm.emit_limit import UnrollBudget
 from graphc_llvm.emit_scalar import LaneEmitter
 from graphc_llvm.ir_builder import FunctionBuilder, Operand

@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from graphc.ir.dims import Size, dims_of
+from graphc.ir.dims import Size
 from graphc.ir.loops.ir import (
     PARALLEL,
     Buffer,
-    Extent,
     Kernel,
     Load,
     Loop,
@@ -26,6 +25,7 @@ from graphc.ir.loops.ir import (
     Stmt,
     Store,
     exprs_in,
+    kernel_dims,
     walk,
 )
 from graphc_llvm.blocks import Module, ModuleTooLongError
@@ -109,15 +109,6 @@ def _emit(
     builder.finish()
     functions, declarations = tuple(module.functions), module.declarations
     return EmittedKernel(symbol, functions, declarations, dims, c.scratch, parallel)
-
-
-def kernel_dims(kernel: Kernel) -> tuple[str, ...]:
-    """The names of the dims that a kernel mentions, sorted."""
-    shapes = [b.shape for b in kernel.arguments]
-    shapes += [s.buffer.shape for s in walk(kernel.body) if isinstance(s, Scratch)]
-    sizes = [size for shape in shapes for size in shape]
-    sizes += [e.size for e in exprs_in(kernel.body) if isinstance(e, Extent)]
-    return tuple(sorted({dim.name for size in sizes for dim in dims_of(size)}))
 
 
 def is_parallel(kernel: Kernel) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd
 
+from graphc.ir.loops.accumulators import updated
 from graphc.ir.loops.ir import (
     BLOCK,
     LANES,
@@ -31,7 +32,6 @@ from graphc_llvm.emit_reduce import (
     show_carried,
     start,
     texts,
-    updated,
 )
 from graphc_llvm.emit_rows import Finish, RowLoop, emit_rows, find_rows
 from graphc_llvm.emit_transpose import TransposedNest, emit_transposed, find_transposed

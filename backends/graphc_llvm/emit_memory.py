@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graphc.ir.dims import product
+from graphc.ir.loops.contraction.index import flat_offset
 from graphc.ir.loops.ir import Buffer, Load, Store
 from graphc.ir.types import DType, bool_, uint8
-from graphc_llvm.contract_index import flat_offset
 from graphc_llvm.emit_address import Address, Evaluate, address
 from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_width import MAX_SHUFFLED_STRIDE

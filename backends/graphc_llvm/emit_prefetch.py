@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graphc.ir.loops.contraction.index import flat_offset, loads_of
 from graphc.ir.loops.ir import Axis, Buffer, Expr, Loop, Scratch, Store, expressions
-from graphc_llvm.contract_index import flat_offset, loads_of
 from graphc_llvm.emit_address import address
 from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_value import evaluate

@@ -5,27 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from graphc.ir.loops.accumulators import (
+    ANY_GROUPING,
+    is_blocked,
+    is_direct,
+    is_laned,
+    lane_steps,
+)
 from graphc.ir.loops.combine import MAX, MIN
-from graphc.ir.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop, Stmt
+from graphc.ir.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop
 from graphc.ir.types import bool_, int64
 from graphc_llvm.emit_context import CURRENT, AccumulatorState, EmitContext
 from graphc_llvm.emit_value import evaluate
 from graphc_llvm.ir_builder import LoopCarried, vector
 from graphc_llvm.values import Value, element_type
 
-# merging these gives the same bits in whatever groups
-_ANY_GROUPING = ("max", "min", "any", "all", "argmax", "argmin")
-
 Slots = list[tuple[AccumulatorState, str]]
 
 
 def start(c: EmitContext, accumulator: Accumulator, loop: Loop) -> AccumulatorState:
     """Set an accumulator to its identity in front of its loop."""
-    laned = loop.lanes or any(_feeds(s, accumulator) and s.lanes for s in loops_in(loop.body))
+    laned = is_laned(loop, accumulator)
     width = LANES if laned else (1 if c.lane is None else c.lane.width)
-    steps = _steps(c, loop, accumulator)
-    blocked = _is_blocked(accumulator) and (steps is None or steps > BLOCK)
-    counted = blocked and not _is_direct(loop, accumulator)
+    steps = lane_steps(loop, accumulator, c.trips)
+    blocked = is_blocked(accumulator) and (steps is None or steps > BLOCK)
+    counted = blocked and not is_direct(loop, accumulator)
     running = AccumulatorState(accumulator, width, laned, blocked, counted)
     running.current = running.total = identity(c, running)
     running.steps = (c.emit.const(0, int64),)
@@ -59,7 +63,7 @@ def accumulate(c: EmitContext, stmt: Accumulate) -> None:
     if running.skips_nan:
         _merge_noting_nan(c, running, parts, mask)
         return
-    if mask is None and running.accumulator.combine.name in _ANY_GROUPING:
+    if mask is None and running.accumulator.combine.name in ANY_GROUPING:
         parts = [_together(c, running, parts)]
     for first, part in zip(firsts, parts):
         _step(c, running, part, mask and c.emit.lanes(mask, first, LANES))
@@ -254,60 +258,6 @@ def restore(slots: Slots, names: Sequence[str]) -> None:
         setattr(running, part, new)
 
 
-# ------------------------------------------------------------------ the shape of a reduction
-
-
-def loops_in(body: tuple[Stmt, ...]) -> list[Loop]:
-    """All loops below, outer before inner."""
-    found = []
-    for stmt in body:
-        if isinstance(stmt, Loop):
-            found += [stmt, *loops_in(stmt.body)]
-    return found
-
-
-def _feeds(loop: Loop, accumulator: Accumulator) -> bool:
-    return accumulator in updated(loop)
-
-
-def updated(loop: Loop) -> tuple[Accumulator, ...]:
-    """The accumulators of this loop and of those around it that its body merges into, each once."""
-    inner = loops_in(loop.body)
-    fed = [s.accumulator for each in (loop, *inner) for s in each.body if isinstance(s, Accumulate)]
-    own = {a for each in inner for a in each.accumulators}
-    return tuple(a for a in dict.fromkeys(fed) if a not in own)
-
-
-def _is_blocked(accumulator: Accumulator) -> bool:
-    name = accumulator.combine.name
-    if accumulator.combine.carried:
-        return False
-    floats = any(ref.dtype.is_float for ref in accumulator.refs)
-    return floats and name != "dot" and name not in _ANY_GROUPING
-
-
 def _is_extreme(accumulator: Accumulator) -> bool:
     element = element_type(accumulator.refs[0].dtype)
     return accumulator.combine in (MAX, MIN) and element in ("float", "double")
-
-
-def _is_direct(loop: Loop, accumulator: Accumulator) -> bool:
-    """True if each iteration is one step."""
-    fed = [s for s in loop.body if isinstance(s, Accumulate) and s.accumulator is accumulator]
-    return len(fed) == 1 and not any(_feeds(s, accumulator) for s in loops_in(loop.body))
-
-
-def _steps(c: EmitContext, loop: Loop, accumulator: Accumulator) -> int | None:
-    """How many lane steps a loop takes; None where sizes decide."""
-    steps: int | None = 0
-    for stmt in loop.body:
-        more: int | None = 0
-        if isinstance(stmt, Accumulate) and stmt.accumulator is accumulator:
-            more = 1
-        elif isinstance(stmt, Loop) and _feeds(stmt, accumulator):
-            more = _steps(c, stmt, accumulator)
-        steps = None if steps is None or more is None else steps + more
-    trips = c.trips(loop)
-    if steps is None or trips is None:
-        return None
-    return steps * (-(-trips // LANES) if loop.lanes else trips)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from graphc.ir.loops.accumulators import updated
+from graphc.ir.loops.contraction.index import axes_of
 from graphc.ir.loops.ir import (
     LANES,
     PARALLEL,
@@ -29,11 +31,10 @@ from graphc.ir.loops.ir import (
     walk_exprs,
 )
 from graphc.ir.types import bool_, int32, int64, uint8
-from graphc_llvm.contract_index import axes_of
 from graphc_llvm.emit_context import AccumulatorState, EmitContext, Lane
 from graphc_llvm.emit_memory import stored_dtype
 from graphc_llvm.emit_prefetch import emit_prefetches
-from graphc_llvm.emit_reduce import fold_rows, last_values, updated
+from graphc_llvm.emit_reduce import fold_rows, last_values
 from graphc_llvm.emit_width import holds_loops
 from graphc_llvm.ir_builder import Operand, vector
 from graphc_llvm.values import Value, memory_type

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import gcd
 
+from graphc.ir.loops.contraction.index import axes_of
 from graphc.ir.loops.ir import PARALLEL, Loop
-from graphc_llvm.contract_index import axes_of
 from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_loops import (
     IterationRange,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from graphc.ir.loops.contraction.index import Affine, axes_of, flat_offset
 from graphc.ir.loops.ir import (
     PARALLEL,
     Axis,
@@ -23,7 +24,6 @@ from graphc.ir.loops.ir import (
     reversed_operands,
     walk_exprs,
 )
-from graphc_llvm.contract_index import Affine, axes_of, flat_offset
 from graphc_llvm.emit_context import EmitContext, Lane
 from graphc_llvm.emit_memory import load
 from graphc_llvm.emit_value import evaluate, uniform

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.ir.loops.contraction.index import Affine, affine, loads_of
 from graphc.ir.loops.expression import COMPARISONS
 from graphc.ir.loops.ir import (
     LANES,
@@ -19,7 +20,6 @@ from graphc.ir.loops.ir import (
 )
 from graphc.ir.loops.random_bits import philox_block
 from graphc.ir.types import DType, bool_, int32, int64, uint64
-from graphc_llvm.contract_index import Affine, affine, loads_of
 from graphc_llvm.emit_context import EmitContext
 from graphc_llvm.emit_memory import load
 from graphc_llvm.emit_width import RANDOM_WIDTH

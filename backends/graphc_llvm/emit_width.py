@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from graphc.ir.dims import evaluate
+from graphc.ir.loops.contraction.index import Affine, axes_of, flat_offset, loads_of
 from graphc.ir.loops.ir import (
     LANES,
     Apply,
@@ -25,7 +26,6 @@ from graphc.ir.loops.ir import (
     walk_exprs,
 )
 from graphc.ir.loops.scalar import PRIMITIVES
-from graphc_llvm.contract_index import Affine, axes_of, flat_offset, loads_of
 from graphc_llvm.emit_context import EmitContext
 
 # beyond this many primitive operations one vector already keeps the units busy

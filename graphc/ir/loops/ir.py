@@ -38,7 +38,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.ir.dims import Size
+from graphc.ir.dims import Size, dims_of
 from graphc.ir.types import DType, bool_, int64
 
 # ----------------------------------------------------------------- expressions
@@ -339,6 +339,15 @@ def walk_new(
             waiting.pop()
             if not is_known(expr):
                 yield expr
+
+
+def kernel_dims(kernel: Kernel) -> tuple[str, ...]:
+    """The names of the dims that a kernel mentions, sorted."""
+    shapes = [b.shape for b in kernel.arguments]
+    shapes += [s.buffer.shape for s in walk(kernel.body) if isinstance(s, Scratch)]
+    sizes = [size for shape in shapes for size in shape]
+    sizes += [e.size for e in exprs_in(kernel.body) if isinstance(e, Extent)]
+    return tuple(sorted({dim.name for size in sizes for dim in dims_of(size)}))
 
 
 def is_dot(loop: Loop) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.dims import evaluate
+from graphc.ir.loops.accumulators import is_laned
 from graphc.ir.loops.combine import highest
 from graphc.ir.loops.ir import (
     BLOCK,
@@ -34,7 +35,6 @@ from graphc.ir.loops.ir import (
     Scratch,
     Stmt,
     Store,
-    walk,
 )
 from graphc.ir.loops.numpy_emitter import NumpyEmitter
 from graphc.ir.types import Array
@@ -139,7 +139,7 @@ class _Frame:
     def loop(self, loop: Loop, trips: int) -> None:
         """Run a loop; the accumulators' refs hold their values after it."""
         for accumulator in loop.accumulators:
-            laned = loop.lanes or _is_fed_by_lanes(loop, accumulator)
+            laned = is_laned(loop, accumulator)
             self.running[accumulator] = _AccumulatorState(self.emitter, accumulator, laned)
         before = {}
         for i in range(trips):
@@ -216,10 +216,3 @@ class _Evaluator:
                     return getattr(run.emitter, function)(*values, dtype)
                 return run.emitter.apply(function, *values)
         raise AssertionError(f"unknown expression {expr}")
-
-
-def _is_fed_by_lanes(loop: Loop, accumulator: Accumulator) -> bool:
-    """True if a loop with lanes inside this loop merges into the accumulator."""
-    laned = [inner for inner in walk(loop.body) if isinstance(inner, Loop) and inner.lanes]
-    fed = [s.accumulator for inner in laned for s in walk(inner.body) if isinstance(s, Accumulate)]
-    return accumulator in fed

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from graphc.ir.dims import Size
+from graphc.ir.loops.contraction.index import Affine, Substitution, affine, axes_of
 from graphc.ir.loops.ir import Apply, Axis, Const, Expr, Load, all_of
-from graphc_llvm.contract_index import Affine, Substitution, affine, axes_of
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,15 @@ from itertools import pairwise
 from typing import Any
 
 from graphc.ir.dims import Size, dims_of, evaluate, product
+from graphc.ir.loops.contraction.box import Box
+from graphc.ir.loops.contraction.condition import StepCondition, take_step_conditions
+from graphc.ir.loops.contraction.index import (
+    Affine,
+    Substitution,
+    axes_of,
+    flat_offset,
+    zero,
+)
 from graphc.ir.loops.ir import (
     PARALLEL,
     SEQUENTIAL,
@@ -36,15 +45,6 @@ from graphc.ir.loops.ir import (
     is_dot,
     operands,
     walk_exprs,
-)
-from graphc_llvm.contract_box import Box
-from graphc_llvm.contract_condition import StepCondition, take_step_conditions
-from graphc_llvm.contract_index import (
-    Affine,
-    Substitution,
-    axes_of,
-    flat_offset,
-    zero,
 )
 
 

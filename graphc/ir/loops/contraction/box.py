@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphc.ir.dims import Size
+from graphc.ir.loops.contraction.index import row_major_strides
 from graphc.ir.loops.ir import Axis, Buffer, Expr
-from graphc_llvm.contract_index import row_major_strides
 
 
 @dataclass(frozen=True, eq=False)

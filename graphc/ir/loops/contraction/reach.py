@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from graphc.ir.dims import Size
-from graphc.ir.loops.ir import Apply, Axis, Buffer, Expr, Index, Load, walk_exprs
-from graphc.ir.types import DType, int64
-from graphc_llvm.contract_box import Box, BoxAxis
-from graphc_llvm.contract_condition import conditions, inequality, without_conditions
-from graphc_llvm.contract_index import (
+from graphc.ir.loops.contraction.box import Box, BoxAxis
+from graphc.ir.loops.contraction.condition import conditions, inequality, without_conditions
+from graphc.ir.loops.contraction.index import (
     Affine,
     Substitution,
     affine,
     axes_of,
     flat_offset,
 )
-from graphc_llvm.contract_match import Contraction, FlattenAccesses, Span, escaping_axes
+from graphc.ir.loops.contraction.match import Contraction, FlattenAccesses, Span, escaping_axes
+from graphc.ir.loops.ir import Apply, Axis, Buffer, Expr, Index, Load, walk_exprs
+from graphc.ir.types import DType, int64
 
 Key = tuple[tuple[Axis, int], ...]
 

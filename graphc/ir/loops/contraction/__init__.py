@@ -1,0 +1,1 @@
+"""Contractions in loop nests: recognised, with their axes and indices in order."""
