@@ -17,6 +17,7 @@ Each has a meaning in Python beside its PTX (`language.py`, `print_nvptx.py`).
     mma_tf32(a0..a3, b0, b1, c0..c3) -> 4  m16n8k8: uint32 operands, float32 sums
     load_matrix(shared, index) -> 4        ldmatrix.x4 of 16-bit elements (uint16 array): thread t
                                            names the row t % 8 of matrix t / 8, as uint32 pairs
+    load_matrix_transposed(shared, index) -> 4   the same with each 8 x 8 matrix transposed
 """
 
 from __future__ import annotations
@@ -24,5 +25,5 @@ from __future__ import annotations
 INTRINSICS = (
     "atomic_min", "load_vector", "store_vector", "copy_async", "copy_async_commit",
     "copy_async_wait", "pack_bf16", "pack_f16", "round_tf32", "mma_bf16", "mma_f16", "mma_tf32",
-    "load_matrix",
+    "load_matrix", "load_matrix_transposed",
 )  # fmt: skip
