@@ -1,0 +1,1 @@
+"""From loop-level kernels to device programs: which launches there are, and what a thread does."""

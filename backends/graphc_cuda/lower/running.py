@@ -1,0 +1,186 @@
+"""The running values of accumulators in one thread, in the order that `ir.Combine` fixes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphc.ir.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop
+from graphc.ir.types import bool_, int32
+from graphc_cuda.device.program import Assign, Literal, Op, Variable
+from graphc_cuda.lower.scalars import Scalar, held_as
+from graphc_cuda.lower.writer import Writer
+
+# merging these gives the same bits in whatever groups
+_ANY_GROUPING = ("max", "min", "any", "all", "argmax", "argmin")
+# an identity in front changes no bit
+_IDLE_IDENTITY = ("sum", "prod")
+
+Values = tuple[Scalar, ...]
+
+
+class Running:
+    """The variables of one accumulator.
+
+    Long sums are cut in blocks: `current` is the block's, `total` holds the finished ones. With
+    `steps` they are counted: accumulations that come from inner loops.
+    """
+
+    def __init__(self, w: Writer, accumulator: Accumulator, blocked: bool, counted: bool) -> None:
+        self.w, self.accumulator = w, accumulator
+        self.combine = accumulator.combine
+        self.current = self._start("")
+        self.total = self._start("_total") if blocked else ()
+        self.steps = self.in_block = None
+        if blocked and counted:
+            self.steps = self._counter("steps")
+            self.in_block = self._counter("in_block")
+
+    @property
+    def identity(self) -> Values:
+        """What it starts with."""
+        refs = self.accumulator.refs
+        values = self.combine.identities(refs[0].dtype)
+        return tuple(self.w.emit.const(v, r.dtype) for v, r in zip(values, refs))
+
+    def _start(self, suffix: str) -> tuple[Variable, ...]:
+        found = []
+        for ref, value in zip(self.accumulator.refs, self.identity):
+            variable = self.w.variable(f"{ref.name}{suffix}", held_as(ref.dtype))
+            self.w.add(Assign(variable, self.w.emit.wide(value)))
+            found.append(variable)
+        return tuple(found)
+
+    def _counter(self, name: str) -> Variable:
+        variable = self.w.variable(name, int32, is_index=True)
+        self.w.add(Assign(variable, Literal(int32, 0, is_index=True)))
+        return variable
+
+    def values(self, variables: tuple[Variable, ...]) -> Values:
+        """What variables hold, as values of the refs' dtypes."""
+        return tuple(Scalar(v, r.dtype) for v, r in zip(variables, self.accumulator.refs))
+
+    def set(self, variables: tuple[Variable, ...], values: Values) -> None:
+        """Change variables together: each new value sees the old ones."""
+        w = self.w
+        kept = w.kept_all(list(values))
+        if len(kept) > 1:
+            named = (v if isinstance(v.value, Literal) else self._named(v) for v in kept)
+            kept = list(named)
+        for variable, value in zip(variables, kept):
+            w.add(Assign(variable, w.emit.wide(value)))
+
+    def _named(self, value: Scalar) -> Scalar:
+        wide = self.w.emit.wide(value)
+        variable = self.w.variable("new", wide.dtype)
+        self.w.add(Assign(variable, wide))
+        return replace(value, value=variable, range=None)
+
+    def merge(self, values: Values) -> None:
+        """Merge new values into the current ones."""
+        if self.steps is not None:
+            self._next_block()
+        self.set(self.current, self.joined(self.values(self.current), values))
+        if self.steps is not None:
+            one = Literal(int32, 1, is_index=True)
+            self.w.add(Assign(self.steps, Op(int32, "add", (self.steps, one), is_index=True)))
+
+    def joined(self, old: Values, new: Values) -> Values:
+        """Two groups of values as one."""
+        found: Values = self.combine.merge(self.w.emit, old, new)
+        return found
+
+    def _next_block(self) -> None:
+        """Add a full block to the total before the first step of the next."""
+        assert self.steps is not None
+        assert self.in_block is not None
+        size = Literal(int32, BLOCK, is_index=True)
+        number = Op(int32, "floordiv", (self.steps, size), is_index=True)
+        with self.w.when(Op(bool_, "ne", (number, self.in_block))):
+            self.w.add(Assign(self.in_block, number))
+            self.end_block()
+            self.begin_block()
+
+    def begin_block(self) -> None:
+        """Start a block."""
+        self.set(self.current, self.identity)
+
+    def end_block(self) -> None:
+        """Add the block to the total."""
+        self.set(self.total, self.joined(self.values(self.total), self.values(self.current)))
+
+    def finish(self) -> Values:
+        """What it holds after the last step."""
+        if not self.total:
+            if self.combine.name in (*_ANY_GROUPING, *_IDLE_IDENTITY, "dot"):
+                return self.values(self.current)
+            if self.combine.carried or not is_float(self.accumulator):
+                return self.values(self.current)
+            self.set(self.current, self.joined(self.identity, self.values(self.current)))
+            return self.values(self.current)
+        if self.steps is not None:
+            self.end_block()
+        return self.values(self.total)
+
+
+def is_float(accumulator: Accumulator) -> bool:
+    """Whether some of its values are floats."""
+    return any(ref.dtype.is_float for ref in accumulator.refs)
+
+
+def is_blocked(accumulator: Accumulator) -> bool:
+    """Whether the order of its merges shows in the result, and long sums are cut in blocks."""
+    name = accumulator.combine.name
+    if accumulator.combine.carried or name == "dot" or name in _ANY_GROUPING:
+        return False
+    return is_float(accumulator)
+
+
+def loops_in(body: tuple[object, ...]) -> list[Loop]:
+    """All loops below, outer before inner."""
+    found: list[Loop] = []
+    for stmt in body:
+        if isinstance(stmt, Loop):
+            found += [stmt, *loops_in(stmt.body)]
+    return found
+
+
+def updated(loop: Loop) -> tuple[Accumulator, ...]:
+    """The accumulators of this loop and of those around it that its body merges into."""
+    inner = loops_in(loop.body)
+    fed = [s.accumulator for each in (loop, *inner) for s in each.body if isinstance(s, Accumulate)]
+    own = {a for each in inner for a in each.accumulators}
+    return tuple(a for a in dict.fromkeys(fed) if a not in own)
+
+
+def is_direct(loop: Loop, accumulator: Accumulator) -> bool:
+    """Whether each iteration of the loop is one step."""
+    fed = [s for s in loop.body if isinstance(s, Accumulate) and s.accumulator is accumulator]
+    below = [s for s in loops_in(loop.body) if accumulator in updated(s)]
+    return len(fed) == 1 and not below
+
+
+def is_laned(loop: Loop, accumulator: Accumulator) -> bool:
+    """Whether sixteen lanes each have values of it."""
+    fed = [s for s in loops_in(loop.body) if s.lanes and accumulator in updated(s)]
+    return loop.lanes or bool(fed)
+
+
+def steps_of(w: Writer, loop: Loop, accumulator: Accumulator) -> int:
+    """How many steps a loop takes for each lane."""
+    steps = 0
+    for stmt in loop.body:
+        if isinstance(stmt, Accumulate) and stmt.accumulator is accumulator:
+            steps += 1
+        elif isinstance(stmt, Loop) and accumulator in updated(stmt):
+            steps += steps_of(w, stmt, accumulator)
+    trips = w.size(loop.extent)
+    return steps * (-(-trips // LANES) if loop.lanes else trips)
+
+
+def start(w: Writer, loop: Loop, accumulator: Accumulator) -> Running:
+    """The running values of an accumulator in front of its loop."""
+    blocked = is_blocked(accumulator) and steps_of(w, loop, accumulator) > BLOCK
+    running = Running(w, accumulator, blocked, blocked and not is_direct(loop, accumulator))
+    w.running[accumulator] = running
+    return running
+
