@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphc.ir.loops.ir import BLOCK, LANES, Accumulate, Accumulator, Loop
+from graphc.ir.loops.accumulators import ANY_GROUPING, is_blocked, is_direct, lane_steps
+from graphc.ir.loops.ir import BLOCK, Accumulator, Loop
 from graphc.ir.types import bool_, int32
 from graphc_cuda.device.program import Assign, Literal, Op, Variable
 from graphc_cuda.lower.scalars import Scalar, held_as
 from graphc_cuda.lower.writer import Writer
 
-# merging these gives the same bits in whatever groups
-_ANY_GROUPING = ("max", "min", "any", "all", "argmax", "argmin")
 # an identity in front changes no bit
 _IDLE_IDENTITY = ("sum", "prod")
 
@@ -111,7 +110,7 @@ class Running:
     def finish(self) -> Values:
         """What it holds after the last step."""
         if not self.total:
-            if self.combine.name in (*_ANY_GROUPING, *_IDLE_IDENTITY, "dot"):
+            if self.combine.name in (*ANY_GROUPING, *_IDLE_IDENTITY, "dot"):
                 return self.values(self.current)
             if self.combine.carried or not is_float(self.accumulator):
                 return self.values(self.current)
@@ -127,60 +126,15 @@ def is_float(accumulator: Accumulator) -> bool:
     return any(ref.dtype.is_float for ref in accumulator.refs)
 
 
-def is_blocked(accumulator: Accumulator) -> bool:
-    """Whether the order of its merges shows in the result, and long sums are cut in blocks."""
-    name = accumulator.combine.name
-    if accumulator.combine.carried or name == "dot" or name in _ANY_GROUPING:
-        return False
-    return is_float(accumulator)
-
-
-def loops_in(body: tuple[object, ...]) -> list[Loop]:
-    """All loops below, outer before inner."""
-    found: list[Loop] = []
-    for stmt in body:
-        if isinstance(stmt, Loop):
-            found += [stmt, *loops_in(stmt.body)]
-    return found
-
-
-def updated(loop: Loop) -> tuple[Accumulator, ...]:
-    """The accumulators of this loop and of those around it that its body merges into."""
-    inner = loops_in(loop.body)
-    fed = [s.accumulator for each in (loop, *inner) for s in each.body if isinstance(s, Accumulate)]
-    own = {a for each in inner for a in each.accumulators}
-    return tuple(a for a in dict.fromkeys(fed) if a not in own)
-
-
-def is_direct(loop: Loop, accumulator: Accumulator) -> bool:
-    """Whether each iteration of the loop is one step."""
-    fed = [s for s in loop.body if isinstance(s, Accumulate) and s.accumulator is accumulator]
-    below = [s for s in loops_in(loop.body) if accumulator in updated(s)]
-    return len(fed) == 1 and not below
-
-
-def is_laned(loop: Loop, accumulator: Accumulator) -> bool:
-    """Whether sixteen lanes each have values of it."""
-    fed = [s for s in loops_in(loop.body) if s.lanes and accumulator in updated(s)]
-    return loop.lanes or bool(fed)
-
-
-def steps_of(w: Writer, loop: Loop, accumulator: Accumulator) -> int:
-    """How many steps a loop takes for each lane."""
-    steps = 0
-    for stmt in loop.body:
-        if isinstance(stmt, Accumulate) and stmt.accumulator is accumulator:
-            steps += 1
-        elif isinstance(stmt, Loop) and accumulator in updated(stmt):
-            steps += steps_of(w, stmt, accumulator)
-    trips = w.size(loop.extent)
-    return steps * (-(-trips // LANES) if loop.lanes else trips)
+def _steps(w: Writer, loop: Loop, accumulator: Accumulator) -> int:
+    steps = lane_steps(loop, accumulator, lambda each: w.size(each.extent))
+    assert steps is not None
+    return steps
 
 
 def start(w: Writer, loop: Loop, accumulator: Accumulator) -> Running:
     """The running values of an accumulator in front of its loop."""
-    blocked = is_blocked(accumulator) and steps_of(w, loop, accumulator) > BLOCK
+    blocked = is_blocked(accumulator) and (_steps(w, loop, accumulator) > BLOCK)
     running = Running(w, accumulator, blocked, blocked and not is_direct(loop, accumulator))
     w.running[accumulator] = running
     return running
-

@@ -15,8 +15,8 @@ from graphc.ir.loops.ir import (
     Stmt,
     Store,
 )
-from graphc.ir.types import int32, int64
-from graphc_cuda.device.program import LOCAL, Assign, Op
+from graphc.ir.types import DType, int32, int64
+from graphc_cuda.device.program import LOCAL, Assign, Op, Value
 from graphc_cuda.lower.running import Running, start
 from graphc_cuda.lower.scalars import Scalar, as_index
 from graphc_cuda.lower.writer import Placed, Writer
@@ -88,9 +88,7 @@ def name_values(w: Writer, running: Running, values: Sequence[Scalar]) -> None:
         w.refs[ref.name] = value
 
 
-def iterate(
-    w: Writer, loop: Loop, first: Scalar, step: int, body: Body
-) -> list[Running]:
+def iterate(w: Writer, loop: Loop, first: Scalar, step: int, body: Body) -> list[Running]:
     """Run iterations first, first + step, ...; returns the accumulators, not yet finished."""
     runnings = [start(w, loop, a) for a in loop.accumulators]
     direct = [r for r in runnings if r.total and r.steps is None]
@@ -121,15 +119,13 @@ def smaller(x: Scalar, y: Scalar) -> Scalar:
     return Scalar(Op(dtype, "min", args, is_index=True), int64, found)
 
 
-def _widened(x: Scalar, dtype):  # type: ignore[no-untyped-def]
+def _widened(x: Scalar, dtype: DType) -> Value:
     if x.value.dtype == dtype:
         return x.value
     return Op(dtype, "convert", (x.value,), is_index=True)
 
 
-def _repeat(
-    w: Writer, loop: Loop, first: Scalar, end: Scalar, step: int, body: Body
-) -> None:
+def _repeat(w: Writer, loop: Loop, first: Scalar, end: Scalar, step: int, body: Body) -> None:
     with w.loop(loop.axis.name, first, end, step) as index:
         w.axes[loop.axis] = index
         for accumulator in loop.accumulators:

@@ -300,7 +300,7 @@ class Writer:
 
 def _is_near(found: tuple[int, int]) -> bool:
     """Whether index arithmetic with such a value stays narrow."""
-    return -(2**31) <= found[0] and found[1] < 2**31
+    return found[0] >= -(2**31) and found[1] < 2**31
 
 
 __all__ = ["SHORT", "Placed", "Writer"]

@@ -1,0 +1,462 @@
+"""Statements that a group of threads runs together: a row of sixteen lanes, or a whole block.
+
+All threads of the group run everything, but for stores, which the first thread makes, and loops
+whose iterations are distributed: parallel ones, and those along lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+
+from graphc.ir.loops.accumulators import is_direct, is_laned, updated
+from graphc.ir.loops.ir import (
+    BLOCK,
+    LANES,
+    SEQUENTIAL,
+    Accumulate,
+    Accumulator,
+    Axis,
+    Buffer,
+    Check,
+    Let,
+    Loop,
+    Scratch,
+    Stmt,
+    Store,
+    walk,
+)
+from graphc.ir.types import bool_, int32, int64, uint32
+from graphc_cuda.device.program import (
+    Assign,
+    Barrier,
+    DeviceArray,
+    Literal,
+    Op,
+    Shuffle,
+    Value,
+    WarpBarrier,
+)
+from graphc_cuda.lower.hazards import (
+    Hazards,
+    accesses,
+    has_lanes,
+    is_distributable,
+    perfect_nest,
+    writes_memory,
+)
+from graphc_cuda.lower.running import Running, start
+from graphc_cuda.lower.scalars import Scalar, as_index, held_as, index_of
+from graphc_cuda.lower.serial import (
+    iterate,
+    name_values,
+    serial,
+    serial_block,
+    simple,
+    smaller,
+    store,
+)
+from graphc_cuda.lower.writer import Placed, Writer
+
+CHUNK = BLOCK * LANES  # elements whose values are staged together: one block of every lane
+SHARED_BYTES = 48 * 1024
+
+GlobalScratch = Callable[[Buffer, int], DeviceArray]
+
+
+class Group:
+    """`size` threads that work together; `thread` is the number of this one among them.
+
+    A group of sixteen is half a warp, `mask` names its threads and `base` is the first one's
+    number in the warp; a larger one is a whole block. `groups` of them stand in a block, this one
+    is number `number`; scratch that does not fit in shared memory comes from `outside`.
+    """
+
+    def __init__(
+        self, w: Writer, size: int, thread: Value, number: Scalar, groups: int,
+        outside: GlobalScratch, slot: Scalar,
+    ) -> None:  # fmt: skip
+        self.w, self.size, self.groups = w, size, groups
+        self.thread = index_of(thread, 0, size - 1)
+        self.number, self.outside, self.slot = number, outside, slot
+        self.hazards = Hazards()
+        self.shared_left = SHARED_BYTES - 1024
+        self.cells: dict[str, DeviceArray] = {}
+        self.stages: dict[str, DeviceArray] = {}
+        self.mask: Value = Literal(uint32, 0xFFFF)
+        self.base: Value = Literal(int32, 0, is_index=True)
+
+    @property
+    def is_block(self) -> bool:
+        """Whether the group is a block, which meets at barriers."""
+        return self.size > LANES
+
+    # -- statements ---------------------------------------------------------------------
+
+    def block(self, body: Sequence[Stmt]) -> None:
+        """Statements, one after the other."""
+        for stmt in body:
+            self.statement(stmt)
+
+    def statement(self, stmt: Stmt) -> None:
+        """One statement."""
+        match stmt:
+            case Let() | Accumulate() | Check():
+                self._wait(stmt, None)
+                simple(self.w, stmt)
+            case Store():
+                self._wait(stmt, None)
+                with self.w.when(self._is_first()):
+                    store(self.w, stmt)
+            case Scratch(buffer=buffer):
+                self._scratch(buffer)
+            case Loop():
+                self._loop(stmt)
+
+    def _is_first(self) -> Value:
+        return Op(bool_, "eq", (self.thread.value, Literal(int32, 0, is_index=True)))
+
+    def _wait(
+        self, stmt: Stmt, nest: Sequence[tuple[Axis, int]] | None, alone: bool = False
+    ) -> None:
+        """Meet the other threads where the statement needs what they did."""
+        found = accesses(stmt, nest, alone)
+        if self.hazards.conflict(found):
+            self.meet()
+        self.hazards.note(found)
+
+    def meet(self) -> None:
+        """A barrier of the group."""
+        self.w.add(Barrier() if self.is_block else WarpBarrier(self.mask))
+        self.hazards.clear()
+
+    def _loop(self, loop: Loop) -> None:
+        if loop.kind == SEQUENTIAL and loop.lanes:
+            self._lanes(loop)
+        elif loop.kind != SEQUENTIAL and not has_lanes(loop):
+            self._distribute(loop)
+        elif loop.kind == SEQUENTIAL and not is_distributable(loop):
+            self._serial(loop)
+        else:
+            self._together(loop)
+
+    def _together(self, loop: Loop) -> None:
+        """All threads run the loop, whose body is distributed."""
+        for running in iterate(self.w, loop, as_index(0), 1, self._repeated):
+            self._name(loop, running)
+
+    def _repeated(self, w: Writer, body: Sequence[Stmt]) -> None:
+        """A body of a loop: an iteration must not overtake the threads still in the one before."""
+        self.block(body)
+        for stmt in body:
+            if writes_memory(stmt):
+                self.meet()
+                return
+
+    def _serial(self, loop: Loop) -> None:
+        """A loop of nothing to share: the first thread runs it alone where it stores."""
+        if not writes_memory(loop):
+            self._wait(loop, None)
+            serial(self.w, loop)
+            return
+        self._wait(loop, None, alone=True)
+        fed = updated(loop)
+        outer = [a for a in fed if a not in loop.accumulators]
+        assert not outer, "a loop that stores feeds an accumulator around it"
+        results = [r for a in loop.accumulators for r in a.refs]
+        if not results:
+            with self.w.when(self._is_first()):
+                serial(self.w, loop)
+            return
+        kept = [self.w.variable(r.name, held_as(r.dtype)) for r in results]
+        for variable, ref in zip(kept, results):
+            zero = self.w.emit.const(0, ref.dtype)
+            self.w.add(Assign(variable, self.w.emit.wide(zero)))
+        with self.w.when(self._is_first()):
+            serial(self.w, loop)
+            for variable, ref in zip(kept, results):
+                self.w.add(Assign(variable, self.w.emit.wide(self.w.refs[ref.name])))
+        for variable, ref in zip(kept, results):
+            self.w.refs[ref.name] = self._from_first(ref.name, Scalar(variable, ref.dtype))
+
+    # -- parallel loops -------------------------------------------------------------------
+
+    def _distribute(self, loop: Loop) -> None:
+        """The points of a nest, thread by thread."""
+        w = self.w
+        loops, body, lets = perfect_nest(loop)
+        nest = [(each.axis, w.size(each.extent)) for each in loops]
+        self._wait(loop, nest)
+        count = as_index(prod(n for _, n in nest))
+        wish = loops[0].axis.name if len(loops) == 1 else "point"
+        with w.loop(wish, self.thread, count, self.size) as point:
+            decode(w, point, nest)
+            serial_block(w, [*lets, *body])
+
+    # -- lanes ---------------------------------------------------------------------------
+
+    def _lanes(self, loop: Loop) -> None:
+        """A reduction along lanes."""
+        simple_form = all(is_direct(loop, a) for a in loop.accumulators)
+        own = set(updated(loop)) == set(loop.accumulators)
+        if not self.is_block:
+            self._wait(loop, [(loop.axis, self.w.size(loop.extent))])
+            for running in iterate(self.w, loop, self.thread, LANES, serial_block):
+                self._name(loop, running)
+            if not own:
+                self._even_steps(loop)
+        elif simple_form and own and self.w.size(loop.extent) > LANES:
+            self._staged(loop)
+        else:
+            assert own, "lanes feed an accumulator of a loop around them"
+            self._by_first_lanes(loop)
+
+    def _even_steps(self, loop: Loop) -> None:
+        """Lanes that had no element in the last step have taken it all the same."""
+        count = self.w.size(loop.extent)
+        for accumulator in updated(loop):
+            running = self.w.running.get(accumulator)
+            if running is None or running.steps is None or count % LANES == 0:
+                continue
+            idle = Op(
+                bool_, "le", (Literal(int32, count % LANES, is_index=True), self.thread.value)
+            )
+            one = Literal(int32, 1, is_index=True)
+            with self.w.when(idle):
+                more = Op(int32, "add", (running.steps, one), is_index=True)
+                self.w.add(Assign(running.steps, more))
+
+    def _by_first_lanes(self, loop: Loop) -> None:
+        """The first sixteen threads of a block run a reduction."""
+        w = self.w
+        self._wait(loop, [])
+        refs = [r for a in loop.accumulators for r in a.refs]
+        shared = [self._cell(r.name, r.dtype) for r in refs]
+        self._free_cells(shared)
+        with w.when(self._is_lane()):
+            runnings = iterate(w, loop, self.thread, LANES, serial_block)
+            values = [v for r in runnings for v in self._tree(r)]
+            with w.when(self._is_first()):
+                for cell, value in zip(shared, values):
+                    w.put(cell, as_index(0), value)
+        self._read_cells(shared, refs)
+
+    def _staged(self, loop: Loop) -> None:
+        """All threads compute what is merged, chunk by chunk; sixteen threads merge it."""
+        w, count = self.w, self.w.size(loop.extent)
+        self._wait(loop, [])
+        runnings = [start(w, loop, a) for a in loop.accumulators]
+
+        def merge() -> None:
+            whole = as_index(count)
+            with w.loop(f"{loop.axis.name}_chunk", as_index(0), whole, CHUNK) as begin:
+                end = smaller(w.emit.add(begin, as_index(CHUNK)), whole)
+                self.merge_chunk(loop, runnings, begin, end)
+
+        self.merge_lanes(loop, runnings, merge, together=True)
+
+    def merge_chunk(self, loop: Loop, runnings: list[Running], begin: Scalar, end: Scalar) -> None:
+        """Merge the elements begin .. end of a loop, which are one block of every lane."""
+        w = self.w
+        count = min(w.size(loop.extent), CHUNK)
+        stages = {a: self._stage(loop, a, count) for a in loop.accumulators}
+        with w.loop(loop.axis.name, w.emit.add(begin, self.thread), end, self.size) as index:
+            w.axes[loop.axis] = index
+            slot = w.assign("slot", replace(w.emit.sub(index, begin), range=(0, CHUNK - 1)))
+            self._fill(loop, stages, slot)
+        w.add(Barrier())
+        with w.when(self._is_lane()):
+            self._chain(runnings, stages, replace(w.emit.sub(end, begin), range=(0, CHUNK)))
+        w.add(Barrier())
+
+    def merge_lanes(
+        self,
+        loop: Loop,
+        runnings: list[Running],
+        merge: Callable[[], None],
+        together: bool = False,
+    ) -> None:
+        """What sixteen lanes merge, added up and known to all threads.
+
+        `merge` is run by these lanes alone, or by all threads together.
+        """
+        w = self.w
+        refs = [r for a in loop.accumulators for r in a.refs]
+        shared = [self._cell(r.name, r.dtype) for r in refs]
+        self.meet()  # stages and cells are free again
+        if together:
+            merge()
+        with w.when(self._is_lane()):
+            if not together:
+                merge()
+            values = [v for r in runnings for v in self._tree(r)]
+            with w.when(self._is_first()):
+                for cell, value in zip(shared, values):
+                    w.put(cell, as_index(0), value)
+        self._read_cells(shared, refs)
+
+    def _is_lane(self) -> Value:
+        return Op(bool_, "lt", (self.thread.value, Literal(int32, LANES, is_index=True)))
+
+    def _fill(self, loop: Loop, stages: dict[Accumulator, list[DeviceArray]], slot: Scalar) -> None:
+        """The statements of one iteration, with what it accumulates put on the stage."""
+        for stmt in loop.body:
+            if not isinstance(stmt, Accumulate):
+                serial(self.w, stmt)
+                continue
+            values = self.w.kept_all([self.w.evaluate(v) for v in stmt.values])
+            for array, value in zip(stages[stmt.accumulator], values):
+                self.w.put(array, slot, value)
+
+    def _chain(
+        self, runnings: list[Running], stages: dict[Accumulator, list[DeviceArray]], count: Scalar
+    ) -> None:
+        """Merge a chunk, which is one block of every lane."""
+        w = self.w
+        for running in runnings:
+            if running.total:
+                running.begin_block()
+        with w.loop("slot", self.thread, count, LANES) as slot:
+            for running in runnings:
+                arrays = stages[running.accumulator]
+                dtypes = [r.dtype for r in running.accumulator.refs]
+                running.merge(tuple(w.get(a, slot, d) for a, d in zip(arrays, dtypes)))
+        for running in runnings:
+            if running.total:
+                running.end_block()
+
+    def _stage(self, loop: Loop, accumulator: Accumulator, size: int) -> list[DeviceArray]:
+        found = []
+        for number, ref in enumerate(accumulator.refs):
+            place = loop.accumulators.index(accumulator)
+            key = f"stage{place}_{number}_{ref.dtype.short}"
+            if key not in self.stages or self.stages[key].size < size:
+                self.stages[key] = self.w.declare(f"{ref.name}_stage", ref.dtype, size)
+                self.shared_left -= self.stages[key].nbytes
+            found.append(self.stages[key])
+        return found
+
+    # -- results for all threads -----------------------------------------------------------
+
+    def _name(self, loop: Loop, running: Running) -> None:
+        """Name what an accumulator holds after its loop, the same in every thread."""
+        if not is_laned(loop, running.accumulator):
+            name_values(self.w, running, running.finish())
+            return
+        assert not self.is_block
+        values = self._tree(running)
+        names = [ref.name for ref in running.accumulator.refs]
+        spread = [self._from_first(n, v) for n, v in zip(names, values)]
+        name_values(self.w, running, spread)
+
+    def _tree(self, running: Running) -> tuple[Scalar, ...]:
+        """l + (l + 8), then + 4, + 2, + 1: right in lane 0."""
+        values = running.finish()
+        width = LANES // 2
+        variables = running.total or running.current
+        while width:
+            lane = Op(int32, "add", (self.thread.value, Literal(int32, width, is_index=True)),
+                      is_index=True)  # fmt: skip
+            around = Op(int32, "mod", (lane, Literal(int32, LANES, is_index=True)), is_index=True)
+            others = tuple(self._shuffled("other", v, around) for v in values)
+            running.set(variables, running.joined(values, others))
+            values = running.values(variables)
+            width //= 2
+        return values
+
+    def _shuffled(self, wish: str, value: Scalar, lane: Value) -> Scalar:
+        """The value of another lane of the group."""
+        w = self.w
+        moved = value.value
+        if value.dtype.bits < 32 or value.dtype == bool_:
+            moved = Op(int32, "convert", (moved,))
+        elif value.dtype.kind == "u":
+            moved = Op(int32 if value.dtype.bits == 32 else int64, "bitcast", (moved,))
+        else:
+            moved = w.emit.wide(value)
+        source = Op(int32, "add", (self.base, lane), is_index=True)
+        variable = w.variable(wish, moved.dtype)
+        w.add(Shuffle(variable, moved, source, self.mask))
+        if value.dtype == bool_:
+            return Scalar(Op(bool_, "ne", (variable, Literal(int32, 0))), bool_)
+        held = held_as(value.dtype)
+        if held.bits < 32:
+            return Scalar(Op(held, "convert", (variable,)), value.dtype)
+        if held.kind == "u":
+            return Scalar(Op(held, "bitcast", (variable,)), value.dtype)
+        return Scalar(variable, value.dtype)
+
+    def _from_first(self, name: str, value: Scalar) -> Scalar:
+        """What the first thread has, in all of them."""
+        if not self.is_block:
+            kept = self._shuffled(name, value, Literal(int32, 0, is_index=True))
+            return self.w.assign(name, kept)
+        cell = self._cell(name, value.dtype)
+        self._free_cells([cell])
+        with self.w.when(self._is_first()):
+            self.w.put(cell, as_index(0), value)
+        self.meet()
+        return self._copied(name, cell, value)
+
+    def _copied(self, name: str, cell: DeviceArray, like: Scalar) -> Scalar:
+        """A variable with what a cell holds now."""
+        found = self.w.get(cell, as_index(0), like.dtype)
+        return self.w.assign(name, found)
+
+    def _cell(self, name: str, dtype: object) -> DeviceArray:
+        """Shared memory for one value; a name has one cell wherever it is used."""
+        if name not in self.cells:
+            self.cells[name] = self.w.declare(f"{name}_all", dtype, 1)  # type: ignore[arg-type]
+        return self.cells[name]
+
+    def _free_cells(self, cells: Sequence[DeviceArray]) -> None:
+        """Wait until no thread reads what the cells held before."""
+        if cells:
+            self.meet()
+
+    def _read_cells(self, cells: Sequence[DeviceArray], refs: Sequence[object]) -> None:
+        self.meet()
+        for cell, ref in zip(cells, refs):
+            found = self.w.get(cell, as_index(0), ref.dtype)  # type: ignore[attr-defined]
+            self.w.refs[ref.name] = self.w.assign(ref.name, found)  # type: ignore[attr-defined]
+
+    # -- scratch --------------------------------------------------------------------------
+
+    def _scratch(self, buffer: Buffer) -> None:
+        """Memory of the group: shared where it fits, else global."""
+        w = self.w
+        shape = w.shape(buffer)
+        size = max(1, prod(shape))
+        nbytes = size * max(1, buffer.dtype.itemsize) * self.groups
+        if nbytes <= self.shared_left:
+            self.shared_left -= nbytes
+            array = w.declare(buffer.name, buffer.dtype, size * self.groups)
+            start_at = w.emit.mul(self.number, as_index(size))
+        else:
+            array = self.outside(buffer, size)
+            start_at = w.emit.mul(self.slot, as_index(size))
+        begin = (
+            None
+            if self.groups == 1 and array.space == "shared"
+            else w.assign(f"{buffer.name}_start", start_at)
+        )
+        w.arrays[buffer] = Placed(array, shape, begin)
+
+
+def decode(w: Writer, point: Scalar, nest: Sequence[tuple[Axis, int]]) -> None:
+    """The value of every axis of a nest at a point of it."""
+    rest = point
+    for number, (axis, extent) in reversed(list(enumerate(nest))):
+        if number == 0:
+            w.axes[axis] = w.assign(axis.name, rest)
+            continue
+        found = w.emit.rem(rest, as_index(extent))
+        w.axes[axis] = w.assign(axis.name, found)
+        rest = w.assign("rest", w.emit.div(rest, as_index(extent)))
+
+
+def scratch_bytes(body: Sequence[Stmt], w: Writer) -> int:
+    """Bytes of scratch in statements."""
+    buffers = [s.buffer for s in walk(body) if isinstance(s, Scratch)]
+    return sum(prod(w.shape(b)) * b.dtype.itemsize for b in buffers)

@@ -1,0 +1,364 @@
+"""A kernel of the loop level as launches of device kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from graphc.ir.dims import evaluate
+from graphc.ir.loops.ir import (
+    LANES,
+    Accumulator,
+    Buffer,
+    Check,
+    Kernel,
+    Loop,
+    Ref,
+    Scratch,
+    Stmt,
+    exprs_in,
+    walk,
+)
+from graphc.ir.types import bool_, int32, uint32
+from graphc_cuda.device.program import (
+    BLOCK_INDEX,
+    GLOBAL,
+    THREAD,
+    Assign,
+    DeviceArray,
+    DeviceKernel,
+    Get,
+    If,
+    Intrinsic,
+    Literal,
+    Op,
+    Put,
+    Return,
+    Value,
+    Variable,
+    operands_of,
+    values_of,
+)
+from graphc_cuda.device.program import walk as walk_device
+from graphc_cuda.launch import NO_FAILURE
+from graphc_cuda.lower.group import Group, decode
+from graphc_cuda.lower.hazards import perfect_nest
+from graphc_cuda.lower.mapping import (
+    CHUNK,
+    CHUNKS,
+    ELEMENT,
+    ROWS,
+    Segment,
+    Sizes,
+    is_long_sum,
+    map_kernel,
+)
+from graphc_cuda.lower.running import Running, start
+from graphc_cuda.lower.scalars import Functions, Scalar, as_index, index_of
+from graphc_cuda.lower.serial import serial_block, smaller
+from graphc_cuda.lower.writer import Placed, Writer
+
+STATUS = "status"
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Global memory that the launches of one kernel call share: nothing of it outlives the call."""
+
+    name: str
+    array: DeviceArray
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredLaunch:
+    """A device kernel with its grid; a source for each array: a buffer, work, or the status."""
+
+    kernel: DeviceKernel
+    grid: int
+    sources: tuple[Buffer | Work | str, ...]
+    segment: Segment
+
+
+def lower_kernel(
+    kernel: Kernel,
+    dims: Mapping[str, int],
+    functions: Functions,
+    name: str,
+    commits: bool = False,
+    note: tuple[str, ...] = (),
+) -> tuple[LoweredLaunch, ...]:
+    """The launches of a kernel for given sizes.
+
+    Where it `commits`, it does nothing once a check has failed.
+    """
+    lowering = _KernelLowering(kernel, dims, functions, commits, note)
+    segments = map_kernel(kernel, dims)
+    names = [name] if len(segments) == 1 else [f"{name}_{i}" for i in range(len(segments))]
+    return tuple(lowering.segment(s, n) for s, n in zip(segments, names))
+
+
+class _KernelLowering:
+    """Lowers the segments of one kernel; `work` is what they hand on to each other."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        dims: Mapping[str, int],
+        functions: Functions,
+        commits: bool,
+        note: tuple[str, ...],
+    ) -> None:
+        self.kernel, self.dims, self.functions = kernel, dims, functions
+        self.commits, self.note = commits, note
+        self.sizes = Sizes(dims)
+        self.cells: dict[str, Work] = {}  # values of refs
+        self.partials: dict[tuple[Accumulator, int], Work] = {}
+        self.scratch: dict[Buffer, Work] = {}
+        self.segments = map_kernel(kernel, dims)
+
+    def segment(self, segment: Segment, name: str) -> LoweredLaunch:
+        """One launch."""
+        w = Writer(self.functions, self.dims)
+        self.sources: dict[DeviceArray, Buffer | Work | str] = {}
+        for buffer in self.kernel.arguments:
+            count = prod(evaluate(s, self.dims) for s in buffer.shape)
+            array = w.argument(buffer.name, buffer.dtype, count)
+            w.arrays[buffer] = Placed(array, w.shape(buffer))
+            self.sources[array] = buffer
+        w.status = DeviceArray("status", uint32, 1, GLOBAL)
+        self.sources[w.status] = STATUS
+        self._kernel_scratch(w)
+        if self.commits:
+            zero = Literal(int32, 0, is_index=True)
+            failed = Op(bool_, "ne", (Get(uint32, w.status, zero), Literal(uint32, NO_FAILURE)))
+            w.add(If(failed, (Return(),)))
+        self._known_refs(w, segment)
+        match segment.mode:
+            case mode if mode == ELEMENT:
+                self._element(w, segment)
+            case mode if mode == ROWS:
+                self._rows(w, segment)
+            case mode if mode == CHUNKS:
+                self._chunks(w, segment)
+            case _:
+                self._group(w, segment)
+        body = (*w.top, *w.body)
+        used = list(_arrays_in(body))
+        arrays = tuple(a for a in self.sources if a in used)
+        written = frozenset(a for a in w.written if a in used)
+        kernel = DeviceKernel(name, arrays, body, segment.block, written, self.note)
+        return LoweredLaunch(kernel, segment.grid, tuple(self.sources[a] for a in arrays), segment)
+
+    # -- what launches share --------------------------------------------------------------
+
+    def _kernel_scratch(self, w: Writer) -> None:
+        """Scratch at the top of a kernel that has several launches lies in global memory."""
+        if len(self.segments) == 1:
+            return
+        for stmt in self.kernel.body:
+            if isinstance(stmt, Scratch):
+                array = self._work_array(w, self.scratch, stmt.buffer, stmt.buffer.name,
+                                         stmt.buffer, prod(w.shape(stmt.buffer)))  # fmt: skip
+                w.arrays[stmt.buffer] = Placed(array, w.shape(stmt.buffer))
+
+    def _work_array(self, w, table, key, name, like, size):  # type: ignore[no-untyped-def]
+        """The array of this launch for work memory that several launches know."""
+        array = w.argument(name, like.dtype, max(1, size))
+        if key not in table:
+            table[key] = Work(name, array)
+        self.sources[array] = table[key]
+        return array
+
+    def _known_refs(self, w: Writer, segment: Segment) -> None:
+        """What other launches accumulated, and the lets in front."""
+        own = {r.name for s in segment.body if isinstance(s, Loop)
+               for a in s.accumulators for r in a.refs}  # fmt: skip
+        used = {e.name: e for e in exprs_in((*segment.lets, *segment.body)) if isinstance(e, Ref)}
+        for name, ref in used.items():
+            if name in self.cells and name not in own:
+                array = self._work_array(w, self.cells, name, name, ref, 1)
+                w.refs[name] = w.assign(name, w.get(array, as_index(0), ref.dtype))
+        serial_block(w, segment.lets)
+
+    def _handed_on(self, segment: Segment) -> list[Ref]:
+        """The accumulated values of a segment that later ones use."""
+        position = self.segments.index(next(s for s in self.segments if s.body == segment.body
+                                            and s.mode == segment.mode))  # fmt: skip
+        later = self.segments[position + 1 :]
+        names = {e.name for s in later for e in exprs_in((*s.lets, *s.body)) if isinstance(e, Ref)}
+        refs = [r for s in segment.body if isinstance(s, Loop) for a in s.accumulators
+                for r in a.refs]  # fmt: skip
+        return [r for r in refs if r.name in names]
+
+    # -- modes ------------------------------------------------------------------------------
+
+    def _thread(self, w: Writer) -> Value:
+        variable = Variable(int32, "thread", is_index=True)
+        w.add(Assign(variable, THREAD))
+        return variable
+
+    def _block(self, w: Writer) -> Value:
+        variable = Variable(int32, "block", is_index=True)
+        w.add(Assign(variable, BLOCK_INDEX))
+        return variable
+
+    def _element(self, w: Writer, segment: Segment) -> None:
+        (loop,) = segment.body
+        assert isinstance(loop, Loop)
+        loops, body, lets = perfect_nest(loop)
+        nest = [(each.axis, self.sizes.trips(each)) for each in loops]
+        e, last = w.emit, segment.grid * segment.block - 1
+        block = index_of(self._block(w), 0, segment.grid - 1)
+        thread = index_of(self._thread(w), 0, segment.block - 1)
+        wish = loops[0].axis.name if len(nest) == 1 else "point"
+        at = w.assign(wish, e.add(e.mul(block, as_index(segment.block)), thread))
+        inside = e.lt(replace(at, range=(0, last)), as_index(segment.count))
+        with w.when(inside.value):
+            decode(w, replace(at, range=(0, max(0, segment.count - 1))), nest)
+            serial_block(w, [*lets, *body])
+
+    def _rows(self, w: Writer, segment: Segment) -> None:
+        (loop,) = segment.body
+        assert isinstance(loop, Loop)
+        loops, body, lets = perfect_nest(loop)
+        nest = [(each.axis, self.sizes.trips(each)) for each in loops]
+        block = index_of(self._block(w), 0, segment.grid - 1)
+        thread = self._thread(w)
+        per_block = segment.block // segment.group
+        group, row = self._row_group(w, segment, block, thread, per_block)
+        inside = w.emit.lt(row, as_index(segment.count))
+        with w.when(inside.value):
+            decode(w, replace(row, range=(0, max(0, segment.count - 1))), nest)
+            group.block([*lets, *body])
+
+    def _row_group(
+        self, w: Writer, segment: Segment, block: Scalar, thread: Value, per_block: int
+    ) -> tuple[Group, Scalar]:
+        """The group of a thread, and the row that it works on."""
+        e = w.emit
+        if per_block == 1:
+            group = Group(w, segment.group, thread, as_index(0), 1, self._outside(w, segment),
+                          block)  # fmt: skip
+            return group, block
+        at = index_of(thread, 0, segment.block - 1)
+        number = w.assign("group", e.div(at, as_index(LANES)))
+        lane = w.assign("lane", e.rem(at, as_index(LANES)))
+        row = w.assign("row", e.add(e.mul(block, as_index(per_block)), number))
+        group = Group(w, LANES, lane.value, number, per_block, self._outside(w, segment), row)
+        half = w.assign("half", e.mul(e.rem(number, as_index(2)), as_index(LANES)))
+        bits = Op(uint32, "convert", (half.value,))
+        mask = w.assign("mask", Scalar(Op(uint32, "shl", (Literal(uint32, 0xFFFF), bits)), uint32))
+        group.mask, group.base = mask.value, half.value
+        return group, row
+
+    def _outside(self, w: Writer, segment: Segment):  # type: ignore[no-untyped-def]
+        """Makes global scratch with a part for every group."""
+
+        def make(buffer: Buffer, size: int) -> DeviceArray:
+            array: DeviceArray = self._work_array(
+                w, self.scratch, buffer, buffer.name, buffer, size * segment.count
+            )
+            return array
+
+        return make
+
+    def _group(self, w: Writer, segment: Segment) -> None:
+        """Everything by one group."""
+        thread = self._thread(w)
+        group = Group(w, segment.group, thread, as_index(0), 1, self._outside(w, segment),
+                      as_index(0))  # fmt: skip
+        for stmt in segment.body:
+            if isinstance(stmt, Loop) and self._is_chunked(stmt):
+                self._add_chunks(w, group, stmt)
+            else:
+                group.statement(stmt)
+        handed = self._handed_on(segment)
+        if not handed:
+            return
+        first = Op(bool_, "eq", (thread, Literal(int32, 0, is_index=True)))
+        arrays = [self._work_array(w, self.cells, r.name, r.name, r, 1) for r in handed]
+        with w.when(first):
+            for array, ref in zip(arrays, handed):
+                w.put(array, as_index(0), w.refs[ref.name])
+
+    # -- long sums ----------------------------------------------------------------------------
+
+    def _is_chunked(self, loop: Loop) -> bool:
+        return any(s.mode == CHUNKS and s.body == (loop,) for s in self.segments)
+
+    def _partial(self, w: Writer, accumulator: Accumulator, number: int, size: int) -> DeviceArray:
+        ref = accumulator.refs[number]
+        key = accumulator, number
+        array: DeviceArray = self._work_array(
+            w, self.partials, key, f"{ref.name}_chunks", ref, size * LANES
+        )
+        return array
+
+    def _chunks(self, w: Writer, segment: Segment) -> None:
+        """Each block merges one chunk: the sixteen lanes' blocks of 256 elements."""
+        (loop,) = segment.body
+        assert isinstance(loop, Loop)
+        assert is_long_sum(loop, self.sizes)
+        count = as_index(self.sizes.trips(loop))
+        block = index_of(self._block(w), 0, segment.grid - 1)
+        group = Group(w, segment.group, self._thread(w), as_index(0), 1,
+                      self._outside(w, segment), as_index(0))  # fmt: skip
+        begin = w.assign("begin", w.emit.mul(block, as_index(CHUNK)))
+        end = w.assign("end", smaller(w.emit.add(begin, as_index(CHUNK)), count))
+        runnings = [self._current(w, a) for a in loop.accumulators]
+        group.merge_chunk(loop, runnings, begin, end)
+        lanes = Op(bool_, "lt", (group.thread.value, Literal(int32, LANES, is_index=True)))
+        at = w.emit.add(w.emit.mul(block, as_index(LANES)), replace(group.thread, range=(0, 15)))
+        with w.when(lanes):
+            for running in runnings:
+                for number, value in enumerate(running.values(running.current)):
+                    array = self._partial(w, running.accumulator, number, segment.count)
+                    w.put(array, at, value)
+
+    def _current(self, w: Writer, accumulator: Accumulator) -> Running:
+        running = Running(w, accumulator, blocked=False, counted=False)
+        w.running[accumulator] = running
+        return running
+
+    def _add_chunks(self, w: Writer, group: Group, loop: Loop) -> None:
+        """Merge the chunks of every lane in order, then the lanes."""
+        chunks = next(s.count for s in self.segments if s.mode == CHUNKS and s.body == (loop,))
+        runnings = [start(w, loop, a) for a in loop.accumulators]
+
+        def merge() -> None:
+            with w.loop("chunk", as_index(0), as_index(chunks), 1) as chunk:
+                lane = replace(group.thread, range=(0, LANES - 1))
+                at = w.assign("at", w.emit.add(w.emit.mul(chunk, as_index(LANES)), lane))
+                for running in runnings:
+                    refs = running.accumulator.refs
+                    arrays = [self._partial(w, running.accumulator, i, chunks)
+                              for i in range(len(refs))]  # fmt: skip
+                    values = [w.get(a, at, r.dtype) for a, r in zip(arrays, refs)]
+                    target = running.total or running.current
+                    running.set(target, running.joined(running.values(target), tuple(values)))
+
+        group.merge_lanes(loop, runnings, merge)
+
+
+def _arrays_in(body: Sequence[Stmt]) -> Iterator[DeviceArray]:
+    """The arrays that statements touch."""
+    waiting: list[Value] = []
+    for stmt in walk_device(body):  # type: ignore[arg-type]
+        waiting += values_of(stmt)
+        if isinstance(stmt, Put):
+            yield stmt.array
+        if isinstance(stmt, Intrinsic):
+            yield from (x for x in stmt.operands if isinstance(x, DeviceArray))
+    seen: set[Value] = set()
+    while waiting:
+        value = waiting.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if isinstance(value, Get):
+            yield value.array
+        waiting += operands_of(value)
+
+
+__all__ = ["Check", "LoweredLaunch", "Work", "lower_kernel", "walk"]
