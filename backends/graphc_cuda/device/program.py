@@ -283,7 +283,8 @@ class DeviceKernel:
     """What every thread of a launch runs; `arrays` are its arguments, pointers in this order.
 
     `block` is the number of threads in a block, `written` are the arrays that are written.
-    `note` says where it comes from: the user's lines.
+    `aliased` arrays may share bytes with another one: an element is read, by the thread that
+    writes it, before it is written. `note` says where it comes from: the user's lines.
     """
 
     name: str
@@ -291,6 +292,7 @@ class DeviceKernel:
     body: tuple[Stmt, ...]
     block: int
     written: frozenset[DeviceArray] = frozenset()
+    aliased: frozenset[DeviceArray] = frozenset()
     note: tuple[str, ...] = ()
 
     @property

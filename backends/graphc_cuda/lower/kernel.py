@@ -87,12 +87,13 @@ def lower_kernel(
     name: str,
     commits: bool = False,
     note: tuple[str, ...] = (),
+    aliased: frozenset[Buffer] = frozenset(),
 ) -> tuple[LoweredLaunch, ...]:
     """The launches of a kernel for given sizes.
 
-    Where it `commits`, it does nothing once a check has failed.
+    Where it `commits`, it does nothing once a check has failed. `aliased` buffers may share bytes.
     """
-    lowering = _KernelLowering(kernel, dims, functions, commits, note)
+    lowering = _KernelLowering(kernel, dims, functions, commits, note, aliased)
     segments = map_kernel(kernel, dims)
     names = [name] if len(segments) == 1 else [f"{name}_{i}" for i in range(len(segments))]
     return tuple(lowering.segment(s, n) for s, n in zip(segments, names))
@@ -108,7 +109,9 @@ class _KernelLowering:
         functions: Functions,
         commits: bool,
         note: tuple[str, ...],
+        aliased: frozenset[Buffer],
     ) -> None:
+        self.aliased = aliased
         self.kernel, self.dims, self.functions = kernel, dims, functions
         self.commits, self.note = commits, note
         self.sizes = Sizes(dims)
@@ -147,7 +150,8 @@ class _KernelLowering:
         used = list(_arrays_in(body))
         arrays = tuple(a for a in self.sources if a in used)
         written = frozenset(a for a in w.written if a in used)
-        kernel = DeviceKernel(name, arrays, body, segment.block, written, self.note)
+        aliased = frozenset(a for a in arrays if self.sources[a] in self.aliased)
+        kernel = DeviceKernel(name, arrays, body, segment.block, written, aliased, self.note)
         return LoweredLaunch(kernel, segment.grid, tuple(self.sources[a] for a in arrays), segment)
 
     # -- what launches share --------------------------------------------------------------
