@@ -101,14 +101,14 @@ class DynamicLoop:
     what runs after `n` iterations at index n.
     """
 
-    before: tuple[KernelNode, ...]
-    iterations: tuple[tuple[KernelNode, ...], ...]
-    after: tuple[tuple[KernelNode, ...], ...]
+    before: tuple[Node, ...]
+    iterations: tuple[tuple[Node, ...], ...]
+    after: tuple[tuple[Node, ...], ...]
     count: Place | None = None
     conditions: tuple[Place, ...] = ()
 
     @property
-    def every(self) -> tuple[KernelNode, ...]:
+    def every(self) -> tuple[Node, ...]:
         """All launches that there may be."""
         inner = [n for nodes in (*self.iterations, *self.after) for n in nodes]
         return (*self.before, *inner)

@@ -134,7 +134,8 @@ def perfect_nest(loop: Loop) -> tuple[list[Loop], tuple[Stmt, ...], list[Let]]:
 
     Lets in front of an inner loop belong to every iteration of it.
     """
-    loops, lets, body = [loop], [], loop.body
+    loops, body = [loop], loop.body
+    lets: list[Let] = []
     while True:
         front = [s for s in body if isinstance(s, Let)]
         rest = [s for s in body if not isinstance(s, Let)]

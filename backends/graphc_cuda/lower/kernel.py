@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TypeVar
 
 from graphc.ir.dims import evaluate
 from graphc.ir.loops.ir import (
@@ -16,7 +17,6 @@ from graphc.ir.loops.ir import (
     Loop,
     Ref,
     Scratch,
-    Stmt,
     exprs_in,
     walk,
 )
@@ -40,9 +40,10 @@ from graphc_cuda.device.program import (
     operands_of,
     values_of,
 )
+from graphc_cuda.device.program import Stmt as DeviceStmt
 from graphc_cuda.device.program import walk as walk_device
 from graphc_cuda.launch import NO_FAILURE
-from graphc_cuda.lower.group import Group, decode
+from graphc_cuda.lower.group import GlobalScratch, Group, decode
 from graphc_cuda.lower.hazards import perfect_nest
 from graphc_cuda.lower.mapping import (
     CHUNK,
@@ -60,6 +61,7 @@ from graphc_cuda.lower.serial import serial_block, smaller
 from graphc_cuda.lower.writer import Placed, Writer
 
 STATUS = "status"
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,12 +164,16 @@ class _KernelLowering:
             return
         for stmt in self.kernel.body:
             if isinstance(stmt, Scratch):
-                array = self._work_array(w, self.scratch, stmt.buffer, stmt.buffer.name,
-                                         stmt.buffer, prod(w.shape(stmt.buffer)))  # fmt: skip
+                array = self._work_array(
+                    w, self.scratch, stmt.buffer, stmt.buffer, prod(w.shape(stmt.buffer))
+                )
                 w.arrays[stmt.buffer] = Placed(array, w.shape(stmt.buffer))
 
-    def _work_array(self, w, table, key, name, like, size):  # type: ignore[no-untyped-def]
+    def _work_array(
+        self, w: Writer, table: dict[K, Work], key: K, like: Buffer | Ref, size: int
+    ) -> DeviceArray:
         """The array of this launch for work memory that several launches know."""
+        name = like.name
         array = w.argument(name, like.dtype, max(1, size))
         if key not in table:
             table[key] = Work(name, array)
@@ -181,7 +187,7 @@ class _KernelLowering:
         used = {e.name: e for e in exprs_in((*segment.lets, *segment.body)) if isinstance(e, Ref)}
         for name, ref in used.items():
             if name in self.cells and name not in own:
-                array = self._work_array(w, self.cells, name, name, ref, 1)
+                array = self._work_array(w, self.cells, name, ref, 1)
                 w.refs[name] = w.assign(name, w.get(array, as_index(0), ref.dtype))
         serial_block(w, segment.lets)
 
@@ -256,14 +262,11 @@ class _KernelLowering:
         group.mask, group.base = mask.value, half.value
         return group, row
 
-    def _outside(self, w: Writer, segment: Segment):  # type: ignore[no-untyped-def]
+    def _outside(self, w: Writer, segment: Segment) -> GlobalScratch:
         """Makes global scratch with a part for every group."""
 
         def make(buffer: Buffer, size: int) -> DeviceArray:
-            array: DeviceArray = self._work_array(
-                w, self.scratch, buffer, buffer.name, buffer, size * segment.count
-            )
-            return array
+            return self._work_array(w, self.scratch, buffer, buffer, size * segment.count)
 
         return make
 
@@ -281,7 +284,7 @@ class _KernelLowering:
         if not handed:
             return
         first = Op(bool_, "eq", (thread, Literal(int32, 0, is_index=True)))
-        arrays = [self._work_array(w, self.cells, r.name, r.name, r, 1) for r in handed]
+        arrays = [self._work_array(w, self.cells, r.name, r, 1) for r in handed]
         with w.when(first):
             for array, ref in zip(arrays, handed):
                 w.put(array, as_index(0), w.refs[ref.name])
@@ -294,10 +297,7 @@ class _KernelLowering:
     def _partial(self, w: Writer, accumulator: Accumulator, number: int, size: int) -> DeviceArray:
         ref = accumulator.refs[number]
         key = accumulator, number
-        array: DeviceArray = self._work_array(
-            w, self.partials, key, f"{ref.name}_chunks", ref, size * LANES
-        )
-        return array
+        return self._work_array(w, self.partials, key, ref, size * LANES)
 
     def _chunks(self, w: Writer, segment: Segment) -> None:
         """Each block merges one chunk: the sixteen lanes' blocks of 256 elements."""
@@ -345,10 +345,10 @@ class _KernelLowering:
         group.merge_lanes(loop, runnings, merge)
 
 
-def _arrays_in(body: Sequence[Stmt]) -> Iterator[DeviceArray]:
+def _arrays_in(body: Sequence[DeviceStmt]) -> Iterator[DeviceArray]:
     """The arrays that statements touch."""
     waiting: list[Value] = []
-    for stmt in walk_device(body):  # type: ignore[arg-type]
+    for stmt in walk_device(body):
         waiting += values_of(stmt)
         if isinstance(stmt, Put):
             yield stmt.array

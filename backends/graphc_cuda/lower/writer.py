@@ -163,8 +163,9 @@ class Writer:
         variable = self.variable(wish, dtype, is_index=True)
         with self.inside() as body:
             yield index_of(variable, low[0], max(low[0], high[1] - 1))
-        ends = (self._at_width(v, dtype) for v in (start, stop))
-        self.add(For(variable, *ends, Literal(dtype, step, is_index=True), tuple(body)))
+        first, last = self._at_width(start, dtype), self._at_width(stop, dtype)
+        by = Literal(dtype, step, is_index=True)
+        self.add(For(variable, first, last, by, tuple(body)))
 
     def _at_width(self, x: Scalar, dtype: DType) -> Value:
         if x.value.dtype == dtype:
