@@ -83,7 +83,7 @@ class Bound:
         if loop.after:
             self._run_all(loop.after[done])
 
-    def _run_all(self, nodes: Sequence[KernelNode]) -> None:
+    def _run_all(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
             self.run(node)
 

@@ -25,7 +25,6 @@ from graphc_cuda.device.program import (
     BLOCK_INDEX,
     GLOBAL,
     THREAD,
-    Assign,
     DeviceArray,
     DeviceKernel,
     Get,
@@ -36,7 +35,6 @@ from graphc_cuda.device.program import (
     Put,
     Return,
     Value,
-    Variable,
     operands_of,
     values_of,
 )
@@ -203,24 +201,14 @@ class _KernelLowering:
 
     # -- modes ------------------------------------------------------------------------------
 
-    def _thread(self, w: Writer) -> Value:
-        variable = Variable(int32, "thread", is_index=True)
-        w.add(Assign(variable, THREAD))
-        return variable
-
-    def _block(self, w: Writer) -> Value:
-        variable = Variable(int32, "block", is_index=True)
-        w.add(Assign(variable, BLOCK_INDEX))
-        return variable
-
     def _element(self, w: Writer, segment: Segment) -> None:
         (loop,) = segment.body
         assert isinstance(loop, Loop)
         loops, body, lets = perfect_nest(loop)
         nest = [(each.axis, self.sizes.trips(each)) for each in loops]
         e, last = w.emit, segment.grid * segment.block - 1
-        block = index_of(self._block(w), 0, segment.grid - 1)
-        thread = index_of(self._thread(w), 0, segment.block - 1)
+        block = index_of(BLOCK_INDEX, 0, segment.grid - 1)
+        thread = index_of(THREAD, 0, segment.block - 1)
         wish = loops[0].axis.name if len(nest) == 1 else "point"
         at = w.assign(wish, e.add(e.mul(block, as_index(segment.block)), thread))
         inside = e.lt(replace(at, range=(0, last)), as_index(segment.count))
@@ -233,8 +221,8 @@ class _KernelLowering:
         assert isinstance(loop, Loop)
         loops, body, lets = perfect_nest(loop)
         nest = [(each.axis, self.sizes.trips(each)) for each in loops]
-        block = index_of(self._block(w), 0, segment.grid - 1)
-        thread = self._thread(w)
+        block = index_of(BLOCK_INDEX, 0, segment.grid - 1)
+        thread = THREAD
         per_block = segment.block // segment.group
         group, row = self._row_group(w, segment, block, thread, per_block)
         inside = w.emit.lt(row, as_index(segment.count))
@@ -272,7 +260,7 @@ class _KernelLowering:
 
     def _group(self, w: Writer, segment: Segment) -> None:
         """Everything by one group."""
-        thread = self._thread(w)
+        thread = THREAD
         group = Group(w, segment.group, thread, as_index(0), 1, self._outside(w, segment),
                       as_index(0))  # fmt: skip
         for stmt in segment.body:
@@ -305,8 +293,8 @@ class _KernelLowering:
         assert isinstance(loop, Loop)
         assert is_long_sum(loop, self.sizes)
         count = as_index(self.sizes.trips(loop))
-        block = index_of(self._block(w), 0, segment.grid - 1)
-        group = Group(w, segment.group, self._thread(w), as_index(0), 1,
+        block = index_of(BLOCK_INDEX, 0, segment.grid - 1)
+        group = Group(w, segment.group, THREAD, as_index(0), 1,
                       self._outside(w, segment), as_index(0))  # fmt: skip
         begin = w.assign("begin", w.emit.mul(block, as_index(CHUNK)))
         end = w.assign("end", smaller(w.emit.add(begin, as_index(CHUNK)), count))

@@ -37,6 +37,7 @@ from graphc_cuda.device.program import (
     Op,
     Put,
     Select,
+    Special,
     Stmt,
     Value,
     Variable,
@@ -176,7 +177,7 @@ class Writer:
 
     def assign(self, wish: str, value: Scalar) -> Scalar:
         """Give a value a name; literals and variables keep theirs."""
-        if isinstance(value.value, (Literal, Variable)):
+        if isinstance(value.value, (Literal, Special, Variable)):
             return value
         kept = self.kept(value)
         variable = self.variable(wish, kept.value.dtype, kept.value.is_index)
