@@ -1,0 +1,1 @@
+"""Contractions as tiles in shared memory: what a block computes, and how."""

@@ -1,0 +1,147 @@
+"""Chains of multiply-adds in registers: what a thread makes of a tile in shared memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from graphc.ir.types import bool_
+from graphc_cuda.contract.find import TiledContraction
+from graphc_cuda.contract.shape import VECTOR_BYTES
+from graphc_cuda.contract.stage import Staging
+from graphc_cuda.device.program import (
+    THREAD,
+    Assign,
+    For,
+    Get,
+    If,
+    Intrinsic,
+    Literal,
+    Op,
+    Stmt,
+    Value,
+)
+from graphc_cuda.lower.scalars import Scalar, as_index, index_of
+from graphc_cuda.lower.writer import Writer
+
+WARP = 32
+WARP_COLUMNS = 8  # threads of a warp beside each other: what a quarter of it reads is 128 bytes
+
+
+@dataclass(frozen=True)
+class ThreadLines:
+    """The lines of a tile that a thread has: groups of `vector` neighbours, `apart` elements apart.
+
+    `number` counts the threads along the lines.
+    """
+
+    number: Scalar
+    lines: int
+    vector: int
+    apart: int
+
+    def first(self, w: Writer, group: int) -> Scalar:
+        """The first line of a group."""
+        near = w.emit.mul(self.number, as_index(self.vector))
+        return w.emit.add(near, as_index(group * self.apart))
+
+
+def thread_lines(w: Writer, found: TiledContraction) -> tuple[ThreadLines, ThreadLines]:
+    """The rows and the columns of a thread."""
+    tile, e = found.tile, w.emit
+    thread = index_of(THREAD, 0, tile.threads - 1)
+    down, across = tile.rows // tile.thread_rows, tile.columns // tile.thread_columns
+    beside = min(WARP_COLUMNS, across)
+    above = WARP // beside
+    if down % above == 0 and across % beside == 0:
+        lane, warp = e.rem(thread, as_index(WARP)), e.div(thread, as_index(WARP))
+        warps = as_index(across // beside)
+        row = e.add(e.mul(e.div(warp, warps), as_index(above)), e.div(lane, as_index(beside)))
+        column = e.add(e.mul(e.rem(warp, warps), as_index(beside)), e.rem(lane, as_index(beside)))
+    else:
+        row, column = e.div(thread, as_index(across)), e.rem(thread, as_index(across))
+    most = VECTOR_BYTES // found.dtype.itemsize
+    found_lines = []
+    for name, number, threads, lines in (
+        ("row", row, down, tile.thread_rows),
+        ("column", column, across, tile.thread_columns),
+    ):
+        number = replace(w.assign(f"thread_{name}", number), range=(0, threads - 1))
+        vector = min(most, lines)
+        found_lines.append(ThreadLines(number, lines, vector, threads * vector))
+    return found_lines[0], found_lines[1]
+
+
+class Sums:
+    """The running sums of a thread, and how they take the steps of a tile."""
+
+    def __init__(self, w: Writer, found: TiledContraction, left: Staging, right: Staging) -> None:
+        self.w, self.found, self.left, self.right = w, found, left, right
+        self.rows, self.columns = thread_lines(w, found)
+        self.sums = [
+            [w.variable(f"sum_{r}_{c}", found.dtype) for c in range(found.tile.thread_columns)]
+            for r in range(found.tile.thread_rows)
+        ]
+        for variable in (v for row in self.sums for v in row):
+            w.add(Assign(variable, Literal(found.dtype, 0.0)))
+
+    def take(self, stage: Scalar, steps: int) -> None:
+        """Continue the chains by the first steps of a tile."""
+        w = self.w
+        with w.loop("step_in", as_index(0), as_index(steps), 1) as step:
+            left = self._lines(self.left, self.rows, stage, step)
+            right = self._lines(self.right, self.columns, stage, step)
+            row_counts = self._counts(self.left, self.rows, stage, step)
+            column_counts = self._counts(self.right, self.columns, stage, step)
+            for stmt in self._products(left, right, row_counts, column_counts):
+                w.add(stmt)
+        loop = w.body.pop()
+        assert isinstance(loop, For)
+        w.add(replace(loop, unroll=steps))
+
+    def _lines(self, side: Staging, lines: ThreadLines, stage: Scalar, step: Scalar) -> list[Value]:
+        """A thread's lines at a step."""
+        w, found = self.w, list[Value]()
+        for group in range(lines.lines // lines.vector):
+            at = w.kept(side.at(stage, step, lines.first(w, group)))
+            first = group * lines.vector
+            names = [
+                w.variable(f"{side.name}_{first + n}_at", side.dtype) for n in range(lines.vector)
+            ]
+            if lines.vector == 1:
+                w.add(Assign(names[0], Get(side.dtype, side.array, at.value)))
+            else:
+                w.add(Intrinsic(tuple(names), "load_vector", (side.array, at.value)))
+            found += names
+        return found
+
+    def _counts(
+        self, side: Staging, lines: ThreadLines, stage: Scalar, step: Scalar
+    ) -> list[Value] | None:
+        """Whether the step counts for each line; None where it counts for all."""
+        w, found = self.w, list[Value]()
+        if side.mask is None:
+            return None
+        for number in range(lines.lines):
+            group, within = divmod(number, lines.vector)
+            line = w.emit.add(lines.first(w, group), as_index(within))
+            counts = w.get(side.mask, side.at(stage, step, line), bool_)
+            found.append(w.assign(f"{side.name}_counts", counts).value)
+        return found
+
+    def _products(
+        self,
+        left: Sequence[Value],
+        right: Sequence[Value],
+        row_counts: Sequence[Value] | None,
+        column_counts: Sequence[Value] | None,
+    ) -> list[Stmt]:
+        """One step of every chain, in the lines for which it counts."""
+        dtype, stmts = self.found.dtype, list[Stmt]()
+        for r, (x, sums) in enumerate(zip(left, self.sums)):
+            row = list[Stmt]()
+            for c, (y, total) in enumerate(zip(right, sums)):
+                step: Stmt = Assign(total, Op(dtype, "fma", (x, y, total)))
+                row.append(step if column_counts is None else If(column_counts[c], (step,)))
+            stmts += row if row_counts is None else [If(row_counts[r], tuple(row))]
+        return stmts

@@ -1,0 +1,115 @@
+"""Choose the tile of a contraction from its sizes alone.
+
+The model counts cycles of one multiprocessor. It only ranks tiles: each result keeps its own
+ascending chain, so no choice changes a bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.ir.types import DType
+
+MULTIPROCESSORS = 132
+LANES_PER_CYCLE = 128  # float32 multiply-adds of a multiprocessor; half as many for float64
+SHARED_BYTES_PER_CYCLE = 128
+MAX_SHARED_BYTES = 48 * 1024  # of a block
+STAGE_CYCLES = 0.12  # to bring one element to shared memory
+STEP_CYCLES = 20.0  # the barrier and the loop around `depth` steps
+FINISH_CYCLES = 0.15  # for one result
+BUSY_WARPS = 12  # that hide each other's latency on one multiprocessor
+VECTOR_BYTES = 16  # of one access to shared memory
+STAGES = 2  # tiles in shared memory: one is read while the next one comes
+PADDING_BYTES = 16  # between the steps of a tile, against conflicts of banks
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many products of matrices, rows, columns, and steps of each chain."""
+
+    batch: int
+    rows: int
+    columns: int
+    steps: int
+
+    def __str__(self) -> str:
+        return f"{self.batch} x {self.rows}x{self.columns}x{self.steps}"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a block computes: `rows` x `columns` results, `depth` steps at a time.
+
+    A thread has `thread_rows` x `thread_columns` of them.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    thread_rows: int
+    thread_columns: int
+
+    @property
+    def threads(self) -> int:
+        """The threads of a block."""
+        return self.rows // self.thread_rows * (self.columns // self.thread_columns)
+
+    def blocks(self, sizes: Sizes) -> int:
+        """How many blocks compute everything."""
+        return sizes.batch * -(-sizes.rows // self.rows) * -(-sizes.columns // self.columns)
+
+    def pitch(self, width: int, dtype: DType) -> int:
+        """Elements between the steps of a tile in shared memory."""
+        return width + PADDING_BYTES // dtype.itemsize
+
+    def shared_bytes(self, dtype: DType) -> int:
+        """Bytes of shared memory for both operands, and for masks of rows."""
+        lines = self.pitch(self.rows, dtype) + self.pitch(self.columns, dtype)
+        return STAGES * self.depth * (lines * dtype.itemsize + self.rows)
+
+    def __str__(self) -> str:
+        inner = f"{self.thread_rows}x{self.thread_columns}"
+        return f"{self.rows}x{self.columns}x{self.depth}, {inner} a thread"
+
+
+TILES = (
+    Tile(128, 128, 16, 8, 8),
+    Tile(128, 64, 16, 8, 4),
+    Tile(64, 128, 16, 4, 8),
+    Tile(64, 64, 16, 4, 4),
+    Tile(64, 32, 16, 4, 2),
+    Tile(32, 64, 16, 2, 4),
+    Tile(32, 32, 32, 2, 2),
+    Tile(128, 8, 16, 4, 1),
+    Tile(8, 128, 16, 1, 4),
+    Tile(16, 16, 16, 1, 1),
+    Tile(64, 1, 32, 1, 1),
+    Tile(1, 64, 32, 1, 1),
+)  # fmt: skip
+
+
+def choose_tile(sizes: Sizes, dtype: DType) -> Tile:
+    """The cheapest tile; ties go to the one that stands first."""
+    fitting = [t for t in TILES if t.shared_bytes(dtype) <= MAX_SHARED_BYTES]
+    return min(fitting, key=lambda tile: cycles(tile, sizes, dtype))
+
+
+def cycles(tile: Tile, sizes: Sizes, dtype: DType) -> float:
+    """How long the busiest multiprocessor takes."""
+    turns = -(-tile.blocks(sizes) // MULTIPROCESSORS)
+    warps = turns * max(1, tile.threads // 32)
+    slow = max(1.0, BUSY_WARPS / warps)
+    steps = -(-sizes.steps // tile.depth)
+    finish = tile.rows * tile.columns * FINISH_CYCLES
+    return turns * slow * (steps * _depth_cycles(tile, dtype) + finish)
+
+
+def _depth_cycles(tile: Tile, dtype: DType) -> float:
+    """Cycles of a block for `depth` steps."""
+    lanes = LANES_PER_CYCLE * 4 // dtype.itemsize
+    multiply = tile.depth * tile.rows * tile.columns / lanes
+    # half of what a warp reads of shared memory, its threads read together
+    read = tile.threads * (tile.thread_rows + tile.thread_columns) * dtype.itemsize / 2
+    shared = tile.depth * read / SHARED_BYTES_PER_CYCLE
+    staged = tile.depth * (tile.rows + tile.columns) * STAGE_CYCLES
+    return max(multiply, shared) + staged + STEP_CYCLES
