@@ -1,0 +1,312 @@
+"""Verify a launch plan as data: places, edges, and what was written where before it is read.
+
+Nothing here knows how plans are made. `check_nodes` is linear and runs in every compilation,
+`check_order` and `check_bytes` look at every pair of accesses that meet.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from graphc.errors import VerifyError
+from graphc_cuda.accesses import Access, accesses
+from graphc_cuda.device.program import DeviceArray, DeviceKernel
+from graphc_cuda.launch import (
+    CONSTANT,
+    INPUT,
+    PARAMETER,
+    RNG,
+    STATUS,
+    DynamicLoop,
+    FillNode,
+    KernelNode,
+    LaunchPlan,
+    Node,
+    Place,
+    Region,
+)
+
+MAX_THREADS = 1024  # of a block, on every GPU
+MAX_GRID = 2**31 - 1
+GIVEN = (INPUT, PARAMETER, CONSTANT, RNG)  # regions that hold something before the step
+LASTING = (PARAMETER, RNG)  # what outlives the step
+
+
+def check_plan(plan: LaunchPlan) -> None:
+    """Raise VerifyError unless the plan is right in every way that can be told from it."""
+    check_nodes(plan)
+    check_order(plan)
+    check_bytes(plan)
+
+
+# ------------------------------------------------------------------ every node by itself
+
+
+def check_nodes(plan: LaunchPlan) -> None:
+    """Raise VerifyError for a node that no device can run, or that writes too early."""
+    known = {k.name for k in plan.program.kernels}
+    _ensure(len(known) == len(plan.program.kernels), f"{plan.name}: kernels share a name")
+    looked: dict[DeviceKernel, dict[DeviceArray, Access]] = {}
+    for where, node in _every(plan):
+        for place in _places(node):
+            _check_place(plan, where, place)
+        if isinstance(node, KernelNode):
+            _ensure(node.kernel.name in known, f"{where}: the program has no such kernel")
+            _check_launch(where, node)
+            if node.kernel not in looked:
+                looked[node.kernel] = accesses(node.kernel)
+                _check_written(where, node.kernel, looked[node.kernel])
+    _check_commit(plan, looked)
+
+
+def _every(plan: LaunchPlan) -> Iterator[tuple[str, Node]]:
+    """All nodes, those inside loops too, with words that say which one it is."""
+    for part, nodes in (("prepare", plan.prepare), ("node", plan.nodes)):
+        for i, node in enumerate(nodes):
+            inner = node.every if isinstance(node, DynamicLoop) else ()
+            for each in (node, *inner):
+                name = each.kernel.name if isinstance(each, KernelNode) else type(each).__name__
+                yield f"{plan.name}: {part} {i} ({name})", each
+
+
+def _places(node: Node) -> tuple[Place, ...]:
+    return (*node.reads, *node.writes)
+
+
+def _check_place(plan: LaunchPlan, where: str, place: Place) -> None:
+    size = plan.regions.get(place.region)
+    _ensure(size is not None, f"{where}: {place} is in no region of the plan")
+    inside = min(place.offset, place.size) >= 0 and place.offset + place.size <= (size or 0)
+    _ensure(inside, f"{where}: {place} is not inside its region of {size} bytes")
+
+
+def _check_launch(where: str, node: KernelNode) -> None:
+    arrays = node.kernel.arrays
+    _ensure(1 <= node.grid <= MAX_GRID, f"{where}: a grid of {node.grid} blocks")
+    threads = node.kernel.block
+    _ensure(1 <= threads <= MAX_THREADS, f"{where}: blocks of {threads} threads")
+    _ensure(
+        len(arrays) == len(node.arguments),
+        f"{where}: {len(node.arguments)} places for {len(arrays)} arrays",
+    )
+    for array, place in zip(arrays, node.arguments):
+        _ensure(array.nbytes <= place.size, f"{where}: {array.name} has more bytes than {place}")
+        _ensure(
+            place.offset % array.dtype.itemsize == 0,
+            f"{where}: {array.name} ({array.dtype.name}) is not aligned at {place}",
+        )
+
+
+def _check_written(where: str, kernel: DeviceKernel, found: dict[DeviceArray, Access]) -> None:
+    for array, access in found.items():
+        changed = bool(access & (Access.WRITE | Access.LOWER))
+        _ensure(not changed or array in kernel.written, f"{where}: writes {array.name} untold")
+
+
+def _check_commit(plan: LaunchPlan, looked: dict[DeviceKernel, dict[DeviceArray, Access]]) -> None:
+    _ensure(0 <= plan.commit <= len(plan.nodes), f"{plan.name}: commits from {plan.commit} on")
+    may_fail = any(Access.LOWER in a for found in looked.values() for a in found.values())
+    for i, node in enumerate(plan.nodes):
+        if not any(p.region.role in LASTING for p in node.writes):
+            continue
+        _ensure(i >= plan.commit, f"{plan.name}: node {i} writes what lasts before {plan.commit}")
+        asks = any(p.region.role == STATUS for p in node.reads)
+        _ensure(asks or not may_fail, f"{plan.name}: node {i} does not ask whether a check failed")
+
+
+# ------------------------------------------------------------------------- edges
+
+
+@dataclass(frozen=True)
+class _Use:
+    """Bytes that a node touches."""
+
+    node: int
+    place: Place
+    access: Access
+
+    def disturbs(self, other: _Use) -> bool:
+        """Whether the order of the two matters, given that they meet."""
+        both = self.access | other.access
+        return both != Access.READ and both != Access.LOWER
+
+
+def check_order(plan: LaunchPlan) -> None:
+    """Raise VerifyError for an edge too many, or two nodes that meet without a path."""
+    reach = _reach(plan)
+    _check_reduction(plan, reach)
+    uses: dict[Region, list[_Use]] = {}
+    for i, node in enumerate(plan.nodes):
+        for place, access in _uses(node):
+            uses.setdefault(place.region, []).append(_Use(i, place, access))
+    for found in uses.values():
+        for a, b in _meeting(found):
+            first, last = sorted((a.node, b.node))
+            ordered = first == last or bool(reach[last] >> first & 1)
+            _ensure(
+                ordered or not a.disturbs(b),
+                f"{plan.name}: no path from node {first} to {last}, which meet at"
+                f" {a.place} and {b.place}",
+            )
+
+
+def _reach(plan: LaunchPlan) -> list[int]:
+    """For every node the set of those before it, as bits."""
+    before: list[list[int]] = [[] for _ in plan.nodes]
+    for a, b in plan.edges:
+        _ensure(0 <= a < b < len(plan.nodes), f"{plan.name}: edge {(a, b)} is none")
+        before[b].append(a)
+    reach: list[int] = []
+    for nodes in before:
+        found = 0
+        for a in nodes:
+            found |= reach[a] | 1 << a
+        reach.append(found)
+    return reach
+
+
+def _check_reduction(plan: LaunchPlan, reach: Sequence[int]) -> None:
+    _ensure(len(set(plan.edges)) == len(plan.edges), f"{plan.name}: an edge stands there twice")
+    after: list[list[int]] = [[] for _ in plan.nodes]
+    for a, b in plan.edges:
+        after[b].append(a)
+    for b, nodes in enumerate(after):
+        for a in nodes:
+            longer = any(reach[c] >> a & 1 for c in nodes)
+            _ensure(not longer, f"{plan.name}: edge {(a, b)} follows from others")
+
+
+def _uses(node: Node) -> list[tuple[Place, Access]]:
+    """What a node does where."""
+    if isinstance(node, FillNode):
+        return [(node.place, Access.WRITE)]
+    if isinstance(node, KernelNode):
+        return _of_launch(node)
+    own = [*node.conditions, *([] if node.count is None else [node.count])]
+    return [(p, Access.READ) for p in own] + [u for n in node.every for u in _of_launch(n)]
+
+
+def _of_launch(node: KernelNode) -> list[tuple[Place, Access]]:
+    table = accesses(node.kernel)
+    pairs = zip(node.kernel.arrays, node.arguments)
+    return [(p, table[a]) for a, p in pairs if p.size and table[a]]
+
+
+def _meeting(uses: list[_Use]) -> Iterator[tuple[_Use, _Use]]:
+    """Pairs that have a byte in common."""
+    active: list[_Use] = []
+    for use in sorted(uses, key=lambda u: u.place.offset):
+        active = [u for u in active if u.place.offset + u.place.size > use.place.offset]
+        yield from ((u, use) for u in active)
+        active.append(use)
+
+
+# ------------------------------------------------------------------- written before read
+
+
+class _Written:
+    """Bytes of all regions that hold something."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[Region, list[tuple[int, int]]] = {}
+
+    def add(self, region: Region, start: int, stop: int) -> None:
+        """From now on these bytes hold something."""
+        pieces = self._pieces.setdefault(region, [])
+        apart = [p for p in pieces if p[1] < start or p[0] > stop]
+        near = [p for p in pieces if p[1] >= start and p[0] <= stop]
+        joined = (min([start, *(a for a, _ in near)]), max([stop, *(b for _, b in near)]))
+        self._pieces[region] = sorted([*apart, joined])
+
+    def holds(self, region: Region, start: int, stop: int) -> bool:
+        """Whether all of these bytes hold something."""
+        pieces = self._pieces.get(region, [])
+        i = bisect_right(pieces, start, key=lambda piece: piece[0]) - 1
+        return stop <= start or (i >= 0 and pieces[i][0] <= start and stop <= pieces[i][1])
+
+    def copy(self) -> _Written:
+        """The same bytes, to go on from."""
+        found = _Written()
+        found._pieces = {region: list(pieces) for region, pieces in self._pieces.items()}
+        return found
+
+    def common(self, other: _Written) -> _Written:
+        """Bytes that hold something in both."""
+        found = _Written()
+        for region, pieces in self._pieces.items():
+            for a, b in pieces:
+                for c, d in other._pieces.get(region, []):
+                    if max(a, c) < min(b, d):
+                        found.add(region, max(a, c), min(b, d))
+        return found
+
+
+def check_bytes(plan: LaunchPlan) -> None:
+    """Raise VerifyError where a kernel reads bytes that nobody has written.
+
+    An argument that the kernel both reads and writes is left out: it may be its own scratch.
+    """
+    written = _Written()
+    for region, size in plan.regions.items():
+        if region.role in GIVEN:
+            written.add(region, 0, size)
+    for i, node in enumerate((*plan.prepare, *plan.nodes)):
+        written = _after(f"{plan.name}: node {i - len(plan.prepare)}", node, written)
+
+
+def _after(where: str, node: Node, written: _Written) -> _Written:
+    """What holds something after a node."""
+    if isinstance(node, FillNode):
+        written.add(node.place.region, node.place.offset, node.place.offset + node.place.size)
+        return written
+    if isinstance(node, DynamicLoop):
+        return _after_loop(where, node, written)
+    table = accesses(node.kernel)
+    pairs = list(zip(node.kernel.arrays, node.arguments))
+    for array, place in pairs:
+        if table[array] in (Access.READ, Access.LOWER):
+            _check_read(f"{where} ({node.kernel.name}, {array.name})", place, array.nbytes, written)
+    for array, place in pairs:
+        if Access.WRITE in table[array]:
+            written.add(place.region, place.offset, place.offset + array.nbytes)
+    return written
+
+
+def _after_loop(where: str, loop: DynamicLoop, written: _Written) -> _Written:
+    """What holds something after any number of iterations that there can be."""
+    if loop.count is not None:
+        _check_read(f"{where} (count)", loop.count, loop.count.size, written)
+    written = _after_all(where, loop.before, written)
+    ends = []
+    stops_early = loop.count is not None or bool(loop.conditions)
+    for step in range(len(loop.iterations) + 1):
+        last = step == len(loop.iterations)
+        if stops_early or last:
+            rest = loop.after[step] if loop.after else ()
+            ends.append(_after_all(f"{where} after {step}", rest, written.copy()))
+        if not last:
+            for condition in loop.conditions[step : step + 1]:
+                _check_read(f"{where} (condition {step})", condition, 1, written)
+            written = _after_all(f"{where} iteration {step}", loop.iterations[step], written)
+    found = ends[0]
+    for end in ends[1:]:
+        found = found.common(end)
+    return found
+
+
+def _after_all(where: str, nodes: Sequence[KernelNode], written: _Written) -> _Written:
+    for node in nodes:
+        written = _after(where, node, written)
+    return written
+
+
+def _check_read(where: str, place: Place, nbytes: int, written: _Written) -> None:
+    holds = written.holds(place.region, place.offset, place.offset + nbytes)
+    _ensure(holds, f"{where} reads {place}, which nobody has written")
+
+
+def _ensure(holds: bool, text: str) -> None:
+    if not holds:
+        raise VerifyError(text)
