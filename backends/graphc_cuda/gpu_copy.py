@@ -25,11 +25,12 @@ def poll(driver: Driver, event: Handle) -> None:
 
 @dataclass(eq=False)
 class PinnedBuffer:
-    """Pinned memory; free once `done` has happened."""
+    """Pinned memory; free once `done` has happened and what it holds is not waited for."""
 
     address: int
     nbytes: int
     done: Handle
+    holds: bool = False
 
 
 class PinnedBuffers:
@@ -42,11 +43,12 @@ class PinnedBuffers:
     def take(self, nbytes: int) -> PinnedBuffer:
         """A buffer of at least so many bytes that nobody uses."""
         for buffer in self._buffers:
-            if buffer.nbytes >= nbytes and self._driver.has_happened(buffer.done):
+            free = buffer.nbytes >= nbytes and not buffer.holds
+            if free and self._driver.has_happened(buffer.done):
                 self._move_back(buffer)
                 return buffer
         if len(self._buffers) >= MAX_BUFFERS:
-            self._drop(self._buffers[0])
+            self._drop(next(b for b in self._buffers if not b.holds))
         size = 1 << max(nbytes - 1, 4095).bit_length()
         made = PinnedBuffer(self._driver.pin(size), size, self._driver.event())
         self._buffers.append(made)
@@ -87,21 +89,27 @@ class Copies:
     def download(self, array: Array, address: int, stream: Handle) -> None:
         """Fill an array; the copy of one part runs while the one before is taken."""
         waiting: list[tuple[PinnedBuffer, int, int]] = []
-        for start, nbytes in _chunks(array.nbytes):
-            buffer = self._buffers.take(nbytes)
-            self._driver.copy_out(buffer.address, address + start, nbytes, stream)
-            self._driver.record(buffer.done, stream)
-            waiting.append((buffer, start, nbytes))
-            if len(waiting) > 1:
+        try:
+            for start, nbytes in _chunks(array.nbytes):
+                buffer = self._buffers.take(nbytes)
+                self._driver.copy_out(buffer.address, address + start, nbytes, stream)
+                self._driver.record(buffer.done, stream)
+                buffer.holds = True
+                waiting.append((buffer, start, nbytes))
+                if len(waiting) > 1:
+                    self._collect(array, *waiting.pop(0))
+            while waiting:
                 self._collect(array, *waiting.pop(0))
-        for buffer, start, nbytes in waiting:
-            self._collect(array, buffer, start, nbytes)
+        finally:  # an interrupt leaves parts that nobody waits for
+            for buffer, _, _ in waiting:
+                buffer.holds = False
 
     def release(self) -> None:
         """Give the pinned memory back."""
         self._buffers.release()
 
     def _collect(self, array: Array, buffer: PinnedBuffer, start: int, nbytes: int) -> None:
+        buffer.holds = False  # also where the wait is interrupted
         poll(self._driver, buffer.done)
         ctypes.memmove(array.ctypes.data + start, buffer.address, nbytes)
 

@@ -4,10 +4,12 @@
  * call to a log, and checks handles, bounds and life times: a line that begins with "wrong:" says
  * what a program has done wrong. Work in streams is done as late as it may be, at the latest when
  * somebody waits for it, so that a missing wait shows; kernels do nothing, but for those whose
- * names begin with "accumulate", which add their first argument (an int64) to their last.
+ * names begin with "accumulate", which add their first argument (an int64) to their last, and
+ * "move", which put it there.
  *
  * Environment: FAKE_CUDA_LOG (a file), _DEVICES, _VERSION, _CAPABILITY (90), _MEMORY (bytes),
- * _FAIL ("name:n:status": the n-th call of that name fails), _NEVER (no event ever happens).
+ * _FAIL ("name:n:status": the n-th call of that name fails), _NEVER (no event ever happens),
+ * _EAGER (the number of a stream that does its work at once).
  */
 #ifndef FAKE_DRIVER_H
 #define FAKE_DRIVER_H
@@ -44,7 +46,7 @@ struct Object {
     char name[256];       /* of a function */
     size_t parameters;    /* of a function */
     unsigned char *start; /* of memory; of a module: its image */
-    size_t bytes;
+    size_t bytes; /* of an event: how often it was asked for */
     Work *work; /* of a stream */
     size_t work_count, work_done;
     Object *stream; /* of an event: what has been recorded */

@@ -167,6 +167,8 @@ static void run_node(const Node *node) {
     last = node->count ? node->arguments[node->count - 1] : 0;
     if (!strncmp(node->function->name, "accumulate", 10))
         *(int64_t *)(uintptr_t)last += *(int64_t *)(uintptr_t)first;
+    if (!strncmp(node->function->name, "move", 4))
+        *(int64_t *)(uintptr_t)last = *(int64_t *)(uintptr_t)first;
 }
 
 void fake_run(const Node *nodes, size_t count) {

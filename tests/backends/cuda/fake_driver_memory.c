@@ -16,6 +16,7 @@ void fake_queue(Object *stream, Work work) {
     stream->work = realloc(stream->work, (stream->work_count + 1) * sizeof work);
     if (!stream->work) abort();
     stream->work[stream->work_count++] = work;
+    if (stream->id == fake_option("FAKE_CUDA_EAGER", 0)) fake_force(stream, stream->work_count);
 }
 
 int fake_force(Object *stream, size_t position) {
@@ -143,6 +144,7 @@ int cuEventRecord(Object *event, Object *stream) {
     NEED(fake_stream(stream), STREAM);
     event->stream = fake_stream(stream);
     event->position = event->stream->work_count;
+    event->bytes = 0;
     fake_log("cuEventRecord e%d s%d", event->id, event->stream->id);
     return OK;
 }
@@ -151,7 +153,9 @@ int cuEventQuery(Object *event) {
     ENTER("cuEventQuery", 1);
     NEED(event, EVENT);
     if (fake_option("FAKE_CUDA_NEVER", 0)) return NOT_READY;
-    return event->stream ? fake_force(event->stream, event->position) : OK;
+    if (!event->stream || event->stream->work_done >= event->position) return OK;
+    if (!event->bytes++) return NOT_READY; /* who asks again waits for it */
+    return fake_force(event->stream, event->position);
 }
 
 int cuEventElapsedTime_v2(float *milliseconds, Object *start, Object *end) {

@@ -80,7 +80,7 @@ def update(name: str) -> DeviceKernel:
     fine = Op(bool_, "eq", (Get(uint32, status, literal(0)), literal(0xFFFFFFFF, uint32)))
     total = Op(int64, "add", (Get(int64, b, literal(0)), Get(int64, a, literal(0))))
     body = If(fine, (Put(b, literal(0), total),))
-    return DeviceKernel(f"update_{name}", (a, status, b), (body,), WARP, frozenset({b}))
+    return DeviceKernel(f"accumulate_unless_{name}", (a, status, b), (body,), WARP, frozenset({b}))
 
 
 def word(region: Region, index: int = 0, size: int = WORD) -> Place:
