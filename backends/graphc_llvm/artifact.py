@@ -9,12 +9,13 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import llvmlite
 import numpy as np
 
+from graphc.compiler.cache import CacheEntry, content_key, disk_cache
 from graphc.ir.fingerprint import compiler_bytes, graph_bytes
 from graphc.ir.graph import Graph
 from graphc.ir.types import Array, find_dtype
-from graphc_llvm.runtime.cache import CacheEntry, content_key, disk_cache
 from graphc_llvm.target import Target
 
 FOLDED = "folded"  # a constant that the passes made
@@ -61,7 +62,8 @@ def artifact(
 
 def cache_key(graph: Graph, target: Target, options: str) -> str:
     """The name under which code is kept: what it was made of."""
-    return content_key(graph_bytes(graph), compiler_bytes(), repr(target), options)
+    compiler = llvmlite.__version__.encode() + compiler_bytes("graphc_llvm")
+    return content_key(graph_bytes(graph), compiler, repr(target), options)
 
 
 def _to_entry(a: Artifact) -> CacheEntry:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from graphc.compiler.cache import CacheEntry, disk_cache
 from graphc.compiler.pipeline import generate_code
 from graphc.compiler.program import Program
 from graphc.ir.dims import dims_of, evaluate
@@ -31,7 +32,6 @@ from graphc_llvm.artifact import FOLDED, Artifact, cache_key
 from graphc_llvm.cost import count_barriers, estimate_seconds
 from graphc_llvm.emit_program import EmittedProgram, emit_program
 from graphc_llvm.emit_schedule import loop_numbers
-from graphc_llvm.runtime.cache import CacheEntry, disk_cache
 from graphc_llvm.runtime.session import compile_text, emit_assembly
 from graphc_llvm.stepwise import StepwiseProgram, check_step, profile_step
 from graphc_llvm.target import Target

@@ -51,10 +51,10 @@ def _value_text(value: object) -> str:
 
 
 @cache
-def compiler_bytes() -> bytes:
-    """What this compiler is: the names, sizes and times of its source files."""
+def compiler_bytes(backend: str) -> bytes:
+    """What this compiler is, with a backend: names, sizes and times of its source files."""
     root = Path(__file__).parent.parent
-    folders = [root, root.parent / "graphc_llvm", root.parent / "backends" / "graphc_llvm"]
+    folders = [root, root.parent / backend, root.parent / "backends" / backend]
     files = sorted(f for d in folders if d.is_dir() for f in d.rglob("*") if _is_source(f))
     facts = ((f, f.stat()) for f in files)
     return "\n".join(f"{f.name} {s.st_size} {s.st_mtime_ns}" for f, s in facts).encode()

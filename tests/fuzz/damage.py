@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc_llvm.runtime.cache import CacheEntry, DiskCache
+from graphc.compiler.cache import CacheEntry, DiskCache
 
 NAMES = ("parameters", "into", "checkpoint", "bundle", "onnx", "idx", "cache")
 KEY = "1" * 64

@@ -27,7 +27,7 @@ import numpy as np
 import graphc as gx
 from graphc.errors import GraphcError
 from graphc.frontend.parameter import Parameter
-from graphc_llvm.runtime.cache import CacheEntry, DiskCache
+from graphc.compiler.cache import CacheEntry, DiskCache
 from tests.fuzz import damage
 
 ROWS = np.ones((640, 300), np.float32)

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+import llvmlite
+
+from graphc.compiler.cache import CacheEntry, content_key, disk_cache
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import barrier_ir
-from graphc_llvm.runtime.cache import CacheEntry, content_key, disk_cache
 from graphc_llvm.runtime.session import LoadedCode, compile_text, host, session
 
 _FILES = ("types", "pool", "guard", "arguments", "call", "result", "entry", "epoch")
@@ -91,7 +93,9 @@ def support() -> Support | None:
 def _image() -> bytes:
     machine = host()
     text = support_text(machine.triple)
-    key = content_key("runtime", text, machine.triple, machine.cpu, machine.features)
+    key = content_key(
+        "runtime", llvmlite.__version__, text, machine.triple, machine.cpu, machine.features
+    )
     kept = disk_cache().get(key)
     if kept is not None:
         return kept.image

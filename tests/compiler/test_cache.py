@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from graphc_llvm.runtime.cache import CacheEntry, DiskCache, content_key, decode, encode
+from graphc.compiler.cache import CacheEntry, DiskCache, content_key, decode, encode
 from graphc_llvm.runtime.support import support_text
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 ENTRY = CacheEntry(b"\x7fELF object code", {"slots": 7, "names": ["x", "é"], "none": None})
 
 
@@ -36,7 +36,7 @@ def test_keys() -> None:
 
 
 def test_key_is_the_same_in_every_process() -> None:
-    script = "from graphc_llvm.runtime.cache import content_key as k; print(k('a', b'b'))"
+    script = "from graphc.compiler.cache import content_key as k; print(k('a', b'b'))"
     path = os.pathsep.join((str(ROOT), str(ROOT / "backends")))
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed}
@@ -166,7 +166,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from graphc_llvm.runtime.cache import DiskCache, CacheEntry
+from graphc.compiler.cache import DiskCache, CacheEntry
 store = DiskCache(Path({str(tmp_path)!r}), limit=40_000)
 seen = 0
 for i in range(300):

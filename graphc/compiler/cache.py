@@ -19,8 +19,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-
 from graphc.config import environment
 
 MAGIC = b"graphc\x00\x01"
@@ -39,9 +37,9 @@ class CacheEntry:
 
 
 def content_key(*parts: bytes | str) -> str:
-    """The name of content: equal parts give equal keys, and the code generator is a part."""
+    """The name of content: equal parts give equal keys."""
     digest = hashlib.sha256()
-    for part in (MAGIC, llvmlite.__version__, *parts):
+    for part in (MAGIC, *parts):
         data = part.encode() if isinstance(part, str) else part
         # The length keeps ("ab", "c") and ("a", "bc") apart.
         digest.update(struct.pack("<Q", len(data)) + data)
