@@ -65,10 +65,17 @@ def _every(plan: LaunchPlan) -> Iterator[tuple[str, Node]]:
     """All nodes, those inside loops too, with words that say which one it is."""
     for part, nodes in (("prepare", plan.prepare), ("node", plan.nodes)):
         for i, node in enumerate(nodes):
-            inner = node.every if isinstance(node, DynamicLoop) else ()
-            for each in (node, *inner):
+            for each in _inside(node):
                 name = each.kernel.name if isinstance(each, KernelNode) else type(each).__name__
                 yield f"{plan.name}: {part} {i} ({name})", each
+
+
+def _inside(node: Node) -> Iterator[Node]:
+    """The node, and what it runs."""
+    yield node
+    if isinstance(node, DynamicLoop):
+        for inner in node.every:
+            yield from _inside(inner)
 
 
 def _places(node: Node) -> tuple[Place, ...]:
@@ -185,7 +192,7 @@ def _uses(node: Node) -> list[tuple[Place, Access]]:
     if isinstance(node, KernelNode):
         return _of_launch(node)
     own = [*node.conditions, *([] if node.count is None else [node.count])]
-    return [(p, Access.READ) for p in own] + [u for n in node.every for u in _of_launch(n)]
+    return [(p, Access.READ) for p in own] + [u for n in node.every for u in _uses(n)]
 
 
 def _of_launch(node: KernelNode) -> list[tuple[Place, Access]]:
@@ -296,7 +303,7 @@ def _after_loop(where: str, loop: DynamicLoop, written: _Written) -> _Written:
     return found
 
 
-def _after_all(where: str, nodes: Sequence[KernelNode], written: _Written) -> _Written:
+def _after_all(where: str, nodes: Sequence[Node], written: _Written) -> _Written:
     for node in nodes:
         written = _after(where, node, written)
     return written

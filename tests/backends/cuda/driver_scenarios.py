@@ -24,6 +24,7 @@ from graphc_cuda.gpu_memory import GpuMemory
 from graphc_cuda.gpu_queue import GpuQueue
 from graphc_cuda.launch import CONSTANT, INPUT, DynamicLoop, FillNode, LaunchPlan, Region
 from tests.backends.cuda import plans
+from tests.backends.cuda.networks import NETWORKS, plan_for
 from tests.backends.cuda.plans import OUT, T, W, X, Y, launch, plan_of, word
 
 Value = Sequence[int] | int
@@ -219,6 +220,19 @@ def borrowing() -> None:
     assert session.gpu.borrow(np.zeros(3)) is None
     theirs.release()
     session.close()
+
+
+def networks() -> None:
+    """Whole steps: launches in an order that their edges allow, on bytes that exist."""
+    for name in NETWORKS:
+        plan = plan_for(name)
+        session = Session(plan)
+        for _ in range(2):
+            session.step.prepare()
+            session.step.launch()
+        session.gpu.synchronize()
+        assert len(session.step.profile()) == len(plan.nodes)
+        session.close()
 
 
 def interrupted() -> None:

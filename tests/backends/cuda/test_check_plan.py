@@ -11,6 +11,7 @@ from graphc_cuda.accesses import Access, accesses
 from graphc_cuda.check_plan import check_plan
 from graphc_cuda.launch import DynamicLoop, FillNode, KernelNode, LaunchPlan, Place, Region
 from tests.backends.cuda import plans
+from tests.backends.cuda.networks import NETWORKS, plan_for
 from tests.backends.cuda.plans import OUT, REGIONS, S, T, W, X, Y, launch, plan_of, word
 
 
@@ -148,3 +149,14 @@ def test_loops_that_stop_early_leave_bytes_unwritten() -> None:
     check_plan(loop_plan(after=False, count=False))
     with pytest.raises(VerifyError, match=r"reads arena\+16:8"):
         check_plan(loop_plan(after=False, count=True))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_plans_of_networks(name: str) -> None:
+    plan = plan_for(name)
+    check_plan(plan)
+    assert len(plan.nodes) > 3
+    for i in {0, len(plan.edges) // 2, len(plan.edges) - 1}:
+        edges = plan.edges[:i] + plan.edges[i + 1 :]
+        with pytest.raises(VerifyError, match="no path from node"):
+            check_plan(replace(plan, edges=edges))

@@ -18,7 +18,7 @@ from tests.backends.cuda import plans
 from tests.backends.cuda.fake_cuda import run_scenario
 
 CLEAN = (
-    "parts", "rebinding", "loops", "preparing", "borrowing", "other_threads", "errors",
+    "parts", "rebinding", "loops", "preparing", "borrowing", "other_threads", "errors", "networks",
 )  # fmt: skip
 COPIES = 2  # the stream of uploads
 
