@@ -20,6 +20,8 @@ from graphc.ir.loops.ir import (
     Axis,
     Buffer,
     Check,
+    Const,
+    Expr,
     Let,
     Loop,
     Scratch,
@@ -62,6 +64,7 @@ from graphc_cuda.lower.writer import Placed, Writer
 CHUNK = BLOCK * LANES  # elements whose values are staged together: one block of every lane
 SHARED_BYTES = 48 * 1024
 
+Stages = dict[Accumulator, list[DeviceArray | None]]
 GlobalScratch = Callable[[Buffer, int], DeviceArray]
 
 
@@ -83,7 +86,7 @@ class Group:
         self.hazards = Hazards()
         self.shared_left = SHARED_BYTES - 1024
         self.cells: dict[str, DeviceArray] = {}
-        self.stages: dict[str, DeviceArray] = {}
+        self.fed: dict[Accumulator, tuple[Expr, ...]] = {}
         self.mask: Value = Literal(uint32, 0xFFFF)
         self.base: Value = Literal(int32, 0, is_index=True)
 
@@ -160,10 +163,10 @@ class Group:
             self._wait(loop, None)
             serial(self.w, loop)
             return
+        if set(updated(loop)) != set(loop.accumulators):
+            self._together(loop)  # every thread has the accumulator that it feeds
+            return
         self._wait(loop, None, alone=True)
-        fed = updated(loop)
-        outer = [a for a in fed if a not in loop.accumulators]
-        assert not outer, "a loop that stores feeds an accumulator around it"
         results = [r for a in loop.accumulators for r in a.refs]
         if not results:
             with self.w.when(self._is_first()):
@@ -258,17 +261,84 @@ class Group:
 
     def merge_chunk(self, loop: Loop, runnings: list[Running], begin: Scalar, end: Scalar) -> None:
         """Merge the elements begin .. end of a loop, which are one block of every lane."""
+        w, count = self.w, min(self.w.size(loop.extent), CHUNK)
+        size = self._stage_size(loop, count)
+        stages = {a: self._stage(a, size) for a in loop.accumulators}
+        for running in runnings:
+            if running.total:
+                running.begin_block()
+        if size >= count:
+            self._merge_piece(loop, runnings, stages, begin, end)
+        else:
+            with w.loop(f"{loop.axis.name}_piece", begin, end, size) as first:
+                last = w.assign("last", smaller(w.emit.add(first, as_index(size)), end))
+                self._merge_piece(loop, runnings, stages, first, last)
+        for running in runnings:
+            if running.total:
+                running.end_block()
+
+    def _merge_piece(
+        self, loop: Loop, runnings: list[Running], stages: Stages, begin: Scalar, end: Scalar
+    ) -> None:
+        """Compute as many elements as the stages hold, then merge them lane by lane."""
         w = self.w
-        count = min(w.size(loop.extent), CHUNK)
-        stages = {a: self._stage(loop, a, count) for a in loop.accumulators}
         with w.loop(loop.axis.name, w.emit.add(begin, self.thread), end, self.size) as index:
             w.axes[loop.axis] = index
             slot = w.assign("slot", replace(w.emit.sub(index, begin), range=(0, CHUNK - 1)))
             self._fill(loop, stages, slot)
         w.add(Barrier())
         with w.when(self._is_lane()):
-            self._chain(runnings, stages, replace(w.emit.sub(end, begin), range=(0, CHUNK)))
+            count = replace(w.emit.sub(end, begin), range=(0, CHUNK))
+            with w.loop("slot", self.thread, count, LANES) as slot:
+                for running in runnings:
+                    running.merge(self._staged_values(running, stages, slot))
         w.add(Barrier())
+
+    def _fill(self, loop: Loop, stages: Stages, slot: Scalar) -> None:
+        """The statements of one iteration, with what it accumulates put on the stage."""
+        for stmt in loop.body:
+            if not isinstance(stmt, Accumulate):
+                serial(self.w, stmt)
+                continue
+            memo: dict[Expr, Scalar] = {}
+            arrays = stages[stmt.accumulator]
+            pairs = [(a, v) for a, v in zip(arrays, stmt.values) if a is not None]
+            values = self.w.kept_all([self.w.evaluate(v, memo) for _, v in pairs])
+            for (array, _), value in zip(pairs, values):
+                assert array is not None
+                self.w.put(array, slot, value)
+
+    def _staged_values(self, running: Running, stages: Stages, slot: Scalar) -> tuple[Scalar, ...]:
+        """What was accumulated at a place of the stage; literals were not put there."""
+        w, values = self.w, self.fed[running.accumulator]
+        arrays = stages[running.accumulator]
+        return tuple(
+            w.evaluate(v) if a is None else w.get(a, slot, v.dtype) for a, v in zip(arrays, values)
+        )
+
+    def _stage_size(self, loop: Loop, count: int) -> int:
+        """How many elements fit on the stage, a multiple of the lanes."""
+        nbytes = 0
+        for accumulator in loop.accumulators:
+            fed = _fed(loop, accumulator)
+            self.fed[accumulator] = fed
+            nbytes += sum(max(1, v.dtype.itemsize) for v in fed if not isinstance(v, Const))
+        size = CHUNK
+        while size > LANES and size * nbytes > max(self.shared_left, LANES * nbytes):
+            size //= 2
+        return min(size, -(-count // LANES) * LANES)
+
+    def _stage(self, accumulator: Accumulator, size: int) -> list[DeviceArray | None]:
+        """Shared memory for what a loop accumulates."""
+        found: list[DeviceArray | None] = []
+        for ref, value in zip(accumulator.refs, self.fed[accumulator]):
+            if isinstance(value, Const):
+                found.append(None)
+                continue
+            array = self.w.declare(f"{ref.name}_stage", value.dtype, size)
+            self.shared_left -= array.nbytes
+            found.append(array)
+        return found
 
     def merge_lanes(
         self,
@@ -298,44 +368,6 @@ class Group:
 
     def _is_lane(self) -> Value:
         return Op(bool_, "lt", (self.thread.value, Literal(int32, LANES, is_index=True)))
-
-    def _fill(self, loop: Loop, stages: dict[Accumulator, list[DeviceArray]], slot: Scalar) -> None:
-        """The statements of one iteration, with what it accumulates put on the stage."""
-        for stmt in loop.body:
-            if not isinstance(stmt, Accumulate):
-                serial(self.w, stmt)
-                continue
-            values = self.w.kept_all([self.w.evaluate(v) for v in stmt.values])
-            for array, value in zip(stages[stmt.accumulator], values):
-                self.w.put(array, slot, value)
-
-    def _chain(
-        self, runnings: list[Running], stages: dict[Accumulator, list[DeviceArray]], count: Scalar
-    ) -> None:
-        """Merge a chunk, which is one block of every lane."""
-        w = self.w
-        for running in runnings:
-            if running.total:
-                running.begin_block()
-        with w.loop("slot", self.thread, count, LANES) as slot:
-            for running in runnings:
-                arrays = stages[running.accumulator]
-                dtypes = [r.dtype for r in running.accumulator.refs]
-                running.merge(tuple(w.get(a, slot, d) for a, d in zip(arrays, dtypes)))
-        for running in runnings:
-            if running.total:
-                running.end_block()
-
-    def _stage(self, loop: Loop, accumulator: Accumulator, size: int) -> list[DeviceArray]:
-        found = []
-        for number, ref in enumerate(accumulator.refs):
-            place = loop.accumulators.index(accumulator)
-            key = f"stage{place}_{number}_{ref.dtype.short}"
-            if key not in self.stages or self.stages[key].size < size:
-                self.stages[key] = self.w.declare(f"{ref.name}_stage", ref.dtype, size)
-                self.shared_left -= self.stages[key].nbytes
-            found.append(self.stages[key])
-        return found
 
     # -- results for all threads -----------------------------------------------------------
 
@@ -444,6 +476,13 @@ class Group:
         w.arrays[buffer] = Placed(array, shape, begin)
 
 
+def _fed(loop: Loop, accumulator: Accumulator) -> tuple[Expr, ...]:
+    """What each iteration of a loop accumulates."""
+    return next(
+        s.values for s in loop.body if isinstance(s, Accumulate) and s.accumulator is accumulator
+    )
+
+
 def decode(w: Writer, point: Scalar, nest: Sequence[tuple[Axis, int]]) -> None:
     """The value of every axis of a nest at a point of it."""
     rest = point
@@ -453,7 +492,8 @@ def decode(w: Writer, point: Scalar, nest: Sequence[tuple[Axis, int]]) -> None:
             continue
         found = w.emit.rem(rest, as_index(extent))
         w.axes[axis] = w.assign(axis.name, found)
-        rest = w.assign("rest", w.emit.div(rest, as_index(extent)))
+        wish = nest[0][0].name if number == 1 else "rest"
+        rest = w.assign(wish, w.emit.div(rest, as_index(extent)))
 
 
 def scratch_bytes(body: Sequence[Stmt], w: Writer) -> int:
