@@ -75,7 +75,6 @@ class _Planning:
         self.functions = Functions()
         self.first = first_equal_kernels(self.schedule.kernels)
         self.lowered: dict[_Key, Launches] = {}
-        self.names: dict[str, int] = {}
         self.work = 0  # bytes in use by the present call
         self.work_bytes = 0
         self.windows: dict[Storage, Place] = {}
@@ -145,7 +144,7 @@ class _Planning:
         found[Region(WORK)] = self.work_bytes
         found[Region(PREPARED)] = self.memory.prepared_bytes
         found[Region(STATUS)] = 4
-        return {region: size for region, size in found.items() if size}
+        return {region: max(1, size) for region, size in found.items()}
 
     # -- calls ------------------------------------------------------------------------
 
@@ -197,9 +196,8 @@ class _Planning:
         return self.lowered[key]
 
     def _name(self, wish: str) -> str:
-        base = _NOT_LETTER.sub("_", wish)
-        count = self.names[base] = self.names.get(base, 0) + 1
-        return base if count == 1 else f"{base}_{count}"
+        """The name of the next kernel: what it computes, and a number that no other has."""
+        return f"k{len(self.lowered):02d}_{_NOT_LETTER.sub('_', wish)}"
 
     # -- loops ------------------------------------------------------------------------
 

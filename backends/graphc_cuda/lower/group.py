@@ -188,10 +188,11 @@ class Group:
     def _distribute(self, loop: Loop) -> None:
         """The points of a nest, thread by thread."""
         w = self.w
-        loops, body, lets = perfect_nest(loop)
-        nest = [(each.axis, w.size(each.extent)) for each in loops]
+        loops, body, lets = perfect_nest(loop, w.known.is_fixed)
+        nest = [(each.axis, w.known.trips(each)) for each in loops]
         self._wait(loop, nest)
-        count = as_index(prod(n for _, n in nest))
+        alone = len(loops) == 1
+        count = w.trips(loop) if alone else as_index(prod(n for _, n in nest))
         wish = loops[0].axis.name if len(loops) == 1 else "point"
         with w.loop(wish, self.thread, count, self.size) as point:
             decode(w, point, nest)
@@ -204,12 +205,12 @@ class Group:
         simple_form = all(is_direct(loop, a) for a in loop.accumulators)
         own = set(updated(loop)) == set(loop.accumulators)
         if not self.is_block:
-            self._wait(loop, [(loop.axis, self.w.size(loop.extent))])
+            self._wait(loop, [(loop.axis, self.w.known.trips(loop))])
             for running in iterate(self.w, loop, self.thread, LANES, serial_block):
                 self._name(loop, running)
             if not own:
                 self._even_steps(loop)
-        elif simple_form and own and self.w.size(loop.extent) > LANES:
+        elif simple_form and own and self.w.known.trips(loop) > LANES:
             self._staged(loop)
         else:
             assert own, "lanes feed an accumulator of a loop around them"
@@ -217,7 +218,8 @@ class Group:
 
     def _even_steps(self, loop: Loop) -> None:
         """Lanes that had no element in the last step have taken it all the same."""
-        count = self.w.size(loop.extent)
+        count = self.w.known.trips(loop)
+        assert self.w.known.is_fixed(loop)
         for accumulator in updated(loop):
             running = self.w.running.get(accumulator)
             if running is None or running.steps is None or count % LANES == 0:
@@ -247,12 +249,12 @@ class Group:
 
     def _staged(self, loop: Loop) -> None:
         """All threads compute what is merged, chunk by chunk; sixteen threads merge it."""
-        w, count = self.w, self.w.size(loop.extent)
+        w = self.w
         self._wait(loop, [])
         runnings = [start(w, loop, a) for a in loop.accumulators]
 
         def merge() -> None:
-            whole = as_index(count)
+            whole = w.trips(loop)
             with w.loop(f"{loop.axis.name}_chunk", as_index(0), whole, CHUNK) as begin:
                 end = smaller(w.emit.add(begin, as_index(CHUNK)), whole)
                 self.merge_chunk(loop, runnings, begin, end)
@@ -261,7 +263,7 @@ class Group:
 
     def merge_chunk(self, loop: Loop, runnings: list[Running], begin: Scalar, end: Scalar) -> None:
         """Merge the elements begin .. end of a loop, which are one block of every lane."""
-        w, count = self.w, min(self.w.size(loop.extent), CHUNK)
+        w, count = self.w, min(self.w.known.trips(loop), CHUNK)
         size = self._stage_size(loop, count)
         stages = {a: self._stage(a, size) for a in loop.accumulators}
         for running in runnings:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.loops.ir import (
+    PARALLEL,
     Axis,
     Buffer,
     Const,
@@ -120,19 +121,23 @@ def writes_memory(stmt: Stmt) -> bool:
 def has_lanes(stmt: Stmt) -> bool:
     """Whether accumulators in it have a value for each lane."""
     loops = [s for s in walk((stmt,)) if isinstance(s, Loop)]
-    return any(loop.lanes and loop.kind != "parallel" for loop in loops)
+    return any(loop.lanes and loop.kind != PARALLEL for loop in loops)
 
 
 def is_distributable(stmt: Stmt) -> bool:
     """Whether a group gains from running a statement together."""
     loops = [s for s in walk((stmt,)) if isinstance(s, Loop)]
-    return any(loop.kind == "parallel" or loop.lanes for loop in loops)
+    return any(loop.kind == PARALLEL or loop.lanes for loop in loops)
 
 
-def perfect_nest(loop: Loop) -> tuple[list[Loop], tuple[Stmt, ...], list[Let]]:
+Nest = tuple[list[Loop], tuple[Stmt, ...], list[Let]]
+
+
+def perfect_nest(loop: Loop, is_fixed: Callable[[Loop], bool]) -> Nest:
     """The parallel loops that stand directly in each other, the innermost body, the lets between.
 
-    Lets in front of an inner loop belong to every iteration of it.
+    Lets in front of an inner loop belong to every iteration of it. A loop whose extent is not
+    fixed stays in the body.
     """
     loops, body = [loop], loop.body
     lets: list[Let] = []
@@ -142,7 +147,7 @@ def perfect_nest(loop: Loop) -> tuple[list[Loop], tuple[Stmt, ...], list[Let]]:
         if len(rest) != 1 or not isinstance(rest[0], Loop) or body[-1] is not rest[0]:
             return loops, body, lets
         inner = rest[0]
-        if inner.kind != "parallel" or inner.accumulators:
+        if inner.kind != PARALLEL or inner.accumulators or not is_fixed(inner):
             return loops, body, lets
         lets += front
         loops.append(inner)

@@ -42,7 +42,6 @@ from graphc_cuda.device.program import Stmt as DeviceStmt
 from graphc_cuda.device.program import walk as walk_device
 from graphc_cuda.launch import NO_FAILURE
 from graphc_cuda.lower.group import GlobalScratch, Group, decode
-from graphc_cuda.lower.hazards import perfect_nest
 from graphc_cuda.lower.mapping import (
     CHUNK,
     CHUNKS,
@@ -114,7 +113,7 @@ class _KernelLowering:
         self.aliased = aliased
         self.kernel, self.dims, self.functions = kernel, dims, functions
         self.commits, self.note = commits, note
-        self.sizes = Sizes(dims)
+        self.sizes = Sizes(kernel, dims)
         self.cells: dict[str, Work] = {}  # values of refs
         self.partials: dict[tuple[Accumulator, int], Work] = {}
         self.scratch: dict[Buffer, Work] = {}
@@ -123,6 +122,7 @@ class _KernelLowering:
     def segment(self, segment: Segment, name: str) -> LoweredLaunch:
         """One launch."""
         w = Writer(self.functions, self.dims)
+        w.extents = self.sizes
         self.sources: dict[DeviceArray, Buffer | Work | str] = {}
         for buffer in self.kernel.arguments:
             count = prod(evaluate(s, self.dims) for s in buffer.shape)
@@ -204,7 +204,7 @@ class _KernelLowering:
     def _element(self, w: Writer, segment: Segment) -> None:
         (loop,) = segment.body
         assert isinstance(loop, Loop)
-        loops, body, lets = perfect_nest(loop)
+        loops, body, lets = self.sizes.nest(loop)
         nest = [(each.axis, self.sizes.trips(each)) for each in loops]
         e, last = w.emit, segment.grid * segment.block - 1
         block = index_of(BLOCK_INDEX, 0, segment.grid - 1)
@@ -219,7 +219,7 @@ class _KernelLowering:
     def _rows(self, w: Writer, segment: Segment) -> None:
         (loop,) = segment.body
         assert isinstance(loop, Loop)
-        loops, body, lets = perfect_nest(loop)
+        loops, body, lets = self.sizes.nest(loop)
         nest = [(each.axis, self.sizes.trips(each)) for each in loops]
         block = index_of(BLOCK_INDEX, 0, segment.grid - 1)
         thread = THREAD

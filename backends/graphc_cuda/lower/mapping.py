@@ -24,10 +24,12 @@ from graphc.ir.loops.ir import (
     BLOCK,
     LANES,
     PARALLEL,
+    Apply,
     Buffer,
     Check,
     Const,
     Extent,
+    Index,
     Kernel,
     Let,
     Load,
@@ -38,8 +40,13 @@ from graphc.ir.loops.ir import (
     Store,
     exprs_in,
     walk,
+    walk_exprs,
 )
-from graphc_cuda.lower.hazards import has_lanes, perfect_nest
+from graphc.ir.types import int64
+from graphc_cuda.device.program import Variable
+from graphc_cuda.lower.hazards import Nest, has_lanes, perfect_nest
+from graphc_cuda.lower.scalars import Functions, index_of
+from graphc_cuda.lower.writer import Writer
 
 ELEMENT, ROWS, GROUP, CHUNKS, TILE = "element", "rows", "group", "chunks", "tile"
 BLOCK_THREADS = 256
@@ -48,6 +55,8 @@ LONG_ROW = 1024  # elements from which on a row has a block
 SMALL = 4096  # points of a kernel that one block runs as a whole
 CHUNK = BLOCK * LANES
 LONG_SUM = 8 * CHUNK  # elements of a sum over everything that is cut in chunks
+UNKNOWN_TRIPS = 2**31 - 1  # of a loop that data decides about
+_IN_EXTENTS = (Apply, Const, Extent, Index)
 FEW_COLUMNS = 16  # of an inner loop that one thread runs by itself
 
 
@@ -77,37 +86,54 @@ class Segment:
 
 
 class Sizes:
-    """The sizes of a kernel's loops and buffers, all known."""
+    """The sizes of a kernel's loops and buffers."""
 
-    def __init__(self, dims: Dict[str, int]) -> None:
+    def __init__(self, kernel: Kernel, dims: Dict[str, int]) -> None:
         self.dims = dims
+        self._range: dict[Loop, tuple[int, int] | None] = {}
+        self._measure(kernel.body, Writer(Functions(), dims))
+
+    def _measure(self, body: Sequence[Stmt], w: Writer) -> None:
+        """Note between what numbers the extent of every loop lies."""
+        for loop in (s for s in body if isinstance(s, Loop)):
+            found = None
+            if all(isinstance(e, _IN_EXTENTS) for e in walk_exprs((loop.extent,))):
+                found = w.evaluate(loop.extent).range
+            self._range[loop] = found
+            most = UNKNOWN_TRIPS if found is None else found[1]
+            w.axes[loop.axis] = index_of(Variable(int64, loop.axis.name), 0, max(0, most - 1))
+            self._measure(loop.body, w)
 
     def trips(self, loop: Loop) -> int:
-        """The iterations of a loop."""
-        match loop.extent:
-            case Const(value=value):
-                return int(value)
-            case Extent(size=size):
-                return evaluate(size, self.dims)
-        raise AssertionError("an extent that is no size")
+        """The iterations of a loop at most."""
+        found = self._range[loop]
+        return UNKNOWN_TRIPS if found is None else max(0, found[1])
+
+    def is_fixed(self, loop: Loop) -> bool:
+        """Whether a loop always has as many iterations."""
+        found = self._range[loop]
+        return found is not None and found[0] == found[1]
 
     def points(self, body: Sequence[Stmt]) -> int:
         """How often the innermost statements run in all."""
         total = 0
         for stmt in body:
-            total += (
-                self.trips(stmt) * max(1, self.points(stmt.body)) if isinstance(stmt, Loop) else 1
-            )
+            inner = self.points(stmt.body) if isinstance(stmt, Loop) else 1
+            total += self.trips(stmt) * max(1, inner) if isinstance(stmt, Loop) else 1
         return total
 
     def elements(self, buffer: Buffer) -> int:
         """The elements of a buffer."""
         return prod(evaluate(s, self.dims) for s in buffer.shape)
 
+    def nest(self, loop: Loop) -> Nest:
+        """The parallel loops that stand directly in each other and have fixed extents."""
+        return perfect_nest(loop, self.is_fixed)
+
 
 def map_kernel(kernel: Kernel, dims: Dict[str, int]) -> tuple[Segment, ...]:
     """The launches of a kernel, in order."""
-    sizes = Sizes(dims)
+    sizes = Sizes(kernel, dims)
     loops = [s for s in kernel.body if isinstance(s, Loop)]
     lone = len(loops) == 1 and loops[0].kind == PARALLEL and kernel.body[-1] is loops[0]
     front = kernel.body[:-1]
@@ -123,7 +149,7 @@ def map_kernel(kernel: Kernel, dims: Dict[str, int]) -> tuple[Segment, ...]:
 
 def _parallel(loop: Loop, lets: tuple[Let, ...], sizes: Sizes) -> Segment:
     """A parallel loop at the top of a kernel."""
-    loops, body, _ = perfect_nest(loop)
+    loops, body, _ = sizes.nest(loop)
     if not has_lanes(loop) and _is_short(body, sizes):
         count = prod(sizes.trips(each) for each in loops)
         block = min(BLOCK_THREADS, max(32, -(-count // 32) * 32))
@@ -168,7 +194,7 @@ def _one_group(body: tuple[Stmt, ...], sizes: Sizes) -> Segment:
 def _nest_points(stmt: Stmt, sizes: Sizes) -> int:
     if not isinstance(stmt, Loop) or stmt.kind != PARALLEL:
         return 0
-    loops, _, _ = perfect_nest(stmt)
+    loops, _, _ = sizes.nest(stmt)
     return prod(sizes.trips(each) for each in loops)
 
 
@@ -244,6 +270,7 @@ def is_long_sum(loop: Loop, sizes: Sizes) -> bool:
     return (
         loop.kind != PARALLEL
         and loop.lanes
+        and sizes.is_fixed(loop)
         and sizes.trips(loop) >= LONG_SUM
         and set(updated(loop)) == set(loop.accumulators)
         and all(is_direct(loop, a) for a in loop.accumulators)

@@ -127,7 +127,7 @@ def is_float(accumulator: Accumulator) -> bool:
 
 
 def _steps(w: Writer, loop: Loop, accumulator: Accumulator) -> int:
-    steps = lane_steps(loop, accumulator, lambda each: w.size(each.extent))
+    steps = lane_steps(loop, accumulator, w.known.trips)
     assert steps is not None
     return steps
 

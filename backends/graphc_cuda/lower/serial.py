@@ -92,7 +92,7 @@ def iterate(w: Writer, loop: Loop, first: Scalar, step: int, body: Body) -> list
     """Run iterations first, first + step, ...; returns the accumulators, not yet finished."""
     runnings = [start(w, loop, a) for a in loop.accumulators]
     direct = [r for r in runnings if r.total and r.steps is None]
-    count = as_index(w.size(loop.extent))
+    count = w.trips(loop)
     if not direct:
         _repeat(w, loop, first, count, step, body)
         return runnings

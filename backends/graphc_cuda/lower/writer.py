@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from graphc.ir.dims import evaluate
 from graphc.ir.loops.ir import (
@@ -19,6 +19,7 @@ from graphc.ir.loops.ir import (
     Extent,
     Index,
     Load,
+    Loop,
     Ref,
     walk_new,
 )
@@ -44,6 +45,7 @@ from graphc_cuda.device.program import (
 )
 from graphc_cuda.lower.naming import name_shared
 from graphc_cuda.lower.scalars import (
+    INT32,
     SHORT,
     DeviceEmitter,
     Functions,
@@ -69,12 +71,25 @@ class Placed:
         self.array, self.shape, self.start = array, shape, start
 
 
+class Extents(Protocol):
+    """What is known of the iterations of loops."""
+
+    def trips(self, loop: Loop) -> int:
+        """The iterations of a loop at most."""
+        ...
+
+    def is_fixed(self, loop: Loop) -> bool:
+        """Whether a loop always has as many iterations."""
+        ...
+
+
 class Writer:
     """The kernel as it grows; `sizes` are the values of all dims."""
 
     def __init__(self, functions: Functions, sizes: Mapping[str, int]) -> None:
         self.emit = DeviceEmitter(functions)
         self.sizes = sizes
+        self.extents: Extents | None = None
         self.body: list[Stmt] = []
         self.top: list[Stmt] = []  # declarations
         self.arrays: dict[Buffer, Placed] = {}
@@ -84,6 +99,12 @@ class Writer:
         self.names: set[str] = set(RESERVED)
         self.status: DeviceArray | None = None
         self.running: dict[Accumulator, Running] = {}
+
+    @property
+    def known(self) -> Extents:
+        """What is known of the kernel's loops."""
+        assert self.extents is not None
+        return self.extents
 
     # -- names and declarations --------------------------------------------------------
 
@@ -104,14 +125,10 @@ class Writer:
         """A new variable for a shared value."""
         return self.variable("t", dtype)
 
-    def size(self, size: Expr) -> int:
-        """The extent of a loop: all sizes are known."""
-        match size:
-            case Const(value=value):
-                return int(value)
-            case Extent(size=symbolic):
-                return evaluate(symbolic, self.sizes)
-        raise AssertionError(f"an extent that is no size: {size}")
+    def trips(self, loop: Loop) -> Scalar:
+        """The iterations of a loop; a literal unless the loops around it or data decide."""
+        found = self.assign(f"{loop.axis.name}_end", self.evaluate(loop.extent))
+        return found if found.range is not None else self._clipped(found, INT32[1] - 1)
 
     def shape(self, buffer: Buffer) -> tuple[int, ...]:
         """The shape of a buffer."""
