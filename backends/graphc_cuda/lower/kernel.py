@@ -21,6 +21,7 @@ from graphc.ir.loops.ir import (
     walk,
 )
 from graphc.ir.types import bool_, int32, uint32
+from graphc_cuda.contract.lower import emit_tile
 from graphc_cuda.device.program import (
     BLOCK_INDEX,
     GLOBAL,
@@ -142,6 +143,8 @@ class _KernelLowering:
                 self._element(w, segment)
             case mode if mode == ROWS:
                 self._rows(w, segment)
+            case _ if segment.tile is not None:
+                emit_tile(w, segment.tile)
             case mode if mode == CHUNKS:
                 self._chunks(w, segment)
             case _:

@@ -43,6 +43,7 @@ from graphc.ir.loops.ir import (
     walk_exprs,
 )
 from graphc.ir.types import int64
+from graphc_cuda.contract.find import TiledContraction, find_contraction
 from graphc_cuda.device.program import Variable
 from graphc_cuda.lower.hazards import Nest, has_lanes, perfect_nest
 from graphc_cuda.lower.scalars import Functions, index_of
@@ -75,9 +76,12 @@ class Segment:
     block: int
     grid: int
     lets: tuple[Let, ...] = ()
+    tile: TiledContraction | None = None
 
     def __str__(self) -> str:
         threads = f"grid {self.grid} x {self.block} threads"
+        if self.tile is not None:
+            return str(self.tile)
         if self.mode == ELEMENT:
             return f"element: {self.count} points, {threads}"
         if self.mode == ROWS:
@@ -141,7 +145,8 @@ def map_kernel(kernel: Kernel, dims: Dict[str, int]) -> tuple[Segment, ...]:
         return (_parallel(loops[0], tuple(s for s in front if isinstance(s, Let)), sizes),)
     if sizes.points(kernel.body) <= SMALL or not _is_separable(kernel):
         return (_one_group(kernel.body, sizes),)
-    return tuple(_split(kernel, sizes))
+    segments = _split(kernel, sizes)
+    return tuple(segments) if len(segments) > 1 else (_one_group(kernel.body, sizes),)
 
 
 # ------------------------------------------------------------------ one statement
@@ -149,6 +154,9 @@ def map_kernel(kernel: Kernel, dims: Dict[str, int]) -> tuple[Segment, ...]:
 
 def _parallel(loop: Loop, lets: tuple[Let, ...], sizes: Sizes) -> Segment:
     """A parallel loop at the top of a kernel."""
+    tile = find_contraction((*lets, loop), sizes.dims)
+    if tile is not None:
+        return Segment(TILE, (loop,), 1, 1, tile.tile.threads, tile.grid, lets, tile)
     loops, body, _ = sizes.nest(loop)
     if not has_lanes(loop) and _is_short(body, sizes):
         count = prod(sizes.trips(each) for each in loops)
