@@ -1,0 +1,1 @@
+"""Device programs as LLVM text for the NVPTX target: see `graphc_cuda.print_nvptx`."""
