@@ -22,6 +22,7 @@ _HOMES = {
     "parameter": "frontend.symbols",
     "constant": "frontend.symbols",
     "seed": "frontend.seed",
+    "precision": "ir.precision",
     "name_scope": "origin",
     "Tensor": "frontend.tensor",
     "Parameter": "frontend.parameter",
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from graphc.inspect import explain as explain
     from graphc.inspect import summary as summary
     from graphc.ir.dims import Dim as Dim
+    from graphc.ir.precision import precision as precision
     from graphc.ir.types import bfloat16 as bfloat16
     from graphc.ir.types import bool_ as bool  # noqa: F401
     from graphc.ir.types import float16 as float16

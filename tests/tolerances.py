@@ -146,6 +146,14 @@ HALF_REDUCTIONS = {"float16": near(2.0**-9, 2.0**-24), "bfloat16": near(2.0**-6,
 # shares of a row, which add up to 1 after each has been rounded
 HALF_SHARES = near(1e-2)
 
+# operands of products are rounded once on every way through a network: units in the last place
+# of the low type, two where terms cancel a digit
+MIXED = {"tf32": 2.0**-8, "fp16": 2.0**-8, "bf16": 2.0**-5}
+# the same by another order of sums, which moves few operands to the neighbour
+MIXED_ORDER = {"tf32": 2.0**-10, "fp16": 2.0**-10, "bf16": 2.0**-7}
+# losses of training steps in mixed precision beside those in float32: what users are promised
+MIXED_LOSSES = about(rel=0.01)
+
 # --- Other implementations, in float32, and stored results ---
 
 # whole networks of images against onnxruntime, in units of the largest number

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from graphc.compiler.deep_rebuild import DeepRebuild
 from graphc.errors import UnsupportedError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.loop import Body, Scan
 from graphc.ir.ops.training import CustomGradient, ModeSwitch, StateUpdate
-from graphc.ir.rebuild import rebuild, replace_nodes
+from graphc.ir.rebuild import replace_nodes
 
 TRAINING, INFERENCE = 0, 1  # the inputs of a ModeSwitch
 MARKER_OPS = (ModeSwitch, StateUpdate, CustomGradient)
@@ -24,7 +24,7 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
     marks = [n for n in graph.nodes if isinstance(n.op, MARKER_OPS)]
     if not marks and not any(isinstance(n.op, Scan) for n in graph.nodes):
         return graph
-    new = _MarkerRemoval(TRAINING if mode == "train" else INFERENCE).run(graph.roots)
+    new = _marker_removal(TRAINING if mode == "train" else INFERENCE).run(graph.roots)
     resolved = graph.substitute(new)
     if mode != "train":
         return resolved
@@ -33,41 +33,15 @@ def resolve_mode(graph: Graph, mode: str) -> Graph:
     return replace(resolved, updates=resolved.updates + _chain(pending, new), _order=[])
 
 
-@dataclass(eq=False)
-class _MarkerRemoval:
-    """Removes markers from graphs and from the bodies of their loops.
+def _marker_removal(branch: int) -> DeepRebuild:
+    """What removes markers from graphs and from the bodies of their loops."""
 
-    Bodies of one loop share nodes, also afterwards: else its results would be several loops.
-    """
-
-    branch: int
-    done: dict[Node, Node] = field(default_factory=dict)
-    bodies: dict[Body, Body] = field(default_factory=dict)
-
-    def run(self, roots: Sequence[Node]) -> dict[Node, Node]:
-        """Map every node of the roots to one without markers, also inside loops."""
-        return rebuild(roots, self._choose, self.done)
-
-    def _choose(self, node: Node) -> Node | None:
+    def choose(node: Node) -> Node | None:
         if isinstance(node.op, ModeSwitch):
-            return node.inputs[self.branch]
-        if isinstance(node.op, Scan):
-            return self._loop(node, node.op)
+            return node.inputs[branch]
         return node.inputs[0] if isinstance(node.op, MARKER_OPS) else None
 
-    def _loop(self, node: Node, op: Scan) -> Node | None:
-        body = op.body
-        if body not in self.bodies:
-            if self.branch == TRAINING:
-                _check_stateless(body)
-            new = self.run(body.outputs)
-            outputs = tuple(new[n] for n in body.outputs)
-            same = outputs == body.outputs
-            self.bodies[body] = body if same else Body(body.inputs, outputs)
-        if self.bodies[body] is body:
-            return None
-        kept = (node.type, node.origin, node.step_part, node.name)
-        return Node(replace(op, body=self.bodies[body]), node.inputs, *kept)
+    return DeepRebuild(choose, _check_stateless if branch == TRAINING else None)
 
 
 def _check_stateless(body: Body) -> None:

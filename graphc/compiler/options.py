@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphc import origin as origins
 from graphc.errors import ArgumentError, BackendError, UnsupportedError
 from graphc.ir.arrays import CASTS
+from graphc.ir.precision import FULL, Precision
 
 TARGETS = ("cpu", "interpret")
 MODES = ("train", "inference")
@@ -28,6 +29,7 @@ class Options:
     precise: bool = False
     cast: str = "same_kind"
     microbatches: int = 1
+    precision: Precision = FULL
 
 
 def check_options(options: Options) -> None:

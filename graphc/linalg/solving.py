@@ -14,6 +14,7 @@ from graphc.frontend.tensor import Tensor, lift_op
 from graphc.frontend.typing import TensorLike
 from graphc.ir.ops.matrix import Cholesky, Lu, Matrix, Solve, SolveTriangular
 from graphc.ir.ops.spectral import Svd
+from graphc.ir.precision import FULL
 
 
 class SlogdetResult(NamedTuple):
@@ -114,6 +115,7 @@ def _cofactors(x: Tensor) -> Any:
     return _stretched(fn.prod(pivots, axis=-1) * sign, x) * inverse.mT, lambda g: _bent(x, g)
 
 
+@FULL
 def _bent(x: Tensor, g: Tensor) -> Tensor:
     """The second derivative of a determinant along g, in terms of singular values.
 

@@ -14,6 +14,7 @@ from graphc.frontend.functions.operands import fail, floating, same_dtype
 from graphc.frontend.tensor import Tensor, lift_op
 from graphc.frontend.typing import TensorLike
 from graphc.ir.ops.spectral import Eigh, Qr, Svd
+from graphc.ir.precision import FULL
 
 
 class QRResult(NamedTuple):
@@ -118,12 +119,14 @@ def pinv(x: TensorLike, rtol: TensorLike | None = None) -> Tensor:
     x = floating("pinv", x)
 
     @custom_gradient(apart=-2)
+    @FULL
     def inverted(x: Tensor) -> Any:
         s, u, v = parts(lift_op(Svd(), x), x.shape[-2])
         kept = s > _cutoff(x, s, rtol)
         inverse = fn.where(kept, 1.0 / fn.where(kept, s, 1.0), 0.0)
         return (v * inverse) @ u.mT, backward
 
+    @FULL
     def backward(dy: Tensor) -> Tensor:
         """After Golub and Pereyra (1973)."""
         p = inverted(x)

@@ -12,6 +12,7 @@ from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Size, divide_exactly
 from graphc.ir.ops.conv import Conv
 from graphc.ir.ops.window import Window
+from graphc.ir.precision import current
 from graphc.nn.windows import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
@@ -213,7 +214,9 @@ class _Contraction:
         split, x_text = self._grouped(x, INPUTS[-self.rank :], "c")
         kernel, w_text = self._kernel(w)
         shape, y_text = self._grouped_shape(whole, OUTPUTS[: self.rank], "k")
-        op = Conv(labels(x_text), labels(w_text), labels(y_text), self._windows(windows), shape)
+        op = Conv(
+            labels(x_text), labels(w_text), labels(y_text), self._windows(windows), shape, current()
+        )
         return reshape(lift_op(op, split, kernel), whole)
 
     def transposed(self, x: Tensor, w: Tensor, sized: list[tuple[Sliding, Size]]) -> Tensor:
@@ -223,7 +226,7 @@ class _Contraction:
         kernel, w_text = self._kernel(w)
         shape, y_text = self._grouped_shape(whole, INPUTS[-self.rank :], "c")
         windows = self._windows(tuple(window for window, _ in sized))
-        op = Conv(labels(x_text), labels(w_text), labels(y_text), windows, shape)
+        op = Conv(labels(x_text), labels(w_text), labels(y_text), windows, shape, current())
         return reshape(lift_op(op, split, kernel), whole)
 
     def _shape(self, batch: Size, sizes: list[Size], channels: Size) -> tuple[Size, ...]:

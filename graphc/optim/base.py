@@ -19,8 +19,10 @@ from graphc.ir import naming
 from graphc.ir.graph import topological
 from graphc.ir.ops import leaf
 from graphc.ir.types import DType, float32, float64, int64
+from graphc.optim.checks import check_clip, check_rate, check_sparse, listed
 from graphc.optim.clip import clip_by_global_norm, clip_by_value
 from graphc.optim.rows import SparseRows, are_few, find_rows
+from graphc.optim.scaling import LOSS_SCALE, SKIPPED_STEPS, Minimized, Unscale, Values
 
 Schedule = Callable[[Tensor], Tensor]
 
@@ -29,10 +31,14 @@ class Updates(Mapping[Parameter, Tensor]):
     """New values of parameters; `|` merges two that update different parameters."""
 
     def __init__(
-        self, values: Mapping[Parameter, Tensor], optimizers: tuple[Optimizer, ...] = ()
+        self,
+        values: Mapping[Parameter, Tensor],
+        optimizers: tuple[Optimizer, ...] = (),
+        losses: tuple[Minimized, ...] = (),
     ) -> None:
         self._values = dict(values)
         self.optimizers = optimizers
+        self.losses = losses  # that were minimised, in case they have to be scaled
 
     @property
     def optimizer(self) -> Any:
@@ -60,8 +66,10 @@ class Updates(Mapping[Parameter, Tensor]):
                     hint="sum the gradients, or give the optimisers disjoint parameters",
                 )
             merged[parameter] = value
-        added = other.optimizers if isinstance(other, Updates) else ()
-        return Updates(merged, tuple(dict.fromkeys(self.optimizers + added)))
+        if not isinstance(other, Updates):
+            return Updates(merged, self.optimizers, self.losses)
+        optimizers = tuple(dict.fromkeys(self.optimizers + other.optimizers))
+        return Updates(merged, optimizers, tuple(dict.fromkeys(self.losses + other.losses)))
 
     def __ror__(self, other: Mapping[Parameter, Tensor]) -> Updates:
         return Updates(other) | self
@@ -125,8 +133,14 @@ class Optimizer:
                 origin=origins.find_origin(),
                 hint="make weights with gx.parameter or layers, not with gx.constant",
             )
-        gradients = grad(loss, chosen)
-        return self.apply(dict(zip(chosen, gradients)), clip_norm, clip_value, sparse)
+
+        def update(gradients: list[Tensor], unscale: Unscale | None = None) -> Values:
+            pairs = list(zip(chosen, gradients))
+            return self._updates(pairs, clip_norm, clip_value, sparse, unscale)
+
+        values = update(grad(loss, chosen))
+        minimized = Minimized(loss, tuple(chosen), values, update, self._scalar)
+        return Updates(values, (self,), (minimized,))
 
     @checked
     def apply(
@@ -139,10 +153,22 @@ class Optimizer:
         """Return the updates for gradients, a mapping or (gradient, parameter) pairs."""
         check_sparse("apply", sparse)
         check_clip(clip_norm, clip_value)
-        pairs = _pairs(gradients)
-        with origins.inherit(origins.find_origin(), origins.UPDATE):
+        return Updates(self._updates(_pairs(gradients), clip_norm, clip_value, sparse), (self,))
+
+    def _updates(
+        self,
+        pairs: list[tuple[Parameter, Tensor]],
+        clip_norm: float | None,
+        clip_value: float | None,
+        sparse: str,
+        unscale: Unscale | None = None,
+    ) -> Values:
+        """The updates for (parameter, gradient) pairs; `unscale` sees the gradients first."""
+        with origins.inherit(origins.current().origin or origins.find_origin(), origins.UPDATE):
             rows = [self._rows_of(p, g, sparse == "lazy") for p, g in pairs]
             values = [g if r is None else r.total for (_, g), r in zip(pairs, rows)]
+            if unscale is not None:
+                values = unscale(values)
             if clip_value is not None:
                 values = clip_by_value(values, clip_value)
             if clip_norm is not None:
@@ -153,7 +179,7 @@ class Optimizer:
                     self._step(parameter, gradient, some, new)
             if self._next_count is not None:
                 new[self._scalars["step"]] = self._next_count
-        return Updates(new, (self,))
+        return new
 
     @property
     def learning_rate(self) -> Parameter:
@@ -169,6 +195,26 @@ class Optimizer:
     def step(self) -> Parameter:
         """The number of steps taken, a rank-0 int64 parameter."""
         return self._scalar("step", np.int64(0))
+
+    @property
+    def loss_scale(self) -> Parameter:
+        """What losses are scaled with, a rank-0 float32; there is one once a function with a
+        dynamic loss scale has been compiled."""
+        return self._made(LOSS_SCALE)
+
+    @property
+    def skipped_steps(self) -> Parameter:
+        """How many steps were skipped as gradients were not finite, a rank-0 int64; there is one
+        once a function with a loss scale has been compiled."""
+        return self._made(SKIPPED_STEPS)
+
+    def _made(self, role: str) -> Parameter:
+        if role not in self._scalars:
+            raise ArgumentError(
+                f"{self.name}: there is no {role}: no function was compiled with it",
+                hint='gx.compile(..., precision="fp16") makes one',
+            )
+        return self._scalars[role]
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -281,49 +327,6 @@ class Optimizer:
             how = "rows with a gradient only"
         self.sparse[parameter.name] = how
         return rows if how.startswith("rows") else None
-
-
-def check_sparse(name: str, sparse: str) -> None:
-    """Raise unless it is one of the two ways."""
-    if sparse not in ("exact", "lazy"):
-        raise ArgumentError(
-            f'{name}: sparse must be "exact" or "lazy", got {sparse!r}',
-            origin=origins.find_origin(),
-        )
-
-
-def check_rate(name: str, rate: Any) -> None:
-    """Raise unless a learning rate is a finite number of 0 or more."""
-    number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
-    if not number or not 0 <= rate < float("inf"):
-        raise ArgumentError(
-            f"{name}: learning_rate must be a finite number of 0 or more, or a schedule"
-            f" (a function of the step's number), got {rate!r}"
-        )
-
-
-def check_clip(norm: Any, value: Any) -> None:
-    """Raise unless limits of gradients are positive numbers or None."""
-    for name, limit in (("clip_norm", norm), ("clip_value", value)):
-        if limit is None:
-            continue
-        number = isinstance(limit, (int, float, np.integer, np.floating))
-        if not number or isinstance(limit, bool) or not limit > 0:
-            raise ArgumentError(f"{name} must be positive, got {limit!r}")
-
-
-def listed(parameters: Any) -> list[Parameter]:
-    """One or several parameters as a list."""
-    if isinstance(parameters, Tensor):
-        parameters = (parameters,)
-    found: list[Parameter] = list(parameters)
-    for parameter in found:
-        if not isinstance(parameter, Parameter):
-            raise ArgumentError(
-                f"minimize: only parameters can be updated, got {parameter!r}",
-                hint="make it with gx.parameter, or take gx.grad with respect to it",
-            )
-    return found
 
 
 def compute_dtype(dtype: DType) -> DType:

@@ -9,6 +9,7 @@ from typing import Any
 
 from graphc import origin as origins
 from graphc.compiler.modes import resolve_mode
+from graphc.compiler.precision import round_operands
 from graphc.errors import ArgumentError, DTypeError, GraphcError, NameError, ShapeError
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.symbols import check_name
@@ -18,8 +19,10 @@ from graphc.ir.arrays import label
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import leaf
+from graphc.ir.precision import FULL, Precision
 from graphc.ir.sizes import unbindable
 from graphc.ir.structure import Structure, flatten
+from graphc.runtime.loss_scale import find_scaling
 
 Updates = Mapping[Parameter, Tensor]
 
@@ -35,7 +38,14 @@ class Definition:
     optimizer: Any = None
 
 
-def define(inputs: object, outputs: object, updates: object, mode: str, name: str) -> Definition:
+def define(
+    inputs: object,
+    outputs: object,
+    updates: object,
+    mode: str,
+    name: str,
+    precision: Precision = FULL,
+) -> Definition:
     """Check everything that does not depend on the values of dims."""
     check_name("compile", name)
     nodes = check_inputs(inputs)
@@ -46,7 +56,13 @@ def define(inputs: object, outputs: object, updates: object, mode: str, name: st
     )
     merged, optimizer = merge_updates(updates)
     pairs = tuple((p.node, value.node) for p, value in merged.items())
-    graph = resolve_mode(Graph(nodes, named, pairs, name), mode)
+    graph = Graph(nodes, named, pairs, name)
+    scaling = find_scaling(graph, updates, precision) if pairs else None
+    if scaling is None:
+        graph = resolve_mode(graph, mode)
+    else:
+        graph = scaling.guard(resolve_mode(scaling.scale(graph), mode))
+    graph = round_operands(graph, precision)
     check_fed(graph)
     dims = merge_dims(nodes)
     return Definition(graph, structure, find_parameters(graph), dims, optimizer)

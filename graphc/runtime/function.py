@@ -17,9 +17,11 @@ from graphc.forked import ProcessLock
 from graphc.frontend.arguments import checked
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.seed import current_seed
+from graphc.ir import precision as precisions
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Graph
 from graphc.ir.limits import check_outputs, reporting_memory
+from graphc.ir.precision import Precision
 from graphc.ir.types import Array
 from graphc.runtime.backend import BackendFunction, GenericCode, Runner, find_backend
 from graphc.runtime.binding import Binding
@@ -47,6 +49,7 @@ def compile(
     cast: str = "same_kind",
     microbatches: int = 1,
     name: str = "step",
+    precision: str | Precision | None = None,
 ) -> CompiledFunction:
     """Compile a function of the inputs that returns the outputs and makes the updates.
 
@@ -65,6 +68,8 @@ def compile(
       dtype: their kind must fit, and their values.
     - `microbatches`: 1; nothing else is there yet.
     - `name`: what reports, files and the exported library call it.
+    - `precision`: "bf16", "fp16" or "tf32" for mixed precision, "fp32", or what `gx.precision`
+      returns; None for that of the block around it.
     """
     updated = not isinstance(updates, (Mapping, list, tuple, type(None))) or updates
     chosen = mode if mode is not None else ("train" if updated else "inference")
@@ -76,9 +81,11 @@ def compile(
         bool(precise),
         cast,
         microbatches,
+        precisions.chosen(precision) or precisions.FULL,
     )
     check_options(options)
-    return CompiledFunction(define(inputs, outputs, updates, chosen, name), options)
+    definition = define(inputs, outputs, updates, chosen, name, options.precision)
+    return CompiledFunction(definition, options)
 
 
 class SlotCallable:

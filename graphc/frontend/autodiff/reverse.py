@@ -20,7 +20,9 @@ from graphc.ir.graph import Node, topological
 from graphc.ir.ops import leaf
 from graphc.ir.ops.elementwise_logic import Where
 from graphc.ir.ops.loop import Scan, loop_key, merged
+from graphc.ir.ops.matrix import Matrix
 from graphc.ir.ops.op import ArrayFunctions
+from graphc.ir.precision import FULL
 from graphc.ir.structure import flatten, flatten_like
 
 UNREACHABLE = ("error", "zero")
@@ -136,6 +138,13 @@ class Backward:
         dy = self.cotangents[node]
         if isinstance(node.op, Where) and node.op.guarded:
             return self._branches(node, dy)
+        if isinstance(node.op, Matrix):
+            with FULL:  # rules of factorisations are as exact as these
+                return self._pulled(node, dy)
+        return self._pulled(node, dy)
+
+    def _pulled(self, node: Node, dy: Cotangent) -> Contributions:
+        """What an op's own rule makes of its cotangent."""
         if dy.terms:
             return masked_contributions(FUNCTIONS, node, dy)
         found = node.op.vjp(FUNCTIONS, handle(node), dy.raw, *(handle(i) for i in node.inputs))

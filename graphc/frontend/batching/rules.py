@@ -131,14 +131,14 @@ def dot(b: Batcher, node: Node, values: Values) -> Node:
     """One more label: free where one operand varies, so that it stays one product of matrices."""
     op: Any = node.op
     x, y, out = labels_of(op, values)
-    return b.apply(Dot(x, y, out), node, *(n for n, _ in values))
+    return b.apply(replace(op, a=x, b=y, out=out), node, *(n for n, _ in values))
 
 
 def conv(b: Batcher, node: Node, values: Values) -> Node:
     """One more label, which no window has."""
     op: Any = node.op
     x, y, out = labels_of(op, values)
-    wider = Conv(x, y, out, op.windows, b.type_of(node).shape)
+    wider = replace(op, a=x, b=y, out=out, shape=b.type_of(node).shape)
     return b.apply(wider, node, *(n for n, _ in values))
 
 

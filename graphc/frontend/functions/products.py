@@ -16,6 +16,7 @@ from graphc.ir.dims import Size
 from graphc.ir.ops.contract import Dot, Labels
 from graphc.ir.ops.reduce import Sum
 from graphc.ir.ops.view import Permute
+from graphc.ir.precision import current
 
 
 def contract(a: Tensor, la: Labels, b: Tensor, lb: Labels, out: Labels) -> Tensor:
@@ -29,8 +30,8 @@ def contract(a: Tensor, la: Labels, b: Tensor, lb: Labels, out: Labels) -> Tenso
         return elementwise_contract(a, la, b, lb, out)
     (a, la), (b, lb) = through_permutation(a, la), through_permutation(b, lb)
     number = {label: i for i, label in enumerate(dict.fromkeys(la + lb))}
-    numbered = (tuple(number[label] for label in labels) for labels in (la, lb, out))
-    return lift_op(Dot(*numbered), a, b)
+    la, lb, out = (tuple(number[label] for label in labels) for labels in (la, lb, out))
+    return lift_op(Dot(la, lb, out, current()), a, b)
 
 
 def through_permutation(x: Tensor, labels: Labels) -> tuple[Tensor, Labels]:

@@ -76,6 +76,7 @@ from graphc.ir.ops.elementwise_math import (
 )
 from graphc.ir.ops.elementwise_power import Ceil, Floor, Pow, Round, Trunc
 from graphc.ir.ops.elementwise_random import BitExact, ExponentialFloat, NormalFloat, UnitFloat
+from graphc.ir.ops.elementwise_rounding import RoundToTF32
 from graphc.ir.ops.elementwise_special import Digamma, Erfc, ErfInv, LogGamma, Polygamma
 from graphc.ir.ops.gather import Guard, ScatterAdd, Take
 from graphc.ir.ops.indexing import FirstOccurrence, PutAlong, PutRows, TakeAlong
@@ -98,7 +99,7 @@ ALL_OPS: tuple[type[Op], ...] = (
     Exp, Exp2, Expm1, Log, Log2, Log1p, Sqrt, Tanh, Sigmoid, Softplus, Relu, Sin, Cos, Erf,
     Sinh, Cosh, Asin, Acos, Atan, Atan2, Asinh, Acosh, Atanh, Hypot, CopySign, NextAfter,
     Erfc, ErfInv, LogGamma, Digamma, Polygamma, BesselI,
-    Floor, Ceil, Trunc, Round,
+    Floor, Ceil, Trunc, Round, RoundToTF32,
     Less, LessEqual, Equal, NotEqual, LogicalAnd, LogicalOr, LogicalNot,
     BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight, Where, Cast, Bitcast,
     StopGradient, Stored, Guard, UnitFloat, NormalFloat, ExponentialFloat, BitExact,
@@ -213,6 +214,7 @@ __all__ = [
     "Reshape",
     "Roll",
     "Round",
+    "RoundToTF32",
     "ScatterAdd",
     "SearchSorted",
     "ShiftLeft",

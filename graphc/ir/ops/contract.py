@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from graphc.ir.ops.base import Contract
 from graphc.ir.ops.nest import Nest, at_label
 from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.reduce import wide_dtype
+from graphc.ir.precision import Precision, rounded
 from graphc.ir.types import Array, TensorType, bfloat16, float16, float32, int32
 
 Labels = tuple[int, ...]
@@ -24,13 +25,14 @@ class Dot(Contract):
 
     ``a``, ``b`` and ``out`` label the axes. Every label of `out` is in a or b; a label missing
     from `out` is in both and is summed over, in ascending order of its position in `a`; 16-bit
-    floats are summed in float32.
+    floats are summed in float32. `precision` says what float32 operands are rounded to before.
     """
 
     name = "dot"
     a: Labels
     b: Labels
     out: Labels
+    precision: Precision | None = field(default=None, repr=False)
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         """Labels that occur twice have one size; both operands have one dtype."""
@@ -63,12 +65,13 @@ class Dot(Contract):
 
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V, b: V) -> tuple[V, V]:
         """Contract the cotangent with the other operand."""
-        da = f.apply(Dot(self.out, self.b, self.a), dy, b)
-        db = f.apply(Dot(self.a, self.out, self.b), a, dy)
+        da = f.apply(Dot(self.out, self.b, self.a, self.precision), dy, b)
+        db = f.apply(Dot(self.a, self.out, self.b, self.precision), a, dy)
         return da, db
 
     def evaluate(self, a: Array, b: Array) -> Array:
         """numpy's einsum."""
+        a, b = rounded(a, self.precision), rounded(b, self.precision)
         x, y = a.astype(wide_dtype(a), copy=False), b.astype(wide_dtype(b), copy=False)
         result = np.einsum(x, list(self.a), y, list(self.b), list(self.out))
         return np.asarray(result, dtype=a.dtype)

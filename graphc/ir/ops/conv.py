@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import gcd
 
 import numpy as np
@@ -18,6 +18,7 @@ from graphc.ir.ops.op import ArrayFunctions, Samples, V
 from graphc.ir.ops.reduce import wide_dtype
 from graphc.ir.ops.view import shape_text
 from graphc.ir.ops.window import Window
+from graphc.ir.precision import Precision, rounded
 from graphc.ir.types import Array, TensorType, bfloat16, float16, float32, int32
 
 Extents = tuple[tuple[Label, Size], ...]
@@ -33,7 +34,8 @@ class Conv(Contract):
     tensors, this is one trilinear form: a convolution and the gradients to its input and its
     kernel differ in which tensor is `out`. `shape` is that of the result. The sum runs over the
     taps first, in the order of the windows, then over the other labels in the order of a and b;
-    16-bit floats are summed in float32.
+    16-bit floats are summed in float32. `precision` says what float32 operands are rounded to
+    before.
     """
 
     name = "conv"
@@ -42,6 +44,7 @@ class Conv(Contract):
     out: Labels
     windows: tuple[Window, ...]
     shape: Sizes
+    precision: Precision | None = field(default=None, repr=False)
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         """The shape asked for; labels that occur twice have one size."""
@@ -109,14 +112,15 @@ class Conv(Contract):
 
     def vjp(self, f: ArrayFunctions[V], y: V, dy: V, a: V, b: V) -> tuple[V, V]:
         """Contract the cotangent with the other operand along the same windows."""
-        da = f.apply(Conv(self.out, self.b, self.a, self.windows, a.shape), dy, b)
-        db = f.apply(Conv(self.a, self.out, self.b, self.windows, b.shape), a, dy)
-        return da, db
+        of_a = replace(self, a=self.out, b=self.b, out=self.a, shape=a.shape)
+        of_b = replace(self, a=self.a, b=self.out, out=self.b, shape=b.shape)
+        return f.apply(of_a, dy, b), f.apply(of_b, a, dy)
 
     def evaluate(self, a: Array, b: Array) -> Array:
         """One einsum of strided slices for each tap."""
         shape = tuple(map(int, self.shape))  # type: ignore[arg-type]
         dtype = a.dtype
+        a, b = rounded(a, self.precision), rounded(b, self.precision)
         a, b = a.astype(wide_dtype(a), copy=False), b.astype(wide_dtype(b), copy=False)
         result = np.zeros(shape, a.dtype)
         sizes = dict(zip(self.a + self.b + self.out, a.shape + b.shape + shape))

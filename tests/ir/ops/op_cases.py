@@ -121,6 +121,14 @@ PLAIN = {
     "erf_inv": scipy.special.erfinv,
 }
 
+
+def to_eleven_bits(x: float) -> float:
+    """The nearest number whose mantissa has eleven bits, of two the one away from 0."""
+    fraction, exponent = math.frexp(x)
+    whole = math.floor(abs(fraction) * 2.0**11 + 0.5)
+    return math.copysign(math.ldexp(whole, exponent - 11), x)
+
+
 # Computed in float64 from the inputs as they are; not by the functions that `evaluate` uses,
 # where there is another way.
 REFERENCES: dict[type[Op], Callable[..., Any]] = {
@@ -172,6 +180,7 @@ REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.Ceil: lambda op, x: np.vectorize(math.ceil, otypes=[float])(x),
     ops.Trunc: lambda op, x: np.vectorize(math.trunc, otypes=[float])(x),
     ops.Round: lambda op, x: np.vectorize(round, otypes=[float])(x),
+    ops.RoundToTF32: lambda op, x: np.vectorize(to_eleven_bits, otypes=[float])(x),
     ops.Less: lambda op, x, y: y > x,
     ops.LessEqual: lambda op, x, y: ~(x > y),
     ops.Equal: lambda op, x, y: ~((x < y) | (x > y)),

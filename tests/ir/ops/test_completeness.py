@@ -22,6 +22,7 @@ WHOLE = "its results are truth values, whole numbers, bits or positions"
 DRAWN = "a function of random bits, which depend on nothing"
 NO_GRADIENT: dict[type[Op], str] = {
     **dict.fromkeys((ops.FloorDivide, ops.Sign, ops.Floor, ops.Ceil, ops.Trunc, ops.Round), STEPS),
+    ops.RoundToTF32: STEPS,
     **dict.fromkeys((ops.Less, ops.LessEqual, ops.Equal, ops.NotEqual, ops.Any_, ops.All), WHOLE),
     **dict.fromkeys((ops.LogicalAnd, ops.LogicalOr, ops.LogicalNot), WHOLE),
     **dict.fromkeys((ops.BitAnd, ops.BitOr, ops.BitXor, ops.BitNot, ops.Bitcast), WHOLE),
