@@ -59,6 +59,15 @@ def _rounded(x: Node, to: Precision, known: dict[tuple[Node, str], Node]) -> Nod
     return known[key]
 
 
+def without_tf32(graph: Graph) -> Graph:
+    """Full float32 in place of TF32, for formats that have no such numbers."""
+
+    def keep(node: Node) -> Node | None:
+        return node.inputs[0] if isinstance(node.op, RoundToTF32) else None
+
+    return graph.substitute(DeepRebuild(keep).run(graph.roots))
+
+
 def marks(nodes: Iterable[Node]) -> list[Precision]:
     """The precisions that contractions were defined with, each once, also inside loops."""
     found: dict[Precision, None] = {}

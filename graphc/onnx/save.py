@@ -11,6 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 import graphc as gx
+from graphc.compiler.precision import without_tf32
 from graphc.errors import ArgumentError
 from graphc.files import write_whole
 from graphc.frontend.tensor import Tensor, handle, lift
@@ -55,7 +56,8 @@ def save(
     `outputs` is a tensor, a list or a dict, whose keys become the names; `inputs` says in which
     order the model takes them (default: as the outputs need them). Layers are as at inference.
     Parameters are stored under their names, symbolic sizes become named ones. Raises
-    UnsupportedError, naming the op and the user's line, for what ONNX cannot say. With `external`
+    UnsupportedError, naming the op and the user's line, for what ONNX cannot say. Products in
+    "bf16" and "fp16" are written as such, those in "tf32" as float32. With `external`
     the arrays are in a second file, PATH.data: the default where one would be larger than 2 GB.
     """
     assemble = written(outputs, inputs)
@@ -79,7 +81,7 @@ def written(outputs: Any, inputs: Any) -> Assembly:
         raise ArgumentError("onnx.save: there are no outputs")
     listed = needed_inputs(leaves) if inputs is None else inputs
     check_inputs(listed)
-    graph = define(listed, outputs, None, "inference", "model").graph
+    graph = without_tf32(define(listed, outputs, None, "inference", "model").graph)
     writer = Writer(RULES, layer, graph.inputs)
     for node in graph.inputs:
         writer.values[node] = writer.names.fresh(node.name)

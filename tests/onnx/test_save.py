@@ -22,10 +22,11 @@ from tests.ir.ops.op_cases import CASES
 from tests.tolerances import SAVED_FLOATS, SAVED_HALVES
 
 # No operators and no formula of a few: special functions, factorisations, random bits, gradients
-# of pooling, reinterpreted bits.
+# of pooling, reinterpreted bits; TF32, in whose place float32 is written.
 OUTSIDE = (
     Matrix, ops.Bitcast, ops.NextAfter, ops.ErfInv, ops.LogGamma, ops.Digamma, ops.Polygamma,
     ops.BesselI, ops.UnitFloat, ops.NormalFloat, ops.ExponentialFloat, ops.BitExact, ops.Fold,
+    ops.RoundToTF32,
 )  # fmt: skip
 # What onnxruntime 1.31 says where it has no kernel; such files are checked and loaded again.
 NOT_RUN = "Could not find an implementation"
@@ -310,3 +311,21 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError):
         gx.onnx.save(path, gx.lgamma(gx.input("x", (3,))))
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp16", "tf32"])
+def test_products_of_rounded_operands(name: str) -> None:
+    rng = np.random.default_rng(0)
+    x = gx.input("x", (5, 8))
+    w = gx.parameter("w", value=rng.normal(size=(8, 3)).astype(np.float32))
+    with gx.precision(name):
+        y = x @ w
+    given = {"x": rng.normal(size=(5, 8)).astype(np.float32)}
+    model = to_model({"y": y})
+    low = {"bf16": onnx.TensorProto.BFLOAT16, "fp16": onnx.TensorProto.FLOAT16}
+    casts = [n.attribute[0].i for n in model.graph.node if n.op_type == "Cast"]
+    assert casts.count(low.get(name, 0)) == (0 if name == "tf32" else 2)
+    wanted = gx.compile([x], y, precision="fp32")(**given)
+    exact = gx.compile([x], x @ w)(**given)
+    assert not (wanted == exact).all()
+    close(loaded(model, given)[0], exact if name == "tf32" else wanted)
