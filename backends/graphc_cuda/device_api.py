@@ -15,7 +15,7 @@ downloads. One thread at a time may use a device: a runner holds its lock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from graphc.ir.types import Array
@@ -33,18 +33,20 @@ class DeviceFacts:
     driver: tuple[int, int]
     multiprocessors: int
     total_bytes: int
-    shared_bytes: int  # that one block may have
+    shared_bytes: int  # that one block may ask for at launch
 
 
 @dataclass(frozen=True)
 class MachineCode:
     """Kernels that are loaded together: a cubin, or PTX that the driver compiles.
 
-    `entries` gives the symbol of each kernel by the name that it has in the program.
+    `entries` gives the symbol of each kernel by the name that it has in the program, `shared`
+    the bytes of shared memory that kernels want at launch, where they want any.
     """
 
     image: bytes
     entries: Mapping[str, str]
+    shared: Mapping[str, int] = field(default_factory=dict)
 
 
 class Memory(Protocol):

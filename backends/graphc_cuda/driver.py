@@ -36,22 +36,26 @@ class DriverCallError(BackendError):
 class Launch:
     """A kernel on addresses: what the driver wants to know of one launch.
 
-    `addresses` are the arguments, `slots` where the driver finds each of them.
+    `shared` are bytes of shared memory that the code does not name itself, `addresses` the
+    arguments, `slots` where the driver finds each of them.
     """
 
     function: Handle
     grid: int
     block: int
+    shared: int
     addresses: Array
     slots: Array
 
     @staticmethod
-    def of(function: Handle, grid: int, block: int, addresses: Sequence[int]) -> Launch:
+    def of(
+        function: Handle, grid: int, block: int, shared: int, addresses: Sequence[int]
+    ) -> Launch:
         """A launch whose arguments can be changed later in `addresses`."""
         values = np.array(addresses, np.uint64)
         start, each = values.ctypes.data, values.itemsize
         slots = np.array([start + i * each for i in range(len(values))], np.uint64)
-        return Launch(function, grid, block, values, slots)
+        return Launch(function, grid, block, shared, values, slots)
 
 
 class Driver:
@@ -280,10 +284,16 @@ class Driver:
         """A kernel of a module."""
         return self._ask("cuModuleGetFunction", module, symbol.encode())
 
+    def allow_shared(self, function: Handle, nbytes: int) -> None:
+        """Let launches of a kernel ask for so much shared memory."""
+        kind = self._cuda.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        self._ask("cuFuncSetAttribute", function, kind, nbytes)
+
     def launch(self, launch: Launch, stream: Handle) -> None:
         """Launch a kernel."""
         shape = (launch.grid, 1, 1, launch.block, 1, 1)
-        self._ask("cuLaunchKernel", launch.function, *shape, 0, stream, launch.slots.ctypes.data, 0)
+        slots = launch.slots.ctypes.data
+        self._ask("cuLaunchKernel", launch.function, *shape, launch.shared, stream, slots, 0)
 
     # -- graphs ---------------------------------------------------------------------------
 
@@ -338,7 +348,7 @@ class Driver:
         found.func = launch.function
         found.gridDimX, found.gridDimY, found.gridDimZ = launch.grid, 1, 1
         found.blockDimX, found.blockDimY, found.blockDimZ = launch.block, 1, 1
-        found.sharedMemBytes = 0
+        found.sharedMemBytes = launch.shared
         found.kernelParams = launch.slots.ctypes.data
         return found
 

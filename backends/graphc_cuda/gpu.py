@@ -46,7 +46,7 @@ def _facts(driver: Driver, index: int) -> DeviceFacts:
         driver.attribute(device, word)
         for word in (
             "COMPUTE_CAPABILITY_MAJOR", "COMPUTE_CAPABILITY_MINOR", "MULTIPROCESSOR_COUNT",
-            "MAX_SHARED_MEMORY_PER_BLOCK",
+            "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN",
         )
     )  # fmt: skip
     name, total = driver.name(device), driver.total_bytes(device)
@@ -102,7 +102,7 @@ class GpuCode:
     def __init__(self, queue: GpuQueue, program: Program, modules: Sequence[MachineCode]) -> None:
         self._queue = queue
         self._modules: list[Handle] = []
-        self._functions: dict[str, Handle] = {}
+        self._functions: dict[str, tuple[Handle, int]] = {}
         try:
             for code in modules:
                 self._load(code)
@@ -116,7 +116,10 @@ class GpuCode:
         module = self._queue.driver.load(code.image)
         self._modules.append(module)
         for name, symbol in code.entries.items():
-            self._functions[name] = self._queue.driver.function(module, symbol)
+            function, shared = self._queue.driver.function(module, symbol), code.shared.get(name, 0)
+            if shared:
+                self._queue.driver.allow_shared(function, shared)
+            self._functions[name] = (function, shared)
 
     def instantiate(self, plan: LaunchPlan, memories: Mapping[Region, Memory]) -> GpuExecutable:
         """A plan on memory."""

@@ -28,7 +28,7 @@ class Bound:
     def __init__(
         self,
         queue: GpuQueue,
-        functions: Mapping[str, Handle],
+        functions: Mapping[str, tuple[Handle, int]],
         memories: Mapping[Region, GpuMemory],
     ) -> None:
         self._queue, self._functions = queue, functions
@@ -45,8 +45,9 @@ class Bound:
         """The launch of a node, which keeps its arguments in one place."""
         if node not in self._launches:
             addresses = [self.address(p) for p in node.arguments]
-            function = self._functions[node.kernel.name]
-            self._launches[node] = Launch.of(function, node.grid, node.kernel.block, addresses)
+            function, shared = self._functions[node.kernel.name]
+            block = node.kernel.block
+            self._launches[node] = Launch.of(function, node.grid, block, shared, addresses)
         return self._launches[node]
 
     def fill(self, node: FillNode) -> tuple[int, int, int]:
@@ -153,7 +154,7 @@ class GpuExecutable:
         self,
         queue: GpuQueue,
         plan: LaunchPlan,
-        functions: Mapping[str, Handle],
+        functions: Mapping[str, tuple[Handle, int]],
         memories: Mapping[Region, Memory],
     ) -> None:
         self.plan = plan

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from graphc.compiler.cache import CacheEntry, DiskCache
 from graphc.errors import GraphcError
 from graphc.frontend.parameter import Parameter
-from graphc.compiler.cache import CacheEntry, DiskCache
 from tests.fuzz import damage
 
 ROWS = np.ones((640, 300), np.float32)

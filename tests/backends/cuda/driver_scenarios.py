@@ -235,6 +235,23 @@ def networks() -> None:
         session.close()
 
 
+def shared_memory() -> None:
+    """More than 48 KB of shared memory is asked for first, and at every launch."""
+    plan = plan_of(launch(plans.move("x"), word(X), word(OUT)))
+    gpu = open_gpu(0)
+    memory = {region: gpu.allocate(size) for region, size in plan.regions.items()}
+    code = gpu.load(plan.program, [replace(ptx(plan), shared={"move_x": 100_000})])
+    step = code.instantiate(plan, memory)
+    step.launch()
+    step.profile()
+    assert gpu.facts.shared_bytes == 227 << 10
+    step.release()
+    code.release()
+    for found in memory.values():
+        found.release()
+    gpu.release()
+
+
 def interrupted() -> None:
     """Ctrl-C gets through a wait, and memory is given back when the device is idle."""
     session = Session(plans.training())

@@ -170,7 +170,8 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
     (void)device;
     ENTER("cuDeviceGetAttribute", 0);
     switch (attribute) {
-    case 8: *value = 48 << 10; return OK;
+    case 8: *value = SHARED; return OK;
+    case 97: *value = MOST_SHARED; return OK;
     case 16: *value = 132; return OK;
     case 75: *value = (int)capability / 10; return OK;
     case 76: *value = (int)capability % 10; return OK;

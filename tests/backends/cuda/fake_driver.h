@@ -19,12 +19,12 @@
 enum { OK = 0, INVALID = 1, MEMORY = 2, NO_DEVICE = 100, BAD_IMAGE = 200, NO_CONTEXT = 201,
        BAD_PTX = 218, BAD_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600 };
 enum { CONTEXT = 1, STREAM, EVENT, MODULE, FUNCTION, GRAPH, NODE, EXECUTABLE, BLOCK, PINNED };
-enum { MAX_ARGUMENTS = 256 };
+enum { MAX_ARGUMENTS = 256, SHARED = 48 << 10, MOST_SHARED = 227 << 10 };
 
 typedef struct Object Object;
 typedef struct Node {
     Object *function; /* NULL: a fill */
-    unsigned grid, block, value, unit;
+    unsigned grid, block, shared, value, unit;
     size_t count; /* arguments, or elements to fill */
     uint64_t arguments[MAX_ARGUMENTS];
     Object **after;
@@ -46,7 +46,7 @@ struct Object {
     char name[256];       /* of a function */
     size_t parameters;    /* of a function */
     unsigned char *start; /* of memory; of a module: its image */
-    size_t bytes; /* of an event: how often it was asked for */
+    size_t bytes; /* of an event: how often it was asked for; of a function: shared */
     Work *work; /* of a stream */
     size_t work_count, work_done;
     Object *stream; /* of an event: what has been recorded */

@@ -111,13 +111,28 @@ int cuModuleGetFunction(Object **function, Object *module, const char *name) {
 
 /* ---- nodes ---- */
 
-static int make_kernel(Node *node, Object *function, unsigned grid, unsigned block, void **slots) {
+int cuFuncSetAttribute(Object *function, int attribute, int value) {
+    ENTER("cuFuncSetAttribute", 1);
+    NEED(function, FUNCTION);
+    if (attribute != 8 || value > MOST_SHARED) return INVALID;
+    function->bytes = (size_t)value;
+    fake_log("shared %s %d", function->name, value);
+    return OK;
+}
+
+static int make_kernel(Node *node, Object *function, unsigned grid, unsigned block,
+                       unsigned shared, void **slots) {
     NEED(function, FUNCTION);
     NEED(function->owner, MODULE);
+    if (shared > SHARED && shared > function->bytes) {
+        fake_wrong("%s: %u bytes of shared memory were not asked for", function->name, shared);
+        return INVALID;
+    }
     if (!grid || !block || block > 1024 || function->parameters > MAX_ARGUMENTS) return INVALID;
     node->function = function;
     node->grid = grid;
     node->block = block;
+    node->shared = shared;
     node->count = function->parameters;
     for (size_t i = 0; i < node->count; i++) node->arguments[i] = *(uint64_t *)slots[i];
     return OK;
@@ -140,8 +155,11 @@ static void describe(char *text, size_t size, const Node *node) {
                  node->value, node->count * node->unit);
         return;
     }
-    at = snprintf(text, size, "kernel=%s grid=%u block=%u arguments=", node->function->name,
-                  node->grid, node->block);
+    at = snprintf(text, size, "kernel=%s grid=%u block=%u ", node->function->name, node->grid,
+                  node->block);
+    if (node->shared)
+        at += snprintf(text + at, size - (size_t)at, "shared=%u ", node->shared);
+    at += snprintf(text + at, size - (size_t)at, "arguments=");
     for (size_t i = 0; i < node->count && (size_t)at < size; i++)
         at += snprintf(text + at, size - (size_t)at, "%s%s", i ? "," : "",
                        fake_place(node->arguments[i]));
@@ -186,10 +204,10 @@ int cuLaunchKernel(Object *function, unsigned grid, unsigned gy, unsigned gz, un
     Node *node = calloc(1, sizeof *node);
     char text[4096];
     int status;
-    (void)shared, (void)extra;
+    (void)extra;
     ENTER("cuLaunchKernel", 1);
     NEED(fake_stream(stream), STREAM);
-    status = gy * gz * by * bz == 1 ? make_kernel(node, function, grid, block, slots) : INVALID;
+    status = gy * gz * by * bz == 1 ? make_kernel(node, function, grid, block, shared, slots) : INVALID;
     if (status) return status;
     describe(text, sizeof text, node);
     fake_log("cuLaunchKernel s%d %s", fake_stream(stream)->id, text);
@@ -259,7 +277,8 @@ int cuGraphAddKernelNode_v2(Object **made, Object *graph, Object *const *after, 
     Node node = {0};
     int status;
     ENTER("cuGraphAddKernelNode", 1);
-    status = make_kernel(&node, p->function, p->grid[0], p->block[0], p->arguments);
+    status = make_kernel(&node, p->function, p->grid[0], p->block[0], p->shared_bytes,
+                         p->arguments);
     return status ? status : add(made, graph, after, count, &node);
 }
 
@@ -313,7 +332,8 @@ int cuGraphExecKernelNodeSetParams_v2(Object *executable, Object *node,
     Node made = {0};
     int status;
     ENTER("cuGraphExecKernelNodeSetParams", 1);
-    status = make_kernel(&made, p->function, p->grid[0], p->block[0], p->arguments);
+    status = make_kernel(&made, p->function, p->grid[0], p->block[0], p->shared_bytes,
+                         p->arguments);
     return status ? status : change(executable, node, &made);
 }
 

@@ -64,6 +64,14 @@ def described(node: object, blocks: dict[object, str]) -> str:
     return f"kernel={name} grid={node.grid} block={threads} arguments={places}"
 
 
+def test_shared_memory_is_asked_for(fake_cuda: Path, tmp_path: Path) -> None:
+    run = run_scenario("shared_memory", fake_cuda, tmp_path / "log")
+    run.check_clean()
+    assert run.starting("shared ") == ["shared move_x 100000"]
+    assert "shared=100000" in run.starting("node g1 0")[0]
+    assert "shared=100000" in run.starting("cuLaunchKernel")[0]
+
+
 def test_interrupts_get_through(fake_cuda: Path, tmp_path: Path) -> None:
     run = run_scenario("interrupted", fake_cuda, tmp_path / "log")
     run.check_clean()
