@@ -17,8 +17,8 @@ LAYOUT = "e-p6:32:32-i64:64-i128:128-i256:256-v16:16-v32:32-n16:32:64"
 
 def nvptx_text(program: Program, capability: tuple[int, int]) -> str:
     """The LLVM module of a program for a compute capability such as (9, 0)."""
-    named = (*program.functions, *program.kernels)
-    module = ModuleText(names=Names({identifier(n.name): 1 for n in named}))
+    taken = [f.name for f in program.functions] + [k.name for k in program.kernels]
+    module = ModuleText(names=Names({identifier(name): 1 for name in taken}))
     functions = [function_text(f, module) for f in program.functions]
     kernels = [kernel_text(k, module) for k in program.kernels]
     major, minor = capability
