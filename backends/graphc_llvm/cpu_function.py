@@ -6,7 +6,7 @@ the cache starts without it, which saves most of the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from graphc.ir.graph import Graph, describe
 from graphc.ir.ops.failure import has_fields, without_values
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
-from graphc.ir.storage import ParameterStorage, stored
+from graphc.ir.storage import ParameterStorage, share_guard, stored
 from graphc.ir.structure import Structure as UserStructure
 from graphc.ir.types import Array, TensorType
 from graphc_llvm.artifact import FOLDED, Artifact, artifact
@@ -69,11 +69,15 @@ class CpuFunction:
         self.parameters = [stored(n) for n in graph.leaves(Parameter)]
         self.updated = [stored(p) for p, _ in graph.updates]
         self.checks: dict[int, tuple[int, str]] = {}
-        share_lock(self.updated)
-        guards = [native_guard(p.guard) for p in self.parameters if p.guard is not None]
-        self.native = NativeFunction(graph.name, slow=slow, guards=guards, failure=self.failure)
+        share_guard(self.updated, NativeLock)
+        guards = [p.guard for p in self.parameters if p.guard is not None]
+        self.native = NativeFunction(
+            graph.name, slow=slow, guards=guards, failure=self.failure, bring=self.bring
+        )
         for parameter in self.parameters:
             parameter.readers.add(self)
+        if any(p.remote is not None and p.remote.written for p in self.parameters):
+            self.expect_elsewhere()
 
     @property
     def entry(self) -> Callable[..., Any]:
@@ -82,7 +86,17 @@ class CpuFunction:
 
     def add_lock(self, guard: storage.WriteGuard) -> None:
         """Take one more guard in every call."""
-        self.native.add_lock(native_guard(guard))
+        self.native.add_lock(guard)
+
+    def expect_elsewhere(self) -> None:
+        """Bring values here in every call."""
+        self.native.take_detour()
+
+    def bring(self) -> None:
+        """Bring the values of parameters here where they are elsewhere; its guards are held."""
+        for parameter in self.parameters:
+            if parameter.remote is not None:
+                parameter.remote.fetch()
 
     def compiler(self) -> Compiler:
         """What makes code; where all code is in the cache, it is not even loaded."""
@@ -228,24 +242,3 @@ def native_structure(structure: UserStructure) -> ResultStructure:
     if flat and structure.kind is dict:
         return ResultStructure("dict", structure.keys)
     return ResultStructure("custom", build=structure.build)
-
-
-def share_lock(written: Sequence[ParameterStorage]) -> None:
-    """Give parameters that are about to be written a guard, one for all that have none yet.
-
-    Functions that read them take it from now on: they never see half a step.
-    """
-    fresh = [p for p in written if p.guard is None]
-    if not fresh:
-        return
-    guard = NativeLock()
-    for parameter in fresh:
-        parameter.guard = guard
-    for reader in {f for p in fresh for f in p.readers}:
-        reader.add_lock(guard)
-
-
-def native_guard(guard: storage.WriteGuard) -> NativeLock:
-    """A guard that native code can take."""
-    assert isinstance(guard, NativeLock), "another backend writes this parameter"
-    return guard

@@ -15,7 +15,6 @@ from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
 from graphc_llvm.runtime.memory import aligned_bytes
 from graphc_llvm.runtime.native import STALE, NativeFunction
-from graphc_llvm.runtime.native_lock import hold_all
 from graphc_llvm.runtime.pool import THREAD_BODY
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ class CpuRunner:
         """Compute what depends on parameters alone, unless another size has."""
         assert self.prepare is not None
         self.native.prepare_to_run(self.variant)
-        with hold_all(self.native.guards):  # parameters of one moment
+        with self.native.held():  # parameters of one moment
             versions = self.variant.versions  # a change from now on makes it stale again
             if self.prepared.versions != versions:
                 THREAD_BODY(self.prepare)(self.variant.ctx.ctypes.data, 0, 1)

@@ -17,14 +17,14 @@ from graphc.ir import graph as graphs
 from graphc.ir.arrays import python_array
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
-from graphc.ir.storage import Reader, WriteGuard
+from graphc.ir.storage import Reader, RemoteCopies, WriteGuard
 from graphc.ir.types import Array, TensorType
 
 
 class Parameter(Tensor):
     """A tensor with a persistent value, shared by all functions that use it."""
 
-    __slots__ = ("guard", "initial", "lock", "readers", "storage", "version")
+    __slots__ = ("guard", "initial", "lock", "readers", "remote", "storage", "version")
 
     def __init__(self, node: Node, initial: Any) -> None:
         super().__init__(node)
@@ -36,6 +36,7 @@ class Parameter(Tensor):
         # The same for a backend's own calls, and who has to be told when there is one.
         self.guard: WriteGuard | None = None
         self.readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+        self.remote: RemoteCopies | None = None  # made by the first function of another device
 
     @property
     def op(self) -> leaf.Parameter:
@@ -50,7 +51,7 @@ class Parameter(Tensor):
 
     @property
     def memory(self) -> Array:
-        """The storage itself (64-byte aligned, C order); compiled functions write into it.
+        """The storage itself (64-byte aligned, C order), up to date; compiled code writes into it.
 
         Never pass it to a function that updates the parameter: pass `value`.
         """
@@ -65,6 +66,8 @@ class Parameter(Tensor):
                     operands=graphs.describe((self.node,)),
                 ) from error
             self.storage = storage
+        elif self.remote is not None:
+            self.remote.fetch()
         return self.storage
 
     @property

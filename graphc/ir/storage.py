@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -16,12 +17,9 @@ class WriteGuard(Protocol):
     """The lock of values that compiled code writes: held by every call that uses them.
 
     It is made by the backend of the function that writes.
-
-    A backend that keeps values elsewhere than in `ParameterStorage.memory` brings them there in
-    `hold`.
     """
 
-    number: int  # the order in which several are taken
+    number: int  # the order in which several are taken; below 0 where only Python can take it
 
     def hold(self) -> AbstractContextManager[None]:
         """Hold it for the block."""
@@ -35,18 +33,34 @@ class Reader(Protocol):
         """Take one more guard from now on: somebody writes what this reads."""
         ...
 
+    def expect_elsewhere(self) -> None:
+        """Ask for `ParameterStorage.memory` in every call from now on: values may be elsewhere."""
+        ...
+
+
+class RemoteCopies(Protocol):
+    """The copies of a value in memories that the host does not read."""
+
+    written: bool  # whether a function writes one: else the host's is always the newest
+
+    def fetch(self) -> None:
+        """Bring the newest to the host, if it is not there."""
+        ...
+
 
 class ParameterStorage(Protocol):
     """A persistent value: where it lies, how often it has changed, and who may write it.
 
     `version` is a counter in memory that compiled code raises. `guard` is held by calls that write
     it, and `readers` are told when there is one; `lock` does the same for whole functions.
+    `remote` are copies elsewhere, None where there never was one.
     """
 
     version: Array
     lock: ProcessLock | None
     guard: WriteGuard | None
     readers: WeakSet[Reader]
+    remote: RemoteCopies | None
 
     @property
     def name(self) -> str:
@@ -65,7 +79,7 @@ class ParameterStorage(Protocol):
 
     @property
     def memory(self) -> Array:
-        """The bytes themselves, which compiled functions write into."""
+        """The host's bytes, up to date: compiled functions for CPUs write into them."""
         ...
 
     @property
@@ -82,3 +96,18 @@ def stored(node: Node) -> ParameterStorage:
     assert isinstance(node.op, leaf.Parameter)
     value: ParameterStorage = node.handle
     return value
+
+
+def share_guard(written: Sequence[ParameterStorage], make: Callable[[], WriteGuard]) -> None:
+    """Give parameters that are about to be written a guard, one for all that have none yet.
+
+    Functions that read them take it from now on: they never see half a step.
+    """
+    fresh = [p for p in written if p.guard is None]
+    if not fresh:
+        return
+    guard = make()
+    for parameter in fresh:
+        parameter.guard = guard
+    for reader in {f for p in fresh for f in p.readers}:
+        reader.add_lock(guard)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, GraphcError, RuntimeCheckError, ShapeError
+from graphc.ir.storage import WriteGuard
 from graphc.ir.types import Array
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.barrier import NO_FAILURE
@@ -24,6 +27,7 @@ from graphc_llvm.runtime.pool import THREAD_BODY, ThreadPool, thread_pool
 from graphc_llvm.runtime.structs import Pointers
 from graphc_llvm.runtime.support import support
 
+NEVER = 1 << 40
 STALE = -1  # what prepared values were made of has changed: prepare again, then run
 
 
@@ -34,7 +38,9 @@ class NativeFunction:
     bound variant exactly and hands every other call to `slow`, with the same arguments. `slow`
     defaults to `run_in_python`; a bound method is not kept alive. `failure` turns the number of a
     failed check into an exception. Calls exclude each other, and calls of functions that have a
-    guard in common. With ``native=False`` everything happens in Python, on one thread.
+    guard in common. Where a guard is not native or values may be elsewhere, all calls take the
+    detour by `slow`, which holds the guards in Python and has `bring` fetch the values. With
+    ``native=False`` everything happens in Python, on one thread.
     """
 
     def __init__(
@@ -42,17 +48,18 @@ class NativeFunction:
         name: str,
         *,
         slow: Callable[..., Any] | None = None,
-        guards: Sequence[NativeLock] = (),
+        guards: Sequence[WriteGuard] = (),
         failure: Callable[[int], Exception] | None = None,
+        bring: Callable[[], None] = lambda: None,
         pool: ThreadPool | None = None,
         native: bool = True,
     ) -> None:
         self.name = name
-        # In one order for all functions: two that wait for each other's guards would never end.
-        self.guards = tuple(
-            sorted(dict.fromkeys(guards or (NativeLock(),)), key=lambda g: g.number)
-        )
-        self._failure = failure
+        self._detour = False
+        self._foreign: tuple[WriteGuard, ...] = ()  # guards that Python takes
+        self.guards: tuple[NativeLock, ...] = ()
+        self._sort_guards(guards)
+        self._failure, self._bring = failure, bring
         self._pool = pool or thread_pool()
         self._native = support() if native else None
         self._workspace = Workspace(name)
@@ -112,12 +119,33 @@ class NativeFunction:
             if self._lookup.built:
                 self._lookup.remove(variant)
 
-    def add_lock(self, guard: NativeLock) -> None:
+    def add_lock(self, guard: WriteGuard) -> None:
         """Take one more guard in every call."""
         with hold_all(self.guards):
-            if guard not in self.guards:
-                self.guards = tuple(sorted((*self.guards, guard), key=lambda g: g.number))
-                self._put_guards(self._table)
+            self._sort_guards((*self._foreign, *self.guards, guard))
+            self._put_guards(self._table)
+            self._name_arguments()
+
+    def take_detour(self) -> None:
+        """Hand every call to `slow` from now on."""
+        with hold_all(self.guards):
+            self._detour = True
+            self._name_arguments()
+
+    def _sort_guards(self, guards: Sequence[WriteGuard]) -> None:
+        # In one order for all functions: two that wait for each other's guards would never end.
+        ordered = sorted(dict.fromkeys(guards), key=lambda g: g.number)
+        mine = tuple(g for g in ordered if isinstance(g, NativeLock))
+        self.guards = mine or self.guards or (NativeLock(),)
+        self._foreign = tuple(g for g in ordered if not isinstance(g, NativeLock))
+        self._detour = self._detour or bool(self._foreign)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold all guards for the block, with every value in the host's memory."""
+        with hold_all(self._foreign), hold_all(self.guards):
+            self._bring()
+            yield
 
     def activate(self) -> None:
         """Take memory for the bound variants and let the entry find them.
@@ -216,6 +244,8 @@ class NativeFunction:
 
         Who waits gets its turn, however often others call. STALE where prepared values are.
         """
+        if self._detour:
+            call = partial(self._call_held, call_held)
         while (status := call()) < 0:
             if -1 - status < len(self.guards):
                 assert self._native is not None
@@ -230,11 +260,15 @@ class NativeFunction:
             self.activate()  # rebound in between
         return status
 
+    def _call_held(self, call: Callable[[], int]) -> int:
+        with self.held():
+            return call()
+
     # ----------------------------------------------------------------- in Python
 
     def _execute_in_python(self, variant: BoundCode, sources: Pointers, targets: Pointers) -> int:
         d = variant.description
-        with hold_all(self.guards):
+        with self.held():
             for given, pointer in zip(d.inputs, sources):
                 variant.ctx[given.slot] = pointer or 0
             for result, pointer in zip(d.outputs, targets):
@@ -280,7 +314,9 @@ class NativeFunction:
         self._names.append([sys.intern(name) for name in names])
         self._name_tables.append(structs.pointers([id(name) for name in self._names[-1]]))
         self._table.names = structs.address(self._name_tables[-1])
-        self._table.arguments = len(names)
+        # No call has so many: all of them are for the slow path.
+        self._table.arguments = NEVER if self._detour else len(names)
+        self._table.version += 1  # calls that have begun look again
 
     def _make_table(self) -> structs.FunctionStruct:
         table = structs.FunctionStruct()

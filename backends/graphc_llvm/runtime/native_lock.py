@@ -12,6 +12,7 @@ from functools import cache
 
 from graphc.errors import UnsupportedError
 from graphc.forked import forget_after_fork
+from graphc.ir.storage import WriteGuard
 from graphc_llvm.runtime import structs
 from graphc_llvm.runtime.support import Support, support
 
@@ -80,7 +81,7 @@ def _numbers() -> Iterator[int]:
 
 
 @contextmanager
-def hold_all(guards: Sequence[NativeLock]) -> Iterator[None]:
+def hold_all(guards: Sequence[WriteGuard]) -> Iterator[None]:
     """Hold several guards, taken in their order."""
     with ExitStack() as stack:
         for guard in guards:
