@@ -18,8 +18,6 @@ from graphc.ir.graph import Graph
 from graphc.ir.types import Array, find_dtype
 from graphc_llvm.target import Target
 
-FOLDED = "folded"  # a constant that the passes made
-
 
 @dataclass(frozen=True)
 class Artifact:

@@ -8,27 +8,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from graphc.compiler.cache import CacheEntry, disk_cache
+from graphc.compiler.numbering import Numbering
 from graphc.compiler.pipeline import generate_code
 from graphc.compiler.program import Program
 from graphc.ir.dims import dims_of, evaluate
-from graphc.ir.graph import Graph, Node
+from graphc.ir.graph import Graph
 from graphc.ir.loops.ir import kernel_dims
 from graphc.ir.loops.kernel_equality import first_equal_kernels
-from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.schedule import (
-    CONSTANT,
-    INPUT,
-    OUTPUT,
-    PARAMETER,
-    PREPARED,
-    RNG,
     Schedule,
-    Storage,
     every_call,
 )
 from graphc.ir.storage import ParameterStorage
 from graphc.ir.types import Array
-from graphc_llvm.artifact import FOLDED, Artifact, cache_key
+from graphc_llvm.artifact import Artifact, cache_key
 from graphc_llvm.cost import count_barriers, estimate_seconds
 from graphc_llvm.emit_program import EmittedProgram, emit_program
 from graphc_llvm.emit_schedule import loop_numbers
@@ -124,7 +117,7 @@ def describe(
 ) -> Artifact:
     """What is known about code for given sizes."""
     plan = program.plan(dims)
-    numbering = _Numbering(graph, program)
+    numbering = Numbering(graph, program)
     prepared = tuple(evaluate(s.type.nbytes, dims) for s in numbering.prepared)
     return Artifact(
         image,
@@ -159,45 +152,3 @@ def split_kernels(text: str, names: Iterable[str]) -> dict[str, str]:
         if name in found:
             found[name], waiting = "\n\n".join(waiting), []
     return found
-
-
-class _Numbering:
-    """Storages and nodes as numbers that mean the same in every process."""
-
-    def __init__(self, graph: Graph, program: Program) -> None:
-        self.numbers = {
-            INPUT: {n: i for i, n in enumerate(graph.inputs)},
-            PARAMETER: {n: i for i, n in enumerate(graph.leaves(Parameter))},
-            CONSTANT: {n: i for i, n in enumerate(graph.leaves(Constant))},
-        }
-        schedule = program.schedule
-        self.outputs = {s: i for i, s in enumerate(schedule.outputs)}
-        made = {s: None for c in schedule.prepare for s in c.writes if s.role == PREPARED}
-        self.prepared = {s: i for i, s in enumerate(made)}
-        self.nodes = {n: i for i, n in enumerate(graph.nodes)}
-        self.lines = {n.origin: i for n, i in self.nodes.items()}
-        self.alike = {(n.origin, n.op.name): i for n, i in self.nodes.items()}
-        self.folded: list[Array] = []
-
-    def node(self, node: Node) -> int:
-        """The number of a node of the defined graph; for a node that a pass made, of one from
-        the same line, if possible with the same op; -1 for none."""
-        line = self.lines.get(node.origin, -1)
-        return self.nodes.get(node, self.alike.get((node.origin, node.op.name), line))
-
-    def slot(self, storage: Storage) -> tuple[str, int]:
-        """What an entry of ctx points at."""
-        role = storage.role
-        if role == OUTPUT:
-            return role, self.outputs[storage]
-        if role == PREPARED:
-            return role, self.prepared[storage]
-        if role == RNG:
-            return role, 0
-        node = storage.node
-        assert node is not None
-        if role == CONSTANT and node not in self.numbers[CONSTANT]:
-            assert isinstance(node.op, Constant)
-            self.folded.append(node.op.value)
-            return FOLDED, len(self.folded) - 1
-        return role, self.numbers[role][node]

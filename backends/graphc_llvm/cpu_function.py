@@ -19,11 +19,11 @@ from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph, describe
 from graphc.ir.ops.failure import has_fields, without_values
 from graphc.ir.ops.leaf import Constant, Parameter
-from graphc.ir.schedule import CONSTANT, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
+from graphc.ir.schedule import CONSTANT, FOLDED, INPUT, OUTPUT, PARAMETER, PREPARED, RNG
 from graphc.ir.storage import ParameterStorage, share_guard, stored
 from graphc.ir.structure import Structure as UserStructure
 from graphc.ir.types import Array, TensorType
-from graphc_llvm.artifact import FOLDED, Artifact, artifact
+from graphc_llvm.artifact import Artifact, artifact
 from graphc_llvm.cost import choose_threads
 from graphc_llvm.cpu_runner import CpuRunner, Prepared
 from graphc_llvm.runtime.bound_code import BoundCode

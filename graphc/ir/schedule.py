@@ -19,6 +19,7 @@ from graphc.ir.types import TensorType
 INPUT, PARAMETER, CONSTANT, OUTPUT, TEMPORARY, PREPARED, RNG, WINDOW = (
     "input", "parameter", "constant", "output", "temporary", "prepared", "rng", "window",
 )  # fmt: skip
+FOLDED = "folded"  # of constants that the passes made
 
 ALIGNMENT = 64  # bytes: where storages may begin; the widest vector, and a line of any cache
 
