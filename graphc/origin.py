@@ -15,7 +15,7 @@ from typing import Any
 FORWARD, BACKWARD, UPDATE = PARTS = ("forward", "backward", "update")  # of a step
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_BACKENDS = ("graphc_llvm",)  # they call us back: no lines of the user's either
+_BACKENDS = ("graphc_llvm", "graphc_cuda")  # they call us back: no lines of the user's either
 
 
 @dataclass(frozen=True)

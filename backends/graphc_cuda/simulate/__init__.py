@@ -15,10 +15,10 @@ from graphc.errors import ArgumentError
 from graphc.ir.types import Array
 from graphc_cuda.simulate.errors import SimulationError
 from graphc_cuda.simulate.source import parse
+from graphc_cuda.simulate.threads import run_threads
 from graphc_cuda.simulate.vector import vector_text
 
-VECTOR = "vector"
-EXECUTORS = (VECTOR,)
+VECTOR, THREADS = EXECUTORS = ("vector", "threads")
 
 
 def simulate(
@@ -43,6 +43,9 @@ def simulate(
     if len(wanted) != len(arrays):
         names = ", ".join(wanted)
         raise ArgumentError(f"{kernel} takes {len(wanted)} arrays ({names}), not {len(arrays)}")
+    if executor == THREADS:
+        run_threads(source, kernel, grid, block, arrays, seed, check)
+        return
     vector_text(source).kernel(kernel).launch(grid, block, arrays, seed, check)
 
 

@@ -115,6 +115,19 @@ def test_memory_may_be_shared_between_arguments(executor: str) -> None:
     assert np.array_equal(x, 2 * np.arange(64))
 
 
+def test_a_print_in_a_thread_works(capsys: pytest.CaptureFixture[str]) -> None:
+    text = texts.HEAD + (
+        "@cuda.jit\n"
+        "def talk(x):\n"
+        "    thread = cuda.threadIdx.x\n"
+        "    cuda.syncthreads()\n"
+        "    if thread == 5:\n"
+        "        print('five', x[thread])\n"
+    )
+    simulate(text, "talk", 1, 32, [np.arange(32)], executor="threads")
+    assert capsys.readouterr().out == "five 5\n"
+
+
 def test_many_blocks_run_in_chunks() -> None:
     text = texts.HEAD + (
         "@cuda.jit\n"

@@ -47,10 +47,38 @@ def test_a_removed_barrier_is_a_race(executor: str, which: int) -> None:
     assert error.kind == "race"
     fills = {line_of(text, "left[thread] ="), line_of(text, "right[thread] =")}
     reads = {line_of(text, "acc = fma")}
-    first, second = error.lines
-    assert (first in reads and second in fills) if which == 0 else (first in fills)
+    assert set(error.lines) <= fills | reads
+    assert set(error.lines) & fills
+    assert set(error.lines) & reads
     assert "model.py:7" in str(error)
     assert "m = nn.Dense(32)" in str(error)
+
+
+@executors
+def test_errors_read_like_this(executor: str) -> None:
+    text = texts.HEAD + (
+        "@cuda.jit\n"
+        "def late(x):\n"
+        "    # train.py:31  y = x.sum()\n"
+        "    thread = cuda.threadIdx.x\n"
+        "    held = cuda.shared.array(32, f32)\n"
+        "    held[31 - thread] = x[thread]\n"
+        "    x[thread] = held[thread]\n"
+    )
+    error = failure(text, "late", 1, 32, [np.zeros(32, f4)], executor)
+    first, *rows = str(error).splitlines()
+    if executor == "vector":
+        assert first == (
+            "late: read after write of held[0]: nothing orders thread 31 of block 0 before "
+            "thread 0 of block 0"
+        )
+        assert [row.split() for row in rows[:3]] == [
+            ["line", "x[thread]", "=", "held[thread]", "by_hand.py:9"],
+            ["before", "held[31", "-", "thread]", "=", "x[thread]", "by_hand.py:8"],
+            ["from", "y", "=", "x.sum()", "train.py:31"],
+        ]
+    else:
+        assert "nothing orders thread 15 of block 0 before thread 16 of block 0" in first
 
 
 @executors
