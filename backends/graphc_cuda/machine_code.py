@@ -13,6 +13,7 @@ from graphc_cuda.assemble import Assembled, KernelResources, assemble, assembler
 from graphc_cuda.device.program import DeviceKernel, Program
 from graphc_cuda.device_api import MachineCode
 from graphc_cuda.nvptx.function_text import identifier
+from graphc_cuda.nvptx.statements import dynamic_shared_bytes
 from graphc_cuda.occupancy import Occupancy, occupancy
 from graphc_cuda.print_nvptx import nvptx_text
 from graphc_cuda.ptx import PTX_VERSION, compile_to_ptx
@@ -44,7 +45,8 @@ def compile_program(
         entry = _compile(text, capability)
         kept.put(key, entry)
     entries = {k.name: identifier(k.name) for k in program.kernels}
-    return CompiledProgram(MachineCode(entry.image, entries), _from_entry(entry))
+    shared = {k.name: size for k in program.kernels if (size := dynamic_shared_bytes(k))}
+    return CompiledProgram(MachineCode(entry.image, entries, shared), _from_entry(entry))
 
 
 def kernel_occupancy(
