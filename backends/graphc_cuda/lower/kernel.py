@@ -94,7 +94,7 @@ def lower_kernel(
     Where it `commits`, it does nothing once a check has failed. `aliased` buffers may share bytes.
     """
     lowering = _KernelLowering(kernel, dims, functions, commits, note, aliased)
-    segments = map_kernel(kernel, dims)
+    segments = [s for s in map_kernel(kernel, dims) if s.count]
     names = [name] if len(segments) == 1 else [f"{name}_{i}" for i in range(len(segments))]
     return tuple(lowering.segment(s, n) for s, n in zip(segments, names))
 

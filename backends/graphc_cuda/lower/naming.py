@@ -28,8 +28,8 @@ def name_shared(
 ) -> tuple[list[Assign], list[Value]]:
     """Assignments of what is used several times, and the roots in terms of their variables.
 
-    What only one side of a `Select` reads from memory stays in it. Values that are `forced` get a
-    name in any case.
+    What is read from memory only where a condition holds stays in its `Select`. Values that are
+    `forced` get a name in any case.
     """
     naming = _Naming(roots, fresh, frozenset(forced))
     return naming.assigns, [naming.rewritten(root) for root in roots]
@@ -43,7 +43,6 @@ class _Naming:
         self.uses: dict[Value, int] = dict.fromkeys(self.order, 0)
         for value in [*roots, *(x for v in self.order for x in operands_of(v))]:
             self.uses[value] += 1
-        self.reads = _readers(self.order)
         self.lazy = self._lazy(roots)
         self.known: dict[Value, Value] = {}
         self.depth: dict[Value, int] = {}
@@ -51,7 +50,8 @@ class _Naming:
             self._settle(value)
 
     def _lazy(self, roots: Sequence[Value]) -> set[Value]:
-        """The values that are reached only through a side of a select, and read memory."""
+        """The values that are read from memory under a condition alone."""
+        readers = _readers(self.order)
         eager: set[Value] = set()
         waiting = [*roots, *self.forced]
         while waiting:
@@ -59,9 +59,11 @@ class _Naming:
             if value in eager:
                 continue
             eager.add(value)
-            sides = () if not isinstance(value, Select) else (value.value, value.otherwise)
-            waiting += [x for x in operands_of(value) if x not in sides or x not in self.reads]
-        return {v for v in self.reads if v not in eager}
+            guarded = _guarded_read(value)
+            waiting += [x for x in operands_of(value) if x is not guarded]
+            if guarded is not None and _index(guarded) not in readers:
+                waiting.append(_index(guarded))
+        return {v for v in self.order if v not in eager}
 
     def rewritten(self, value: Value) -> Value:
         """The value in terms of variables."""
@@ -100,6 +102,22 @@ def _postorder(roots: Sequence[Value]) -> Iterator[Value]:
             seen.add(value)
             waiting.append((value, True))
             waiting += [(x, False) for x in reversed(operands_of(value))]
+
+
+def _guarded_read(value: Value) -> Value | None:
+    """What a select reads from memory where its condition holds, and only then."""
+    if not isinstance(value, Select) or not isinstance(value.otherwise, Literal):
+        return None
+    taken = value.value
+    read = taken.args[0] if isinstance(taken, Op) and taken.function == "ne" else taken
+    return taken if isinstance(read, Get) else None
+
+
+def _index(read: Value) -> Value:
+    """The index of a guarded read."""
+    get = read if isinstance(read, Get) else operands_of(read)[0]
+    assert isinstance(get, Get)
+    return get.index
 
 
 def _readers(order: Sequence[Value]) -> set[Value]:
