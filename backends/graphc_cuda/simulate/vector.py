@@ -155,7 +155,7 @@ def bind_arguments(
     names = run.source.parameters
     found = [VectorArray(run, n, a, len(a), is_shared=False) for n, a in zip(names, arrays)]
     for name, array in zip(names, found):
-        if name not in writes or array.accesses is not None:
+        if name not in writes or array.accesses is not None or not array.data.size:
             continue
         group = [a for a in found if np.may_share_memory(a.data, array.data)]
         _watch(run, group)
