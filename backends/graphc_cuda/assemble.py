@@ -132,14 +132,12 @@ def _linker() -> Any:
 
 def _by_linker(core: Any, ptx: str, architecture: str) -> Assembled:
     options = core.LinkerOptions(arch=architecture, verbose=True, fma=False)
-    linker = core.Linker(core.ObjectCode.from_ptx(ptx.encode()), options=options)
     try:
+        linker = core.Linker(core.ObjectCode.from_ptx(ptx.encode()), options=options)
         image = bytes(linker.link("cubin").code)
         return Assembled(image, read_resources(linker.get_info_log()))
-    except Exception as error:
-        raise _refused("nvJitLink", linker.get_error_log() or str(error)) from None
-    finally:
-        linker.close()
+    except Exception as error:  # whose class differs between versions; its text has the log
+        raise _refused("nvJitLink", str(error)) from None
 
 
 def _version(package: str) -> str:
