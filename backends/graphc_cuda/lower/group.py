@@ -83,7 +83,7 @@ class Group:
         self.w, self.size, self.groups = w, size, groups
         self.thread = index_of(thread, 0, size - 1)
         self.number, self.outside, self.slot = number, outside, slot
-        self.hazards = Hazards()
+        self.hazards = Hazards(w.aliased)
         self.shared_left = SHARED_BYTES - 1024
         self.cells: dict[str, DeviceArray] = {}
         self.fed: dict[Accumulator, tuple[Expr, ...]] = {}

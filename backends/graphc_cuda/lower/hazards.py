@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.loops.ir import (
@@ -89,18 +89,36 @@ def _pattern(at: tuple[Expr, ...], nest: Sequence[tuple[Axis, int]]) -> Pattern 
 
 
 class Hazards:
-    """What has been touched since the last barrier of the group."""
+    """What has been touched since the last barrier of the group.
 
-    def __init__(self) -> None:
+    Buffers that are `aliased` may share bytes: what is said of one is said of all.
+    """
+
+    def __init__(self, aliased: Collection[Buffer]) -> None:
         self.pending: list[Access] = []
+        self._one = next(iter(sorted(aliased, key=lambda b: b.name)), None)
+        self._aliased = frozenset(aliased)
+        self._alike = len({(b.dtype.itemsize, b.shape) for b in aliased}) == 1
+
+    def _joined(self, found: Iterable[Access]) -> list[Access]:
+        """The same accesses, those of aliased buffers as accesses of one of them."""
+        joined = []
+        for access in found:
+            if access.buffer in self._aliased and self._one is not None:
+                keeps = self._alike or access.pattern == FIRST
+                pattern = access.pattern if keeps else None
+                joined.append(Access(self._one, access.writes, pattern))
+            else:
+                joined.append(access)
+        return joined
 
     def conflict(self, found: Iterable[Access]) -> bool:
         """Whether some access must wait."""
-        return any(_clash(a, b) for a in found for b in self.pending)
+        return any(_clash(a, b) for a in self._joined(found) for b in self.pending)
 
     def note(self, found: Iterable[Access]) -> None:
         """Remember accesses."""
-        self.pending += [a for a in found if a not in self.pending]
+        self.pending += [a for a in self._joined(found) if a not in self.pending]
 
     def clear(self) -> None:
         """All threads have met."""

@@ -123,7 +123,7 @@ class _KernelLowering:
     def segment(self, segment: Segment, name: str) -> LoweredLaunch:
         """One launch."""
         w = Writer(self.functions, self.dims)
-        w.extents = self.sizes
+        w.extents, w.aliased = self.sizes, self.aliased
         self.sources: dict[DeviceArray, Buffer | Work | str] = {}
         for buffer in self.kernel.arguments:
             count = prod(evaluate(s, self.dims) for s in buffer.shape)

@@ -90,6 +90,7 @@ class Writer:
         self.emit = DeviceEmitter(functions)
         self.sizes = sizes
         self.extents: Extents | None = None
+        self.aliased: frozenset[Buffer] = frozenset()  # buffers that may share bytes
         self.body: list[Stmt] = []
         self.top: list[Stmt] = []  # declarations
         self.arrays: dict[Buffer, Placed] = {}
