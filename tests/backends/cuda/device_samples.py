@@ -177,7 +177,7 @@ def together() -> Program:
         Declare(tile), Declare(own), PLACE, Put(tile, THREAD, Get(float32, X, AT)), Barrier(),
         For(STEP, literal(0), literal(4), literal(1), (moved_in,), unroll=4),
     ]  # fmt: skip
-    total: Value = Get(float32, own, literal(3))
+    total: Value = plus(Get(float32, own, literal(3)), Get(float32, tile, THREAD))
     for dtype in (float32, int64, uint8, bool_, uint16, int32):
         source = Op(dtype, "saturate", (total,)) if dtype.is_integer else total
         source = below(total, literal(2.0, float32)) if dtype == bool_ else source
