@@ -13,7 +13,7 @@ from graphc_cuda.contract.find import TiledContraction, count
 from graphc_cuda.contract.multiply import Sums
 from graphc_cuda.contract.stage import set_axes
 from graphc_cuda.device.program import THREAD, Barrier, DeviceArray
-from graphc_cuda.lower.scalars import Scalar, as_index, index_of
+from graphc_cuda.lower.scalar import Scalar, as_index, index_of
 from graphc_cuda.lower.serial import serial_block
 from graphc_cuda.lower.writer import Writer
 

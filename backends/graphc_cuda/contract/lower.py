@@ -15,7 +15,7 @@ from graphc_cuda.contract.multiply import Sums
 from graphc_cuda.contract.shape import STAGES
 from graphc_cuda.contract.stage import Staging, set_axes
 from graphc_cuda.device.program import BLOCK_INDEX, Barrier, Intrinsic
-from graphc_cuda.lower.scalars import Scalar, as_index, index_of
+from graphc_cuda.lower.scalar import Scalar, as_index, index_of
 from graphc_cuda.lower.writer import Placed, Writer
 
 

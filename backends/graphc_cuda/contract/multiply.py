@@ -21,7 +21,7 @@ from graphc_cuda.device.program import (
     Stmt,
     Value,
 )
-from graphc_cuda.lower.scalars import Scalar, as_index, index_of
+from graphc_cuda.lower.scalar import Scalar, as_index, index_of
 from graphc_cuda.lower.writer import Writer
 
 WARP = 32

@@ -25,7 +25,7 @@ from graphc_cuda.device.program import (
     Value,
     Variable,
 )
-from graphc_cuda.lower.scalars import Scalar, as_index, held_as, index_of
+from graphc_cuda.lower.scalar import Scalar, as_index, held_as, index_of
 from graphc_cuda.lower.serial import smaller
 from graphc_cuda.lower.writer import Writer
 

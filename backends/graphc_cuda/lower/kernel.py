@@ -54,7 +54,8 @@ from graphc_cuda.lower.mapping import (
     map_kernel,
 )
 from graphc_cuda.lower.running import Running, start
-from graphc_cuda.lower.scalars import Functions, Scalar, as_index, index_of
+from graphc_cuda.lower.scalar import Scalar, as_index, index_of
+from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.lower.serial import serial_block, smaller
 from graphc_cuda.lower.writer import Placed, Writer
 

@@ -46,7 +46,8 @@ from graphc.ir.types import int64
 from graphc_cuda.contract.find import TiledContraction, find_contraction
 from graphc_cuda.device.program import Variable
 from graphc_cuda.lower.hazards import Nest, has_lanes, perfect_nest
-from graphc_cuda.lower.scalars import Functions, index_of
+from graphc_cuda.lower.scalar import index_of
+from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.lower.writer import Writer
 
 ELEMENT, ROWS, GROUP, CHUNKS, TILE = "element", "rows", "group", "chunks", "tile"

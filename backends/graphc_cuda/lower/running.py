@@ -8,7 +8,7 @@ from graphc.ir.loops.accumulators import ANY_GROUPING, is_blocked, is_direct, la
 from graphc.ir.loops.ir import BLOCK, Accumulator, Loop
 from graphc.ir.types import bool_, int32
 from graphc_cuda.device.program import Assign, Literal, Op, Variable
-from graphc_cuda.lower.scalars import Scalar, held_as
+from graphc_cuda.lower.scalar import Scalar, held_as
 from graphc_cuda.lower.writer import Writer
 
 # an identity in front changes no bit

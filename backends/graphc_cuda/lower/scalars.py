@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from graphc.ir.loops.elementary import DEFINITIONS
 from graphc.ir.types import (
     DType,
-    bfloat16,
     bool_,
-    float16,
     float32,
     float64,
     int32,
     int64,
-    uint8,
     uint16,
     uint32,
     uint64,
@@ -23,27 +19,11 @@ from graphc.ir.types import (
 from graphc_cuda.device.program import Call, DeviceFunction, Literal, Op, Select, Value, Variable
 from graphc_cuda.lower.folding import fold_select
 from graphc_cuda.lower.naming import name_shared
+from graphc_cuda.lower.ranges import INT32, INT64, Range, holds, known_comparison, result_range
+from graphc_cuda.lower.scalar import SHORT, Scalar, as_index, held_as
 
-Range = tuple[int, int]  # the least and the largest value that an integer may have
-
-INT32: Range = (-(2**31), 2**31 - 1)
-INT64: Range = (-(2**63), 2**63 - 1)
-SHORT = {float16: "f16", bfloat16: "bf16"}
 # inlined where they are about indices, so that their operands stay narrow
 _INLINE = ("maximum", "minimum", "floor_div", "remainder", "sign")
-
-
-@dataclass(frozen=True, eq=False)
-class Scalar:
-    """A value of a dtype of graphc.
-
-    `value` holds 16-bit floats as their bits. An int64 with a `range` is an index: it is known to
-    lie there, and `value` is an int32 where that holds it.
-    """
-
-    value: Value
-    dtype: DType
-    range: Range | None = None
 
 
 class Functions:
@@ -84,27 +64,6 @@ def _counter(prefix: str) -> Callable[[DType], Variable]:
         return made[-1]
 
     return fresh
-
-
-def held_as(dtype: DType) -> DType:
-    """The dtype of a device value: 16-bit floats are their bits."""
-    return uint16 if dtype in SHORT else dtype
-
-
-def stored_as(dtype: DType) -> DType:
-    """The dtype of elements in memory: a bool is a byte."""
-    return uint8 if dtype == bool_ else held_as(dtype)
-
-
-def as_index(value: int) -> Scalar:
-    """A number that is an index."""
-    dtype = int32 if INT32[0] <= value <= INT32[1] else int64
-    return Scalar(Literal(dtype, value, is_index=True), int64, (value, value))
-
-
-def index_of(value: Value, low: int, high: int) -> Scalar:
-    """An index that is known to lie between two numbers."""
-    return Scalar(value, int64, (low, high))
 
 
 class DeviceEmitter:
@@ -157,8 +116,8 @@ class DeviceEmitter:
             wide = [self.cast(v, float32) for v in (x, y)]
             return self.cast(self._arithmetic(name, *wide), x.dtype)
         if x.range is not None and y.range is not None:
-            found = _range(name, x.range, y.range)
-            if _holds(INT64, found):
+            found = result_range(name, x.range, y.range)
+            if holds(INT64, found):
                 return self._index(name, found, x, y)
         return self.op(x.dtype, name, self.wide(x), self.wide(y))
 
@@ -172,7 +131,7 @@ class DeviceEmitter:
             return y
         if name in ("mul", "floordiv") and y.range == (1, 1):
             return x
-        narrow = all(_holds(INT32, r) for r in (found, x.range, y.range))
+        narrow = all(holds(INT32, r) for r in (found, x.range, y.range))
         dtype = int32 if narrow else int64
         args = tuple(self._narrow(v) if narrow else self.wide(v) for v in (x, y))
         return Scalar(Op(dtype, name, args, is_index=True), int64, found)
@@ -271,7 +230,7 @@ class DeviceEmitter:
         if x.dtype in SHORT:
             x, y = self.cast(x, float32), self.cast(y, float32)
         if x.range is not None and y.range is not None:
-            known = _known(name, x.range, y.range)
+            known = known_comparison(name, x.range, y.range)
             if known is not None:
                 return self.const(known, bool_)
         a, b = self._alike(x, y)
@@ -393,7 +352,7 @@ class DeviceEmitter:
         signed = x.dtype.kind == "i"
         low = -(2 ** (x.dtype.bits - 1)) if signed else 0
         high = 2 ** (x.dtype.bits - signed) - 1
-        dtype = int32 if _holds(INT32, (low, high)) else int64
+        dtype = int32 if holds(INT32, (low, high)) else int64
         if dtype == x.dtype:
             return Scalar(x.value, int64, (low, high))
         return Scalar(Op(dtype, "convert", (x.value,), is_index=True), int64, (low, high))
@@ -425,34 +384,3 @@ class DeviceEmitter:
         defined, dtype = self.functions.get(function, tuple(x.dtype for x in xs))
         args = tuple(self.wide(x) for x in xs)
         return Scalar(Call(held_as(dtype), defined, args), dtype)
-
-
-# ------------------------------------------------------------------ ranges
-
-
-def _holds(outer: Range, inner: Range | None) -> bool:
-    return inner is not None and outer[0] <= inner[0] and inner[1] <= outer[1]
-
-
-def _range(name: str, x: Range, y: Range) -> Range:
-    """Where x + y, x - y or x * y lies."""
-    if name == "add":
-        return x[0] + y[0], x[1] + y[1]
-    if name == "sub":
-        return x[0] - y[1], x[1] - y[0]
-    ends = [a * b for a in x for b in y]
-    return min(ends), max(ends)
-
-
-def _known(name: str, x: Range, y: Range) -> bool | None:
-    """What a comparison of two ranges gives, where that is certain."""
-    if name == "lt" or name == "le":
-        if x[1] < y[0] or (name == "le" and x[1] == y[0]):
-            return True
-        if x[0] > y[1] or (name == "lt" and x[0] == y[1]):
-            return False
-    elif x[1] < y[0] or x[0] > y[1]:
-        return name == "ne"
-    elif x == y and x[0] == x[1]:
-        return name == "eq"
-    return None

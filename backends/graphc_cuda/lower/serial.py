@@ -18,7 +18,7 @@ from graphc.ir.loops.ir import (
 from graphc.ir.types import DType, int32, int64
 from graphc_cuda.device.program import LOCAL, Assign, Op, Value
 from graphc_cuda.lower.running import Running, start
-from graphc_cuda.lower.scalars import Scalar, as_index
+from graphc_cuda.lower.scalar import Scalar, as_index
 from graphc_cuda.lower.writer import Placed, Writer
 
 Body = Callable[[Writer, Sequence[Stmt]], None]

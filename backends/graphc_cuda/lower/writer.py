@@ -44,17 +44,9 @@ from graphc_cuda.device.program import (
     Variable,
 )
 from graphc_cuda.lower.naming import name_shared
-from graphc_cuda.lower.scalars import (
-    INT32,
-    SHORT,
-    DeviceEmitter,
-    Functions,
-    Scalar,
-    as_index,
-    held_as,
-    index_of,
-    stored_as,
-)
+from graphc_cuda.lower.ranges import INT32
+from graphc_cuda.lower.scalar import SHORT, Scalar, as_index, held_as, index_of, stored_as
+from graphc_cuda.lower.scalars import DeviceEmitter, Functions
 
 if TYPE_CHECKING:
     from graphc_cuda.lower.running import Running
