@@ -1,44 +1,54 @@
-"""Fused multiply-add of numpy values by a compiled loop: rounded once, thousands at a time.
+"""Fused multiply-add of numpy values: rounded once, thousands at a time, as a numpy function.
 
 numpy has no such function, and the exact one of `NumpyEmitter` takes a dozen passes over its
-arrays; a simulated kernel does little else.
+arrays; a simulated kernel does little else. So a loop compiled by LLVM becomes a ufunc.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from graphc.ir.types import Array
-
 _TEXT = """
 declare {type} @llvm.fma.{suffix}({type}, {type}, {type})
 
-define {type} @one_{type}({type} %x, {type} %y, {type} %z) {{
-  %r = call {type} @llvm.fma.{suffix}({type} %x, {type} %y, {type} %z)
-  ret {type} %r
-}}
-
-define void @many_{type}(ptr noalias %xs, ptr noalias %ys, ptr noalias %zs, ptr noalias %rs,
-                         i64 %n) {{
+define void @fma_{suffix}(ptr %arguments, ptr %sizes, ptr %strides, ptr %unused) {{
 entry:
+  %a = load ptr, ptr %arguments
+  %b.at = getelementptr ptr, ptr %arguments, i64 1
+  %b = load ptr, ptr %b.at
+  %c.at = getelementptr ptr, ptr %arguments, i64 2
+  %c = load ptr, ptr %c.at
+  %r.at = getelementptr ptr, ptr %arguments, i64 3
+  %r = load ptr, ptr %r.at
+  %n = load i64, ptr %sizes
+  %a.step = load i64, ptr %strides
+  %b.step.at = getelementptr i64, ptr %strides, i64 1
+  %b.step = load i64, ptr %b.step.at
+  %c.step.at = getelementptr i64, ptr %strides, i64 2
+  %c.step = load i64, ptr %c.step.at
+  %r.step.at = getelementptr i64, ptr %strides, i64 3
+  %r.step = load i64, ptr %r.step.at
   %some = icmp sgt i64 %n, 0
   br i1 %some, label %loop, label %done
 loop:
   %i = phi i64 [ 0, %entry ], [ %next, %loop ]
-  %xp = getelementptr {type}, ptr %xs, i64 %i
-  %yp = getelementptr {type}, ptr %ys, i64 %i
-  %zp = getelementptr {type}, ptr %zs, i64 %i
-  %rp = getelementptr {type}, ptr %rs, i64 %i
-  %x = load {type}, ptr %xp
-  %y = load {type}, ptr %yp
-  %z = load {type}, ptr %zp
-  %r = call {type} @llvm.fma.{suffix}({type} %x, {type} %y, {type} %z)
-  store {type} %r, ptr %rp
+  %a.offset = mul i64 %i, %a.step
+  %b.offset = mul i64 %i, %b.step
+  %c.offset = mul i64 %i, %c.step
+  %r.offset = mul i64 %i, %r.step
+  %a.place = getelementptr i8, ptr %a, i64 %a.offset
+  %b.place = getelementptr i8, ptr %b, i64 %b.offset
+  %c.place = getelementptr i8, ptr %c, i64 %c.offset
+  %r.place = getelementptr i8, ptr %r, i64 %r.offset
+  %x = load {type}, ptr %a.place
+  %y = load {type}, ptr %b.place
+  %z = load {type}, ptr %c.place
+  %result = call {type} @llvm.fma.{suffix}({type} %x, {type} %y, {type} %z)
+  store {type} %result, ptr %r.place
   %next = add nuw nsw i64 %i, 1
   %more = icmp slt i64 %next, %n
   br i1 %more, label %loop, label %done
@@ -47,56 +57,57 @@ done:
 }}
 """
 
-_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+# PyUFunc_FromFuncAndData(loops, data, types, kinds, inputs, outputs, identity, name, doc, 0):
+# the second entry of numpy's table of functions for ufuncs, in every version of it
+_POINTER = ctypes.c_void_p
+_MAKE = ctypes.PYFUNCTYPE(
+    ctypes.py_object, _POINTER, _POINTER, _POINTER, *[ctypes.c_int] * 4, *[ctypes.c_char_p] * 2,
+    ctypes.c_int,
+)  # fmt: skip
+_NO_IDENTITY = -1
+
+
+class CompiledFma:
+    """The ufunc, and what it points to, which must live as long."""
+
+    def __init__(self) -> None:
+        self._engine = _engine()
+        addresses = [self._engine.get_function_address(f"fma_{s}") for s in ("f32", "f64")]
+        self._loops = (_POINTER * 2)(*addresses)
+        self._data = (_POINTER * 2)()
+        single, double = np.dtype(np.float32).num, np.dtype(np.float64).num
+        self._types = ctypes.create_string_buffer(bytes([single] * 4 + [double] * 4), 8)
+        self._name, self._doc = b"fma", b"x * y + z, rounded once"
+        make = _MAKE(_table()[1])
+        self.function: Any = make(
+            ctypes.addressof(self._loops), ctypes.addressof(self._data),
+            ctypes.addressof(self._types), 2, 3, 1, _NO_IDENTITY, self._name, self._doc, 0,
+        )  # fmt: skip
+
+
+@cache
+def compiled_fma() -> CompiledFma:
+    """The ufunc fma, compiled once; it warns as numpy does."""
+    return CompiledFma()
 
 
 def fma(x: Any, y: Any, z: Any) -> Any:
     """Return x * y + z, rounded once; all three are float32, or all float64."""
-    dtype = getattr(x, "dtype", _FLOAT64)
-    one, many = _compiled(dtype == _FLOAT32)
-    shape = _common_shape(x, y, z)
-    if shape == ():
-        return dtype.type(one(float(x), float(y), float(z)))
-    parts = [_filled(v, shape, dtype) for v in (x, y, z)]
-    result = np.empty(shape, dtype)
-    addresses = [v.__array_interface__["data"][0] for v in (*parts, result)]
-    many(*addresses, result.size)
-    return result
+    with np.errstate(all="ignore"):
+        return compiled_fma().function(x, y, z)
 
 
-def _common_shape(x: Any, y: Any, z: Any) -> tuple[int, ...]:
-    first, second, third = (getattr(v, "shape", ()) for v in (x, y, z))
-    if first == second == third:
-        return first
-    return np.broadcast_shapes(first, second, third)
+def _table() -> Any:
+    """numpy's functions for ufuncs, as other languages find them."""
+    core: Any = getattr(np, "_core", None) or np.core
+    capsule = core._multiarray_umath._UFUNC_API
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = _POINTER, [ctypes.py_object, ctypes.c_char_p]
+    return ctypes.cast(get(capsule, None), ctypes.POINTER(_POINTER))
 
 
-def _filled(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """The value as a contiguous array of that shape and dtype."""
-    found = getattr(value, "dtype", _FLOAT64)
-    assert found == dtype or not hasattr(value, "dtype"), f"fma of {dtype} and {found}"
-    if getattr(value, "shape", ()) == shape:
-        return np.ascontiguousarray(value)
-    result = np.empty(shape, dtype)
-    result[...] = value
-    return result
-
-
-@cache
-def _compiled(is_single: bool) -> tuple[Callable[..., float], Callable[..., None]]:
-    """The functions for scalars and for arrays of float32 (else float64)."""
-    kind = "float" if is_single else "double"
-    engine = _engine()
-    number = ctypes.c_float if is_single else ctypes.c_double
-    one = ctypes.CFUNCTYPE(number, number, number, number)
-    many = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64)
-    address = engine.get_function_address
-    return one(address(f"one_{kind}")), many(address(f"many_{kind}"))
-
-
-@cache
 def _engine() -> Any:
-    """An execution engine that holds both dtypes; alive as long as the process."""
+    """An execution engine that holds the loops."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()

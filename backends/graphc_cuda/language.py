@@ -138,11 +138,16 @@ def absolute(x: Any) -> Any:
 
 def quotient(x: Any, y: Any) -> Any:
     """Divide integers, rounded towards zero."""
+    if isinstance(x, int) and isinstance(y, int) and y:
+        whole = abs(x) // abs(y)
+        return whole if (x < 0) == (y < 0) else -whole
     return _emitter.div(*_pair(x, y))
 
 
 def remainder(x: Any, y: Any) -> Any:
     """Return what `quotient` leaves: it has the sign of x."""
+    if isinstance(x, int) and isinstance(y, int) and y:
+        return abs(x) % abs(y) * (-1 if x < 0 else 1)
     return _emitter.rem(*_pair(x, y))
 
 

@@ -57,6 +57,7 @@ class Copies:
         self._put(target, index, (poison(target.data.dtype),) * count, lanes, line)
         self._mark(target, index, count, lanes, line)
         group = self._groups(lanes).take(lanes.ids)
+        target.waiting_count += 1
         self._open.append(_Copy(target, lanes, group, index, wide, line))
 
     def commit(self, lanes: Lanes) -> None:
@@ -75,6 +76,8 @@ class Copies:
             rest = np.flatnonzero(~due)
             if len(rest):
                 still.append(_part(copy, rest))
+            else:
+                copy.target.waiting_count -= 1
         self._open = still
 
     def _arrive(self, copy: _Copy, index: Array, line: int) -> None:

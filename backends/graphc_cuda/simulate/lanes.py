@@ -38,14 +38,15 @@ class Lanes:
     `ids` are their numbers in the chunk, `index` their positions among the lanes that branched.
     """
 
-    def __init__(self, ids: Array, threads: int, blocks: Array, index: Array | None = None):
+    def __init__(self, ids: Array, threads: int, blocks: Array, parent: Lanes | None = None):
         self.ids, self.threads, self.blocks = ids, threads, blocks
-        self.index = index
         self.size = len(ids)
-        self.is_whole = self.size == threads * len(blocks)
+        self.is_whole = parent is None
+        self.index: Array | None = None
         self.outer = 0  # how many lanes branched
         self.checked: list[Any] = []  # masks for which all threads are here
-        self._bases: dict[int, Array] = {}
+        self._parent = parent
+        self._bases: dict[int, Array | int] = {}
 
     @classmethod
     def whole(cls, threads: int, blocks: Array) -> Lanes:
@@ -55,12 +56,16 @@ class Lanes:
     @cached_property
     def thread(self) -> Array:
         """The number of each thread in its block."""
+        if self._parent is not None and self.index is not None:
+            return self._parent.thread.take(self.index)
         number: Array = self.ids % self.threads
         return number
 
     @cached_property
     def slot(self) -> Array:
         """The place of each thread's block in the chunk."""
+        if self._parent is not None and self.index is not None:
+            return self._parent.slot.take(self.index)
         return self.ids // self.threads
 
     @cached_property
@@ -83,6 +88,8 @@ class Lanes:
     @cached_property
     def key(self) -> Array:
         """The number of each thread in the launch, from 1."""
+        if self._parent is not None and self.index is not None:
+            return self._parent.key.take(self.index)
         return self.block * self.threads + self.thread + 1
 
     @cached_property
@@ -92,8 +99,10 @@ class Lanes:
         found[self.ids] = np.arange(self.size)
         return found
 
-    def base(self, size: int) -> Array:
+    def base(self, size: int) -> Array | int:
         """Where the elements of each thread's block begin, of arrays with so many a block."""
+        if len(self.blocks) == 1:
+            return 0
         found = self._bases.get(size)
         if found is None:
             found = self._bases[size] = self.slot * size
@@ -107,24 +116,24 @@ class Lanes:
 
     def pick(self, index: Array) -> Lanes:
         """The lanes at these positions."""
-        found = Lanes(self.ids.take(index), self.threads, self.blocks, index)
-        found.outer = self.size
+        found = Lanes(self.ids.take(index), self.threads, self.blocks, self)
+        found.index, found.outer = index, self.size
         return found
 
     def branch(self, condition: Any) -> Lanes | None:
         """The lanes where the condition holds: these, some, or None."""
-        if not isinstance(condition, np.ndarray):
+        if condition.__class__ is not np.ndarray:
             return self if condition else None
-        index = np.flatnonzero(condition)
-        if len(index) == self.size:
+        count = np.count_nonzero(condition)
+        if count == self.size:
             return self
-        return self.pick(index) if len(index) else None
+        return self.pick(condition.nonzero()[0]) if count else None
 
-    def take(self, *values: Any) -> tuple[Any, ...]:
+    def take(self, *values: Any) -> list[Any]:
         """Cut values of the lanes that branched down to these lanes."""
         index = self.index
         assert index is not None
-        return tuple(v.take(index) if isinstance(v, np.ndarray) else v for v in values)
+        return [v.take(index) if v.__class__ is np.ndarray else v for v in values]
 
     def merge(self, old: Any, new: Any) -> Any:
         """Put a value of these lanes back among those of the lanes that branched."""
@@ -147,7 +156,7 @@ class Lanes:
             return first(self, *values)
         if taken is None:
             return second(self, *values)
-        other = self.pick(np.flatnonzero(~condition))
+        other = self.pick((~condition).nonzero()[0])
         one = first(taken, *taken.take(*values))
         two = second(other, *other.take(*values))
         result = np.empty(self.size, np.result_type(one, two))
@@ -208,7 +217,7 @@ class VaryingLoop:
         self.changed = stays is not None and stays is not self.lanes
         if stays is not None and self.changed:
             self._keep = stays.index
-            self.lanes = Lanes(stays.ids, stays.threads, stays.blocks)
+            self.lanes = stays
         return stays is not None
 
     def park(self, assigned: int, *values: Any) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _INDEX = np.dtype(np.int64)
 _UNSIGNED = np.dtype(np.uint64)
+_greatest = np.maximum.reduce
 
 
 class VectorArray:
@@ -31,17 +32,35 @@ class VectorArray:
         self.accesses: Accesses | None = None
         self.first = 0  # the element of `accesses` that is element 0 here
         self.waiting: Array | None = None  # lines of copies that have not arrived, by element
+        self.waiting_count = 0  # of these copies
 
     # ------------------------------------------------------------ elements
 
     def load(self, index: Any, lanes: Lanes, line: int) -> Any:
         """Read one element for each lane."""
         element = self.element(index, lanes, line)
-        if self.waiting is not None:
+        if self.waiting is not None and self.waiting_count:
             self._refuse_waiting(element, lanes, line)
         if self.accesses is not None:
             self._note_read(element, lanes, line)
-        return self.data.take(element) if isinstance(element, np.ndarray) else self.data[element]
+        return self.data.take(element) if element.__class__ is np.ndarray else self.data[element]
+
+    def load_where(
+        self, condition: Any, index: Any, otherwise: Any, lanes: Lanes, line: int
+    ) -> Any:
+        """Read one element for each lane where the condition holds; a value for the others."""
+        taken = lanes.branch(condition)
+        if taken is None:
+            return otherwise
+        if taken is lanes:
+            return self.load(index, lanes, line)
+        place = taken.index
+        assert place is not None
+        result = np.empty(lanes.size, self.data.dtype)
+        result[:] = otherwise
+        inside = index.take(place) if index.__class__ is np.ndarray else index
+        result[place] = self.load(inside, taken, line)
+        return result
 
     def store(self, index: Any, value: Any, lanes: Lanes, line: int) -> None:
         """Write one element for each lane."""
@@ -49,7 +68,7 @@ class VectorArray:
         element = self.element(index, lanes, line)
         if self.accesses is not None:
             self._store_noted(element, value, lanes, line)
-        elif isinstance(element, np.ndarray) or not isinstance(value, np.ndarray):
+        elif element.__class__ is np.ndarray or value.__class__ is not np.ndarray:
             self.data[element] = value
         else:
             self.data[element] = value[-1]
@@ -75,12 +94,15 @@ class VectorArray:
 
     def element(self, index: Any, lanes: Lanes, line: int) -> Any:
         """Where in `data` an index points, for each lane; it must be inside."""
-        if isinstance(index, np.ndarray):
-            index = index if index.dtype == _INDEX else self._as_index(index, line)
-            if index.view(_UNSIGNED).max() >= self.size:
+        if index.__class__ is np.ndarray:
+            if index.dtype is not _INDEX:
+                index = self._as_index(index, line)
+            if _greatest(index.view(_UNSIGNED)) >= self.size:
                 wrong = (index < 0) | (index >= self.size)
                 self._out_of_bounds(index, int(np.argmax(wrong)), lanes, line)
-            return index + lanes.base(self.size) if self.is_shared else index
+            if self.is_shared and len(lanes.blocks) > 1:
+                return index + lanes.base(self.size)
+            return index
         if not 0 <= index < self.size:
             self._out_of_bounds(np.full(lanes.size, index), 0, lanes, line)
         return int(index) + lanes.base(self.size) if self.is_shared else int(index)
@@ -124,8 +146,9 @@ class VectorArray:
 
     def _refuse_waiting(self, element: Any, lanes: Lanes, line: int) -> None:
         assert self.waiting is not None
-        begun = np.broadcast_to(self.waiting[element], lanes.size)
-        if begun.any():
+        begun = self.waiting.take(element)
+        if np.count_nonzero(begun):
+            begun = np.broadcast_to(begun, lanes.size)
             which = int(np.argmax(begun != 0))
             inside = int(np.broadcast_to(element, lanes.size)[which]) % self.size
             self.fail(
@@ -138,36 +161,41 @@ class VectorArray:
 
     # ----------------------------------------------------------- conflicts
 
-    def _wide(self, element: Any, lanes: Lanes) -> Array:
-        element = np.broadcast_to(element, lanes.size)
-        wide: Array = element + self.first
-        return wide
+    def _noted(self, element: Any, lanes: Lanes) -> Array:
+        """Elements of the record of accesses, one for each lane."""
+        if element.__class__ is not np.ndarray:
+            element = np.full(lanes.size, element)
+        noted: Array = element + self.first if self.first else element
+        return noted
 
     def _note_read(self, element: Any, lanes: Lanes, line: int) -> None:
         assert self.accesses is not None
-        wide = self._wide(element, lanes)
+        noted = self._noted(element, lanes)
         try:
-            self.accesses.read(wide, lanes, self.run.clock.tick(line))
+            self.accesses.read(noted, lanes, self.run.clock.tick(line))
         except ConflictError as conflict:
             self._report(conflict, lanes, line)
 
     def _store_noted(self, element: Any, value: Any, lanes: Lanes, line: int) -> None:
         accesses, time = self.accesses, self.run.clock.tick(line)
         assert accesses is not None
-        wide, place = self._wide(element, lanes), np.broadcast_to(element, lanes.size)
-        value = np.broadcast_to(np.asarray(value, self.data.dtype), lanes.size)
+        noted = self._noted(element, lanes)
+        place = noted - self.first if self.first else noted
+
+        def changes() -> Array:
+            return _differs(self.data.take(place), value)
+
         try:
-            accesses.write(wide, lanes, time, ~_same_bits(self.data.take(place), value))
+            lost = accesses.write(noted, lanes, time, changes)
         except ConflictError as conflict:
             self._report(conflict, lanes, line)
         self.data[place] = value
-        lost = accesses.lost(wide, lanes, time)
-        if lost.any():
-            lost &= ~_same_bits(self.data.take(place), value)
-        if lost.any():
+        if np.count_nonzero(lost):
+            lost &= changes()
+        if np.count_nonzero(lost):
             which = int(np.argmax(lost))
-            before = accesses.writer(int(wide[which]))
-            found = ConflictError(which, int(wide[which]), before, "write after write")
+            before = accesses.writer(int(noted[which]))
+            found = ConflictError(which, int(noted[which]), before, "write after write")
             self._report(found, lanes, line)
 
     def _report(self, conflict: ConflictError, lanes: Lanes, line: int) -> NoReturn:
@@ -182,9 +210,12 @@ class VectorArray:
         )
 
 
-def _same_bits(x: Array, y: Array) -> Array:
-    unsigned = np.dtype(f"u{x.dtype.itemsize}")
-    result: Array = x.view(unsigned) == np.ascontiguousarray(y).view(unsigned)
+def _differs(held: Array, value: Any) -> Array:
+    """Where memory holds other bits than the value has."""
+    unsigned = np.dtype(f"u{held.dtype.itemsize}")
+    wanted = np.empty_like(held)
+    wanted[:] = value
+    result: Array = held.view(unsigned) != wanted.view(unsigned)
     return result
 
 

@@ -10,6 +10,7 @@ Threads that write the same bits do not conflict with each other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from graphc_cuda.simulate.lanes import WARP, Lanes
 
 _SHIFT = 32
 _THREAD = (1 << _SHIFT) - 1
-_BATCH = 128  # reads that wait at most
+_greatest = np.maximum.reduce
+_BATCH = {True: 256, False: 16}  # reads that wait at most, of shared arrays and of arguments
 
 
 class Clock:
@@ -65,11 +67,11 @@ class Clock:
         """Where an earlier access, a time stamp and thread, is not ordered before these lanes."""
         other, time = (before & _THREAD) - 1, before >> _SHIFT
         foreign: Array = (before != 0) & (other != lanes.key - 1)
-        if not foreign.any():
+        if not np.count_nonzero(foreign):
             return foreign
         same_block = other // self.threads == lanes.block
         foreign &= ~(same_block & (time < self._met.take(lanes.slot)))
-        if self._warp is not None and foreign.any():
+        if self._warp is not None and np.count_nonzero(foreign):
             thread = other % self.threads
             same_warp = same_block & (thread // WARP == lanes.thread // WARP)
             foreign &= ~(same_warp & (time < self._warp[lanes.ids, thread % WARP]))
@@ -91,6 +93,7 @@ class Accesses:
     def __init__(self, size: int, clock: Clock, is_shared: bool) -> None:
         self.clock, self.is_shared = clock, is_shared
         self._writer = np.zeros(size, np.int64)
+        self._marks = np.zeros(size, np.bool_)
         self._reader: Array | None = None
         self._other: Array | None = None
         self._written = self._read = 0  # when, last
@@ -98,46 +101,73 @@ class Accesses:
 
     def read(self, element: Array, lanes: Lanes, time: int) -> None:
         """Note a read, after comparing it with writes before."""
-        if self._written > (self.clock.met if self.is_shared else 0):
-            self._compare(self._writer.take(element), element, lanes, "read after write")
+        if self._written > self._since:
+            self._compare(self._writer, element, lanes, "read after write")
         self._waiting.append((element, lanes, time))
-        if len(self._waiting) > _BATCH:
-            self._note_reads()
+        if len(self._waiting) > _BATCH[self.is_shared]:
+            self._note_reads(None)
 
-    def write(self, element: Array, lanes: Lanes, time: int, changes: Array | bool) -> None:
-        """Note a write, after comparing it with accesses before; `changes` where bits differ."""
-        self._note_reads()
-        since = self.clock.met if self.is_shared else 0
-        if self._read > since and self._reader is not None and self._other is not None:
-            self._compare(self._reader.take(element), element, lanes, "write after read")
-            self._compare(self._other.take(element), element, lanes, "write after read")
-        if self._written > since:
-            before = np.where(changes, self._writer.take(element), 0)
-            self._compare(before, element, lanes, "write after write")
-        self._writer[element] = lanes.key + (time << _SHIFT)
+    def write(self, element: Array, lanes: Lanes, time: int, changes: Callable[[], Array]) -> Array:
+        """Note a write, after comparing it with accesses before.
+
+        `changes` says where bits differ from those before. Returns where another thread writes
+        the element in the same statement.
+        """
+        if self._waiting:
+            self._note_reads(element)
+        if self._read > self._since and self._reader is not None and self._other is not None:
+            self._compare(self._reader, element, lanes, "write after read")
+            self._compare(self._other, element, lanes, "write after read")
+        if self._written > self._since:
+            self._compare(self._writer, element, lanes, "write after write", changes)
+        key = lanes.key + (time << _SHIFT)
+        self._writer[element] = key
         self._written = time
+        lost: Array = self._writer.take(element) != key
+        return lost
 
-    def lost(self, element: Array, lanes: Lanes, time: int) -> Array:
-        """Where another thread has written the element in the same statement."""
-        result: Array = self._writer.take(element) != lanes.key + (time << _SHIFT)
-        return result
+    @property
+    def _since(self) -> int:
+        """When accesses before were last ordered before all that come now."""
+        return self.clock.met if self.is_shared else 0
 
     def writer(self, element: int) -> int:
         """Who wrote an element last, and when."""
         return int(self._writer[element])
 
-    def _compare(self, before: Array, element: Array, lanes: Lanes, how: str) -> None:
+    def _compare(
+        self,
+        accesses: Array,
+        element: Array,
+        lanes: Lanes,
+        how: str,
+        changes: Callable[[], Array] | None = None,
+    ) -> None:
+        before = accesses.take(element)
+        latest = _greatest(before)
+        if latest == 0 or (self.is_shared and latest < self.clock.met << _SHIFT):
+            return
         wrong = self.clock.unordered(before, lanes)
-        if wrong.any():
+        if changes is not None and np.count_nonzero(wrong):
+            wrong &= changes()
+        if np.count_nonzero(wrong):
             first = int(np.argmax(wrong))
             raise ConflictError(first, int(element[first]), int(before[first]), how)
 
-    def _note_reads(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        since = self.clock.met if self.is_shared else 0
+    def _note_reads(self, written: Array | None) -> None:
+        """Note reads that wait: those of an element that is written now, or all of them."""
+        since = self._since
+        waiting = [r for r in self._waiting if r[2] > since]
+        self._waiting = []
+        if written is not None:
+            self._marks[written] = True
         for element, lanes, time in waiting:
-            if time > since:
+            if written is not None and not np.count_nonzero(self._marks.take(element)):
+                self._waiting.append((element, lanes, time))
+            else:
                 self._note(element, lanes.key + (time << _SHIFT), time)
+        if written is not None:
+            self._marks[written] = False
 
     def _note(self, element: Array, key: Array, time: int) -> None:
         if self._reader is None or self._other is None:

@@ -18,6 +18,8 @@ from graphc_cuda.simulate.translate_values import ValueTranslator
 
 _STATEMENTS = {"copy_async": "copy_async", "copy_async_commit": "commit", "copy_async_wait": "wait"}
 
+_SMALL = 80  # nodes of the syntax tree
+
 
 def translate_function(source: KernelSource, constants: dict[str, str]) -> str:
     """The vector form of a device function: assignments, then the result."""
@@ -153,9 +155,39 @@ class KernelTranslator:
     def _if(self, stmt: ast.If, indent: int) -> None:
         condition, outer = f"_if{stmt.lineno}_{len(self.lines)}", self._lanes
         self._put(indent, f"{condition} = {self.values.write(stmt.test, outer)}")
+        if not stmt.orelse and self._is_small(stmt.body):
+            self._blend(condition, stmt.body, indent)
+            return
         self._branch(condition, stmt.body, indent, outer)
         if stmt.orelse:
             self._branch(f"_not({condition})", stmt.orelse, indent, outer)
+
+    def _is_small(self, body: list[ast.stmt]) -> bool:
+        """Whether it is quicker to compute the body for all lanes: a few values, no memory."""
+        nodes = [n for s in body for n in ast.walk(s)]
+        names = [s.targets[0] for s in body if isinstance(s, ast.Assign)]
+        is_plain = len(names) == len(body) and all(isinstance(n, ast.Name) for n in names)
+        effects = any(
+            isinstance(n, (ast.Subscript, ast.Attribute))
+            or (isinstance(n, ast.Name) and n.id in self.arrays)
+            or (isinstance(n, ast.Call) and ast.unparse(n.func).startswith("mma"))
+            for n in nodes
+        )
+        return is_plain and not effects and len(nodes) <= _SMALL
+
+    def _blend(self, condition: str, body: list[ast.stmt], indent: int) -> None:
+        """Assignments for all lanes, which hold where the condition does."""
+        changed, _ = self._used(*body)
+        self._put(indent, f"if {condition}.__class__ is not ndarray:")
+        self._put(indent + 1, f"if {condition}:")
+        self._block(body, indent + 2)
+        self._put(indent, "else:")
+        for stmt in body:
+            assert isinstance(stmt, ast.Assign)
+            name = ast.unparse(stmt.targets[0])
+            value = self.values.write(stmt.value, self._lanes)
+            blended = f"_blend({condition}, {value}, {name})"
+            self._put(indent + 1, f"{name} = {blended if name in changed else value}")
 
     def _branch(self, condition: str, body: list[ast.stmt], indent: int, outer: str) -> None:
         self._level += 1

@@ -96,6 +96,13 @@ class ValueTranslator:
         if not (self._needs_lanes(node.body) or self._needs_lanes(node.orelse)):
             sides = [self.write(side, lanes) for side in (node.body, node.orelse)]
             return f"_where({condition}, {sides[0]}, {sides[1]})"
+        for side, other, sign in ((node.body, node.orelse, ""), (node.orelse, node.body, "_not")):
+            if self._is_one_load(side) and not self._needs_lanes(other):
+                assert isinstance(side, ast.Subscript)
+                index, value = self.write(side.slice, lanes), self.write(other, lanes)
+                array = ast.unparse(side.value)
+                end = f"{index}, {value}, {lanes}, {node.lineno})"
+                return f"{array}.load_where({sign}({condition}), {end}"
         inner = f"{lanes}_"
         nodes = (n for side in (node.body, node.orelse) for n in ast.walk(side))
         found = {n.id for n in nodes if isinstance(n, ast.Name)}
@@ -104,6 +111,9 @@ class ValueTranslator:
         sides = [f"lambda {parameters}: {self.write(s, inner)}" for s in (node.body, node.orelse)]
         values = "".join(f"{n}, " for n in names)
         return f"{lanes}.select({condition}, {sides[0]}, {sides[1]}, ({values}))"
+
+    def _is_one_load(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Subscript) and not self._needs_lanes(node.slice)
 
     def _needs_lanes(self, node: ast.expr) -> bool:
         """Whether a value depends on which threads evaluate it: it touches memory."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.ir.types import Array
 from graphc_cuda import language
+from graphc_cuda.compiled_fma import compiled_fma
 from graphc_cuda.simulate import warps
 from graphc_cuda.simulate.asynchronous import Copies
 from graphc_cuda.simulate.errors import refuse
@@ -99,6 +100,7 @@ class VectorText:
         self.source = source
         self._constants: dict[str, str] = {}
         self._names: dict[str, Any] = dict(vars(language)) | _HELPERS
+        self._names["fma"] = compiled_fma().function
         self._kernels: dict[str, VectorKernel] = {}
         for function in source.functions:
             if not function.is_kernel:
@@ -179,6 +181,11 @@ def _where(condition: Any, one: Any, two: Any) -> Any:
     return one if condition else two
 
 
+def _blend(condition: Array, new: Any, old: Any) -> Any:
+    """The new value where the condition holds, else the old one."""
+    return np.where(condition, new, poison(np.result_type(new)) if old is UNDEFINED else old)
+
+
 def _not(condition: Any) -> Any:
     return ~condition if isinstance(condition, (np.ndarray, np.bool_)) else not condition
 
@@ -189,7 +196,7 @@ def _mod(x: Any, y: Any) -> Any:
 
 _HELPERS = {
     "UNDEFINED": UNDEFINED, "VaryingLoop": VaryingLoop, "loop_over": loop_over, "_where": _where,
-    "_not": _not, "_mod": _mod,
+    "_not": _not, "_blend": _blend, "ndarray": np.ndarray, "_mod": _mod,
 }  # fmt: skip
 
 

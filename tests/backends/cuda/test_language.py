@@ -93,7 +93,9 @@ def test_division_rounds_towards_zero() -> None:
     x, y = np.array([7, -7, 7, -7], np.int32), np.array([2, 2, -2, -2], np.int32)
     assert language.quotient(x, y).tolist() == [3, -3, -3, 3]
     assert language.remainder(x, y).tolist() == [1, -1, 1, -1]
-    assert language.quotient(-7, 2) == -3
+    for x, y in ((7, 2), (-7, 2), (7, -2), (-7, -2), (6, 3), (0, 5)):
+        assert language.quotient(x, y) == language.quotient(np.int64(x), np.int64(y))
+        assert language.remainder(x, y) == language.remainder(np.int64(x), np.int64(y))
     assert language.mulhi(np.uint32(2**31), np.uint32(6)) == 3
 
 
