@@ -199,3 +199,54 @@ def vectors(x, y, status):
         atomic_min(status, 0, u32(first))
 """
 )
+
+# two warps, each a 16 x 8 x 16 product of 16-bit floats; `a` comes by load_matrix from rows of 24
+# elements, `b` is stored column by column
+TENSOR_CORE = (
+    HEAD
+    + """
+@cuda.jit
+def product(a, b, c, d):
+    thread = cuda.threadIdx.x
+    lane = thread % 32
+    warp = thread // 32
+    tile = cuda.shared.array(768, u16)
+    for i in range(lane, 256, 32):
+        tile[warp * 384 + i // 16 * 24 + i % 16] = a[warp * 256 + i]
+    cuda.syncwarp(u32(0xFFFFFFFF))
+    row = lane % 8 + lane // 8 % 2 * 8
+    a0, a1, a2, a3 = load_matrix(tile, warp * 384 + row * 24 + lane // 16 * 8)
+    first = warp * 128 + lane // 4 * 16 + lane % 4 * 2
+    b0 = u32(u32(b[first]) | u32(u32(b[first + 1]) << u32(16)))
+    b1 = u32(u32(b[first + 8]) | u32(u32(b[first + 9]) << u32(16)))
+    place = warp * 128 + lane // 4 * 8 + lane % 4 * 2
+    c0, c1 = load_vector2(c, place)
+    c2, c3 = load_vector2(c, place + 64)
+    d0, d1, d2, d3 = MMA(a0, a1, a2, a3, b0, b1, c0, c1, c2, c3)
+    store_vector2(d, place, d0, d1)
+    store_vector2(d, place + 64, d2, d3)
+"""
+)
+
+# one warp, a 16 x 8 x 8 product
+TF32 = (
+    HEAD
+    + """
+@cuda.jit
+def product(a, b, c, d):
+    lane = cuda.threadIdx.x
+    i = lane // 4
+    j = lane % 4
+    a0 = round_tf32(a[i * 8 + j])
+    a1 = round_tf32(a[(i + 8) * 8 + j])
+    a2 = round_tf32(a[i * 8 + j + 4])
+    a3 = round_tf32(a[(i + 8) * 8 + j + 4])
+    b0 = round_tf32(b[j * 8 + i])
+    b1 = round_tf32(b[(j + 4) * 8 + i])
+    c0, c1 = load_vector2(c, i * 8 + j * 2)
+    c2, c3 = load_vector2(c, (i + 8) * 8 + j * 2)
+    d0, d1, d2, d3 = mma_tf32(a0, a1, a2, a3, b0, b1, c0, c1, c2, c3)
+    store_vector2(d, i * 8 + j * 2, d0, d1)
+    store_vector2(d, (i + 8) * 8 + j * 2, d2, d3)
+"""
+)
