@@ -17,7 +17,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"graphc": ROOT / "graphc", "graphc_llvm": ROOT / "backends" / "graphc_llvm"}
+PACKAGES = {
+    "graphc": ROOT / "graphc",
+    "graphc_llvm": ROOT / "backends" / "graphc_llvm",
+    "graphc_cuda": ROOT / "backends" / "graphc_cuda",
+}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "keras", "tinygrad", "pytensor", "onnxruntime"}
 
 # The rooms from the ground up: what each holds and which others it may import. The same table
@@ -98,6 +102,11 @@ LATE = {
         "graphc_llvm",
         "graphc_llvm.cpu_function",
     ): LOOKED_AT,
+    ("graphc_cuda", "graphc_cuda.cuda_function"): LOOKED_AT,
+    ("graphc_cuda", "graphc_cuda.targets"): LOOKED_AT,
+    ("graphc_cuda.compiled_fma", "llvmlite.binding"): "the simulator is looked at without LLVM",
+    ("graphc_cuda.ptx", "llvmlite.binding"): "the simulator needs no LLVM for GPUs",
+    ("graphc_cuda.cuda_function", "graphc_cuda.compile_step"): "cached code needs no compiler",
     ("graphc_llvm", "graphc_llvm.library.build"): "only libraries need it",
     ("graphc_llvm", "graphc_llvm.target"): LOOKED_AT,
 }

@@ -37,6 +37,9 @@ class LlvmBackend:
         """Every kernel that fusion makes can be compiled."""
         return ()
 
+    def check(self, options: Options) -> None:
+        """It runs wherever LLVM loads."""
+
     def function(
         self,
         graph: Graph,

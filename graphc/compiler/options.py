@@ -6,11 +6,13 @@ import re
 from dataclasses import dataclass
 
 from graphc import origin as origins
-from graphc.errors import ArgumentError, BackendError, UnsupportedError
+from graphc.errors import ArgumentError, UnsupportedError
 from graphc.ir.arrays import CASTS
 from graphc.ir.precision import FULL, Precision
 
-TARGETS = ("cpu", "interpret")
+TARGETS = ("cpu", "cuda", "cuda-simulate", "interpret")
+GPU_COMPILERS = ("nvptx", "numba")
+EXECUTORS = ("vector", "threads")  # of the simulator
 MODES = ("train", "inference")
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 
@@ -19,7 +21,8 @@ _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**
 class Options:
     """How a function is compiled.
 
-    `threads` None: as many as pay; `memory` is a limit on the arena in bytes.
+    `target` may name a device ("cuda:1"). `threads` None: as many as pay; `memory` is a limit on
+    the arena in bytes; `gpu_compiler` turns kernels for GPUs into machine code.
     """
 
     mode: str = "inference"
@@ -29,6 +32,7 @@ class Options:
     precise: bool = False
     cast: str = "same_kind"
     microbatches: int = 1
+    gpu_compiler: str = "nvptx"
     precision: Precision = FULL
 
 
@@ -37,8 +41,8 @@ def check_options(options: Options) -> None:
     _check_target(options.target)
     for word, value, choices in (
         ("mode", options.mode, MODES),
-        ("target", options.target, TARGETS),
         ("cast", options.cast, CASTS),
+        ("gpu_compiler", options.gpu_compiler, GPU_COMPILERS),
     ):
         if value not in choices:
             _fail(f"{word} must be one of {', '.join(choices)}, got {value!r}")
@@ -62,14 +66,25 @@ def check_options(options: Options) -> None:
         )
 
 
+def device_of(target: str) -> tuple[str, str]:
+    """The kind of a target, and which of its devices ("" for the first): "cuda:1"."""
+    kind, _, which = target.partition(":")
+    return kind, which
+
+
 def _check_target(target: object) -> None:
-    """Say that there is no CUDA backend, where somebody asks for one."""
-    if target == "cuda":
-        raise BackendError(
-            'compile: target="cuda": this copy of graphc has no CUDA backend',
-            origin=origins.find_origin(),
-            hint='target="cpu", the default, compiles for the processors of this machine',
-        )
+    """Targets have a number or a word behind a colon where they have several devices."""
+    kind, which = device_of(target) if isinstance(target, str) else (target, "")
+    if kind not in TARGETS:
+        _fail(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
+    if not isinstance(target, str) or target == kind:
+        return
+    if kind == "cuda" and not (which.isascii() and which.isdigit()):
+        _fail(f'target: a GPU has a number, as in "cuda:1", got {target!r}')
+    if kind == "cuda-simulate" and which not in EXECUTORS:
+        _fail(f"target: the simulator runs {' or '.join(EXECUTORS)}, got {target!r}")
+    if kind not in ("cuda", "cuda-simulate"):
+        _fail(f"target: {kind} is one device, got {target!r}")
 
 
 def parse_bytes(value: object, what: str) -> int | None:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from graphc.compiler.options import Options
+from graphc.compiler.options import Options, device_of
 from graphc.config import environment
 from graphc.errors import BackendError, UnsupportedError
 from graphc.ir.graph import Graph, Node, describe
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from graphc.compiler.program import Program
 
 GROUP = "graphc.backends"
-FOR_TARGET = {"cpu": "llvm", "interpret": "interpret"}
+FOR_TARGET = {
+    "cpu": "llvm",
+    "cuda": "cuda",
+    "cuda-simulate": "cuda-simulate",
+    "interpret": "interpret",
+}
 _MODULES = {
     "llvm": "graphc_llvm",
+    "cuda": "graphc_cuda",
+    "cuda-simulate": "graphc_cuda.simulated",
     "interpret": "graphc.runtime.interpret_backend",
 }
 
@@ -153,7 +160,7 @@ class Backend(Protocol):
 
     Parameters are shared by functions of all backends: a backend takes them from the graph's
     leaves (`graphc.ir.storage.stored`), where their values lie in the machine's memory. One that
-    keeps copies elsewhere brings them up to date while the parameter's guard is held.
+    keeps copies elsewhere says so there (`ParameterStorage.remote`).
     """
 
     @property
@@ -167,6 +174,10 @@ class Backend(Protocol):
 
     def missing(self, graph: Graph) -> tuple[Node, ...]:
         """The nodes that the backend has no code for."""
+        ...
+
+    def check(self, options: Options) -> None:
+        """Raise BackendError where nothing can run with these options here."""
         ...
 
     def function(
@@ -191,7 +202,7 @@ def find_backend(target: str, graph: Graph) -> Backend:
 
     Raises UnsupportedError where it has no code for a node of the graph.
     """
-    name = FOR_TARGET[target]
+    name = FOR_TARGET[device_of(target)[0]]
     if target == "cpu":
         name = environment().backend or name
     backend = load_backend(name)
@@ -203,6 +214,13 @@ def find_backend(target: str, graph: Graph) -> Backend:
             hint='target="interpret" computes everything',
         )
     return backend
+
+
+def check_device(options: Options) -> None:
+    """Raise BackendError now where the device that is asked for cannot be used."""
+    kind = device_of(options.target)[0]
+    if kind not in ("cpu", "interpret"):  # these are always there
+        load_backend(FOR_TARGET[kind]).check(options)
 
 
 def load_backend(name: str) -> Backend:

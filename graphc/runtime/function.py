@@ -23,7 +23,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.limits import check_outputs, reporting_memory
 from graphc.ir.precision import Precision
 from graphc.ir.types import Array
-from graphc.runtime.backend import BackendFunction, GenericCode, Runner, find_backend
+from graphc.runtime.backend import BackendFunction, GenericCode, Runner, check_device, find_backend
 from graphc.runtime.binding import Binding
 from graphc.runtime.definition import Definition, define
 from graphc.runtime.epoch import run_epoch
@@ -50,6 +50,7 @@ def compile(
     microbatches: int = 1,
     name: str = "step",
     precision: str | Precision | None = None,
+    gpu_compiler: str = "nvptx",
 ) -> CompiledFunction:
     """Compile a function of the inputs that returns the outputs and makes the updates.
 
@@ -58,7 +59,9 @@ def compile(
     - `updates`: the next values of parameters, a mapping such as `minimize` returns, or a list.
     - `mode`: "train" (the default where there are updates) or "inference", without dropout and
       with the running statistics of batch norms.
-    - `target`: "cpu", or "interpret" for numpy.
+    - `target`: "cpu"; "cuda" for an NVIDIA GPU ("cuda:1" for the second one); "cuda-simulate" for
+      the GPU's kernels run without one, every access checked ("cuda-simulate:threads": one thread
+      after the other, for a debugger); "interpret" for numpy.
     - `threads`: how many threads a call may use; None for as many as pay.
     - `memory`: a limit on the arena of temporaries, in bytes or as a text such as "8MB".
     - `precise`: False; no formula in use is less precise than another.
@@ -68,6 +71,7 @@ def compile(
       dtype: their kind must fit, and their values.
     - `microbatches`: 1; nothing else is there yet.
     - `name`: what reports, files and the exported library call it.
+    - `gpu_compiler`: "nvptx", or "numba" to have numba-cuda compile the kernels for a GPU.
     - `precision`: "bf16", "fp16" or "tf32" for mixed precision, "fp32", or what `gx.precision`
       returns; None for that of the block around it.
     """
@@ -81,9 +85,11 @@ def compile(
         bool(precise),
         cast,
         microbatches,
-        precisions.chosen(precision) or precisions.FULL,
+        precision=precisions.chosen(precision) or precisions.FULL,
+        gpu_compiler=gpu_compiler,
     )
     check_options(options)
+    check_device(options)
     definition = define(inputs, outputs, updates, chosen, name, options.precision)
     return CompiledFunction(definition, options)
 
@@ -138,7 +144,7 @@ class CompiledFunction(SlotCallable, Inspection):
 
     @property
     def target(self) -> str:
-        """ "cpu" or "interpret"."""
+        """ "cpu", "cuda", "cuda-simulate" or "interpret", with the device where one was named."""
         return self.options.target
 
     @property

@@ -112,6 +112,9 @@ class InterpretBackend:
         """Every op has a meaning in numpy."""
         return ()
 
+    def check(self, options: Options) -> None:
+        """It always runs."""
+
     def function(
         self,
         graph: Graph,

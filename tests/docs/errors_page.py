@@ -35,7 +35,7 @@ KINDS = (
 )  # fmt: skip
 WITHOUT_PROGRAM = {
     errors.BackendError: "The machine or the installation lacks what a backend needs, say after"
-    ' `target="cuda"` where there is no CUDA backend: `graphc doctor` says what there is.',
+    ' `target="cuda"` where there is no GPU: `graphc doctor` says what there is.',
     errors.VerifyError: "graphc checks its own work after every pass. This is never your mistake:"
     ' please report it with the program that caused it. `target="interpret"` may help until then.',
 }

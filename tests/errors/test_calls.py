@@ -99,7 +99,7 @@ def test_updates_must_have_the_parameters_type():
     ("options", "text"),
     [
         ({"mode": "eval"}, "mode must be one of train, inference, got 'eval'"),
-        ({"target": "gpu"}, "target must be one of cpu, interpret, got 'gpu'"),
+        ({"target": "gpu"}, "target must be one of cpu, cuda, cuda-simulate, interpret, got 'gpu'"),
         ({"cast": "unsafe"}, "cast must be one of same_kind, no, got 'unsafe'"),
         ({"threads": 0}, "threads must be an int of 1 or more, got 0"),
         ({"microbatches": 1.5}, "microbatches must be an int, got 1.5"),
@@ -370,13 +370,20 @@ def test_precise_is_not_silently_ignored():
     assert gx.compile([x], x, precise=False)(np.float32(2)) == 2
 
 
-def test_there_is_no_cuda_backend():
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("cuda:first", "a GPU has a number, as in \"cuda:1\", got 'cuda:first'"),
+        ("cuda:", "a GPU has a number, as in \"cuda:1\", got 'cuda:'"),
+        ("cuda-simulate:1", "the simulator runs vector or threads, got 'cuda-simulate:1'"),
+        ("cpu:0", "cpu is one device, got 'cpu:0'"),
+    ],
+)
+def test_devices_of_targets(target, text):
     x = gx.input("x", ())
-    text = 'target="cuda": this copy of graphc has no CUDA backend'
-    with pytest.raises(errors.BackendError, match=text) as caught:
-        gx.compile([x], x, target="cuda")
+    with pytest.raises(errors.ArgumentError, match=text) as caught:
+        gx.compile([x], x, target=target)
     assert caught.value.origin.filename == __file__
-    assert 'target="cpu"' in caught.value.hint
 
 
 def test_microbatches_are_not_silently_ignored():

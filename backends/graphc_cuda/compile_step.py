@@ -1,0 +1,78 @@
+"""Compile a program to a step's code; skipped on a cache hit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphc.compiler.numbering import Numbering
+from graphc.compiler.program import Program
+from graphc.errors import UnsupportedError
+from graphc.ir.graph import Graph
+from graphc_cuda.assemble import disassemble
+from graphc_cuda.device.program import Program as DeviceProgram
+from graphc_cuda.device_api import MachineCode
+from graphc_cuda.launch import CONSTANT, INPUT, OUTPUT, PARAMETER, LaunchPlan
+from graphc_cuda.machine_code import compile_program
+from graphc_cuda.plan_launches import plan_launches
+from graphc_cuda.print_numba import kernel_texts, numba_text
+from graphc_cuda.ptx import ptx_of
+from graphc_cuda.step_code import NVPTX, TEXT, StepCode
+
+_NUMBERED = (INPUT, OUTPUT, PARAMETER, CONSTANT)
+
+
+class StepCompiler:
+    """The compiler for one function; `capability` is that of the GPU that code is for."""
+
+    def __init__(
+        self, graph: Graph, program: Program, route: str, capability: tuple[int, int]
+    ) -> None:
+        self.graph, self.program = graph, program
+        self.route, self.capability = route, capability
+
+    def plan(self, dims: Mapping[str, int]) -> LaunchPlan:
+        """The launches for given sizes."""
+        with self.program.times.of("launches"):
+            return plan_launches(self.program, dims)
+
+    def compile(self, dims: Mapping[str, int]) -> StepCode:
+        """Everything that a call needs for given sizes."""
+        plan = self.plan(dims)
+        with self.program.times.of("machine code"):
+            code = self._code(plan.program)
+        numbering = Numbering(self.graph, self.program)
+        schedule = self.program.schedule
+        storages = {
+            INPUT: schedule.inputs, OUTPUT: schedule.outputs,
+            PARAMETER: schedule.parameters, CONSTANT: schedule.constants,
+        }  # fmt: skip
+        slots = tuple(
+            numbering.slot(storages[r.role][r.number]) for r in plan.regions if r.role in _NUMBERED
+        )
+        checks = tuple((c.code, numbering.node(c.node), c.message) for c in schedule.checks)
+        return StepCode(plan, code, slots, checks, tuple(numbering.folded))
+
+    def _code(self, program: DeviceProgram) -> MachineCode:
+        if self.route == TEXT:
+            return MachineCode(numba_text(program).encode(), {})
+        assert self.route == NVPTX
+        return compile_program(program, self.capability).code
+
+    def source(self, language: str, dims: Mapping[str, int]) -> str:
+        """The kernels for given sizes: as "cuda" Python, "ptx" or "sass"."""
+        program = self.plan(dims).program
+        if language == "cuda":
+            return numba_text(program)
+        if language == "ptx":
+            return ptx_of(program, self.capability)
+        cubin = compile_program(program, self.capability).assembled.cubin
+        if cubin is None:
+            raise UnsupportedError(
+                "source: the driver makes the machine code here, and keeps it to itself",
+                hint="pip install nvidia-cuda-nvcc",
+            )
+        return disassemble(cubin)
+
+    def kernel_sources(self, dims: Mapping[str, int]) -> dict[str, str]:
+        """The "cuda" text of every kernel."""
+        return kernel_texts(self.plan(dims).program)
