@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from graphc.ir.schedule import KernelCall
+from graphc.ir.schedule import KernelCall, Storage
 from graphc_cuda.device.program import DeviceKernel, Program
 
 # Memory of a step. ARENA: temporaries; WORK: what launches of one kernel hand on and per-block
@@ -55,12 +55,17 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class KernelNode:
-    """One launch: `grid` blocks of `kernel.block` threads; a place for each array."""
+    """One launch: `grid` blocks of `kernel.block` threads; a place for each array.
+
+    `call` is what it is a part of, and `storages` name the values in its arguments (None: memory
+    that only the launches of the call use).
+    """
 
     kernel: DeviceKernel
     grid: int
     arguments: tuple[Place, ...]
     call: KernelCall | None = None
+    storages: tuple[Storage | None, ...] = ()
 
     @property
     def writes(self) -> tuple[Place, ...]:

@@ -160,7 +160,8 @@ class _Planning:
         buffers = dict(zip(kernel.arguments, call.arguments))
         for launch in self._lower(call, commits):
             places = tuple(self._source(s, buffers, work) for s in launch.sources)
-            yield KernelNode(launch.kernel, launch.grid, places, call)
+            storages = tuple(buffers[s] if isinstance(s, Buffer) else None for s in launch.sources)
+            yield KernelNode(launch.kernel, launch.grid, places, call, storages)
 
     def _source(
         self,
