@@ -8,6 +8,7 @@ node ::= str                                 a name or a number
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 COLUMNS = 100
@@ -62,9 +63,9 @@ def statement(before: str, node: Node, after: str, indent: int) -> list[str]:
     """The lines of `before node after`, all of them indented by so many steps."""
     margin = STEP * indent
     line = f"{margin}{before}{flat(node)}{after}"
-    if len(line) <= COLUMNS or isinstance(node, str):
+    if len(line) <= COLUMNS:
         return [line]
-    if _opens_by_itself(node):
+    if _breaks_inside(node):
         lines = _broken(node, margin + before, after, indent)
         if isinstance(node, Brackets) or max(map(len, lines)) <= COLUMNS:
             return lines
@@ -101,29 +102,56 @@ def _open(node: Brackets, start: str, end: str, indent: int) -> list[str]:
 
 
 def _broken(node: Node, start: str, end: str, indent: int) -> list[str]:
-    """Lines without brackets around the whole: only brackets inside may break, the last first."""
-    if isinstance(node, Brackets):
-        return _open(node, start, end, indent)
-    if isinstance(node, Chain):
-        *kept, last = node.operands
-        signs = node.operators
-        front = "".join(f"{flat(x)} {sign} " for x, sign in zip(kept, signs))
-        return _broken(last, start + front, end, indent)
-    return [f"{start}{flat(node)}{end}"]
+    """Lines without brackets around the whole: those inside open from the left, where they must."""
+    lines: list[str] = []
+    line, pieces = start, [*_pieces(node), end]
+    for number, piece in enumerate(pieces):
+        if isinstance(piece, str):
+            line += piece
+            continue
+        if len(line + flat(piece) + _unbreakable(pieces[number + 1 :])) <= COLUMNS:
+            line += flat(piece)
+            continue
+        *opened, line = _open(piece, line, "", indent)
+        lines += opened
+    return [*lines, line]
 
 
-def _opens_by_itself(node: Node) -> bool:
-    """Whether a statement breaks in the brackets at its end rather than around the whole."""
+def _pieces(node: Node) -> Iterator[str | Brackets]:
+    """The parts of an expression outside of brackets, from left to right."""
+    match node:
+        case Chain(operands, operators):
+            yield from _pieces(operands[0])
+            for sign, operand in zip(operators, operands[1:]):
+                yield f" {sign} "
+                yield from _pieces(operand)
+        case Prefix(sign, operand):
+            yield sign
+            yield from _pieces(operand)
+        case _:
+            yield node
+
+
+def _unbreakable(pieces: list[str | Brackets]) -> str:
+    """What must stand on the same line: the text up to where brackets may open."""
+    text = ""
+    for piece in pieces:
+        if isinstance(piece, Brackets) and piece.items:
+            return text + piece.head + piece.opening
+        text += flat(piece)
+    return text
+
+
+def _breaks_inside(node: Node) -> bool:
+    """Whether a statement breaks in brackets that it has rather than around the whole."""
     if isinstance(node, Brackets):
         return True
-    return isinstance(node, Chain) and _loosest(node)[1] == 1 and _ends_in_brackets(node)
+    parts = list(_pieces(node))
+    return _loosest(node)[1] == 1 and (_is_call(parts[-1]) or _is_call(parts[0]))
 
 
-def _ends_in_brackets(node: Node) -> bool:
-    last = node.operands[-1] if isinstance(node, Chain) else node
-    if isinstance(last, Chain):
-        return _ends_in_brackets(last)
-    return isinstance(last, Brackets) and bool(last.items)
+def _is_call(node: Node) -> bool:
+    return isinstance(node, Brackets) and bool(node.items) and node.opening == "("
 
 
 def _loosest(node: Node) -> tuple[int, int]:

@@ -32,7 +32,7 @@ FUNCTIONS = (
 LANGUAGE = (
     "cuda", "inf", "nan", *TYPES, *FUNCTIONS,
     *(f"saturate_{name}" for name in TYPES if name[0] != "f"),
-    *(f"bitcast_{name}" for name in TYPES if name not in ("i8", "u8")),
+    *(f"bitcast_{name}" for name in TYPES),
     *(name for name in INTRINSICS if not name.endswith("_vector")),
     "load_vector2", "load_vector4", "store_vector2", "store_vector4",
 )  # fmt: skip

@@ -44,7 +44,8 @@ WRAPPED = ("add", "sub", "mul", "neg", "bit_and", "bit_or", "bit_xor", "shl", "s
 LOW_BITS = ("add", "sub", "mul", "neg", "bit_and", "bit_or", "bit_xor")
 # signs that may follow without parentheses, as in a + (b - c); + and * only for indices
 ASSOCIATIVE = {"add": ("+", "-"), "mul": ("*",), "logical_and": ("and",), "logical_or": ("or",)}
-HEXADECIMAL = 1 << 16  # unsigned numbers from here on are patterns of bits
+PLAIN = 1e9  # whole floats below are written without an exponent
+HEXADECIMAL = 1 << 12  # unsigned numbers from here on are patterns of bits
 
 
 @dataclass
@@ -105,11 +106,14 @@ class Spelling:
             return self.use("nan")
         if math.isinf(number):
             return ("-" if number < 0 else "") + self.use("inf")
-        if dtype == float64:
-            return repr(number)
-        short = str(np.float32(number))
+        if number.is_integer() and 1 <= abs(number) < PLAIN:
+            return f"{int(number)}.0"
+        short = repr(number) if dtype == float64 else str(np.float32(number))
         # read as float64 first, a short text could end at another float32
-        return short if np.float32(float(short)) == np.float32(number) else repr(number)
+        if dtype != float64 and np.float32(float(short)) != np.float32(number):
+            short = repr(number)
+        mantissa, e, exponent = short.partition("e")
+        return f"{mantissa}e{int(exponent)}" if e else short
 
     def _select(self, value: Select) -> Node:
         taken = self._tight(value.value, TERNARY, left=False)
@@ -121,6 +125,8 @@ class Spelling:
         function, args = value.function, value.args
         if function == "convert":
             return self._convert(value)
+        if is_index(value) and (same := _without_neutral(value)) is not None:
+            return self.node(same)
         if is_wrapped(value):
             return _call(self.use(value.dtype.short), self._bare(value))
         if function in INFIX or function in ("neg", "logical_not"):
@@ -225,6 +231,18 @@ def _keeps_low_bits(outer: Op, inner: Op) -> bool:
     if outer.function == "convert":
         return outer.dtype.is_integer and outer.dtype.bits <= inner.dtype.bits
     return is_wrapped(outer) and outer.function in LOW_BITS and outer.dtype == inner.dtype
+
+
+def _without_neutral(value: Op) -> Value | None:
+    """What an index is beside + 0 or * 1."""
+    neutral = {"add": 0, "sub": 0, "mul": 1, "floordiv": 1}.get(value.function)
+    if neutral is None:
+        return None
+    first, second = value.args
+    if isinstance(second, Literal) and second.value == neutral:
+        return first
+    commutes = value.function in ("add", "mul")
+    return second if commutes and isinstance(first, Literal) and first.value == neutral else None
 
 
 def _call(name: str, *items: Node) -> Node:
