@@ -17,7 +17,7 @@ from graphc.ir.ops.conv import Conv
 from graphc.ir.ops.elementwise_logic import Cast
 from graphc.ir.ops.elementwise_rounding import RoundToTF32
 from graphc.ir.ops.loop import Scan
-from graphc.ir.precision import Precision
+from graphc.ir.precision import DTYPES, TF32, Precision
 from graphc.ir.types import float32
 
 
@@ -57,6 +57,16 @@ def _rounded(x: Node, to: Precision, known: dict[tuple[Node, str], Node]) -> Nod
         else:
             known[key] = apply(Cast(float32), apply(Cast(to.dtype), x))
     return known[key]
+
+
+def rounded_to(node: Node) -> str | None:
+    """The precision that an operand was rounded to; None where it was not."""
+    if isinstance(node.op, RoundToTF32):
+        return TF32
+    if not isinstance(node.op, Cast) or not isinstance(node.inputs[0].op, Cast):
+        return None
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    return names.get(node.inputs[0].type.dtype) if node.type.dtype == float32 else None
 
 
 def without_tf32(graph: Graph) -> Graph:

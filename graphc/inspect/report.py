@@ -13,6 +13,7 @@ from graphc.inspect.cost import TYPICAL, Cost, Machine, call_cost, total
 from graphc.inspect.graph_printer import call_name, lines_text
 from graphc.inspect.memory import measure
 from graphc.inspect.names import bytes_text, count_text
+from graphc.inspect.rounding import rounding_lines
 from graphc.inspect.subject import Subject, program_of, runners_of, sizes_of, threads_of
 from graphc.inspect.widening import widening_lines
 from graphc.ir.dims import nominal
@@ -106,7 +107,7 @@ def report(subject: Subject) -> str:
     """Kernels with ops, cost, time bound, threads and source lines; totals; memory; notes."""
     program, dims = program_of(subject), sizes_of(subject)
     text = report_text(program.schedule, program.plan(dims), dims, threads_of(subject))
-    notes = widening_lines(program.defined.nodes)
+    notes = [*rounding_lines(program.defined.nodes), *widening_lines(program.defined.nodes)]
     lines = [*_sparse_lines(subject), *(["", *notes] if notes else [])]
     return text + "".join(f"{line}\n" for line in lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise_logic import Cast
@@ -15,7 +15,7 @@ MAX_SHOWN_LINES = 5  # lines
 def widening_lines(nodes: Iterable[Node]) -> list[str]:
     """A note for every line of the program where promotion makes a tensor float64."""
     found: dict[str, str] = {}
-    for node in _all(nodes):
+    for node in with_bodies(nodes):
         if isinstance(node.op, Cast) and node.op.promotes and node.op.dtype == float64:
             source = node.inputs[0].type
             if source.dtype.is_float and source.shape:
@@ -26,11 +26,12 @@ def widening_lines(nodes: Iterable[Node]) -> list[str]:
     return notes[:MAX_SHOWN_LINES] + ([f"float64: {more} more lines"] if more > 0 else [])
 
 
-def _all(nodes: Iterable[Node]) -> Iterable[Node]:
+def with_bodies(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Nodes, each before those of its body."""
     for node in nodes:
         yield node
         if isinstance(node.op, Scan):
-            yield from _all(node.op.body.nodes)
+            yield from with_bodies(node.op.body.nodes)
 
 
 def _line(node: Node) -> str:

@@ -117,8 +117,15 @@ def scale_losses(losses: Sequence[MinimizedLoss], precision: Precision) -> LossS
     with origins.inherit(origins.find_origin(), origins.UPDATE):
         scaled = [loss.scaled(precision) for loss in losses]
         finite = functools.reduce(logical_and, [s.finite for s in scaled])
+        finite_node = finite.node
         for loss, twin in zip(losses, scaled):
             replaced |= {loss.values[p].node: v.node for p, v in twin.values.items()}
             following = loss.next_scale(precision, finite)
             state |= {p.node: v.node for p, v in following.items()}
-    return LossScaling(replaced, state, finite.node)
+    # a loss may be one of parameters that another one has updated
+    for _ in losses[1:]:
+        found = replace_nodes([*replaced.values(), *state.values(), finite_node], replaced)
+        replaced = {old: found[new] for old, new in replaced.items()}
+        state = {p: found[new] for p, new in state.items()}
+        finite_node = found[finite_node]
+    return LossScaling(replaced, state, finite_node)

@@ -72,42 +72,55 @@ def running(m: Maker) -> Drawn | None:
     return Drawn(gx.tanh(functions[m.rng.integers(3)]()), False)
 
 
+# In turn, of exact operands: of others a last bit decides how they are rounded. For the same reason
+# no gradient goes through such a product.
+PRECISIONS = ("tf32", "bf16", "fp16", "fp32")
+
+
 def product(m: Maker) -> Drawn | None:
     """Products of two values: matrices, stacks of them, outer products, any labels."""
     x = m.pick(lambda v: v.tensor.dtype.is_float and 1 <= v.tensor.ndim <= 3)
     if x is None:
         return None
-    t = x.tensor
-    same = m.pick(lambda v: v.tensor.type == t.type) or x
-    y = same.tensor
-    choice = m.rng.integers(6)
-    if choice == 0:
-        made = gx.matmul(t, gx.matrix_transpose(y)) if t.ndim >= 2 else gx.vecdot(t, y)
-    elif choice == 1:
-        made = gx.matmul(gx.matrix_transpose(t), y) if t.ndim >= 2 else gx.outer(t, y)
-    elif choice == 2:
-        made = gx.vecdot(t, y, axis=an_axis(m, x))
-    elif choice == 3:
-        letters = "abc"[: t.ndim]
-        kept = "".join(c for c in letters if m.rng.random() < 0.5)
-        made = gx.einsum(f"{letters},{letters}->{kept}", t, y)
-    elif choice == 4:
-        fits = m.pick(
-            lambda v: (
-                v.tensor.ndim >= 1
-                and v.tensor.dtype == t.dtype
-                and v.tensor.shape[0] == t.shape[-1]
-                and v.tensor.ndim + t.ndim <= 5
-            )
-        )
-        if fits is None:
-            return None
-        made = gx.tensordot(t, fits.tensor, axes=1)
-    else:
-        made = gx.matmul(t, gx.constant(m.array((3, 2), t.dtype.name))[: t.shape[-1]])
+    same = m.pick(lambda v: v.tensor.type == x.tensor.type) or x
+    choice = int(m.rng.integers(6))
+    exact = x.exact and same.exact and choice != 4
+    low = PRECISIONS[len(m.values) % len(PRECISIONS)] if exact else "fp32"
+    with gx.precision(low, loss_scale=1.0):
+        made = multiplied(m, x, same.tensor, choice)
+    if made is None:
+        return None
+    if low != "fp32":
+        made = gx.stop_gradient(made)
     if m.integral:
         return Drawn(gx.maximum(gx.minimum(made, 3.0), -3.0), x.exact and same.exact)
     return Drawn(gx.tanh(made), False)
+
+
+def multiplied(m: Maker, x: Drawn, y: Tensor, choice: int) -> Tensor | None:
+    """One of six kinds of products."""
+    t = x.tensor
+    if choice == 0:
+        return gx.matmul(t, gx.matrix_transpose(y)) if t.ndim >= 2 else gx.vecdot(t, y)
+    if choice == 1:
+        return gx.matmul(gx.matrix_transpose(t), y) if t.ndim >= 2 else gx.outer(t, y)
+    if choice == 2:
+        return gx.vecdot(t, y, axis=an_axis(m, x))
+    if choice == 3:
+        letters = "abc"[: t.ndim]
+        kept = "".join(c for c in letters if m.rng.random() < 0.5)
+        return gx.einsum(f"{letters},{letters}->{kept}", t, y)
+    if choice == 5:
+        return gx.matmul(t, gx.constant(m.array((3, 2), t.dtype.name))[: t.shape[-1]])
+    fits = m.pick(
+        lambda v: (
+            v.tensor.ndim >= 1
+            and v.tensor.dtype == t.dtype
+            and v.tensor.shape[0] == t.shape[-1]
+            and v.tensor.ndim + t.ndim <= 5
+        )
+    )
+    return None if fits is None else gx.tensordot(t, fits.tensor, axes=1)
 
 
 def window(m: Maker) -> Drawn | None:

@@ -12,6 +12,7 @@ import graphc as gx
 from graphc.errors import ArgumentError
 from graphc.ir.ops import Cast, Conv, Dot, RoundToTF32
 from graphc.ir.ops.loop import Scan
+from graphc.ir.schedule import TEMPORARY
 from graphc.ir.types import Array, bfloat16, float16
 from graphc.testing import assert_close
 from tests.tolerances import MIXED, MIXED_ORDER
@@ -231,6 +232,26 @@ def test_parameters_and_sums_are_float32() -> None:
     assert {p.dtype for p in step.parameters.values() if p.ndim} == {gx.float32}
     assert kinds(step) == ["bfloat16"] * 3  # the input, the kernel and the cotangent
     assert {n.type.dtype.name for n in step.graph.nodes} >= {"float32", "bfloat16"}
+
+
+def test_what_only_products_read_is_stored_in_16_bits() -> None:
+    gx.seed(0)
+    x, hidden = gx.input("x", ("batch", 32)), gx.nn.Dense(64, activation="relu")
+    y = gx.nn.Dense(16)(hidden(x))
+    stored = []
+    for name in ("fp32", "bf16"):
+        step = gx.compile([x], y, precision=name)
+        calls = step.program.schedule.calls
+        stored.append([s.type.dtype for c in calls for s in c.writes if s.role == TEMPORARY])
+    assert stored == [[gx.float32], [gx.bfloat16]]
+
+
+def test_the_report_counts_rounded_products() -> None:
+    inputs, y = product()
+    outputs = [y, gx.grad(gx.sum(y * y), inputs)]
+    step = gx.compile(inputs, outputs, precision="bf16")
+    assert "bf16: 3 of 3 contractions round their operands" in step.report()
+    assert "round" not in gx.compile(inputs, outputs).report()
 
 
 def test_code_of_another_precision_is_not_taken_from_the_cache() -> None:

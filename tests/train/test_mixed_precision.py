@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import graphc as gx
@@ -73,3 +75,38 @@ def test_the_loss_stays_within_a_hundredth(network: Network, precision: str) -> 
 def test_the_interpreter_trains_alike(precision: str) -> None:
     found = trained(digits_mlp, precision, "interpret", 8)
     assert found == pytest.approx(trained(digits_mlp, precision, steps=8), **MIXED_LOSSES)
+
+
+def test_layers_of_keras_form_train_and_predict() -> None:
+    gx.seed(0)
+    (x, y), _ = gx.data.digits()
+    net = gx.nn.Sequential([gx.nn.Dense(16, activation="relu"), gx.nn.Dense(10)])
+    net.compile("adam", loss="softmax_cross_entropy", precision="fp16")
+    net.fit(x[:256], y[:256], epochs=2, verbose=False)
+    assert np.isfinite(net.evaluate(x[:64], y[:64])["loss"])
+    assert net.predict(x[:64]).dtype == np.float32
+
+
+def test_a_run_that_is_resumed_has_the_same_bits(tmp_path: Path) -> None:
+    (x, y), _ = gx.data.digits()
+
+    def fresh() -> gx.CompiledFunction:
+        gx.seed(2)
+        images, labels = gx.input("x", ("batch", 64)), gx.input("labels", ("batch",), dtype="int32")
+        with gx.name_scope("resumed"):
+            loss = gx.nn.softmax_cross_entropy(lenet(images), labels).mean()
+            updates = gx.optim.SGD(0.1, momentum=0.9).minimize(loss)
+        half = gx.precision("fp16", growth_steps=3)
+        return gx.compile([images, labels], {"loss": loss}, updates, precision=half)
+
+    def run(step: gx.CompiledFunction, epochs: int, *callbacks: Any) -> dict[str, bytes]:
+        gx.fit(step, [x[:256], y[:256]], epochs=epochs, callbacks=callbacks, verbose=False)
+        return {name: p.value.tobytes() for name, p in step.parameters.items()}
+
+    saved = gx.callbacks.Checkpoint(str(tmp_path / "last.safetensors"))
+    whole = run(fresh(), 2)
+    run(fresh(), 1, saved)
+    resumed = fresh()
+    saved.restore(resumed)
+    assert run(resumed, 1) == whole
+    assert any(name.endswith("/loss_scale") for name in whole)

@@ -7,6 +7,7 @@ from graphc.ir.dims import nominal
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.axes import base_of
 from graphc.ir.ops.base import Contract, Elementwise, Gather, Join, Scatter
+from graphc.ir.ops.elementwise_logic import Cast
 from graphc.ir.ops.loop import Scan
 from graphc.ir.ops.store import Stored
 
@@ -36,9 +37,23 @@ def materialise(graph: Graph, grouping: Grouping) -> tuple[set[Node], set[Node]]
                 stored.add(node)
             elif _is_cheap(node, stored, grouping, limit):
                 inlined.add(node)
+            elif (narrow := _narrower(node, grouping)) is not None:
+                stored.add(narrow)
+                inlined.add(node)
             else:
                 _keep_less(node, limit, grouping, stored, inlined)
     return stored, inlined
+
+
+def _narrower(node: Node, grouping: Grouping) -> Node | None:
+    """The same numbers in fewer bytes: what was rounded to a short float and widened again."""
+    if not isinstance(node.op, Cast) or not node.type.dtype.is_float:
+        return None
+    (source,) = node.inputs
+    rounded = isinstance(source.op, Cast) and source.type.dtype.is_float
+    shorter = source.type.dtype.bits < node.type.dtype.bits
+    together = grouping.group_of.get(source) is grouping.group_of[node]
+    return source if rounded and shorter and together else None
 
 
 def _keep_less(
