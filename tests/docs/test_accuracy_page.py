@@ -16,7 +16,7 @@ from tests.docs import accuracy_page
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "accuracy.md").read_text(encoding="utf-8")
 ROWS = {line.split("`")[1]: line.split(" | ") for line in PAGE.splitlines() if line[:3] == "| `"}
 AGAIN = "run `python -m tests.docs.accuracy_page > docs/accuracy.md`"
-EXACT = {"copysign", "nextafter"}
+EXACT = {"copysign", "nextafter", "round_to_tf32"}
 MEASURED = {"plain"}  # as log, exp and erf_inv, whose bounds without fma the operations' page has
 THIN = 64
 
