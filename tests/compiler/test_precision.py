@@ -136,6 +136,33 @@ def test_vmap_and_loops_keep_the_precision_of_their_block() -> None:
         assert (value.reshape(5, 4) == wanted).all()
 
 
+@pytest.mark.parametrize("name", LOW)
+def test_weights_of_loops_are_rounded_once(name: str) -> None:
+    """Before the loop where that saves bytes, with the same bits; in loops within loops too."""
+    w, h0 = gx.input("w", (4, 4)), gx.input("h0", (3, 4))
+
+    def within(h: gx.Tensor, _: Any) -> tuple[gx.Tensor, gx.Tensor]:
+        return gx.tanh(h @ w), gx.sum(h @ w.T)
+
+    def around(h: gx.Tensor, _: Any) -> tuple[gx.Tensor, gx.Tensor]:
+        last, sums = gx.scan(within, h, None, length=3)
+        return last, gx.sum(sums)
+
+    h, rows = gx.scan(around, h0, None, length=2)
+    _, counted = gx.while_loop(
+        lambda s: s[0] < 4, lambda s: (s[0] + 1, gx.tanh(s[1] @ w)), (0, h0), max_steps=6
+    )
+    outputs = [h, rows, gx.grad(gx.sum(h * h) + gx.sum(rows), w), counted]
+    step = gx.compile([w, h0], outputs, precision=name)
+    given = normal(4, 4), normal(3, 4)
+    oracle = gx.compile([w, h0], outputs, precision=name, target="interpret")(*given)
+    for a, b in zip(step(*given), oracle):
+        assert_close(a, b, tolerance=MIXED_ORDER[name])
+    bodies = {n.op.body for n in step.program.optimized.nodes if isinstance(n.op, Scan)}
+    given_low = [i.type.dtype for body in bodies for i in body.inputs if i.type.dtype.bits == 16]
+    assert bool(given_low) == (name != "tf32")
+
+
 # ------------------------------------------------------------------------- what is rounded
 
 

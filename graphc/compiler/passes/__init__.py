@@ -5,6 +5,7 @@ from graphc.compiler.passes.absorb_sums import absorb_sums
 from graphc.compiler.passes.divide_rows import divide_rows
 from graphc.compiler.passes.driver import GraphPass, run_passes
 from graphc.compiler.passes.fold_constants import fold_constants
+from graphc.compiler.passes.hoist_casts import hoist_casts
 from graphc.compiler.passes.loops import merge_loops, with_bodies
 from graphc.compiler.passes.merge_common import merge_common
 from graphc.compiler.passes.pack_parameters import pack_parameters
@@ -22,6 +23,7 @@ def simplify_bodies(graph: Graph) -> Graph:
 GRAPH_PASSES: tuple[GraphPass, ...] = (
     # -- loops first: what they leave out need not be improved --
     merge_loops,
+    hoist_casts,
     simplify_bodies,
     # -- say the same thing with fewer nodes --
     merge_common,

@@ -11,7 +11,8 @@ import pytest
 import graphc as gx
 from graphc.compiler.passes import GRAPH_PASSES
 from graphc.compiler.passes.driver import run_passes
-from graphc.frontend.tensor import Tensor
+from graphc.compiler.precision import round_operands
+from graphc.frontend.tensor import Tensor, handle
 from graphc.inspect.graph_printer import graph_text
 from graphc.ir.graph import Graph
 from graphc.ir.ops.loop import Scan
@@ -31,6 +32,18 @@ def wordy_body() -> list[Tensor]:
     """A loop whose body says the same thing twice, and with a factor of 1."""
     x = gx.input("x", (4, 3))
     return list(gx.scan(lambda c, r: (gx.tanh(c) * 1.0, gx.tanh(c) - r), gx.zeros((3,)), x))
+
+
+def recurrent_product() -> list[Tensor]:
+    """A loop that rounds its weights at every iteration."""
+    w = gx.input("w", (2, 2))
+
+    def step(h: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        return h @ w.T + r, h
+
+    last, _ = gx.scan(step, gx.zeros((3, 2)), gx.input("x", (4, 2)))
+    graph = Graph((), (("last", last.node),))
+    return [handle(n) for n in round_operands(graph, gx.precision("bf16")).roots]
 
 
 def wordy() -> list[Tensor]:
@@ -69,7 +82,8 @@ def few_rows() -> list[Tensor]:
 
 
 SAMPLES = {
-    "merge_loops": running_sums, "simplify_bodies": wordy_body, "simplify": wordy,
+    "merge_loops": running_sums, "hoist_casts": recurrent_product, "simplify_bodies": wordy_body,
+    "simplify": wordy,
     "absorb_sums": sum_of_products, "absorb_permutes": transposed_product,
     "shift_exponents": log_of_sum, "stabilise": log_of_sigmoid, "divide_rows": softmax,
     "pack_parameters": few_rows,
