@@ -105,6 +105,7 @@ LATE = {
     ("graphc_cuda", "graphc_cuda.cuda_function"): LOOKED_AT,
     ("graphc_cuda", "graphc_cuda.targets"): LOOKED_AT,
     ("graphc_cuda.compiled_fma", "llvmlite.binding"): "the simulator is looked at without LLVM",
+    ("graphc_cuda.simulate.threads", "greenlet"): "the other executor needs none",
     ("graphc_cuda.ptx", "llvmlite.binding"): "the simulator needs no LLVM for GPUs",
     ("graphc_cuda.cuda_function", "graphc_cuda.compile_step"): "cached code needs no compiler",
     ("graphc_llvm", "graphc_llvm.library.build"): "only libraries need it",

@@ -8,10 +8,13 @@ from graphc.compiler.numbering import Numbering
 from graphc.compiler.program import Program
 from graphc.errors import UnsupportedError
 from graphc.ir.graph import Graph
+from graphc.ir.loops.kernel_equality import first_equal_kernels
+from graphc.runtime.backend import Launch
 from graphc_cuda.assemble import disassemble
 from graphc_cuda.device.program import Program as DeviceProgram
 from graphc_cuda.device_api import MachineCode
 from graphc_cuda.launch import CONSTANT, INPUT, OUTPUT, PARAMETER, LaunchPlan
+from graphc_cuda.list_launches import kernel_nodes, list_launches
 from graphc_cuda.machine_code import compile_program
 from graphc_cuda.plan_launches import plan_launches
 from graphc_cuda.print_numba import kernel_texts, numba_text
@@ -73,6 +76,18 @@ class StepCompiler:
             )
         return disassemble(cubin)
 
+    def launches(self, dims: Mapping[str, int]) -> tuple[Launch, ...]:
+        """What is launched, with what the assembler says of it where there is one."""
+        plan = self.plan(dims)
+        return list_launches(plan, self.program.schedule, self.capability)
+
     def kernel_sources(self, dims: Mapping[str, int]) -> dict[str, str]:
-        """The "cuda" text of every kernel."""
-        return kernel_texts(self.plan(dims).program)
+        """The "cuda" text of every kernel of the schedule: all its launches."""
+        plan = self.plan(dims)
+        texts = kernel_texts(plan.program)
+        first = first_equal_kernels(self.program.schedule.kernels)
+        made: dict[str, dict[str, None]] = {}
+        for node in kernel_nodes((*plan.prepare, *plan.nodes)):
+            if node.call is not None:
+                made.setdefault(first[node.call.kernel].name, {})[node.kernel.name] = None
+        return {name: "\n\n".join(texts[k] for k in mine) for name, mine in made.items()}

@@ -13,6 +13,7 @@ from graphc.errors import GraphcError, UnsupportedError
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph
 from graphc.ir.types import Array
+from graphc.runtime.backend import Launch, Machine
 from graphc_cuda.device_api import Code, Executable, Memory
 from graphc_cuda.launch import (
     CONSTANT,
@@ -25,6 +26,7 @@ from graphc_cuda.launch import (
     STATUS,
     Region,
 )
+from graphc_cuda.list_launches import machine_of
 from graphc_cuda.open_device import OpenDevice
 from graphc_cuda.resident import ResidentParameter
 from graphc_cuda.step_code import StepCode
@@ -200,6 +202,15 @@ class CudaRunner:
     def kernel_sources(self) -> Mapping[str, str]:
         """The numba-CUDA text of every kernel."""
         return self.owner.compiler().kernel_sources(self.dims)
+
+    def launches(self) -> Sequence[Launch]:
+        """Every launch with its form, and what the assembler says of its kernel."""
+        return self.owner.compiler().launches(self.dims)
+
+    @property
+    def machine(self) -> Machine:
+        """The GPU whose least times are said."""
+        return machine_of(self.device.device.facts.capability)
 
     def profile(self, arrays: Sequence[Array], rng: Array) -> list[float] | None:
         """Not there yet."""

@@ -10,6 +10,7 @@ import numpy as np
 from graphc.config import environment
 from graphc.errors import UnsupportedError
 from graphc.ir.types import Array
+from graphc.runtime.backend import Launch
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
@@ -127,6 +128,14 @@ class CpuRunner:
     def kernel_sources(self) -> Mapping[str, str]:
         """The LLVM text of every kernel, with the functions that only it calls."""
         return self.compiler().kernel_sources(self.made_for)
+
+    def launches(self) -> Sequence[Launch]:
+        """Kernels are functions here."""
+        return ()
+
+    @property
+    def machine(self) -> None:
+        """A typical one."""
 
     def profile(self, arrays: Sequence[Array], rng: Array) -> list[float] | None:
         """Median seconds of every kernel on one thread; parameters are put back afterwards.

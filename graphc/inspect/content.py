@@ -16,8 +16,21 @@ from graphc.inspect.cost import total
 from graphc.inspect.memory import saved_nodes
 from graphc.inspect.names import all_nodes, folds, is_bound, is_number, name_nodes, number_text
 from graphc.inspect.profile import Profile
-from graphc.inspect.report import KernelFacts, is_parallel, list_kernels, report
-from graphc.inspect.subject import Subject, program_of, runners_of, sizes_of, threads_of
+from graphc.inspect.report import (
+    KernelFacts,
+    is_parallel,
+    kernels,
+    launch_text,
+    report,
+)
+from graphc.inspect.subject import (
+    Subject,
+    launches_of,
+    program_of,
+    runners_of,
+    sizes_of,
+    threads_of,
+)
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.graph import Graph, Node
 from graphc.ir.loops.kernel_equality import first_equal_kernels
@@ -48,7 +61,8 @@ def content(subject: Subject, profile: Profile | None = None) -> Record:
         "flops": cost.flops,
         "bytes": cost.bytes,
         "passes": passes,
-        "kernels": _kernels(tables, schedule, dims, threads, seconds),
+        "kernels": _kernels(tables, subject, seconds),
+        "language": next((r.languages[0] for r in runners_of(subject) if r.languages), "llvm"),
         "storages": _storages(tables, plan),
         "memory": {
             "arena": plan.arena_bytes,
@@ -170,15 +184,13 @@ def _calls(schedule: Schedule) -> list[tuple[str, KernelCall]]:
 
 
 def _kernels(
-    tables: _PageTables,
-    schedule: Schedule,
-    dims: Mapping[str, int],
-    threads: int | None,
-    seconds: Sequence[float] | None,
+    tables: _PageTables, subject: Subject, seconds: Sequence[float] | None
 ) -> list[Record]:
+    schedule = program_of(subject).schedule
     early = len(schedule.prepare)
     facts: list[KernelFacts | None] = [None] * early
-    facts += list_kernels(schedule, dims, threads)
+    facts += kernels(subject)
+    launches = launches_of(subject)
     rows = []
     for i, ((phase, call), (name, _)) in enumerate(zip(with_phases(schedule), _calls(schedule))):
         row: Record = {
@@ -195,6 +207,9 @@ def _kernels(
             row |= {"flops": fact.cost.flops, "bytes": fact.cost.bytes, "lines": fact.lines}
         if seconds is not None and i >= early:
             row["seconds"] = seconds[i - early]
+        mine = [launch_text(x) for x in launches if x.call == i - early]
+        if mine:
+            row["launches"] = mine
         rows.append(row)
     return rows
 

@@ -6,18 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphc.inspect.names import bytes_text, count_text
-from graphc.inspect.subject import Subject, program_of, sizes_of
+from graphc.inspect.subject import Subject, program_of, runners_of, sizes_of
 from graphc.ir.dims import Size, evaluate
 from graphc.ir.schedule import KernelCall, Schedule
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What one thread can do at most: arithmetic operations and bytes in a second."""
-
-    flops_per_second: float
-    bytes_per_second: float
-
+from graphc.runtime.backend import Machine
 
 # One core at 3.5 GHz with two 256-bit multiply-adds a cycle, and its share of the memory.
 TYPICAL = Machine(112e9, 25e9)
@@ -37,6 +29,11 @@ class Cost:
 
     def __str__(self) -> str:
         return f"{count_text(self.flops, 'FLOP')}, {bytes_text(self.bytes)}"
+
+
+def machine_of(subject: Subject) -> Machine:
+    """The machine that least times are said for: that of the first variant that names one."""
+    return next((r.machine for r in runners_of(subject) if r.machine is not None), TYPICAL)
 
 
 def cost(subject: Subject) -> Cost:

@@ -29,7 +29,7 @@ class Profile:
     @property
     def least(self) -> tuple[float, ...]:
         """The bound of every kernel, in seconds."""
-        return tuple(k.cost.seconds() for k in self.kernels)
+        return tuple(k.cost.seconds(k.machine) for k in self.kernels)
 
     @property
     def shares(self) -> tuple[float, ...]:

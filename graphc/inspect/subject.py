@@ -9,7 +9,7 @@ from graphc.ir.dims import nominal
 
 if TYPE_CHECKING:
     from graphc.compiler.program import Program
-    from graphc.runtime.backend import Runner
+    from graphc.runtime.backend import Launch, Runner
     from graphc.runtime.variants import Variant
 
 
@@ -54,3 +54,8 @@ def threads_of(subject: Subject) -> int | None:
     """How many threads run it: what a variant was made for, else what was asked for."""
     settled = (runner.threads for runner in runners_of(subject))
     return next((n for n in settled if n is not None), program_of(subject).options.threads)
+
+
+def launches_of(subject: Subject) -> Sequence[Launch]:
+    """What a GPU launches for the first sizes."""
+    return next((r.launches() for r in runners_of(subject)), ())

@@ -8,6 +8,7 @@ Which sizes have what is decided and kept in `graphc.runtime.variants`, nowhere 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -36,6 +37,38 @@ _MODULES = {
     "cuda-simulate": "graphc_cuda.simulated",
     "interpret": "graphc.runtime.interpret_backend",
 }
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a machine (of a CPU: one thread) can do at most in a second."""
+
+    flops_per_second: float
+    bytes_per_second: float
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch on a GPU: `grid` blocks of `block` threads, for a call of the schedule.
+
+    `call` is the call's number, below 0 for what runs when a parameter has changed. What the
+    assembler says is None where there is no assembler: registers of a thread, bytes spilled,
+    `shared_bytes` of a block, and the share of a multiprocessor's warps that fit at once.
+    `bytes` are those of its arguments. A launch that is repeated is listed once, with its `count`.
+    """
+
+    call: int
+    name: str
+    form: str
+    grid: int
+    block: int
+    bytes: int
+    count: int = 1
+    shared_bytes: int | None = None
+    registers: int | None = None
+    spilled_bytes: int | None = None
+    occupancy: float | None = None
 
 
 class Runner(Protocol):
@@ -85,6 +118,15 @@ class Runner(Protocol):
 
         Equal kernels share code, which has the name of the first.
         """
+        ...
+
+    def launches(self) -> Sequence[Launch]:
+        """What a GPU launches; nothing where kernels are functions of a CPU."""
+        ...
+
+    @property
+    def machine(self) -> Machine | None:
+        """The machine that a least time is said for; None: a typical thread of a CPU."""
         ...
 
     def profile(self, arrays: Sequence[Array], rng: Array) -> list[float] | None:

@@ -14,7 +14,7 @@ from graphc.ir.interpret import Interpreter, Random
 from graphc.ir.storage import stored
 from graphc.ir.structure import Structure
 from graphc.ir.types import Array
-from graphc.runtime.backend import Backend
+from graphc.runtime.backend import Backend, Launch
 
 if TYPE_CHECKING:
     from graphc.compiler.program import Program
@@ -74,6 +74,14 @@ class InterpretedRunner:
     def kernel_sources(self) -> Mapping[str, str]:
         """There are no kernels."""
         return {}
+
+    def launches(self) -> Sequence[Launch]:
+        """There are no kernels."""
+        return ()
+
+    @property
+    def machine(self) -> None:
+        """No machine's."""
 
     def profile(self, arrays: Sequence[Array], rng: Array) -> None:
         """There are no kernels."""

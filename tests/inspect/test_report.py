@@ -88,7 +88,8 @@ class Compiled:
 
     def __init__(self, program, dims, threads, code=None):
         self.program, self.name = program, "train"
-        runner = type("Runner", (), {"threads": threads, "languages": ()})()
+        facts = {"threads": threads, "languages": (), "machine": None, "launches": tuple}
+        runner = type("Runner", (), facts)()
         if code:
             runner.source, runner.languages = code, ("llvm",)
         self.variants = [type("Variant", (), {"dims": dims, "runner": runner})()]

@@ -76,7 +76,7 @@ class TiledContraction:
         return max(d for d in range(1, GROUP + 1) if self.row_tiles % d == 0)
 
     def __str__(self) -> str:
-        return f"tile {self.sizes}: {self.tile}, {self.grid} blocks of {self.tile.threads}"
+        return f"tile {self.sizes}: {self.tile}"
 
 
 def find_contraction(

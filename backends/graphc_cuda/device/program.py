@@ -284,7 +284,8 @@ class DeviceKernel:
 
     `block` is the number of threads in a block, `written` are the arrays that are written.
     `aliased` arrays may share bytes with another one: an element is read, by the thread that
-    writes it, before it is written. `note` says where it comes from: the user's lines.
+    writes it, before it is written. `note` says where it comes from: the user's lines; `form` how
+    its threads share the work.
     """
 
     name: str
@@ -294,6 +295,7 @@ class DeviceKernel:
     written: frozenset[DeviceArray] = frozenset()
     aliased: frozenset[DeviceArray] = frozenset()
     note: tuple[str, ...] = ()
+    form: str = ""
 
     @property
     def shared_bytes(self) -> int:

@@ -155,7 +155,9 @@ class _KernelLowering:
         arrays = tuple(a for a in self.sources if a in used)
         written = frozenset(a for a in w.written if a in used)
         aliased = frozenset(a for a in arrays if self.sources[a] in self.aliased)
-        kernel = DeviceKernel(name, arrays, body, segment.block, written, aliased, self.note)
+        kernel = DeviceKernel(
+            name, arrays, body, segment.block, written, aliased, self.note, str(segment)
+        )
         return LoweredLaunch(kernel, segment.grid, tuple(self.sources[a] for a in arrays), segment)
 
     # -- what launches share --------------------------------------------------------------

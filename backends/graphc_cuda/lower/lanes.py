@@ -74,7 +74,7 @@ class LaneGroup(ThreadGroup):
         assert self.w.known.is_fixed(loop)
         for accumulator in updated(loop):
             running = self.w.running.get(accumulator)
-            if running is None or running.steps is None or count % LANES == 0:
+            if not isinstance(running, Running) or running.steps is None or count % LANES == 0:
                 continue
             idle = Op(
                 bool_, "le", (Literal(int32, count % LANES, is_index=True), self.thread.value)

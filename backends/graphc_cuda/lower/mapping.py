@@ -80,14 +80,13 @@ class Segment:
     tile: TiledContraction | None = None
 
     def __str__(self) -> str:
-        threads = f"grid {self.grid} x {self.block} threads"
         if self.tile is not None:
             return str(self.tile)
         if self.mode == ELEMENT:
-            return f"element: {self.count} points, {threads}"
+            return f"element: {self.count} points"
         if self.mode == ROWS:
-            return f"rows: {self.count} rows of {self.group} threads, {threads}"
-        return f"{self.mode}: {threads}"
+            return f"rows: {self.count} of {self.group} threads"
+        return self.mode
 
 
 class Sizes:

@@ -58,6 +58,10 @@ class Running:
         """What variables hold, as values of the refs' dtypes."""
         return tuple(Scalar(v, r.dtype) for v, r in zip(variables, self.accumulator.refs))
 
+    def before(self) -> Values:
+        """What has been accumulated so far."""
+        return self.values(self.current)
+
     def set(self, variables: tuple[Variable, ...], values: Values) -> None:
         """Change variables together: each new value sees the old ones."""
         w = self.w

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from graphc.ir.loops.ir import (
     BLOCK,
     Accumulate,
+    Accumulator,
     Check,
     Expr,
     Let,
@@ -130,13 +131,13 @@ def _repeat(w: Writer, loop: Loop, first: Scalar, end: Scalar, step: int, body: 
         w.axes[loop.axis] = index
         for accumulator in loop.accumulators:
             if accumulator.combine.carried:
-                _show_carried(w, w.running[accumulator])
+                _show_carried(w, accumulator)
         body(w, loop.body)
 
 
-def _show_carried(w: Writer, running: Running) -> None:
+def _show_carried(w: Writer, accumulator: Accumulator) -> None:
     """What the iteration before accumulated, under the names of the refs."""
-    for ref, value in zip(running.accumulator.refs, running.values(running.current)):
+    for ref, value in zip(accumulator.refs, w.running[accumulator].before()):
         variable = w.variable(f"{ref.name}_before", value.value.dtype)
         w.add(Assign(variable, value.value))
         w.refs[ref.name] = Scalar(variable, ref.dtype)

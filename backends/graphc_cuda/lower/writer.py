@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from graphc.ir.dims import evaluate
 from graphc.ir.loops.ir import (
@@ -48,9 +48,6 @@ from graphc_cuda.lower.ranges import INT32
 from graphc_cuda.lower.scalar import SHORT, Scalar, as_index, held_as, index_of, stored_as
 from graphc_cuda.lower.scalars import DeviceEmitter, Functions
 
-if TYPE_CHECKING:
-    from graphc_cuda.lower.running import Running
-
 # names of the text that buffers and variables do not take
 RESERVED = frozenset(("status", "thread", "block", "lane", "row", "point", "cuda"))
 _NOT_LETTER = re.compile(r"\W")
@@ -75,6 +72,18 @@ class Extents(Protocol):
         ...
 
 
+class Merging(Protocol):
+    """The running values of an accumulator (`running.Running`)."""
+
+    def merge(self, values: tuple[Scalar, ...]) -> None:
+        """Merge new values into the current ones."""
+        ...
+
+    def before(self) -> tuple[Scalar, ...]:
+        """What has been accumulated so far."""
+        ...
+
+
 class Writer:
     """The kernel as it grows; `sizes` are the values of all dims."""
 
@@ -91,7 +100,7 @@ class Writer:
         self.written: set[DeviceArray] = set()
         self.names: set[str] = set(RESERVED)
         self.status: DeviceArray | None = None
-        self.running: dict[Accumulator, Running] = {}
+        self.running: dict[Accumulator, Merging] = {}
 
     @property
     def known(self) -> Extents:

@@ -28,7 +28,7 @@ function folded(title, text, hint) {
 function codeParts(id) {
   const name = kernels[id].name;
   return [folded(`loops of ${name}`, () => loopsOf(name), "left out of this page"),
-          folded(`LLVM of ${name}`, () => functionsOf(name), "no code yet: call or specialize the function first")];
+          folded(`${data.language === "cuda" ? "numba-CUDA" : "LLVM"} of ${name}`, () => functionsOf(name), "no code yet: call or specialize the function first")];
 }
 
 function history(id) {  // from what it came and what it became, pass by pass
@@ -87,7 +87,8 @@ function kernelTable(id) {
   const k = kernels[id];
   return table([
     ["phase", k.phase < 0 ? "prepare part" : k.phase],
-    ["threads", k.parallel ? data.threads ?? "all" : 1],
+    ...(k.launches ?? []).map(words => ["launch", words]),
+    ["threads", k.launches ? "" : k.parallel ? data.threads ?? "all" : 1],
     ["cost", k.flops === undefined ? "" : `${flopsText(k.flops)}, ${bytesText(k.bytes)}`],
     ["least time", k.least === undefined ? "" : `${timeText(k.least)}, bound by ${k.bound}`],
     ["measured", k.seconds === undefined ? "" : `${timeText(k.seconds)} on one thread`],

@@ -1,0 +1,92 @@
+"""What a step launches, for people: sizes, forms, registers, occupancy, and the GPU's limits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from graphc.errors import BackendError
+from graphc.ir.schedule import KernelCall, LoopCall, Schedule
+from graphc.runtime.backend import Launch, Machine
+from graphc_cuda.device.program import DeviceKernel
+from graphc_cuda.launch import DynamicLoop, KernelNode, LaunchPlan, Node
+from graphc_cuda.machine_code import CompiledProgram, compile_program, kernel_occupancy
+
+# Peak float32 rate without tensor cores and memory bandwidth, from NVIDIA's data sheets.
+H200 = Machine(67e12, 4.8e12, "H200")
+A100 = Machine(19.5e12, 2.0e12, "A100")
+
+
+def machine_of(capability: tuple[int, int]) -> Machine:
+    """The GPU of a compute capability whose limits are known, the nearest older one."""
+    return H200 if capability >= (9, 0) else A100
+
+
+def list_launches(
+    plan: LaunchPlan, schedule: Schedule, capability: tuple[int, int]
+) -> tuple[Launch, ...]:
+    """Every launch of a plan in order, those of one kernel for one call once."""
+    numbers = {c: i - len(schedule.prepare) for i, c in enumerate(schedule.prepare)}
+    for i, call in enumerate(schedule.calls):
+        numbers |= dict.fromkeys(_with_inner(call), i)
+    nodes = [*kernel_nodes(plan.prepare), *kernel_nodes(plan.nodes)]
+    counts = Counter((n.kernel, n.grid, n.call) for n in nodes)
+    compiled = _compiled(plan, capability)
+    first = {(n.kernel, n.grid, n.call): n for n in reversed(nodes)}
+    found = []
+    for key, count in counts.items():
+        node = first[key]
+        number = 0 if node.call is None else numbers[node.call]
+        found.append(_launch(node, number, count, compiled, capability))
+    return tuple(found)
+
+
+def _with_inner(call: KernelCall) -> Iterator[KernelCall]:
+    """A call and those that it repeats."""
+    yield call
+    if isinstance(call, LoopCall):
+        for inner in call.inner:
+            yield from _with_inner(inner)
+
+
+def kernel_nodes(nodes: Sequence[Node]) -> Iterator[KernelNode]:
+    """The launches among nodes; of a loop of the host, each kernel of an iteration once."""
+    for node in nodes:
+        if isinstance(node, KernelNode):
+            yield node
+        elif isinstance(node, DynamicLoop):
+            yield from kernel_nodes(node.before)
+            yield from kernel_nodes([n for part in node.iterations for n in part])
+            yield from kernel_nodes(node.after[-1] if node.after else ())
+
+
+def _compiled(plan: LaunchPlan, capability: tuple[int, int]) -> CompiledProgram | None:
+    """The machine code, where this machine can make it."""
+    try:
+        return compile_program(plan.program, capability)
+    except BackendError:
+        return None
+
+
+def _launch(
+    node: KernelNode,
+    number: int,
+    count: int,
+    compiled: CompiledProgram | None,
+    capability: tuple[int, int],
+) -> Launch:
+    kernel: DeviceKernel = node.kernel
+    facts = None if compiled is None else compiled.resources(kernel)
+    nbytes = sum(place.size for place in node.arguments)
+    known: Mapping[str, int | float] = {}
+    if facts is not None:
+        known = {
+            "registers": facts.registers,
+            "spilled_bytes": facts.spill_stores,
+            "shared_bytes": max(facts.shared, kernel.shared_bytes),
+            "occupancy": kernel_occupancy(kernel, facts, capability).share,
+        }
+    return Launch(
+        number, kernel.name, kernel.form, node.grid, kernel.block, nbytes, count,
+        **known,  # type: ignore[arg-type]
+    )  # fmt: skip
