@@ -56,7 +56,7 @@ _HOMES = {
     "fit": "train",
     "History": "train",
     "save": "train.files",
-    "load_library": "export.library",
+    "load_library": "export.load",
     "load": "train.files",
 }
 
@@ -141,7 +141,7 @@ if TYPE_CHECKING:
     from graphc import regularizers as regularizers
     from graphc import schedules as schedules
     from graphc import testing as testing
-    from graphc.export.library import load_library as load_library
+    from graphc.export.load import load_library as load_library
     from graphc.frontend import autodiff as autodiff
     from graphc.frontend.autodiff import *  # noqa: F403
     from graphc.frontend.functions import *  # noqa: F403

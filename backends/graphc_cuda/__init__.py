@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphc.compiler.options import Options
@@ -12,8 +13,12 @@ from graphc.ir.types import Array
 
 if TYPE_CHECKING:
     from graphc.compiler.program import Program
+    from graphc.export.backend import DeviceLibraryBackend
+    from graphc.export.interface import Interface
     from graphc.runtime.backend import Backend
     from graphc_cuda.cuda_function import CudaFunction
+    from graphc_cuda.export.build import BuiltLibrary
+    from graphc_cuda.export.engine import GpuEngine
 
 
 class CudaBackend:
@@ -50,5 +55,20 @@ class CudaBackend:
 
         return CudaFunction(graph, options, program, open_target(options.target), route_of(options))
 
+    def device_library(self, interface: Interface) -> BuiltLibrary:
+        """Machine code, launch lists, and a program of the host in C."""
+        from graphc_cuda.export.build import build_library
 
-backend: Backend = CudaBackend("cuda")
+        return build_library(interface)
+
+    def open_device_library(self, folder: Path, manifest: Mapping[str, Any]) -> GpuEngine:
+        """A library on the first GPU."""
+        from graphc_cuda.export.engine import GpuEngine
+
+        return GpuEngine(folder, manifest)
+
+
+backend = CudaBackend("cuda")
+if TYPE_CHECKING:  # it is both
+    _runs: Backend = backend
+    _exports: DeviceLibraryBackend = backend

@@ -6,7 +6,7 @@ Every failure is a GraphcError that says what was asked and what the driver answ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -59,19 +59,22 @@ class Launch:
 
 
 class Driver:
-    """The driver of this machine, initialised."""
+    """The driver of this machine, initialised.
 
-    def __init__(self) -> None:
-        try:
-            self._cuda: Any = import_module("cuda.bindings.driver")
-        except ImportError as error:
-            raise BackendError(f"cuda: cuda-bindings is missing: {error}", hint=INSTALL) from None
-        self._start()
+    `bindings` makes what stands in for cuda-bindings; it raises RuntimeError where there is no
+    driver.
+    """
 
-    def _start(self) -> None:
+    def __init__(self, bindings: Callable[[], Any] | None = None) -> None:
+        self._start(bindings or _cuda_bindings)
+
+    def _start(self, bindings: Callable[[], Any]) -> None:
         try:
+            self._cuda = bindings()
             status = int(self._cuda.cuInit(0)[0])
             version = int(self._cuda.cuDriverGetVersion()[1])
+        except BackendError:
+            raise
         except RuntimeError as error:
             raise BackendError(
                 f"cuda: there is no NVIDIA driver: {error}", hint=WITHOUT_GPU
@@ -358,6 +361,13 @@ class Driver:
         found.dst, found.value, found.elementSize = address, value, unit
         found.width, found.height, found.pitch = nbytes // unit, 1, 0
         return found
+
+
+def _cuda_bindings() -> Any:
+    try:
+        return import_module("cuda.bindings.driver")
+    except ImportError as error:
+        raise BackendError(f"cuda: cuda-bindings is missing: {error}", hint=INSTALL) from None
 
 
 def _fill_unit(value: int, nbytes: int) -> tuple[int, int]:

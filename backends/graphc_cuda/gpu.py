@@ -21,9 +21,9 @@ from graphc_cuda.launch import LaunchPlan, Region
 LEAST_CAPABILITY = (8, 0)
 
 
-def open_gpu(index: int = 0) -> Gpu:
+def open_gpu(index: int = 0, driver: Driver | None = None) -> Gpu:
     """The GPU of a number; raises BackendError where there is none that graphc can use."""
-    driver = Driver()
+    driver = driver or Driver()
     count = driver.count()
     if count == 0:
         raise BackendError("cuda: there is a driver, but no GPU", hint=WITHOUT_GPU)

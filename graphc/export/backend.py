@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from graphc import origin as origins
 from graphc.compiler.memory.plan import MemoryPlan
@@ -13,6 +13,7 @@ from graphc.export.interface import Entry, Interface
 from graphc.export.selftest import Recording
 from graphc.ir.schedule import Storage
 from graphc.ir.storage import ParameterStorage
+from graphc.ir.types import Array
 from graphc.runtime.backend import load_backend
 
 
@@ -146,6 +147,86 @@ class LibraryBackend(Protocol):
     def link_library(self, folder: Path, built: BuiltLibrary) -> tuple[list[str], str | None]:
         """Link the object files in a folder: the library and what is beside it, or why not."""
         ...
+
+
+class BuiltDeviceLibrary(Protocol):
+    """Everything of a library for a device but its manifest."""
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """What to write, by name."""
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """The files that a manifest lists, by what they are for."""
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """What the manifest says of code and memory; {"target": {"kind": ...}} at least."""
+
+    @property
+    def statuses(self) -> Sequence[str]:
+        """What the statuses of its functions mean, 0 first."""
+
+
+class DeviceEngine(Protocol):
+    """A library on a device. Statuses are 0 where all went well."""
+
+    def run(self, name: str, arrays: Sequence[Array], results: Sequence[Array]) -> int:
+        """Call a function."""
+        ...
+
+    def get_parameter(self, name: str, value: Array) -> int:
+        """Read a parameter."""
+        ...
+
+    def set_parameter(self, name: str, value: Array) -> int:
+        """Write a parameter."""
+        ...
+
+    def get_random(self, name: str) -> tuple[int, int]:
+        """Seed and step of a function's random stream."""
+        ...
+
+    def set_random(self, name: str, seed: int, step: int) -> int:
+        """Set them."""
+        ...
+
+    def save(self) -> bytes:
+        """Parameters and random streams."""
+        ...
+
+    def load(self, saved: bytes) -> int:
+        """Put back what `save` gave."""
+        ...
+
+    def release(self) -> None:
+        """Give the device's memory back."""
+        ...
+
+
+@runtime_checkable
+class DeviceLibraryBackend(Protocol):
+    """A backend that makes libraries for a device that has memory of its own, and runs them."""
+
+    def device_library(self, interface: Interface) -> BuiltDeviceLibrary:
+        """The code of all functions, whose dims all have one size, and a program of the host."""
+        ...
+
+    def open_device_library(self, folder: Path, manifest: Mapping[str, Any]) -> DeviceEngine:
+        """The library that the manifest of a folder describes, on a device."""
+        ...
+
+
+def load_device_backend(name: str) -> DeviceLibraryBackend:
+    """The backend of a name; raises UnsupportedError where it makes no libraries for devices."""
+    found = load_backend(name)
+    if not isinstance(found, DeviceLibraryBackend):
+        raise UnsupportedError(
+            f"export: the backend {name} makes no libraries for devices",
+            origin=origins.find_origin(),
+        )
+    return found
 
 
 def load_library_backend(name: str) -> LibraryBackend:

@@ -8,20 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from graphc import origin as origins
 from graphc.compiler.options import parse_bytes
 from graphc.errors import ArgumentError
 from graphc.export.archive import apple_archive, archive
 from graphc.export.backend import BuiltLibrary, LibraryBackend, load_library_backend
 from graphc.export.budget import check_flash
+from graphc.export.device_bundle import (
+    DEVICES,
+    check_device_options,
+    device_files,
+    write_files,
+)
 from graphc.export.header import header
 from graphc.export.interface import Interface, make_interface
 from graphc.export.javascript import loader, page
-from graphc.export.library import Library, load_library
+from graphc.export.library import Library
+from graphc.export.load import load_library
 from graphc.export.manifest import manifest
 from graphc.export.selftest import Recording, record
+from graphc.export.weights import safetensors
 from graphc.runtime.backend import FOR_TARGET
 from graphc.runtime.function import CompiledFunction
 
@@ -89,6 +95,15 @@ def export(
     _check_types(bool, "True or False", selftest=selftest, frozen=frozen)
     flash = parse_bytes(max_flash, "export: max_flash")
     ram = parse_bytes(max_ram, "export: max_ram")
+    if target in DEVICES:
+        check_device_options(
+            target, threads=threads, features=features, frozen=frozen, max_flash=max_flash,
+            max_ram=max_ram,
+        )  # fmt: skip
+        files = device_files(functions, target, name, dims or {})
+        write_files(Path(directory), files)
+        sizes = {word: len(data) for word, data in files.items()}
+        return Bundle(Path(directory), name, tuple(files), sizes)
     embedded = weights == "embedded"
     backend = load_library_backend(FOR_TARGET["cpu"])
     chosen = backend.export_target(target, features)
@@ -143,7 +158,7 @@ def _contents(
     if not embedded:
         files[f"{name}.weights"] = saved_state(interface, built)
         roles["weights"] = f"{name}.weights"
-        files[f"{name}.safetensors"] = _safetensors(interface)
+        files[f"{name}.safetensors"] = safetensors(interface)
         roles["safetensors"] = f"{name}.safetensors"
     return files, roles
 
@@ -201,13 +216,6 @@ def saved_state(interface: Interface, built: BuiltLibrary) -> bytes:
         raw = parameter.memory.tobytes()
         state[offset - w.state : offset - w.state + len(raw)] = raw
     return interface.fingerprint.to_bytes(8, "little") + bytes(8) + bytes(state)
-
-
-def _safetensors(interface: Interface) -> bytes:
-    from safetensors.numpy import save
-
-    arrays = {p.name: np.array(p.memory, order="C") for p in interface.parameters}
-    return bytes(save(arrays, {"format": "graphc"}))
 
 
 def _fail(text: str) -> None:

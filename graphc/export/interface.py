@@ -64,8 +64,8 @@ _C_WORDS = frozenset(
 # What the functions of every library are called, and what each of the user's has besides itself.
 _LIBRARY_WORDS = frozenset(
     """
-    find get_parameter init load parameters save selftest set_parameter state_bytes status_text
-    workspace_bytes
+    driver_error find free get_parameter init load parameters save selftest set_parameter
+    state_bytes status_text workspace_bytes
     """.split()  # noqa: SIM905
 )
 _SUFFIXES = ("", "_bind", "_part", "_set_random", "_get_random")

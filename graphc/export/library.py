@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,8 @@ from graphc.errors import (
 )  # fmt: skip
 from graphc.export.library_files import (
     checked_library,
-    find_manifest,
     numpy_dtype,
     open_library,
-    read_manifest,
     shape_of,
     size_of,
 )  # fmt: skip
@@ -32,29 +29,14 @@ from graphc.export.library_files import (
 Array = NDArray[Any]
 
 
-def load_library(path: str | os.PathLike[str]) -> Library:
-    """The library in a bundle: a folder that `export` wrote, or the manifest in it.
-
-    Calls have the form of the exported function: `lib(*arrays, **named)`; `lib.NAME(...)` where it
-    has several; `lib.parameters[name]` reads and sets. Raises FormatError for files that are not
-    what the manifest says, UnsupportedError for a library of another machine.
-    """
-    if not isinstance(path, (str, os.PathLike)):
-        raise ArgumentError(f"load_library: path must be a str or a path, got {path!r}")
-    return Library(find_manifest(Path(path)))
-
-
 class Library:
     """An exported library with a workspace of its own."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.manifest = read_manifest(path)
-        self.name: str = self.manifest["name"]
-        self._library = open_library(checked_library(path, self.manifest))
-        self._workspace = aligned(self.manifest["workspace"]["bytes"], self.manifest["alignment"])
-        self._init()
-        self.functions = {f["name"]: LibraryFunction(self, f) for f in self.manifest["functions"]}
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path, self.manifest = path, manifest
+        self.name: str = manifest["name"]
+        self._open()
+        self.functions = {f["name"]: LibraryFunction(self, f) for f in manifest["functions"]}
         self.parameters: Mapping[str, Any] = Parameters(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -99,7 +81,37 @@ class Library:
         """Where everything is."""
         return ctypes.c_void_p(self._workspace.ctypes.data)
 
-    def _init(self) -> None:
+    def run(self, facts: Mapping[str, Any], sizes: Sequence[int], arrays: Sequence[Array]) -> int:
+        """Call a function on dims, inputs and outputs; its status."""
+        symbol = self.symbol(facts["symbol"])
+        pointers = [ctypes.c_void_p(a.ctypes.data) for a in arrays]
+        status: int = symbol(self.workspace, *map(ctypes.c_int64, sizes), *pointers)
+        return status
+
+    def copy_parameter(self, word: str, name: str, value: Array) -> int:
+        """Read ("get") a parameter into an array, or "set" it; the status."""
+        data, size = ctypes.c_void_p(value.ctypes.data), ctypes.c_size_t(value.nbytes)
+        symbol = self._symbol(f"{word}_parameter")
+        status: int = symbol(self.workspace, name.encode(), data, size)
+        return status
+
+    def set_random(self, facts: Mapping[str, Any], seed: int, step: int) -> int:
+        """Set the random stream of a function; the status."""
+        symbol = self.symbol(f"{facts['symbol']}_set_random")
+        status: int = symbol(self.workspace, ctypes.c_uint64(seed), ctypes.c_uint64(step))
+        return status
+
+    def get_random(self, facts: Mapping[str, Any]) -> tuple[int, int]:
+        """The random stream of a function."""
+        seed, step = ctypes.c_uint64(), ctypes.c_uint64()
+        symbol = self.symbol(f"{facts['symbol']}_get_random")
+        status = symbol(self.workspace, ctypes.byref(seed), ctypes.byref(step))
+        self.check(status, "get_random")
+        return seed.value, step.value
+
+    def _open(self) -> None:
+        self._library = open_library(checked_library(self.path, self.manifest))
+        self._workspace = aligned(self.manifest["workspace"]["bytes"], self.manifest["alignment"])
         size = ctypes.c_size_t(self._workspace.nbytes)
         self.check(self._symbol("init")(self.workspace, size, *self._weights()), "init")
 
@@ -121,9 +133,14 @@ class Library:
     def check(self, status: int, what: str) -> None:
         """Raise unless a status is 0."""
         if status:
-            text = self._symbol("status_text")
-            text.restype = ctypes.c_char_p
-            raise RuntimeCheckError(f"{self.name}: {what}: {text(status).decode()}")
+            raise RuntimeCheckError(f"{self.name}: {what}: {self.status_text(status)}")
+
+    def status_text(self, status: int) -> str:
+        """What a status means."""
+        symbol = self._symbol("status_text")
+        symbol.restype = ctypes.c_char_p
+        text: bytes = symbol(status)
+        return text.decode()
 
 
 class Parameters(Mapping[str, Array]):
@@ -136,7 +153,7 @@ class Parameters(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         fact = self._fact(name)
         value = np.empty(fact["shape"], numpy_dtype(fact["dtype"]))
-        self._call("get_parameter", name, value)
+        self._call("get", name, value)
         return value
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -147,7 +164,7 @@ class Parameters(Mapping[str, Array]):
         wanted = numpy_dtype(fact["dtype"])
         if not np.can_cast(given.dtype, wanted, casting="same_kind"):
             raise DTypeError(f"parameter {name} is {fact['dtype']}, got {given.dtype}")
-        self._call("set_parameter", name, np.ascontiguousarray(given, wanted))
+        self._call("set", name, np.ascontiguousarray(given, wanted))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._facts)
@@ -162,11 +179,8 @@ class Parameters(Mapping[str, Array]):
         return self._facts[name]
 
     def _call(self, word: str, name: str, value: Array) -> None:
-        data = ctypes.c_void_p(value.ctypes.data)
-        symbol = self._library.symbol(f"{self._library.name}_{word}")
-        size = ctypes.c_size_t(value.nbytes)
-        status = symbol(self._library.workspace, name.encode(), data, size)
-        self._library.check(status, f"{word} {name}")
+        status = self._library.copy_parameter(word, name, value)
+        self._library.check(status, f"{word}_parameter {name}")
 
 
 class LibraryFunction:
@@ -175,7 +189,6 @@ class LibraryFunction:
     def __init__(self, library: Library, facts: Mapping[str, Any]) -> None:
         self.library, self.facts = library, facts
         self.name: str = facts["name"]
-        self._symbol = library.symbol(facts["symbol"])
         self._inputs: list[Any] = facts["inputs"]
         self._outputs: list[Any] = facts["outputs"]
 
@@ -183,12 +196,11 @@ class LibraryFunction:
         """The outputs, in the structure of the exported function."""
         arrays = [self._convert(f, v) for f, v in zip(self._inputs, self._match(args, kwargs))]
         dims = self._bind(arrays)
-        sizes = [ctypes.c_int64(dims[d["name"]]) for d in self.facts["dims"]]
+        sizes = [dims[d["name"]] for d in self.facts["dims"]]
         results = [
             np.empty(shape_of(f["shape"], dims), numpy_dtype(f["dtype"])) for f in self._outputs
         ]
-        pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*arrays, *results)]
-        status = self._symbol(self.library.workspace, *sizes, *pointers)
+        status = self.library.run(self.facts, sizes, [*arrays, *results])
         self.library.check(status, self.name)
         values = iter([r if r.ndim else r[()] for r in results])
         return _build(self.facts["structure"], values)
@@ -198,18 +210,12 @@ class LibraryFunction:
         for word, value in (("seed", seed), ("step", step)):
             if not 0 <= value < 2**64:
                 raise ArgumentError(f"set_random: {word} must be from 0 to 2**64 - 1, got {value}")
-        symbol = self.library.symbol(f"{self.facts['symbol']}_set_random")
-        status = symbol(self.library.workspace, ctypes.c_uint64(seed), ctypes.c_uint64(step))
-        self.library.check(status, "set_random")
+        self.library.check(self.library.set_random(self.facts, seed, step), "set_random")
 
     @property
     def random(self) -> tuple[int, int]:
         """(seed, step) of the random stream."""
-        seed, step = ctypes.c_uint64(), ctypes.c_uint64()
-        symbol = self.library.symbol(f"{self.facts['symbol']}_get_random")
-        status = symbol(self.library.workspace, ctypes.byref(seed), ctypes.byref(step))
-        self.library.check(status, "get_random")
-        return seed.value, step.value
+        return self.library.get_random(self.facts)
 
     def _match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         names = [f["name"] for f in self._inputs]

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,18 +87,8 @@ def checked_library(path: Path, manifest: Mapping[str, Any]) -> Path:
         raise UnsupportedError(
             f"load_library: {path.name} is for {triple}, this machine is {machine} with {system}"
         )
-    for role in ("library", "weights"):
-        name = manifest["files"].get(role)
-        if name is None:
-            continue
-        file = path.parent / name
-        if not file.exists():
-            raise FileNotFoundError(f"load_library: {path.name} names {name}, which is missing")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != manifest["sha256"][name]:
-            raise FormatError(
-                f"load_library: {file} is not the file that {path.name} describes"
-                " (truncated, or changed since)"
-            )
+    files = manifest["files"]
+    check_files(path, manifest, [files[r] for r in ("library", "weights") if r in files])
     if "library" not in manifest["files"]:
         raise UnsupportedError(
             f"load_library: {path.parent} has no shared library (there was no linker when it was"
@@ -107,6 +97,19 @@ def checked_library(path: Path, manifest: Mapping[str, Any]) -> Path:
         )
     library: str = manifest["files"]["library"]
     return path.parent / library
+
+
+def check_files(path: Path, manifest: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raise unless files are there and are what the manifest says."""
+    for name in names:
+        file = path.parent / name
+        if not file.exists():
+            raise FileNotFoundError(f"load_library: {path.name} names {name}, which is missing")
+        if hashlib.sha256(file.read_bytes()).hexdigest() != manifest["sha256"][name]:
+            raise FormatError(
+                f"load_library: {file} is not the file that {path.name} describes"
+                " (truncated, or changed since)"
+            )
 
 
 def size_of(size: int | str, dims: Mapping[str, int]) -> int:

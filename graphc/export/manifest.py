@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from graphc.export.header import shape_texts
@@ -20,6 +20,7 @@ def manifest(
     facts: Mapping[str, object],
     files: Mapping[str, bytes],
     roles: Mapping[str, str],
+    statuses: Sequence[str] = tuple(STATUSES.values()),
 ) -> str:
     """The text; `facts` are what the backend knows, `roles` the files by what they are for."""
     content = {
@@ -31,7 +32,7 @@ def manifest(
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "alignment": ALIGNMENT,
         "threads": interface.threads,
-        "statuses": {str(i): text for i, text in enumerate(STATUSES.values())},
+        "statuses": {str(i): text for i, text in enumerate(statuses)},
         "functions": [_function(e) for e in interface.entries],
         "parameters": [
             {

@@ -10,7 +10,6 @@ from graphc.frontend.functions.operands import fail, one_axis, same_dtype
 from graphc.frontend.tensor import Tensor, lift
 from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Size
-from graphc.ir.precision import FULL
 from graphc.linalg.solving import inv
 
 
@@ -41,17 +40,12 @@ def matrix_power(x: TensorLike, n: int) -> Tensor:
         fail(ShapeError, f"matrix_power: needs square matrices, got {x.type}", (x,))
     if n == 0:
         return fn.broadcast_to(fn.eye(x.shape[-1], dtype=x.dtype), x.shape)
-    with FULL:
-        return _raised(inv(x) if n < 0 else x, abs(n))
-
-
-def _raised(x: Tensor, n: int) -> Tensor:
-    """The product of n factors, by squares."""
+    factor = inv(x) if n < 0 else x
     result: Tensor | None = None
-    for bit in reversed(bin(n)[2:]):
+    for bit in reversed(bin(abs(n))[2:]):
         if bit == "1":
-            result = x if result is None else fn.matmul(result, x)
-        x = fn.matmul(x, x)
+            result = factor if result is None else fn.matmul(result, factor)
+        factor = fn.matmul(factor, factor)
     assert result is not None
     return result
 

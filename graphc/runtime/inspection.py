@@ -96,13 +96,14 @@ class Inspection:
         The C function is NAME_step where it has updates, else NAME_run; `also` adds functions
         under their names, which share parameters with it. `target` is "host", a short name
         ("avx2", "neon", "riscv64", "wasm32", "cortex-m4", ...) or an LLVM triple, `features`
-        more of its instruction set. Dims are arguments in C, up to their maxima; `dims` gives
-        them other bounds (least, most), or one size, which becomes a constant. `weights`
-        "separate" leaves them in files of their own. The library starts no threads; `threads` is
-        how many of the caller's may share a call. With `frozen`, parameters that no function
-        updates are constants of the code, and so is what depends on them alone. Raises
-        MemoryBudgetError where code and constants need more than `max_flash`, or the workspace
-        more than `max_ram`.
+        more of its instruction set; "cuda" is a program in C for NVIDIA GPUs with machine code,
+        launch lists and weights beside it, for which `dims` must give every dim one size. Dims are
+        arguments in C, up to their maxima; `dims` gives them other bounds (least, most), or one
+        size, which becomes a constant. `weights` "separate" leaves them in files of their own. The
+        library starts no threads; `threads` is how many of the caller's may share a call. With
+        `frozen`, parameters that no function updates are constants of the code, and so is what
+        depends on them alone. Raises MemoryBudgetError where code and constants need more than
+        `max_flash`, or the workspace more than `max_ram`.
         """
         tool = _tool("graphc.export.bundle")
         bundle: Bundle = tool.export(

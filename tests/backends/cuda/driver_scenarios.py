@@ -17,9 +17,10 @@ import pytest
 
 from graphc.errors import BackendError, GraphcError, MemoryBudgetError
 from graphc_cuda import gpu_copy
+from graphc_cuda.ctypes_bindings import CtypesBindings
 from graphc_cuda.device_api import Device, Executable, MachineCode, Memory
 from graphc_cuda.driver import Driver
-from graphc_cuda.gpu import open_gpu
+from graphc_cuda.gpu import Gpu, open_gpu
 from graphc_cuda.gpu_memory import GpuMemory
 from graphc_cuda.gpu_queue import GpuQueue
 from graphc_cuda.launch import CONSTANT, INPUT, DynamicLoop, FillNode, LaunchPlan, Region
@@ -28,6 +29,16 @@ from tests.backends.cuda.networks import NETWORKS, plan_for
 from tests.backends.cuda.plans import OUT, T, W, X, Y, launch, plan_of, word
 
 Value = Sequence[int] | int
+
+
+def driver() -> Driver:
+    """The driver by the bindings that the test wants."""
+    return Driver(CtypesBindings if os.environ.get("FAKE_CUDA_BINDINGS") == "ctypes" else None)
+
+
+def opened(index: int = 0) -> Gpu:
+    """A GPU."""
+    return open_gpu(index, driver())
 
 
 def ptx(plan: LaunchPlan) -> MachineCode:
@@ -44,7 +55,7 @@ class Session:
     """A plan on a GPU with memory of its own."""
 
     def __init__(self, plan: LaunchPlan) -> None:
-        self.gpu = open_gpu(0)
+        self.gpu = opened(0)
         device: Device = self.gpu
         self.memory: dict[Region, Memory] = {
             region: device.allocate(size) for region, size in plan.regions.items()
@@ -89,7 +100,7 @@ def steps() -> None:
 def parts() -> None:
     """Arrays in several chunks, through fewer buffers than chunks."""
     gpu_copy.CHUNK_BYTES = 4096
-    gpu = open_gpu(0)
+    gpu = opened(0)
     memory = gpu.allocate(100_000)
     data = np.random.default_rng(0).integers(0, 255, 100_000).astype(np.uint8)
     memory.upload(data)
@@ -238,7 +249,7 @@ def networks() -> None:
 def shared_memory() -> None:
     """More than 48 KB of shared memory is asked for first, and at every launch."""
     plan = plan_of(launch(plans.move("x"), word(X), word(OUT)))
-    gpu = open_gpu(0)
+    gpu = opened(0)
     memory = {region: gpu.allocate(size) for region, size in plan.regions.items()}
     code = gpu.load(plan.program, [replace(ptx(plan), shared={"move_x": 100_000})])
     step = code.instantiate(plan, memory)
@@ -315,11 +326,11 @@ def errors() -> None:
         ("CAPABILITY", 75, ["GPU 0 (Fake GPU 0)", "capability 7.5", "needs 8.0"]),
         ("FAIL", "cuInit:1:999", ["cuInit", "CUDA_ERROR_"]),
     ):
-        expect(BackendError, words, with_option(name, value, open_gpu))
-    expect(BackendError, ["there is no GPU 3: there is only GPU 0"], lambda: open_gpu(3))
-    three = with_option("DEVICES", 3, lambda: open_gpu(-1))
+        expect(BackendError, words, with_option(name, value, opened))
+    expect(BackendError, ["there is no GPU 3: there is only GPU 0"], lambda: opened(3))
+    three = with_option("DEVICES", 3, lambda: opened(-1))
     expect(BackendError, ["there is no GPU -1: GPUs are 0 to 2"], three)
-    gpu = open_gpu(0)
+    gpu = opened(0)
     held = gpu.allocate(1 << 29)
     words = ["805,306,368 bytes were asked for", "536,870,912 of 1,073,741,824 bytes are free"]
     expect(MemoryBudgetError, words, lambda: gpu.allocate(3 << 28))
@@ -336,20 +347,20 @@ def errors() -> None:
 
 def what_the_fake_finds() -> None:
     """Mistakes, each of which must be recorded."""
-    driver = Driver()
-    queue = GpuQueue(driver, 0)
-    gone = driver.allocate(64)
-    driver.free(gone)
-    driver.fill(gone, 0, 64, queue.stream)
-    small = driver.allocate(16)
-    host = driver.pin(64)
-    driver.copy_in(small, host, 64, queue.stream)
-    driver.finish(queue.stream)
-    driver.destroy_event(event := driver.event())
+    calls = driver()
+    queue = GpuQueue(calls, 0)
+    gone = calls.allocate(64)
+    calls.free(gone)
+    calls.fill(gone, 0, 64, queue.stream)
+    small = calls.allocate(16)
+    host = calls.pin(64)
+    calls.copy_in(small, host, 64, queue.stream)
+    calls.finish(queue.stream)
+    calls.destroy_event(event := calls.event())
     with pytest.raises(BackendError):
-        driver.record(event, queue.stream)
+        calls.record(event, queue.stream)
     with pytest.raises(BackendError):
-        driver.free(gone)
+        calls.free(gone)
 
 
 def forgotten_waits() -> None:

@@ -33,6 +33,14 @@ def test_scenarios(name: str, fake_cuda: Path, tmp_path: Path) -> None:
     run_scenario(name, fake_cuda, tmp_path / "log").check_clean()
 
 
+@pytest.mark.parametrize(
+    "name", ["steps", "rebinding", "loops", "borrowing", "errors", "shared_memory"]
+)
+def test_the_same_without_cuda_bindings(name: str, fake_cuda: Path, tmp_path: Path) -> None:
+    run = run_scenario(name, fake_cuda, tmp_path / "log", bindings="ctypes")
+    run.check_clean()
+
+
 def test_the_graph_is_the_plan(fake_cuda: Path, tmp_path: Path) -> None:
     run = run_scenario("steps", fake_cuda, tmp_path / "log")
     run.check_clean()

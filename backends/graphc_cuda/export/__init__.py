@@ -1,0 +1,1 @@
+"""Libraries for NVIDIA GPUs: machine code, launch lists, and a program of the host in C."""
