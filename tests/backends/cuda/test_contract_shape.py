@@ -44,7 +44,7 @@ def test_tiles_suit_threads_and_memory(tile: Tile, dtype: DType) -> None:
 
 def test_it_is_said_in_one_line() -> None:
     found = find("bmk,bkn->bmn", {"b": 3, "m": 100, "n": 70, "k": 19}, TILES[3])
-    assert str(found) == "tile 3 x 100x70x19: 64x64x16, 4x4 a thread, 12 blocks of 256"
+    assert str(found) == "tile 3 x 100x70x19: 64x64x16, 4x4 a thread"
 
 
 def test_what_is_stored_next_to_each_other_is_a_column() -> None:
