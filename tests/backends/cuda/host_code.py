@@ -116,6 +116,5 @@ class HostCode:
         kernel = ctypes.CFUNCTYPE(None, *kinds)(self.engine.get_function_address(name))
         addresses = [a.ctypes.data for a in arrays]
         self.numbers["blocks"].value = blocks
-        for where in np.ndindex(blocks, block):
-            self.numbers["block"].value, self.numbers["thread"].value = where
+        for self.numbers["block"].value, self.numbers["thread"].value in np.ndindex(blocks, block):
             kernel(*addresses)

@@ -97,21 +97,21 @@ class HostThreads:
 
     def __init__(self, text: str) -> None:
         llvm.add_symbol(_MEET, ctypes.cast(_callback, ctypes.c_void_p).value)
-        self.code = HostCode(threads_text(text))
+        text = threads_text(text)
+        self.code = HostCode(text)
+        parts = re.split(r"^define ptx_kernel void @(\w+)", text, flags=re.MULTILINE)
+        self.meets = {n: "@host." in t.split("\n}")[0] for n, t in zip(parts[1::2], parts[2::2])}
 
     def launch(self, name: str, grid: int, block: int, arrays: Sequence[Array]) -> None:
         """Run a kernel on flat arrays."""
+        if not self.meets[name]:
+            self.code.run(name, *arrays, block=block, blocks=grid)
+            return
+        kinds = [ctypes.c_void_p] * len(arrays)
+        kernel = ctypes.PYFUNCTYPE(None, *kinds)(self.code.engine.get_function_address(name))
+        addresses = [a.ctypes.data for a in arrays]
         for number in range(grid):
-            self.launch_addresses(name, number, grid, block, [a.ctypes.data for a in arrays])
-
-    def launch_addresses(
-        self, name: str, number: int, grid: int, block: int, addresses: Sequence[int]
-    ) -> None:
-        """Run one block of a kernel on memory."""
-        kinds = [ctypes.c_void_p] * len(addresses)
-        address = self.code.engine.get_function_address(name)
-        kernel = ctypes.PYFUNCTYPE(None, *kinds)(address)
-        _Block(self.code, lambda: kernel(*addresses), number, grid, block).run()
+            _Block(self.code, lambda: kernel(*addresses), number, grid, block).run()
 
 
 class _Block:

@@ -194,10 +194,13 @@ def same_bits(actual: Array, expected: Array, what: str) -> None:
 
 
 def run_graph(
-    graph: Graph, arrays: Sequence[Array], dims: Mapping[str, int] | None = None
+    graph: Graph,
+    arrays: Sequence[Array],
+    dims: Mapping[str, int] | None = None,
+    kind: type[Stepwise] = Stepwise,
 ) -> tuple[list[Array], Stepwise]:
     """Compile a graph, run it call by call; the outputs and how they came about."""
-    steps = Stepwise(compile_graph(graph, Options()), dims or {})
+    steps = kind(compile_graph(graph, Options()), dims or {})
     steps.bind(arrays)
     return steps.run(), steps
 
