@@ -327,16 +327,19 @@ mma_bf16 = _threads_only("mma_bf16", "Multiply and add fragments of a warp: m16n
 mma_f16 = _threads_only("mma_f16", "Multiply and add fragments of a warp: m16n8k16, float16.")
 mma_tf32 = _threads_only("mma_tf32", "Multiply and add fragments of a warp: m16n8k8, TF32.")
 load_matrix = _threads_only("load_matrix", "Load four 8 x 8 matrices of 16-bit elements.")
+load_matrix_transposed = _threads_only(
+    "load_matrix_transposed", "Load four 8 x 8 matrices of 16-bit elements, each transposed."
+)
 
 __all__ = [
     "ElementType", "Kernel", "absolute", "atomic_min", "bf16_to_f32", "bitcast_f32",
     "bitcast_f64", "bitcast_i8", "bitcast_i16", "bitcast_i32", "bitcast_i64", "bitcast_u8",
     "bitcast_u16", "bitcast_u32", "bitcast_u64", "ceil", "copy_async", "copy_async_commit",
     "copy_async_wait", "cuda", "f16_to_f32", "f32", "f32_to_bf16", "f32_to_f16", "f64",
-    "f64_to_bf16", "f64_to_f16", "floor", "fma", "i8", "i16", "i32", "i64", "inf", "load_matrix",
-    "load_vector2", "load_vector4", "max", "min", "mma_bf16", "mma_f16", "mma_tf32", "mulhi",
-    "nan", "pack_bf16", "pack_f16", "quotient", "remainder", "rint", "round_tf32",
-    "saturate_i8", "saturate_i16", "saturate_i32", "saturate_i64", "saturate_u8", "saturate_u16",
-    "saturate_u32", "saturate_u64", "sqrt", "store_vector2", "store_vector4", "trunc", "typed",
-    "u8", "u16", "u32", "u64",
+    "f64_to_bf16", "f64_to_f16", "floor", "fma", "i8", "i16", "i32", "i64", "inf",
+    "load_matrix", "load_matrix_transposed", "load_vector2", "load_vector4", "max", "min",
+    "mma_bf16", "mma_f16", "mma_tf32", "mulhi", "nan", "pack_bf16", "pack_f16", "quotient",
+    "remainder", "rint", "round_tf32", "saturate_i8", "saturate_i16", "saturate_i32",
+    "saturate_i64", "saturate_u8", "saturate_u16", "saturate_u32", "saturate_u64", "sqrt",
+    "store_vector2", "store_vector4", "trunc", "typed", "u8", "u16", "u32", "u64",
 ]  # fmt: skip

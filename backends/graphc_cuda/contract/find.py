@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import gcd, prod
+from math import prod
 
 from graphc.ir.dims import Size
 from graphc.ir.loops.contraction.condition import StepCondition
 from graphc.ir.loops.contraction.index import Affine, flat_offset
 from graphc.ir.loops.contraction.match import Contraction, Span, merged, recognise
-from graphc.ir.loops.ir import Axis, Expr, Stmt
+from graphc.ir.loops.ir import Expr, Stmt
 from graphc.ir.types import DType
-from graphc_cuda.contract.shape import Sizes, Tile, choose_tile
+from graphc_cuda.contract.low import HELD, low_operand
+from graphc_cuda.contract.shape import MatrixTile, Sizes, Tile, choose_matrix_tile, choose_tile
 
 MIN_LINES = 4  # rows and columns that share what is staged
 MIN_STEPS = 4  # of a chain
@@ -26,6 +27,7 @@ class Side:
     A step counts for a line where all `conditions` hold.
     """
 
+    name: str
     value: Expr
     spans: tuple[Span, ...]
     conditions: tuple[StepCondition, ...] = ()
@@ -41,14 +43,15 @@ class TiledContraction:
     """A contraction of known sizes, and its tile.
 
     `left` has the rows, `right` the columns; the block with number `block` computes a tile of one
-    product of the batch.
+    product of the batch. `kind` names the low type of operands that matrix instructions multiply.
     """
 
     contraction: Contraction
     left: Side
     right: Side
     sizes: Sizes
-    tile: Tile
+    tile: Tile | MatrixTile
+    kind: str = ""
 
     @property
     def dtype(self) -> DType:
@@ -59,6 +62,10 @@ class TiledContraction:
     def grid(self) -> int:
         """How many blocks there are."""
         return self.tile.blocks(self.sizes)
+
+    def width(self, side: Side) -> int:
+        """The lines of an operand in a tile."""
+        return self.tile.rows if side is self.left else self.tile.columns
 
     @property
     def row_tiles(self) -> int:
@@ -88,13 +95,27 @@ def find_contraction(
         return None
     found = _oriented(merged(found))
     extents = Sizes(*map(count, (found.batch, found.rows, found.columns, found.reduction)))
+    if extents.batch * extents.rows * extents.columns == 0:
+        return None
     sides = _sides(found)
     if sides is None or (tile is None and not _is_worthwhile(extents)):
         return None
-    if extents.batch * extents.rows * extents.columns == 0:
-        return None
     dtype = found.accumulator.refs[0].dtype
-    return TiledContraction(found, *sides, extents, tile or choose_tile(extents, dtype))
+    low = None if isinstance(tile, Tile) else low_operands(*sides)
+    if low is None:
+        return TiledContraction(found, *sides, extents, tile or choose_tile(extents, dtype))
+    kind, left, right = low
+    wide = HELD[kind]
+    chosen = tile or choose_matrix_tile(extents, wide)
+    return TiledContraction(found, left, right, extents, chosen, kind)
+
+
+def low_operands(left: Side, right: Side) -> tuple[str, Side, Side] | None:
+    """The low type that both operands were rounded to, and the operands in it."""
+    low = low_operand(left.value), low_operand(right.value)
+    if low[0] is None or low[1] is None or low[0][0] != low[1][0]:
+        return None
+    return low[0][0], replace(left, value=low[0][1]), replace(right, value=low[1][1])
 
 
 def count(spans: Sequence[Span]) -> int:
@@ -140,17 +161,5 @@ def _sides(found: Contraction) -> tuple[Side, Side] | None:
         if axes & rows and axes & columns:
             return None
         (of_columns if axes & columns else of_rows).append(condition)
-    left = Side(found.left, found.rows, tuple(of_rows))
-    return left, Side(found.right, found.columns, tuple(of_columns))
-
-
-# ------------------------------------------------------------------ places of operands
-
-
-def aligned_run(offset: Affine, spans: Sequence[Span], others: Sequence[Axis]) -> int:
-    """How many neighbours along the last axis start at a multiple of their number in memory."""
-    if not spans or offset.others or offset.coefficient(spans[-1].axis) != 1:
-        return 1
-    fixed = [offset.constant, spans[-1].size]
-    fixed += [offset.coefficient(axis) for axis in (*(s.axis for s in spans[:-1]), *others)]
-    return gcd(*map(known, fixed))
+    left = Side("left", found.left, found.rows, tuple(of_rows))
+    return left, Side("right", found.right, found.columns, tuple(of_columns))

@@ -10,27 +10,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc_cuda.contract.find import TiledContraction
-from graphc_cuda.contract.finish import finish
+from graphc_cuda.contract.matrix import MatrixSums
 from graphc_cuda.contract.multiply import Sums
-from graphc_cuda.contract.shape import STAGES
-from graphc_cuda.contract.stage import Staging, set_axes
+from graphc_cuda.contract.stage import set_axes
 from graphc_cuda.device.program import BLOCK_INDEX, Barrier, Intrinsic
 from graphc_cuda.lower.scalar import Scalar, as_index, index_of
 from graphc_cuda.lower.writer import Placed, Writer
+
+AnySums = Sums | MatrixSums
 
 
 def emit_tile(w: Writer, found: TiledContraction) -> None:
     """Write what each of `found.grid` blocks of `found.tile.threads` threads does."""
     for alias, buffer in found.contraction.aliases.items():
         w.arrays[alias] = Placed(w.arrays[buffer].array, w.shape(alias), w.arrays[buffer].start)
-    row, column = _origin(w, found)
-    left = Staging(w, found, found.left, "left", found.tile.rows, row)
-    right = Staging(w, found, found.right, "right", found.tile.columns, column)
-    sums = Sums(w, found, left, right)
+    origin = _origin(w, found)
+    sums = (MatrixSums if found.kind else Sums)(w, found, origin)
     if found.sizes.steps:
         _chain(w, found, sums)
-    memory = max(left.array, right.array, key=lambda array: array.size)
-    finish(w, sums, memory, (row, column))
+    sums.finish()
 
 
 def _origin(w: Writer, found: TiledContraction) -> tuple[Scalar, Scalar]:
@@ -51,44 +49,57 @@ def _origin(w: Writer, found: TiledContraction) -> tuple[Scalar, Scalar]:
     return w.assign("first_row", row), w.assign("first_column", column)
 
 
-def _chain(w: Writer, found: TiledContraction, sums: Sums) -> None:
+def _chain(w: Writer, found: TiledContraction, sums: AnySums) -> None:
     """Take all steps of the chain in ascending order."""
-    e, depth = w.emit, found.tile.depth
+    e, depth, stages = w.emit, found.tile.depth, found.tile.stages
     whole, rest = divmod(found.sizes.steps, depth)
-    total = whole + (rest > 0)
-    zero = as_index(0)
-    sides = (sums.left, sums.right)
-    _fetch(w, sums, zero, zero)
-    for side in sides:
-        side.put(zero)
-    _arrive(w, sums)
-    with w.loop("tile_step", zero, as_index(whole), 1) as number:
-        later = e.add(number, as_index(1))
-        is_there = e.lt(later, as_index(total))
+    if sums.takes_zeros and rest:
+        whole, rest = whole + 1, 0
+    total, ahead = whole + (rest > 0), stages - 1
+    for first in range(min(ahead, total)):
+        _fetch(w, sums, as_index(first * depth), as_index(first))
+        _put(sums, as_index(first))
+        _close(w, sums)
+    _arrive(w, sums, ahead)
+    with w.loop("tile_step", as_index(0), as_index(whole), 1) as number:
+        later = e.add(number, as_index(ahead))
+        is_there = e.lt(later, as_index(total)).value
         later = replace(later, range=(0, max(0, total - 1)))
-        stage = w.assign("stage", e.rem(number, as_index(STAGES)))
-        other = w.assign("other", e.sub(as_index(1), stage))
-        with w.when(is_there.value):
+        other = w.assign("next_stage", e.rem(later, as_index(stages)))
+        with w.when(is_there):
             _fetch(w, sums, e.mul(later, as_index(depth)), other)
-        sums.take(stage, depth)
-        with w.when(is_there.value):
-            for side in sides:
-                side.put(other)
-        _arrive(w, sums)
+        _close(w, sums)
+        sums.take(w.assign("stage", e.rem(number, as_index(stages))), depth)
+        with w.when(is_there):
+            _put(sums, other)
+        _arrive(w, sums, ahead)
     if rest:
-        sums.take(as_index(whole % STAGES), rest)
+        sums.take(as_index(whole % stages), rest)
         w.add(Barrier())
 
 
-def _fetch(w: Writer, sums: Sums, first: Scalar, stage: Scalar) -> None:
+def _fetch(w: Writer, sums: AnySums, first: Scalar, stage: Scalar) -> None:
     for side in (sums.left, sums.right):
         side.fetch(first, stage)
-    if sums.left.is_direct or sums.right.is_direct:
+
+
+def _put(sums: AnySums, stage: Scalar) -> None:
+    for side in (sums.left, sums.right):
+        side.put(stage)
+
+
+def _is_copying(sums: AnySums) -> bool:
+    return sums.left.route.is_copied or sums.right.route.is_copied
+
+
+def _close(w: Writer, sums: AnySums) -> None:
+    """Close the group of copies of one tile, empty or not."""
+    if _is_copying(sums):
         w.add(Intrinsic((), "copy_async_commit", ()))
 
 
-def _arrive(w: Writer, sums: Sums) -> None:
-    """Wait until the next tile is in shared memory."""
-    if sums.left.is_direct or sums.right.is_direct:
-        w.add(Intrinsic((), "copy_async_wait", (0,)))
+def _arrive(w: Writer, sums: AnySums, ahead: int) -> None:
+    """Wait until the next tile is in shared memory; those behind it may be on their way."""
+    if _is_copying(sums):
+        w.add(Intrinsic((), "copy_async_wait", (ahead - 1,)))
     w.add(Barrier())

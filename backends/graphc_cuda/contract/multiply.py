@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 
 from graphc.ir.types import bool_
 from graphc_cuda.contract.find import TiledContraction
-from graphc_cuda.contract.shape import VECTOR_BYTES
+from graphc_cuda.contract.finish import finish_one
+from graphc_cuda.contract.route import VECTOR_BYTES
+from graphc_cuda.contract.shape import Tile
 from graphc_cuda.contract.stage import Staging
 from graphc_cuda.device.program import (
     THREAD,
     Assign,
+    Barrier,
+    DeviceArray,
     For,
     Get,
     If,
@@ -46,9 +50,9 @@ class ThreadLines:
         return w.emit.add(near, as_index(group * self.apart))
 
 
-def thread_lines(w: Writer, found: TiledContraction) -> tuple[ThreadLines, ThreadLines]:
+def thread_lines(w: Writer, found: TiledContraction, tile: Tile) -> tuple[ThreadLines, ThreadLines]:
     """The rows and the columns of a thread."""
-    tile, e = found.tile, w.emit
+    e = w.emit
     thread = index_of(THREAD, 0, tile.threads - 1)
     down, across = tile.rows // tile.thread_rows, tile.columns // tile.thread_columns
     beside = min(WARP_COLUMNS, across)
@@ -75,12 +79,17 @@ def thread_lines(w: Writer, found: TiledContraction) -> tuple[ThreadLines, Threa
 class Sums:
     """The running sums of a thread, and how they take the steps of a tile."""
 
-    def __init__(self, w: Writer, found: TiledContraction, left: Staging, right: Staging) -> None:
-        self.w, self.found, self.left, self.right = w, found, left, right
-        self.rows, self.columns = thread_lines(w, found)
+    takes_zeros = False
+
+    def __init__(self, w: Writer, found: TiledContraction, origin: tuple[Scalar, Scalar]) -> None:
+        assert isinstance(found.tile, Tile)
+        self.w, self.found, self.tile, self.origin = w, found, found.tile, origin
+        self.left = Staging(w, found, found.left, origin[0], found.dtype)
+        self.right = Staging(w, found, found.right, origin[1], found.dtype)
+        self.rows, self.columns = thread_lines(w, found, found.tile)
         self.sums = [
-            [w.variable(f"sum_{r}_{c}", found.dtype) for c in range(found.tile.thread_columns)]
-            for r in range(found.tile.thread_rows)
+            [w.variable(f"sum_{r}_{c}", found.dtype) for c in range(self.tile.thread_columns)]
+            for r in range(self.tile.thread_rows)
         ]
         for variable in (v for row in self.sums for v in row):
             w.add(Assign(variable, Literal(found.dtype, 0.0)))
@@ -145,3 +154,39 @@ class Sums:
                 row.append(step if column_counts is None else If(column_counts[c], (step,)))
             stmts += row if row_counts is None else [If(row_counts[r], tuple(row))]
         return stmts
+
+    # -- results ----------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Run the epilogue for every sum.
+
+        Sums go through shared memory, one row of every thread after the other, so that threads
+        next to each other finish columns next to each other.
+        """
+        w, e, tile = self.w, self.w.emit, self.tile
+        memory = max(self.left.array, self.right.array, key=lambda array: array.size)
+        thread, vector = index_of(THREAD, 0, tile.threads - 1), as_index(self.rows.vector)
+        with w.loop("row_of_thread", as_index(0), as_index(tile.thread_rows), 1) as phase:
+            self._hand_over(memory, phase)
+            w.add(Barrier())
+            with w.loop("turn", as_index(0), as_index(tile.thread_columns), 1) as turn:
+                element = e.add(thread, e.mul(turn, as_index(tile.threads)))
+                element = w.assign("element", element)
+                group = e.div(element, as_index(tile.columns))
+                row = e.add(e.mul(group, vector), e.rem(phase, vector))
+                row = e.add(row, e.mul(e.div(phase, vector), as_index(self.rows.apart)))
+                column = e.rem(element, as_index(tile.columns))
+                at = e.add(self.origin[0], row), e.add(self.origin[1], column)
+                finish_one(w, self.found, w.get(memory, element, self.found.dtype), at)
+            w.add(Barrier())
+
+    def _hand_over(self, memory: DeviceArray, phase: Scalar) -> None:
+        """Put one row of every thread into shared memory."""
+        w, e = self.w, self.w.emit
+        first = w.assign("first", e.mul(self.rows.number, as_index(self.tile.columns)))
+        for number, row in enumerate(self.sums):
+            with w.when(e.eq(phase, as_index(number)).value):
+                for c, variable in enumerate(row):
+                    group, within = divmod(c, self.columns.vector)
+                    column = e.add(self.columns.first(w, group), as_index(within))
+                    w.put(memory, e.add(first, column), Scalar(variable, self.found.dtype))

@@ -6,7 +6,7 @@ ascending chain, so no choice changes a bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.ir.types import DType
 
@@ -17,9 +17,10 @@ MAX_SHARED_BYTES = 48 * 1024  # of a block
 STAGE_CYCLES = 0.12  # to bring one element to shared memory
 STEP_CYCLES = 20.0  # the barrier and the loop around `depth` steps
 FINISH_CYCLES = 0.15  # for one result
+MATRIX_BYTES_PER_CYCLE = 2048  # products of 16 bits are 2, of TF32 are 4
+MATRIX_STAGE_CYCLES = 0.04  # to bring one element to shared memory, several at a time
 BUSY_WARPS = 12  # that hide each other's latency on one multiprocessor
-VECTOR_BYTES = 16  # of one access to shared memory
-STAGES = 2  # tiles in shared memory: one is read while the next one comes
+STAGES = 2
 PADDING_BYTES = 16  # between the steps of a tile, against conflicts of banks
 
 
@@ -58,18 +59,52 @@ class Tile:
         """How many blocks compute everything."""
         return sizes.batch * -(-sizes.rows // self.rows) * -(-sizes.columns // self.columns)
 
-    def pitch(self, width: int, dtype: DType) -> int:
-        """Elements between the steps of a tile in shared memory."""
-        return width + PADDING_BYTES // dtype.itemsize
+    @property
+    def stages(self) -> int:
+        """Tiles in shared memory: one is read while the next one comes."""
+        return STAGES
+
+    def pitch(self, inner: int, dtype: DType, by_line: bool) -> int:
+        """Elements between rows of so many elements in shared memory."""
+        return inner + PADDING_BYTES // dtype.itemsize
 
     def shared_bytes(self, dtype: DType) -> int:
         """Bytes of shared memory for both operands, and for masks of rows."""
-        lines = self.pitch(self.rows, dtype) + self.pitch(self.columns, dtype)
+        lines = sum(self.pitch(n, dtype, False) for n in (self.rows, self.columns))
         return STAGES * self.depth * (lines * dtype.itemsize + self.rows)
 
     def __str__(self) -> str:
         inner = f"{self.thread_rows}x{self.thread_columns}"
         return f"{self.rows}x{self.columns}x{self.depth}, {inner} a thread"
+
+
+@dataclass(frozen=True)
+class MatrixTile:
+    """The same by matrix instructions: a warp has `warp_rows` x `warp_columns` results."""
+
+    rows: int
+    columns: int
+    depth: int
+    warp_rows: int
+    warp_columns: int
+    stages: int = 3
+
+    @property
+    def threads(self) -> int:
+        """The threads of a block."""
+        return 32 * (self.rows // self.warp_rows) * (self.columns // self.warp_columns)
+
+    def blocks(self, sizes: Sizes) -> int:
+        """How many blocks compute everything."""
+        return sizes.batch * -(-sizes.rows // self.rows) * -(-sizes.columns // self.columns)
+
+    def pitch(self, inner: int, dtype: DType, by_line: bool) -> int:
+        """Elements between rows of so many elements in shared memory, none in the same banks."""
+        return inner + (4 if by_line and dtype.itemsize == 4 else 8)
+
+    def __str__(self) -> str:
+        inner = f"{self.warp_rows}x{self.warp_columns}"
+        return f"{self.rows}x{self.columns}x{self.depth}, {inner} a warp"
 
 
 TILES = (
@@ -86,6 +121,36 @@ TILES = (
     Tile(64, 1, 32, 1, 1),
     Tile(1, 64, 32, 1, 1),
 )  # fmt: skip
+
+
+MATRIX_TILES = (
+    MatrixTile(128, 128, 32, 64, 32),
+    MatrixTile(128, 64, 32, 64, 32),
+    MatrixTile(64, 128, 32, 32, 64),
+    MatrixTile(64, 64, 32, 32, 32),
+    MatrixTile(64, 32, 32, 32, 16),
+    MatrixTile(32, 64, 32, 16, 32),
+    MatrixTile(32, 32, 32, 16, 16),
+)  # for 16 bits
+
+
+def choose_matrix_tile(sizes: Sizes, dtype: DType) -> MatrixTile:
+    """The cheapest tile of matrix instructions; ties go to the one that stands first."""
+    tiles = [replace(t, depth=t.depth * 2 // dtype.itemsize) for t in MATRIX_TILES]
+    return min(tiles, key=lambda tile: matrix_cycles(tile, sizes, dtype))
+
+
+def matrix_cycles(tile: MatrixTile, sizes: Sizes, dtype: DType) -> float:
+    """How long the busiest multiprocessor takes."""
+    turns = -(-tile.blocks(sizes) // MULTIPROCESSORS)
+    slow = max(1.0, BUSY_WARPS / (turns * tile.threads // 32))
+    steps = -(-sizes.steps // tile.depth)
+    multiply = tile.depth * tile.rows * tile.columns * dtype.itemsize / MATRIX_BYTES_PER_CYCLE
+    lines = tile.warp_rows + tile.warp_columns
+    read = tile.threads // 32 * lines * tile.depth * dtype.itemsize / SHARED_BYTES_PER_CYCLE
+    staged = tile.depth * (tile.rows + tile.columns) * MATRIX_STAGE_CYCLES
+    one = max(multiply, read) + staged + STEP_CYCLES
+    return turns * slow * (steps * one + tile.rows * tile.columns * FINISH_CYCLES)
 
 
 def choose_tile(sizes: Sizes, dtype: DType) -> Tile:

@@ -1,31 +1,23 @@
 """Bring one operand of a tile to shared memory, `depth` steps of the chain at a time.
 
 The operand is evaluated at its place whatever it is: padding, windows and what is fused into it
-are part of its expression. Lines and steps beyond the end are those at the end again: nobody
-stores the results of such lines, and no chain takes such steps.
+are part of its expression. Lines beyond the end are the last one again: nobody stores their
+results. So are steps, where chains do not take them; else they are 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import gcd
+from dataclasses import dataclass, field
 
 from graphc.ir.loops.contraction.condition import StepCondition
-from graphc.ir.loops.contraction.index import flat_offset, loads_of
 from graphc.ir.loops.contraction.match import Span
 from graphc.ir.loops.ir import Axis, Expr, Load
-from graphc.ir.types import bool_
-from graphc_cuda.contract.find import Side, TiledContraction, aligned_run, count, known
-from graphc_cuda.contract.shape import STAGES, VECTOR_BYTES
-from graphc_cuda.device.program import (
-    THREAD,
-    DeviceArray,
-    Intrinsic,
-    Value,
-    Variable,
-)
-from graphc_cuda.lower.scalar import Scalar, as_index, held_as, index_of
+from graphc.ir.types import DType, bool_
+from graphc_cuda.contract.find import Side, TiledContraction, count, known
+from graphc_cuda.contract.route import Extents, find_route
+from graphc_cuda.device.program import THREAD, Assign, DeviceArray, Intrinsic, Value, Variable
+from graphc_cuda.lower.scalar import Scalar, as_index, held_as, index_of, stored_as
 from graphc_cuda.lower.serial import smaller
 from graphc_cuda.lower.writer import Writer
 
@@ -41,88 +33,85 @@ def set_axes(w: Writer, spans: Sequence[Span], position: Scalar) -> None:
 
 @dataclass(frozen=True)
 class _Element:
-    """What a thread brings: a line and a step of the tile, and the line's axes."""
+    """What a thread brings at once: from a line and a step of the tile on; the line's axes."""
 
     line: Scalar
     step: Scalar
     axes: Mapping[Axis, Scalar]
 
 
+@dataclass
+class _Registers:
+    """What a thread holds between global and shared memory, neighbour by neighbour."""
+
+    values: list[Variable] = field(default_factory=list)
+    counts: list[Variable] = field(default_factory=list)
+
+
 class Staging:
     """One operand on its way to shared memory, and the array that holds it there.
 
-    `origin` is the first line of the block's tile, which has `width` of them.
+    `origin` is the first line of the block's tile. It is held as `dtype`; `zeros` says that there
+    are 0 behind the last step.
     """
 
     def __init__(
-        self, w: Writer, found: TiledContraction, side: Side, name: str, width: int, origin: Scalar
+        self,
+        w: Writer,
+        found: TiledContraction,
+        side: Side,
+        origin: Scalar,
+        dtype: DType,
+        by_line: bool | None = False,
+        zeros: bool = False,
     ) -> None:
-        self.w, self.found, self.side, self.name, self.width = w, found, side, name, width
+        self.w, self.found, self.side, self.dtype, self.zeros = w, found, side, dtype, zeros
+        self.name, self.width, self.depth = side.name, found.width(side), found.tile.depth
         self.steps = found.contraction.reduction
-        self.depth, self.dtype = found.tile.depth, found.dtype
-        self.pitch = found.tile.pitch(width, self.dtype)
-        size = STAGES * self.depth * self.pitch
-        self.array = w.declare(f"{name}_tile", self.dtype, size)
+        others = tuple(span.axis for span in found.contraction.batch)
+        self.extents = Extents(side.spans, self.steps, others, self.width, self.depth)
+        masked = bool(side.conditions) and not zeros
+        self.route = find_route(side.value, dtype, self.extents, masked, by_line)
+        lines, steps = (
+            (self.depth, self.width) if not self.route.by_line else (self.width, self.depth)
+        )
+        self.pitch = found.tile.pitch(steps, dtype, self.route.by_line)
+        self.stage_size = lines * self.pitch
+        size = found.tile.stages * self.stage_size
+        self.array = w.declare(f"{self.name}_tile", dtype, size)
         self.mask: DeviceArray | None = None
-        if side.conditions:
-            self.mask = w.declare(f"{name}_counts", bool_, size)
-        self.vector = self._vector()
+        if masked:
+            self.mask = w.declare(f"{self.name}_counts", bool_, size)
         self.thread = index_of(THREAD, 0, found.tile.threads - 1)
         self.elements = self._elements(origin)
-        self.held: list[tuple[Variable, Variable | None]] = []
+        self.held: list[_Registers] = []
 
     # -- which thread brings what -----------------------------------------------------------
 
-    @property
-    def is_direct(self) -> bool:
-        """Whether elements of memory are copied as they are, past the registers."""
-        value = self.side.value
-        plain = isinstance(value, Load) and value.where is None and not self.side.conditions
-        return plain and value.dtype == self.dtype
-
-    def _vector(self) -> int:
-        """How many neighbouring lines are copied at once."""
-        value = self.side.value
-        if not self.is_direct or not isinstance(value, Load):
-            return 1
-        others = [s.axis for s in (*self.steps, *self.found.contraction.batch)]
-        offset = flat_offset(value.buffer, value.index)
-        run = gcd(aligned_run(offset, self.side.spans, others), self.width)
-        most = VECTOR_BYTES // self.dtype.itemsize
-        return most if run % most == 0 else 1
-
-    def _is_along_steps(self) -> bool:
-        """Whether threads next to each other take steps next to each other, as memory has them."""
-        spans, steps = self.side.spans, self.steps
-        if not spans or not steps or self.vector > 1:
-            return not spans
-        loads = loads_of(self.side.value)
-        if not loads:
-            return False
-        offset = flat_offset(loads[0].buffer, loads[0].index)
-        line, step = (abs(known(offset.coefficient(s[-1].axis))) for s in (spans, steps))
-        return 0 < step < line or (step == 1 and line != 1) or (line == 0 and step > 0)
-
     def _elements(self, origin: Scalar) -> list[_Element]:
-        e, w, threads = self.w.emit, self.w, self.found.tile.threads
-        lines = self.width // self.vector
-        fast = self.depth if self._is_along_steps() else lines
-        quick = w.assign(f"{self.name}_quick", e.rem(self.thread, as_index(fast)))
+        e, w, threads, route = self.w.emit, self.w, self.found.tile.threads, self.route
+        fast = (self.depth if route.along_steps else self.width) // route.vector
+        quick = e.mul(e.rem(self.thread, as_index(fast)), as_index(route.vector))
+        quick = w.assign(f"{self.name}_quick", quick)
         slow = w.assign(f"{self.name}_slow", e.div(self.thread, as_index(fast)))
-        rounds = max(1, lines * self.depth // threads)
         found: list[_Element] = []
-        for number in range(rounds):
+        for number in range(max(1, self._pieces // threads)):
             later = e.add(slow, as_index(number * (threads // fast)))
-            line, step = (later, quick) if self._is_along_steps() else (quick, later)
-            line = e.mul(line, as_index(self.vector))
-            known_axes = found and not self._is_along_steps()
-            axes = found[0].axes if known_axes else self._line_axes(origin, line)
+            line, step = (later, quick) if route.along_steps else (quick, later)
+            is_same = found and not route.along_steps
+            axes = found[0].axes if is_same else self._line_axes(origin, line)
             found.append(_Element(line, step, axes))
         return found
 
+    @property
+    def _pieces(self) -> int:
+        """How often some thread brings something."""
+        return self.width * self.depth // self.route.vector
+
     def _line_axes(self, origin: Scalar, line: Scalar) -> Mapping[Axis, Scalar]:
         """The axes of a line; of the last one for those behind it."""
-        w, last = self.w, self.side.lines - self.vector
+        w = self.w
+        last = self.side.lines - (1 if self.route.along_steps else self.route.vector)
         position = w.assign("line", smaller(w.emit.add(origin, line), as_index(last)))
         set_axes(w, self.side.spans, position)
         return {span.axis: w.axes[span.axis] for span in self.side.spans}
@@ -131,34 +120,75 @@ class Staging:
 
     def fetch(self, first: Scalar, stage: Scalar) -> None:
         """Begin to bring the steps from `first` on: into registers, or on their way."""
-        new = not self.held
         for number, element in enumerate(self.elements):
-            shared_steps = number and self._is_along_steps()
-            if not shared_steps:
-                self._set_steps(first, element)
+            if not number or not self.route.along_steps:
+                inside = self._set_steps(first, element)
             self.w.axes.update(element.axes)
-            if self.is_direct:
-                self._copy(element, stage)
+            if self.route.is_copied:
+                self._copy(element, stage, inside)
                 continue
-            if new:
+            if len(self.held) <= number:
                 self.held.append(self._registers(number))
-            self._evaluate(self.held[number])
+            self._evaluate(self.held[number], inside)
 
-    def _set_steps(self, first: Scalar, element: _Element) -> None:
-        w, last = self.w, count(self.steps) - 1
-        position = smaller(w.emit.add(first, element.step), as_index(last))
-        set_axes(w, self.steps, w.assign(f"{self.name}_step", position))
+    def _set_steps(self, first: Scalar, element: _Element) -> Scalar:
+        """Set the axes of the steps; whether there is such a step."""
+        w, e, steps = self.w, self.w.emit, count(self.steps)
+        last = steps - (self.route.vector if self.route.along_steps else 1)
+        at = (
+            w.assign(f"{self.name}_step", e.add(first, element.step))
+            if self.zeros
+            else e.add(first, element.step)
+        )
+        inside = e.const(True, bool_)
+        if self.zeros:
+            inside = w.assign(f"{self.name}_is_there", e.lt(at, as_index(steps)))
+        set_axes(w, self.steps, w.assign(f"{self.name}_step", smaller(at, as_index(last))))
+        return inside
 
-    def _registers(self, number: int) -> tuple[Variable, Variable | None]:
-        value = self.w.variable(f"{self.name}_{number}", held_as(self.dtype))
-        counts = self.w.variable(f"{self.name}_counts_{number}", bool_) if self.mask else None
-        return value, counts
+    def _registers(self, number: int) -> _Registers:
+        w, vector, found = self.w, self.route.vector, _Registers()
+        for n in range(number * vector, (number + 1) * vector):
+            found.values.append(w.variable(f"{self.name}_{n}", held_as(self.dtype)))
+            if self.mask is not None:
+                found.counts.append(w.variable(f"{self.name}_counts_{n}", bool_))
+        return found
 
-    def _evaluate(self, held: tuple[Variable, Variable | None]) -> None:
-        value, counts = held
-        self.w.set(value, self.w.evaluate(self.side.value))
-        if counts is not None:
-            self.w.set(counts, self._counts())
+    def _evaluate(self, held: _Registers, inside: Scalar) -> None:
+        w, e, memos = self.w, self.w.emit, self._read_together()
+        spans = self.steps if self.route.along_steps else self.side.spans
+        first = w.axes[spans[-1].axis] if spans else as_index(0)
+        for n, value in enumerate(held.values):
+            if n:
+                w.axes[spans[-1].axis] = e.add(first, as_index(n))
+            found = w.evaluate(self.side.value, memos[n])
+            w.set(value, e.select(inside, found, e.const(0, self.dtype)))
+            if held.counts:
+                w.set(held.counts[n], self._counts())
+        if spans:
+            w.axes[spans[-1].axis] = first
+
+    def _read_together(self) -> list[dict[Expr, Scalar]]:
+        """Read the neighbours that are read as one; what each of them finds."""
+        w, route = self.w, self.route
+        memos = [dict[Expr, Scalar]() for _ in range(route.vector)]
+        for load in route.loads:
+            stored = stored_as(load.dtype)
+            names = tuple(w.variable(f"{load.buffer.name}_at", stored) for _ in memos)
+            memo = dict[Expr, Scalar]()
+            at = w.kept(w.place(load.buffer, [w.evaluate(i, memo) for i in load.index]))
+            source = w.arrays[load.buffer].array
+            read = Intrinsic(names, "load_vector", (source, at.value))
+            if load.where is None:
+                w.add(read)
+            else:
+                for name in names:
+                    w.add(Assign(name, w.emit.const(0, load.dtype).value))
+                with w.when(w.kept(w.evaluate(load.where)).value):
+                    w.add(read)
+            for known_values, name in zip(memos, names):
+                known_values[load] = Scalar(name, load.dtype)
+        return memos
 
     def _counts(self) -> Scalar:
         """Whether the current step counts for the current line."""
@@ -168,36 +198,58 @@ class Staging:
             holds = e.logical_and(holds, e.le(as_index(0), _form(self.w, condition)))
         return holds
 
-    def _copy(self, element: _Element, stage: Scalar) -> None:
+    def _copy(self, element: _Element, stage: Scalar, inside: Scalar) -> None:
         w, value, memo = self.w, self.side.value, dict[Expr, Scalar]()
         assert isinstance(value, Load)
         at = w.place(value.buffer, [w.evaluate(i, memo) for i in value.index])
         to, at = w.kept_all([self.at(stage, element.step, element.line), at])
         source = w.arrays[value.buffer].array
         with w.when(self._takes_part()):
-            operands = (self.array, to.value, source, at.value, self.vector)
-            w.add(Intrinsic((), "copy_async", operands))
+            with w.when(inside.value):
+                operands = (self.array, to.value, source, at.value, self.route.vector)
+                w.add(Intrinsic((), "copy_async", operands))
+            with w.when(w.emit.logical_not(inside).value):
+                zero = w.emit.const(0, self.dtype)
+                self._put_all(to, [zero] * self.route.vector)
 
     def _takes_part(self) -> Value:
         """Whether there is something to bring for this thread."""
-        elements = self.width // self.vector * self.depth
-        return self.w.emit.lt(self.thread, as_index(elements)).value
+        return self.w.emit.lt(self.thread, as_index(self._pieces)).value
 
     def put(self, stage: Scalar) -> None:
         """Put what the registers hold into shared memory."""
         w = self.w
-        for element, (value, counts) in zip(self.elements, self.held):
+        for element, held in zip(self.elements, self.held):
             at = w.kept(self.at(stage, element.step, element.line))
             with w.when(self._takes_part()):
-                w.put(self.array, at, Scalar(value, self.dtype))
-                if counts is not None and self.mask is not None:
-                    w.put(self.mask, at, Scalar(counts, bool_))
+                self._put_all(at, [Scalar(v, self.dtype) for v in held.values])
+                for n, counts in enumerate(held.counts):
+                    assert self.mask is not None
+                    w.put(self.mask, self._beside(at, n), Scalar(counts, bool_))
+
+    def _put_all(self, at: Scalar, values: Sequence[Scalar]) -> None:
+        """Put neighbours into shared memory, together where they stay neighbours."""
+        w, most = self.w, 4
+        if len(values) == 1 or not self.route.is_straight:
+            for n, value in enumerate(values):
+                w.put(self.array, self._beside(at, n), value)
+            return
+        for n in range(0, len(values), most):
+            some = [value.value for value in values[n : n + most]]
+            place = w.kept(w.emit.add(at, as_index(n))).value
+            w.add(Intrinsic((), "store_vector", (self.array, place, *some)))
+
+    def _beside(self, at: Scalar, number: int) -> Scalar:
+        """The place of a neighbour."""
+        apart = number if self.route.is_straight else number * self.pitch
+        return self.w.emit.add(at, as_index(apart))
 
     def at(self, stage: Scalar, step: Scalar, line: Scalar) -> Scalar:
         """The index in shared memory of a line at a step."""
         e = self.w.emit
-        first = e.mul(stage, as_index(self.depth * self.pitch))
-        return e.add(e.add(first, e.mul(step, as_index(self.pitch))), line)
+        outer, inner = (line, step) if self.route.by_line else (step, line)
+        first = e.mul(stage, as_index(self.stage_size))
+        return e.add(e.add(first, e.mul(outer, as_index(self.pitch))), inner)
 
 
 def _form(w: Writer, condition: StepCondition) -> Scalar:

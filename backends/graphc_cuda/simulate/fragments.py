@@ -81,10 +81,15 @@ def _sums(c: list[Array]) -> Array:
     return result
 
 
-def matrix_places(starts: Array) -> list[Array]:
+def matrix_places(starts: Array, transposed: bool = False) -> list[tuple[Array, Array]]:
     """Where thread t of each warp finds its pair of each of four 8 x 8 matrices.
 
     `starts` is the first element of the row that each thread names: row t % 8 of matrix t / 8.
-    Thread t gets elements 2 (t % 4) and the next of row t / 4 of every matrix.
+    Thread t gets elements 2 (t % 4) and the next of row t / 4 of every matrix, or `transposed`
+    those of column t / 4.
     """
-    return [starts[:, 8 * matrix + _G] + 2 * _T for matrix in range(4)]
+    if transposed:
+        rows = [8 * matrix + 2 * _T for matrix in range(4)]
+        return [(starts[:, row] + _G, starts[:, row + 1] + _G) for row in rows]
+    firsts = [starts[:, 8 * matrix + _G] + 2 * _T for matrix in range(4)]
+    return [(first, first + 1) for first in firsts]

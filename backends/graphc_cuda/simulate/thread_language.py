@@ -30,6 +30,7 @@ class ThreadLanguage:
         names = (
             "load_vector2", "load_vector4", "store_vector2", "store_vector4", "atomic_min",
             "copy_async", "copy_async_commit", "copy_async_wait", "load_matrix",
+            "load_matrix_transposed",
         )  # fmt: skip
         found: dict[str, Any] = {n: getattr(self, n) for n in names}
         for name in ("mma_bf16", "mma_f16", "mma_tf32"):
@@ -102,6 +103,13 @@ class ThreadLanguage:
 
     def load_matrix(self, array: ThreadArray, index: Any) -> tuple[Any, ...]:
         """Load this thread's part of four 8 x 8 matrices."""
+        return self._load_matrix(array, index, False)
+
+    def load_matrix_transposed(self, array: ThreadArray, index: Any) -> tuple[Any, ...]:
+        """Load this thread's part of four 8 x 8 matrices, each transposed."""
+        return self._load_matrix(array, index, True)
+
+    def _load_matrix(self, array: ThreadArray, index: Any, transposed: bool) -> tuple[Any, ...]:
         line, me = self.launch.line(), self.launch.current
         if array.data.dtype != np.uint16 or array.name in self.launch.source.parameters:
             held = f"{array.name} holds {array.data.dtype}"
@@ -111,8 +119,8 @@ class ThreadLanguage:
         exchange = self.launch.meet("matrix", FULL, int(index), line)
         starts = np.array([[exchange.values[lane] for lane in range(WARP)]])
         pairs = []
-        for places in matrix_places(starts):
-            low, high = (array.load(places[0, me.lane] + j, line) for j in range(2))
+        for places in matrix_places(starts, transposed):
+            low, high = (array.load(place[0, me.lane], line) for place in places)
             pairs.append(np.uint32(low) | np.uint32(high) << np.uint32(16))
         return tuple(pairs)
 

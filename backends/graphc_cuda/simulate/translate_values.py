@@ -130,8 +130,8 @@ class ValueTranslator:
             return f"{array}.load_vector({index}, {name[-1]}, {end}"
         if name == "cuda.shfl_sync":
             return f"_run.shuffle({', '.join(arguments)}, {end}"
-        if name == "load_matrix":
-            return f"_run.load_matrix({', '.join(arguments)}, {end}"
+        if name in ("load_matrix", "load_matrix_transposed"):
+            return f"_run.{name}({', '.join(arguments)}, {end}"
         if name in _WARP_CALLS:
             return f"_run.multiply({name!r}, ({', '.join(arguments)}), {end}"
         return f"{name}({', '.join(arguments)})"

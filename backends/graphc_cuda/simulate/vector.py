@@ -78,7 +78,13 @@ class Run:
 
     def load_matrix(self, array: VectorArray, index: Any, lanes: Lanes, line: int) -> Any:
         """Load four matrices for each warp."""
-        return warps.load_matrix(array, index, lanes, self.source, line)
+        return warps.load_matrix(array, index, False, lanes, self.source, line)
+
+    def load_matrix_transposed(
+        self, array: VectorArray, index: Any, lanes: Lanes, line: int
+    ) -> Any:
+        """Load four matrices for each warp, each transposed."""
+        return warps.load_matrix(array, index, True, lanes, self.source, line)
 
     def copy_async(self, *arguments: Any) -> None:
         """Begin to copy."""

@@ -77,7 +77,12 @@ def multiply(
 
 
 def load_matrix(
-    array: VectorArray, index: Any, lanes: Lanes, source: KernelSource, line: int
+    array: VectorArray,
+    index: Any,
+    transposed: bool,
+    lanes: Lanes,
+    source: KernelSource,
+    line: int,
 ) -> tuple[Array, ...]:
     """Load four 8 x 8 matrices of 16-bit elements for each warp, as uint32 pairs."""
     check_mask(FULL, lanes, source, line)
@@ -86,8 +91,8 @@ def load_matrix(
     array.check_alignment(index, 8, lanes, line)
     starts = np.broadcast_to(index, lanes.size).reshape(-1, WARP)
     pairs = []
-    for places in matrix_places(starts):
-        low, high = (array.load((places + j).reshape(-1), lanes, line) for j in range(2))
+    for places in matrix_places(starts, transposed):
+        low, high = (array.load(place.reshape(-1), lanes, line) for place in places)
         pairs.append(low.astype(np.uint32) | high.astype(np.uint32) << np.uint32(16))
     return tuple(pairs)
 
