@@ -109,6 +109,8 @@ class VectorArray:
 
     def check_alignment(self, index: Any, count: int, lanes: Lanes, line: int) -> None:
         """Refuse a first index that is not a multiple of the count."""
+        if count == 1:
+            return
         wrong = np.asarray(index) % count != 0
         if wrong.any():
             which = int(np.argmax(wrong))

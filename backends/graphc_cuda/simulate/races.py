@@ -4,7 +4,7 @@ Accesses get time stamps. A barrier of a block orders what its threads did befor
 they do after; a barrier of a warp does so for the threads of its mask; nothing orders threads of
 different blocks within a launch. Each element remembers who wrote it last, and the last two
 threads that read it: with their latest times, so that a reader that is not ordered is found.
-Reads are noted in batches when a write follows: most tiles are only read between two barriers.
+Who reads is noted when a write follows: most tiles are only read between two barriers.
 Threads that write the same bits do not conflict with each other.
 """
 
@@ -21,7 +21,7 @@ from graphc_cuda.simulate.lanes import WARP, Lanes
 _SHIFT = 32
 _THREAD = (1 << _SHIFT) - 1
 _greatest = np.maximum.reduce
-_BATCH = {True: 256, False: 16}  # reads that wait at most, of shared arrays and of arguments
+_BATCH = 256  # reads that wait at most
 
 
 class Clock:
@@ -93,7 +93,7 @@ class Accesses:
     def __init__(self, size: int, clock: Clock, is_shared: bool) -> None:
         self.clock, self.is_shared = clock, is_shared
         self._writer = np.zeros(size, np.int64)
-        self._marks = np.zeros(size, np.bool_)
+        self._touched = np.zeros(size, np.int64)  # when any thread last read
         self._reader: Array | None = None
         self._other: Array | None = None
         self._written = self._read = 0  # when, last
@@ -103,9 +103,10 @@ class Accesses:
         """Note a read, after comparing it with writes before."""
         if self._written > self._since:
             self._compare(self._writer, element, lanes, "read after write")
+        self._touched[element] = time
         self._waiting.append((element, lanes, time))
-        if len(self._waiting) > _BATCH[self.is_shared]:
-            self._note_reads(None)
+        if len(self._waiting) > _BATCH:
+            self._note_reads()
 
     def write(self, element: Array, lanes: Lanes, time: int, changes: Callable[[], Array]) -> Array:
         """Note a write, after comparing it with accesses before.
@@ -113,8 +114,8 @@ class Accesses:
         `changes` says where bits differ from those before. Returns where another thread writes
         the element in the same statement.
         """
-        if self._waiting:
-            self._note_reads(element)
+        if self._waiting and _greatest(self._touched.take(element)) > self._since:
+            self._note_reads()
         if self._read > self._since and self._reader is not None and self._other is not None:
             self._compare(self._reader, element, lanes, "write after read")
             self._compare(self._other, element, lanes, "write after read")
@@ -154,20 +155,12 @@ class Accesses:
             first = int(np.argmax(wrong))
             raise ConflictError(first, int(element[first]), int(before[first]), how)
 
-    def _note_reads(self, written: Array | None) -> None:
-        """Note reads that wait: those of an element that is written now, or all of them."""
-        since = self._since
-        waiting = [r for r in self._waiting if r[2] > since]
-        self._waiting = []
-        if written is not None:
-            self._marks[written] = True
+    def _note_reads(self) -> None:
+        """Note the reads that wait, but for those that a barrier has ordered."""
+        waiting, self._waiting = self._waiting, []
         for element, lanes, time in waiting:
-            if written is not None and not np.count_nonzero(self._marks.take(element)):
-                self._waiting.append((element, lanes, time))
-            else:
+            if time > self._since:
                 self._note(element, lanes.key + (time << _SHIFT), time)
-        if written is not None:
-            self._marks[written] = False
 
     def _note(self, element: Array, key: Array, time: int) -> None:
         if self._reader is None or self._other is None:
