@@ -6,17 +6,15 @@ Until then the place holds poison, and reading it is an error.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphc.ir.types import Array
 from graphc_cuda.simulate.errors import refuse
 from graphc_cuda.simulate.lanes import Lanes, poison
-
-if TYPE_CHECKING:
-    from graphc_cuda.simulate.memory import VectorArray
-    from graphc_cuda.simulate.vector import Run
+from graphc_cuda.simulate.memory import VectorArray
+from graphc_cuda.simulate.source import KernelSource
 
 _BYTES = (4, 8, 16)
 
@@ -36,8 +34,8 @@ class _Copy:
 class Copies:
     """The copies of a chunk of blocks."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, source: KernelSource) -> None:
+        self.source = source
         self._committed: Array | None = None  # groups of each thread of the chunk
         self._open: list[_Copy] = []
 
@@ -49,7 +47,7 @@ class Copies:
         size = count * target.data.dtype.itemsize
         if size not in _BYTES or target.data.dtype != source.data.dtype:
             message = f"copy_async of {count} {target.data.dtype} ({size} bytes)"
-            refuse("copy", f"{message}: it copies 4, 8 or 16 bytes", self.run.source, line)
+            refuse("copy", f"{message}: it copies 4, 8 or 16 bytes", self.source, line)
         target.check_alignment(index, count, lanes, line)
         values = source.load_vector(place, count, lanes, line)
         wide = tuple(np.broadcast_to(v, lanes.size) for v in values)

@@ -6,17 +6,15 @@ arguments that the kernel writes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from graphc.ir.types import Array
 from graphc_cuda.simulate.errors import SimulationError, thread_name
 from graphc_cuda.simulate.lanes import Lanes, poison
-from graphc_cuda.simulate.races import Accesses, ConflictError
-
-if TYPE_CHECKING:
-    from graphc_cuda.simulate.vector import Run
+from graphc_cuda.simulate.races import Accesses, Clock, ConflictError
+from graphc_cuda.simulate.source import KernelSource
 
 _INDEX = np.dtype(np.int64)
 _UNSIGNED = np.dtype(np.uint64)
@@ -26,8 +24,12 @@ _greatest = np.maximum.reduce
 class VectorArray:
     """Elements that all blocks see (`per_block` 0), or so many of each block of the chunk."""
 
-    def __init__(self, run: Run, name: str, data: Array, size: int, is_shared: bool) -> None:
-        self.run, self.name, self.data, self.size = run, name, data, size
+    def __init__(
+        self, source: KernelSource, clock: Clock, name: str, data: Array, size: int,
+        is_shared: bool,
+    ) -> None:  # fmt: skip
+        self.source, self.clock = source, clock
+        self.name, self.data, self.size = name, data, size
         self.is_shared = is_shared
         self.accesses: Accesses | None = None
         self.first = 0  # the element of `accesses` that is element 0 here
@@ -144,7 +146,7 @@ class VectorArray:
 
     def fail(self, kind: str, message: str, *lines: int) -> NoReturn:
         """Stop with an error at the lines."""
-        raise SimulationError(kind, message, self.run.source, lines)
+        raise SimulationError(kind, message, self.source, lines)
 
     def _refuse_waiting(self, element: Any, lanes: Lanes, line: int) -> None:
         assert self.waiting is not None
@@ -174,12 +176,12 @@ class VectorArray:
         assert self.accesses is not None
         noted = self._noted(element, lanes)
         try:
-            self.accesses.read(noted, lanes, self.run.clock.tick(line))
+            self.accesses.read(noted, lanes, self.clock.tick(line))
         except ConflictError as conflict:
             self._report(conflict, lanes, line)
 
     def _store_noted(self, element: Any, value: Any, lanes: Lanes, line: int) -> None:
-        accesses, time = self.accesses, self.run.clock.tick(line)
+        accesses, time = self.accesses, self.clock.tick(line)
         assert accesses is not None
         noted = self._noted(element, lanes)
         place = noted - self.first if self.first else noted
@@ -208,7 +210,7 @@ class VectorArray:
             f"{conflict.how} of {self.name}[{inside}]: nothing orders "
             f"{thread_name(block, thread)} before {lanes.name(conflict.position)}",
             line,
-            self.run.clock.lines[conflict.time],
+            self.clock.lines[conflict.time],
         )
 
 
@@ -224,8 +226,10 @@ def _differs(held: Array, value: Any) -> Array:
 class LocalArray:
     """Elements of each thread: one row for an element, as long as the chunk has threads."""
 
-    def __init__(self, run: Run, name: str, size: int, dtype: np.dtype[Any], lanes: Lanes) -> None:
-        self.run, self.name, self.size, self.dtype = run, name, size, dtype
+    def __init__(
+        self, source: KernelSource, name: str, size: int, dtype: np.dtype[Any], lanes: Lanes
+    ) -> None:
+        self.source, self.name, self.size, self.dtype = source, name, size, dtype
         self._width = lanes.threads * len(lanes.blocks)
         self._rows: list[Any] | None = [dtype.type(poison(dtype))] * size
         self._table: Array | None = None  # the rows, once an index has differed between threads
@@ -271,6 +275,6 @@ class LocalArray:
             raise SimulationError(
                 "bounds",
                 f"{self.name}[{value}] is outside its {self.size} elements ({lanes.name(which)})",
-                self.run.source,
+                self.source,
                 (line,),
             )

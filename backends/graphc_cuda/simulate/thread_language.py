@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphc_cuda import language
 from graphc_cuda.simulate.fragments import matrix_places, multiply_fragments
 from graphc_cuda.simulate.lanes import WARP, poison
-from graphc_cuda.simulate.thread_memory import ThreadArray
-
-if TYPE_CHECKING:
-    from graphc_cuda.simulate.threads import Launch
+from graphc_cuda.simulate.thread_memory import Records, ThreadArray, poisoned
+from graphc_cuda.simulate.thread_state import (
+    BARRIER,
+    MATRIX,
+    SHUFFLE,
+    WARP_BARRIER,
+    LaunchState,
+)
 
 FULL = 0xFFFFFFFF
 _BYTES = (4, 8, 16)
@@ -22,7 +26,7 @@ _BYTES = (4, 8, 16)
 class ThreadLanguage:
     """What `cuda` and the functions with an effect mean while a launch runs."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: LaunchState) -> None:
         self.launch = launch
 
     def meanings(self) -> dict[str, Any]:
@@ -116,7 +120,7 @@ class ThreadLanguage:
             message = f"load_matrix reads uint16 in shared memory; {held}"
             self.launch.refuse("type", message, line)
         array.check_alignment(index, 8, line)
-        exchange = self.launch.meet("matrix", FULL, int(index), line)
+        exchange = self.launch.meet(MATRIX, FULL, int(index), line)
         starts = np.array([[exchange.values[lane] for lane in range(WARP)]])
         pairs = []
         for places in matrix_places(starts, transposed):
@@ -131,7 +135,7 @@ class ThreadLanguage:
                 if getattr(value, "dtype", None) != kind:
                     message = f"{name} takes {np.dtype(kind)}, not {value!r}"
                     self.launch.refuse("type", message, line)
-            exchange = self.launch.meet("matrix", FULL, fragments, line)
+            exchange = self.launch.meet(MATRIX, FULL, fragments, line)
             if exchange.result is None:
                 columns = zip(*(exchange.values[lane] for lane in range(WARP)))
                 values = [np.array([column]) for column in columns]
@@ -154,7 +158,7 @@ class _Copy:
 class ThreadCuda:
     """The name `cuda` while a launch runs."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: LaunchState) -> None:
         self._launch = launch
         self.shared, self.local = _Space(launch, True), _Space(launch, False)
 
@@ -180,11 +184,11 @@ class ThreadCuda:
 
     def syncthreads(self) -> None:
         """All threads of the block meet."""
-        self._launch.meet("barrier", 0, None, self._launch.line())
+        self._launch.meet(BARRIER, 0, None, self._launch.line())
 
     def syncwarp(self, mask: Any = FULL) -> None:
         """The threads of the mask meet."""
-        self._launch.meet("warp barrier", mask, None, self._launch.line())
+        self._launch.meet(WARP_BARRIER, mask, None, self._launch.line())
 
     def shfl_sync(self, mask: Any, value: Any, lane: Any) -> Any:
         """Return the value of another thread of the warp."""
@@ -194,7 +198,7 @@ class ThreadCuda:
             name = f"thread {me.thread} of block {me.block}"
             message = f"{name} reads from lane {named}, which is not in its mask {int(mask):#x}"
             self._launch.refuse("shuffle", message, line)
-        return self._launch.meet("shuffle", mask, value, line).values[named]
+        return self._launch.meet(SHUFFLE, mask, value, line).values[named]
 
 
 @dataclass(frozen=True)
@@ -207,12 +211,18 @@ class _Coordinate:
 class _Space:
     """Shared or local memory."""
 
-    def __init__(self, launch: Launch, is_shared: bool) -> None:
+    def __init__(self, launch: LaunchState, is_shared: bool) -> None:
         self._launch, self._is_shared = launch, is_shared
 
     def array(self, size: int, kind: language.ElementType) -> ThreadArray:
         """Elements that nobody has written."""
-        line = self._launch.line()
+        launch, line = self._launch, self._launch.line()
+        if self._is_shared and line in launch.shared:
+            held: ThreadArray = launch.shared[line]
+            return held
+        name = launch.source.text[line - 1].partition("=")[0].strip()
+        records = Records(launch.check) if self._is_shared else None
+        made = ThreadArray(launch, name, poisoned(size, kind.dtype), records)
         if self._is_shared:
-            return self._launch.shared_array(size, kind, line)
-        return self._launch.new_array(size, kind, line, None)
+            launch.shared[line] = made
+        return made

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from graphc.ir.types import Array
 from graphc_cuda.simulate.errors import SimulationError, thread_name
 from graphc_cuda.simulate.lanes import WARP
-
-if TYPE_CHECKING:
-    from graphc_cuda.simulate.threads import Launch
+from graphc_cuda.simulate.thread_state import LaunchState
 
 
 @dataclass(eq=False)
@@ -53,7 +51,9 @@ class Records:
 class ThreadArray:
     """Elements of an argument, of shared memory (`records` of its own) or of a thread (none)."""
 
-    def __init__(self, launch: Launch, name: str, data: Array, records: Records | None) -> None:
+    def __init__(
+        self, launch: LaunchState, name: str, data: Array, records: Records | None
+    ) -> None:
         self.launch, self.name, self.data = launch, name, data
         self.records = records
         self.start = data.__array_interface__["data"][0]

@@ -7,109 +7,40 @@ breakpoint in the text works as in any Python.
 from __future__ import annotations
 
 import linecache
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
 from graphc.errors import BackendError
 from graphc.ir.types import Array
-from graphc_cuda import language
-from graphc_cuda.simulate.errors import refuse, thread_name
+from graphc_cuda.simulate.errors import thread_name
 from graphc_cuda.simulate.lanes import WARP
-from graphc_cuda.simulate.source import KernelSource, SourceText
+from graphc_cuda.simulate.source import SourceText
 from graphc_cuda.simulate.thread_language import ThreadLanguage
-from graphc_cuda.simulate.thread_memory import Records, ThreadArray, poisoned
-
-BARRIER, WARP_BARRIER = "barrier", "warp barrier"  # besides: shuffle, matrix
-
-
-@dataclass(eq=False)
-class Exchange:
-    """What the threads of a mask brought to where they met; `result` is computed once."""
-
-    values: dict[int, Any]
-    result: Any = None
-
-
-@dataclass(eq=False)
-class Thread:
-    """One thread of the block that runs: where it waits, and when it last met its warp."""
-
-    block: int
-    thread: int
-    greenlet: Any = None
-    kind: str = ""  # what it waits for; empty while it can run
-    mask: int = 0
-    line: int = 0
-    value: Any = None
-    is_done: bool = False
-    met: list[int] = field(default_factory=lambda: [0] * WARP)
-    committed: int = 0  # groups of copies
-    copies: list[Any] = field(default_factory=list)
-
-    @property
-    def lane(self) -> int:
-        """The number in the warp."""
-        return self.thread % WARP
+from graphc_cuda.simulate.thread_memory import Records, ThreadArray
+from graphc_cuda.simulate.thread_state import (
+    BARRIER,
+    WARP_BARRIER,
+    Exchange,
+    LaunchState,
+    Thread,
+)
 
 
 class Launch:
-    """One launch of a kernel."""
+    """One launch of a kernel: runs its blocks, thread by thread."""
 
-    def __init__(self, source: KernelSource, grid: int, threads: int, check: bool) -> None:
-        self.source, self.grid, self.count, self.check = source, grid, threads, check
-        self.time = self.met = 0
-        self.current = Thread(0, 0)
-        self.shared: dict[int, ThreadArray] = {}  # by line
+    def __init__(self, state: LaunchState) -> None:
+        self.state = state
         self.threads: list[Thread] = []
-
-    def line(self, depth: int = 2) -> int:
-        """The line of the text that called what calls this."""
-        return sys._getframe(depth).f_lineno
-
-    def tick(self) -> int:
-        """The time of the next access."""
-        self.time += 1
-        return self.time
-
-    def shared_array(self, size: int, kind: language.ElementType, line: int) -> ThreadArray:
-        """The block's memory that is declared at a line."""
-        if line not in self.shared:
-            self.shared[line] = self.new_array(size, kind, line, Records(self.check))
-        return self.shared[line]
-
-    def new_array(
-        self, size: int, kind: language.ElementType, line: int, records: Records | None
-    ) -> ThreadArray:
-        """Memory that nobody has written; its name is what it is assigned to."""
-        data = poisoned(size, kind.dtype)
-        name = self.source.text[line - 1].partition("=")[0].strip()
-        return ThreadArray(self, name, data, records)
-
-    # ------------------------------------------------------------- meeting
-
-    def meet(self, kind: str, mask: Any, value: Any, line: int) -> Any:
-        """Stop the current thread until those that it waits for are here as well."""
-        me = self.current
-        me.kind, me.mask, me.value, me.line = kind, int(mask), value, line
-        if kind != BARRIER and not me.mask >> me.lane & 1:
-            name = thread_name(me.block, me.thread)
-            self.refuse("shuffle", f"{name} is not in its own mask {me.mask:#x}", line)
-        return me.greenlet.parent.switch()
-
-    def refuse(self, kind: str, message: str, line: int) -> NoReturn:
-        """Stop with an error."""
-        refuse(kind, message, self.source, line)
 
     def run_block(
         self, block: int, kernel: Callable[..., None], arguments: Sequence[Any], seed: int
     ) -> None:
         """Run all threads of a block to their ends."""
-        self.shared, self.met = {}, self.tick()
-        self.threads = [Thread(block, t) for t in range(self.count)]
+        self.state.shared, self.state.met = {}, self.state.tick()
+        self.threads = [Thread(block, t) for t in range(self.state.count)]
         order = np.random.default_rng([seed, block])
         greenlet = _greenlet()
         for thread in self.threads:
@@ -119,7 +50,7 @@ class Launch:
             if seed:
                 starting = [starting[i] for i in order.permutation(len(starting))]
             for thread in starting:
-                self.current, thread.kind = thread, ""
+                self.state.current, thread.kind = thread, ""
                 thread.greenlet.switch(*results[thread])
                 thread.is_done = thread.greenlet.dead
             results = dict(self._released())
@@ -128,12 +59,12 @@ class Launch:
 
     def _released(self) -> Iterator[tuple[Thread, tuple[Any, ...]]]:
         """The threads that can go on, and what they get."""
-        now = self.tick()
+        now = self.state.tick()
         waiting = [t for t in self.threads if t.kind == BARRIER]
-        if len(waiting) == self.count and len({t.line for t in waiting}) == 1:
-            self.met = now
+        if len(waiting) == self.state.count and len({t.line for t in waiting}) == 1:
+            self.state.met = now
             yield from ((t, (None,)) for t in waiting)
-        for first in range(0, self.count, WARP):
+        for first in range(0, self.state.count, WARP):
             warp = self.threads[first : first + WARP]
             for group in _complete_groups(warp):
                 exchange = Exchange({t.lane: t.value for t in group})
@@ -150,15 +81,15 @@ class Launch:
         for thread in self.threads:
             if thread.kind == BARRIER and not thread.is_done:
                 here = [t for t in self.threads if t.kind == BARRIER and t.line == thread.line]
-                message = f"{len(here)} of {self.count} threads of block {thread.block}"
-                self.refuse("divergence", f"{message} reach this barrier", thread.line)
+                message = f"{len(here)} of {self.state.count} threads of block {thread.block}"
+                self.state.refuse("divergence", f"{message} reach this barrier", thread.line)
 
     def _refuse_group(self, thread: Thread) -> NoReturn:
         first = thread.thread - thread.lane
         here = [t for t in self.threads[first : first + WARP] if _together(t, thread)]
         name, wanted = thread_name(thread.block, thread.thread), thread.mask.bit_count()
         message = f"the mask {thread.mask:#x} of {name} names {wanted} threads"
-        self.refuse("shuffle", f"{message}, but {len(here)} of them are here", thread.line)
+        self.state.refuse("shuffle", f"{message}, but {len(here)} of them are here", thread.line)
 
 
 def _together(one: Thread, other: Thread) -> bool:
@@ -213,16 +144,17 @@ def run_threads(
 ) -> None:
     """Run a kernel of a text, block after block."""
     source = text.kernel(name)
-    launch = Launch(source, grid, threads, check)
+    state = LaunchState(source, grid, threads, check)
+    launch = Launch(state)
     filename = f"<{text.filename}>"
     linecache.cache[filename] = (len(text.text), None, text.text.splitlines(True), filename)
     names: dict[str, Any] = {"__name__": "graphc_cuda.simulated"}
     exec(compile(text.text, filename, "exec"), names)
     kernel = names[name].function
-    meanings = ThreadLanguage(launch).meanings()
+    meanings = ThreadLanguage(state).meanings()
     names |= {n: m for n, m in meanings.items() if n in names}
     records = Records(check)
-    arguments = [ThreadArray(launch, n, a, records) for n, a in zip(source.parameters, arrays)]
+    arguments = [ThreadArray(state, n, a, records) for n, a in zip(source.parameters, arrays)]
     blocks = np.arange(grid)
     if seed:
         np.random.default_rng(seed).shuffle(blocks)

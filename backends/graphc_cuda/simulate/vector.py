@@ -30,25 +30,25 @@ class Run:
     def __init__(self, source: KernelSource, grid: int, threads: int, check: bool) -> None:
         self.source, self.grid, self.threads, self.check = source, grid, threads, check
         self.clock = Clock(threads)
-        self.copies = Copies(self)
+        self.copies = Copies(self.source)
 
     def start(self, lanes: Lanes) -> None:
         """Begin with the next chunk of blocks."""
         self.clock.start(lanes)
-        self.copies = Copies(self)
+        self.copies = Copies(self.source)
 
     def shared(self, name: str, size: int, kind: language.ElementType, lanes: Lanes) -> VectorArray:
         """Memory of each block."""
         total = size * len(lanes.blocks)
         data = np.full(total, poison(kind.dtype), kind.dtype)
-        array = VectorArray(self, name, data, size, is_shared=True)
+        array = VectorArray(self.source, self.clock, name, data, size, True)
         if self.check:
             array.accesses = Accesses(total, self.clock, is_shared=True)
         return array
 
     def local(self, name: str, size: int, kind: language.ElementType, lanes: Lanes) -> LocalArray:
         """Memory of each thread."""
-        return LocalArray(self, name, size, kind.dtype, lanes)
+        return LocalArray(self.source, name, size, kind.dtype, lanes)
 
     def barrier(self, lanes: Lanes, line: int) -> None:
         """All threads of the block meet."""
@@ -161,7 +161,7 @@ def bind_arguments(
 ) -> tuple[VectorArray, ...]:
     """The parameters of the kernel; those that share memory with one it writes are watched."""
     names = run.source.parameters
-    found = [VectorArray(run, n, a, len(a), is_shared=False) for n, a in zip(names, arrays)]
+    found = [VectorArray(run.source, run.clock, n, a, len(a), False) for n, a in zip(names, arrays)]
     for name, array in zip(names, found):
         if name not in writes or array.accesses is not None or not array.data.size:
             continue

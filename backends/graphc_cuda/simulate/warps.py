@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -10,10 +10,8 @@ from graphc.ir.types import Array
 from graphc_cuda.simulate.errors import refuse
 from graphc_cuda.simulate.fragments import matrix_places, multiply_fragments
 from graphc_cuda.simulate.lanes import WARP, Lanes
+from graphc_cuda.simulate.memory import VectorArray
 from graphc_cuda.simulate.source import KernelSource
-
-if TYPE_CHECKING:
-    from graphc_cuda.simulate.memory import VectorArray
 
 FULL = 0xFFFFFFFF
 

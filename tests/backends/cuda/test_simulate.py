@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from graphc.errors import ArgumentError, FormatError, UnsupportedError
-from graphc_cuda.simulate import EXECUTORS, simulate
+from graphc.errors import ArgumentError, BackendError, FormatError, UnsupportedError
+from graphc_cuda.simulate import simulate
 from tests.backends.cuda import device_texts as texts
+from tests.backends.cuda.executors import HAS_GREENLET, executors
 
 RNG = np.random.default_rng(5)
-executors = pytest.mark.parametrize("executor", EXECUTORS)
 
 
 def close(found: Any, wanted: Any) -> None:
@@ -115,6 +116,14 @@ def test_memory_may_be_shared_between_arguments(executor: str) -> None:
     assert np.array_equal(x, 2 * np.arange(64))
 
 
+def test_threads_need_greenlet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "greenlet", None)
+    with pytest.raises(BackendError, match="needs greenlet") as caught:
+        simulate(texts.SCAN, "scan", 1, 256, [np.zeros(256, "i4")] * 2, executor="threads")
+    assert "graphc[cuda]" in str(caught.value)
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="greenlet is not installed")
 def test_a_print_in_a_thread_works(capsys: pytest.CaptureFixture[str]) -> None:
     text = texts.HEAD + (
         "@cuda.jit\n"

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc_cuda.simulate import EXECUTORS, SimulationError, simulate
+from graphc_cuda.simulate import SimulationError, simulate
 from tests.backends.cuda import device_texts as texts
+from tests.backends.cuda.executors import executors
 
-executors = pytest.mark.parametrize("executor", EXECUTORS)
 f4 = np.float32
 
 

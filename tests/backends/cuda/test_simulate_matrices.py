@@ -10,6 +10,7 @@ import pytest
 
 from graphc_cuda.simulate import EXECUTORS, SimulationError, simulate
 from tests.backends.cuda import device_texts as texts
+from tests.backends.cuda.executors import HAS_GREENLET, executors
 
 RNG = np.random.default_rng(11)
 HALVES = {"mma_bf16": ml_dtypes.bfloat16, "mma_f16": np.float16}
@@ -21,7 +22,7 @@ def exact(a: Any, b: Any, c: Any) -> Any:
 
 
 @pytest.mark.parametrize("function", HALVES)
-@pytest.mark.parametrize("executor", EXECUTORS)
+@executors
 def test_products_of_short_floats(executor: str, function: str) -> None:
     half: Any = HALVES[function]
     a = RNG.integers(-16, 16, (2, 16, 16)).astype(half)
@@ -36,7 +37,7 @@ def test_products_of_short_floats(executor: str, function: str) -> None:
     assert np.array_equal(d.reshape(2, 16, 8), exact(a, b, c))
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@executors
 def test_products_of_tf32(executor: str) -> None:
     a, b = RNG.integers(-512, 512, (16, 8)), RNG.integers(-512, 512, (8, 8))
     c, d = RNG.integers(-99, 99, (16, 8)).astype("f4"), np.zeros(128, "f4")
@@ -45,6 +46,7 @@ def test_products_of_tf32(executor: str) -> None:
     assert np.array_equal(d.reshape(16, 8), exact(a, b, c))
 
 
+@pytest.mark.skipif(not HAS_GREENLET, reason="greenlet is not installed")
 def test_both_executors_round_alike() -> None:
     a, b = (RNG.standard_normal(n).astype("f4") for n in (128, 64))
     c = RNG.standard_normal(128).astype("f4")
@@ -58,7 +60,7 @@ def test_both_executors_round_alike() -> None:
     assert np.abs(found[0].reshape(16, 8) - wanted).max() < 2**-6  # 10 bits of each factor
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@executors
 @pytest.mark.parametrize(
     ("old", "new", "kind", "part"),
     [
@@ -78,7 +80,7 @@ def test_a_warp_multiplies_whole(executor: str, old: str, new: str, kind: str, p
     assert caught.value.kind == kind
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@executors
 def test_rows_of_matrices_are_aligned(executor: str) -> None:
     text = texts.TENSOR_CORE.replace("MMA", "mma_f16").replace("row * 24", "row * 20")
     arrays = [np.zeros(n, t) for n, t in ((512, "u2"), (256, "u2"), (256, "f4"), (256, "f4"))]
