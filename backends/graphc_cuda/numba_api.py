@@ -26,7 +26,7 @@ from graphc_cuda.device.program import DeviceFunction, DeviceKernel, Program
 from graphc_cuda.numba_meaning import ELEMENT_BYTES, VECTOR_BYTES, Meaning
 from graphc_cuda.numba_memory import ACCESSES, MEMORY, POSITIONS, THREADS
 from graphc_cuda.numba_names import TYPES, global_names
-from graphc_cuda.numba_scalar import INDEX, SCALARS
+from graphc_cuda.numba_scalar import SCALARS, SIGNS
 from graphc_cuda.numba_value import memory_name
 from graphc_cuda.nvptx.statements import dynamic_shared_bytes
 from graphc_cuda.print_numba import SPECIALS, numba_text
@@ -125,7 +125,7 @@ def _jit(function: Any = None, *, device: bool = False) -> Any:
 
 LANGUAGE: dict[str, Any] = {
     "cuda": _cuda(),
-    **{name: _function(name, meaning) for name, meaning in INDEX.items()},
+    **{name: _function(name, meaning) for name, meaning in SIGNS.items()},
     **{f"read_{name}": _function(name, meaning) for name, meaning in POSITIONS.items()},
     "inf": math.inf,
     "nan": math.nan,
@@ -137,8 +137,13 @@ LANGUAGE: dict[str, Any] = {
 # ----------------------------------------------------------------------- PTX
 
 COORDINATES = {text: f"read_{name}" for name, text in SPECIALS.items()}
-# indices are not negative: division needs no care for signs
-DIVISIONS = {ast.FloorDiv: "index_quotient", ast.Mod: "index_remainder"}
+# indices are not negative: division needs no care for signs; shifts may go beyond the width
+OPERATORS = {
+    ast.FloorDiv: "index_quotient",
+    ast.Mod: "index_remainder",
+    ast.LShift: "shift_left",
+    ast.RShift: "shift_right",
+}
 SHARED_VARIABLE = re.compile(
     r'^(@"shared[.\d]*") = internal addrspace\(3\) global \[(\d+) x (\w+)\].*$', re.MULTILINE
 )
@@ -153,11 +158,11 @@ def numba_ptx(program: Program, capability: tuple[int, int]) -> str:
     names = global_names(program)
     defined = load_text(numba_text(program), program.name)
     for function in program.functions:
-        _make_callable(defined[names.functions[function]], function, capability)
+        make_callable(defined[names.functions[function]], function, capability)
     modules: list[str] = []
     entries: dict[str, str] = {}
     for kernel in program.kernels:
-        entry, texts = _compile(defined[names.kernels[kernel]], kernel, capability)
+        entry, texts = compile_kernel(defined[names.kernels[kernel]], kernel, capability)
         entries[entry] = kernel.name
         modules += [text for text in texts if text not in modules]
     arch = nvrtc.get_arch_option(*capability, "")
@@ -192,7 +197,7 @@ class _Calls(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         self.generic_visit(node)
-        name = DIVISIONS.get(type(node.op))
+        name = OPERATORS.get(type(node.op))
         if name is None:
             return node
         return ast.Call(ast.Name(name, ast.Load()), [node.left, node.right], [])
@@ -214,7 +219,7 @@ def _compile_types(
         )  # fmt: skip
 
 
-def _make_callable(dispatcher: Any, function: DeviceFunction, capability: tuple[int, int]) -> None:
+def make_callable(dispatcher: Any, function: DeviceFunction, capability: tuple[int, int]) -> None:
     """Compile a function for the types it has; left to itself, numba would ask a GPU first."""
     parameters = tuple(NUMBA_TYPES[memory_name(p.dtype)] for p in function.parameters)
     result = NUMBA_TYPES[memory_name(function.result.dtype)]
@@ -224,7 +229,7 @@ def _make_callable(dispatcher: Any, function: DeviceFunction, capability: tuple[
     dispatcher.disable_compile()
 
 
-def _compile(
+def compile_kernel(
     function: Any, kernel: DeviceKernel, capability: tuple[int, int]
 ) -> tuple[str, list[str]]:
     """The entry of a kernel and the modules of NVVM that make it up."""

@@ -61,11 +61,51 @@ def _whole(form: str) -> Meaning:
     return Meaning(1, float_rule, code)
 
 
-def _divide(signed: str, unsigned: str) -> Meaning:
+def _divide(name: str) -> Meaning:
+    """Divide; by 0 it is 0, and the least number by -1 wraps around."""
+
     def code(b: ir.IRBuilder, typing: Typing, args: Sequence[Any]) -> Any:
-        return getattr(b, signed if typing.form[0] == "i" else unsigned)(*args)
+        x, y = args
+        zero, one = ir.Constant(x.type, 0), ir.Constant(x.type, 1)
+        by_zero = b.icmp_unsigned("==", y, zero)
+        if typing.form[0] == "u":
+            return b.select(by_zero, zero, getattr(b, f"u{name}")(x, b.select(by_zero, one, y)))
+        by_minus_one = b.icmp_signed("==", y, ir.Constant(x.type, -1))
+        safe = b.select(b.or_(by_zero, by_minus_one), one, y)
+        found = b.select(by_zero, zero, getattr(b, f"s{name}")(x, safe))
+        return b.select(by_minus_one, b.neg(x) if name == "div" else zero, found)
 
     return Meaning(2, integer_rule, code)
+
+
+def _of_indices(name: str) -> Meaning:
+    """Divide what is never negative by what is never 0."""
+
+    def code(b: ir.IRBuilder, typing: Typing, args: Sequence[Any]) -> Any:
+        return getattr(b, name)(*args)
+
+    return Meaning(2, integer_rule, code)
+
+
+def _shift_rule(types: Sequence[str]) -> Typing:
+    """64 bits, whose upper ones are dropped where less is meant."""
+    name = "u64" if types[0][0] == "u" else "i64"
+    return Typing((name, name), (name,), name)
+
+
+def _shift(left: bool) -> Meaning:
+    """Shift; beyond the width nothing is left, or the sign."""
+
+    def code(b: ir.IRBuilder, typing: Typing, args: Sequence[Any]) -> Any:
+        x, count = args
+        last, zero = ir.Constant(I64, 63), ir.Constant(I64, 0)
+        fits = b.icmp_unsigned("<=", count, last)
+        capped = b.select(fits, count, last)
+        if not left and typing.form == "i64":
+            return b.ashr(x, capped)
+        return b.select(fits, b.shl(x, capped) if left else b.lshr(x, capped), zero)
+
+    return Meaning(2, _shift_rule, code)
 
 
 def _extreme(sign: str) -> Meaning:
@@ -158,7 +198,12 @@ def _pack(name: str) -> Meaning:
     return Meaning(2, fixed("u32", "f32", "f32"), code)
 
 
-INDEX = {"index_quotient": _divide("udiv", "udiv"), "index_remainder": _divide("urem", "urem")}
+SIGNS = {
+    "index_quotient": _of_indices("udiv"),
+    "index_remainder": _of_indices("urem"),
+    "shift_left": _shift(left=True),
+    "shift_right": _shift(left=False),
+}
 SCALARS: dict[str, Meaning] = {
     **{name: _rounding(name) for name in ("fma", "sqrt")},
     "floor": _whole("rmi"),
@@ -166,8 +211,8 @@ SCALARS: dict[str, Meaning] = {
     "trunc": _whole("rzi"),
     "rint": _whole("rni"),
     "absolute": Meaning(1, _absolute_rule, _absolute),
-    "quotient": _divide("sdiv", "udiv"),
-    "remainder": _divide("srem", "urem"),
+    "quotient": _divide("div"),
+    "remainder": _divide("rem"),
     "min": _extreme("<"),
     "max": _extreme(">"),
     "mulhi": Meaning(2, fixed("u32", "u32", "u32"), _mulhi),
