@@ -49,14 +49,15 @@ from graphc_cuda.lower.mapping import (
     ELEMENT,
     ROWS,
     Segment,
-    Sizes,
     is_long_sum,
     map_kernel,
 )
+from graphc_cuda.lower.pieces import cut_chains
 from graphc_cuda.lower.running import Running, start
 from graphc_cuda.lower.scalar import Scalar, as_index, index_of
 from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.lower.serial import serial_block, smaller
+from graphc_cuda.lower.sizes import Sizes
 from graphc_cuda.lower.writer import Placed, Writer
 
 STATUS = "status"
@@ -94,6 +95,7 @@ def lower_kernel(
 
     Where it `commits`, it does nothing once a check has failed. `aliased` buffers may share bytes.
     """
+    kernel = cut_chains(kernel, dims, aliased)
     lowering = _KernelLowering(kernel, dims, functions, commits, note, aliased)
     segments = [s for s in map_kernel(kernel, dims) if s.count]
     names = [name] if len(segments) == 1 else [f"{name}_{i}" for i in range(len(segments))]

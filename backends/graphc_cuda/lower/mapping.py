@@ -18,47 +18,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from graphc.ir.dims import evaluate
 from graphc.ir.loops.accumulators import is_direct, loops_in, updated
 from graphc.ir.loops.ir import (
     BLOCK,
     LANES,
     PARALLEL,
-    Apply,
-    Buffer,
     Check,
-    Const,
-    Extent,
-    Index,
     Kernel,
     Let,
-    Load,
     Loop,
     Ref,
     Scratch,
     Stmt,
-    Store,
     exprs_in,
-    walk,
-    walk_exprs,
 )
-from graphc.ir.types import int64
 from graphc_cuda.contract.find import TiledContraction, find_contraction
-from graphc_cuda.device.program import Variable
-from graphc_cuda.lower.hazards import Nest, has_lanes, perfect_nest
-from graphc_cuda.lower.scalar import index_of
-from graphc_cuda.lower.scalars import Functions
-from graphc_cuda.lower.writer import Writer
+from graphc_cuda.lower.hazards import has_lanes
+from graphc_cuda.lower.sizes import BUSY_THREADS, Sizes, is_separable
 
 ELEMENT, ROWS, GROUP, CHUNKS, TILE = "element", "rows", "group", "chunks", "tile"
 BLOCK_THREADS = 256
 ROW_THREADS = 128  # of a block of short rows
 LONG_ROW = 1024  # elements from which on a row has a block
+MIN_ROW_BLOCK = 64  # threads of a block that works on a row of few
 SMALL = 4096  # points of a kernel that one block runs as a whole
 CHUNK = BLOCK * LANES
 LONG_SUM = 8 * CHUNK  # elements of a sum over everything that is cut in chunks
-UNKNOWN_TRIPS = 2**31 - 1  # of a loop that data decides about
-_IN_EXTENTS = (Apply, Const, Extent, Index)
 FEW_COLUMNS = 16  # of an inner loop that one thread runs by itself
 
 
@@ -89,52 +74,6 @@ class Segment:
         return self.mode
 
 
-class Sizes:
-    """The sizes of a kernel's loops and buffers."""
-
-    def __init__(self, kernel: Kernel, dims: Dict[str, int]) -> None:
-        self.dims = dims
-        self._range: dict[Loop, tuple[int, int] | None] = {}
-        self._measure(kernel.body, Writer(Functions(), dims))
-
-    def _measure(self, body: Sequence[Stmt], w: Writer) -> None:
-        """Note between what numbers the extent of every loop lies."""
-        for loop in (s for s in body if isinstance(s, Loop)):
-            found = None
-            if all(isinstance(e, _IN_EXTENTS) for e in walk_exprs((loop.extent,))):
-                found = w.evaluate(loop.extent).range
-            self._range[loop] = found
-            most = UNKNOWN_TRIPS if found is None else found[1]
-            w.axes[loop.axis] = index_of(Variable(int64, loop.axis.name), 0, max(0, most - 1))
-            self._measure(loop.body, w)
-
-    def trips(self, loop: Loop) -> int:
-        """The iterations of a loop at most."""
-        found = self._range[loop]
-        return UNKNOWN_TRIPS if found is None else max(0, found[1])
-
-    def is_fixed(self, loop: Loop) -> bool:
-        """Whether a loop always has as many iterations."""
-        found = self._range[loop]
-        return found is not None and found[0] == found[1]
-
-    def points(self, body: Sequence[Stmt]) -> int:
-        """How often the innermost statements run in all."""
-        total = 0
-        for stmt in body:
-            inner = self.points(stmt.body) if isinstance(stmt, Loop) else 1
-            total += self.trips(stmt) * max(1, inner) if isinstance(stmt, Loop) else 1
-        return total
-
-    def elements(self, buffer: Buffer) -> int:
-        """The elements of a buffer."""
-        return prod(evaluate(s, self.dims) for s in buffer.shape)
-
-    def nest(self, loop: Loop) -> Nest:
-        """The parallel loops that stand directly in each other and have fixed extents."""
-        return perfect_nest(loop, self.is_fixed)
-
-
 def map_kernel(kernel: Kernel, dims: Dict[str, int]) -> tuple[Segment, ...]:
     """The launches of a kernel, in order."""
     sizes = Sizes(kernel, dims)
@@ -143,7 +82,7 @@ def map_kernel(kernel: Kernel, dims: Dict[str, int]) -> tuple[Segment, ...]:
     front = kernel.body[:-1]
     if lone and all(isinstance(s, Let) for s in front):
         return (_parallel(loops[0], tuple(s for s in front if isinstance(s, Let)), sizes),)
-    if sizes.points(kernel.body) <= SMALL or not _is_separable(kernel):
+    if sizes.points(kernel.body) <= SMALL or not is_separable(kernel):
         return (_one_group(kernel.body, sizes),)
     segments = _split(kernel, sizes)
     return tuple(segments) if len(segments) > 1 else (_one_group(kernel.body, sizes),)
@@ -163,9 +102,22 @@ def _parallel(loop: Loop, lets: tuple[Let, ...], sizes: Sizes) -> Segment:
         block = min(BLOCK_THREADS, max(32, -(-count // 32) * 32))
         return Segment(ELEMENT, (loop,), count, 1, block, max(1, -(-count // block)), lets)
     rows = prod(sizes.trips(each) for each in loops)
-    if needs_lanes(loop) or longest(body, sizes) <= LONG_ROW:
+    group = _row_group(loop, rows, longest(body, sizes))
+    if group == LANES:
         return Segment(ROWS, (loop,), rows, LANES, ROW_THREADS, max(1, -(-rows // 8)), lets)
-    return Segment(ROWS, (loop,), rows, BLOCK_THREADS, BLOCK_THREADS, max(1, rows), lets)
+    return Segment(ROWS, (loop,), rows, group, group, max(1, rows), lets)
+
+
+def _row_group(loop: Loop, rows: int, columns: int) -> int:
+    """How many threads work on a row: sixteen, or a block for long rows and for few rows."""
+    if needs_lanes(loop):
+        return LANES
+    if columns > LONG_ROW:
+        return BLOCK_THREADS
+    group = LANES
+    while group < min(columns, BLOCK_THREADS) and rows * group < BUSY_THREADS:
+        group *= 2
+    return LANES if group < MIN_ROW_BLOCK else group
 
 
 def _is_short(body: Sequence[Stmt], sizes: Sizes) -> bool:
@@ -207,14 +159,6 @@ def _nest_points(stmt: Stmt, sizes: Sizes) -> int:
 
 
 # ------------------------------------------------------------------ several statements
-
-
-def _is_separable(kernel: Kernel) -> bool:
-    """Whether statements can be launches of their own: named values can be computed again."""
-    stored = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
-    lets = [s for s in kernel.body if isinstance(s, Let)]
-    read = {e.buffer for e in exprs_in(lets) if isinstance(e, Load)}
-    return not read & stored
 
 
 def _split(kernel: Kernel, sizes: Sizes) -> list[Segment]:

@@ -314,8 +314,10 @@ class DeviceEmitter:
         if x.range is None or y.range is None:
             a, b = self._alike(x, y)
             return Scalar(Select(a.dtype, condition.value, a, b), x.dtype)
-        found = min(x.range[0], y.range[0]), max(x.range[1], y.range[1])
         a, b = self._alike(x, y)
+        found = min(x.range[0], y.range[0]), max(x.range[1], y.range[1])
+        if _is_less(condition.value, a, b):
+            found = found[0], min(x.range[1], y.range[1])
         return Scalar(Select(a.dtype, condition.value, a, b, is_index=True), int64, found)
 
     def select_unlikely(self, condition: Scalar, function: str, x: Scalar, usual: Scalar) -> Scalar:
@@ -384,3 +386,14 @@ class DeviceEmitter:
         defined, dtype = self.functions.get(function, tuple(x.dtype for x in xs))
         args = tuple(self.wide(x) for x in xs)
         return Scalar(Call(held_as(dtype), defined, args), dtype)
+
+
+def _is_less(condition: Value, x: Value, y: Value) -> bool:
+    """Whether a condition is x < y."""
+    if not isinstance(condition, Op) or condition.function != "lt":
+        return False
+    return all(a is b or _same_number(a, b) for a, b in zip(condition.args, (x, y)))
+
+
+def _same_number(x: Value, y: Value) -> bool:
+    return isinstance(x, Literal) and isinstance(y, Literal) and x.value == y.value

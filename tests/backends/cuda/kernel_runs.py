@@ -52,7 +52,7 @@ def check_kernel(
     expected = {name: np.array(a) for name, a in given.items()}
     code = run_kernel(kernel, expected, dims)
     functions = Functions()
-    launches = lower_kernel(kernel, dims, functions, kernel.name)
+    launches = lower_kernel(kernel, dims, functions, f"k_{kernel.name}")
     program = Program("kernel", functions.listed(), tuple(x.kernel for x in launches))
     text = numba_text(program)
     status = np.array([NO_FAILURE], np.uint32)
