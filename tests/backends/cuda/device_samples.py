@@ -192,7 +192,7 @@ def matrices() -> Program:
     """Copies without waiting, matrices from shared memory, products of every kind."""
     tile = DeviceArray("tile", uint16, 2048, SHARED)
     start = index("mul", THREAD, literal(8))
-    halves = DeviceArray("halves", uint16, 4096)
+    halves, out = DeviceArray("halves", uint16, 4096), DeviceArray("out", float32, 128)
     a, b, t = ([Variable(uint32, f"{n}{i}") for i in range(4)] for n in "abt")
     c = [Variable(float32, f"c{i}") for i in range(4)]
     body: list[Stmt] = [
@@ -209,8 +209,8 @@ def matrices() -> Program:
     for name, left in (("mma_bf16", a), ("mma_f16", t), ("mma_tf32", a)):
         body.append(Intrinsic(tuple(c), name, (*left, b[0], b[1], *c)))
     four = index("mul", THREAD, literal(4))
-    body.append(Intrinsic((), "store_vector", (Y, four, *c)))
-    return kernel("matrices", (halves, Y), tuple(body), 32)
+    body.append(Intrinsic((), "store_vector", (out, four, *c)))
+    return kernel("matrices", (halves, out), tuple(body), 32)
 
 
 def copies() -> Program:
