@@ -36,6 +36,8 @@ class ElementType:
         self.meaning: DType = found
         self.dtype = found.numpy
         self._make = found.numpy.type
+        limits = np.iinfo(found.numpy) if found.is_integer else None
+        self._low, self._high = (limits.min, limits.max) if limits is not None else (0, 0)
 
     def __call__(self, x: Any) -> Any:
         """Convert a number: integers wrap around, integers round to floats, bool is 0 or 1."""
@@ -55,7 +57,8 @@ class ElementType:
         if self.meaning.is_integer:
             if isinstance(x, float):
                 raise TypeError(f"{self}() of a float: use saturate_{self}")
-            return _emitter.const(x, self.meaning)
+            inside = self._low <= x <= self._high
+            return self._make(x) if inside else _emitter.const(x, self.meaning)
         with np.errstate(all="ignore"):
             return self._make(x)
 

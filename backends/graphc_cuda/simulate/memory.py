@@ -6,6 +6,7 @@ arguments that the kernel writes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -32,7 +33,7 @@ class VectorArray:
         self.name, self.data, self.size = name, data, size
         self.is_shared = is_shared
         self.accesses: Accesses | None = None
-        self.first = 0  # the element of `accesses` that is element 0 here
+        self.first, self.units = 0, 1  # of `accesses`: where this begins, and those of an element
         self.waiting: Array | None = None  # lines of copies that have not arrived, by element
         self.waiting_count = 0  # of these copies
 
@@ -165,35 +166,40 @@ class VectorArray:
 
     # ----------------------------------------------------------- conflicts
 
-    def _noted(self, element: Any, lanes: Lanes) -> Array:
-        """Elements of the record of accesses, one for each lane."""
-        if element.__class__ is not np.ndarray:
-            element = np.full(lanes.size, element)
-        noted: Array = element + self.first if self.first else element
-        return noted
+    def _noted(self, element: Array) -> Iterator[Array]:
+        """Units of the record of accesses, each with one of every lane."""
+        if self.units == 1:
+            yield element + self.first if self.first else element
+            return
+        for unit in range(self.units):
+            yield element * self.units + (self.first + unit)
 
     def _note_read(self, element: Any, lanes: Lanes, line: int) -> None:
         assert self.accesses is not None
-        noted = self._noted(element, lanes)
+        time = self.clock.tick(line)
+        if element.__class__ is not np.ndarray:
+            element = np.full(lanes.size, element)
         try:
-            self.accesses.read(noted, lanes, self.clock.tick(line))
+            for noted in self._noted(element):
+                self.accesses.read(noted, lanes, time)
         except ConflictError as conflict:
             self._report(conflict, lanes, line)
 
     def _store_noted(self, element: Any, value: Any, lanes: Lanes, line: int) -> None:
         accesses, time = self.accesses, self.clock.tick(line)
         assert accesses is not None
-        noted = self._noted(element, lanes)
-        place = noted - self.first if self.first else noted
+        if element.__class__ is not np.ndarray:
+            element = np.full(lanes.size, element)
 
         def changes() -> Array:
-            return _differs(self.data.take(place), value)
+            return _differs(self.data.take(element), value)
 
         try:
-            lost = accesses.write(noted, lanes, time, changes)
+            for noted in self._noted(element):
+                lost = accesses.write(noted, lanes, time, changes)
         except ConflictError as conflict:
             self._report(conflict, lanes, line)
-        self.data[place] = value
+        self.data[element] = value
         if np.count_nonzero(lost):
             lost &= changes()
         if np.count_nonzero(lost):
@@ -204,7 +210,7 @@ class VectorArray:
 
     def _report(self, conflict: ConflictError, lanes: Lanes, line: int) -> NoReturn:
         block, thread = divmod(conflict.thread, lanes.threads)
-        inside = (conflict.element - self.first) % self.size
+        inside = (conflict.element - self.first) // self.units % self.size
         self.fail(
             "race",
             f"{conflict.how} of {self.name}[{inside}]: nothing orders "

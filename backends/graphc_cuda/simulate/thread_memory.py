@@ -38,14 +38,17 @@ class Record:
 
 @dataclass(eq=False)
 class Records:
-    """Accesses of the elements of some memory, by address; none are kept if `on` is False."""
+    """Accesses of some memory, by unit; none are kept if `on` is False."""
 
     on: bool
     found: dict[int, Record] = field(default_factory=dict)
 
-    def of(self, address: int) -> Record:
-        """What is known of an element."""
-        return self.found.setdefault(address, Record())
+    def of(self, unit: int) -> Record:
+        """What is known of a unit."""
+        found = self.found.get(unit)
+        if found is None:
+            found = self.found[unit] = Record()
+        return found
 
 
 class ThreadArray:
@@ -56,7 +59,7 @@ class ThreadArray:
     ) -> None:
         self.launch, self.name, self.data = launch, name, data
         self.records = records
-        self.start = data.__array_interface__["data"][0]
+        self.first, self.units = 0, 1  # of the records: where this begins, those of an element
         self.waiting: dict[int, int] = {}  # lines of copies that have not arrived
 
     def __getitem__(self, index: Any) -> Any:
@@ -124,20 +127,26 @@ class ThreadArray:
         return Access(now.block, now.thread, self.launch.tick(), line)
 
     def _note_read(self, records: Records, place: int, line: int) -> None:
-        record, now = records.of(self.start + place * self.data.itemsize), self._access(line)
-        self._compare(record.writer, now, place, "read after write")
-        last = record.reader
-        if last is not None and (last.block, last.thread) != (now.block, now.thread):
-            record.other = last
-        record.reader = now
+        now = self._access(line)
+        for record in self._records(records, place):
+            self._compare(record.writer, now, place, "read after write")
+            last = record.reader
+            if last is not None and (last.block, last.thread) != (now.block, now.thread):
+                record.other = last
+            record.reader = now
 
     def _note_write(self, records: Records, place: int, line: int, changes: bool) -> None:
-        record, now = records.of(self.start + place * self.data.itemsize), self._access(line)
-        self._compare(record.reader, now, place, "write after read")
-        self._compare(record.other, now, place, "write after read")
-        if changes:
-            self._compare(record.writer, now, place, "write after write")
-        record.writer = now
+        now = self._access(line)
+        for record in self._records(records, place):
+            self._compare(record.reader, now, place, "write after read")
+            self._compare(record.other, now, place, "write after read")
+            if changes:
+                self._compare(record.writer, now, place, "write after write")
+            record.writer = now
+
+    def _records(self, records: Records, place: int) -> list[Record]:
+        start = self.first + place * self.units
+        return [records.of(start + j) for j in range(self.units)]
 
     def _compare(self, before: Access | None, now: Access, place: int, how: str) -> None:
         if before is None or self._is_ordered(before, now):

@@ -16,6 +16,7 @@ from graphc.errors import BackendError
 from graphc.ir.types import Array
 from graphc_cuda.simulate.errors import thread_name
 from graphc_cuda.simulate.lanes import WARP
+from graphc_cuda.simulate.overlaps import find_stretches
 from graphc_cuda.simulate.source import SourceText
 from graphc_cuda.simulate.thread_language import ThreadLanguage
 from graphc_cuda.simulate.thread_memory import Records, ThreadArray
@@ -153,10 +154,21 @@ def run_threads(
     kernel = names[name].function
     meanings = ThreadLanguage(state).meanings()
     names |= {n: m for n, m in meanings.items() if n in names}
-    records = Records(check)
-    arguments = [ThreadArray(state, n, a, records) for n, a in zip(source.parameters, arrays)]
+    arguments = _arguments(state, arrays)
     blocks = np.arange(grid)
     if seed:
         np.random.default_rng(seed).shuffle(blocks)
     for block in blocks.tolist():
         launch.run_block(block, kernel, arguments, seed)
+
+
+def _arguments(state: LaunchState, arrays: Sequence[Array]) -> list[ThreadArray]:
+    """The parameters; those that share memory share what is known of it."""
+    names = state.source.parameters
+    found = [ThreadArray(state, n, a, None) for n, a in zip(names, arrays)]
+    for stretch in find_stretches(arrays):
+        records = Records(state.check)
+        for member in (found[i] for i in stretch.members):
+            member.records, member.first = records, stretch.first(member.data)
+            member.units = member.data.itemsize // stretch.unit
+    return found

@@ -17,6 +17,7 @@ from graphc_cuda.simulate.asynchronous import Copies
 from graphc_cuda.simulate.errors import refuse
 from graphc_cuda.simulate.lanes import UNDEFINED, Lanes, VaryingLoop, loop_over, poison
 from graphc_cuda.simulate.memory import LocalArray, VectorArray
+from graphc_cuda.simulate.overlaps import find_stretches
 from graphc_cuda.simulate.races import Accesses, Clock
 from graphc_cuda.simulate.source import KernelSource, SourceText
 from graphc_cuda.simulate.translate import KernelTranslator, translate_function
@@ -162,23 +163,15 @@ def bind_arguments(
     """The parameters of the kernel; those that share memory with one it writes are watched."""
     names = run.source.parameters
     found = [VectorArray(run.source, run.clock, n, a, len(a), False) for n, a in zip(names, arrays)]
-    for name, array in zip(names, found):
-        if name not in writes or array.accesses is not None or not array.data.size:
+    for stretch in find_stretches(arrays):
+        members = [found[i] for i in stretch.members]
+        if not any(m.name in writes for m in members):
             continue
-        group = [a for a in found if np.may_share_memory(a.data, array.data)]
-        _watch(run, group)
+        accesses = Accesses(stretch.size, run.clock, is_shared=False)
+        for member in members:
+            member.accesses, member.first = accesses, stretch.first(member.data)
+            member.units = member.data.itemsize // stretch.unit
     return tuple(found)
-
-
-def _watch(run: Run, group: list[VectorArray]) -> None:
-    """Note accesses of parameters that overlap in one place."""
-    starts = [a.data.__array_interface__["data"][0] for a in group]
-    least, size = min(starts), group[0].data.itemsize
-    end = max(s + a.data.nbytes for s, a in zip(starts, group))
-    accesses = Accesses((end - least) // size, run.clock, is_shared=False)
-    for start, array in zip(starts, group):
-        if array.data.itemsize == size:
-            array.accesses, array.first = accesses, (start - least) // size
 
 
 def _where(condition: Any, one: Any, two: Any) -> Any:

@@ -219,6 +219,25 @@ def test_blocks_conflict_through_overlapping_arguments(executor: str) -> None:
 
 
 @executors
+def test_arguments_of_other_sizes_that_overlap(executor: str) -> None:
+    text = texts.HEAD + (
+        "@cuda.jit\n"
+        "def bytes(x, y, z):\n"
+        "    i = cuda.threadIdx.x\n"
+        "    y[i] = u8(z[i])\n"
+        "    if i < {count}:\n"
+        "        x[i] = f32(1.0)\n"
+    )
+    memory, z = np.zeros(128, "u1"), np.arange(32).astype("i4")
+    arrays = [memory.view(f4), memory[64:96], z]
+    simulate(text.format(count=16), "bytes", 1, 32, arrays, executor=executor)
+    error = failure(text.format(count=17), "bytes", 1, 32, arrays, executor)
+    assert error.kind == "race"
+    assert "write after write of x[16]" in str(error)
+    assert error.lines == (8, 6)
+
+
+@executors
 def test_a_missing_wait(executor: str) -> None:
     arrays = [np.ones(1024, f4), np.zeros(64, f4)]
     text = removed(texts.PIPELINE, "copy_async_wait(1)")
