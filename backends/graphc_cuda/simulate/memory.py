@@ -52,18 +52,7 @@ class VectorArray:
         self, condition: Any, index: Any, otherwise: Any, lanes: Lanes, line: int
     ) -> Any:
         """Read one element for each lane where the condition holds; a value for the others."""
-        taken = lanes.branch(condition)
-        if taken is None:
-            return otherwise
-        if taken is lanes:
-            return self.load(index, lanes, line)
-        place = taken.index
-        assert place is not None
-        result = np.empty(lanes.size, self.data.dtype)
-        result[:] = otherwise
-        inside = index.take(place) if index.__class__ is np.ndarray else index
-        result[place] = self.load(inside, taken, line)
-        return result
+        return _load_where(self, self.data.dtype, (condition, index, otherwise), lanes, line)
 
     def store(self, index: Any, value: Any, lanes: Lanes, line: int) -> None:
         """Write one element for each lane."""
@@ -250,6 +239,12 @@ class LocalArray:
         row = self._rows[index]
         return row.take(lanes.ids) if isinstance(row, np.ndarray) and not lanes.is_whole else row
 
+    def load_where(
+        self, condition: Any, index: Any, otherwise: Any, lanes: Lanes, line: int
+    ) -> Any:
+        """Read one element for each lane where the condition holds; a value for the others."""
+        return _load_where(self, self.dtype, (condition, index, otherwise), lanes, line)
+
     def store(self, index: Any, value: Any, lanes: Lanes, line: int) -> None:
         """Write one element for each lane."""
         self._check(index, lanes, line)
@@ -284,3 +279,25 @@ class LocalArray:
                 self.source,
                 (line,),
             )
+
+
+def _load_where(
+    array: VectorArray | LocalArray,
+    dtype: np.dtype[Any],
+    guarded: tuple[Any, Any, Any],
+    lanes: Lanes,
+    line: int,
+) -> Any:
+    condition, index, otherwise = guarded
+    taken = lanes.branch(condition)
+    if taken is None:
+        return otherwise
+    if taken is lanes:
+        return array.load(index, lanes, line)
+    place = taken.index
+    assert place is not None
+    result = np.empty(lanes.size, dtype)
+    result[:] = otherwise
+    inside = index.take(place) if index.__class__ is np.ndarray else index
+    result[place] = array.load(inside, taken, line)
+    return result
