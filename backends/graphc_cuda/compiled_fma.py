@@ -7,6 +7,7 @@ arrays; a simulated kernel does little else. So a loop compiled by LLVM becomes 
 from __future__ import annotations
 
 import ctypes
+import sys
 from functools import cache
 from typing import Any
 
@@ -99,8 +100,9 @@ def fma(x: Any, y: Any, z: Any) -> Any:
 
 def _table() -> Any:
     """numpy's functions for ufuncs, as other languages find them."""
-    core: Any = getattr(np, "_core", None) or np.core
-    capsule = core._multiarray_umath._UFUNC_API
+    names = ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath")  # since 2.0, before
+    module = next(sys.modules[name] for name in names if name in sys.modules)
+    capsule = module._UFUNC_API
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = _POINTER, [ctypes.py_object, ctypes.c_char_p]
     return ctypes.cast(get(capsule, None), ctypes.POINTER(_POINTER))
