@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc_cuda import language
+from graphc_cuda.compiled_fma import compiled_fma
 from graphc_cuda.simulate.fragments import matrix_places, multiply_fragments
 from graphc_cuda.simulate.lanes import WARP, poison
 from graphc_cuda.simulate.thread_memory import Records, ThreadArray, poisoned
@@ -39,7 +40,8 @@ class ThreadLanguage:
         found: dict[str, Any] = {n: getattr(self, n) for n in names}
         for name in ("mma_bf16", "mma_f16", "mma_tf32"):
             found[name] = self._multiplier(name)
-        return found | {"cuda": ThreadCuda(self.launch)}
+        # threads compute without warnings, so they need not be silenced here
+        return found | {"cuda": ThreadCuda(self.launch), "fma": compiled_fma().function}
 
     # -------------------------------------------------------------- memory
 

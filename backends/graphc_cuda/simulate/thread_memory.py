@@ -17,7 +17,7 @@ from graphc_cuda.simulate.lanes import WARP
 from graphc_cuda.simulate.thread_state import LaunchState
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Access:
     """Who touched an element, when, and at which line."""
 
@@ -27,7 +27,7 @@ class Access:
     line: int
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Record:
     """The last write of an element, and the last reads by two threads."""
 
@@ -144,9 +144,11 @@ class ThreadArray:
                 self._compare(record.writer, now, place, "write after write")
             record.writer = now
 
-    def _records(self, records: Records, place: int) -> list[Record]:
+    def _records(self, records: Records, place: int) -> tuple[Record, ...]:
+        if self.units == 1:
+            return (records.of(self.first + place),)
         start = self.first + place * self.units
-        return [records.of(start + j) for j in range(self.units)]
+        return tuple(records.of(start + j) for j in range(self.units))
 
     def _compare(self, before: Access | None, now: Access, place: int, how: str) -> None:
         if before is None or self._is_ordered(before, now):
