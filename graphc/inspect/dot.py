@@ -22,6 +22,7 @@ from graphc.inspect.dot_label import (
     bound_label,
     op_label,
     quoted,
+    shorten,
     small,
     text,
 )  # fmt: skip
@@ -29,15 +30,16 @@ from graphc.inspect.graph_printer import call_name
 from graphc.inspect.memory import kept_values, saved_nodes, viewed
 from graphc.inspect.names import all_nodes, bytes_text, folds, is_bound, name_nodes
 from graphc.inspect.render import write_picture
-from graphc.inspect.report import main_part
+from graphc.inspect.report import launch_text, main_part
 from graphc.inspect.stages import check_stage, defined_part
-from graphc.inspect.subject import Subject, program_of, sizes_of
+from graphc.inspect.subject import Subject, launches_of, program_of, sizes_of
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import leaf
 from graphc.ir.ops.base import View
 from graphc.ir.schedule import KernelCall, Schedule
 from graphc.ir.structure import flatten
 from graphc.origin import BACKWARD, PARTS, UPDATE
+from graphc.runtime.backend import Launch
 
 FONT = 'fontname="Helvetica,Arial,sans-serif"'
 HEAD = (
@@ -50,6 +52,8 @@ HEAD = (
 # Where a box is drawn: the name of a part, the number of a call, or beside them.
 Home = str | int
 BESIDE = ""
+NEXT_LINE = '<BR ALIGN="LEFT"/>'
+MAX_LAUNCH = 90  # letters of what is said of a launch
 
 
 def graph_dot(
@@ -57,13 +61,15 @@ def graph_dot(
     schedule: Schedule | None = None,
     plan: MemoryPlan | None = None,
     dims: Mapping[str, int] | None = None,
+    launches: Sequence[Launch] = (),
 ) -> str:
     """A graph in the DOT language, forward, backward and update in colours of their own.
 
     Without a schedule every part is a cluster; with one, every kernel. A plan adds where in the
-    arena a stored value is. Forward values kept for the backward half are dashed.
+    arena a stored value is, launches what a GPU runs for a kernel. Forward values kept for the
+    backward half are dashed.
     """
-    return _Drawing(graph, schedule, plan, dims).text()
+    return _Drawing(graph, schedule, plan, dims, launches).text()
 
 
 def function_dot(
@@ -81,7 +87,8 @@ def function_dot(
     else:
         dims = sizes_of(subject)
         plan = program.plan(dims) if stage == "planned" else None
-        picture = graph_dot(program.optimized, program.schedule, plan, dims)
+        launches = launches_of(subject) if stage == "planned" else ()
+        picture = graph_dot(program.optimized, program.schedule, plan, dims, launches)
     if path is not None:
         write_picture(picture, path)
     return picture
@@ -130,8 +137,9 @@ class _Drawing:
         schedule: Schedule | None,
         plan: MemoryPlan | None,
         dims: Mapping[str, int] | None,
+        launches: Sequence[Launch] = (),
     ) -> None:
-        self.graph, self.dims = graph, dims
+        self.graph, self.dims, self.launches = graph, dims, launches
         self.calls = (*schedule.prepare, *schedule.calls) if schedule else ()
         self.prepared = len(schedule.prepare) if schedule else 0
         self.names = name_nodes(graph)
@@ -247,8 +255,10 @@ class _Drawing:
         name = call_name(number - self.prepared, call)
         if number < self.prepared:
             name = f"prepare p{number:02}_{call.kernel.name}"
-        cost = cost_text(call, self.dims)
-        title = f'<<B>{text(name)}</B><BR ALIGN="LEFT"/>{small(cost, GREY)}<BR ALIGN="LEFT"/>>'
+        rows = [f"<B>{text(name)}</B>", small(cost_text(call, self.dims), GREY)]
+        mine = [x for x in self.launches if x.call == number - self.prepared]
+        rows += [small(shorten(launch_text(x), MAX_LAUNCH), GREY) for x in mine]
+        title = f"<{''.join(row + NEXT_LINE for row in rows)}>"
         return _cluster(f"k{number}", title, paint.ground, paint.line, self.boxes.get(number, ()))
 
     def legend(self) -> str:
