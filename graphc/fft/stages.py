@@ -17,6 +17,7 @@ from graphc.frontend import functions as fn
 from graphc.frontend.functions.products import contract
 from graphc.frontend.tensor import Tensor, constant_of
 from graphc.frontend.typing import TensorLike
+from graphc.ir.precision import FULL
 from graphc.ir.types import Array, DType
 
 Signal: TypeAlias = "TensorLike | tuple[TensorLike, TensorLike | None]"  # (real, imaginary)
@@ -73,7 +74,8 @@ def multiply_matrix(x: Value, n: int, sign: int) -> Value:
 
 def _times_matrix(x: Tensor, matrix: Tensor) -> Tensor:
     labels = tuple(range(x.ndim))
-    return contract(x, labels, matrix, (x.ndim - 1, x.ndim), (*labels[:-1], x.ndim))
+    with FULL:  # roots of unity rounded to few bits would spoil every spectrum
+        return contract(x, labels, matrix, (x.ndim - 1, x.ndim), (*labels[:-1], x.ndim))
 
 
 def bluestein(x: Value, n: int, sign: int) -> Value:

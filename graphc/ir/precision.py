@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ DTYPES: dict[str, DType] = {BF16: bfloat16, FP16: float16}
 
 TF32_HALF, TF32_MASK = 0x1000, 0xFFFFE000  # half of the last bit of ten, and all that stay
 INITIAL_SCALE, MAX_SCALE, MIN_SCALE = 2.0**16, 2.0**24, 1.0
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _regions: ContextVar[tuple[Precision, ...]] = ContextVar("graphc_precision", default=())
 
@@ -96,6 +99,12 @@ def current() -> Precision | None:
     """The precision of the innermost block; None outside of all."""
     regions = _regions.get()
     return regions[-1] if regions else None
+
+
+def in_region(function: Function) -> Function:
+    """The function as it runs in the block around this call, wherever it is called."""
+    region = current()
+    return function if region is None else region(function)
 
 
 def chosen(argument: object) -> Precision | None:

@@ -10,6 +10,7 @@ from graphc.frontend.functions.operands import fail, one_axis, same_dtype
 from graphc.frontend.tensor import Tensor, lift
 from graphc.frontend.typing import TensorLike
 from graphc.ir.dims import Size
+from graphc.ir.precision import FULL
 from graphc.linalg.solving import inv
 
 
@@ -40,12 +41,17 @@ def matrix_power(x: TensorLike, n: int) -> Tensor:
         fail(ShapeError, f"matrix_power: needs square matrices, got {x.type}", (x,))
     if n == 0:
         return fn.broadcast_to(fn.eye(x.shape[-1], dtype=x.dtype), x.shape)
-    factor = inv(x) if n < 0 else x
+    with FULL:
+        return _raised(inv(x) if n < 0 else x, abs(n))
+
+
+def _raised(x: Tensor, n: int) -> Tensor:
+    """The product of n factors, by squares."""
     result: Tensor | None = None
-    for bit in reversed(bin(abs(n))[2:]):
+    for bit in reversed(bin(n)[2:]):
         if bit == "1":
-            result = factor if result is None else fn.matmul(result, factor)
-        factor = fn.matmul(factor, factor)
+            result = x if result is None else fn.matmul(result, x)
+        x = fn.matmul(x, x)
     assert result is not None
     return result
 

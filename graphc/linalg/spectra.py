@@ -145,7 +145,8 @@ def lstsq(a: TensorLike, b: TensorLike, rtol: TensorLike | None = None) -> Tenso
     a, b = same_dtype("lstsq", (floating("lstsq", a), floating("lstsq", b)))
     if a.ndim < 2 or b.ndim < 1 or b.shape[-1 if b.ndim == 1 else -2] != a.shape[-2]:
         fail(ShapeError, f"lstsq: {b.type} (input 1) does not fit {a.type} (input 0)", (a, b))
-    return fn.matmul(pinv(a, rtol), b)
+    with FULL:
+        return fn.matmul(pinv(a, rtol), b)
 
 
 def _cutoff(x: Tensor, s: Tensor, rtol: TensorLike | None) -> Any:

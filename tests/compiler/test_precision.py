@@ -245,9 +245,41 @@ def test_factorisations_and_their_gradients_stay_exact() -> None:
     y = gx.linalg.solve(a, b)
     step = gx.compile([a, b], [y, gx.grad(gx.sum(y * y), [a, b])], precision="bf16")
     assert kinds(step) == []
-    inverse = gx.linalg.pinv(a)
-    step = gx.compile([a], [inverse, gx.grad(gx.sum(inverse), a)], precision="bf16")
+    others = [gx.linalg.pinv(a), gx.linalg.lstsq(a, b), gx.linalg.matrix_power(a, 3)]
+    total = sum(gx.sum(y * y) for y in others)
+    step = gx.compile([a, b], [*others, gx.grad(total, [a, b])], precision="bf16")
     assert kinds(step) == []
+
+
+def test_spectra_stay_exact() -> None:
+    x = gx.input("x", (3, 24))
+    real, imaginary = gx.fft.rfft(x)
+    power = gx.sum(real**2 + imaginary**2)
+    step = gx.compile([x], [power, gx.grad(power, x)], precision="bf16")
+    assert kinds(step) == []
+    assert any(isinstance(n.op, Dot) for n in step.graph.nodes)
+
+
+def test_a_gradient_of_ones_own_is_computed_as_in_the_block_of_its_function() -> None:
+    @gx.custom_gradient
+    def squared(x: gx.Tensor) -> Any:
+        return x @ x, lambda dy: dy @ x.mT + x.mT @ dy
+
+    x = gx.input("x", (3, 3))
+    with gx.precision("bf16"):
+        y = squared(x)
+    step = gx.compile([x], gx.grad(gx.sum(y * y), x))
+    assert kinds(step) == ["bfloat16"] * 2  # x, and the cotangent
+
+
+def test_a_precision_decorates_functions() -> None:
+    @gx.precision("tf32")
+    def twice(x: gx.Tensor) -> gx.Tensor:
+        return x @ x
+
+    x = gx.input("x", (3, 3))
+    assert kinds(gx.compile([x], twice(x))) == ["tf32"]
+    assert kinds(gx.compile([x], x @ x)) == []
 
 
 def test_parameters_and_sums_are_float32() -> None:

@@ -11,6 +11,7 @@ from graphc.errors import ArgumentError, GradientError
 from graphc.frontend.tensor import Tensor, lift, lift_op, zeros_like
 from graphc.ir import graph as graphs
 from graphc.ir.ops.training import CustomGradient
+from graphc.ir.precision import in_region
 from graphc.ir.structure import flatten
 
 Pullback = Callable[..., Any]
@@ -49,7 +50,7 @@ def custom_gradient(
         places = apart if apart >= 0 else max(xs[0].ndim + apart, 0)
         marked = []
         for i, y in enumerate(ys):
-            pull = _pullback(backward, ys, i, xs)
+            pull = in_region(_pullback(backward, ys, i, xs))
             marked.append(lift_op(CustomGradient(pull, places), lift(y), *xs))
         return structure.build(marked)
 

@@ -1,0 +1,39 @@
+"""Kernels of ops and of steps compile by both routes and assemble; a fixed sample by default.
+
+All of them: `python -m tests.backends.cuda.all_kernels`.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from graphc_cuda.cuda_tools import find_tool
+from tests.backends.cuda.all_kernels import CAPABILITIES, ROUTES, Row, table
+from tests.backends.cuda.kernel_sources import sources
+
+pytestmark = pytest.mark.skipif(find_tool("ptxas") is None, reason="ptxas is not here")
+OPS = 8  # of the default suite
+MOST_REGISTERS = 168  # that leave room for three blocks of 128 threads
+
+
+def check(rows: list[Row]) -> None:
+    """Nothing is refused, nothing spills, both routes ask for the same shared memory."""
+    assert [row for row in rows if "error" in row] == []
+    assert [row for row in rows if row["spill_stores"] or row["spill_loads"]] == []
+    assert max(row["registers"] for row in rows) <= MOST_REGISTERS
+    shared: dict[tuple[str, ...], set[int]] = {}
+    for row in rows:
+        shared.setdefault((row["source"], row["kernel"]), set()).add(row["shared"])
+    assert all(len(sizes) == 1 for sizes in shared.values()), shared
+    assert len(rows) == len(shared) * len(ROUTES) * len(CAPABILITIES)
+
+
+def test_kernels_of_ops() -> None:
+    check(table(islice(sources("ops"), OPS)))
+
+
+@pytest.mark.slow
+def test_kernels_of_workloads() -> None:
+    check(table(sources("workloads")))
