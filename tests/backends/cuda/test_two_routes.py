@@ -4,6 +4,7 @@ other, launch by launch of small training steps."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -39,8 +40,12 @@ from graphc_cuda.simulate import simulate
 from tests.backends.cuda import device_samples as samples
 from tests.backends.cuda.host_threads import HostThreads
 from tests.backends.cuda.networks import NETWORKS, plan_for
+from tests.backends.cuda.numba_host import NumbaThreads
 
 pytest.importorskip("greenlet")
+needs_numba = pytest.mark.skipif(
+    find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
+)
 Memory = dict[Region, Array]
 
 
@@ -88,10 +93,14 @@ def test_samples(sample: object) -> None:
 class BothRoutes:
     """A plan in memory, every launch run twice."""
 
-    def __init__(self, plan: LaunchPlan) -> None:
+    def __init__(self, plan: LaunchPlan, by_numba: bool = False) -> None:
         self.plan = plan
         self.text = numba_text(plan.program)
-        self.host = HostThreads(nvptx_text(plan.program, (9, 0)))
+        self.host: HostThreads | NumbaThreads = (
+            NumbaThreads(plan.program)
+            if by_numba
+            else HostThreads(nvptx_text(plan.program, (9, 0)))
+        )
         self.memory: Memory = {r: np.zeros(max(n, 1), np.uint8) for r, n in plan.regions.items()}
         rng = np.random.default_rng(11)
         nodes = [n for n in launches((*plan.prepare, *plan.nodes)) if isinstance(n, KernelNode)]
@@ -135,28 +144,57 @@ def launches(nodes: tuple[Node, ...]) -> Iterator[Node]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_launches_of_whole_steps(name: str) -> None:
-    plan = plan_for(name)
-    both = BothRoutes(plan)
+    run_all(plan_for(name))
+
+
+def run_all(plan: LaunchPlan, by_numba: bool = False) -> None:
+    """Run every launch of a plan."""
+    both = BothRoutes(plan, by_numba)
     for node in launches((*plan.prepare, *plan.nodes)):
         both.run(node)
+
+
+@needs_numba
+@pytest.mark.parametrize("name", ["embedding", "convolution", "until"])
+def test_launches_by_numba(name: str) -> None:
+    run_all(plan_for(name), by_numba=True)
+
+
+@needs_numba
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dense", "recurrent"])
+def test_launches_of_larger_steps_by_numba(name: str) -> None:
+    run_all(plan_for(name), by_numba=True)
 
 
 # ------------------------------------------------------------------- matrices
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16", "tf32"])
-def test_launches_with_tensor_cores(precision: str) -> None:
+PRECISIONS = {"bf16": "mma_bf16", "fp16": "mma_f16", "tf32": "mma_tf32"}
+
+
+def low_precision(precision: str) -> LaunchPlan:
+    """A convolution and its gradients in tensor cores."""
     with gx.precision(precision):
         x = gx.input("x", (2, 6, 6, 16))
         y = gx.nn.Conv2D(32, 3, activation="relu")(x)
         loss = (y * y).mean()
         step = gx.compile([x], {"loss": loss}, updates=gx.optim.SGD(0.1).minimize(loss))
     plan = plan_launches(step.program, {})
-    name = {"bf16": "mma_bf16", "fp16": "mma_f16", "tf32": "mma_tf32"}[precision]
-    assert name in numba_text(plan.program)
-    both = BothRoutes(plan)
-    for node in launches((*plan.prepare, *plan.nodes)):
-        both.run(node)
+    assert PRECISIONS[precision] in numba_text(plan.program)
+    return plan
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_launches_with_tensor_cores(precision: str) -> None:
+    run_all(low_precision(precision))
+
+
+@needs_numba
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_launches_with_tensor_cores_by_numba(precision: str) -> None:
+    run_all(low_precision(precision), by_numba=True)
 
 
 @pytest.mark.parametrize("is_transposed", [False, True])
