@@ -6,7 +6,7 @@ arguments that the kernel writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -155,11 +155,13 @@ class VectorArray:
 
     # ----------------------------------------------------------- conflicts
 
-    def _noted(self, element: Array) -> Iterator[Array]:
+    def _noted(self, element: Array) -> Iterable[Array]:
         """Units of the record of accesses, each with one of every lane."""
         if self.units == 1:
-            yield element + self.first if self.first else element
-            return
+            return (element + self.first if self.first else element,)
+        return self._units(element)
+
+    def _units(self, element: Array) -> Iterator[Array]:
         for unit in range(self.units):
             yield element * self.units + (self.first + unit)
 

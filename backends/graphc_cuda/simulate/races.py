@@ -20,7 +20,6 @@ from graphc_cuda.simulate.lanes import WARP, Lanes
 
 _SHIFT = 32
 _THREAD = (1 << _SHIFT) - 1
-_greatest = np.maximum.reduce
 _BATCH = 256  # reads that wait at most
 
 
@@ -93,17 +92,21 @@ class Accesses:
     def __init__(self, size: int, clock: Clock, is_shared: bool) -> None:
         self.clock, self.is_shared = clock, is_shared
         self._writer = np.zeros(size, np.int64)
-        self._touched = np.zeros(size, np.int64)  # when any thread last read
         self._reader: Array | None = None
         self._other: Array | None = None
-        self._written = self._read = 0  # when, last
-        self._waiting: list[tuple[Array, Lanes, int]] = []
+        # since all blocks last met (of arguments: in this launch), what was written and read
+        self._since = 0
+        self._written, self._read = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+        self._any_written = False
+        self._waiting: list[tuple[Array, Lanes, int]] = []  # reads
 
     def read(self, element: Array, lanes: Lanes, time: int) -> None:
         """Note a read, after comparing it with writes before."""
-        if self._written > self._since:
+        if self.is_shared and self._since != self.clock.met:
+            self._begin_again()
+        if self._any_written and np.count_nonzero(self._written.take(element)):
             self._compare(self._writer, element, lanes, "read after write")
-        self._touched[element] = time
+        self._read[element] = True
         self._waiting.append((element, lanes, time))
         if len(self._waiting) > _BATCH:
             self._note_reads()
@@ -114,23 +117,29 @@ class Accesses:
         `changes` says where bits differ from those before. Returns where another thread writes
         the element in the same statement.
         """
-        if self._waiting and _greatest(self._touched.take(element)) > self._since:
+        if self.is_shared and self._since != self.clock.met:
+            self._begin_again()
+        if np.count_nonzero(self._read.take(element)):
             self._note_reads()
-        if self._read > self._since and self._reader is not None and self._other is not None:
+            assert self._reader is not None
+            assert self._other is not None
             self._compare(self._reader, element, lanes, "write after read")
             self._compare(self._other, element, lanes, "write after read")
-        if self._written > self._since:
+        if self._any_written and np.count_nonzero(self._written.take(element)):
             self._compare(self._writer, element, lanes, "write after write", changes)
         key = lanes.key + (time << _SHIFT)
         self._writer[element] = key
-        self._written = time
+        self._written[element] = self._any_written = True
         lost: Array = self._writer.take(element) != key
         return lost
 
-    @property
-    def _since(self) -> int:
-        """When accesses before were last ordered before all that come now."""
-        return self.clock.met if self.is_shared else 0
+    def _begin_again(self) -> None:
+        """All accesses so far are ordered before all that come."""
+        self._since = self.clock.met
+        self._read[:] = False
+        self._waiting.clear()
+        if self._any_written:
+            self._written[:] = self._any_written = False
 
     def writer(self, element: int) -> int:
         """Who wrote an element last, and when."""
@@ -145,9 +154,6 @@ class Accesses:
         changes: Callable[[], Array] | None = None,
     ) -> None:
         before = accesses.take(element)
-        latest = _greatest(before)
-        if latest == 0 or (self.is_shared and latest < self.clock.met << _SHIFT):
-            return
         wrong = self.clock.unordered(before, lanes)
         if changes is not None and np.count_nonzero(wrong):
             wrong &= changes()
@@ -156,21 +162,19 @@ class Accesses:
             raise ConflictError(first, int(element[first]), int(before[first]), how)
 
     def _note_reads(self) -> None:
-        """Note the reads that wait, but for those that a barrier has ordered."""
+        """Note who reads, for all reads that wait."""
         waiting, self._waiting = self._waiting, []
         for element, lanes, time in waiting:
-            if time > self._since:
-                self._note(element, lanes.key + (time << _SHIFT), time)
+            self._note(element, lanes.key + (time << _SHIFT))
 
-    def _note(self, element: Array, key: Array, time: int) -> None:
+    def _note(self, element: Array, key: Array) -> None:
         if self._reader is None or self._other is None:
             self._reader, self._other = np.zeros_like(self._writer), np.zeros_like(self._writer)
         old = self._reader.take(element)
         differs = (old != 0) & ((old ^ key) & _THREAD != 0)
-        if differs.any():
+        if np.count_nonzero(differs):
             self._other[element[differs]] = old[differs]
         self._reader[element] = key
         lost = self._reader.take(element) != key
-        if lost.any():
+        if np.count_nonzero(lost):
             self._other[element[lost]] = key[lost]
-        self._read = time
