@@ -19,6 +19,7 @@ from graphc_cuda.device.program import (
     For,
     If,
     Intrinsic,
+    Literal,
     Program,
     Put,
     Return,
@@ -34,9 +35,11 @@ from graphc_cuda.device.program import (
 )
 from graphc_cuda.layout import COLUMNS, STEP, Brackets, Node, flat, statement
 from graphc_cuda.numba_names import Names, global_names, kernel_names
+from graphc_cuda.numba_parts import Parts
 from graphc_cuda.numba_value import Spelling, memory_name
 
 SPECIALS = {"thread": "cuda.threadIdx.x", "block": "cuda.blockIdx.x", "blocks": "cuda.gridDim.x"}
+MOST_LINES = 6  # of an expression that is not cut in parts
 VECTORS = ("load_vector", "store_vector")
 
 
@@ -104,7 +107,7 @@ def _function(function: DeviceFunction, names: Names, used: set[str]) -> Iterato
     yield from _comments([function.note] if function.note else [], 1)
     for assign in function.body:
         yield from _statement(assign, spelling, 1)
-    yield from statement("return ", spelling.node(function.result), "", 1)
+    yield from _valued("return ", function.result, spelling, 1)
 
 
 def _kernel(kernel: DeviceKernel, names: Names, used: set[str]) -> Iterator[str]:
@@ -115,9 +118,7 @@ def _kernel(kernel: DeviceKernel, names: Names, used: set[str]) -> Iterator[str]
     yield from _comments(kernel.note, 1)
     specials = _specials(kernel.body)
     yield from (f"{STEP}{name} = {SPECIALS[name]}" for name in specials)
-    body = list(_block(kernel.body, spelling, 1))
-    empty = not specials and all(isinstance(s, Comment) for s in kernel.body)
-    yield from [*body, f"{STEP}pass"] if empty else body
+    yield from (_block if specials else _inner)(kernel.body, spelling, 1)
 
 
 def _define(name: str, parameters: list[str]) -> Iterator[str]:
@@ -142,13 +143,18 @@ def _block(body: Iterable[Stmt], spelling: Spelling, indent: int) -> Iterator[st
 
 def _inner(body: tuple[Stmt, ...], spelling: Spelling, indent: int) -> Iterator[str]:
     """The lines of a block inside a statement."""
-    yield from _block(body, spelling, indent)
-    if all(isinstance(stmt, Comment) for stmt in body):
+    lines = list(_block(body, spelling, indent))
+    yield from lines
+    if all(line.lstrip().startswith("#") for line in lines):
         yield f"{STEP * indent}pass"
 
 
 def _statement(stmt: Stmt, spelling: Spelling, indent: int) -> Iterator[str]:
     match stmt:
+        case If(condition=Literal(value=decided)):
+            yield from _block(stmt.body if decided else stmt.otherwise, spelling, indent)
+        case For(start=Literal(value=start), stop=Literal(value=stop)) if start >= stop:
+            pass
         case If():
             yield from _if(stmt, spelling, indent, "if")
         case While(condition=condition, body=body):
@@ -163,16 +169,36 @@ def _statement(stmt: Stmt, spelling: Spelling, indent: int) -> Iterator[str]:
             yield from _comments(text.splitlines(), indent)
         case Return():
             yield f"{STEP * indent}return"
+        case Assign() | Put():
+            yield from _assigned(stmt, spelling, indent)
         case _:
             before, node = _simple(stmt, spelling)
             yield from statement(before, node, "", indent)
 
 
+def _assigned(stmt: Assign | Put, spelling: Spelling, indent: int) -> Iterator[str]:
+    before, _ = _simple(stmt, spelling)
+    yield from _valued(before, stmt.value, spelling, indent)
+
+
+def _valued(before: str, value: Value, spelling: Spelling, indent: int) -> Iterator[str]:
+    """A statement with a value; in parts, if it would take many lines."""
+    lines = statement(before, spelling.node(value), "", indent)
+    if len(lines) > MOST_LINES:
+        parts = Parts(spelling, COLUMNS - len(STEP) * indent - len(before))
+        value = parts.cut(value)
+        for assign in parts.made:
+            yield from statement(*_simple(assign, spelling), "", indent)
+        lines = statement(before, spelling.node(value), "", indent)
+    yield from lines
+
+
 def _if(stmt: If, spelling: Spelling, indent: int, word: str) -> Iterator[str]:
     yield from statement(f"{word} ", spelling.node(stmt.condition), ":", indent)
     yield from _inner(stmt.body, spelling, indent + 1)
-    if len(stmt.otherwise) == 1 and isinstance(stmt.otherwise[0], If):
-        yield from _if(stmt.otherwise[0], spelling, indent, "elif")
+    other = stmt.otherwise[0] if len(stmt.otherwise) == 1 else None
+    if isinstance(other, If) and not isinstance(other.condition, Literal):
+        yield from _if(other, spelling, indent, "elif")
     elif stmt.otherwise:
         yield f"{STEP * indent}else:"
         yield from _inner(stmt.otherwise, spelling, indent + 1)

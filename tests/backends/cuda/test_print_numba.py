@@ -11,7 +11,23 @@ import pytest
 
 from graphc.ir.types import DType, bool_, float32, float64, int32, int64, uint8, uint32, uint64
 from graphc_cuda import language
-from graphc_cuda.device.program import Literal, Op, Program, Select, Value, Variable, literal
+from graphc_cuda.device.program import (
+    Assign,
+    Comment,
+    DeviceArray,
+    DeviceKernel,
+    For,
+    Get,
+    If,
+    Literal,
+    Op,
+    Program,
+    Select,
+    Stmt,
+    Value,
+    Variable,
+    literal,
+)
 from graphc_cuda.layout import flat
 from graphc_cuda.numba_names import LANGUAGE, Names
 from graphc_cuda.numba_value import Spelling
@@ -171,6 +187,55 @@ def op(function: str, *args: Value, dtype: DType | None = None) -> Op:
 def test_values(value: Value, text: str) -> None:
     names = Names(variables={name: name for name in "ijkfduwnblpq"})
     assert flat(Spelling(names, set()).node(value)) == text
+
+
+# ------------------------------------------------------------------ statements
+
+
+X = DeviceArray("x", float32, 4)
+
+
+def body_of(*stmts: Stmt) -> list[str]:
+    """The lines of a kernel's body."""
+    text = numba_text(Program("p", (), (DeviceKernel("k", (X,), stmts, 1),)))
+    return text.split("def k(x):\n")[1].splitlines()
+
+
+def test_branches() -> None:
+    low, high = (statements.less(A, literal(n)) for n in (1, 2))
+    inner = If(high, (Assign(A, literal(1)),), (Assign(A, literal(2)),))
+    lines = body_of(Assign(A, literal(0)), If(low, (Comment("nothing"),), (inner,)))
+    assert lines == [
+        "    i = 0", "    if i < 1:", "        # nothing", "        pass", "    elif i < 2:",
+        "        i = 1", "    else:", "        i = 2",
+    ]  # fmt: skip
+
+
+def test_what_never_runs_is_left_out() -> None:
+    one, two = Assign(A, literal(1)), Assign(A, literal(2))
+    never, always = Literal(bool_, False), Literal(bool_, True)
+    assert body_of(If(never, (one,), (two,))) == ["    i = 2"]
+    assert body_of(If(always, (one,), (two,))) == ["    i = 1"]
+    assert body_of(For(A, literal(3), literal(3), literal(1), (one,))) == ["    pass"]
+
+
+def test_deep_expressions_are_cut_in_parts() -> None:
+    value: Value = F
+    for number in range(12):
+        value = op("fma", value, F, Literal(float32, number + 0.125))
+    lines = body_of(Assign(F, Literal(float32, 1.0)), Assign(F, value))
+    assert [line.split("=")[0].strip() for line in lines] == ["f", "part", "part_1", "f"]
+    assert "fma(part_1, f, " in lines[-1]
+    assert "f32(11.125)" in lines[-1]
+
+
+def test_parts_of_what_may_not_be_evaluated_stay_there() -> None:
+    read: Value = Get(float32, X, A)
+    for number in range(12):
+        read = op("fma", read, F, Literal(float32, number + 0.125))
+    start = Assign(A, literal(0)), Assign(F, Literal(float32, 1.0))
+    lines = body_of(*start, Assign(F, Select(float32, statements.less(A, literal(4)), read, F)))
+    assert not any(line.strip().startswith("part") for line in lines)
 
 
 # ---------------------------------------------------------------------- layout
