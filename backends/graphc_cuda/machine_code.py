@@ -9,6 +9,7 @@ import llvmlite
 
 from graphc.compiler.cache import CacheEntry, DiskCache, content_key, disk_cache
 from graphc.errors import VerifyError
+from graphc.ir.fingerprint import compiler_bytes
 from graphc_cuda.assemble import Assembled, KernelResources, assemble, assembler_identity
 from graphc_cuda.device.program import DeviceKernel, Program
 from graphc_cuda.device_api import MachineCode
@@ -17,6 +18,7 @@ from graphc_cuda.nvptx.statements import dynamic_shared_bytes
 from graphc_cuda.occupancy import Occupancy, occupancy
 from graphc_cuda.print_nvptx import nvptx_text
 from graphc_cuda.ptx import PTX_VERSION, compile_to_ptx
+from graphc_cuda.register_limit import KernelShape, fit_registers
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,11 @@ def compile_program(
     """The machine code of a program, one module; from the cache (GRAPHC_CACHE) if it is there."""
     text = nvptx_text(program, capability)
     kept = cache or disk_cache()
-    key = content_key(
-        "cuda", text, repr(capability), PTX_VERSION, llvmlite.__version__, assembler_identity()
-    )
+    compilers = PTX_VERSION, llvmlite.__version__, assembler_identity()
+    key = content_key("cuda", text, repr(capability), *compilers, compiler_bytes("graphc_cuda"))
     entry = kept.get(key)
     if entry is None:
-        entry = _compile(text, capability)
+        entry = _compile(text, program, capability)
         kept.put(key, entry)
     entries = {k.name: identifier(k.name) for k in program.kernels}
     shared = {k.name: size for k in program.kernels if (size := dynamic_shared_bytes(k))}
@@ -58,12 +59,13 @@ def kernel_occupancy(
     )
 
 
-def _compile(text: str, capability: tuple[int, int]) -> CacheEntry:
+def _compile(text: str, program: Program, capability: tuple[int, int]) -> CacheEntry:
     ptx = compile_to_ptx(text, capability)
     if ".extern .func" in ptx:
         missing = ptx[ptx.index(".extern .func") :].split(";")[0]
         raise VerifyError(f"the module calls what nobody defines: {' '.join(missing.split())}")
-    made = assemble(ptx, capability)
+    shapes = [KernelShape(identifier(k.name), k.block, k.shared_bytes) for k in program.kernels]
+    made = fit_registers(ptx, shapes, capability, lambda text: assemble(text, capability))
     kernels = {name: asdict(facts) for name, facts in made.kernels.items()}
     is_cubin = made.cubin is not None
     image = ptx.encode() + b"\0" if made.cubin is None else made.cubin

@@ -72,6 +72,13 @@ def occupancy(
     return Occupancy(blocks, blocks * warps / (has.threads // WARP), bound)
 
 
+def registers_for(capability: tuple[int, int], block: int, blocks: int) -> int:
+    """The most registers a thread with which so many blocks fit."""
+    warps = -(-block // WARP) * blocks
+    each = multiprocessor(capability).registers // _PARTITIONS // -(-warps // _PARTITIONS)
+    return each // _REGISTER_UNIT * _REGISTER_UNIT // WARP
+
+
 def _by_registers(has: Multiprocessor, warps: int, registers: int) -> int:
     if registers == 0:
         return has.blocks

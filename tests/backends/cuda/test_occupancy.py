@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphc_cuda.occupancy import Occupancy, multiprocessor, occupancy
+from graphc_cuda.occupancy import Occupancy, multiprocessor, occupancy, registers_for
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,14 @@ def test_occupancy(
 def test_an_unknown_capability_is_like_the_one_before() -> None:
     assert multiprocessor((9, 9)) == multiprocessor((9, 0))
     assert multiprocessor((7, 5)) == multiprocessor((8, 0))
+
+
+@pytest.mark.parametrize("block", [32, 96, 128, 256, 1024])
+@pytest.mark.parametrize("blocks", [1, 2, 3, 4])
+def test_so_many_registers_let_so_many_blocks_in(block: int, blocks: int) -> None:
+    if block * blocks > 2048:
+        return
+    most = registers_for((9, 0), block, blocks)
+    assert occupancy((9, 0), block, most).blocks >= blocks
+    after = occupancy((9, 0), block, most + 1)
+    assert after.blocks < blocks or after.bound != "registers" or most >= 255
