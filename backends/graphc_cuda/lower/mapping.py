@@ -39,6 +39,7 @@ from graphc_cuda.lower.sizes import BUSY_THREADS, Sizes, is_separable
 ELEMENT, ROWS, GROUP, CHUNKS, TILE = "element", "rows", "group", "chunks", "tile"
 BLOCK_THREADS = 256
 ROW_THREADS = 128  # of a block of short rows
+SHORT_ROW = 256  # elements up to which lanes take few steps: barriers would cost more
 LONG_ROW = 1024  # elements from which on a row has a block
 MIN_ROW_BLOCK = 64  # threads of a block that works on a row of few
 SMALL = 4096  # points of a kernel that one block runs as a whole
@@ -110,7 +111,7 @@ def _parallel(loop: Loop, lets: tuple[Let, ...], sizes: Sizes) -> Segment:
 
 def _row_group(loop: Loop, rows: int, columns: int) -> int:
     """How many threads work on a row: sixteen, or a block for long rows and for few rows."""
-    if needs_lanes(loop):
+    if needs_lanes(loop) or columns <= SHORT_ROW:
         return LANES
     if columns > LONG_ROW:
         return BLOCK_THREADS
