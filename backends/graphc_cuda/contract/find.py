@@ -17,6 +17,7 @@ from graphc_cuda.contract.shape import MatrixTile, Sizes, Tile, choose_matrix_ti
 
 MIN_LINES = 4  # rows and columns that share what is staged
 MIN_STEPS = 4  # of a chain
+MIN_MATRIX_SIZE = 16  # rows, columns and steps from which on matrix instructions are worth it
 GROUP = 8  # blocks above each other that run at the same time
 
 
@@ -101,7 +102,7 @@ def find_contraction(
     if sides is None or (tile is None and not _is_worthwhile(extents)):
         return None
     dtype = found.accumulator.refs[0].dtype
-    low = None if isinstance(tile, Tile) else low_operands(*sides)
+    low = low_operands(*sides) if _suits_matrices(extents, tile) else None
     if low is None:
         return TiledContraction(found, *sides, extents, tile or choose_tile(extents, dtype))
     kind, left, right = low
@@ -127,6 +128,12 @@ def known(size: Size) -> int:
     """A size of which all dims are known."""
     assert isinstance(size, int)
     return size
+
+
+def _suits_matrices(sizes: Sizes, tile: Tile | MatrixTile | None) -> bool:
+    if tile is not None:
+        return isinstance(tile, MatrixTile)
+    return min(sizes.rows, sizes.columns, sizes.steps) >= MIN_MATRIX_SIZE
 
 
 def _is_worthwhile(sizes: Sizes) -> bool:
