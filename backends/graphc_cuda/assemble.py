@@ -1,7 +1,7 @@
 """PTX to machine code, by whatever this machine has, and machine code to text.
 
 `ptxas` where there is one; else NVIDIA's linker in this process, through cuda-core; else nobody,
-and the driver takes the PTX itself when it loads it.
+and the driver takes the PTX itself when it loads it. One that is too old for the GPU is none.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -21,6 +22,7 @@ from graphc.errors import BackendError, UnsupportedError
 from graphc_cuda.cuda_tools import find_tool, tool_identity
 
 _SECONDS = 300  # more than any module needs
+_TOO_OLD = ("Unsupported .version", "is not defined for option", "UNRECOGNIZED_ARCH")
 _KERNEL = re.compile(r"(?:Compiling entry function|Function properties for) '?([\w$]+)'?")
 _STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 _REGISTERS = re.compile(r"[Uu]sed (\d+) registers")
@@ -46,24 +48,29 @@ class Assembled:
     kernels: Mapping[str, KernelResources] = field(default_factory=dict)
 
 
+class TooOldError(BackendError):
+    """An assembler that does not know the GPU, or the version of the PTX."""
+
+
 def assemble(ptx: str, capability: tuple[int, int]) -> Assembled:
     """The machine code of PTX for a compute capability; raises BackendError where it is refused."""
     major, minor = capability
     path = find_tool("ptxas")
     if path is not None:
-        return _by_ptxas(path, ptx, f"sm_{major}{minor}")
-    linker = _linker()
+        with suppress(TooOldError):
+            return _by_ptxas(path, ptx, f"sm_{major}{minor}")
+    linker = _linker()  # slow to import
     if linker is not None:
-        return _by_linker(linker, ptx, f"sm_{major}{minor}")
+        with suppress(TooOldError):
+            return _by_linker(linker, ptx, f"sm_{major}{minor}")
     return Assembled(None)
 
 
 def assembler_identity() -> str:
     """What `assemble` would use here: a part of the key of what it made."""
     path = find_tool("ptxas")
-    if path is not None:
-        return tool_identity(path)
-    return f"linker {_version('cuda-core')} {_version('nvidia-nvjitlink')}" if _linker() else ""
+    linker = f"linker {_version('cuda-core')} {_version('nvidia-nvjitlink')}"
+    return linker if path is None else f"{tool_identity(path)} {linker}"
 
 
 def disassemble(cubin: bytes) -> str:
@@ -110,11 +117,8 @@ def _run(name: str, content: bytes, suffix: str, command: list[str]) -> tuple[st
 def _refused(name: str, log: str) -> BackendError:
     lines = [line.strip() for line in log.splitlines() if "error" in line or "fatal" in line]
     first = "; ".join(lines[:3]) or log.strip()[:200]
-    newer = "Unsupported .version" in log or "not defined for option" in log
-    return BackendError(
-        f"{name} refuses a module: {first}",
-        hint="install a toolkit that knows this GPU: CUDA 12 or newer" if newer else None,
-    )
+    is_old = any(words in log for words in _TOO_OLD)
+    return (TooOldError if is_old else BackendError)(f"{name} refuses a module: {first}")
 
 
 # ------------------------------------------------------- the linker in this process
