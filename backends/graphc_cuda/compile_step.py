@@ -15,9 +15,10 @@ from graphc_cuda.device.program import Program as DeviceProgram
 from graphc_cuda.device_api import MachineCode
 from graphc_cuda.launch import CONSTANT, INPUT, OUTPUT, PARAMETER, LaunchPlan
 from graphc_cuda.list_launches import kernel_nodes, list_launches
-from graphc_cuda.machine_code import compile_program, ptx_by
+from graphc_cuda.machine_code import compile_program
 from graphc_cuda.plan_launches import plan_launches
 from graphc_cuda.print_numba import kernel_texts, numba_text
+from graphc_cuda.ptx import ptx_of
 from graphc_cuda.step_code import NVPTX, TEXT, StepCode
 
 _NUMBERED = (INPUT, OUTPUT, PARAMETER, CONSTANT)
@@ -31,11 +32,6 @@ class StepCompiler:
     ) -> None:
         self.graph, self.program = graph, program
         self.route, self.capability = route, capability
-
-    @property
-    def machine_route(self) -> str:
-        """The way to machine code; the simulator needs none, and shows that of the default."""
-        return NVPTX if self.route == TEXT else self.route
 
     def plan(self, dims: Mapping[str, int]) -> LaunchPlan:
         """The launches for given sizes."""
@@ -62,7 +58,8 @@ class StepCompiler:
     def _code(self, program: DeviceProgram) -> MachineCode:
         if self.route == TEXT:
             return MachineCode(numba_text(program).encode(), {})
-        return compile_program(program, self.capability, route=self.route).code
+        assert self.route == NVPTX
+        return compile_program(program, self.capability).code
 
     def source(self, language: str, dims: Mapping[str, int]) -> str:
         """The kernels for given sizes: as "cuda" Python, "ptx" or "sass"."""
@@ -70,9 +67,8 @@ class StepCompiler:
         if language == "cuda":
             return numba_text(program)
         if language == "ptx":
-            return ptx_by(self.machine_route, program, self.capability)
-        compiled = compile_program(program, self.capability, route=self.machine_route)
-        cubin = compiled.assembled.cubin
+            return ptx_of(program, self.capability)
+        cubin = compile_program(program, self.capability).assembled.cubin
         if cubin is None:
             raise UnsupportedError(
                 "source: the driver makes the machine code here, and keeps it to itself",
@@ -83,8 +79,7 @@ class StepCompiler:
     def launches(self, dims: Mapping[str, int]) -> tuple[Launch, ...]:
         """What is launched, with what the assembler says of it where there is one."""
         plan = self.plan(dims)
-        schedule = self.program.schedule
-        return list_launches(plan, schedule, self.capability, self.machine_route)
+        return list_launches(plan, self.program.schedule, self.capability)
 
     def kernel_sources(self, dims: Mapping[str, int]) -> dict[str, str]:
         """The "cuda" text of every kernel of the schedule: all its launches."""

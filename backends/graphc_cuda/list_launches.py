@@ -23,7 +23,7 @@ def machine_of(capability: tuple[int, int]) -> Machine:
 
 
 def list_launches(
-    plan: LaunchPlan, schedule: Schedule, capability: tuple[int, int], route: str
+    plan: LaunchPlan, schedule: Schedule, capability: tuple[int, int]
 ) -> tuple[Launch, ...]:
     """Every launch of a plan in order, those of one kernel for one call once."""
     numbers = {c: i - len(schedule.prepare) for i, c in enumerate(schedule.prepare)}
@@ -31,7 +31,7 @@ def list_launches(
         numbers |= dict.fromkeys(_with_inner(call), i)
     nodes = [*kernel_nodes(plan.prepare), *kernel_nodes(plan.nodes)]
     counts = Counter((n.kernel, n.grid, n.call) for n in nodes)
-    compiled = _compiled(plan, capability, route)
+    compiled = _compiled(plan, capability)
     first = {(n.kernel, n.grid, n.call): n for n in reversed(nodes)}
     found = []
     for key, count in counts.items():
@@ -60,10 +60,10 @@ def kernel_nodes(nodes: Sequence[Node]) -> Iterator[KernelNode]:
             yield from kernel_nodes(node.after[-1] if node.after else ())
 
 
-def _compiled(plan: LaunchPlan, capability: tuple[int, int], route: str) -> CompiledProgram | None:
+def _compiled(plan: LaunchPlan, capability: tuple[int, int]) -> CompiledProgram | None:
     """The machine code, where this machine can make it."""
     try:
-        return compile_program(plan.program, capability, route=route)
+        return compile_program(plan.program, capability)
     except BackendError:
         return None
 

@@ -28,6 +28,7 @@ from graphc_cuda.numba_memory import ACCESSES, MEMORY, POSITIONS, THREADS
 from graphc_cuda.numba_names import TYPES, global_names
 from graphc_cuda.numba_scalar import SCALARS, SIGNS
 from graphc_cuda.numba_value import memory_name
+from graphc_cuda.nvptx.function_text import identifier
 from graphc_cuda.nvptx.statements import dynamic_shared_bytes
 from graphc_cuda.print_numba import SPECIALS, numba_text
 
@@ -148,6 +149,7 @@ SHARED_VARIABLE = re.compile(
     r'^(@"shared[.\d]*") = internal addrspace\(3\) global \[(\d+) x (\w+)\].*$', re.MULTILINE
 )
 ENVIRONMENT = re.compile(r"^.*\.global .*NumbaEnv.*;\n", re.MULTILINE)
+BLOCK = re.compile(r"(\.maxntid \d+), 1, 1")
 DYNAMIC, BYTES = '@"dynamic_shared"', "[0 x i8]"
 OPTIONS = {"opt": 3, "fma": False}  # else NVVM makes one operation of a product and a sum
 
@@ -163,7 +165,7 @@ def numba_ptx(program: Program, capability: tuple[int, int]) -> str:
     entries: dict[str, str] = {}
     for kernel in program.kernels:
         entry, texts = compile_kernel(defined[names.kernels[kernel]], kernel, capability)
-        entries[entry] = kernel.name
+        entries[entry] = identifier(kernel.name)
         modules += [text for text in texts if text not in modules]
     arch = nvrtc.get_arch_option(*capability, "")
     ptx: str = nvvm.compile_ir(modules, arch=arch, **OPTIONS).decode().strip("\x00\n ")
@@ -262,6 +264,7 @@ def _at_launch(module: str) -> str:
 
 
 def _tidy(ptx: str, entries: dict[str, str]) -> str:
-    """Give kernels their short names in place of numba's, and leave out what only numba needs."""
+    """Names and directives as the direct route writes them, without what only numba needs."""
+    ptx = BLOCK.sub(r"\1", ENVIRONMENT.sub("", ptx))
     found = re.compile("|".join(map(re.escape, sorted(entries, key=len, reverse=True))))
-    return found.sub(lambda match: entries[match.group()], ENVIRONMENT.sub("", ptx))
+    return found.sub(lambda match: entries[match.group()], ptx)

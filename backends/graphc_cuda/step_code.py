@@ -68,6 +68,7 @@ def _to_entry(made: StepCode) -> CacheEntry:
     metadata = {
         "plan": plan_to_data(made.plan),
         "entries": dict(made.code.entries),
+        "shared": dict(made.code.shared),
         "slots": made.slots,
         "checks": made.checks,
         "folded": folded,
@@ -83,7 +84,7 @@ def _from_entry(entry: CacheEntry) -> StepCode:
     )
     return StepCode(
         plan_from_data(m["plan"]),
-        MachineCode(entry.image, m["entries"]),
+        MachineCode(entry.image, m["entries"], m["shared"]),
         tuple((role, number) for role, number in m["slots"]),
         tuple((code, node, text) for code, node, text in m["checks"]),
         folded,

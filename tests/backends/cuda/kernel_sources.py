@@ -85,6 +85,13 @@ def workload_sources() -> Iterator[Source]:
         yield name, lambda w=workload: program_of(ours.build(w, None))  # type: ignore[misc]
     for make in (word2vec, resnet20, lstm, gpt):
         yield make.__name__, lambda make=make: program_of(make())  # type: ignore[misc]
+    for make, low in ((resnet20, "bf16"), (resnet20, "tf32"), (gpt, "bf16"), (gpt, "fp16")):
+        yield f"{make.__name__} {low}", lambda make=make, low=low: _in_precision(make, low)  # type: ignore[misc]
+
+
+def _in_precision(make: Callable[[], gx.CompiledFunction], low: str) -> Program | None:
+    with gx.precision(low):
+        return program_of(make())
 
 
 def word2vec() -> gx.CompiledFunction:

@@ -15,6 +15,7 @@ from graphc.errors import BackendError
 from graphc_cuda.assemble import KernelResources, assemble
 from graphc_cuda.cuda_tools import find_tool
 from graphc_cuda.device.program import Program
+from graphc_cuda.register_limit import with_blocks
 from tests.backends.cuda import statements
 from tests.backends.cuda.networks import NETWORKS, plan_for
 from tests.backends.cuda.scalar_kernels import ScalarCase, cases, kernel_of
@@ -103,7 +104,9 @@ def test_products_and_sums_stay_apart() -> None:
 
 @needs_numba
 def test_blocks_have_the_size_of_the_program() -> None:
-    assert ".maxntid 64" in ptx_of(statements.product_and_sum(block=64), (8, 0))
+    text = ptx_of(statements.product_and_sum(block=64), (8, 0))
+    assert "\n.maxntid 64\n" in text
+    assert ".minnctapersm 3" in with_blocks(text, {"two": 3})
 
 
 @needs_numba
