@@ -125,3 +125,55 @@ def test_float_literals_are_readable(value: float, text: str) -> None:
     run(program, found, block=1)
     assert found[0] == np.float32(value)
     assert f"store float {text}," in nvptx_text(program, (9, 0))
+
+
+GOLDEN = """; sums for sm_90
+target datalayout = "e-p6:32:32-i64:64-i128:128-i256:256-v16:16-v32:32-n16:32:64"
+target triple = "nvptx64-nvidia-cuda"
+
+; model.py:7 y = x.cumsum()
+define ptx_kernel void @k00_sums(ptr addrspace(1) noalias readonly align 4 %x, \
+ptr addrspace(1) noalias align 4 %y) nounwind "nvvm.maxntid"="64" {
+entry:
+  %total_place = alloca float
+  %thread = call range(i32 0, 64) i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  store float 0.0, ptr %total_place
+  br label %i_loop
+i_loop:
+  %i = phi i32 [ 0, %entry ], [ %i_after, %i_next ]
+  %more = icmp slt i32 %i, %thread
+  br i1 %more, label %i_body, label %i_end
+i_body:
+  %total_ = load float, ptr %total_place
+  %x_at = getelementptr inbounds float, ptr addrspace(1) %x, i32 %i
+  %x_ = load float, ptr addrspace(1) %x_at
+  %total = fadd float %total_, %x_
+  store float %total, ptr %total_place
+  br label %i_next
+i_next:
+  %i_after = add nsw i32 %i, 1
+  br label %i_loop, !llvm.loop !0
+i_end:
+  %total_.1 = load float, ptr %total_place
+  %y_at = getelementptr inbounds float, ptr addrspace(1) %y, i32 %thread
+  store float %total_.1, ptr addrspace(1) %y_at
+  ret void
+}
+
+!0 = distinct !{!0, !1}
+!1 = !{!"llvm.loop.unroll.count", i32 4}
+"""
+
+
+def test_text_of_a_kernel() -> None:
+    x, y, thread = samples.X, samples.Y, samples.THREAD
+    i, total = samples.variable("i", int32), samples.variable("total")
+    step = Assign(total, samples.plus(total, Get(float32, x, i)))
+    body = (
+        Assign(total, literal(0.0, float32)),
+        samples.For(i, literal(0), thread, literal(1), (step,), unroll=4),
+        Put(y, thread, total),
+    )
+    note = ("model.py:7 y = x.cumsum()",)
+    kernel = DeviceKernel("k00_sums", (x, y), body, 64, frozenset({y}), note=note)
+    assert nvptx_text(Program("sums", (), (kernel,)), (9, 0)) == GOLDEN
