@@ -56,10 +56,11 @@ def _chain(w: Writer, found: TiledContraction, sums: AnySums) -> None:
     if sums.takes_zeros and rest:
         whole, rest = whole + 1, 0
     total, ahead = whole + (rest > 0), stages - 1
-    for first in range(min(ahead, total)):
-        _fetch(w, sums, as_index(first * depth), as_index(first))
-        _put(sums, as_index(first))
-        _close(w, sums)
+    for first in range(ahead):
+        if first < total:
+            _fetch(w, sums, as_index(first * depth), as_index(first))
+            _put(sums, as_index(first))
+        _close(w, sums)  # also where there is no tile: waiting counts groups
     _arrive(w, sums, ahead)
     with w.loop("tile_step", as_index(0), as_index(whole), 1) as number:
         later = e.add(number, as_index(ahead))

@@ -120,8 +120,7 @@ def word2vec(setting: Setting) -> Any:
     center, context, negatives = _inputs(setting, "center", "context", "negatives")
     shape = (setting.classes, setting.width)
     words, contexts = (
-        gx.parameter(name, shape, init=gx.init.uniform(-0.1, 0.1))
-        for name in ("words", "contexts")
+        gx.parameter(name, shape, init=gx.init.uniform(-0.1, 0.1)) for name in ("words", "contexts")
     )
     e = words[center]
     true = gx.sum(e * contexts[context], axis=1, keepdims=True)
