@@ -16,7 +16,7 @@ from tests.fuzz.cuda_kernels import check
 
 pytest.importorskip("greenlet", reason="threads in lock step need greenlet")
 needs_ptxas = pytest.mark.skipif(find_tool("ptxas") is None, reason="ptxas is not installed")
-EVERY = 2  # of the cases of ops, one in the default suite
+EVERY = 4  # of the cases of ops, one in the default suite
 SEEDS = range(400, 412)
 # the assembler calls a function for float64 division, and saves what is alive around it
 SPILLS_AROUND_DIVISION = 32
@@ -42,7 +42,7 @@ def test_random_graphs(seed: int) -> None:
 
 @needs_ptxas
 def test_machine_code_of_ops() -> None:
-    chosen = list(op_cases(every=False))[::8]
+    chosen = list(op_cases(every=False))[::16]
     for case in chosen:
         steps = run_case(case, HostStepwise)
         assert isinstance(steps, HostStepwise)
