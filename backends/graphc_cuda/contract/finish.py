@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.ir.loops.contraction.match import Span
+from graphc_cuda.contract.axes import set_axes
 from graphc_cuda.contract.find import TiledContraction, count
-from graphc_cuda.contract.stage import set_axes
 from graphc_cuda.lower.scalar import Scalar, as_index
 from graphc_cuda.lower.serial import serial_block
 from graphc_cuda.lower.writer import Writer

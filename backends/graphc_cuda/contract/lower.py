@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from graphc_cuda.contract.axes import set_axes
 from graphc_cuda.contract.find import TiledContraction
 from graphc_cuda.contract.matrix import MatrixSums
 from graphc_cuda.contract.multiply import Sums
-from graphc_cuda.contract.stage import set_axes
 from graphc_cuda.device.program import BLOCK_INDEX, Barrier, Intrinsic
 from graphc_cuda.lower.scalar import Scalar, as_index, index_of
 from graphc_cuda.lower.writer import Placed, Writer

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from graphc.ir.types import bool_
 from graphc_cuda.contract.find import TiledContraction
 from graphc_cuda.contract.finish import finish_one
 from graphc_cuda.contract.route import VECTOR_BYTES
@@ -97,12 +96,12 @@ class Sums:
     def take(self, stage: Scalar, steps: int) -> None:
         """Continue the chains by the first steps of a tile."""
         w = self.w
+        pairs = ((self.left, self.rows), (self.right, self.columns))
+        even = [self._counts(*pair, stage, None) for pair in pairs]
         with w.loop("step_in", as_index(0), as_index(steps), 1) as step:
-            left = self._lines(self.left, self.rows, stage, step)
-            right = self._lines(self.right, self.columns, stage, step)
-            row_counts = self._counts(self.left, self.rows, stage, step)
-            column_counts = self._counts(self.right, self.columns, stage, step)
-            for stmt in self._products(left, right, row_counts, column_counts):
+            left, right = (self._lines(*pair, stage, step) for pair in pairs)
+            counts = [known or self._counts(*pair, stage, step) for known, pair in zip(even, pairs)]
+            for stmt in self._products(left, right, *counts):
                 w.add(stmt)
         loop = w.body.pop()
         assert isinstance(loop, For)
@@ -125,17 +124,16 @@ class Sums:
         return found
 
     def _counts(
-        self, side: Staging, lines: ThreadLines, stage: Scalar, step: Scalar
+        self, side: Staging, lines: ThreadLines, stage: Scalar, step: Scalar | None
     ) -> list[Value] | None:
-        """Whether the step counts for each line; None where it counts for all."""
+        """Whether a step (None: all of the tile) counts for each line; None where all do."""
         w, found = self.w, list[Value]()
-        if side.mask is None:
+        if side.mask is None or side.mask.is_even != (step is None):
             return None
         for number in range(lines.lines):
             group, within = divmod(number, lines.vector)
             line = w.emit.add(lines.first(w, group), as_index(within))
-            counts = w.get(side.mask, side.at(stage, step, line), bool_)
-            found.append(w.assign(f"{side.name}_counts", counts).value)
+            found.append(side.mask.get(stage, step or as_index(0), line).value)
         return found
 
     def _products(

@@ -49,15 +49,13 @@ class Extents:
     depth: int
 
 
-def find_route(
-    value: Expr, dtype: DType, extents: Extents, is_masked: bool, by_line: bool | None
-) -> Route:
+def find_route(value: Expr, dtype: DType, extents: Extents, by_line: bool | None) -> Route:
     """The widest route for a value that is held as `dtype`; `by_line` None: as memory has it."""
     along = _is_along_steps(value, extents)
     by_line = along if by_line is None else by_line
     plain = isinstance(value, Load) and value.where is None and value.dtype == dtype
     most = VECTOR_BYTES // dtype.itemsize
-    if plain and not is_masked and isinstance(value, Load):
+    if plain and isinstance(value, Load):
         vector = most if along == by_line and _is_run(value, extents, along, most) else 1
         if vector * dtype.itemsize >= MIN_COPY_BYTES:
             return Route(along, vector, (), True, by_line)

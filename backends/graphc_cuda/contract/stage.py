@@ -8,27 +8,18 @@ results. So are steps, where chains do not take them; else they are 0.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from graphc.ir.loops.contraction.condition import StepCondition
-from graphc.ir.loops.contraction.match import Span
 from graphc.ir.loops.ir import Axis, Expr, Load
 from graphc.ir.types import DType, bool_
-from graphc_cuda.contract.find import Side, TiledContraction, count, known
+from graphc_cuda.contract.axes import line_axes, set_axes
+from graphc_cuda.contract.find import Side, TiledContraction, count
+from graphc_cuda.contract.mask import StepMask
 from graphc_cuda.contract.route import Extents, find_route
-from graphc_cuda.device.program import THREAD, Assign, DeviceArray, Intrinsic, Value, Variable
+from graphc_cuda.device.program import THREAD, Assign, Intrinsic, Value, Variable
 from graphc_cuda.lower.scalar import Scalar, as_index, held_as, index_of, stored_as
 from graphc_cuda.lower.serial import smaller
 from graphc_cuda.lower.writer import Writer
-
-
-def set_axes(w: Writer, spans: Sequence[Span], position: Scalar) -> None:
-    """Give axes their values at a position that counts through all of them."""
-    position = w.assign("position", position) if len(spans) > 1 else position
-    for span in reversed(spans):
-        size = as_index(known(span.size))
-        w.axes[span.axis] = w.assign(span.axis.name, w.emit.rem(position, size))
-        position = w.emit.div(position, size)
 
 
 @dataclass(frozen=True)
@@ -38,14 +29,6 @@ class _Element:
     line: Scalar
     step: Scalar
     axes: Mapping[Axis, Scalar]
-
-
-@dataclass
-class _Registers:
-    """What a thread holds between global and shared memory, neighbour by neighbour."""
-
-    values: list[Variable] = field(default_factory=list)
-    counts: list[Variable] = field(default_factory=list)
 
 
 class Staging:
@@ -70,8 +53,7 @@ class Staging:
         self.steps = found.contraction.reduction
         others = tuple(span.axis for span in found.contraction.batch)
         self.extents = Extents(side.spans, self.steps, others, self.width, self.depth)
-        masked = bool(side.conditions) and not zeros
-        self.route = find_route(side.value, dtype, self.extents, masked, by_line)
+        self.route = find_route(side.value, dtype, self.extents, by_line)
         lines, steps = (
             (self.depth, self.width) if not self.route.by_line else (self.width, self.depth)
         )
@@ -79,12 +61,11 @@ class Staging:
         self.stage_size = lines * self.pitch
         size = found.tile.stages * self.stage_size
         self.array = w.declare(f"{self.name}_tile", dtype, size)
-        self.mask: DeviceArray | None = None
-        if masked:
-            self.mask = w.declare(f"{self.name}_counts", bool_, size)
+        has_mask = side.conditions and not zeros
+        self.mask = StepMask(w, found, side, origin) if has_mask else None
         self.thread = index_of(THREAD, 0, found.tile.threads - 1)
         self.elements = self._elements(origin)
-        self.held: list[_Registers] = []
+        self.held: list[list[Variable]] = []
 
     # -- which thread brings what -----------------------------------------------------------
 
@@ -99,27 +80,26 @@ class Staging:
             later = e.add(slow, as_index(number * (threads // fast)))
             line, step = (later, quick) if route.along_steps else (quick, later)
             is_same = found and not route.along_steps
-            axes = found[0].axes if is_same else self._line_axes(origin, line)
+            axes = found[0].axes if is_same else self._axes(e.add(origin, line))
             found.append(_Element(line, step, axes))
         return found
+
+    def _axes(self, line: Scalar) -> Mapping[Axis, Scalar]:
+        """The axes of the lines that a thread brings at once."""
+        neighbours = 1 if self.route.along_steps else self.route.vector
+        return line_axes(self.w, self.side, line, neighbours)
 
     @property
     def _pieces(self) -> int:
         """How often some thread brings something."""
         return self.width * self.depth // self.route.vector
 
-    def _line_axes(self, origin: Scalar, line: Scalar) -> Mapping[Axis, Scalar]:
-        """The axes of a line; of the last one for those behind it."""
-        w = self.w
-        last = self.side.lines - (1 if self.route.along_steps else self.route.vector)
-        position = w.assign("line", smaller(w.emit.add(origin, line), as_index(last)))
-        set_axes(w, self.side.spans, position)
-        return {span.axis: w.axes[span.axis] for span in self.side.spans}
-
     # -- statements ---------------------------------------------------------------------------
 
     def fetch(self, first: Scalar, stage: Scalar) -> None:
         """Begin to bring the steps from `first` on: into registers, or on their way."""
+        if self.mask is not None:
+            self.mask.fetch(first)
         for number, element in enumerate(self.elements):
             if not number or not self.route.along_steps:
                 inside = self._set_steps(first, element)
@@ -146,25 +126,21 @@ class Staging:
         set_axes(w, self.steps, w.assign(f"{self.name}_step", smaller(at, as_index(last))))
         return inside
 
-    def _registers(self, number: int) -> _Registers:
-        w, vector, found = self.w, self.route.vector, _Registers()
-        for n in range(number * vector, (number + 1) * vector):
-            found.values.append(w.variable(f"{self.name}_{n}", held_as(self.dtype)))
-            if self.mask is not None:
-                found.counts.append(w.variable(f"{self.name}_counts_{n}", bool_))
-        return found
+    def _registers(self, number: int) -> list[Variable]:
+        """Variables for what a thread brings at once."""
+        first, dtype = number * self.route.vector, held_as(self.dtype)
+        numbers = range(first, first + self.route.vector)
+        return [self.w.variable(f"{self.name}_{n}", dtype) for n in numbers]
 
-    def _evaluate(self, held: _Registers, inside: Scalar) -> None:
+    def _evaluate(self, held: list[Variable], inside: Scalar) -> None:
         w, e, memos = self.w, self.w.emit, self._read_together()
         spans = self.steps if self.route.along_steps else self.side.spans
         first = w.axes[spans[-1].axis] if spans else as_index(0)
-        for n, value in enumerate(held.values):
+        for n, value in enumerate(held):
             if n:
                 w.axes[spans[-1].axis] = e.add(first, as_index(n))
             found = w.evaluate(self.side.value, memos[n])
             w.set(value, e.select(inside, found, e.const(0, self.dtype)))
-            if held.counts:
-                w.set(held.counts[n], self._counts())
         if spans:
             w.axes[spans[-1].axis] = first
 
@@ -190,14 +166,6 @@ class Staging:
                 known_values[load] = Scalar(name, load.dtype)
         return memos
 
-    def _counts(self) -> Scalar:
-        """Whether the current step counts for the current line."""
-        e = self.w.emit
-        holds = e.const(True, bool_)
-        for condition in self.side.conditions:
-            holds = e.logical_and(holds, e.le(as_index(0), _form(self.w, condition)))
-        return holds
-
     def _copy(self, element: _Element, stage: Scalar, inside: Scalar) -> None:
         w, value, memo = self.w, self.side.value, dict[Expr, Scalar]()
         assert isinstance(value, Load)
@@ -219,13 +187,12 @@ class Staging:
     def put(self, stage: Scalar) -> None:
         """Put what the registers hold into shared memory."""
         w = self.w
+        if self.mask is not None:
+            self.mask.put(stage)
         for element, held in zip(self.elements, self.held):
             at = w.kept(self.at(stage, element.step, element.line))
             with w.when(self._takes_part()):
-                self._put_all(at, [Scalar(v, self.dtype) for v in held.values])
-                for n, counts in enumerate(held.counts):
-                    assert self.mask is not None
-                    w.put(self.mask, self._beside(at, n), Scalar(counts, bool_))
+                self._put_all(at, [Scalar(v, self.dtype) for v in held])
 
     def _put_all(self, at: Scalar, values: Sequence[Scalar]) -> None:
         """Put neighbours into shared memory, together where they stay neighbours."""
@@ -250,14 +217,3 @@ class Staging:
         outer, inner = (line, step) if self.route.by_line else (step, line)
         first = e.mul(stage, as_index(self.stage_size))
         return e.add(e.add(first, e.mul(outer, as_index(self.pitch))), inner)
-
-
-def _form(w: Writer, condition: StepCondition) -> Scalar:
-    """The number that is not negative where a condition holds."""
-    e = w.emit
-    total = as_index(known(condition.constant))
-    parts = {condition.step: (condition.factor, condition.per), **condition.axes}
-    for axis, (factor, per) in parts.items():
-        whole = e.div(w.axes[axis], as_index(per))
-        total = e.add(total, e.mul(whole, as_index(factor)))
-    return total

@@ -110,6 +110,7 @@ CONVOLUTIONS = {
     "strided": Case((5, 4, 2), (3, 3, 2, 5), {"padding": 1, "strides": 2}),
     "dilated": Case((5, 5, 2), (3, 2, 2, 5), {"padding": 2, "dilation": (2, 3)}),
     "uneven": Case((4, 6, 1), (2, 5, 1, 5), {"padding": ((0, 1), (3, 1)), "strides": (1, 2)}),
+    "channels": Case((3, 3, 16), (3, 3, 16, 4), {"padding": "same"}),
     "fused": Case((4, 3, 3), (3, 3, 3, 5), {"padding": "same"}, fused=True),
     "first": Case((3, 4, 3), (3, 3, 3, 5), {"padding": 1, "layout": "channels_first"}),
     "groups": Case((4, 3, 4), (3, 3, 2, 8), {"padding": 1, "groups": 2}),
