@@ -17,6 +17,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 from inspect import Parameter, Signature
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,7 @@ from graphc_cuda.nvptx.function_text import identifier
 from graphc_cuda.nvptx.statements import dynamic_shared_bytes
 from graphc_cuda.print_numba import SPECIALS, numba_text
 
+OLDEST = 0, 30  # of numba-cuda
 INSTALL = 'pip install "graphc[cuda-numba]"'
 
 try:
@@ -173,9 +175,13 @@ def numba_ptx(program: Program, capability: tuple[int, int]) -> str:
 
 
 def check_installed() -> None:
-    """Refuse what cannot compile kernels: numba's own old `numba.cuda`, missing libraries."""
+    """Refuse what cannot compile kernels: numba's own `numba.cuda`, old versions, no libraries."""
     if getattr(cuda, "implementation", "") != "NVIDIA":
         raise BackendError("numba.cuda is not that of the package numba-cuda", hint=INSTALL)
+    found = version("numba-cuda")
+    if tuple(map(int, re.findall(r"\d+", found)[:2])) < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        raise BackendError(f"numba-cuda {found} is too old: {wanted} is needed", hint=INSTALL)
     try:
         nvvm.NVVM()
         nvrtc.get_supported_ccs()

@@ -174,6 +174,14 @@ def test_the_old_numba_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_numba
+def test_an_old_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = importlib.import_module("graphc_cuda.numba_api")
+    monkeypatch.setattr(api, "version", lambda _: "0.9.12")
+    with pytest.raises(BackendError, match=r"numba-cuda 0\.9\.12 is too old: 0\.30 is needed"):
+        ptx_of(statements.product_and_sum(), (9, 0))
+
+
+@needs_numba
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     api = importlib.import_module("graphc_cuda.numba_api")
 
