@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from graphc.errors import BackendError
 from graphc.ir.schedule import KernelCall, LoopCall, Schedule
@@ -76,17 +77,15 @@ def _launch(
     capability: tuple[int, int],
 ) -> Launch:
     kernel: DeviceKernel = node.kernel
-    facts = None if compiled is None else compiled.resources(kernel)
     nbytes = sum(place.size for place in node.arguments)
-    known: Mapping[str, int | float] = {}
-    if facts is not None:
-        known = {
-            "registers": facts.registers,
-            "spilled_bytes": facts.spill_stores,
-            "shared_bytes": max(facts.shared, kernel.shared_bytes),
-            "occupancy": kernel_occupancy(kernel, facts, capability).share,
-        }
-    return Launch(
-        number, kernel.name, kernel.form, node.grid, kernel.block, nbytes, count,
-        **known,  # type: ignore[arg-type]
-    )  # fmt: skip
+    launch = Launch(number, kernel.name, kernel.form, node.grid, kernel.block, nbytes, count)
+    facts = None if compiled is None else compiled.resources(kernel)
+    if facts is None:
+        return launch
+    return replace(
+        launch,
+        registers=facts.registers,
+        spilled_bytes=facts.spill_stores,
+        shared_bytes=max(facts.shared, kernel.shared_bytes),
+        occupancy=kernel_occupancy(kernel, facts, capability).share,
+    )

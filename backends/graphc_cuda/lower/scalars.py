@@ -17,7 +17,6 @@ from graphc.ir.types import (
     uint64,
 )
 from graphc_cuda.device.program import Call, DeviceFunction, Literal, Op, Select, Value, Variable
-from graphc_cuda.lower.folding import fold_select
 from graphc_cuda.lower.naming import name_shared
 from graphc_cuda.lower.ranges import INT32, INT64, Range, holds, known_comparison, result_range
 from graphc_cuda.lower.scalar import SHORT, Scalar, as_index, held_as
@@ -308,9 +307,9 @@ class DeviceEmitter:
 
     def select(self, condition: Scalar, x: Scalar, y: Scalar) -> Scalar:
         """x where the condition holds, else y."""
-        folded = fold_select(condition.value, x, y)
-        if folded is not None:
-            return folded
+        if x is y or isinstance(condition.value, Literal):
+            known = condition.value
+            return y if isinstance(known, Literal) and not known.value else x
         if x.range is None or y.range is None:
             a, b = self._alike(x, y)
             return Scalar(Select(a.dtype, condition.value, a, b), x.dtype)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.ir.loops.ir import (
-    LANES,
-    Axis,
-    Stmt,
-)
-from graphc.ir.types import bool_, int32, int64, uint32
+from graphc.ir.loops.ir import LANES, Axis, Ref, Stmt
+from graphc.ir.types import DType, bool_, int32, int64, uint32
 from graphc_cuda.device.program import (
     Barrier,
     DeviceArray,
@@ -19,10 +15,7 @@ from graphc_cuda.device.program import (
     Value,
     WarpBarrier,
 )
-from graphc_cuda.lower.hazards import (
-    Hazards,
-    accesses,
-)
+from graphc_cuda.lower.hazards import Hazards, accesses
 from graphc_cuda.lower.scalar import Scalar, as_index, held_as, index_of
 from graphc_cuda.lower.writer import Writer
 
@@ -99,17 +92,12 @@ class ThreadGroup:
         with self.w.when(self.is_first()):
             self.w.put(cell, as_index(0), value)
         self.meet()
-        return self._copied(name, cell, value)
+        return self.w.assign(name, self.w.get(cell, as_index(0), value.dtype))
 
-    def _copied(self, name: str, cell: DeviceArray, like: Scalar) -> Scalar:
-        """A variable with what a cell holds now."""
-        found = self.w.get(cell, as_index(0), like.dtype)
-        return self.w.assign(name, found)
-
-    def cell(self, name: str, dtype: object) -> DeviceArray:
+    def cell(self, name: str, dtype: DType) -> DeviceArray:
         """Shared memory for one value; a name has one cell wherever it is used."""
         if name not in self.cells:
-            self.cells[name] = self.w.declare(f"{name}_all", dtype, 1)  # type: ignore[arg-type]
+            self.cells[name] = self.w.declare(f"{name}_all", dtype, 1)
         return self.cells[name]
 
     def free_cells(self, cells: Sequence[DeviceArray]) -> None:
@@ -117,11 +105,13 @@ class ThreadGroup:
         if cells:
             self.meet()
 
-    def read_cells(self, cells: Sequence[DeviceArray], refs: Sequence[object]) -> None:
+    def read_cells(self, cells: Sequence[DeviceArray], refs: Sequence[Ref]) -> None:
+        """Name what the cells hold, once every thread may read it."""
         self.meet()
         for cell, ref in zip(cells, refs):
-            found = self.w.get(cell, as_index(0), ref.dtype)  # type: ignore[attr-defined]
-            self.w.refs[ref.name] = self.w.assign(ref.name, found)  # type: ignore[attr-defined]
+            found = self.w.get(cell, as_index(0), ref.dtype)
+            self.w.refs[ref.name] = self.w.assign(ref.name, found)
 
     def is_lane(self) -> Value:
+        """Whether this thread is one of the sixteen lanes."""
         return Op(bool_, "lt", (self.thread.value, Literal(int32, LANES, is_index=True)))
