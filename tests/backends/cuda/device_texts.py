@@ -250,3 +250,22 @@ def product(a, b, c, d):
     store_vector2(d, (i + 8) * 8 + j * 2, d2, d3)
 """
 )
+
+# four matrices of 8 x 8 elements, one after the other; `y` gets the pairs of each thread
+MATRICES = (
+    HEAD
+    + """
+@cuda.jit
+def matrices(x, y):
+    lane = cuda.threadIdx.x
+    tile = cuda.shared.array(256, u16)
+    for i in range(lane, 256, 32):
+        tile[i] = x[i]
+    cuda.syncthreads()
+    a, b, c, d = LOAD(tile, lane * 8)
+    y[lane] = a
+    y[lane + 32] = b
+    y[lane + 64] = c
+    y[lane + 96] = d
+"""
+)

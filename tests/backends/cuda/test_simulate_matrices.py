@@ -38,6 +38,17 @@ def test_products_of_short_floats(executor: str, function: str) -> None:
 
 
 @executors
+@pytest.mark.parametrize("load", ["load_matrix", "load_matrix_transposed"])
+def test_threads_hold_pairs_of_rows_or_of_columns(executor: str, load: str) -> None:
+    x, y = RNG.integers(0, 2**16, 256).astype("u2"), np.zeros(128, "u4")
+    simulate(texts.MATRICES.replace("LOAD", load), "matrices", 1, 32, [x, y], executor=executor)
+    matrices = x.reshape(4, 8, 8)
+    rows = matrices if load == "load_matrix" else matrices.transpose(0, 2, 1)
+    # thread 4 r + c holds elements 2 c and 2 c + 1 of row r
+    assert np.array_equal(y.view("u2").reshape(4, 8, 8), rows)
+
+
+@executors
 def test_products_of_tf32(executor: str) -> None:
     a, b = RNG.integers(-512, 512, (16, 8)), RNG.integers(-512, 512, (8, 8))
     c, d = RNG.integers(-99, 99, (16, 8)).astype("f4"), np.zeros(128, "f4")
