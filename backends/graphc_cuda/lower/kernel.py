@@ -52,7 +52,7 @@ from graphc_cuda.lower.mapping import (
     is_long_sum,
     map_kernel,
 )
-from graphc_cuda.lower.pieces import cut_chains
+from graphc_cuda.lower.reshape import reshape
 from graphc_cuda.lower.running import Running, start
 from graphc_cuda.lower.scalar import Scalar, as_index, index_of
 from graphc_cuda.lower.scalars import Functions
@@ -95,7 +95,7 @@ def lower_kernel(
 
     Where it `commits`, it does nothing once a check has failed. `aliased` buffers may share bytes.
     """
-    kernel = cut_chains(kernel, dims, aliased)
+    kernel = reshape(kernel, dims, aliased)
     lowering = _KernelLowering(kernel, dims, functions, commits, note, aliased)
     segments = [s for s in map_kernel(kernel, dims) if s.count]
     names = [name] if len(segments) == 1 else [f"{name}_{i}" for i in range(len(segments))]

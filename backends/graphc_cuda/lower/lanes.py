@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from graphc.ir.loops.accumulators import is_direct, is_laned, updated
+from graphc.ir.loops.accumulators import is_blocked, is_direct, is_laned, updated
 from graphc.ir.loops.ir import (
     BLOCK,
     LANES,
@@ -63,7 +63,8 @@ class LaneGroup(ThreadGroup):
             if not own:
                 self._even_steps(loop)
         elif simple_form and own and self.w.known.trips(loop) > LANES:
-            self._staged(loop)
+            alike = all(is_order_free(a) for a in loop.accumulators)
+            self._in_any_order(loop) if alike else self._staged(loop)
         else:
             assert own, "lanes feed an accumulator of a loop around them"
             self._by_first_lanes(loop)
@@ -98,6 +99,31 @@ class LaneGroup(ThreadGroup):
                 for cell, value in zip(shared, values):
                     w.put(cell, as_index(0), value)
         self.read_cells(shared, refs)
+
+    def _in_any_order(self, loop: Loop) -> None:
+        """Each thread merges elements of its own; then the threads are merged."""
+        w = self.w
+        self.wait(loop, [(loop.axis, w.known.trips(loop))])
+        runnings = iterate(w, loop, self.thread, self.size, serial_block)
+        refs = [r for a in loop.accumulators for r in a.refs]
+        each = {r.name: self.cell(r.name, r.dtype, self.size) for r in refs}
+        self.meet()  # the cells are free again
+        for running in runnings:
+            names = [ref.name for ref in running.accumulator.refs]
+            for name, value in zip(names, running.values(running.current)):
+                w.put(each[name], self.thread, value)
+        self.meet()
+        with w.when(self.is_lane()):
+            first = w.emit.add(self.thread, as_index(LANES))
+            with w.loop("other", first, as_index(self.size), LANES) as other:
+                for running in runnings:
+                    others = [w.get(each[r.name], other, r.dtype) for r in running.accumulator.refs]
+                    running.merge(tuple(others))
+            values = [v for r in runnings for v in self._tree(r)]
+            with w.when(self.is_first()):
+                for ref, value in zip(refs, values):
+                    w.put(each[ref.name], as_index(0), value)
+        self.read_cells([each[r.name] for r in refs], refs)
 
     def _staged(self, loop: Loop) -> None:
         """All threads compute what is merged, chunk by chunk; sixteen threads merge it."""
@@ -245,6 +271,14 @@ class LaneGroup(ThreadGroup):
             values = running.values(variables)
             width //= 2
         return values
+
+
+def is_order_free(accumulator: Accumulator) -> bool:
+    """Whether merging in any order gives the same bits."""
+    floats = any(r.dtype.is_float for r in accumulator.refs)
+    if accumulator.combine.carried or (floats and accumulator.combine.name == "dot"):
+        return False
+    return not is_blocked(accumulator)
 
 
 def _fed(loop: Loop, accumulator: Accumulator) -> tuple[Expr, ...]:

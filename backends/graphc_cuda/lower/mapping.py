@@ -34,6 +34,7 @@ from graphc.ir.loops.ir import (
 )
 from graphc_cuda.contract.find import TiledContraction, find_contraction
 from graphc_cuda.lower.hazards import has_lanes
+from graphc_cuda.lower.lanes import is_order_free
 from graphc_cuda.lower.sizes import BUSY_THREADS, Sizes, is_separable
 
 ELEMENT, ROWS, GROUP, CHUNKS, TILE = "element", "rows", "group", "chunks", "tile"
@@ -114,11 +115,20 @@ def _row_group(loop: Loop, rows: int, columns: int) -> int:
     if needs_lanes(loop) or columns <= SHORT_ROW:
         return LANES
     if columns > LONG_ROW:
-        return BLOCK_THREADS
+        spread = rows * LANES >= BUSY_THREADS and _is_order_free(loop)
+        return LANES if spread else BLOCK_THREADS
     group = LANES
     while group < min(columns, BLOCK_THREADS) and rows * group < BUSY_THREADS:
         group *= 2
     return LANES if group < MIN_ROW_BLOCK else group
+
+
+def _is_order_free(loop: Loop) -> bool:
+    """Whether all that a group of threads does is to merge values in any order."""
+    inner = loops_in((loop,))
+    return all(each.accumulators or each.kind == PARALLEL for each in inner) and all(
+        is_order_free(a) for each in inner for a in each.accumulators
+    )
 
 
 def _is_short(body: Sequence[Stmt], sizes: Sizes) -> bool:

@@ -94,10 +94,11 @@ class ThreadGroup:
         self.meet()
         return self.w.assign(name, self.w.get(cell, as_index(0), value.dtype))
 
-    def cell(self, name: str, dtype: DType) -> DeviceArray:
-        """Shared memory for one value; a name has one cell wherever it is used."""
+    def cell(self, name: str, dtype: DType, size: int = 1) -> DeviceArray:
+        """Shared memory for a value; a name has one cell (or one for each thread) everywhere."""
         if name not in self.cells:
-            self.cells[name] = self.w.declare(f"{name}_all", dtype, 1)
+            self.cells[name] = self.w.declare(f"{name}_all", dtype, size)
+            self.shared_left -= self.cells[name].nbytes if size > 1 else 0
         return self.cells[name]
 
     def free_cells(self, cells: Sequence[DeviceArray]) -> None:

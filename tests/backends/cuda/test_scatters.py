@@ -1,0 +1,107 @@
+"""Updates at places that data decides, spread over threads: the bits of the loop interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc.ir.loops.ir import Kernel
+from graphc_cuda.lower import mapping, scatters
+from graphc_cuda.lower.mapping import map_kernel
+from graphc_cuda.lower.reshape import reshape
+from graphc_cuda.lower.scatters import spread_updates
+from tests.backends.cuda.kernel_runs import check_kernel, draw_arrays
+
+ROWS = 7
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few updates are worth being spread."""
+    monkeypatch.setattr(mapping, "SMALL", 0)
+    monkeypatch.setattr(scatters, "MIN_UPDATES", 1)
+
+
+def kernels_of(
+    count: tuple[int, ...], columns: tuple[int, ...], how: str, dtype: str = "float32"
+) -> Sequence[Kernel]:
+    """The kernels of updates of the rows of a table."""
+    x = gx.input("x", (ROWS, *columns), dtype=dtype)
+    i = gx.input("i", count, dtype="int32")
+    u = gx.input("u", (*count, *columns), dtype=dtype)
+    y: Any = getattr(x.at[i], how)(u)
+    return gx.compile([x, i, u], [y], target="cuda-simulate").program.schedule.kernels
+
+
+def check(kernels: Sequence[Kernel], low: int, high: int) -> int:
+    """Compare the bits for indices from low to high; how many launches the longest has."""
+    most = 0
+    for kernel in kernels:
+        arrays = draw_arrays(kernel, {})
+        rng = np.random.default_rng(3)
+        for buffer in kernel.reads:
+            if buffer.dtype.is_integer and buffer.name.startswith("i"):
+                arrays[buffer.name][...] = rng.integers(low, high, arrays[buffer.name].shape)
+        most = max(most, len(check_kernel(kernel, {}, arrays=arrays)))
+    return most
+
+
+@pytest.mark.parametrize("how", ["add", "set", "max", "multiply"])
+@pytest.mark.parametrize("count", [(1,), (2,), (17,), (131,), (5, 7)])
+def test_updates_of_rows(small: None, how: str, count: tuple[int, ...]) -> None:
+    assert check(kernels_of(count, (5,), how), -ROWS, ROWS) >= (3 if count != (1,) else 1)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "int32"])
+@pytest.mark.parametrize("columns", [(), (3,), (2, 3)])
+def test_columns_and_dtypes(small: None, dtype: str, columns: tuple[int, ...]) -> None:
+    check(kernels_of((37,), columns, "add", dtype), 0, ROWS)
+    check(kernels_of((37,), columns, "set", dtype), 0, 2)
+
+
+def test_places_outside_fail_and_are_left_out(small: None) -> None:
+    check(kernels_of((23,), (3,), "add"), -2 * ROWS, 2 * ROWS)
+    check(kernels_of((23,), (3,), "set"), -2 * ROWS, 2 * ROWS)
+
+
+def test_no_update_at_all(small: None) -> None:
+    check(kernels_of((0,), (3,), "add"), 0, ROWS)
+
+
+def embedding(count: int) -> Sequence[Kernel]:
+    """A step that updates the rows of a table that are used."""
+    i = gx.input("i", (count,), dtype="int32")
+    loss = (gx.nn.Embedding(50, 4)(i) ** 2).mean()
+    updates = gx.optim.Adagrad(0.1).minimize(loss)
+    return gx.compile([i], loss, updates, target="cuda-simulate").program.schedule.kernels
+
+
+def test_first_occurrences_and_sparse_rows(small: None) -> None:
+    assert check(embedding(41), 0, 50) >= 3
+
+
+def test_few_updates_stay_in_order() -> None:
+    for kernel in embedding(scatters.MIN_UPDATES - 1):
+        assert spread_updates(kernel, {}) is kernel
+
+
+def test_the_launches_of_an_embedding() -> None:
+    (kernel,) = [k for k in embedding(8192) if k.name.startswith("scatter_add")]
+    assert [str(s) for s in map_kernel(reshape(kernel, {}), {})] == [
+        "element: 200 points",  # zeros
+        "element: 8192 points",  # keys
+        "rows: 8192 of 16 threads",  # what comes before
+        "element: 32768 points",
+    ]
+
+
+def test_updates_that_see_other_places_stay_in_order(small: None) -> None:
+    x = gx.input("x", (64, 3))
+    for kernel in gx.compile(
+        [x], [gx.cumulative_sum(x, axis=0)], target="cuda-simulate"
+    ).program.schedule.kernels:
+        assert spread_updates(kernel, {}) is kernel
