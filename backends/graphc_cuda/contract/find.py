@@ -12,7 +12,7 @@ from graphc.ir.loops.contraction.index import Affine, flat_offset
 from graphc.ir.loops.contraction.match import Contraction, Span, merged, recognise
 from graphc.ir.loops.ir import Expr, Stmt
 from graphc.ir.types import DType
-from graphc_cuda.contract.low import HELD, low_operand
+from graphc_cuda.contract.low import HELD, low_operands
 from graphc_cuda.contract.shape import MatrixTile, Sizes, Tile, choose_matrix_tile, choose_tile
 
 MIN_LINES = 4  # rows and columns that share what is staged
@@ -102,21 +102,15 @@ def find_contraction(
     if sides is None or (tile is None and not _is_worthwhile(extents)):
         return None
     dtype = found.accumulator.refs[0].dtype
-    low = low_operands(*sides) if _suits_matrices(extents, tile) else None
+    low = None
+    if _suits_matrices(extents, tile):
+        low = low_operands(*(side.value for side in sides))
     if low is None:
         return TiledContraction(found, *sides, extents, tile or choose_tile(extents, dtype))
-    kind, left, right = low
-    wide = HELD[kind]
-    chosen = tile or choose_matrix_tile(extents, wide)
+    kind, *values = low
+    left, right = (replace(side, value=value) for side, value in zip(sides, values))
+    chosen = tile or choose_matrix_tile(extents, HELD[kind])
     return TiledContraction(found, left, right, extents, chosen, kind)
-
-
-def low_operands(left: Side, right: Side) -> tuple[str, Side, Side] | None:
-    """The low type that both operands were rounded to, and the operands in it."""
-    low = low_operand(left.value), low_operand(right.value)
-    if low[0] is None or low[1] is None or low[0][0] != low[1][0]:
-        return None
-    return low[0][0], replace(left, value=low[0][1]), replace(right, value=low[1][1])
 
 
 def count(spans: Sequence[Span]) -> int:

@@ -10,6 +10,7 @@ import pytest
 from graphc.ir.loops.expression import ExprEmitter
 from graphc.ir.loops.ir import Apply, Const, Expr, Kernel, Load
 from graphc.ir.ops import RoundToTF32
+from graphc.ir.precision import rounded_to_tf32
 from graphc.ir.types import DType, bfloat16, float16, float32, float64
 from graphc_cuda.contract import find, shape
 from graphc_cuda.contract.shape import MatrixTile, Tile
@@ -155,6 +156,17 @@ def test_rounded_operands(
     operand = rounded(kind)
     found = run(contraction(spec, dict(zip("mnk", sizes)), left=operand, right=operand))
     assert "16x16 a warp" in found
+
+
+def test_one_rounded_operand_tells_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel that stored the other one rounded it to TF32."""
+    only(monkeypatch, replace(MATRIX, depth=32))
+    kernel = contraction("mk,kn->mn", {"m": 16, "n": 18, "k": 24}, left=rounded("tf32"))
+    arrays = draw_arrays(kernel, {})
+    arrays["b"][...] = rounded_to_tf32(arrays["b"])
+    (launch,) = check_kernel(kernel, {}, arrays=arrays)
+    assert launch.segment.tile is not None
+    assert launch.segment.tile.kind == "tf32"
 
 
 @pytest.mark.parametrize("kind", LOW)
