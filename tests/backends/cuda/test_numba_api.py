@@ -7,10 +7,12 @@ import re
 import sys
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import graphc_cuda
 from graphc.errors import BackendError
 from graphc_cuda.assemble import KernelResources, assemble
 from graphc_cuda.cuda_tools import find_tool
@@ -155,6 +157,13 @@ def test_whole_steps_assemble(name: str) -> None:
 
 
 # ------------------------------------------------------------------------ errors
+
+
+def test_one_module_imports_numba() -> None:
+    folder = Path(graphc_cuda.__file__).parent
+    pattern = re.compile(r"^\s*(from|import) numba\b", re.MULTILINE)
+    found = [p.name for p in folder.rglob("*.py") if pattern.search(p.read_text(encoding="utf-8"))]
+    assert found == ["numba_api.py"]
 
 
 def test_without_numba_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
