@@ -41,6 +41,29 @@ def accesses(kernel: DeviceKernel) -> dict[DeviceArray, Access]:
     return found
 
 
+def access_bytes(kernel: DeviceKernel) -> dict[DeviceArray, int]:
+    """The bytes of the widest access to each argument, which its place is a multiple of."""
+    found = {array: array.dtype.itemsize for array in kernel.arrays}
+    for stmt in walk(kernel.body):
+        if not isinstance(stmt, Intrinsic):
+            continue
+        array, count = _elements_at_once(stmt)
+        if array in found:
+            found[array] = max(found[array], count * array.dtype.itemsize)
+    return found
+
+
+def _elements_at_once(stmt: Intrinsic) -> tuple[DeviceArray | None, int]:
+    match stmt.function, stmt.operands:
+        case "load_vector", (DeviceArray() as array, *_):
+            return array, len(stmt.results)
+        case "store_vector", (DeviceArray() as array, _, *values):
+            return array, len(values)
+        case "copy_async", (_, _, DeviceArray() as array, _, int() as count):
+            return array, count
+    return None, 1
+
+
 def _of_statement(stmt: Stmt) -> Iterator[tuple[DeviceArray, Access]]:
     if isinstance(stmt, Put):
         yield stmt.array, Access.WRITE

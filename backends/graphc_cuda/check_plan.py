@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.errors import VerifyError
-from graphc_cuda.accesses import Access, accesses
+from graphc_cuda.accesses import Access, access_bytes, accesses
 from graphc_cuda.device.program import DeviceArray, DeviceKernel
 from graphc_cuda.launch import (
     CONSTANT,
@@ -98,10 +98,11 @@ def _check_launch(where: str, node: KernelNode) -> None:
         len(arrays) == len(node.arguments),
         f"{where}: {len(node.arguments)} places for {len(arrays)} arrays",
     )
+    widest = access_bytes(node.kernel)
     for array, place in zip(arrays, node.arguments):
         _ensure(array.nbytes <= place.size, f"{where}: {array.name} has more bytes than {place}")
         _ensure(
-            place.offset % array.dtype.itemsize == 0,
+            place.offset % widest[array] == 0,
             f"{where}: {array.name} ({array.dtype.name}) is not aligned at {place}",
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
+from graphc.ir.dims import product
 from graphc.ir.loops.contraction.index import Affine, axes_of, flat_offset, loads_of
 from graphc.ir.loops.contraction.match import Span
 from graphc.ir.loops.ir import Axis, Expr, Load
@@ -87,6 +88,8 @@ def _is_run(load: Load, extents: Extents, along_steps: bool, vector: int) -> boo
     if load.where is not None and axis in axes_of(load.where):
         return False
     offset = flat_offset(load.buffer, load.index)
+    if known(product(load.buffer.shape)) % vector:  # of such buffers one may begin anywhere
+        return False
     others = (*(s.axis for s in (*spans[:-1], *rest)), *extents.others)
     return gcd(_run(offset, spans[-1], others), tile) % vector == 0
 

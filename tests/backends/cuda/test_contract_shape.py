@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from graphc.ir.loops.contraction.match import Span
+from graphc.ir.loops.ir import Axis, Buffer, Load, index
 from graphc.ir.types import DType, float32, float64
 from graphc_cuda.contract.find import TiledContraction, find_contraction
+from graphc_cuda.contract.route import Extents, find_route
 from graphc_cuda.contract.shape import MAX_SHARED_BYTES, TILES, Sizes, Tile, choose_tile
 from tests.backends.llvm.contractions import contraction
 
@@ -67,3 +70,14 @@ def test_what_is_stored_next_to_each_other_is_a_column() -> None:
 )
 def test_little_to_share_is_no_tile(spec: str, sizes: dict[str, int]) -> None:
     assert find(spec, sizes) is None
+
+
+@pytest.mark.parametrize(("size", "vector"), [(20, 4), (22, 1)])
+def test_rows_of_a_larger_array_may_begin_anywhere(size: int, vector: int) -> None:
+    """A loop passes one row after the other: those of 22 numbers do not begin at 16 bytes."""
+    step = Axis("k")
+    load = Load(float32, Buffer("x", float32, (size,)), (index(step),))
+    extents = Extents((), (Span(step, 20),), (), 1, 16)
+    route = find_route(load, float32, extents, by_line=None)
+    assert route.is_copied
+    assert route.vector == vector
