@@ -58,6 +58,7 @@ from graphc_cuda.lower.scalar import Scalar, as_index, index_of
 from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.lower.serial import serial_block, smaller
 from graphc_cuda.lower.sizes import Sizes
+from graphc_cuda.lower.vectors import VectorBody
 from graphc_cuda.lower.writer import Placed, Writer
 
 STATUS = "status"
@@ -219,10 +220,17 @@ class _KernelLowering:
         thread = index_of(THREAD, 0, segment.block - 1)
         wish = loops[0].axis.name if len(nest) == 1 else "point"
         at = w.assign(wish, e.add(e.mul(block, as_index(segment.block)), thread))
-        inside = e.lt(replace(at, range=(0, last)), as_index(segment.count))
+        count, width = segment.count // segment.width, segment.width
+        inside = e.lt(replace(at, range=(0, last)), as_index(count))
+        axis = nest[-1][0]
+        nest[-1] = axis, nest[-1][1] // width
         with w.when(inside.value):
-            decode(w, replace(at, range=(0, max(0, segment.count - 1))), nest)
-            serial_block(w, [*lets, *body])
+            decode(w, replace(at, range=(0, max(0, count - 1))), nest)
+            if width == 1:
+                serial_block(w, [*lets, *body])
+                return
+            w.axes[axis] = w.assign(axis.name, e.mul(w.axes[axis], as_index(width)))
+            VectorBody(w, axis, [*lets, *body], width).write()
 
     def _rows(self, w: Writer, segment: Segment) -> None:
         (loop,) = segment.body

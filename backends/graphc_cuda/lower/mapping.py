@@ -36,6 +36,7 @@ from graphc_cuda.contract.find import TiledContraction, find_contraction
 from graphc_cuda.lower.hazards import has_lanes
 from graphc_cuda.lower.lanes import is_order_free
 from graphc_cuda.lower.sizes import BUSY_THREADS, Sizes, is_separable
+from graphc_cuda.lower.vectors import vector_width
 
 ELEMENT, ROWS, GROUP, CHUNKS, TILE = "element", "rows", "group", "chunks", "tile"
 BLOCK_THREADS = 256
@@ -54,7 +55,8 @@ class Segment:
     """Statements of one launch and how its threads share them.
 
     `count` is the number of points, rows or chunks; `group` the threads that work together,
-    `block` those of a block. `lets` are named values that stand in front, computed by every thread.
+    `block` those of a block; a thread takes `width` points beside each other. `lets` are named
+    values that stand in front, computed by every thread.
     """
 
     mode: str
@@ -65,12 +67,14 @@ class Segment:
     grid: int
     lets: tuple[Let, ...] = ()
     tile: TiledContraction | None = None
+    width: int = 1
 
     def __str__(self) -> str:
         if self.tile is not None:
             return str(self.tile)
         if self.mode == ELEMENT:
-            return f"element: {self.count} points"
+            together = f", {self.width} a thread" if self.width > 1 else ""
+            return f"element: {self.count} points{together}"
         if self.mode == ROWS:
             return f"rows: {self.count} of {self.group} threads"
         return self.mode
@@ -100,14 +104,23 @@ def _parallel(loop: Loop, lets: tuple[Let, ...], sizes: Sizes) -> Segment:
         return Segment(TILE, (loop,), 1, 1, tile.tile.threads, tile.grid, lets, tile)
     loops, body, _ = sizes.nest(loop)
     if not has_lanes(loop) and _is_short(body, sizes):
-        count = prod(sizes.trips(each) for each in loops)
-        block = min(BLOCK_THREADS, max(32, -(-count // 32) * 32))
-        return Segment(ELEMENT, (loop,), count, 1, block, max(1, -(-count // block)), lets)
+        return _element(loop, lets, sizes)
     rows = prod(sizes.trips(each) for each in loops)
     group = _row_group(loop, rows, longest(body, sizes))
     if group == LANES:
         return Segment(ROWS, (loop,), rows, LANES, ROW_THREADS, max(1, -(-rows // 8)), lets)
     return Segment(ROWS, (loop,), rows, group, group, max(1, rows), lets)
+
+
+def _element(loop: Loop, lets: tuple[Let, ...], sizes: Sizes) -> Segment:
+    """A thread for each point, or for a few beside each other."""
+    loops, body, front = sizes.nest(loop)
+    count = prod(sizes.trips(each) for each in loops)
+    width = vector_width(loops, (*front, *body), sizes)
+    threads = count // width
+    block = min(BLOCK_THREADS, max(32, -(-threads // 32) * 32))
+    grid = max(1, -(-threads // block))
+    return Segment(ELEMENT, (loop,), count, 1, block, grid, lets, width=width)
 
 
 def _row_group(loop: Loop, rows: int, columns: int) -> int:
