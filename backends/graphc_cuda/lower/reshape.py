@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from graphc.ir.loops.ir import Buffer, Kernel
 from graphc_cuda.lower.pieces import cut_chains
 from graphc_cuda.lower.scatters import spread_updates
+from graphc_cuda.lower.turning import turn_tiles
 
 
 def reshape(
     kernel: Kernel, dims: Mapping[str, int], aliased: frozenset[Buffer] = frozenset()
 ) -> Kernel:
     """The kernel that is mapped to launches."""
-    return cut_chains(spread_updates(kernel, dims, aliased), dims, aliased)
+    for form in (spread_updates, cut_chains, turn_tiles):
+        kernel = form(kernel, dims, aliased)
+    return kernel
