@@ -26,10 +26,12 @@ BATCH_SIZE = 128
 Timed = tuple[str, Callable[[], object], float]  # name, call, arithmetic operations
 
 
-def run_bench(source: Path | None, as_json: bool, seconds: float, options: SourceOptions) -> None:
+def run_bench(
+    source: Path | None, as_json: bool, seconds: float, target: str | None, options: SourceOptions
+) -> None:
     """Time the functions of a file, or of a network that ships."""
     rows: list[dict[str, Any]] = []
-    for name, call, flops in subjects(source, options):
+    for name, call, flops in subjects(source, target, options):
         times = measure(call, seconds)
         rows.append({
             "function": name,
@@ -64,14 +66,19 @@ def measure(call: Callable[[], object], seconds: float) -> list[float]:
     return times
 
 
-def subjects(source: Path | None, options: SourceOptions) -> list[Timed]:
+def subjects(source: Path | None, target: str | None, options: SourceOptions) -> list[Timed]:
     """What is timed."""
     if source is None:
-        return built_in()
+        return built_in(target or "cpu")
+    if target is not None and source.suffix != ".onnx":
+        raise ArgumentError(
+            f"{source}: --target is for ONNX models and the network that ships;"
+            " scripts and libraries have a target of their own"
+        )
     if source.is_dir() or source.suffix == ".json":
         return exported(source, options)
     given = sizes(options["dim"])
-    found = functions_of(source, given, shapes_of(options["shape"]))
+    found = functions_of(source, given, shapes_of(options["shape"]), target or "cpu")
     _, function = choose(found, options["function"], source)
     asked = {name: given.get(name, dim.max) for name, dim in function.dims.items()}
     wanted = {name: size for name, size in asked.items() if isinstance(size, int)}
@@ -100,7 +107,7 @@ def exported(source: Path, options: SourceOptions) -> list[Timed]:
     return rows
 
 
-def built_in() -> list[Timed]:
+def built_in(target: str) -> list[Timed]:
     """A training step, a prediction and a product."""
     gx.seed(0)
     x, t = gx.input("x", (BATCH_SIZE, 784)), gx.input("t", (BATCH_SIZE,), dtype="int32")
@@ -108,10 +115,10 @@ def built_in() -> list[Timed]:
     logits = gx.nn.Dense(10)(gx.nn.Dense(512, activation="relu")(h))
     loss = gx.nn.softmax_cross_entropy(logits, t).mean()
     updates = gx.optim.SGD(0.01, momentum=0.9).minimize(loss)
-    step = gx.compile([x, t], loss, updates, name="step of 784-512-512-10")
-    predict = gx.compile([x], gx.nn.softmax(logits), name="its prediction")
+    step = gx.compile([x, t], loss, updates, name="step of 784-512-512-10", target=target)
+    predict = gx.compile([x], gx.nn.softmax(logits), name="its prediction", target=target)
     a, b = gx.input("a", (512, 512)), gx.input("b", (512, 512))
-    product = gx.compile([a, b], a @ b, name="product 512x512x512")
+    product = gx.compile([a, b], a @ b, name="product 512x512x512", target=target)
     rng = np.random.default_rng(0)
     images = rng.random((BATCH_SIZE, 784), dtype=np.float32)
     labels = rng.integers(0, 10, BATCH_SIZE).astype(np.int32)

@@ -197,21 +197,28 @@ def inspect(source: Path, as_json: bool, **options: Unpack[SourceOptions]) -> No
     epilog="\b\nExamples:\n"
     "  graphc bench                        a training step, a prediction, a product\n"
     "  graphc bench model.onnx --dim N=8\n"
-    "  graphc bench library --json\n",
+    "  graphc bench library --json\n"
+    "  graphc bench --target cuda          on an NVIDIA GPU\n",
 )
 @click.argument("source", type=click.Path(path_type=Path), required=False)
 @source_options
 @click.option("--seconds", type=click.FloatRange(min=0.0), default=1.0, show_default=True,
               help="How long each function is called.")  # fmt: skip
+@click.option("--target", default=None,
+              help="What runs it: cpu (the default), cuda, cuda:1.")  # fmt: skip
 @JSON
 @reporting
 def bench(
-    source: Path | None, seconds: float, as_json: bool, **options: Unpack[SourceOptions]
+    source: Path | None,
+    seconds: float,
+    target: str | None,
+    as_json: bool,
+    **options: Unpack[SourceOptions],
 ) -> None:
     """How long calls take on this machine."""
     from graphc.cli.bench import run_bench
 
-    run_bench(source, as_json, seconds, options)
+    run_bench(source, as_json, seconds, target, options)
 
 
 @main.command(

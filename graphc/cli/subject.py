@@ -19,26 +19,32 @@ T = TypeVar("T")
 
 
 def functions_of(
-    path: Path, dims: Mapping[str, Bounds], shapes: Mapping[str, Shape]
+    path: Path,
+    dims: Mapping[str, Bounds],
+    shapes: Mapping[str, Shape],
+    target: str = "cpu",
 ) -> dict[str, CompiledFunction]:
     """The compiled functions of an ONNX model (one), or of a Python script, by name."""
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
     if path.suffix == ".onnx":
-        return {"model": onnx_function(path, dims, shapes)}
+        return {"model": onnx_function(path, dims, shapes, target)}
     if path.suffix == ".py":
         return script_functions(path)
     raise FormatError(f"{path}: needs a file that ends in .onnx or .py")
 
 
 def onnx_function(
-    path: Path, dims: Mapping[str, Bounds], shapes: Mapping[str, Shape]
+    path: Path,
+    dims: Mapping[str, Bounds],
+    shapes: Mapping[str, Shape],
+    target: str = "cpu",
 ) -> CompiledFunction:
     """An ONNX model as a compiled function called after the file."""
     fixed = {name: size for name, size in dims.items() if isinstance(size, int)}
     model = gx.onnx.load(path, dims=fixed, shapes=shapes)
     inputs, outputs = list(model.inputs.values()), dict(model.outputs)
-    return gx.compile(inputs, outputs, mode="inference", name=path.stem)
+    return gx.compile(inputs, outputs, mode="inference", name=path.stem, target=target)
 
 
 def script_functions(path: Path) -> dict[str, CompiledFunction]:

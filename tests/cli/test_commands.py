@@ -131,6 +131,12 @@ def test_bench_has_networks_of_its_own() -> None:
     assert all(row["gflops"] > 0 and row["calls"] >= 5 for row in rows)
 
 
+def test_bench_takes_a_target(model: Path) -> None:
+    asked = ("bench", model, "--dim", "N=2", "--seconds", "0", "--json")
+    (row,) = json.loads(invoke(*asked, "--target", "cuda-simulate").output)
+    assert row["calls"] >= 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -147,6 +153,7 @@ def test_bench_has_networks_of_its_own() -> None:
         (["inspect", "{broken}"], "broken.onnx"),
         (["dot", "{empty}"], "leaves no compiled function"),
         (["bench", "{model}"], "the size of N is not known"),
+        (["bench", "{script}", "--target", "cuda"], "--target is for ONNX models"),
     ],
 )
 def test_mistakes_are_exit_code_1(

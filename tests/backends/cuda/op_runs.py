@@ -12,6 +12,7 @@ from graphc.errors import GraphcError
 from graphc.ir import ops
 from graphc.ir.dims import evaluate
 from graphc.ir.ops.base import Op
+from graphc.ir.types import Array
 from graphc.testing.cases import Case, cases_of
 from tests.backends.cuda.stepwise import Stepwise, run_graph
 
@@ -35,10 +36,11 @@ def op_cases(every: bool) -> Iterator[Case]:
         yield from found if every else found[:PER_OP]
 
 
-def run_case(case: Case, kind: type[Stepwise] = Stepwise) -> Stepwise:
-    """An op and its gradient, call by call."""
-    arrays = case.arrays()
-    inputs, result = case.tensors(arrays)
+def case_tensors(
+    case: Case, arrays: list[Array], number: int = 0
+) -> tuple[list[gx.Tensor], list[tuple[str, gx.Tensor]]]:
+    """Inputs, and by name the result and its gradients; `number` makes names unique."""
+    inputs, result = case.tensors(arrays, number)
     outputs = [("y", result)]
     floats = [t for t in inputs if t.dtype.is_float]
     if result.dtype.is_float and floats:
@@ -47,5 +49,12 @@ def run_case(case: Case, kind: type[Stepwise] = Stepwise) -> Stepwise:
         except GraphcError:
             gradients = []
         outputs += [(f"g{i}", g) for i, g in enumerate(gradients)]
+    return inputs, outputs
+
+
+def run_case(case: Case, kind: type[Stepwise] = Stepwise) -> Stepwise:
+    """An op and its gradient, call by call."""
+    arrays = case.arrays()
+    inputs, outputs = case_tensors(case, arrays)
     definition = gx.compile(inputs, dict(outputs), name="case", target="interpret").graph
     return run_graph(definition, arrays, kind=kind)[1]

@@ -11,19 +11,21 @@ from tests.benchmarks.gpu.timing import Timed
 
 
 def replayed(function: gx.CompiledFunction) -> tuple[Any, Any]:
-    """What launches a function that has been called once more, and what waits for it.
+    """What launches a function, which has been called, once more, and what waits for it.
 
     Inputs are those of the last call: nothing is copied, no output is fetched.
     """
-    runner: Any = function.variants[0].runner
-    return lambda *_: runner.executable.launch(), lambda: runner.device.device.synchronize()
+
+    def runner() -> Any:
+        return function.variants[0].runner
+
+    return lambda *_: runner().executable.launch(), lambda: runner().device.device.synchronize()
 
 
 def make(setting: Setting, variant: str, device: str) -> Timed:
     """The step; `variant` says nothing."""
     target = "cuda" if device == "cuda" else "cuda-simulate"
     function = ours.build(setting, target)
-    function(*setting.batches(1)[0])
     launch, wait = replayed(function)
     count = sum(int(p.size) for p in function.parameters.values() if p.trainable)  # type: ignore[call-overload]
     call = lambda *batch: float(function(*batch))  # noqa: E731
@@ -31,9 +33,9 @@ def make(setting: Setting, variant: str, device: str) -> Timed:
 
 
 def bound(setting: Setting) -> dict[str, Any]:
-    """The least time of a step on an H200, by its arithmetic and by what its kernels read and write.
+    """The least time of a step on an H200, by its arithmetic and by the bytes of its kernels.
 
-    Each kernel by itself: what it reads twice, or what stays in a cache, is not looked at.
+    What a kernel reads twice, or what stays in a cache, is not looked at.
     """
     from tests.benchmarks.gpu.peaks import BYTES_PER_SECOND, FLOPS_PER_SECOND
 
