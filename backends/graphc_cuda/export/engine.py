@@ -10,12 +10,10 @@ import numpy as np
 
 from graphc.ir.types import Array
 from graphc_cuda.ctypes_bindings import CtypesBindings
-from graphc_cuda.device_api import MachineCode
+from graphc_cuda.device_api import Device, MachineCode, Memory
 from graphc_cuda.driver import Driver
 from graphc_cuda.export.statuses import STATUSES
-from graphc_cuda.gpu import Gpu, open_gpu
-from graphc_cuda.gpu_graph import GpuExecutable
-from graphc_cuda.gpu_memory import GpuMemory
+from graphc_cuda.gpu import open_gpu
 from graphc_cuda.launch import NO_FAILURE
 from graphc_cuda.plan_data import plan_from_data
 
@@ -23,11 +21,15 @@ CODES = {word: i for i, word in enumerate(STATUSES)}
 
 
 class GpuEngine:
-    """The functions of a library on one GPU, in one block of its memory."""
+    """The functions of a library on one device, in one block of its memory."""
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any], device: int = 0) -> None:
+    def __init__(
+        self, folder: Path, manifest: Mapping[str, Any], device: Device | None = None
+    ) -> None:
         self._facts = manifest["memory"]
-        self._gpu = open_gpu(device, Driver(CtypesBindings))
+        self._opened = None if device else open_gpu(0, Driver(CtypesBindings))
+        self._gpu = device or self._opened
+        assert self._gpu is not None
         self._block = self._gpu.allocate(self._facts["bytes"])
         self._streams: dict[str, Array] = {}
         self._functions = {
@@ -104,7 +106,8 @@ class GpuEngine:
         for function in self._functions.values():
             function.release()
         self._block.release()
-        self._gpu.release()
+        if self._opened is not None:
+            self._opened.release()
 
     def _weights(self, data: bytes) -> None:
         """Parameters, random streams and constants as they were exported."""
@@ -123,7 +126,7 @@ class GpuEngine:
 class _Function:
     """The launches of one function, and its values in the block."""
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], gpu: Gpu, block: GpuMemory) -> None:
+    def __init__(self, folder: Path, facts: Mapping[str, Any], gpu: Device, block: Memory) -> None:
         self.facts = facts
         self.stream = np.zeros(2, np.uint64)
         self.stale = True
@@ -136,7 +139,7 @@ class _Function:
         code = MachineCode(image, facts["symbols"], facts["shared"])
         self._block = block
         self._code = gpu.load(plan.program, [code])
-        self._executable: GpuExecutable = self._code.instantiate(plan, memories)
+        self._executable = self._code.instantiate(plan, memories)
 
     def run(self, arrays: Sequence[Array], results: Sequence[Array]) -> int:
         """Copy in, launch, copy out; the status."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphc as gx
 from graphc.errors import BackendError, GraphcError, MemoryBudgetError
+from graphc.export.device_library import DeviceLibrary
 from graphc_cuda import gpu_copy
 from graphc_cuda.ctypes_bindings import CtypesBindings
 from graphc_cuda.device_api import Device, Executable, MachineCode, Memory
@@ -387,3 +390,20 @@ def forgotten_users() -> None:
         session.step.launch()
     assert session.get(W) != 11
     session.close()
+
+
+def exported() -> None:
+    """An exported library, by ctypes alone."""
+    library = gx.load_library(os.environ["FAKE_CUDA_LIBRARY"])
+    assert isinstance(library, DeviceLibrary)
+    x, t = np.zeros((8, 12), np.float32), np.zeros(8, np.int32)
+    for _ in range(2):
+        assert set(library(x, t)) == {"loss", "best"}
+    saved = library.save()
+    library.load(saved)
+    assert library.save() == saved
+    bias = np.arange(5, dtype=np.float32)
+    library.parameters["net/dense_1/bias"] = bias
+    assert (library.parameters["net/dense_1/bias"] == bias).all()
+    library.release()
+    assert "cuda.bindings.driver" not in sys.modules
