@@ -19,6 +19,7 @@ from graphc_cuda.gpu_queue import GpuQueue
 from graphc_cuda.launch import LaunchPlan, Region
 
 LEAST_CAPABILITY = (8, 0)
+VECTOR_BYTES = 16  # that kernels read and write at once
 
 
 def open_gpu(index: int = 0, driver: Driver | None = None) -> Gpu:
@@ -71,10 +72,10 @@ class Gpu:
         return GpuMemory(self._queue, self._queue.driver.allocate(nbytes), nbytes)
 
     def borrow(self, array: object) -> GpuMemory | None:
-        """The memory of an array of another library that lies on this device."""
+        """The memory of an array of another library that lies on this device, well aligned."""
         self._queue.use()
         found = foreign_array(array, int(self._queue.stream))
-        if found is None or found.nbytes == 0:
+        if found is None or found.nbytes == 0 or found.address % VECTOR_BYTES:
             return None
         if self._queue.driver.owner(found.address) != self.facts.index:
             return None

@@ -63,6 +63,7 @@ from graphc_cuda.lower.sizes import BUSY_THREADS, Sizes, is_separable
 
 FREE_STEPS = 64  # of a piece where the grouping changes no bit
 LONG = 2  # pieces from which on a chain is cut
+MIN_STEPS = 256  # of a chain of iterations that is worth another launch
 HEAVY = 16  # steps of an iteration that is a piece
 ROW_BLOCK = 256  # threads that work on a long row
 STAGE_BYTES = 32 * 1024  # of shared memory
@@ -153,8 +154,8 @@ def _steps(loop: Loop, sizes: Sizes) -> int:
         fits = fits and _stage_bytes(own) * size <= STAGE_BYTES
         return BLOCK if fits and all(map(_is_cuttable, own)) else -1
     if inner:
-        heavy = sizes.points(loop.body) >= HEAVY and trips >= LONG
-        return 0 if heavy else -1
+        weight = sizes.points(loop.body)
+        return 0 if weight >= HEAVY and trips >= LONG and weight * trips >= MIN_STEPS else -1
     if not all(map(_is_cuttable, own)):
         return -1
     steps = BLOCK if any(map(is_blocked, own)) else FREE_STEPS

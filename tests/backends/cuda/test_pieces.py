@@ -30,6 +30,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapping, "SMALL", 0)
     monkeypatch.setattr(pieces, "FREE_STEPS", 4)
     monkeypatch.setattr(pieces, "HEAVY", 2)
+    monkeypatch.setattr(pieces, "MIN_STEPS", 1)
 
 
 def launches(shape: tuple[int, ...], make: Make, dtype: str = "float32") -> list[int]:
