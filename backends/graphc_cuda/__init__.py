@@ -53,7 +53,9 @@ class CudaBackend:
         from graphc_cuda.cuda_function import CudaFunction
         from graphc_cuda.targets import open_target, route_of
 
-        return CudaFunction(graph, options, program, open_target(options.target), route_of(options))
+        return CudaFunction(
+            graph, options, program, open_target(options.target), route_of(options), rng
+        )
 
     def device_library(self, interface: Interface) -> BuiltLibrary:
         """Machine code, launch lists, and a program of the host in C."""

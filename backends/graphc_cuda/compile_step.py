@@ -11,15 +11,13 @@ from graphc.ir.graph import Graph
 from graphc.ir.loops.kernel_equality import first_equal_kernels
 from graphc.runtime.backend import Launch
 from graphc_cuda.assemble import disassemble
-from graphc_cuda.device.program import Program as DeviceProgram
-from graphc_cuda.device_api import MachineCode
 from graphc_cuda.launch import CONSTANT, INPUT, OUTPUT, PARAMETER, LaunchPlan
 from graphc_cuda.list_launches import kernel_nodes, list_launches
 from graphc_cuda.machine_code import compile_program
 from graphc_cuda.plan_launches import plan_launches
 from graphc_cuda.print_numba import kernel_texts, numba_text
 from graphc_cuda.ptx import ptx_of
-from graphc_cuda.step_code import NVPTX, TEXT, StepCode
+from graphc_cuda.step_code import StepCode
 
 _NUMBERED = (INPUT, OUTPUT, PARAMETER, CONSTANT)
 
@@ -42,7 +40,7 @@ class StepCompiler:
         """Everything that a call needs for given sizes."""
         plan = self.plan(dims)
         with self.program.times.of("machine code"):
-            code = self._code(plan.program)
+            code = program_code(plan.program, self.route, self.capability)
         numbering = Numbering(self.graph, self.program)
         schedule = self.program.schedule
         storages = {
@@ -54,12 +52,6 @@ class StepCompiler:
         )
         checks = tuple((c.code, numbering.node(c.node), c.message) for c in schedule.checks)
         return StepCode(plan, code, slots, checks, tuple(numbering.folded))
-
-    def _code(self, program: DeviceProgram) -> MachineCode:
-        if self.route == TEXT:
-            return MachineCode(numba_text(program).encode(), {})
-        assert self.route == NVPTX
-        return compile_program(program, self.capability).code
 
     def source(self, language: str, dims: Mapping[str, int]) -> str:
         """The kernels for given sizes: as "cuda" Python, "ptx" or "sass"."""

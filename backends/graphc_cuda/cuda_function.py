@@ -36,7 +36,7 @@ class CudaFunction:
     """Builds variants of one function for given sizes.
 
     `program` compiles the graph when first called; a variant found in the cache never calls it.
-    `route` is the way to code.
+    `route` is the way to code, `rng` the random state (uint64: seed, step).
     """
 
     entry: Callable[..., Any] | None = None
@@ -48,9 +48,10 @@ class CudaFunction:
         program: Callable[[], Program],
         device: OpenDevice,
         route: str,
+        rng: Array,
     ) -> None:
         self.graph, self.options, self.program = graph, options, program
-        self.device, self.route = device, route
+        self.device, self.route, self.rng = device, route, rng
         self.parameters = [stored(n) for n in graph.leaves(Parameter)]
         updated = [stored(p) for p, _ in graph.updates]
         share_guard(updated, StepGuard)

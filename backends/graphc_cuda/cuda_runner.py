@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from graphc.errors import GraphcError, UnsupportedError
+from graphc.config import environment
+from graphc.errors import GraphcError, RuntimeCheckError, UnsupportedError
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph
 from graphc.ir.types import Array
@@ -26,17 +27,20 @@ from graphc_cuda.launch import (
     STATUS,
     Region,
 )
-from graphc_cuda.list_launches import machine_of
+from graphc_cuda.list_launches import call_seconds, machine_of
 from graphc_cuda.open_device import OpenDevice
 from graphc_cuda.resident import ResidentParameter
-from graphc_cuda.step_code import StepCode
+from graphc_cuda.step_code import TEXT, StepCode
 
 if TYPE_CHECKING:
     from graphc_cuda.compile_step import StepCompiler
+    from graphc_cuda.epoch import EpochData
 
 LANGUAGES = ("cuda", "ptx", "sass")  # of `source`: what people read, and what becomes of it
 _OWN = (INPUT, OUTPUT, PREPARED, RNG, STATUS)  # regions that no other step uses
 _BOUNDARY = 256
+_DATA_SHARE = 0.8  # of the free memory that a data set may take
+_PROFILED = 5  # rounds whose median is told
 
 
 class StepOwner(Protocol):
@@ -47,6 +51,8 @@ class StepOwner(Protocol):
 
     graph: Graph
     device: OpenDevice
+    route: str
+    rng: Array
     residents: Sequence[ResidentParameter]
     updated_residents: Sequence[ResidentParameter]
     watched: Sequence[bool]
@@ -182,8 +188,60 @@ class CudaRunner:
             self.memories[Region(OUTPUT, number)].download(result)
         return result
 
-    def epoch(self, arrays: Sequence[Array], batched: Sequence[bool], order: Array) -> None:
-        """There is no loop over steps of its own."""
+    def epoch(
+        self, arrays: Sequence[Array], batched: Sequence[bool], order: Array
+    ) -> list[Array] | None:
+        """Step after step over rows of arrays that lie on the device; the outputs, stacked.
+
+        None where they do not fit there.
+        """
+        from graphc_cuda.epoch import EpochData, data_bytes
+
+        inputs = {r: n for r, (_, n) in self.slots.items() if r.role == INPUT}
+        rows = {r: arrays[n] for r, n in inputs.items() if batched[n]}
+        if not rows or environment().check:
+            return None
+        batch = self.plan.regions[next(iter(rows))] // next(iter(rows.values()))[:1].nbytes
+        steps = len(order) // batch
+        results = [np.empty((steps, *shape), dtype) for shape, dtype in self.results]
+        needed = data_bytes(rows, order) + sum(r.nbytes for r in results)
+        if needed > self.device.device.free_bytes() * _DATA_SHARE:
+            return None
+        with self.owner.entered():
+            self._follow_shared()
+            for region, number in inputs.items():
+                if not batched[number]:
+                    self._upload(region, arrays[number])
+            memories = {r: self.memories[r] for r in rows}
+            device, route = self.device.device, self.owner.route
+            data = EpochData(device, route, memories, rows, order, batch)
+            kept = [device.allocate(max(1, r.nbytes)) for r in results]
+            try:
+                self._steps(data, kept, steps)
+                for memory, result in zip(kept, results):
+                    if result.nbytes:
+                        memory.download(result)
+            finally:
+                data.release()
+                for memory in kept:
+                    memory.release()
+        return results
+
+    def _steps(self, data: EpochData, kept: Sequence[Memory], steps: int) -> None:
+        """All steps of an epoch; the outputs stay on the device."""
+        rng = self.owner.rng
+        for number in range(steps):
+            data.take()
+            self._refresh()
+            try:
+                self._step(rng)
+            except RuntimeCheckError as error:
+                error.step = number
+                raise
+            for i, memory in enumerate(kept):
+                size = memory.nbytes // steps
+                if Region(OUTPUT, i) in self.memories and size:
+                    memory.copy(self.memories[Region(OUTPUT, i)].window(0, size), number * size)
 
     # -- to see -----------------------------------------------------------------------
 
@@ -213,8 +271,33 @@ class CudaRunner:
         return machine_of(self.device.device.facts.capability)
 
     def profile(self, arrays: Sequence[Array], rng: Array) -> list[float] | None:
-        """Not there yet."""
-        return None
+        """Median seconds of every kernel of a call; parameters are put back afterwards.
+
+        None in the simulator, whose times say nothing.
+        """
+        if self.owner.route == TEXT:
+            return None
+        plan = self.owner.compiler().plan(self.dims)
+        calls = self.owner.compiler().program.schedule.calls
+        with self.owner.entered():
+            self._follow_shared()
+            for region, (_, number) in self.slots.items():
+                if region.role == INPUT:
+                    self._upload(region, arrays[number])
+            self._refresh()
+            saved = [(m, _saved(m)) for r, m in self.memories.items() if r.role == PARAMETER]
+            rounds = [self.executable.profile() for _ in range(_PROFILED)]
+            for memory, data in saved:
+                memory.upload(data)
+        medians = np.median(np.array(rounds), axis=0)
+        return call_seconds(plan.nodes, calls, medians.tolist())
+
+
+def _saved(memory: Memory) -> Array:
+    """What memory holds."""
+    data = np.empty(memory.nbytes, np.uint8)
+    memory.download(data)
+    return data
 
 
 def _release(executable: Executable, code: Code, memory: Memory) -> None:

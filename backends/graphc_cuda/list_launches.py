@@ -61,6 +61,19 @@ def kernel_nodes(nodes: Sequence[Node]) -> Iterator[KernelNode]:
             yield from kernel_nodes(node.after[-1] if node.after else ())
 
 
+def call_seconds(
+    nodes: Sequence[Node], calls: Sequence[KernelCall], seconds: Sequence[float]
+) -> list[float]:
+    """The seconds of every call of a schedule, of those of its launches."""
+    numbers = {inner: i for i, call in enumerate(calls) for inner in _with_inner(call)}
+    found = [0.0] * len(calls)
+    for node, spent in zip(nodes, seconds):
+        for launch in list(kernel_nodes([node]))[:1]:
+            if launch.call is not None:
+                found[numbers[launch.call]] += spent
+    return found
+
+
 def _compiled(plan: LaunchPlan, capability: tuple[int, int]) -> CompiledProgram | None:
     """The machine code, where this machine can make it."""
     try:
