@@ -13,11 +13,10 @@ from graphc.runtime.backend import Launch
 from graphc_cuda.assemble import disassemble
 from graphc_cuda.launch import CONSTANT, INPUT, OUTPUT, PARAMETER, LaunchPlan
 from graphc_cuda.list_launches import kernel_nodes, list_launches
-from graphc_cuda.machine_code import compile_program
+from graphc_cuda.machine_code import compile_program, program_code, ptx_by
 from graphc_cuda.plan_launches import plan_launches
 from graphc_cuda.print_numba import kernel_texts, numba_text
-from graphc_cuda.ptx import ptx_of
-from graphc_cuda.step_code import StepCode
+from graphc_cuda.step_code import NVPTX, TEXT, StepCode
 
 _NUMBERED = (INPUT, OUTPUT, PARAMETER, CONSTANT)
 
@@ -30,6 +29,11 @@ class StepCompiler:
     ) -> None:
         self.graph, self.program = graph, program
         self.route, self.capability = route, capability
+
+    @property
+    def machine_route(self) -> str:
+        """The way to machine code; the simulator needs none, and shows that of the default."""
+        return NVPTX if self.route == TEXT else self.route
 
     def plan(self, dims: Mapping[str, int]) -> LaunchPlan:
         """The launches for given sizes."""
@@ -59,8 +63,9 @@ class StepCompiler:
         if language == "cuda":
             return numba_text(program)
         if language == "ptx":
-            return ptx_of(program, self.capability)
-        cubin = compile_program(program, self.capability).assembled.cubin
+            return ptx_by(self.machine_route, program, self.capability)
+        compiled = compile_program(program, self.capability, route=self.machine_route)
+        cubin = compiled.assembled.cubin
         if cubin is None:
             raise UnsupportedError(
                 "source: the driver makes the machine code here, and keeps it to itself",
@@ -71,7 +76,8 @@ class StepCompiler:
     def launches(self, dims: Mapping[str, int]) -> tuple[Launch, ...]:
         """What is launched, with what the assembler says of it where there is one."""
         plan = self.plan(dims)
-        return list_launches(plan, self.program.schedule, self.capability)
+        schedule = self.program.schedule
+        return list_launches(plan, schedule, self.capability, self.machine_route)
 
     def kernel_sources(self, dims: Mapping[str, int]) -> dict[str, str]:
         """The "cuda" text of every kernel of the schedule: all its launches."""

@@ -24,7 +24,7 @@ def machine_of(capability: tuple[int, int]) -> Machine:
 
 
 def list_launches(
-    plan: LaunchPlan, schedule: Schedule, capability: tuple[int, int]
+    plan: LaunchPlan, schedule: Schedule, capability: tuple[int, int], route: str
 ) -> tuple[Launch, ...]:
     """Every launch of a plan in order, those of one kernel for one call once."""
     numbers = {c: i - len(schedule.prepare) for i, c in enumerate(schedule.prepare)}
@@ -32,7 +32,7 @@ def list_launches(
         numbers |= dict.fromkeys(_with_inner(call), i)
     nodes = [*kernel_nodes(plan.prepare), *kernel_nodes(plan.nodes)]
     counts = Counter((n.kernel, n.grid, n.call) for n in nodes)
-    compiled = _compiled(plan, capability)
+    compiled = _compiled(plan, capability, route)
     first = {(n.kernel, n.grid, n.call): n for n in reversed(nodes)}
     found = []
     for key, count in counts.items():
@@ -74,10 +74,10 @@ def call_seconds(
     return found
 
 
-def _compiled(plan: LaunchPlan, capability: tuple[int, int]) -> CompiledProgram | None:
+def _compiled(plan: LaunchPlan, capability: tuple[int, int], route: str) -> CompiledProgram | None:
     """The machine code, where this machine can make it."""
     try:
-        return compile_program(plan.program, capability)
+        return compile_program(plan.program, capability, route=route)
     except BackendError:
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,17 @@ def test_a_repeated_launch_is_listed_once() -> None:
     runner = f.variants[0].runner
     assert runner is not None
     assert max(launch.count for launch in runner.launches()) >= 7
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="numba-cuda is not installed")
+def test_either_compiler_makes_the_machine_code(step: CompiledFunction) -> None:
+    from graphc_cuda.machine_code import compile_program
+    from graphc_cuda.plan_launches import plan_launches
+
+    program = plan_launches(step.program, {"batch": 20}).program
+    made = {route: compile_program(program, (9, 0), route=route) for route in ("nvptx", "numba")}
+    for compiled in made.values():
+        assert set(compiled.code.entries) == {k.name for k in program.kernels}
+        known = compiled.assembled.kernels
+        assert not known or set(compiled.code.entries.values()) <= set(known)
+    assert made["nvptx"].code.image != made["numba"].code.image
