@@ -38,6 +38,7 @@ def test_exported_libraries_need_nothing_of_the_compiler() -> None:
         "graphc.export",
         "graphc.export.library",
         "graphc.export.library_files",
+        "graphc.export.load",
     }
 
 

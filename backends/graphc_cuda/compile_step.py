@@ -11,6 +11,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.loops.kernel_equality import first_equal_kernels
 from graphc.runtime.backend import Launch
 from graphc_cuda.assemble import disassemble
+from graphc_cuda.check_plan import check_nodes
 from graphc_cuda.launch import CONSTANT, INPUT, OUTPUT, PARAMETER, LaunchPlan
 from graphc_cuda.list_launches import kernel_nodes, list_launches
 from graphc_cuda.machine_code import compile_program, program_code, ptx_by
@@ -38,7 +39,9 @@ class StepCompiler:
     def plan(self, dims: Mapping[str, int]) -> LaunchPlan:
         """The launches for given sizes."""
         with self.program.times.of("launches"):
-            return plan_launches(self.program, dims)
+            plan = plan_launches(self.program, dims)
+            check_nodes(plan)
+            return plan
 
     def compile(self, dims: Mapping[str, int]) -> StepCode:
         """Everything that a call needs for given sizes."""

@@ -36,7 +36,9 @@ class Bound:
         self._launches: dict[KernelNode, Launch] = {}
 
     def address(self, place: Place) -> int:
-        """Where a place is."""
+        """Where a place is; one without bytes may be in no region."""
+        if place.size == 0 and place.region not in self.memories:
+            return 0
         memory = self.memories[place.region]
         assert place.offset + place.size <= memory.nbytes, f"{place} of {memory.nbytes} bytes"
         return memory.address + place.offset
