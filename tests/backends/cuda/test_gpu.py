@@ -190,4 +190,6 @@ def test_sanitizer(tool: str, target: str) -> None:
     code = f"from tests.networks import *; run(mlp_step({target!r}), [32, 5])"
     command = [str(program), "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    if "Device not supported" in done.stdout + done.stderr:
+        pytest.skip("compute-sanitizer does not support this device as it is shared here")
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]

@@ -234,7 +234,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -251,12 +251,15 @@ def main() -> None:
         cases = chosen(options.groups, bool(small))
         found = one_round(system, cases, device, float(seconds))
         sys.stdout.write("\n" + json.dumps(found) + "\n")
-        return
+        return 0
     rows = compare(options.groups, options.rounds, options.seconds, options.rehearse)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
     sys.stdout.write(table(rows) + "\n")
+    failed = [f"{r['case']}: {r['graphc_error']}" for r in rows if "graphc_error" in r]
+    sys.stdout.write("\n".join(failed) + "\n" * bool(failed))
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
