@@ -106,6 +106,7 @@ LATE = {
     ("graphc_cuda", "graphc_cuda.cuda_function"): LOOKED_AT,
     ("graphc_cuda", "graphc_cuda.export.build"): "only libraries need it",
     ("graphc_cuda", "graphc_cuda.export.engine"): "only libraries need it",
+    ("graphc_cuda", "graphc_cuda.surroundings"): LOOKED_AT,
     ("graphc_cuda", "graphc_cuda.targets"): LOOKED_AT,
     ("graphc_cuda.compiled_fma", "llvmlite.binding"): "the simulator is looked at without LLVM",
     ("graphc_cuda.cuda_runner", "graphc_cuda.epoch"): "a call needs no compiler, an epoch does",

@@ -28,7 +28,13 @@ class CudaBackend:
         self.name = name
 
     def target(self) -> None:
-        """The facts are those of a device (`open_targets`), not of this machine's processor."""
+        """The facts are those of a device (`targets.open_target`), not of the processor."""
+
+    def surroundings(self) -> list[tuple[str, str]]:
+        """GPUs, driver, tools and packages."""
+        from graphc_cuda.surroundings import surroundings
+
+        return list(surroundings())
 
     def missing(self, graph: Graph) -> tuple[Node, ...]:
         """Every kernel that fusion makes can be compiled."""

@@ -33,6 +33,10 @@ class LlvmBackend:
 
         return host_target()
 
+    def surroundings(self) -> tuple[tuple[str, str], ...]:
+        """All that it needs is in the processor's facts."""
+        return ()
+
     def missing(self, graph: Graph) -> tuple[Node, ...]:
         """Every kernel that fusion makes can be compiled."""
         return ()

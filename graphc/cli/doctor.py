@@ -32,6 +32,7 @@ def run_doctor(as_json: bool = False) -> bool:
     parts = {
         "versions": versions(),
         "processor": [*processor(), ("native code", native)],
+        "NVIDIA GPUs": gpus(),
         "around it": surroundings(),
     }
     if as_json:
@@ -88,11 +89,10 @@ def native_code() -> tuple[bool, str]:
 
 
 def surroundings() -> list[tuple[str, str]]:
-    """The cache, the GPU, Graphviz, the environment."""
+    """The cache, the linker, Graphviz, the environment."""
     found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     return [
         ("cache", cache_state(environment().cache)),
-        ("GPU", gpu()),
         ("linker", linker()),
         ("Graphviz", _program("dot", "-V") or "not installed: pictures stay DOT text"),
         ("environment", ", ".join(f"{k}={v}" for k, v in found.items()) or "nothing set"),
@@ -126,12 +126,12 @@ def linker() -> str:
     return ", ".join(found) or "none: export makes object files and archives only"
 
 
-def gpu() -> str:
-    """The NVIDIA GPUs that the driver's program names."""
-    query = _program("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
-    if query is None:
-        return "none found (no nvidia-smi)"
-    return query.replace("\n", "; ") or "none found"
+def gpus() -> list[tuple[str, str]]:
+    """What the CUDA backend finds."""
+    try:
+        return list(load_backend("cuda").surroundings())
+    except (GraphcError, ImportError) as error:
+        return [("GPU", f"unknown: {error}")]
 
 
 def _program(*command: str, find: Callable[[str], str | None] = shutil.which) -> str | None:

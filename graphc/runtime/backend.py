@@ -214,6 +214,10 @@ class Backend(Protocol):
         """Facts about the machine that code is made for here; None where none matter."""
         ...
 
+    def surroundings(self) -> Sequence[tuple[str, str]]:
+        """What it finds on this machine beside the processor, as `graphc doctor` shows it."""
+        ...
+
     def missing(self, graph: Graph) -> tuple[Node, ...]:
         """The nodes that the backend has no code for."""
         ...

@@ -116,6 +116,10 @@ class InterpretBackend:
     def target(self) -> None:
         """numpy runs anywhere."""
 
+    def surroundings(self) -> tuple[tuple[str, str], ...]:
+        """It looks for nothing."""
+        return ()
+
     def missing(self, graph: Graph) -> tuple[Node, ...]:
         """Every op has a meaning in numpy."""
         return ()
