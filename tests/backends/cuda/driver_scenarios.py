@@ -407,3 +407,20 @@ def exported() -> None:
     assert (library.parameters["net/dense_1/bias"] == bias).all()
     library.release()
     assert "cuda.bindings.driver" not in sys.modules
+
+
+def whole_function() -> None:
+    """A compiled function with target "cuda": parameters stay there, epochs take rows there."""
+    x, t = gx.input("x", ("batch", 16)), gx.input("t", ("batch",), dtype="int32")
+    loss = gx.nn.softmax_cross_entropy(gx.nn.Dense(4)(x), t).mean()
+    updates = gx.optim.Adam(1e-3).minimize(loss)
+    step = gx.compile([x, t], {"loss": loss}, updates=updates, target="cuda", name="whole")
+    rows, labels = np.ones((16, 16), np.float32), np.zeros(16, np.int32)
+    step(rows[:8], labels[:8])
+    step(rows[:8], labels[:8])
+    step(rows[:5], labels[:5])  # other sizes, other launches
+    value = next(iter(step.parameters.values())).value
+    next(iter(step.parameters.values())).value = value + 1
+    step(rows[:8], labels[:8])
+    step.run_epoch([rows, labels], batch_size=8)
+    assert step.profile(rows[:8], labels[:8]) is not None

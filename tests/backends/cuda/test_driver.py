@@ -80,6 +80,12 @@ def test_shared_memory_is_asked_for(fake_cuda: Path, tmp_path: Path) -> None:
     assert "shared=100000" in run.starting("cuLaunchKernel")[0]
 
 
+def test_whole_functions(fake_cuda: Path, tmp_path: Path) -> None:
+    run = run_scenario("whole_function", fake_cuda, tmp_path / "log")
+    assert run.starting("wrong:") == []
+    assert len(run.starting("cuGraphLaunch")) >= 6
+
+
 def test_interrupts_get_through(fake_cuda: Path, tmp_path: Path) -> None:
     run = run_scenario("interrupted", fake_cuda, tmp_path / "log")
     run.check_clean()
