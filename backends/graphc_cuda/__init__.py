@@ -60,7 +60,7 @@ class CudaBackend:
         from graphc_cuda.targets import open_target, route_of
 
         return CudaFunction(
-            graph, options, program, open_target(options.target), route_of(options), rng
+            graph, options, program, open_target(options.target), route_of(options), rng, slow
         )
 
     def device_library(self, interface: Interface) -> BuiltLibrary:

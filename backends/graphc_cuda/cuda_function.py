@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.compiler.options import Options
-from graphc.errors import GraphcError, RuntimeCheckError
+from graphc.errors import ArgumentError, DTypeError, GraphcError, RuntimeCheckError
 from graphc.forked import ProcessLock
-from graphc.ir.graph import Graph, describe
+from graphc.ir.arrays import label
+from graphc.ir.graph import Graph, Node, describe
 from graphc.ir.ops.failure import has_fields, without_values
 from graphc.ir.ops.leaf import Constant, Parameter
 from graphc.ir.storage import WriteGuard, share_guard, stored
 from graphc.ir.types import Array
 from graphc_cuda.cuda_runner import CudaRunner
 from graphc_cuda.device_api import Memory
+from graphc_cuda.foreign_array import foreign_type
 from graphc_cuda.launch import ARENA, Region
 from graphc_cuda.open_device import OpenDevice
 from graphc_cuda.resident import ResidentParameter, StepGuard
@@ -36,10 +38,9 @@ class CudaFunction:
     """Builds variants of one function for given sizes.
 
     `program` compiles the graph when first called; a variant found in the cache never calls it.
-    `route` is the way to code, `rng` the random state (uint64: seed, step).
+    `route` is the way to code, `rng` the random state (uint64: seed, step), `slow` the call with
+    every check.
     """
-
-    entry: Callable[..., Any] | None = None
 
     def __init__(
         self,
@@ -49,9 +50,11 @@ class CudaFunction:
         device: OpenDevice,
         route: str,
         rng: Array,
+        slow: Callable[..., Any],
     ) -> None:
         self.graph, self.options, self.program = graph, options, program
-        self.device, self.route, self.rng = device, route, rng
+        self.device, self.route, self.rng, self.slow = device, route, rng, slow
+        self.lent: Mapping[int, Memory] = {}  # of arrays that stand in for what lies on the device
         self.parameters = [stored(n) for n in graph.leaves(Parameter)]
         updated = [stored(p) for p, _ in graph.updates]
         share_guard(updated, StepGuard)
@@ -70,6 +73,55 @@ class CudaFunction:
             resident.written = True
         for reader in {r for p in updated for r in p.readers}:
             reader.expect_elsewhere()
+
+    # -- the way in -------------------------------------------------------------------
+
+    @property
+    def entry(self) -> Callable[..., Any]:
+        """A call that takes arrays of other libraries where they lie on the device."""
+        return self.enter
+
+    def enter(self, *args: Any, **named: Any) -> Any:
+        """Call the function; what lies on the device has a stand-in that nobody reads."""
+        inputs = self.graph.inputs
+        values = [*zip(inputs, args), *((n, named[label(n)]) for n in inputs if label(n) in named)]
+        taken = [x for x in (self._borrow(*pair) for pair in values) if x is not None]
+        if not taken:
+            return self.slow(*args, **named)
+        stands = {id(value): array for value, array, _ in taken}
+        mine = {id(array): memory for _, array, memory in taken}
+        with self.device.lock:
+            self.lent = {**self.lent, **mine}
+        try:
+            return self.slow(
+                *(stands.get(id(v), v) for v in args),
+                **{k: stands.get(id(v), v) for k, v in named.items()},
+            )
+        finally:
+            with self.device.lock:
+                self.lent = {k: m for k, m in self.lent.items() if k not in mine}
+                for memory in mine.values():
+                    memory.release()
+
+    def _borrow(self, node: Node, value: Any) -> tuple[Any, Array, Memory] | None:
+        """A value with an array of its type and its memory, if that is on the device."""
+        found = foreign_type(value)
+        if found is None:
+            return None
+        where = f"{self.graph.name}: input {label(node)}"
+        if found[1] != node.type.dtype.name:
+            text = f"{where} must be {node.type.dtype.name}, got {found[1]} on a GPU"
+            raise DTypeError(text, operands=describe([node]), hint="convert it there")
+        with self.device.lock:
+            memory = self.device.device.borrow(value)
+        if memory is None:
+            raise ArgumentError(
+                f"{where} is not on {self.device.name}, or not in C order from a multiple of 16"
+                " bytes on",
+                operands=describe([node]),
+                hint="copy it there, or pass a numpy array",
+            )
+        return value, np.empty(found[0], node.type.dtype.numpy), memory
 
     # -- as a reader ------------------------------------------------------------------
 

@@ -46,7 +46,8 @@ _PROFILED = 5  # rounds whose median is told
 class StepOwner(Protocol):
     """A function as its variants know it (`cuda_function.CudaFunction`).
 
-    `watched` says for every one of `residents`, the parameters, whether only others write it.
+    `watched` says for every one of `residents`, the parameters, whether only others write it,
+    `lent` has the memory of arrays, by identity, that stand in for what lies on the device.
     """
 
     graph: Graph
@@ -56,6 +57,7 @@ class StepOwner(Protocol):
     residents: Sequence[ResidentParameter]
     updated_residents: Sequence[ResidentParameter]
     watched: Sequence[bool]
+    lent: Mapping[int, Memory]
 
     def entered(self) -> AbstractContextManager[None]:
         """Hold the device and all guards, with the newest values here or on the host."""
@@ -100,6 +102,7 @@ class CudaRunner:
         """Take memory and load the code; nothing is left behind where there is too little."""
         device, sizes = self.device.device, self.plan.regions
         self.memories = self._own(sizes)
+        self.inputs = {r: m for r, m in self.memories.items() if r.role == INPUT}
         own = self._whole
         try:
             self.memories |= self.device.shared(sizes)
@@ -146,12 +149,38 @@ class CudaRunner:
         """The outputs in order; raises before anything persistent is written."""
         with self.owner.entered():
             self._follow_shared()
-            for region, (_, number) in self.slots.items():
-                if region.role == INPUT:
-                    self._upload(region, arrays[number])
+            self._feed(arrays)
             self._refresh()
-            self._step(rng)
+            try:
+                self._step(rng)
+            except RuntimeCheckError:
+                self._read_lent(arrays)
+                raise
             return [self._output(i) for i in range(len(self.results))]
+
+    def _feed(self, arrays: Sequence[Array]) -> None:
+        """Upload the inputs, but for what lies on the device."""
+        given = {r: arrays[n] for r, (_, n) in self.slots.items() if r.role == INPUT}
+        lent = {r: self.owner.lent[id(a)] for r, a in given.items() if id(a) in self.owner.lent}
+        self._place(lent)
+        for region, array in given.items():
+            if region not in lent:
+                self._upload(region, array)
+
+    def _place(self, lent: Mapping[Region, Memory]) -> None:
+        """Read inputs where they lie, others where they are uploaded."""
+        wanted = {r: lent.get(r, memory) for r, memory in self.inputs.items()}
+        moved = {r: m for r, m in wanted.items() if m is not self.memories[r]}
+        if moved:
+            self.memories |= moved
+            self.executable.rebind(moved)
+
+    def _read_lent(self, arrays: Sequence[Array]) -> None:
+        """Let the arrays that stand in hold what they stand for: somebody looks for the mistake."""
+        for array in arrays:
+            memory = self.owner.lent.get(id(array))
+            if memory is not None:
+                memory.download(array)
 
     def _refresh(self) -> None:
         """Bring parameters up to date, and what was prepared of them."""
@@ -209,6 +238,7 @@ class CudaRunner:
             return None
         with self.owner.entered():
             self._follow_shared()
+            self._place({})
             for region, number in inputs.items():
                 if not batched[number]:
                     self._upload(region, arrays[number])
@@ -281,9 +311,7 @@ class CudaRunner:
         calls = self.owner.compiler().program.schedule.calls
         with self.owner.entered():
             self._follow_shared()
-            for region, (_, number) in self.slots.items():
-                if region.role == INPUT:
-                    self._upload(region, arrays[number])
+            self._feed(arrays)
             self._refresh()
             saved = [(m, _saved(m)) for r, m in self.memories.items() if r.role == PARAMETER]
             rounds = [self.executable.profile() for _ in range(_PROFILED)]

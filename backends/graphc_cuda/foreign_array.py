@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 _CUDA, _CUDA_MANAGED = 2, 13  # kinds of devices in DLPack
 _KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 6: "bool"}
 
@@ -113,3 +115,18 @@ def _count(shape: tuple[int, ...]) -> int:
 
 def _itemsize(dtype: str) -> int:
     return 1 if dtype == "bool" else int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8
+
+
+def foreign_type(value: Any) -> tuple[tuple[int, ...], str] | None:
+    """Shape and dtype of what says that it lies on a GPU; None for everything else."""
+    if isinstance(value, np.ndarray):
+        return None
+    if hasattr(value, "__dlpack_device__"):
+        if value.__dlpack_device__()[0] not in (_CUDA, _CUDA_MANAGED):
+            return None
+    elif not hasattr(value, "__cuda_array_interface__"):
+        return None
+    if not hasattr(value, "dtype"):
+        interface = value.__cuda_array_interface__
+        return tuple(interface["shape"]), np.dtype(interface["typestr"]).name
+    return tuple(int(n) for n in value.shape), str(value.dtype).rpartition(".")[2]

@@ -31,6 +31,7 @@ FOR_TARGET = {
     "cuda-simulate": "cuda-simulate",
     "interpret": "interpret",
 }
+ALWAYS_THERE = ("cpu", "interpret")
 _MODULES = {
     "llvm": "graphc_llvm",
     "cuda": "graphc_cuda",
@@ -265,7 +266,7 @@ def find_backend(target: str, graph: Graph) -> Backend:
 def check_device(options: Options) -> None:
     """Raise BackendError now where the device that is asked for cannot be used."""
     kind = device_of(options.target)[0]
-    if kind not in ("cpu", "interpret"):  # these are always there
+    if kind not in ALWAYS_THERE:
         load_backend(FOR_TARGET[kind]).check(options)
 
 

@@ -23,7 +23,14 @@ from graphc.ir.graph import Graph
 from graphc.ir.limits import check_outputs, reporting_memory
 from graphc.ir.precision import Precision
 from graphc.ir.types import Array
-from graphc.runtime.backend import BackendFunction, GenericCode, Runner, check_device, find_backend
+from graphc.runtime.backend import (
+    ALWAYS_THERE,
+    BackendFunction,
+    GenericCode,
+    Runner,
+    check_device,
+    find_backend,
+)
 from graphc.runtime.binding import Binding
 from graphc.runtime.definition import Definition, define
 from graphc.runtime.epoch import run_epoch
@@ -91,7 +98,10 @@ def compile(
     check_options(options)
     check_device(options)
     definition = define(inputs, outputs, updates, chosen, name, options.precision)
-    return CompiledFunction(definition, options)
+    function = CompiledFunction(definition, options)
+    if options.target not in ALWAYS_THERE:
+        function._enter_natively()  # the first call may bring arrays that lie on the device
+    return function
 
 
 class SlotCallable:

@@ -21,12 +21,14 @@ from graphc.errors import BackendError, GraphcError, MemoryBudgetError
 from graphc.export.device_library import DeviceLibrary
 from graphc_cuda import gpu_copy
 from graphc_cuda.ctypes_bindings import CtypesBindings
+from graphc_cuda.cuda_runner import CudaRunner
 from graphc_cuda.device_api import Device, Executable, MachineCode, Memory
 from graphc_cuda.driver import Driver
 from graphc_cuda.gpu import Gpu, open_gpu
 from graphc_cuda.gpu_memory import GpuMemory
 from graphc_cuda.gpu_queue import GpuQueue
 from graphc_cuda.launch import CONSTANT, INPUT, DynamicLoop, FillNode, LaunchPlan, Region
+from graphc_cuda.targets import open_target
 from tests.backends.cuda import plans
 from tests.backends.cuda.networks import NETWORKS, plan_for
 from tests.backends.cuda.plans import OUT, T, W, X, Y, launch, plan_of, word
@@ -234,6 +236,26 @@ def borrowing() -> None:
     assert session.gpu.borrow(np.zeros(3)) is None
     theirs.release()
     session.close()
+
+
+def lending() -> None:
+    """A compiled step takes arrays that lie on the device in place, and goes back to its own."""
+    x = gx.input("x", (4,), dtype="int64")
+    step = gx.compile([x], x + 1, target="cuda")
+    step(np.arange(4))
+    device = open_target("cuda").device
+    theirs = device.allocate(32)
+    theirs.upload(np.arange(4))
+    (variant,) = step.variants
+    runner, region = variant.runner, Region(INPUT, 0)
+    assert isinstance(runner, CudaRunner)
+    mine = runner.memories[region]
+    step(x=Foreign(theirs))
+    assert isinstance(runner.memories[region], GpuMemory)
+    assert runner.memories[region].address == theirs.address
+    step(np.arange(4))
+    assert runner.memories[region] is mine
+    theirs.release()
 
 
 def networks() -> None:

@@ -14,9 +14,17 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.errors import BackendError, MemoryBudgetError, RuntimeCheckError
+from graphc.errors import (
+    ArgumentError,
+    BackendError,
+    DTypeError,
+    MemoryBudgetError,
+    RuntimeCheckError,
+)
 from graphc.ir.types import Array
+from graphc_cuda import simulated_device
 from graphc_cuda.driver import Driver
+from graphc_cuda.simulated_device import SimulatedDevice
 from tests.networks import data, mlp_step
 
 SIMULATED = "cuda-simulate"
@@ -96,9 +104,39 @@ def test_prepared_values_follow_their_parameter() -> None:
     assert np.array_equal(after, gx.compile([x], x @ gx.exp(w))(given))
 
 
-def test_an_interrupted_step_has_not_happened(monkeypatch: pytest.MonkeyPatch) -> None:
-    from graphc_cuda import simulated_device
+class OnDevice:
+    """An array of another library on the simulated device."""
 
+    def __init__(self, array: Array) -> None:
+        self.memory = SimulatedDevice().allocate(array.nbytes)
+        self.memory.upload(array)
+        self.__cuda_array_interface__ = {
+            "shape": array.shape, "typestr": array.dtype.str, "version": 3,
+            "data": (self.memory.data.ctypes.data, False), "strides": None,
+        }  # fmt: skip
+
+
+def test_arrays_of_the_device_are_taken_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimulatedDevice, "borrow", lambda _, array: array.memory)
+    expected, step = mlp_step(), mlp_step(SIMULATED)
+    for i, lend in enumerate([(1,), (), (0,), (0, 1), ()]):
+        arrays = data(8, i)
+        given = [OnDevice(a) if n in lend else a for n, a in enumerate(arrays)]
+        assert step(*given)["loss"] == expected(*arrays)["loss"]
+    x, labels = data(8)
+    labels[3] = 77
+    with pytest.raises(RuntimeCheckError, match="77"):
+        step(t=OnDevice(labels), x=OnDevice(x))
+    found = step.run_epoch([*data(8)], 4, shuffle=False)["loss"]
+    assert np.array_equal(found, expected.run_epoch([*data(8)], 4, shuffle=False)["loss"])
+    with pytest.raises(DTypeError, match="input x must be float32, got float64 on a GPU"):
+        step(OnDevice(x.astype(np.float64)), labels)
+    monkeypatch.undo()
+    with pytest.raises(ArgumentError, match="input x is not on cuda-simulate"):
+        step(OnDevice(x), labels)
+
+
+def test_an_interrupted_step_has_not_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     step, twin = mlp_step(SIMULATED), mlp_step(SIMULATED)
     step(*data(8)), twin(*data(8))
     launches, real = iter(range(1000)), simulated_device.simulate

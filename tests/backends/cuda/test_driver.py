@@ -33,6 +33,10 @@ def test_scenarios(name: str, fake_cuda: Path, tmp_path: Path) -> None:
     run_scenario(name, fake_cuda, tmp_path / "log").check_clean()
 
 
+def test_a_step_takes_arrays_in_place(fake_cuda: Path, tmp_path: Path) -> None:
+    assert run_scenario("lending", fake_cuda, tmp_path / "log").starting("wrong:") == []
+
+
 @pytest.mark.parametrize(
     "name", ["steps", "rebinding", "loops", "borrowing", "errors", "shared_memory"]
 )
