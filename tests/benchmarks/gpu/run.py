@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.gpu.run [SETTING ...] [--rounds 3] [--seconds 2] [--json FILE]
 
-Each measurement is a process of its own; within a round the systems alternate. GRAPHC_PEERS names
-a Python that has torch, jax and optax for the GPU (this one if unset); systems that are missing
-there are left out, with the reason. `--rehearse` runs everything on this CPU, graphc in its
+Each system is a process of its own; within a round they alternate. GRAPHC_PEERS names a Python that
+has torch, jax and optax for the GPU (this one if unset); systems that are missing there are left
+out, with the reason. `--rehearse` runs everything on this CPU, graphc in its
 simulator, at tiny sizes: to try the programs, the times mean nothing.
 """
 
@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,36 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.gpu.settings import SETTINGS
+from tests.benchmarks.gpu.system import Result, System
 
-ROOT = Path(__file__).resolve().parents[3]
-PEERS = os.environ.get("GRAPHC_PEERS", sys.executable)
 SYSTEMS = ("graphc", "torch eager", "torch compile", "jax")
-LIMIT = 150.0  # seconds of a measurement with its compilation
+LIMIT = 400.0  # seconds of a setting with all compilations
 HEADS = ("system", "device ms", "call ms", "rounds", "x graphc", "call x", "first s", "x bound")
-Result = dict[str, Any]
-
-
-def run_once(
-    system: str, name: str, seconds: float, rehearse: bool = False, limit: float = LIMIT
-) -> Result:
-    """The result of one process, or its error."""
-    python = sys.executable if system == "graphc" else PEERS
-    paths = [str(ROOT), str(ROOT / "backends"), os.environ.get("PYTHONPATH", "")]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)}
-    env |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    device = "cpu" if rehearse else "cuda"
-    command = [python, "-m", "tests.benchmarks.gpu.one", system, name, device, str(seconds)]
-    command += ["tiny"] * rehearse
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=limit
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"took more than {limit:.0f} s"}
-    if done.returncode:
-        return {"error": done.stderr.strip()[-1500:] or f"ended with {done.returncode}"}
-    found: Result = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
 
 
 def compare(
@@ -65,18 +38,39 @@ def compare(
 ) -> dict[str, list[Result]]:
     """All results by system, in turn; a system that fails is not asked again.
 
-    What has not begun at the time `end` is left out.
+    All of them compile at the same time; none works while another one is measured.
     """
-    results: dict[str, list[Result]] = {system: [] for system in systems}
+    end = min(end, time.time() + LIMIT)
+    ready = end - rounds * len(systems) * (seconds + 1)
+    started = {system: System(system, name, rehearse) for system in systems}
+    try:
+        for system in started.values():
+            system.wait(ready)
+        return _rounds(name, started, rounds, seconds, report, end)
+    finally:
+        for system in started.values():
+            system.close()
+
+
+def _rounds(
+    name: str,
+    started: dict[str, System],
+    rounds: int,
+    seconds: float,
+    report: Callable[[str], object],
+    end: float,
+) -> dict[str, list[Result]]:
+    results: dict[str, list[Result]] = {system: [] for system in started}
     for _ in range(rounds):
-        for system, found in results.items():
-            if time.time() > end or (found and "error" in found[-1]):
-                continue
-            limit = min(LIMIT, max(10.0, end - time.time()))
-            found.append(run_once(system, name, seconds, rehearse, limit))
-            last = found[-1]
-            why = last.get("error", "").splitlines()
-            report(f"{name} {system}: {why[-1] if why else summary(last)}")
+        for name_of, system in started.items():
+            if "error" not in system.known:
+                found = system.measure(seconds, end + 2 * seconds)
+                results[name_of].append(system.known | found)
+            why = system.known.get("error", "").splitlines()
+            report(f"{name} {name_of}: {why[-1] if why else summary(results[name_of][-1])}")
+    for name_of, system in started.items():
+        if "error" in system.known:
+            results[name_of].append({"error": system.known["error"]})
     return results
 
 

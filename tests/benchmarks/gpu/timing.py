@@ -31,22 +31,26 @@ class Timed:
     parameters: int
 
 
-def measure(step: Timed, batches: Sequence[tuple[Any, ...]], seconds: float) -> dict[str, Any]:
-    """Milliseconds of both forms, each measured for half of the time."""
+def prepare(step: Timed, batches: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """The first call, which compiles, and a warm-up."""
     begin = CLOCK()
     first = step.call(*batches[0])
-    found: dict[str, Any] = {"first_call_s": CLOCK() - begin, "first_loss": first}
+    seconds = CLOCK() - begin
     for i in range(1, 5):
         step.call(*batches[i % len(batches)])
+    return {"first_call_s": seconds, "first_loss": first, "parameters": step.parameters}
+
+
+def measure(step: Timed, batches: Sequence[tuple[Any, ...]], seconds: float) -> dict[str, Any]:
+    """Milliseconds of both forms, each measured for half of the time."""
     times: list[float] = []
     end = CLOCK() + seconds / 2
     while CLOCK() < end or len(times) < 3:
         start = CLOCK()
         last = step.call(*batches[len(times) % len(batches)])
         times.append(CLOCK() - start)
-    found |= {"call_ms": statistics.median(times) * 1e3, "call_min_ms": min(times) * 1e3}
-    found |= {"calls": len(times), "last_loss": last, "parameters": step.parameters}
-    return found | _replay(step, batches, seconds / 2)
+    found = {"call_ms": statistics.median(times) * 1e3, "call_min_ms": min(times) * 1e3}
+    return found | {"calls": len(times), "last_loss": last} | _replay(step, batches, seconds / 2)
 
 
 def _replay(step: Timed, batches: Sequence[tuple[Any, ...]], seconds: float) -> dict[str, Any]:
