@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graphc.ir.loops.ir import Buffer, Kernel
+from graphc_cuda.lower.fission import split_chains
 from graphc_cuda.lower.pieces import cut_chains
 from graphc_cuda.lower.scatters import spread_updates
 from graphc_cuda.lower.turning import turn_tiles
@@ -14,6 +15,6 @@ def reshape(
     kernel: Kernel, dims: Mapping[str, int], aliased: frozenset[Buffer] = frozenset()
 ) -> Kernel:
     """The kernel that is mapped to launches."""
-    for form in (spread_updates, cut_chains, turn_tiles):
+    for form in (spread_updates, split_chains, cut_chains, turn_tiles):
         kernel = form(kernel, dims, aliased)
     return kernel

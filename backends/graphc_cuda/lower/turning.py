@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from graphc.ir.loops.contraction.index import Substitution, flat_offset
+from graphc.ir.dims import evaluate
+from graphc.ir.loops.contraction.index import Affine, Substitution, flat_offset
 from graphc.ir.loops.expression import ExprEmitter
 from graphc.ir.loops.ir import (
     PARALLEL,
@@ -97,11 +98,11 @@ def _find(nest: Loop, sizes: Sizes, aliased: frozenset[Buffer]) -> _Turn | None:
         return None
     inner = loops[-1]
     stores = [s for s in whole if isinstance(s, Store)]
-    if any(flat_offset(s.buffer, s.index).coefficient(inner.axis) != 1 for s in stores):
+    if any(_step(flat_offset(s.buffer, s.index), inner, sizes) != 1 for s in stores):
         return None
     taboo = stored(whole) | (aliased if stored(whole) & aliased else frozenset())
     loads = [e for e in exprs_in(whole) if isinstance(e, Load) and e.buffer not in taboo]
-    found = {load: _along(load, inner, loops[:-1]) for load in loads}
+    found = {load: _along(load, inner, loops[:-1], sizes) for load in loads}
     outer = next((loop for loop in found.values() if loop is not None), None)
     if outer is None:
         return None
@@ -113,15 +114,17 @@ def _find(nest: Loop, sizes: Sizes, aliased: frozenset[Buffer]) -> _Turn | None:
     return _Turn(loops, whole, inner, outer, chosen, extents)
 
 
-def _along(load: Load, inner: Loop, others: Sequence[Loop]) -> Loop | None:
+def _step(offset: Affine, loop: Loop, sizes: Sizes) -> int:
+    """How far an access moves with a loop."""
+    return evaluate(offset.coefficient(loop.axis), sizes.dims)
+
+
+def _along(load: Load, inner: Loop, others: Sequence[Loop], sizes: Sizes) -> Loop | None:
     """The loop along which a read that jumps with the innermost axis moves by one."""
-    if load.where is not None:
-        return None
     offset = flat_offset(load.buffer, load.index)
-    step = offset.coefficient(inner.axis)
-    if offset.others or not isinstance(step, int) or abs(step) < MIN_STRIDE:
+    if load.where is not None or offset.others or abs(_step(offset, inner, sizes)) < MIN_STRIDE:
         return None
-    return next((loop for loop in others if offset.coefficient(loop.axis) == 1), None)
+    return next((loop for loop in others if _step(offset, loop, sizes) == 1), None)
 
 
 # ------------------------------------------------------------------ turning

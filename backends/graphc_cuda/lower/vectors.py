@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import gcd, prod
 
+from graphc.ir.dims import evaluate
 from graphc.ir.loops.contraction.index import flat_offset
 from graphc.ir.loops.ir import (
     Apply,
@@ -33,7 +34,6 @@ from graphc.ir.loops.ir import (
     walk_new,
 )
 from graphc.ir.types import bool_
-from graphc_cuda.contract.find import known
 from graphc_cuda.device.program import Assign, DeviceArray, Intrinsic, Literal, Op, Value, Variable
 from graphc_cuda.lower.scalar import Scalar, as_index
 from graphc_cuda.lower.serial import simple
@@ -103,15 +103,17 @@ class Neighbours:
     ) -> bool:
         """Whether an access moves by one element with the axis, from an aligned one on."""
         offset = flat_offset(buffer, at)
-        if not all(isinstance(c, int) for c in (offset.constant, *offset.axes.values())):
+        if any(e in self.varying for _, e in offset.others):
             return False
-        if offset.coefficient(self.axis) != 1 or any(e in self.varying for _, e in offset.others):
+        axes = {axis: evaluate(c, sizes.dims) for axis, c in offset.axes.items()}
+        if axes.pop(self.axis, 0) != 1:
             return False
-        steps = [offset.constant, sizes.elements(buffer), width]
-        steps += [c for axis, c in offset.axes.items() if axis is not self.axis]
-        steps += [c for c, _ in offset.others]
+        others = [
+            evaluate(c, sizes.dims) for c in (offset.constant, *(c for c, _ in offset.others))
+        ]
         nbytes = max(1, buffer.dtype.itemsize) * width
-        return nbytes <= VECTOR_BYTES and gcd(*map(known, steps)) == width
+        steps = (width, sizes.elements(buffer), *axes.values(), *others)
+        return nbytes <= VECTOR_BYTES and gcd(*steps) == width
 
 
 # ------------------------------------------------------------------ writing

@@ -104,3 +104,12 @@ def test_one_barrier_and_no_spills() -> None:
         (resources,) = assemble(ptx, (9, 0)).kernels.values()
         assert resources.spill_stores == 0
         assert resources.registers <= 64
+
+
+def test_sizes_that_are_known_late(small: None) -> None:
+    x = gx.input("x", (gx.dim("n"), gx.dim("m")))
+    step = gx.compile([x], [turned(x)], target="cuda-simulate")
+    (kernel,) = step.program.schedule.kernels
+    for sizes in ({"n": 33, "m": 70}, {"n": 64, "m": 32}):
+        assert turn_tiles(kernel, sizes) is not kernel
+        check_kernel(kernel, sizes)

@@ -95,3 +95,15 @@ def test_machine_code_moves_sixteen_bytes() -> None:
         (resources,) = assemble(ptx, (9, 0)).kernels.values()
         assert resources.spill_stores == 0
         assert resources.registers <= 32
+
+
+def test_sizes_that_are_known_late(small: None) -> None:
+    n, m = gx.dim("n"), gx.dim("m")
+    x = gx.input("x", (n, m))
+    step = gx.compile([x], [x * 2 + 1], target="cuda-simulate")
+    (kernel,) = step.program.schedule.kernels
+    for columns, wanted in ((8, 4), (6, 2), (5, 1)):
+        sizes = {"n": 3, "m": columns}
+        check_kernel(kernel, sizes)
+        (segment,) = map_kernel(kernel, sizes)
+        assert segment.width == wanted
