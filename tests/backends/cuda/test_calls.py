@@ -104,6 +104,37 @@ def test_prepared_values_follow_their_parameter() -> None:
     assert np.array_equal(after, gx.compile([x], x @ gx.exp(w))(given))
 
 
+def _train(target: str, path: Path, epochs: int) -> tuple[Any, Any, Any]:
+    """A network with running statistics and averages, as `fit` trains it."""
+    gx.seed(5)
+    x, t = gx.input("x", ("batch", 23)), gx.input("t", ("batch",), dtype="int32")
+    layers = [gx.nn.Dense(16), gx.nn.BatchNorm(), gx.nn.Dropout(0.2), gx.nn.Dense(7)]
+    model = gx.nn.Sequential(layers)
+    loss = gx.nn.softmax_cross_entropy(model(x), t).mean()
+    updates = gx.ema(gx.optim.SGD(0.05, momentum=0.9).minimize(loss), 0.9)
+    step = gx.compile([x, t], {"loss": loss}, updates, target=target)
+    evaluate = gx.compile([x, t], {"loss": loss}, mode="inference", target=target, name="evaluate")
+    saved = gx.callbacks.Checkpoint(path)
+    history = gx.fit(
+        step, [*data(40)], epochs, 16, validation=(evaluate, [*data(20, 9)]),
+        callbacks=[saved, gx.callbacks.EarlyStopping(patience=2), gx.callbacks.StopOnNaN()],
+        seed=1, verbose=False,
+    )  # fmt: skip
+    return step, saved, history
+
+
+def test_fit_with_callbacks_and_a_run_that_goes_on_elsewhere(tmp_path: Path) -> None:
+    expected, _, history = _train("cpu", tmp_path / "cpu", 3)
+    step, saved, found = _train(SIMULATED, tmp_path / "simulated", 3)
+    assert found["loss"] == history["loss"]
+    assert found["val_loss"] == history["val_loss"]
+    assert state(step) == state(expected)
+    other, _, _ = _train("cpu", tmp_path / "other", 1)
+    saved.restore(other)
+    assert state(other) == state(step)
+    assert other(*data(16, 3))["loss"] == step(*data(16, 3))["loss"]
+
+
 class OnDevice:
     """An array of another library on the simulated device."""
 
