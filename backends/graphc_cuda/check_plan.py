@@ -290,20 +290,35 @@ def _after_loop(where: str, loop: DynamicLoop, written: _Written) -> _Written:
         _check_read(f"{where} (count)", loop.count, loop.count.size, written)
     written = _after_all(where, loop.before, written)
     ends = []
-    stops_early = loop.count is not None or bool(loop.conditions)
-    for step in range(len(loop.iterations) + 1):
-        last = step == len(loop.iterations)
-        if stops_early or last:
-            rest = loop.after[step] if loop.after else ()
-            ends.append(_after_all(f"{where} after {step}", rest, written.copy()))
-        if not last:
-            for condition in loop.conditions[step : step + 1]:
-                _check_read(f"{where} (condition {step})", condition, 1, written)
-            written = _after_all(f"{where} iteration {step}", loop.iterations[step], written)
+    if loop.turns:  # the places of a step depend on how many there are
+        for steps in sorted({0, min(1, loop.most), loop.most}):
+            ends.append(_after_steps(where, loop, steps, written.copy())[-1])
+    else:
+        ends = _after_steps(where, loop, loop.most, written)
+    if loop.count is None and not loop.conditions:
+        ends = ends[-1:]
     found = ends[0]
     for end in ends[1:]:
         found = found.common(end)
     return found
+
+
+def _after_steps(where: str, loop: DynamicLoop, steps: int, written: _Written) -> list[_Written]:
+    """What holds something where a loop ends, after none of its steps, after one, ..., after all.
+
+    A loop with `turns` ends after all only.
+    """
+    ends = []
+    for step in range(steps + 1):
+        if step == steps or not loop.turns:
+            rest = loop.after[step] if loop.after else ()
+            ends.append(_after_all(f"{where} after {step}", rest, written.copy()))
+        if step < steps:
+            for condition in loop.conditions[step : step + 1]:
+                _check_read(f"{where} (condition {step})", condition, 1, written)
+            nodes = loop.iteration(step, steps)
+            written = _after_all(f"{where} iteration {step}", nodes, written)
+    return ends
 
 
 def _after_all(where: str, nodes: Sequence[Node], written: _Written) -> _Written:

@@ -75,13 +75,13 @@ class Bound:
 
     def _loop(self, loop: DynamicLoop) -> None:
         """As many iterations as the device says, which the host asks."""
-        most = len(loop.iterations)
+        most = loop.most
         if loop.count is not None:
             most = max(0, min(most, int(self._read(loop.count, np.zeros(1, np.int64)))))
         done = 0
         self._run_all(loop.before)
         while done < most and self._goes_on(loop, done):
-            self._run_all(loop.iterations[done])
+            self._run_all(loop.iteration(done, most))
             done += 1
         if loop.after:
             self._run_all(loop.after[done])

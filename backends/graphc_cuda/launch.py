@@ -104,6 +104,10 @@ class DynamicLoop:
     Iteration `step` runs `iterations[step]`; there are as many as `count` (an int64) says, at most
     all, and no more than there are while `conditions[step]` (a uint8) is not 0. `after` holds
     what runs after `n` iterations at index n.
+
+    A loop that goes backward through rows of others touches a row that depends on how many steps
+    are left, and rows of its own in turn: with `turns`, step s of n, of which there are `most`,
+    runs `iterations[(most - n + s) * turns + s % turns]`.
     """
 
     before: tuple[Node, ...]
@@ -111,6 +115,18 @@ class DynamicLoop:
     after: tuple[tuple[Node, ...], ...]
     count: Place | None = None
     conditions: tuple[Place, ...] = ()
+    turns: int = 0
+
+    @property
+    def most(self) -> int:
+        """How many iterations there can be."""
+        return len(self.iterations) // max(1, self.turns)
+
+    def iteration(self, step: int, steps: int) -> tuple[Node, ...]:
+        """What runs at a step; `steps` there are, where a count says so, else `most`."""
+        if not self.turns:
+            return self.iterations[step]
+        return self.iterations[(self.most - steps + step) * self.turns + step % self.turns]
 
     @property
     def every(self) -> tuple[Node, ...]:

@@ -57,7 +57,9 @@ def kernel_nodes(nodes: Sequence[Node]) -> Iterator[KernelNode]:
             yield node
         elif isinstance(node, DynamicLoop):
             yield from kernel_nodes(node.before)
-            yield from kernel_nodes([n for part in node.iterations for n in part])
+            steps = range(node.most)
+            parts = (node.iteration(step, node.most) for step in steps)
+            yield from kernel_nodes([n for part in parts for n in part])
             yield from kernel_nodes(node.after[-1] if node.after else ())
 
 

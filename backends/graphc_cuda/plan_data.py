@@ -60,6 +60,7 @@ class _Writer:
                     [self.nodes(n) for n in node.after],
                     None if node.count is None else self.place(node.count),
                     [self.place(p) for p in node.conditions],
+                    node.turns,
                 ]
 
     def place(self, place: Place) -> Data:
@@ -103,13 +104,14 @@ class _Reader:
             return KernelNode(self.kernels[number], grid, tuple(map(self.place, arguments)))
         if kind == "fill":
             return FillNode(self.place(fields[0]), fields[1])
-        before, iterations, after, count, conditions = fields
+        before, iterations, after, count, conditions, turns = fields
         return DynamicLoop(
             self.nodes(before),
             tuple(map(self.nodes, iterations)),
             tuple(map(self.nodes, after)),
             None if count is None else self.place(count),
             tuple(map(self.place, conditions)),
+            turns,
         )
 
     def place(self, data: Data) -> Place:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.compiler import program as compiler
@@ -208,13 +209,17 @@ class _Planning:
         start = self.work
         before = self._part(call, call.before, 0, length, commits)
         dynamic = call.count is not None or call.condition is not None
+        turns = self._turns(call, length)
         iterations, conditions = [], []
         base = self.work
         for step in range(length):
-            self.work = base
             if call.condition is not None:
                 conditions.append(self._window(call.windows[call.condition], step, length))
-            iterations.append(self._part(call, call.repeated, step, length, commits))
+            for done in range(turns) if turns else (step,):  # what is left is the same for all
+                self.work = base
+                steps = length - step + done
+                part = self._part(call, call.repeated, done, steps, commits) if done <= step else []
+                iterations.append(part)
         self.work = base
         if not dynamic:
             after = self._part(call, call.after, length, length, commits)
@@ -225,20 +230,23 @@ class _Planning:
             self.work = base
             ends.append(tuple(self._part(call, call.after, steps, length, commits)))
         self.work = start
-        return [self._dynamic(call, before, iterations, ends, conditions)]
-
-    def _dynamic(
-        self,
-        call: LoopCall,
-        before: Sequence[Node],
-        iterations: Sequence[Sequence[Node]],
-        ends: Sequence[tuple[Node, ...]],
-        conditions: Sequence[Place],
-    ) -> DynamicLoop:
         count = None if call.count is None else self.place(call.count)
-        return DynamicLoop(
-            tuple(before), tuple(map(tuple, iterations)), tuple(ends), count, tuple(conditions)
-        )
+        repeated = tuple(map(tuple, iterations))
+        return [DynamicLoop(tuple(before), repeated, tuple(ends), count, tuple(conditions), turns)]
+
+    def _turns(self, call: LoopCall, length: int) -> int:
+        """After how many steps the places repeat of a loop that goes backward from its count.
+
+        0 for other loops, where the step says all.
+        """
+        backward = {s for s, w in call.windows.items() if w.backward}
+        if call.count is None or not backward:
+            return 0
+        outside = (s for c in (*call.before, *call.after) for s in c.arguments)
+        assert not backward.intersection(outside)
+        forward = (w.base.type.shape[0] for w in call.windows.values() if not w.backward)
+        rows = (max(1, evaluate(r, self.dims)) for r in forward)
+        return max(1, min(length, math.lcm(*rows)))
 
     def _part(
         self, loop: LoopCall, calls: Iterable[KernelCall], step: int, length: int, commits: bool

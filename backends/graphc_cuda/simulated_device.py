@@ -178,13 +178,13 @@ class SimulatedExecutable:
         )  # fmt: skip
 
     def _loop(self, loop: DynamicLoop) -> None:
-        most = len(loop.iterations)
+        most = loop.most
         if loop.count is not None:
             most = max(0, min(most, int(self._bytes(loop.count).view(np.int64)[0])))
         self._run_all(loop.before)
         done = 0
         while done < most and (not loop.conditions or self._bytes(loop.conditions[done])[0]):
-            self._run_all(loop.iterations[done])
+            self._run_all(loop.iteration(done, most))
             done += 1
         if loop.after:
             self._run_all(loop.after[done])

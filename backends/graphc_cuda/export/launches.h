@@ -40,11 +40,12 @@ typedef struct {
 } launches_range;
 
 typedef struct {
-    uint32_t iterations;
+    uint32_t iterations;   /* at most */
+    uint32_t turns;        /* 0, or after how many steps places repeat: see `launches_iteration` */
     int64_t count;         /* where an int64 says how many; -1: nowhere */
     int64_t conditions;    /* the first of `offsets` that say whether to go on; -1: none do */
     launches_range before;
-    uint32_t repeated;     /* the first of `ranges`, one an iteration */
+    uint32_t repeated;     /* the first of `ranges`, one an iteration and turn */
     int64_t after;         /* the first of `ranges`, for 0, 1, ... iterations; -1: none */
 } launches_loop;
 
@@ -91,9 +92,15 @@ static CUresult launches_run_range(const launches_bound *b, launches_range range
 
 /* ---- one node by itself ---- */
 
+/* Which of the ranges a step of so many runs: with turns, places depend on what is left. */
+static int64_t launches_iteration(const launches_loop *loop, int64_t step, int64_t steps) {
+    if (!loop->turns) return step;
+    return ((int64_t)loop->iterations - steps + step) * loop->turns + step % loop->turns;
+}
+
 static CUresult launches_run_loop(const launches_bound *b, const launches_loop *loop) {
     const launches_plan *plan = b->plan;
-    int64_t most = loop->iterations, done = 0;
+    int64_t most = loop->iterations, done = 0, at_step;
     if (loop->count >= 0) {
         LAUNCHES_TRY(cuMemcpyDtoHAsync(b->answer, b->base + (uint64_t)loop->count, 8, b->stream));
         LAUNCHES_TRY(cuStreamSynchronize(b->stream));
@@ -109,7 +116,8 @@ static CUresult launches_run_loop(const launches_bound *b, const launches_loop *
             LAUNCHES_TRY(cuStreamSynchronize(b->stream));
             if (!b->answer[0]) break;
         }
-        LAUNCHES_TRY(launches_run_range(b, plan->ranges[loop->repeated + done]));
+        at_step = launches_iteration(loop, done, most);
+        LAUNCHES_TRY(launches_run_range(b, plan->ranges[loop->repeated + at_step]));
     }
     if (loop->after < 0) return CUDA_SUCCESS;
     return launches_run_range(b, plan->ranges[loop->after + done]);

@@ -94,7 +94,7 @@ class _Tables:
         self.offsets += [self.at(p) for p in loop.conditions]
         count = -1 if loop.count is None else self.at(loop.count)
         end = first + len(repeated) if after else -1
-        numbers = f"{len(repeated)}, {count}, {conditions}, {{{before[0]}, {before[1]}}}"
+        numbers = f"{loop.most}, {loop.turns}, {count}, {conditions}, {{{before[0]}, {before[1]}}}"
         return f"{{{numbers}, {first}, {end}}},"
 
     def at(self, place: Place) -> int:

@@ -131,11 +131,11 @@ class Stepwise:
             return
         assert isinstance(node, DynamicLoop)
         self._nodes(node.before)
-        most, done = len(node.iterations), 0
+        most, done = node.most, 0
         if node.count is not None:
             most = max(0, min(most, int(self._raw(node.count).view(np.int64)[0])))
         while done < most and (not node.conditions or self._raw(node.conditions[done])[0]):
-            self._nodes(node.iterations[done])
+            self._nodes(node.iteration(done, most))
             done += 1
         self._nodes(node.after[done] if node.after else ())
 
