@@ -53,6 +53,7 @@ def _ending(stage: Stage, code: int | None, seconds: float, log: Path) -> Result
         skipped = tests["skips"][0] if tests["skips"] else ""
         message = f"{tests['passed']} passed, {len(tests['failed'])} failed, {len(tests['skips'])}"
         message += f" skipped{': ' if skipped else ''}{skipped}"
+        message += "".join(f"; {f['test']}: {f['message'][:150]}" for f in tests["failed"][:3])
         status = "passed" if passed else "failed" if tests["failed"] else "skipped"
         return {"status": status, "message": message, "tests": tests}
     if code == 0:

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.errors import GraphcError, RuntimeCheckError
+from graphc.errors import GraphcError, RuntimeCheckError, ShapeError
 from graphc.ir.types import Array
+from graphc.testing import random_graph
+from graphc.testing.graph_maker import RandomGraph
 from graphc_cuda.cuda_tools import find_tool
 from tests.backends.cuda import test_shared_parameters
 from tests.backends.cuda.gpu_target import only_hardware, usable
@@ -29,6 +31,7 @@ from tests.tolerances import MIXED, MIXED_LOSSES, MIXED_ORDER
 pytestmark = pytest.mark.gpu
 ROOT = Path(__file__).resolve().parents[3]
 PARTS = 16
+GRAPHS = 24
 SIZES = [32, 5, 64, 1, 33, 32]
 SHARING = [
     f for name, f in inspect.getmembers(test_shared_parameters, inspect.isfunction)
@@ -114,6 +117,31 @@ def test_products_on_tensor_cores(precision: str, sizes: tuple[int, int, int], t
         gx.compile([x, y], x @ y, precision=precision, target=t)(*arrays) for t in (target, "cpu")
     )
     gx.testing.assert_close(found, expected, tolerance=MIXED_ORDER[precision])
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_random_graphs(part: int, target: str) -> None:
+    """Whole functions with their updates; graphs that their sizes forbid are left out."""
+    compared = 0
+    for seed in range(part, GRAPHS, 4):
+        sample = random_graph(seed, 12)
+        made = [_results(sample, each) for each in ("cpu", target)]
+        compared += len(made[0]) > 0
+        assert len(made[0]) == len(made[1])
+        assert all(map(same, *made)), seed
+    assert compared > GRAPHS // 5
+
+
+def _results(sample: RandomGraph, target: str) -> list[Array]:
+    """Outputs and updated parameters; nothing where the sizes are refused."""
+    sample.reset()
+    updates = sample.updates or None
+    function = gx.compile(sample.inputs, sample.outputs, updates, target=target)
+    try:
+        outputs = function(*sample.arrays)
+    except ShapeError:
+        return []
+    return [np.asarray(v) for v in (*outputs, *(p.value for p in sample.updates))]
 
 
 def test_many_sizes_take_turns(target: str) -> None:
