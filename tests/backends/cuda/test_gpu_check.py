@@ -53,7 +53,9 @@ def test_tests_are_counted(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "pytest", "-c", os.devnull, "-n", "0", str(file), report)
     result = run_stage(Stage("three", command, 60), ENVIRONMENT, 60, tmp_path)
     assert result["status"] == "failed"
-    assert result["message"] == "1 passed, 1 failed, 1 skipped: test_c: no reason"
+    counts, _, first = result["message"].partition("; ")
+    assert counts == "1 passed, 1 failed, 1 skipped: test_c: no reason"
+    assert first.startswith("test_b: assert 1 == 2")
     assert result["tests"]["failed"][0]["test"] == "test_b"
 
 
