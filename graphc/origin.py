@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 FORWARD, BACKWARD, UPDATE = PARTS = ("forward", "backward", "update")  # of a step
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_DECORATORS = contextlib.__file__  # what is decorated by a context is called from there
 _BACKENDS = ("graphc_llvm", "graphc_cuda")  # they call us back: no lines of the user's either
 
 
@@ -87,7 +89,9 @@ def find_user() -> Origin | None:
 def is_user(frame: FrameType) -> bool:
     """Whether a frame runs code outside this package."""
     filename = frame.f_code.co_filename
-    return not filename.startswith(_PACKAGE) and not _is_backend(frame.f_globals)
+    if filename.startswith(_PACKAGE) or filename == _DECORATORS:
+        return False
+    return not _is_backend(frame.f_globals)
 
 
 def _is_backend(names: dict[str, Any]) -> bool:

@@ -80,14 +80,14 @@ def precision(
     functions compiled in it; `compile(..., precision=)` for one function. The innermost one counts,
     so a layer in a block of "fp32" stays exact. float64 is never rounded.
     """
-    if kind not in NAMES:
+    if not isinstance(kind, str) or kind not in NAMES:
         _fail(f"kind must be one of {', '.join(NAMES)}, got {kind!r}")
     whole = isinstance(growth_steps, (int, np.integer)) and not isinstance(growth_steps, bool)
     if not whole or growth_steps < 1:
         _fail(f"growth_steps must be an int of 1 or more, got {growth_steps!r}")
     if loss_scale is None:
         loss_scale = "dynamic" if kind == FP16 else 1.0
-    if loss_scale == "dynamic":
+    if isinstance(loss_scale, str) and loss_scale == "dynamic":
         return Precision(kind, INITIAL_SCALE, True, int(growth_steps))
     number = isinstance(loss_scale, (int, float, np.integer, np.floating))
     if not number or isinstance(loss_scale, bool) or not 0 < float(loss_scale) < math.inf:

@@ -209,6 +209,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
         checkpoint=None),
     "searchsorted": lambda: given(V, V, side="left", sorter=None),
     "seed": lambda: given(0),
+    "precision": lambda: given("bf16", loss_scale=1.0, growth_steps=5),
     "split": lambda: given(X, 2, axis=1),
     "squeeze": lambda: given(gx.expand_dims(X, 0), axis=0),
     "stack": lambda: given([X, Y], axis=0),
