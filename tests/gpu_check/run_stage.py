@@ -38,7 +38,10 @@ def run_stage(stage: Stage, env: dict[str, str], seconds: float, out: Path) -> R
     result: Result = {"stage": stage.name, "seconds": round(time.time() - begin, 1)}
     result |= _ending(stage, code, seconds, log)
     if stage.output is not None and stage.output.exists():
-        result["result"] = json.loads(stage.output.read_text())
+        try:
+            result["result"] = json.loads(stage.output.read_text())
+        except ValueError:  # it was stopped while it wrote
+            return result
         result["message"] = _message(result["result"]) or result["message"]
     return result
 
@@ -82,7 +85,9 @@ def read_tests(report: Path) -> Result:
 
 
 def _message(found: Any) -> str:
-    """What a stage says of itself, or the times of a step beside the peers', in a line."""
+    """What a stage says of itself, or what it measured, in a line."""
+    if isinstance(found, list):
+        return "; ".join(map(_row, found))
     if not isinstance(found, dict):
         return ""
     if isinstance(found.get("message"), str):
@@ -97,3 +102,11 @@ def _times(row: Result) -> str:
         return f"fails ({row['error'].splitlines()[-1][:100]})"
     device = row.get("device_ms")
     return f"{device or float('nan'):.4g} ms (call {row['call_ms']:.4g})"
+
+
+def _row(row: Result) -> str:
+    """A single kernel with its share of the bound, or a compiled step."""
+    if "case" in row:
+        share = row.get("share_of_bound")
+        return f"{row['case']} " + ("fails" if share is None else f"{share:.1%} of the bound")
+    return f"{row['step']} " + ("fails" if "error" in row else f"{row['cold_s']:.1f} s")

@@ -28,11 +28,19 @@ def ended(code: str, folder: Path, seconds: float = 30.0, output: Path | None = 
 
 def test_a_hang_loses_one_stage(tmp_path: Path) -> None:
     written = tmp_path / "part.json"
-    code = f"open({str(written)!r}, 'w').write('[1]'); import time; time.sleep(100)"
+    code = f"open({str(written)!r}, 'w').write('[]'); import time; time.sleep(100)"
     result = ended(code, tmp_path, 2.0, written)
     assert isinstance(result, dict)
-    assert (result["status"], result["result"]) == ("timeout", [1])
+    assert (result["status"], result["result"]) == ("timeout", [])
     assert result["seconds"] < 30
+
+
+def test_half_a_result_is_left_out(tmp_path: Path) -> None:
+    written = tmp_path / "part.json"
+    result = ended(f"open({str(written)!r}, 'w').write('[1, ')", tmp_path, output=written)
+    assert isinstance(result, dict)
+    assert result["status"] == "passed"
+    assert "result" not in result
 
 
 def test_a_crash_loses_one_stage(tmp_path: Path) -> None:
