@@ -27,6 +27,7 @@ from math import prod
 from graphc.ir.loops.accumulators import is_blocked, is_direct, loops_in, updated
 from graphc.ir.loops.contraction.index import Substitution
 from graphc.ir.loops.expression import ExprEmitter
+from graphc.ir.loops.combine import DOT, SUM
 from graphc.ir.loops.ir import (
     BLOCK,
     LANES,
@@ -284,7 +285,8 @@ class _Cut:
         first = self._nest(
             [Loop(piece, const(count), PARALLEL, ())], (inner, *_puts(own, parts, at))
         )
-        merge = Loop(piece, const(count), SEQUENTIAL, _merges(parts, at), loop.accumulators)
+        total = tuple(map(_total, loop.accumulators))
+        merge = Loop(piece, const(count), SEQUENTIAL, _merges(total, parts, at), total)
         return first, [merge]
 
     def _own(self, accumulator: Accumulator) -> Accumulator:
@@ -321,9 +323,10 @@ class _Cut:
         # sixteen neighbours are a block of every lane, so that lanes merge their own
         part = Axis("part")
         here = (e.over(index(part), LANES), *self.points, e.modulo(index(part), LANES))
-        merges = _merges(parts, here)
+        total = tuple(map(_total, loop.accumulators))
+        merges = _merges(total, parts, here)
         own_parts = const(count * LANES)
-        return first, [Loop(part, own_parts, SEQUENTIAL, merges, loop.accumulators, True)]
+        return first, [Loop(part, own_parts, SEQUENTIAL, merges, total, True)]
 
     def _staged(
         self, shift: Substitution, step: Axis
@@ -361,6 +364,13 @@ def _moved(stmt: Accumulate, own: Mapping[Accumulator, Accumulator]) -> Stmt:
     return Accumulate(own.get(stmt.accumulator, stmt.accumulator), stmt.values)
 
 
+def _total(accumulator: Accumulator) -> Accumulator:
+    """What takes the pieces: those of a sum of products are added."""
+    if accumulator.combine is DOT:
+        return Accumulator(SUM, accumulator.refs)
+    return accumulator
+
+
 def _puts(
     own: Mapping[Accumulator, Accumulator],
     parts: Mapping[Accumulator, Sequence[Buffer]],
@@ -370,8 +380,11 @@ def _puts(
 
 
 def _merges(
-    parts: Mapping[Accumulator, Sequence[Buffer]], at: tuple[Expr, ...]
+    total: Sequence[Accumulator],
+    parts: Mapping[Accumulator, Sequence[Buffer]],
+    at: tuple[Expr, ...],
 ) -> tuple[Stmt, ...]:
     return tuple(
-        Accumulate(a, tuple(Load(b.dtype, b, at) for b in buffers)) for a, buffers in parts.items()
+        Accumulate(a, tuple(Load(b.dtype, b, at) for b in buffers))
+        for a, buffers in zip(total, parts.values())
     )

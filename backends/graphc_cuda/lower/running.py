@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.ir.loops.accumulators import ANY_GROUPING, is_blocked, is_direct, lane_steps
+from graphc.ir.loops.combine import DOT, SUM
 from graphc.ir.loops.ir import BLOCK, Accumulator, Loop
 from graphc.ir.types import bool_, int32
 from graphc_cuda.device.program import Assign, Literal, Op, Variable
@@ -88,8 +89,9 @@ class Running:
             self.w.add(Assign(self.steps, Op(int32, "add", (self.steps, one), is_index=True)))
 
     def joined(self, old: Values, new: Values) -> Values:
-        """Two groups of values as one."""
-        found: Values = self.combine.merge(self.w.emit, old, new)
+        """Two groups of values as one; `new` may be what a piece of a chain has accumulated."""
+        combine = SUM if self.combine is DOT and len(new) == 1 else self.combine
+        found: Values = combine.merge(self.w.emit, old, new)
         return found
 
     def _next_block(self) -> None:

@@ -106,3 +106,9 @@ def test_the_cut_kernel_can_be_read() -> None:
     out_output0[i] = sum
 """
     )
+
+
+@pytest.mark.parametrize("shape", [(2, 300), (3, 517)])
+@pytest.mark.parametrize("dtype", ["int32", "uint8"])
+def test_products_of_integers(small: None, shape: tuple[int, int], dtype: str) -> None:
+    assert max(launches(shape, lambda x: x @ x.T, dtype)) > 1
