@@ -25,9 +25,9 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from graphc.ir.loops.accumulators import is_blocked, is_direct, loops_in, updated
+from graphc.ir.loops.combine import DOT, SUM
 from graphc.ir.loops.contraction.index import Substitution
 from graphc.ir.loops.expression import ExprEmitter
-from graphc.ir.loops.combine import DOT, SUM
 from graphc.ir.loops.ir import (
     BLOCK,
     LANES,

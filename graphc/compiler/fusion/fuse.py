@@ -24,7 +24,7 @@ from graphc.ir.graph import Graph, Node
 from graphc.ir.ops.axes import base_of
 from graphc.ir.ops.base import Elementwise
 from graphc.ir.ops.loop import Scan
-from graphc.ir.schedule import RNG, Storage
+from graphc.ir.schedule import CONSTANT, RNG, Storage
 from graphc.ir.types import TensorType, uint32
 
 
@@ -52,8 +52,11 @@ class Fusion(KernelCalls):
         for node, storage in self.placement.safe_copies():
             self._copy(node, storage)
         place = self.placement
+        # a loop touches those of its body too
+        used = (s for call in self.calls for s in call.arguments if s.role == CONSTANT)
+        constants = tuple(dict.fromkeys((*place.constants, *used)))
         return Fused(
-            tuple(self.calls), place.inputs, place.outputs, place.parameters, place.constants,
+            tuple(self.calls), place.inputs, place.outputs, place.parameters, constants,
             self.rng, self.checks.listed(),
         )  # fmt: skip
 
