@@ -32,22 +32,22 @@ class DeviceLibrary(Library):
         """Give the memory on the GPU back: it will not be called again."""
         self._engine.release()
 
-    def run(self, facts: Mapping[str, Any], sizes: Sequence[int], arrays: Sequence[Array]) -> int:
+    def _run(self, facts: Mapping[str, Any], sizes: Sequence[int], arrays: Sequence[Array]) -> int:
         """Call a function on inputs and outputs; its status."""
         count = len(facts["inputs"])
         return self._engine.run(facts["name"], arrays[:count], arrays[count:])
 
-    def copy_parameter(self, word: str, name: str, value: Array) -> int:
+    def _copy_parameter(self, word: str, name: str, value: Array) -> int:
         """Read ("get") a parameter into an array, or "set" it; the status."""
         engine = self._engine
         copy = engine.get_parameter if word == "get" else engine.set_parameter
         return copy(name, value)
 
-    def set_random(self, facts: Mapping[str, Any], seed: int, step: int) -> int:
+    def _set_random(self, facts: Mapping[str, Any], seed: int, step: int) -> int:
         """Set the random stream of a function; the status."""
         return self._engine.set_random(facts["name"], seed, step)
 
-    def get_random(self, facts: Mapping[str, Any]) -> tuple[int, int]:
+    def _get_random(self, facts: Mapping[str, Any]) -> tuple[int, int]:
         """The random stream of a function."""
         return self._engine.get_random(facts["name"])
 

@@ -81,27 +81,27 @@ class Library:
         """Where everything is."""
         return ctypes.c_void_p(self._workspace.ctypes.data)
 
-    def run(self, facts: Mapping[str, Any], sizes: Sequence[int], arrays: Sequence[Array]) -> int:
+    def _run(self, facts: Mapping[str, Any], sizes: Sequence[int], arrays: Sequence[Array]) -> int:
         """Call a function on dims, inputs and outputs; its status."""
         symbol = self.symbol(facts["symbol"])
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in arrays]
         status: int = symbol(self.workspace, *map(ctypes.c_int64, sizes), *pointers)
         return status
 
-    def copy_parameter(self, word: str, name: str, value: Array) -> int:
+    def _copy_parameter(self, word: str, name: str, value: Array) -> int:
         """Read ("get") a parameter into an array, or "set" it; the status."""
         data, size = ctypes.c_void_p(value.ctypes.data), ctypes.c_size_t(value.nbytes)
         symbol = self._symbol(f"{word}_parameter")
         status: int = symbol(self.workspace, name.encode(), data, size)
         return status
 
-    def set_random(self, facts: Mapping[str, Any], seed: int, step: int) -> int:
+    def _set_random(self, facts: Mapping[str, Any], seed: int, step: int) -> int:
         """Set the random stream of a function; the status."""
         symbol = self.symbol(f"{facts['symbol']}_set_random")
         status: int = symbol(self.workspace, ctypes.c_uint64(seed), ctypes.c_uint64(step))
         return status
 
-    def get_random(self, facts: Mapping[str, Any]) -> tuple[int, int]:
+    def _get_random(self, facts: Mapping[str, Any]) -> tuple[int, int]:
         """The random stream of a function."""
         seed, step = ctypes.c_uint64(), ctypes.c_uint64()
         symbol = self.symbol(f"{facts['symbol']}_get_random")
@@ -179,7 +179,7 @@ class Parameters(Mapping[str, Array]):
         return self._facts[name]
 
     def _call(self, word: str, name: str, value: Array) -> None:
-        status = self._library.copy_parameter(word, name, value)
+        status = self._library._copy_parameter(word, name, value)
         self._library.check(status, f"{word}_parameter {name}")
 
 
@@ -200,7 +200,7 @@ class LibraryFunction:
         results = [
             np.empty(shape_of(f["shape"], dims), numpy_dtype(f["dtype"])) for f in self._outputs
         ]
-        status = self.library.run(self.facts, sizes, [*arrays, *results])
+        status = self.library._run(self.facts, sizes, [*arrays, *results])
         self.library.check(status, self.name)
         values = iter([r if r.ndim else r[()] for r in results])
         return _build(self.facts["structure"], values)
@@ -210,12 +210,12 @@ class LibraryFunction:
         for word, value in (("seed", seed), ("step", step)):
             if not 0 <= value < 2**64:
                 raise ArgumentError(f"set_random: {word} must be from 0 to 2**64 - 1, got {value}")
-        self.library.check(self.library.set_random(self.facts, seed, step), "set_random")
+        self.library.check(self.library._set_random(self.facts, seed, step), "set_random")
 
     @property
     def random(self) -> tuple[int, int]:
         """(seed, step) of the random stream."""
-        return self.library.get_random(self.facts)
+        return self.library._get_random(self.facts)
 
     def _match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         names = [f["name"] for f in self._inputs]

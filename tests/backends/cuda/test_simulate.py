@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graphc.errors import ArgumentError, BackendError, FormatError, UnsupportedError
+from graphc.testing import assert_close
 from graphc_cuda.simulate import simulate
 from tests.backends.cuda import device_texts as texts
 from tests.backends.cuda.executors import HAS_GREENLET, executors
@@ -17,7 +18,7 @@ RNG = np.random.default_rng(5)
 
 
 def close(found: Any, wanted: Any) -> None:
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    assert_close(found, wanted, "float32", tolerance="sums")
 
 
 @executors
