@@ -313,10 +313,14 @@ class CudaRunner:
             self._follow_shared()
             self._feed(arrays)
             self._refresh()
+            if Region(RNG) in self.memories:
+                self.memories[Region(RNG)].upload(rng)
             saved = [(m, _saved(m)) for r, m in self.memories.items() if r.role == PARAMETER]
-            rounds = [self.executable.profile() for _ in range(_PROFILED)]
-            for memory, data in saved:
-                memory.upload(data)
+            try:
+                rounds = [self.executable.profile() for _ in range(_PROFILED)]
+            finally:
+                for memory, data in saved:
+                    memory.upload(data)
         medians = np.median(np.array(rounds), axis=0)
         return call_seconds(plan.nodes, calls, medians.tolist())
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.exchange import DLTensor
+
 _CUDA, _CUDA_MANAGED = 2, 13  # kinds of devices in DLPack
 _KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 6: "bool"}
 
@@ -63,28 +65,11 @@ def _from_interface(interface: Mapping[str, Any], owner: object) -> ForeignArray
     return ForeignArray(address, shape, dtype, interface.get("stream"), owner)
 
 
-class _Tensor(ctypes.Structure):
-    """DLTensor"""
-
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    )
-
-
 def _from_dlpack(capsule: object) -> ForeignArray | None:
     """The capsule stays as it is: it gives the array back when nobody needs it any more."""
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    tensor = _Tensor.from_address(pointer(capsule, b"dltensor"))
+    tensor = DLTensor.from_address(pointer(capsule, b"dltensor"))
     if tensor.lanes != 1 or tensor.code not in _KINDS:
         return None
     shape = tuple(tensor.shape[i] for i in range(tensor.ndim))
@@ -92,7 +77,7 @@ def _from_dlpack(capsule: object) -> ForeignArray | None:
     dtype = "bool" if kind == "bool" else f"{kind}{tensor.bits}"
     if tensor.strides and not _is_dense(shape, tuple(tensor.strides[i] for i in range(len(shape)))):
         return None
-    return ForeignArray((tensor.data or 0) + tensor.byte_offset, shape, dtype, None, capsule)
+    return ForeignArray((tensor.data or 0) + tensor.offset, shape, dtype, None, capsule)
 
 
 def _is_dense(shape: tuple[int, ...], strides: tuple[int, ...], unit: int = 1) -> bool:

@@ -12,8 +12,8 @@ from graphc.ir.types import bfloat16
 CPU, BFLOAT = 1, 4  # codes of DLPack
 
 
-class _Tensor(ctypes.Structure):
-    """DLTensor, the first member of what a capsule holds; strides count elements."""
+class DLTensor(ctypes.Structure):
+    """DLPack's array, the first member of what a capsule holds; strides count elements."""
 
     _fields_ = (
         ("data", ctypes.c_void_p),
@@ -51,7 +51,7 @@ def _of_bfloat16(value: Any) -> Any:
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
     address = pointer(capsule, b"dltensor")
-    tensor = _Tensor.from_address(address or 0)
+    tensor = DLTensor.from_address(address or 0)
     if (tensor.device, tensor.code, tensor.bits, tensor.lanes) != (CPU, BFLOAT, 16, 1):
         return None
     shape = tuple(tensor.shape[i] for i in range(tensor.ndim))
