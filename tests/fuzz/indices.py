@@ -21,7 +21,7 @@ from tests.fuzz import indexed
 from tests.tolerances import FUZZ_INDEXED, FUZZ_INDEXED_SLOPES
 
 Array = np.ndarray[Any, Any]
-TARGETS = ("cpu", "interpret")
+TARGETS = ("cpu", "interpret", "cuda-simulate")
 
 
 @dataclass

@@ -23,7 +23,7 @@ from tests.tolerances import FUZZ_LOOPS, FUZZ_TARGETS
 N = 3  # of vectors, and of rows, so that axes are easily mistaken
 FLOAT = "float64"
 LARGEST = 4_000  # nodes of what is differentiated once more
-TARGETS = ("cpu", "interpret")
+TARGETS = ("cpu", "interpret", "cuda-simulate")
 
 
 def kind_of(t: Tensor) -> str:
