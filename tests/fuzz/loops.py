@@ -184,6 +184,7 @@ def choice(c: Scope) -> Values:
 def while_loop(c: Scope) -> Values:
     kinds, seed, most = c.kinds(1, 2), c.draw(), int(c.rng.integers(0, N))
     init = [gx.constant(0), *(c.pick(k) for k in kinds)]
+    last = most - seed % 2  # some loops end before they must
     place = int(c.rng.integers(len(init)))  # where the counter is
     order = sorted(range(len(init)), key=lambda k: (k != 0, k))
     order.remove(0)
@@ -195,7 +196,7 @@ def while_loop(c: Scope) -> Values:
         return [new[k] for k in order]
 
     def goes_on(state: Values) -> Tensor:
-        counts = state[place] < most
+        counts = state[place] < last
         floats = [t for t in state if kind_of(t) == "s"]
         return counts & (floats[0] < 0.5) if floats else counts
 
