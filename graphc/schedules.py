@@ -66,6 +66,67 @@ def cosine(rate: float, steps: int, end: float = 0.0, warmup: int = 0) -> Schedu
     return schedule
 
 
+def polynomial(start: float, end: float, steps: int, power: float = 1.0) -> Schedule:
+    """(start - end) * (1 - step / steps)^power + end over `steps`, then end."""
+    _positive("polynomial", steps=steps, power=power)
+    return lambda step: end + (start - end) * (1.0 - _share(step, steps)) ** power
+
+
+def warmup(rate: float | Schedule, steps: int, start: float = 0.0) -> Schedule:
+    """From `start` to the rate in equal moves over `steps`, then the rate, or another schedule.
+
+    A schedule begins with its first rate after the warm-up.
+    """
+    _positive("warmup", steps=steps)
+    after = rate if callable(rate) else constant(rate)
+
+    def schedule(step: Tensor) -> Tensor:
+        later = after(fn.maximum(step - steps, 0))
+        return fn.where(step < steps, start + (later - start) * _share(step, steps), later)
+
+    return schedule
+
+
+def one_cycle(
+    rate: float, steps: int, rise: float = 0.3, start: float = 25.0, end: float = 1e4
+) -> Schedule:
+    """One rise and one fall over `steps`, half a cosine each (Smith and Topin 2018).
+
+    From rate / start to the rate in the share `rise` of the steps, then down to
+    rate / start / end, where it stays.
+    """
+    _positive("one_cycle", steps=steps, start=start, end=end)
+    if not 0.0 < rise < 1.0:
+        raise ArgumentError(f"schedules.one_cycle: rise must be in (0, 1), got {rise}")
+    first, last = rate / start, rate / start / end
+    top = rise * steps - 1.0
+    if top <= 0.0 or steps - 1.0 - top <= 0.0:
+        raise ArgumentError(f"schedules.one_cycle: {steps} steps are too few for rise={rise}")
+
+    def schedule(step: Tensor) -> Tensor:
+        up = _wave(first, rate, _float(step) / top)
+        down = _wave(rate, last, (_float(step) - top) / (steps - 1.0 - top))
+        return fn.where(_float(step) <= top, up, down)
+
+    return schedule
+
+
+def cyclical(low: float, high: float, steps: int, decay: float = 1.0) -> Schedule:
+    """Up and down between two rates, `steps` in each direction (Smith 2017).
+
+    The distance between the two is multiplied by `decay` after every cycle: 1 is "triangular",
+    0.5 "triangular2" of the paper.
+    """
+    _positive("cyclical", steps=steps, decay=decay)
+
+    def schedule(step: Tensor) -> Tensor:
+        cycle = fn.floor(_float(step) / (2 * steps))
+        place = fn.abs(_float(step) / steps - 2.0 * cycle - 1.0)  # 1 at the ends, 0 at the top
+        return low + (high - low) * (1.0 - place) * fn.exp(cycle * math.log(decay))
+
+    return schedule
+
+
 def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
     """rates[i] until step boundaries[i], the last rate after the last boundary."""
     if len(rates) != len(boundaries) + 1 or list(boundaries) != sorted(boundaries):
@@ -83,6 +144,11 @@ def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
     return schedule
 
 
+def _wave(start: float, end: float, share: Tensor) -> Tensor:
+    """Half a cosine from start to end."""
+    return end + (start - end) * 0.5 * (1.0 + fn.cos(math.pi * fn.clip(share, 0.0, 1.0)))
+
+
 def _float(step: Tensor) -> Tensor:
     return fn.astype(step, float64)
 
@@ -98,7 +164,8 @@ def _positive(name: str, **values: float) -> None:
 
 
 __all__ = [
-    "constant", "cosine", "exponential", "inverse_time", "linear", "piecewise", "staircase",
+    "constant", "cosine", "cyclical", "exponential", "inverse_time", "linear", "one_cycle",
+    "piecewise", "polynomial", "staircase", "warmup",
 ]  # fmt: skip
 
 check_all(globals(), __all__)

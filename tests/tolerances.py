@@ -54,6 +54,8 @@ CERTAIN = 1e-12
 ONE_NUMBER = near(1e-6)
 # float64 of a formula of which terms cancel some digits, each value by itself
 FORMULA = near(1e-12)
+# places of a minimum that two searches ended at: the root of what their values still differ by
+MINIMUM = near(1e-5, 1e-5)
 # float64 logarithm of 1 / (1 + exp(-x)): the reference has lost four digits at 9, and is 0 at 80
 LOG_NEAR_ONE = near(1e-12, 1e-30)
 # float32 of functions that are a few ops, computed in halves too: half the row where terms cancel

@@ -1,12 +1,15 @@
-"""Rates per element from squared gradients: Adagrad, RMSprop, Adadelta."""
+"""Rates per element from past gradients: Adagrad, RMSprop, Adadelta, Rprop."""
 
 from __future__ import annotations
 
+from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend.parameter import Parameter
-from graphc.frontend.tensor import Tensor
-from graphc.optim.base import Optimizer, Schedule
+from graphc.frontend.tensor import Tensor, literal
+from graphc.optim.base import Optimizer
+from graphc.optim.checks import check_decay, check_not_negative, is_number
+from graphc.optim.transform import Scalar, is_zero
 
 
 class Adagrad(Optimizer):
@@ -16,16 +19,14 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.01,
+        learning_rate: Scalar = 0.01,
         initial_accumulator: float = 0.0,
         epsilon: float = 1e-10,
         name: str | None = None,
     ) -> None:
         super().__init__(learning_rate, name)
-        if initial_accumulator < 0:
-            raise ArgumentError(
-                f"Adagrad: initial_accumulator must not be negative, got {initial_accumulator}"
-            )
+        check_not_negative("Adagrad", "initial_accumulator", initial_accumulator)
+        check_not_negative("Adagrad", "epsilon", epsilon)
         self.initial_accumulator, self.epsilon = initial_accumulator, epsilon
 
     @property
@@ -33,13 +34,13 @@ class Adagrad(Optimizer):
         """Unless 0 / 0 is asked for."""
         return self.epsilon > 0 or self.initial_accumulator > 0
 
-    def update(
+    def move(
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:
         """One step for one parameter."""
         total = self.slot(parameter, "accumulator", self.initial_accumulator)
         a = new[total] = total + gradient * gradient
-        return value - self.rate(value.dtype) * gradient / (fn.sqrt(a) + self.epsilon)
+        return self.rate(value.dtype) * gradient / (fn.sqrt(a) + self.epsilon)
 
 
 class RMSprop(Optimizer):
@@ -52,29 +53,32 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 1e-3,
-        decay: float = 0.9,
+        learning_rate: Scalar = 1e-3,
+        decay: Scalar = 0.9,
         epsilon: float = 1e-8,
-        momentum: float = 0.0,
+        momentum: Scalar = 0.0,
         name: str | None = None,
     ) -> None:
         super().__init__(learning_rate, name)
-        if not 0.0 <= decay < 1.0:
-            raise ArgumentError(f"RMSprop: decay must be in [0, 1), got {decay}")
+        check_decay("RMSprop", "decay", decay)
+        check_decay("RMSprop", "momentum", momentum)
+        check_not_negative("RMSprop", "epsilon", epsilon)
         self.decay, self.epsilon, self.momentum = decay, epsilon, momentum
 
-    def update(
+    def move(
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:
         """One step for one parameter."""
         average = self.slot(parameter, "mean_square")
-        a = new[average] = self.decay * average + (1.0 - self.decay) * (gradient * gradient)
+        kept, taken = self.weights(self.decay, value.dtype)
+        a = new[average] = kept * average + taken * (gradient * gradient)
         rate = self.rate(value.dtype)
-        if not self.momentum:
-            return value - rate * gradient / (fn.sqrt(a) + self.epsilon)
+        if is_zero(self.momentum):
+            return rate * gradient / (fn.sqrt(a) + self.epsilon)
         velocity = self.slot(parameter, "velocity")
-        v = new[velocity] = self.momentum * velocity + gradient / (fn.sqrt(a) + self.epsilon)
-        return value - rate * v
+        momentum = self.scalar(self.momentum, value.dtype)
+        v = new[velocity] = momentum * velocity + gradient / (fn.sqrt(a) + self.epsilon)
+        return rate * v
 
 
 class Adadelta(Optimizer):
@@ -88,22 +92,69 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 1.0,
-        decay: float = 0.9,
+        learning_rate: Scalar = 1.0,
+        decay: Scalar = 0.9,
         epsilon: float = 1e-6,
         name: str | None = None,
     ) -> None:
         super().__init__(learning_rate, name)
-        if not 0.0 <= decay < 1.0:
-            raise ArgumentError(f"Adadelta: decay must be in [0, 1), got {decay}")
+        check_decay("Adadelta", "decay", decay)
+        check_not_negative("Adadelta", "epsilon", epsilon)
         self.decay, self.epsilon = decay, epsilon
 
-    def update(
+    def move(
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:
         """One step for one parameter."""
         squares, moves = self.slot(parameter, "mean_square"), self.slot(parameter, "mean_move")
-        a = new[squares] = self.decay * squares + (1.0 - self.decay) * (gradient * gradient)
+        kept, taken = self.weights(self.decay, value.dtype)
+        a = new[squares] = kept * squares + taken * (gradient * gradient)
         change = gradient * fn.sqrt(moves + self.epsilon) / fn.sqrt(a + self.epsilon)
-        new[moves] = self.decay * moves + (1.0 - self.decay) * (change * change)
-        return value - self.rate(value.dtype) * change
+        new[moves] = kept * moves + taken * (change * change)
+        return self.rate(value.dtype) * change
+
+
+class Rprop(Optimizer):
+    """Steps of a size per element, whatever the size of the gradient (Riedmiller and Braun 1993).
+
+    A step is `increase` times as large where the gradient keeps its sign, `decrease` times where
+    it changes, within `min_step` and `max_step`; where the sign changed, the element stays
+    (iRprop-, Igel and Huesken 2000). The first steps have the size of the learning rate. For
+    full batches: the noise of minibatches changes signs too.
+    """
+
+    kind = "rprop"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        decrease: float = 0.5,
+        increase: float = 1.2,
+        min_step: float = 1e-6,
+        max_step: float = 50.0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(learning_rate, name)
+        numbers = all(map(is_number, (learning_rate, decrease, increase, min_step, max_step)))
+        if not numbers or not 0.0 < decrease < 1.0 < increase or not 0 < min_step <= max_step:
+            raise ArgumentError(
+                "Rprop: needs numbers with 0 < decrease < 1 < increase and 0 < min_step <="
+                f" max_step, got {decrease}, {increase}, {min_step} and {max_step}",
+                origin=origins.find_origin(),
+            )
+        self._size = learning_rate
+        self.decrease, self.increase = decrease, increase
+        self.min_step, self.max_step = min_step, max_step
+
+    def move(
+        self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
+    ) -> Tensor:
+        """One step for one parameter."""
+        before, sizes = self.slot(parameter, "gradient"), self.slot(parameter, "size", self._size)
+        same = fn.sign(gradient) * fn.sign(before)
+        up, down = literal(self.increase, value.dtype), literal(self.decrease, value.dtype)
+        factor = fn.where(same > 0, up, fn.where(same < 0, down, 1.0))
+        size = fn.clip(sizes * factor, self.min_step, self.max_step)
+        kept = fn.where(same < 0, 0.0, gradient)
+        new[before], new[sizes] = kept, size
+        return fn.sign(kept) * size

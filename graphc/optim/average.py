@@ -12,7 +12,8 @@ from graphc.frontend import symbols
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
 from graphc.ir import naming
-from graphc.optim.base import Updates, compute_dtype
+from graphc.optim.transform import compute_dtype
+from graphc.optim.updates import Updates
 
 
 class Averages(Updates):

@@ -1,104 +1,50 @@
-"""What every optimiser shares: gradients, clipping, state, the learning rate, the step count."""
+"""What every optimiser shares: gradients, limits, the learning rate, updates of whole or rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, NameError
 from graphc.frontend import functions as fn
-from graphc.frontend import symbols
 from graphc.frontend.arguments import checked
 from graphc.frontend.autodiff import grad
 from graphc.frontend.parameter import Parameter
-from graphc.frontend.tensor import Tensor, literal
-from graphc.ir import naming
-from graphc.ir.graph import topological
+from graphc.frontend.tensor import Tensor
+from graphc.ir.graph import Node, topological
 from graphc.ir.ops import leaf
-from graphc.ir.types import DType, float32, float64, int64
+from graphc.ir.ops.elementwise_logic import StopGradient
+from graphc.ir.types import DType
 from graphc.optim.checks import check_clip, check_rate, check_sparse, listed
-from graphc.optim.clip import clip_by_global_norm, clip_by_value
+from graphc.optim.clip import Clip
 from graphc.optim.rows import SparseRows, are_few, find_rows
 from graphc.optim.scaling import LOSS_SCALE, SKIPPED_STEPS, Minimized, Unscale, Values
+from graphc.optim.transform import RowState, Scalar, Schedule, Transform, compute_dtype
+from graphc.optim.updates import Updates, given_pairs
 
-Schedule = Callable[[Tensor], Tensor]
-
-
-class Updates(Mapping[Parameter, Tensor]):
-    """New values of parameters; `|` merges two that update different parameters."""
-
-    def __init__(
-        self,
-        values: Mapping[Parameter, Tensor],
-        optimizers: tuple[Optimizer, ...] = (),
-        losses: tuple[Minimized, ...] = (),
-    ) -> None:
-        self._values = dict(values)
-        self.optimizers = optimizers
-        self.losses = losses  # that were minimised, in case they have to be scaled
-
-    @property
-    def optimizer(self) -> Any:
-        """The optimiser behind the updates; a tuple of several, None when there is none."""
-        return self.optimizers[0] if len(self.optimizers) == 1 else (self.optimizers or None)
-
-    def __getitem__(self, parameter: Parameter) -> Tensor:
-        return self._values[parameter]
-
-    def __iter__(self) -> Iterator[Parameter]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __contains__(self, parameter: object) -> bool:
-        return parameter in self._values
-
-    def __or__(self, other: Mapping[Parameter, Tensor]) -> Updates:
-        merged = dict(self._values)
-        for parameter, value in other.items():
-            if merged.get(parameter, value) is not value:
-                raise NameError(
-                    f"updates: parameter {parameter.name} is updated twice",
-                    hint="sum the gradients, or give the optimisers disjoint parameters",
-                )
-            merged[parameter] = value
-        if not isinstance(other, Updates):
-            return Updates(merged, self.optimizers, self.losses)
-        optimizers = tuple(dict.fromkeys(self.optimizers + other.optimizers))
-        return Updates(merged, optimizers, tuple(dict.fromkeys(self.losses + other.losses)))
-
-    def __ror__(self, other: Mapping[Parameter, Tensor]) -> Updates:
-        return Updates(other) | self
-
-    def __repr__(self) -> str:
-        return f"<Updates of {', '.join(p.name for p in self._values)}>"
+Pairs = list[tuple[Parameter, Tensor]]
+__all__ = ["Optimizer", "Scalar", "Schedule", "Updates", "compute_dtype", "reachable"]
 
 
-class Optimizer:
-    """Base of the optimisers; a subclass provides `update` for one parameter.
+class Optimizer(Transform):
+    """Base of the optimisers; a subclass provides `move` for one parameter.
 
     State is made when first needed and belongs to the optimiser, so two functions built with one
     optimiser share it. Rates and bias corrections are rank-0 float64; state and arithmetic have
-    the parameter's dtype, float32 for 16-bit ones.
+    the parameter's dtype, float32 for 16-bit ones. Every scalar (rate, momentum, limits) is a
+    number, a schedule (a function of the number of steps taken), or a tensor of rank 0: of a
+    parameter made with trainable=False, `.value` can be set while training.
     """
 
     kind = "optimizer"
 
-    def __init__(self, learning_rate: float | Schedule, name: str | None = None) -> None:
-        self.name = naming.scoped(name) if name else naming.automatic(self.kind)
-        self._schedule = learning_rate if callable(learning_rate) else None
-        if self._schedule is None:
-            check_rate(type(self).__name__, learning_rate)
-        self._initial_rate = learning_rate
-        self._scalars: dict[str, Parameter] = {}
-        self._slots: dict[tuple[Parameter, str], Parameter] = {}
-        self._next_count: Tensor | None = None
-        self._rows: SparseRows | None = None  # set while the rows of a table are updated
-        self._row_slots: dict[tuple[Parameter, str], Parameter] = {}
+    def __init__(self, learning_rate: Scalar, name: str | None = None) -> None:
+        super().__init__(name)
+        check_rate(type(self).__name__, learning_rate)
+        self._rate = learning_rate
         self.sparse: dict[str, str] = {}  # how parameters with row-sparse gradients are updated
 
     # -- what the user calls -----------------------------------------------------------
@@ -108,14 +54,17 @@ class Optimizer:
         self,
         loss: Tensor,
         parameters: Parameter | Iterable[Parameter] | None = None,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
+        clip_norm: Scalar | None = None,
+        clip_value: Scalar | None = None,
         sparse: str = "exact",
+        clip_each_norm: Scalar | None = None,
     ) -> Updates:
         """Return the updates of one step down the gradient of a scalar loss.
 
-        `parameters` defaults to the trainable ones that the loss reaches. `clip_value` bounds
-        every element of the gradients, `clip_norm` (after it) their global norm.
+        `parameters` defaults to the trainable ones that the loss reaches, other than through
+        `stop_gradient`. `clip_value` bounds
+        every element of the gradients, `clip_each_norm` (after it) the norm of each gradient,
+        `clip_norm` (last) their global norm.
 
         A gradient that consists of a few rows (of an embedding table) updates those alone, where
         that gives the same result: with "exact" if the optimiser leaves rows without a
@@ -123,7 +72,7 @@ class Optimizer:
         `report()` says which.
         """
         check_sparse("minimize", sparse)
-        check_clip(clip_norm, clip_value)
+        clip = _clip(clip_norm, clip_value, clip_each_norm)
         if not isinstance(loss, Tensor):
             raise ArgumentError(f"minimize: the loss must be a tensor, got {loss!r}")
         chosen = reachable(loss) if parameters is None else listed(parameters)
@@ -135,8 +84,7 @@ class Optimizer:
             )
 
         def update(gradients: list[Tensor], unscale: Unscale | None = None) -> Values:
-            pairs = list(zip(chosen, gradients))
-            return self._updates(pairs, clip_norm, clip_value, sparse, unscale)
+            return self._updates(list(zip(chosen, gradients)), clip, sparse, unscale)
 
         values = update(grad(loss, chosen))
         minimized = Minimized(loss, tuple(chosen), values, update, self._scalar)
@@ -146,55 +94,47 @@ class Optimizer:
     def apply(
         self,
         gradients: Mapping[Parameter, Tensor] | Iterable[tuple[Tensor, Parameter]],
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
+        clip_norm: Scalar | None = None,
+        clip_value: Scalar | None = None,
         sparse: str = "exact",
+        clip_each_norm: Scalar | None = None,
     ) -> Updates:
         """Return the updates for gradients, a mapping or (gradient, parameter) pairs."""
         check_sparse("apply", sparse)
-        check_clip(clip_norm, clip_value)
-        return Updates(self._updates(_pairs(gradients), clip_norm, clip_value, sparse), (self,))
-
-    def _updates(
-        self,
-        pairs: list[tuple[Parameter, Tensor]],
-        clip_norm: float | None,
-        clip_value: float | None,
-        sparse: str,
-        unscale: Unscale | None = None,
-    ) -> Values:
-        """The updates for (parameter, gradient) pairs; `unscale` sees the gradients first."""
-        with origins.inherit(origins.current().origin or origins.find_origin(), origins.UPDATE):
-            rows = [self._rows_of(p, g, sparse == "lazy") for p, g in pairs]
-            values = [g if r is None else r.total for (_, g), r in zip(pairs, rows)]
-            if unscale is not None:
-                values = unscale(values)
-            if clip_value is not None:
-                values = clip_by_value(values, clip_value)
-            if clip_norm is not None:
-                values = clip_by_global_norm(values, clip_norm)
-            new: dict[Parameter, Tensor] = {}
-            for (parameter, _), gradient, some in zip(pairs, values, rows):
-                with origins.in_scope(parameter.name.rpartition("/")[0]):
-                    self._step(parameter, gradient, some, new)
-            if self._next_count is not None:
-                new[self._scalars["step"]] = self._next_count
-        return new
+        clip = _clip(clip_norm, clip_value, clip_each_norm)
+        return Updates(self._updates(given_pairs(gradients), clip, sparse), (self,))
 
     @property
     def learning_rate(self) -> Parameter:
         """The rate as a rank-0 float64 parameter; set `.value` to change it while training."""
-        if self._schedule is not None:
+        if isinstance(self._rate, Parameter):
+            return self._rate
+        if isinstance(self._rate, Tensor) or callable(self._rate):
+            what = "tensor" if isinstance(self._rate, Tensor) else "schedule"
             raise ArgumentError(
-                f"{self.name}: the learning rate is a schedule, not a parameter",
+                f"{self.name}: the learning rate is a {what}, not a parameter",
                 hint="pass a number as learning_rate to set it by hand",
             )
-        return self._scalar("learning_rate", np.float64(self._initial_rate))  # type: ignore[arg-type]
+        return self._scalar("learning_rate", np.float64(self._rate))
 
     @property
-    def step(self) -> Parameter:
-        """The number of steps taken, a rank-0 int64 parameter."""
-        return self._scalar("step", np.int64(0))
+    def rate_factor(self) -> Parameter:
+        """What a schedule's rate is multiplied with, a rank-0 float64 parameter, 1 at first."""
+        return self._scalar("rate_factor", np.float64(1.0))
+
+    @property
+    def with_rates(self) -> list[Optimizer]:
+        """The optimisers among this and its parts that have a learning rate of their own."""
+        inner = [part for part in self.parts if isinstance(part, Optimizer)]
+        return [o for part in inner for o in part.with_rates] or [self]
+
+    def lower_rate(self, factor: float, least: float = 0.0) -> None:
+        """Multiply the rate by a factor, to no less than `least`; of a schedule, all its rates."""
+        if callable(self._rate) and not isinstance(self._rate, Tensor):
+            rate, least = self.rate_factor, 0.0
+        else:
+            rate = self.learning_rate
+        rate.value = max(least, float(rate.value) * factor)
 
     @property
     def loss_scale(self) -> Parameter:
@@ -216,77 +156,51 @@ class Optimizer:
             )
         return self._scalars[role]
 
-    @property
-    def parameters(self) -> list[Parameter]:
-        """The state made so far: scalars, then the slots of each parameter."""
-        return [*self._scalars.values(), *self._slots.values()]
-
     # -- what subclasses use and provide ---------------------------------------------------
 
     def update(
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:
         """The parameter's next value; next values of its slots go into `new`."""
-        raise NotImplementedError
-
-    @property
-    def leaves_rows(self) -> bool:
-        """Whether an element without a gradient, and its state, stay as they are."""
-        return False
+        return value - self.move(parameter, value, gradient, new)
 
     def rate(self, dtype: DType | None = None) -> Tensor:
         """The learning rate of this step, rank 0; float64 without a dtype."""
-        if self._schedule is None:
-            value: Tensor = self.learning_rate
-        else:
-            value = fn.astype(self._schedule(self.step), float64)
-            self.next_count()
+        given: Any = self._rate
+        if not isinstance(given, Tensor) and not callable(given):
+            given = self.learning_rate
+        value = self.scalar(given)
+        assert isinstance(value, Tensor)
+        if callable(given) and not isinstance(given, Tensor):
+            value = value * self.rate_factor
         return value if dtype is None else fn.astype(value, dtype)
 
-    def next_count(self) -> Tensor:
-        """The number of this step, counted from 1, rank-0 int64; asking makes it be kept."""
-        if self._next_count is None:
-            self._next_count = self.step + literal(1, int64)
-        return self._next_count
+    def _updates(
+        self, pairs: Pairs, clip: Clip, sparse: str, unscale: Unscale | None = None
+    ) -> Values:
+        """The updates for (parameter, gradient) pairs; `unscale` sees the gradients first."""
+        with origins.inherit(origins.current().origin or origins.find_origin(), origins.UPDATE):
+            rows = [self._rows_of(p, g, sparse == "lazy") for p, g in pairs]
+            values = [g if r is None else r.total for (_, g), r in zip(pairs, rows)]
+            if unscale is not None:
+                values = unscale(values)
+            values = clip.apply(values, self)
+            new = self._steps([p for p, _ in pairs], values, rows)
+            new |= self.counts()
+        return new
 
-    def slot(self, parameter: Parameter, role: str, initial: float = 0.0) -> Parameter:
-        """State of the parameter's shape, named OPTIMIZER/PARAMETER/ROLE; its rows while rows are
-        updated."""
-        if self._rows is None:
-            return self._slot(parameter, role, initial)
-        if (parameter, role) not in self._row_slots:
-            rows = self._rows.take(self._slot(parameter, role, initial))
-            self._row_slots[parameter, role] = cast(Parameter, rows)  # stands for the slot
-        return self._row_slots[parameter, role]
-
-    def _slot(self, parameter: Parameter, role: str, initial: float) -> Parameter:
-        if (parameter, role) not in self._slots:
-            dtype = compute_dtype(parameter.dtype)
-
-            def fill(shape: tuple[int, ...], *_: Any) -> Any:
-                return np.full(shape, initial, dtype.numpy)
-
-            label = f"{self.name}/{parameter.name}/{role}"
-            with origins.root_scope():
-                self._slots[parameter, role] = symbols.parameter(
-                    label, parameter.shape, fill, dtype, trainable=False
-                )
-        return self._slots[parameter, role]
-
-    def _scalar(self, role: str, initial: Any) -> Parameter:
-        if role not in self._scalars:
-            with origins.root_scope():
-                self._scalars[role] = symbols.parameter(
-                    f"{self.name}/{role}", value=np.asarray(initial), trainable=False
-                )
-        return self._scalars[role]
+    def _steps(
+        self, parameters: list[Parameter], gradients: list[Tensor], rows: list[SparseRows | None]
+    ) -> Values:
+        """The next values of parameters and their state, for gradients as they are."""
+        new: Values = {}
+        for parameter, gradient, some in zip(parameters, gradients, rows):
+            with origins.in_scope(parameter.name.rpartition("/")[0]):
+                self._step(parameter, gradient, some, new)
+        return new
 
     def _step(
-        self,
-        parameter: Parameter,
-        gradient: Tensor,
-        rows: SparseRows | None,
-        new: dict[Parameter, Tensor],
+        self, parameter: Parameter, gradient: Tensor, rows: SparseRows | None, new: Values
     ) -> None:
         if parameter in new:
             raise NameError(f"{self.name}: parameter {parameter.name} has two gradients")
@@ -298,28 +212,25 @@ class Optimizer:
         new[parameter] = fn.astype(self.update(parameter, value, wide, new), parameter.dtype)
 
     def _step_rows(
-        self, parameter: Parameter, total: Tensor, rows: SparseRows, new: dict[Parameter, Tensor]
+        self, parameter: Parameter, total: Tensor, rows: SparseRows, new: Values
     ) -> None:
         """One step for the rows that have a gradient."""
         value = fn.astype(rows.take(parameter), total.dtype)
-        made: dict[Parameter, Tensor] = {}
-        self._rows, self._row_slots = rows, {}
-        try:
+        made: Values = {}
+        state = RowState(rows)
+        with self.on_rows(state):
             moved = self.update(parameter, value, rows.gradient(total), made)
-        finally:
-            self._rows = None
         new[parameter] = rows.put(parameter, fn.astype(moved, parameter.dtype))
-        for (_, role), taken in self._row_slots.items():
-            if taken in made:
-                slot = self._slots[parameter, role]
-                new[slot] = rows.put(slot, made[taken])
+        state.put_back(made, new)
 
     def _rows_of(self, parameter: Parameter, gradient: Tensor, lazy: bool) -> SparseRows | None:
         """The rows to update; None where the whole parameter is."""
         rows = find_rows(parameter, gradient)
         if rows is None:
             return None
-        if not lazy and not self.leaves_rows:
+        if self.needs_whole:
+            how = f"whole: {self.kind} needs all rows"
+        elif not lazy and not self.leaves_rows:
             how = f"whole: {self.kind} moves rows without a gradient (sparse={'lazy'!r} does not)"
         elif not lazy and not are_few(parameter, rows):
             how = "whole: half as many indices as rows, or more"
@@ -329,45 +240,25 @@ class Optimizer:
         return rows if how.startswith("rows") else None
 
 
-def compute_dtype(dtype: DType) -> DType:
-    """The dtype that updates are computed in."""
-    return float32 if dtype.bits == 16 else dtype
-
-
 def reachable(loss: Tensor) -> list[Parameter]:
-    """The trainable parameters that the loss is computed from, in order of first use."""
+    """The trainable parameters that a loss is computed from, in order of first use.
+
+    Those behind `stop_gradient` alone (a target network's) are not among them.
+    """
+    seen: set[Node] = set()
+    waiting = [loss.node]
+    while waiting:
+        node = waiting.pop()
+        if node not in seen and not isinstance(node.op, StopGradient):
+            seen.add(node)
+            waiting.extend(node.inputs)
     return [
         node.handle
         for node in topological([loss.node])
-        if isinstance(node.op, leaf.Parameter) and node.op.trainable
+        if node in seen and isinstance(node.op, leaf.Parameter) and node.op.trainable
     ]
 
 
-def _pair(value: Any) -> tuple[Any, Any]:
-    return value if isinstance(value, tuple) and len(value) == 2 else (value, None)
-
-
-def _pairs(gradients: Any) -> list[tuple[Parameter, Tensor]]:
-    if isinstance(gradients, Mapping):
-        pairs = list(gradients.items())
-    elif not isinstance(gradients, (list, tuple)) and not hasattr(gradients, "__next__"):
-        raise ArgumentError(
-            "apply: needs {parameter: gradient} or (gradient, parameter) pairs,"
-            f" got {gradients!r:.60}"
-        )
-    else:
-        pairs = [(p[1], p[0]) for p in map(_pair, gradients)]
-    for parameter, gradient in pairs:
-        if not isinstance(parameter, Parameter) or not isinstance(gradient, Tensor):
-            raise ArgumentError(
-                "apply: needs {parameter: gradient} or (gradient, parameter) pairs, got"
-                f" {type(parameter).__name__} and {type(gradient).__name__}",
-                origin=origins.find_origin(),
-            )
-        if gradient.shape != parameter.shape:
-            raise ArgumentError(
-                f"apply: parameter {parameter.name} is {parameter.type},"
-                f" its gradient {gradient.type}",
-                origin=origins.find_origin(),
-            )
-    return pairs
+def _clip(norm: Any, value: Any, each: Any) -> Clip:
+    check_clip(clip_norm=norm, clip_value=value, clip_each_norm=each)
+    return Clip(value, each, norm)

@@ -1,14 +1,37 @@
-"""Bound gradients by value or by their global norm."""
+"""Bound gradients by value, each by its norm, or all by their global norm."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend.tensor import Tensor
 from graphc.ir.types import float32, float64
 from graphc.linalg.norms import vector_norm
+from graphc.optim.transform import Transform
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The limits of `minimize`: numbers, schedules or tensors; None for no limit."""
+
+    value: Any = None
+    each: Any = None
+    norm: Any = None
+
+    def apply(self, gradients: list[Tensor], owner: Transform) -> list[Tensor]:
+        """Gradients within the limits at this step of an optimiser."""
+        if self.value is not None:
+            gradients = clip_by_value(gradients, owner.scalar(self.value))
+        if self.each is not None:
+            limit = owner.scalar(self.each)
+            gradients = [clip_by_global_norm([g], limit)[0] for g in gradients]
+        if self.norm is not None:
+            gradients = clip_by_global_norm(gradients, owner.scalar(self.norm))
+        return gradients
 
 
 def global_norm(tensors: Sequence[Tensor]) -> Tensor:
@@ -30,17 +53,23 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
     return fn.sqrt(total)
 
 
-def clip_by_global_norm(tensors: Sequence[Tensor], limit: float) -> list[Tensor]:
+def clip_by_global_norm(tensors: Sequence[Tensor], limit: float | Tensor) -> list[Tensor]:
     """Scale all tensors by limit / norm where their global norm exceeds the limit."""
-    if not limit > 0:
-        raise ArgumentError(f"clip_norm must be positive, got {limit}")
+    _check(limit, "clip_norm")
     factor = limit / fn.maximum(_norm(tensors), limit)  # exactly 1 below the limit
     wide = [fn.astype(t, float32) if t.dtype.bits == 16 else t for t in tensors]
     return [fn.astype(w * fn.astype(factor, w.dtype), t.dtype) for t, w in zip(tensors, wide)]
 
 
-def clip_by_value(tensors: Sequence[Tensor], limit: float) -> list[Tensor]:
+def clip_by_value(tensors: Sequence[Tensor], limit: float | Tensor) -> list[Tensor]:
     """Bound every element to [-limit, limit]."""
-    if not limit > 0:
-        raise ArgumentError(f"clip_value must be positive, got {limit}")
+    _check(limit, "clip_value")
+    if isinstance(limit, Tensor):
+        ends = [(fn.astype(-limit, t.dtype), fn.astype(limit, t.dtype)) for t in tensors]
+        return [fn.clip(t, low, high) for t, (low, high) in zip(tensors, ends)]
     return [fn.clip(t, -limit, limit) for t in tensors]
+
+
+def _check(limit: float | Tensor, name: str) -> None:
+    if not isinstance(limit, Tensor) and not limit > 0:
+        raise ArgumentError(f"{name} must be positive, got {limit}")

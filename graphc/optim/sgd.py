@@ -5,7 +5,9 @@ from __future__ import annotations
 from graphc.errors import ArgumentError
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
-from graphc.optim.base import Optimizer, Schedule
+from graphc.optim.base import Optimizer
+from graphc.optim.checks import check_decay
+from graphc.optim.transform import Scalar, is_zero
 
 
 class SGD(Optimizer):
@@ -18,30 +20,30 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.01,
-        momentum: float = 0.0,
+        learning_rate: Scalar = 0.01,
+        momentum: Scalar = 0.0,
         nesterov: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(learning_rate, name)
-        if not 0.0 <= momentum < 1.0:
-            raise ArgumentError(f"SGD: momentum must be in [0, 1), got {momentum}")
-        if nesterov and not momentum:
+        check_decay("SGD", "momentum", momentum)
+        if nesterov and is_zero(momentum):
             raise ArgumentError("SGD: nesterov needs momentum > 0")
         self.momentum, self.nesterov = momentum, nesterov
 
     @property
     def leaves_rows(self) -> bool:
         """Without momentum."""
-        return not self.momentum
+        return is_zero(self.momentum)
 
-    def update(
+    def move(
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:
         """One step for one parameter."""
         rate = self.rate(value.dtype)
-        if not self.momentum:
-            return value - rate * gradient
+        if is_zero(self.momentum):
+            return rate * gradient
         velocity = self.slot(parameter, "velocity")
-        moved = new[velocity] = velocity * self.momentum + gradient
-        return value - rate * (gradient + self.momentum * moved if self.nesterov else moved)
+        momentum = self.scalar(self.momentum, value.dtype)
+        moved = new[velocity] = velocity * momentum + gradient
+        return rate * (gradient + momentum * moved if self.nesterov else moved)

@@ -106,7 +106,8 @@ class StopOnNaN(Callback):
 class ReduceOnPlateau(Callback):
     """Multiply the learning rate by `factor` after `patience` epochs without improvement.
 
-    See graphc.callbacks for `mode`. Of several optimisers, the rates of all are lowered.
+    See graphc.callbacks for `mode`. Of several optimisers, and of groups, the rates of all are
+    lowered; of a schedule, all its rates from then on (`min_rate` is for rates that are numbers).
     """
 
     def __init__(
@@ -131,15 +132,18 @@ class ReduceOnPlateau(Callback):
             raise ArgumentError(
                 f"ReduceOnPlateau: {run.step.name} has no optimiser whose rate could be lowered"
             )
-        for optimizer in run.optimizers:
-            optimizer.learning_rate  # noqa: B018 - raises where it is a schedule
+        for optimizer in self._with_rates(run):
+            optimizer.lower_rate(1.0)  # raises where the rate is a tensor
+
+    @staticmethod
+    def _with_rates(run: Run) -> list[Any]:
+        return [part for optimizer in run.optimizers for part in optimizer.with_rates]
 
     def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         """Count, and lower the rate."""
         if not self.monitor.improved(logs) and self.monitor.waited >= self.patience:
-            for optimizer in run.optimizers:
-                rate = optimizer.learning_rate
-                rate.value = max(self.min_rate, float(rate.value) * self.factor)
+            for optimizer in self._with_rates(run):
+                optimizer.lower_rate(self.factor, self.min_rate)
             self.monitor.waited = 0
 
     @property

@@ -45,7 +45,7 @@ BITS = gx.input("bits", (3, 4), "int8")
 STEP = gx.compile([X], {"loss": LOSS}, {W: W * 1.0}, target="interpret")
 CLASSES = (
     "Tensor", "Parameter", "Dim", "CompiledFunction", "History", "name_scope", "Complex",
-    "Layer", "Optimizer", "Updates",
+    "Layer", "Optimizer", "Transform", "Updates",
 )  # fmt: skip
 
 UNARY = """
@@ -74,11 +74,21 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "nesterov": True},
     "AdamW": {
         "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.1,
-        "mask": lambda p: True,
+        "mask": lambda p: True, "amsgrad": True, "bias_correction": True,
     },
-    **{
-        name: {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8} for name in ("Adam", "Adamax", "Nadam")
-    },
+    "Adam": {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "amsgrad": True,
+             "bias_correction": True},
+    "Adamax": {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8},
+    "Nadam": {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "momentum_decay": 0.004},
+    "LAMB": {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-6, "weight_decay": 0.1, "mask": "*"},
+    "Lion": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1, "mask": "*"},
+    "Adafactor": {"decay_power": 0.8, "clip_threshold": 1.0, "weight_decay": 0.1, "mask": "*"},
+    "Muon": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "iterations": 5,
+             "mask": "*"},
+    "Rprop": {"decrease": 0.5, "increase": 1.2, "min_step": 1e-6, "max_step": 50.0},
+    "BFGS": {"c1": 1e-4, "c2": 0.9, "max_evaluations": 20},
+    "LBFGS": {"history": 5, "c1": 1e-4, "c2": 0.9, "max_evaluations": 20},
+    "Newton": {"damping": 0.1, "c1": 1e-4, "c2": 0.9, "max_evaluations": 20},
 }  # fmt: skip
 CONV = {
     "filters": 4, "kernel_size": 3, "strides": 1, "padding": "same", "dilation": 1, "groups": 1,
@@ -129,6 +139,16 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
                     lambda: given(4, periodic=True, dtype="float32")),
     **{f"optim.{name}": lambda name=name: given(learning_rate=0.1, name="o", **OPTIMIZERS[name])
        for name in OPTIMIZERS},
+    "optim.ScheduleFree": lambda: given(gx.optim.SGD(0.1), beta=0.9, name="o"),
+    "optim.chain": lambda: given(gx.optim.SGD(0.1), gx.optim.momentum(0.9), name="o"),
+    "optim.groups": lambda: given([("*", gx.optim.SGD(0.1))], name="o"),
+    "optim.accumulate": lambda: given(gx.optim.SGD(0.1), 4, name="o"),
+    "optim.clip_by_global_norm": lambda: given(1.0),
+    "optim.clip_by_norm": lambda: given(1.0),
+    "optim.clip_by_value": lambda: given(1.0),
+    "optim.weight_decay": lambda: given(0.1, mask="*"),
+    "optim.momentum": lambda: given(0.9, nesterov=True),
+    "optim.scale": lambda: given(0.5),
     "can_cast": lambda: given("int8", "float32"),
     "empty": lambda: given((2, 3), dtype="int32"),
     "empty_like": lambda: given(X, dtype="int32"),
@@ -357,6 +377,10 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "init.fans": lambda: given((3, 4)),
     "schedules.constant": lambda: given(0.1),
     "schedules.cosine": lambda: given(0.1, 10, end=0.0, warmup=2),
+    "schedules.cyclical": lambda: given(0.1, 0.5, 10, decay=0.5),
+    "schedules.one_cycle": lambda: given(0.1, 100, rise=0.3, start=25.0, end=1e4),
+    "schedules.polynomial": lambda: given(0.1, 0.0, 10, power=2.0),
+    "schedules.warmup": lambda: given(0.1, 10, start=0.01),
     "schedules.exponential": lambda: given(0.1, 0.9, steps=2),
     "schedules.inverse_time": lambda: given(0.1, 0.9, steps=2),
     "schedules.linear": lambda: given(0.1, 0.0, 10),

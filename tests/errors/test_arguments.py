@@ -99,7 +99,7 @@ CASES: list[Case] = [
     (lambda: gx.optim.SGD().minimize(LOSS, parameters=U), errors.GradientError,
      "grad: the loss does not depend on u", None),
     (lambda: gx.optim.SGD().minimize(LOSS, clip_norm="a"), errors.ArgumentError,
-     "minimize: clip_norm must be a number, got 'a'", None),
+     "minimize: clip_norm must be a number, a schedule or a tensor, got 'a'", None),
     (lambda: gx.optim.SGD().minimize(LOSS, clip_value=0), errors.ArgumentError,
      "clip_value must be positive, got 0", None),
     # -- compile and training --

@@ -35,7 +35,7 @@ MOST = 10**5  # elements of a value that is computed
 CALLS_THE_USER = {
     "cond", "scan", "while_loop", "vmap", "custom_gradient", "ensemble", "nn.through_time",
     "nn.rnn_cell",
-    "nn.gru_cell", "nn.lstm_cell",
+    "nn.gru_cell", "nn.lstm_cell", "minimize", "apply",
 }  # fmt: skip
 
 

@@ -13,9 +13,8 @@ import graphc as gx
 from graphc.errors import ArgumentError, GradientError, NameError
 from graphc.testing import assert_close
 from tests.optim import optimizer_formulas as oracles
+from tests.optim.quadratic import follow, quadratic
 from tests.tolerances import FORMULA
-
-STEPS = 20
 
 CASES: dict[str, tuple[Callable[[], Any], oracles.Rule]] = {
     "sgd": (lambda: gx.optim.SGD(0.1), oracles.sgd(0.1)),
@@ -47,28 +46,13 @@ CASES: dict[str, tuple[Callable[[], Any], oracles.Rule]] = {
 }
 
 
-def quadratic(dtype: str, shape: tuple[int, ...] = (3, 5)) -> tuple[Any, Any, Any]:
-    """A parameter, an input and sum(x * p^2 + x * p) / 2, whose gradient is x (p + 1/2)."""
-    start = np.random.default_rng(1).normal(size=shape).astype(dtype)
-    p = gx.parameter("p", value=start)
-    x = gx.input("x", shape, dtype=dtype)
-    return p, x, (x * p * p + x * p).sum() * 0.5
-
-
 @pytest.mark.parametrize("target", ["interpret", "cpu"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("case", CASES)
 def test_twenty_steps_follow_the_paper(case: str, dtype: str, target: str) -> None:
     make, rule = CASES[case]
-    p, x, loss = quadratic(dtype)
-    step = gx.compile([x], loss, updates=make().minimize(loss), target=target)
-    rng = np.random.default_rng(2)
-    expected, state = p.value.astype(np.float64), {}
-    for t in range(1, STEPS + 1):
-        batch = rng.normal(size=p.shape).astype(dtype)
-        step(batch)
-        expected = rule(expected, batch * (expected + 0.5), t, state)
-    assert_close(p.value, expected, each=True, floor=1.0)
+    value, expected = follow(make(), rule, dtype, target)
+    assert_close(value, expected, each=True, floor=1.0)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (7,), (2, 0, 3)])

@@ -238,10 +238,35 @@ def test_reduce_on_plateau_needs_a_rate() -> None:
     plain = gx.compile([x], {"loss": loss}, {w: w * 0.5}, target="interpret")
     with pytest.raises(ArgumentError, match="no optimiser whose rate could be lowered"):
         gx.fit(plain, data, 1, 4, callbacks=[plateau], verbose=False)
-    scheduled = gx.optim.SGD(gx.schedules.constant(0.1)).minimize(loss)
-    step = gx.compile([x], {"loss": loss}, scheduled, target="interpret")
-    with pytest.raises(ArgumentError, match="the learning rate is a schedule"):
+    tensor = gx.optim.SGD(gx.exp(w * 0.0)).minimize(loss)
+    step = gx.compile([x], {"loss": loss}, tensor, target="interpret")
+    with pytest.raises(ArgumentError, match="the learning rate is a tensor"):
         gx.fit(step, data, 1, 4, callbacks=[plateau], verbose=False)
+
+
+def test_reduce_on_plateau_lowers_the_rates_of_a_schedule() -> None:
+    x, w = gx.input("x", ("batch",)), gx.parameter("w", (), gx.init.ones())
+    optimizer = gx.optim.SGD(gx.schedules.constant(0.5))
+    loss = (x * w).sum()
+    step = gx.compile([x], {"loss": loss}, optimizer.minimize(loss), target="interpret")
+    plateau = ReduceOnPlateau("loss", 0.5, patience=1)
+    gx.fit(step, [np.zeros(4, "float32")], 3, 4, callbacks=[plateau], verbose=False)
+    assert float(optimizer.rate_factor.value) == 0.25
+    before = float(w.value)
+    step(np.ones(4, "float32"))
+    assert float(w.value) == before - 4 * 0.5 * 0.25
+
+
+def test_reduce_on_plateau_lowers_the_rates_of_all_groups() -> None:
+    x = gx.input("x", ("batch",))
+    a, b = (gx.parameter(name, (), gx.init.ones()) for name in "ab")
+    parts = gx.optim.SGD(1.0), gx.optim.Adam(0.5)
+    loss = (x * a * b).sum()
+    updates = gx.optim.groups(list(zip("ab", parts))).minimize(loss)
+    step = gx.compile([x], {"loss": loss}, updates, target="interpret")
+    plateau = ReduceOnPlateau("loss", 0.5, patience=1)
+    gx.fit(step, [np.zeros(4, "float32")], 3, 4, callbacks=[plateau], verbose=False)
+    assert [float(o.learning_rate.value) for o in parts] == [0.25, 0.125]
 
 
 # ------------------------------------------------------------------------------------- direction
