@@ -61,8 +61,8 @@ _HOMES = {
 }
 
 _MODULES = (
-    "autodiff", "callbacks", "data", "decode", "errors", "fft", "init", "inspect", "linalg", "nn",
-    "onnx",
+    "autodiff", "callbacks", "data", "decode", "errors", "fft", "init", "inspect", "linalg",
+    "metrics", "nn", "onnx",
     "optim", "random", "regularizers", "schedules", "testing",
 )  # fmt: skip
 
@@ -134,6 +134,7 @@ if TYPE_CHECKING:
     from graphc import fft as fft
     from graphc import init as init
     from graphc import linalg as linalg
+    from graphc import metrics as metrics
     from graphc import nn as nn
     from graphc import onnx as onnx
     from graphc import optim as optim

@@ -34,7 +34,7 @@ HOLDS = {
     "runtime": ("runtime",),
     "models": (
         "nn", "optim", "random", "linalg", "fft", "init", "schedules", "regularizers", "decode",
-        "data", "train",
+        "data", "metrics", "train",
     ),
     "tools": ("inspect", "export", "onnx", "testing", "cli", "__main__"),
 }  # fmt: skip
@@ -125,7 +125,7 @@ ROOT_FILES = {
 }  # fmt: skip
 ROOT_FOLDERS = {
     "cli", "compiler", "data", "export", "fft", "frontend", "inspect", "ir", "linalg", "nn",
-    "onnx", "optim", "random", "runtime", "testing", "train",
+    "metrics", "onnx", "optim", "random", "runtime", "testing", "train",
 }  # fmt: skip
 
 

@@ -38,16 +38,15 @@ from graphc.nn.layers import (
     Layer,
     Reshape,
 )  # fmt: skip
-from graphc.nn.losses import (
-    accuracy,
+from graphc.nn.losses import kl_divergence, sigmoid_cross_entropy, softmax_cross_entropy
+from graphc.nn.margins import (
+    categorical_hinge,
+    contrastive,
     hinge,
-    huber,
-    kl_divergence,
-    mae,
-    mse,
-    sigmoid_cross_entropy,
-    softmax_cross_entropy,
-    top_k_accuracy,
+    info_nce,
+    nce,
+    squared_hinge,
+    triplet,
 )  # fmt: skip
 from graphc.nn.masking import dropconnect, dropout
 from graphc.nn.model import Sequential, layer
@@ -61,9 +60,18 @@ from graphc.nn.pooling import (
     lp_pool,
     max_pool,
 )  # fmt: skip
+from graphc.nn.probabilities import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    sigmoid_focal,
+    softmax_focal,
+    sparse_categorical_crossentropy,
+)  # fmt: skip
 from graphc.nn.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+from graphc.nn.regression import gaussian_nll, huber, log_cosh, mae, mse, poisson, quantile
 from graphc.nn.resize import resize
 from graphc.nn.sampling import sampled_softmax
+from graphc.nn.scores import accuracy, top_k_accuracy
 from graphc.nn.similarity import cosine_distance, cosine_similarity, l2_normalize
 from graphc.nn.spatial import (
     AvgPool2D,
@@ -104,7 +112,11 @@ __all__ = [
     "accuracy",
     "avg_pool",
     "batch_norm",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "categorical_hinge",
     "celu",
+    "contrastive",
     "conv",
     "conv_transpose",
     "cosine_distance",
@@ -113,6 +125,7 @@ __all__ = [
     "dropconnect",
     "dropout",
     "elu",
+    "gaussian_nll",
     "gelu",
     "global_avg_pool",
     "global_lp_pool",
@@ -126,11 +139,13 @@ __all__ = [
     "hinge",
     "huber",
     "identity",
+    "info_nce",
     "kl_divergence",
     "l2_normalize",
     "layer",
     "layer_norm",
     "leaky_relu",
+    "log_cosh",
     "log_sigmoid",
     "log_softmax",
     "lp_pool",
@@ -139,7 +154,10 @@ __all__ = [
     "max_pool",
     "mish",
     "mse",
+    "nce",
+    "poisson",
     "prelu",
+    "quantile",
     "relu",
     "resize",
     "rms_norm",
@@ -149,14 +167,19 @@ __all__ = [
     "selu",
     "sigmoid",
     "sigmoid_cross_entropy",
+    "sigmoid_focal",
     "silu",
     "softmax",
     "softmax_cross_entropy",
+    "softmax_focal",
     "softplus",
     "softsign",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
     "tanh",
     "through_time",
     "top_k_accuracy",
+    "triplet",
 ]
 
 check_all(globals(), __all__)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.operands import all_axes, cast, floating, widened
 from graphc.frontend.functions.reductions import kept_shape
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.ir.graph import Node
 from graphc.ir.ops.activation import Relu
 from graphc.ir.ops.elementwise_logic import StopGradient
 from graphc.ir.ops.elementwise_math import Erf, Sigmoid, Softplus
@@ -127,7 +129,18 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along an axis, without overflow."""
     x = floating("softmax", x)
     powers = fn.exp(shifted("softmax", x, axis))
-    return cast(powers / fn.sum(powers, axis=axis, keepdims=True), x.dtype)
+    result = cast(powers / fn.sum(powers, axis=axis, keepdims=True), x.dtype)
+    if axis in (-1, x.ndim - 1):
+        _LOGITS[result.node] = x
+    return result
+
+
+def softmax_logits(x: Tensor) -> Tensor | None:
+    """What a tensor is the softmax of, along the last axis; None for any other."""
+    return _LOGITS.get(x.node)
+
+
+_LOGITS: WeakKeyDictionary[Node, Tensor] = WeakKeyDictionary()
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:

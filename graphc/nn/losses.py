@@ -1,18 +1,16 @@
-"""Losses per example, and metrics.
+"""Losses per example: cross-entropies and divergences.
 
 A loss reduces nothing but the axis it is defined over: take `.mean()` for a number to minimise.
 """
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.indexing import narrowed
 from graphc.frontend.functions.logic import choose
-from graphc.frontend.functions.operands import cast, fail, same_dtype, widened
+from graphc.frontend.functions.operands import cast
 from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.frontend.typing import TensorLike
 from graphc.ir import graph as graphs
@@ -20,8 +18,9 @@ from graphc.ir.dims import Size
 from graphc.ir.ops import leaf
 from graphc.ir.ops.failure import VALUE
 from graphc.ir.ops.gather import Guard
-from graphc.ir.types import DType, float32, int32, int64
-from graphc.nn.activations import relu, shifted, softplus
+from graphc.ir.types import int32, int64
+from graphc.nn.activations import shifted, softplus
+from graphc.nn.pairs import label_hint, paired
 
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -78,7 +77,7 @@ def class_mask(name: str, logits: Tensor, labels: Tensor) -> Tensor:
             f" got {labels.type}",
             logits,
             labels,
-            hint=_label_hint(logits, labels),
+            hint=label_hint(logits, labels),
         )
     index = legal_labels(name, labels, logits.shape[-1])
     numbers = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, index.dtype))
@@ -95,134 +94,28 @@ def legal_labels(name: str, labels: Tensor, classes: Size) -> Tensor:
     return lift_op(Guard(message, classes), index, valid)
 
 
-def _label_hint(logits: Tensor, labels: Tensor) -> str | None:
-    if labels.shape == (*logits.shape[:-1], 1):
-        return "labels[..., 0] would fit"
-    if labels.shape == logits.shape:
-        return "a distribution over the classes is given as floats: astype('float32')"
-    return None
-
-
-def sigmoid_cross_entropy(logits: Tensor, labels: TensorLike) -> Tensor:
+def sigmoid_cross_entropy(
+    logits: Tensor, labels: TensorLike, label_smoothing: float = 0.0
+) -> Tensor:
     """-labels log sigmoid(x) - (1 - labels) log(1 - sigmoid(x)), element by element.
 
     As in all losses of two operands here, shapes must be equal; a number may stand for one.
+    `label_smoothing` s moves labels to (1 - s) * labels + s / 2.
     """
-    x, y, dtype = _pair("sigmoid_cross_entropy", ("logits", "labels"), logits, labels)
+    x, y, dtype = paired("sigmoid_cross_entropy", ("logits", "labels"), logits, labels)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ArgumentError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
+    if label_smoothing:
+        y = (1.0 - label_smoothing) * y + 0.5 * label_smoothing
     return cast(softplus(x) - x * y, dtype)
-
-
-def mse(prediction: Tensor, target: TensorLike) -> Tensor:
-    """(prediction - target)^2, element by element."""
-    x, y, dtype = _pair("mse", ("prediction", "target"), prediction, target)
-    difference = x - y
-    return cast(difference * difference, dtype)
-
-
-def mae(prediction: Tensor, target: TensorLike) -> Tensor:
-    """|prediction - target|, element by element; the gradient at 0 is 0."""
-    x, y, dtype = _pair("mae", ("prediction", "target"), prediction, target)
-    return cast(fn.abs(x - y), dtype)
-
-
-def huber(prediction: Tensor, target: TensorLike, delta: float = 1.0) -> Tensor:
-    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), element by element."""
-    if not delta > 0:
-        raise ArgumentError(f"huber: delta must be positive, got {delta}")
-    x, y, dtype = _pair("huber", ("prediction", "target"), prediction, target)
-    difference = x - y
-    size = fn.abs(difference)
-    near = 0.5 * (difference * difference)
-    return cast(fn.where(size <= delta, near, delta * (size - 0.5 * delta)), dtype)
-
-
-def hinge(scores: Tensor, labels: TensorLike) -> Tensor:
-    """max(0, 1 - labels * scores) for labels -1 and 1, element by element."""
-    x, y, dtype = _pair("hinge", ("scores", "labels"), scores, labels)
-    return cast(relu(1.0 - x * y), dtype)
 
 
 def kl_divergence(p: Tensor, q: Tensor, axis: int = -1) -> Tensor:
     """sum of p log(p / q) along an axis, for distributions of one shape; 0 log 0 is 0."""
-    p, q, dtype = _pair("kl_divergence", ("p", "q"), p, q)
+    p, q, dtype = paired("kl_divergence", ("p", "q"), p, q)
     some = p > 0
     ratio = fn.log(fn.where(some, p, 1.0)) - fn.log(fn.where(some, q, 1.0))
     return cast(fn.sum(fn.where(some, p * ratio, 0.0), axis=axis), dtype)
-
-
-def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """The share of examples whose largest logit is the label's, a float32 of rank 0.
-
-    Logits have one axis more than labels, the classes; of equal logits the first counts. With
-    logits of the labels' shape, a positive logit says 1.
-    """
-    logits, labels = lift(logits), lift(labels)
-    if logits.shape == labels.shape:
-        right = (logits > 0) == (labels != 0)
-    elif logits.shape == (*labels.shape, 1) or logits.shape[:-1] != labels.shape:
-        _refuse_shapes("accuracy", ("logits", "labels"), logits, labels)
-    else:
-        chosen = fn.argmax(logits, axis=-1)
-        right = chosen == fn.astype(labels, chosen.dtype)
-    return fn.mean(fn.astype(right, float32))
-
-
-def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
-    """The share of examples whose label is among the k largest logits, a float32 of rank 0.
-
-    Of equal logits the first counts as larger, NaN as larger than every number.
-    """
-    logits, labels = lift(logits), lift(labels)
-    if k < 1:
-        raise ArgumentError(f"top_k_accuracy: k must be at least 1, got {k}")
-    hot = class_mask("top_k_accuracy", logits, labels)
-    mine = fn.sum(choose(hot, logits, 0.0), axis=-1, keepdims=True)
-    classes = lift_op(leaf.Iota(logits.shape, len(logits.shape) - 1, int64))
-    earlier = classes < fn.expand_dims(fn.astype(labels, int64), axis=-1)
-    before = (logits > mine) | ((logits == mine) & earlier)
-    unknown = fn.isnan(logits)  # larger than every number, as in topk
-    before = fn.where(unknown, ~fn.isnan(mine) | earlier, before)
-    rank = fn.sum(fn.astype(before, int32), axis=-1)
-    return fn.mean(fn.astype(rank < k, float32))
-
-
-def _pair(
-    name: str, roles: tuple[str, str], prediction: TensorLike, target: TensorLike
-) -> tuple[Tensor, Tensor, DType]:
-    """Two operands of one shape (or one of them a number), the second in the dtype of the first;
-    16-bit floats as float32; and the dtype of the result.
-
-    Broadcasting here would pair every prediction with every target. Bools, integers and arrays
-    convert.
-    """
-    x = lift(prediction)
-    y = lift(target, x.dtype)
-    if x.dtype.is_float and (not isinstance(target, Tensor) or not y.dtype.is_float):
-        y = fn.astype(y, x.dtype)
-    if x.shape != y.shape and x.ndim and y.ndim:
-        _refuse_shapes(name, roles, x, y)
-    dtype = same_dtype(name, (x, y))[0].dtype
-    return widened(x), widened(y), dtype
-
-
-def _refuse_shapes(name: str, roles: tuple[str, str], x: Tensor, y: Tensor) -> NoReturn:
-    """Complain about two operands of a loss or metric, with what would make them fit."""
-    hint = None
-    for (role, t), (other, u) in (((roles[0], x), (roles[1], y)), ((roles[1], y), (roles[0], x))):
-        if t.shape == (*u.shape, 1):
-            hint = f"{role}[..., 0] has the shape of {other}"
-        elif u.shape == t.shape[t.ndim - u.ndim :]:
-            hint = f"gx.broadcast_to({other}, {role}.shape) where every {role} meets {other}"
-    wanted = "must have one shape"
-    if name == "accuracy":
-        wanted += ", or the logits one axis of classes more"
-        hint = hint or _label_hint(x, y)
-    fail(
-        ShapeError,
-        f"{name}: {roles[0]} and {roles[1]} {wanted}: {x.type} vs {y.type}",
-        (x, y),
-        hint,
-    )
 
 
 def _fail(

@@ -16,7 +16,7 @@ from graphc.frontend.functions.operands import common_shape, fail, shape_text
 from graphc.frontend.tensor import Tensor, lift
 from graphc.frontend.typing import TensorLike
 from graphc.ir.types import Array, find_dtype
-from graphc.nn import losses
+from graphc.nn import losses, margins, probabilities, regression, scores, similarity
 from graphc.runtime.function import CompiledFunction, compile
 from graphc.train.batches import Batches
 from graphc.train.checkpoint import Checkpoint
@@ -24,19 +24,40 @@ from graphc.train.files import load
 from graphc.train.fit import fit
 from graphc.train.history import History
 
+
+def kl_divergence(outputs: Tensor, targets: Tensor) -> Tensor:
+    """How far outputs are from the distributions that they should be, as in Keras."""
+    return losses.kl_divergence(targets, outputs)
+
+
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "softmax_cross_entropy": losses.softmax_cross_entropy,
     "sigmoid_cross_entropy": losses.sigmoid_cross_entropy,
-    "mse": losses.mse,
-    "mae": losses.mae,
-    "huber": losses.huber,
-    "hinge": losses.hinge,
+    "categorical_crossentropy": probabilities.categorical_crossentropy,
+    "sparse_categorical_crossentropy": probabilities.sparse_categorical_crossentropy,
+    "binary_crossentropy": probabilities.binary_crossentropy,
+    "softmax_focal": probabilities.softmax_focal,
+    "sigmoid_focal": probabilities.sigmoid_focal,
+    "kl_divergence": kl_divergence,
+    "mse": regression.mse,
+    "mean_squared_error": regression.mse,
+    "mae": regression.mae,
+    "mean_absolute_error": regression.mae,
+    "huber": regression.huber,
+    "log_cosh": regression.log_cosh,
+    "poisson": regression.poisson,
+    "cosine_distance": similarity.cosine_distance,
+    "hinge": margins.hinge,
+    "squared_hinge": margins.squared_hinge,
+    "categorical_hinge": margins.categorical_hinge,
 }
 
 METRICS: dict[str, Callable[..., Tensor]] = {
-    "accuracy": losses.accuracy,
-    "mse": losses.mse,
-    "mae": losses.mae,
+    "accuracy": scores.accuracy,
+    "acc": scores.accuracy,
+    "top_k_accuracy": scores.top_k_accuracy,
+    "mse": regression.mse,
+    "mae": regression.mae,
 }
 
 OPTIMIZERS: dict[str, Callable[[], optim.Optimizer]] = {

@@ -21,9 +21,11 @@ class Updates(Mapping[Parameter, Tensor]):
         values: Mapping[Parameter, Tensor],
         optimizers: tuple[Transform, ...] = (),
         losses: tuple[Minimized, ...] = (),
+        metrics: tuple[Any, ...] = (),
     ) -> None:
         self._values = dict(values)
         self.optimizers = optimizers
+        self.metrics = metrics  # whose state is among the parameters
         self.losses = losses  # that were minimised, in case they have to be scaled
 
     @property
@@ -53,9 +55,13 @@ class Updates(Mapping[Parameter, Tensor]):
                 )
             merged[parameter] = value
         if not isinstance(other, Updates):
-            return Updates(merged, self.optimizers, self.losses)
-        optimizers = tuple(dict.fromkeys(self.optimizers + other.optimizers))
-        return Updates(merged, optimizers, tuple(dict.fromkeys(self.losses + other.losses)))
+            return Updates(merged, self.optimizers, self.losses, self.metrics)
+        return Updates(
+            merged,
+            tuple(dict.fromkeys(self.optimizers + other.optimizers)),
+            tuple(dict.fromkeys(self.losses + other.losses)),
+            tuple(dict.fromkeys(self.metrics + other.metrics)),
+        )
 
     def __ror__(self, other: Mapping[Parameter, Tensor]) -> Updates:
         return Updates(other) | self

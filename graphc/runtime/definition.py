@@ -36,6 +36,7 @@ class Definition:
     parameters: Mapping[str, Parameter]
     dims: Mapping[str, Dim]
     optimizer: Any = None
+    metrics: tuple[Any, ...] = ()
 
 
 def define(
@@ -65,7 +66,9 @@ def define(
     graph = round_operands(graph, precision)
     check_fed(graph)
     dims = merge_dims(nodes)
-    return Definition(graph, structure, find_parameters(graph), dims, optimizer)
+    return Definition(
+        graph, structure, find_parameters(graph), dims, optimizer, metrics_of(updates)
+    )
 
 
 def check_inputs(inputs: object) -> tuple[Node, ...]:
@@ -130,6 +133,12 @@ def merge_updates(updates: object) -> tuple[dict[Parameter, Tensor], Any]:
             optimizers.append(optimizer)
     alone = len(optimizers) == 1
     return merged, optimizers[0] if alone else (tuple(optimizers) or None)
+
+
+def metrics_of(updates: object) -> tuple[Any, ...]:
+    """The metrics whose state is among the updates."""
+    listed = updates if isinstance(updates, (list, tuple)) else [updates]
+    return tuple(dict.fromkeys(m for part in listed for m in getattr(part, "metrics", ())))
 
 
 def _add_update(merged: dict[Parameter, Tensor], key: object, value: Any) -> None:

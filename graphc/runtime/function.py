@@ -173,6 +173,11 @@ class CompiledFunction(SlotCallable, Inspection):
         return self._definition.optimizer
 
     @property
+    def metrics(self) -> tuple[Any, ...]:
+        """The metrics (`gx.metrics`) whose state it updates."""
+        return self._definition.metrics
+
+    @property
     def variants(self) -> tuple[Variant, ...]:
         """What has been compiled, for which sizes, and why."""
         return self._variants.listed

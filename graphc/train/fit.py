@@ -93,8 +93,9 @@ def check_validation(validation: Any) -> None:
             f"fit: validation must be (compiled function, arrays), got {validation!r:.80}"
         )
     function = validation[0]
-    if function.graph.updates:
-        updated = [node.handle for node, _ in function.graph.updates]
+    counts = {p for metric in function.metrics for p in metric.parameters}
+    updated = [n.handle for n, _ in function.graph.updates if n.handle not in counts]
+    if updated:
         names = ", ".join([p.name for p in updated if p.trainable][:3]) or updated[0].name
         raise ArgumentError(
             f"fit: the validation function {function.name} updates {names}:"
@@ -109,6 +110,23 @@ def _watchers(callbacks: Sequence[Any], verbose: bool | None) -> list[Any]:
     shown = any(isinstance(w, ProgressBar) for w in watchers)
     wanted = sys.stdout is not None if verbose is None else verbose
     return watchers + ([ProgressBar()] if wanted and not shown else [])
+
+
+def evaluated(batches: Batches) -> dict[str, float]:
+    """The means of the outputs over all batches, and the values of the function's metrics."""
+    _reset(batches.function)
+    return batches.run(None, 0, batches.steps).means() | metric_values(batches.function)
+
+
+def metric_values(function: CompiledFunction) -> dict[str, float]:
+    """The metrics that are one number, by name."""
+    found = {metric.name: metric.value for metric in function.metrics}
+    return {name: value for name, value in found.items() if isinstance(value, float)}
+
+
+def _reset(function: CompiledFunction) -> None:
+    for metric in function.metrics:
+        metric.reset()
 
 
 class TrainingLoop:
@@ -140,6 +158,7 @@ class TrainingLoop:
         history, batches = self._run.history, self._run.batches
         start = time.perf_counter()
         running, order = RunningMeans(), self._order()
+        _reset(self._run.step)
         done, training = 0, 0.0
         while done < batches.steps and not self._run.stopped:
             stop = min(done + self._slice, batches.steps)
@@ -155,7 +174,7 @@ class TrainingLoop:
             running.add(steps)
             done = stop
             self._tell("slice_end", running.so_far)
-        logs = running.means() | self._validate()
+        logs = running.means() | metric_values(self._run.step) | self._validate()
         logs["seconds"] = time.perf_counter() - start
         logs["steps_per_second"] = done / max(training, 1e-9)
         history.add(logs)
@@ -182,7 +201,7 @@ class TrainingLoop:
         checks = self._run.checks
         if checks is None:
             return {}
-        values = checks.run(None, 0, checks.steps).means()
+        values = evaluated(checks)
         return {f"val_{name}": value for name, value in values.items()}
 
     def _resize(self, steps: int, seconds: float) -> None:

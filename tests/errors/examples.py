@@ -59,7 +59,7 @@ i0 i0e i1 i1e
 BINARY = """
 add atan2 copysign divide equal floor_divide greater greater_equal hypot less less_equal logaddexp
 maximum minimum multiply nextafter not_equal pow remainder subtract nn.mae nn.mse nn.hinge
-nn.sigmoid_cross_entropy
+
 """
 LOGICAL = ("logical_and", "logical_or", "logical_xor")
 BITWISE = ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift")
@@ -282,6 +282,22 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "nn.elu": lambda: given(X, alpha=1.0),
     "nn.gelu": lambda: given(X, approximate=True),
     "nn.huber": lambda: given(X, Y, delta=1.0),
+    "nn.sigmoid_cross_entropy": lambda: given(X, Y, label_smoothing=0.1),
+    "nn.log_cosh": lambda: given(X, Y),
+    "nn.quantile": lambda: given(X, Y, q=0.3),
+    "nn.poisson": lambda: given(X, Y, log_input=False),
+    "nn.gaussian_nll": lambda: given(X, Y, Y, epsilon=1e-6),
+    "nn.squared_hinge": lambda: given(X, Y),
+    "nn.categorical_hinge": lambda: given(X, L),
+    "nn.contrastive": lambda: given(X, Y, L, margin=1.0),
+    "nn.triplet": lambda: given(X, Y, Y, margin=1.0),
+    "nn.info_nce": lambda: given(X, Y, temperature=0.1, symmetric=True),
+    "nn.nce": lambda: given(V, gx.expand_dims(V, 1), V, gx.expand_dims(V, 1)),
+    "nn.sigmoid_focal": lambda: given(X, Y, gamma=2.0, alpha=0.25),
+    "nn.softmax_focal": lambda: given(X, L, gamma=2.0),
+    "nn.binary_crossentropy": lambda: given(X, Y, label_smoothing=0.1, epsilon=1e-7),
+    "nn.categorical_crossentropy": lambda: given(X, L, label_smoothing=0.1, epsilon=1e-7),
+    "nn.sparse_categorical_crossentropy": lambda: given(X, L, epsilon=1e-7),
     "nn.kl_divergence": lambda: given(X, Y, axis=-1),
     "nn.layer_norm": lambda: given(X, scale=V, bias=V, axis=-1, epsilon=1e-5),
     "nn.rms_norm": lambda: given(X, scale=V, axis=-1, epsilon=1e-5),
