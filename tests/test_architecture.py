@@ -109,7 +109,7 @@ LATE = {
     ("graphc_cuda", "graphc_cuda.surroundings"): LOOKED_AT,
     ("graphc_cuda", "graphc_cuda.targets"): LOOKED_AT,
     ("graphc_cuda.compiled_fma", "llvmlite.binding"): "the simulator is looked at without LLVM",
-    ("graphc_cuda.cuda_runner", "graphc_cuda.epoch"): "a call needs no compiler, an epoch does",
+    ("graphc_cuda.cuda_runner", "graphc_cuda.held_data"): "a call needs no compiler, an epoch does",
     ("graphc_cuda.machine_code", "graphc_cuda.numba_api"): "numba is the other way to code",
     ("graphc_cuda.simulate.threads", "greenlet"): "the other executor needs none",
     ("graphc_cuda.ptx", "llvmlite.binding"): "the simulator needs no LLVM for GPUs",

@@ -42,6 +42,8 @@ class CudaFunction:
     every check.
     """
 
+    holds_data = True
+
     def __init__(
         self,
         graph: Graph,
@@ -179,7 +181,7 @@ class CudaFunction:
                 assert isinstance(op, Constant)
                 value = op.value
             value = np.array(value, order="C")
-            memory = self.device.device.allocate(max(1, value.nbytes))
+            memory = self.device.allocate(max(1, value.nbytes))
             if value.nbytes:
                 memory.upload(value)
             self._constants[key] = memory

@@ -14,7 +14,7 @@ from graphc.errors import GraphcError, RuntimeCheckError, UnsupportedError
 from graphc.ir.dims import evaluate
 from graphc.ir.graph import Graph
 from graphc.ir.types import Array
-from graphc.runtime.backend import Launch, Machine
+from graphc.runtime.backend import HeldData, Launch, Machine
 from graphc_cuda.device_api import Code, Executable, Memory
 from graphc_cuda.launch import (
     CONSTANT,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 LANGUAGES = ("cuda", "ptx", "sass")  # of `source`: what people read, and what becomes of it
 _OWN = (INPUT, OUTPUT, PREPARED, RNG, STATUS)  # regions that no other step uses
 _BOUNDARY = 256
-_DATA_SHARE = 0.8  # of the free memory that a data set may take
 _PROFILED = 5  # rounds whose median is told
 
 
@@ -127,7 +126,7 @@ class CudaRunner:
             if region.role in _OWN:
                 offsets[region] = end
                 end += -(-max(1, size) // _BOUNDARY) * _BOUNDARY
-        self._whole = self.device.device.allocate(max(_BOUNDARY, end))
+        self._whole = self.device.allocate(max(_BOUNDARY, end))
         return {r: self._whole.window(at, sizes[r]) for r, at in offsets.items()}
 
     def _follow_shared(self) -> None:
@@ -218,13 +217,17 @@ class CudaRunner:
         return result
 
     def epoch(
-        self, arrays: Sequence[Array], batched: Sequence[bool], order: Array
+        self,
+        arrays: Sequence[Array],
+        batched: Sequence[bool],
+        order: Array,
+        held: HeldData | None = None,
     ) -> list[Array] | None:
         """Step after step over rows of arrays that lie on the device; the outputs, stacked.
 
         None where they do not fit there.
         """
-        from graphc_cuda.epoch import EpochData, data_bytes
+        from graphc_cuda.held_data import find_data
 
         inputs = {r: n for r, (_, n) in self.slots.items() if r.role == INPUT}
         rows = {r: arrays[n] for r, n in inputs.items() if batched[n]}
@@ -233,9 +236,7 @@ class CudaRunner:
         batch = self.plan.regions[next(iter(rows))] // next(iter(rows.values()))[:1].nbytes
         steps = len(order) // batch
         results = [np.empty((steps, *shape), dtype) for shape, dtype in self.results]
-        needed = data_bytes(rows, order) + sum(r.nbytes for r in results)
-        if needed > self.device.device.free_bytes() * _DATA_SHARE:
-            return None
+        shape = len(order), batch, sum(r.nbytes for r in results)
         with self.owner.entered():
             self._follow_shared()
             self._place({})
@@ -243,16 +244,20 @@ class CudaRunner:
                 if not batched[number]:
                     self._upload(region, arrays[number])
             memories = {r: self.memories[r] for r in rows}
-            device, route = self.device.device, self.owner.route
-            data = EpochData(device, route, memories, rows, order, batch)
-            kept = [device.allocate(max(1, r.nbytes)) for r in results]
+            data = find_data(self.device, self.owner.route, memories, rows, shape, held)
+            if data is None:
+                return None
+            kept: list[Memory] = []
             try:
+                kept += [self.device.device.allocate(max(1, r.nbytes)) for r in results]
+                data.begin(order)
                 self._steps(data, kept, steps)
                 for memory, result in zip(kept, results):
                     if result.nbytes:
                         memory.download(result)
             finally:
-                data.release()
+                if held is None:
+                    data.release()
                 for memory in kept:
                     memory.release()
         return results

@@ -35,7 +35,7 @@ class EpochData:
     """The arrays of an epoch on a device.
 
     `inputs` are the memories of a step's inputs by region, `arrays` what their rows are taken from,
-    `order` the rows of all steps, `batch` of them each.
+    `batch` of them for each step, and at most `most` rows between one `begin` and the next.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class EpochData:
         route: str,
         inputs: Mapping[Region, Memory],
         arrays: Mapping[Region, Array],
-        order: Array,
+        most: int,
         batch: int,
     ) -> None:
         self._owned: list[Memory] = []
@@ -52,12 +52,13 @@ class EpochData:
         self._taking: Executable | None = None
         try:
             memories = dict(inputs)
-            wanted = np.ascontiguousarray(order, np.int64)
-            memories[Region(ORDER)] = self._kept(device, wanted)
-            memories[Region(STEP)] = self._kept(device, np.zeros(1, np.int64))
+            self._order = memories[Region(ORDER)] = self._space(device, 8 * most)
+            self._step = memories[Region(STEP)] = self._space(device, 8)
             for region, array in arrays.items():
-                memories[Region(DATA, region.number)] = self._kept(device, array)
-            plan = plan_taking(arrays, len(wanted), batch)
+                memory = memories[Region(DATA, region.number)] = self._space(device, array.nbytes)
+                if array.nbytes:
+                    memory.upload(np.ascontiguousarray(array))
+            plan = plan_taking(arrays, most, batch)
             code = program_code(plan.program, route, device.facts.capability)
             self._code = device.load(plan.program, [code])
             self._taking = self._code.instantiate(plan, memories)
@@ -65,12 +66,15 @@ class EpochData:
             self.release()
             raise
 
-    def _kept(self, device: Device, array: Array) -> Memory:
-        memory = device.allocate(max(1, array.nbytes))
+    def _space(self, device: Device, nbytes: int) -> Memory:
+        memory = device.allocate(max(1, nbytes))
         self._owned.append(memory)
-        if array.nbytes:
-            memory.upload(np.ascontiguousarray(array))
         return memory
+
+    def begin(self, order: Array) -> None:
+        """Take these rows from now on."""
+        self._order.upload(np.ascontiguousarray(order, np.int64))
+        self._step.upload(np.zeros(1, np.int64))
 
     def take(self) -> None:
         """Put the rows of the next step where its inputs are."""
@@ -88,9 +92,9 @@ class EpochData:
         self._owned = []
 
 
-def data_bytes(arrays: Mapping[Region, Array], order: Array) -> int:
+def data_bytes(arrays: Mapping[Region, Array], most: int) -> int:
     """What a data set takes on the device."""
-    return sum(a.nbytes for a in arrays.values()) + order.nbytes
+    return sum(a.nbytes for a in arrays.values()) + 8 * most
 
 
 def plan_taking(arrays: Mapping[Region, Array], count: int, batch: int) -> LaunchPlan:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from graphc.errors import BackendError
+from graphc.errors import BackendError, MemoryBudgetError
 from graphc.forked import ProcessLock
+from graphc.runtime.backend import Releasable
 from graphc_cuda.device_api import Device, Memory
 from graphc_cuda.launch import ARENA, WORK, Region
 
@@ -24,6 +25,7 @@ class OpenDevice:
         self.lock = ProcessLock()
         self._process = os.getpid()
         self._shared: dict[Region, Memory] = {}
+        self.spare: list[Releasable] = []  # what is given back when memory is short
 
     def check_process(self) -> None:
         """Raise in a forked child: what is on a GPU belongs to the process that put it there."""
@@ -32,6 +34,17 @@ class OpenDevice:
                 f"{self.name}: this process was forked from the one that uses the GPU",
                 hint='multiprocessing.get_context("spawn") starts processes that can use it',
             )
+
+    def allocate(self, nbytes: int) -> Memory:
+        """New memory, if need be that of data sets, which are sent again then."""
+        try:
+            return self.device.allocate(nbytes)
+        except MemoryBudgetError:
+            if not self.spare:
+                raise
+        while self.spare:
+            self.spare[0].release()
+        return self.device.allocate(nbytes)
 
     def shared(self, sizes: Mapping[Region, int]) -> dict[Region, Memory]:
         """The memory that steps use in turn, at least so many bytes for each region.
@@ -45,5 +58,5 @@ class OpenDevice:
             if old is not None:
                 del self._shared[region]
                 old.release()
-            self._shared[region] = self.device.allocate(sizes[region])
+            self._shared[region] = self.allocate(sizes[region])
         return {r: self._shared[r] for r in sizes if r.role in SHARED}

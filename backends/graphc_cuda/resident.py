@@ -88,7 +88,7 @@ class ResidentParameter:
     def memory(self, device: OpenDevice) -> Memory:
         """Where it is on a device, whatever is there."""
         if device not in self._copies:
-            memory = device.device.allocate(max(1, self.host.nbytes))
+            memory = device.allocate(max(1, self.host.nbytes))
             self._copies[device] = Copy(memory, -1)
         return self._copies[device].memory
 

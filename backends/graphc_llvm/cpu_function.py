@@ -53,6 +53,8 @@ class CpuFunction:
     bound variant exactly.
     """
 
+    holds_data = False
+
     def __init__(
         self,
         graph: Graph,

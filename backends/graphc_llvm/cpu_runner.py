@@ -10,7 +10,7 @@ import numpy as np
 from graphc.config import environment
 from graphc.errors import UnsupportedError
 from graphc.ir.types import Array
-from graphc.runtime.backend import Launch
+from graphc.runtime.backend import HeldData, Launch
 from graphc_llvm.runtime.barrier import NO_FAILURE
 from graphc_llvm.runtime.bound_code import BoundCode
 from graphc_llvm.runtime.epoch import EpochPlan, run_epoch
@@ -70,7 +70,11 @@ class CpuRunner:
         return results
 
     def epoch(
-        self, arrays: Sequence[Array], batched: Sequence[bool], order: Array
+        self,
+        arrays: Sequence[Array],
+        batched: Sequence[bool],
+        order: Array,
+        held: HeldData | None = None,
     ) -> list[Array] | None:
         """Step after step over rows of the arrays; the outputs of all steps, stacked.
 

@@ -72,6 +72,27 @@ class Launch:
     occupancy: float | None = None
 
 
+class Releasable(Protocol):
+    """Something on a device."""
+
+    def release(self) -> None:
+        """Give it back."""
+        ...
+
+
+class HeldData:
+    """Arrays that stay as they are while this is held: a backend may keep them on its device."""
+
+    def __init__(self) -> None:
+        self.kept: Releasable | None = None
+
+    def release(self) -> None:
+        """Give back what was kept."""
+        if self.kept is not None:
+            self.kept.release()
+            self.kept = None
+
+
 class Runner(Protocol):
     """Code bound to the memory that it needs for given sizes, ready to be called."""
 
@@ -87,12 +108,16 @@ class Runner(Protocol):
         ...
 
     def epoch(
-        self, arrays: Sequence[Array], batched: Sequence[bool], order: Array
+        self,
+        arrays: Sequence[Array],
+        batched: Sequence[bool],
+        order: Array,
+        held: HeldData | None = None,
     ) -> list[Array] | None:
         """Step after step over the rows that `order` names, the outputs of all steps stacked.
 
-        `arrays` that are `batched` give each step its rows. None where the backend has no loop
-        over steps of its own.
+        `arrays` that are `batched` give each step its rows; with `held` they are the same, and
+        unchanged, in every call. None where the backend has no loop over steps of its own.
         """
         ...
 
@@ -148,6 +173,8 @@ class GenericCode(Protocol):
 
 class BackendFunction(Protocol):
     """One compiled function as its backend keeps it: makes code, and is the fast way to it."""
+
+    holds_data: bool  # whether `HeldData` saves it anything
 
     @property
     def entry(self) -> Callable[..., Any] | None:

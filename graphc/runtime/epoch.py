@@ -14,6 +14,7 @@ from graphc.ir.arrays import convert, label
 from graphc.ir.graph import Graph, Node
 from graphc.ir.structure import Structure
 from graphc.ir.types import Array
+from graphc.runtime.backend import HeldData
 from graphc.runtime.binding import Binding
 from graphc.runtime.failed_check import explain_failure
 
@@ -37,7 +38,12 @@ class StepFunction(Protocol):
         ...
 
     def run_batches(
-        self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array
+        self,
+        dims: Mapping[str, int],
+        arrays: list[Array],
+        batched: list[bool],
+        order: Array,
+        held: HeldData | None = None,
     ) -> list[Array] | None:
         """Step after step over the rows that `order` names, in native code; None without it."""
         ...
@@ -56,15 +62,31 @@ def run_epoch(
     batched = batched_inputs(function, batch_size)
     count = sample_count(function, whole, batched)
     order = epoch_order(function, count, shuffle, seed)
-    chosen = list(batches(order, batch_size, drop_last, function.name))
-    check_whole(function, sum(map(len, chosen)), batch_size)
+    order = used(order, batch_size, drop_last, function.name)
+    check_whole(function, len(order), batch_size)
+    return run_rows(function, whole, batched, order, batch_size)
+
+
+def run_rows(
+    function: StepFunction,
+    whole: list[Array],
+    batched: list[bool],
+    order: Array,
+    batch_size: int,
+    held: HeldData | None = None,
+) -> Any:
+    """Call a function on batches of the rows that `order` names; the outputs, stacked.
+
+    With `held` the arrays are the same in every call, and nobody changes them.
+    """
+    chosen = list(batches(order, batch_size))
     full = sum(len(rows) == batch_size for rows in chosen)
     columns: list[list[Array]] = [[] for _ in function.graph.outputs]
     done = 0
     if full:
         bound, dims = function.binding.bind(_rows(whole, batched, chosen[0]), {})
         try:
-            together = function.run_batches(dims, whole, batched, order[: full * batch_size])
+            together = function.run_batches(dims, whole, batched, order[: full * batch_size], held)
         except RuntimeCheckError as error:
             failed = _rows(whole, batched, chosen[error.step or 0])
             raise explain_failure(function.graph, error, failed, dims, function.rng) from None
@@ -149,8 +171,8 @@ def epoch_order(function: StepFunction, count: int, shuffle: bool, seed: int | N
     return rng.permutation(count)
 
 
-def batches(order: Array, batch_size: int, drop_last: bool, name: str) -> Iterator[Array]:
-    """The indices of every minibatch."""
+def used(order: Array, batch_size: int, drop_last: bool, name: str) -> Array:
+    """The indices that batches are made of."""
     stop = len(order) - len(order) % batch_size if drop_last else len(order)
     if not stop:
         raise ShapeError(
@@ -158,8 +180,13 @@ def batches(order: Array, batch_size: int, drop_last: bool, name: str) -> Iterat
             origin=origins.find_origin(),
             hint="drop_last=False uses the rest",
         )
-    for start in range(0, stop, batch_size):
-        yield order[start : min(start + batch_size, stop)]
+    return order[:stop]
+
+
+def batches(order: Array, batch_size: int) -> Iterator[Array]:
+    """The indices of every minibatch."""
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
 
 
 def stack(values: Sequence[Array]) -> Array | list[Array]:

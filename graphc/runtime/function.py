@@ -27,6 +27,7 @@ from graphc.runtime.backend import (
     ALWAYS_THERE,
     BackendFunction,
     GenericCode,
+    HeldData,
     Runner,
     check_device,
     find_backend,
@@ -233,7 +234,12 @@ class CompiledFunction(SlotCallable, Inspection):
                 raise explain_failure(self.graph, error, arrays, dims, self.rng) from None
 
     def run_batches(
-        self, dims: Mapping[str, int], arrays: list[Array], batched: list[bool], order: Array
+        self,
+        dims: Mapping[str, int],
+        arrays: list[Array],
+        batched: list[bool],
+        order: Array,
+        held: HeldData | None = None,
     ) -> list[Array] | None:
         """Step after step over the rows that `order` names, in native code; None without it.
 
@@ -241,7 +247,7 @@ class CompiledFunction(SlotCallable, Inspection):
         Returns one array an output, with an axis for the steps.
         """
         with self._locks, reporting_memory(self.name):
-            return self._variants.find(dims).epoch(arrays, batched, order)
+            return self._variants.find(dims).epoch(arrays, batched, order, held)
 
     def specialize(self, **dims: int) -> None:
         """Compile for these sizes now."""

@@ -14,7 +14,7 @@ from graphc.ir.interpret import Interpreter, Random
 from graphc.ir.storage import stored
 from graphc.ir.structure import Structure
 from graphc.ir.types import Array
-from graphc.runtime.backend import Backend, Launch
+from graphc.runtime.backend import Backend, HeldData, Launch
 
 if TYPE_CHECKING:
     from graphc.compiler.program import Program
@@ -61,7 +61,13 @@ class InterpretedRunner:
         """The outputs in order, after every update was made."""
         return self.executor(arrays, self.dims, rng)
 
-    def epoch(self, arrays: Sequence[Array], batched: Sequence[bool], order: Array) -> None:
+    def epoch(
+        self,
+        arrays: Sequence[Array],
+        batched: Sequence[bool],
+        order: Array,
+        held: HeldData | None = None,
+    ) -> None:
         """There is no loop over steps but Python's."""
 
     def release(self) -> None:
@@ -91,6 +97,8 @@ class InterpretedFunction:
     """A function that the interpreter computes, for any sizes."""
 
     entry: Callable[..., Any] | None = None
+
+    holds_data = False
 
     def __init__(self, graph: Graph) -> None:
         self.executor = Executor(graph)

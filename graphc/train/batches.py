@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,14 @@ import numpy as np
 from graphc.errors import ShapeError
 from graphc.frontend.seed import generator
 from graphc.ir.types import Array
-from graphc.runtime.epoch import batched_inputs, check_whole, match_arrays, sample_count
+from graphc.runtime.backend import HeldData
+from graphc.runtime.epoch import (
+    batched_inputs,
+    check_whole,
+    match_arrays,
+    run_rows,
+    sample_count,
+)
 from graphc.runtime.function import CompiledFunction
 
 
@@ -33,6 +42,7 @@ class Batches:
             )
         check_whole(function, self.used, batch_size)
         self.count = count
+        self.held: HeldData | None = None
 
     @property
     def steps(self) -> int:
@@ -45,10 +55,30 @@ class Batches:
 
     def run(self, order: Array | None, start: int, stop: int) -> Steps:
         """Call the function on batches start..stop-1; what every step gave."""
-        parts = self.inputs(self._chosen(order, start, stop))
-        outputs = self.function.run_epoch(parts, self.batch_size, shuffle=False)
+        chosen = self._chosen(order, start, stop)
+        if self.held is None:
+            parts = self.inputs(chosen)
+            outputs = self.function.run_epoch(parts, self.batch_size, shuffle=False)
+        else:
+            rows = np.arange(chosen.start, chosen.stop) if order is None else chosen
+            outputs = run_rows(
+                self.function, self.arrays, self.batched, rows, self.batch_size, self.held
+            )
         edges = np.minimum(np.arange(start, stop + 1) * self.batch_size, self.used)
         return Steps(scalars(self.function, outputs), np.diff(edges))
+
+    @contextmanager
+    def holding(self, unchanged: bool) -> Iterator[None]:
+        """Send the arrays to the device once in the block, if they stay as they are there."""
+        given = [a for a, taken in zip(self.arrays, self.batched) if taken]
+        if self.function.native.holds_data and (unchanged or all(map(is_immutable, given))):
+            self.held = HeldData()
+        try:
+            yield
+        finally:
+            held, self.held = self.held, None
+            if held is not None:
+                held.release()
 
     def rows(self, order: Array | None, step: int) -> Array:
         """The samples of one batch."""
@@ -64,6 +94,16 @@ class Batches:
         first = start * self.batch_size
         last = min(stop * self.batch_size, self.used)
         return slice(first, last) if order is None else order[first:last]
+
+
+def is_immutable(array: Array) -> bool:
+    """Whether nobody can write to an array, through whatever it is a view of either."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return False
+        base = base.base
+    return base is None or isinstance(base, bytes)
 
 
 def scalars(function: CompiledFunction, outputs: Any) -> dict[str, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from graphc import origin as origins
@@ -39,6 +40,8 @@ def fit(
     The order of the samples depends on `seed` and the number of epochs since the run began;
     without a seed it is that of `epochs` calls of `step.run_epoch`. A step that a `Checkpoint` was
     restored into goes on with the run that wrote it.
+    A GPU gets the data once for all epochs where nothing can change it on the way: no callback but
+    graphc's own, or arrays that are read-only.
     `verbose` None shows progress unless the callbacks do; False is quiet. Ctrl-C ends the run
     between two steps: the parameters are usable and the history so far comes back with
     `interrupted` set.
@@ -49,7 +52,11 @@ def fit(
     checks = None if validation is None else Batches(*validation, batch_size)
     run = Run(step, Batches(step, data, batch_size, drop_last), epochs, checks)
     run.watchers = _watchers(callbacks, verbose)
-    TrainingLoop(run, shuffle, seed).run()
+    unchanged = all(type(w).__module__.startswith("graphc.") for w in run.watchers)
+    with ExitStack() as held:
+        for batches in [run.batches] if checks is None else [run.batches, checks]:
+            held.enter_context(batches.holding(unchanged))
+        TrainingLoop(run, shuffle, seed).run()
     return run.history
 
 

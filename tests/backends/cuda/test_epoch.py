@@ -54,7 +54,7 @@ def test_the_bits_of_the_cpu(dtype: str) -> None:
 
 
 def test_a_data_set_that_does_not_fit_is_sent_batch_by_batch() -> None:
-    with patch("graphc_cuda.cuda_runner._DATA_SHARE", 0.0):
+    with patch("graphc_cuda.held_data._SHARE", 0.0):
         found = train("cuda-simulate")
     for a, b in zip(found, train("cpu"), strict=True):
         same_bits(a, b, "result")
