@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from graphc.ir.loops.ir import Buffer, Kernel
 from graphc_cuda.lower.fission import split_chains
@@ -15,6 +16,8 @@ def reshape(
     kernel: Kernel, dims: Mapping[str, int], aliased: frozenset[Buffer] = frozenset()
 ) -> Kernel:
     """The kernel that is mapped to launches."""
+    if kernel.spread:
+        kernel = replace(kernel, body=kernel.spread, spread=())
     for form in (spread_updates, split_chains, cut_chains, turn_tiles):
         kernel = form(kernel, dims, aliased)
     return kernel

@@ -67,6 +67,7 @@ class KernelBuilder:
         self._depth = 0  # elements being computed, each for the one before
         self.buffers: dict[Storage, Buffer] = {}
         self.shared: frozenset[Node] = frozenset()  # worth a name when computed
+        self.spread: tuple[Stmt, ...] = ()  # of the kernel
 
     # -- statements -----------------------------------------------------------------
 
@@ -330,7 +331,7 @@ class KernelBuilder:
         loaded, written = touched(body)
         reads = tuple(b for b in self.buffers.values() if b in loaded)
         writes = tuple(b for b in self.buffers.values() if b in written)
-        kernel = Kernel(name, reads, writes, body)
+        kernel = Kernel(name, reads, writes, body, spread=self.spread)
         storage = {b: s for s, b in self.buffers.items()}
         return kernel, tuple(storage[b] for b in kernel.arguments)
 

@@ -2,7 +2,7 @@
 
 The best element of every block of a row is found first. The k-th best of those bounds the k best
 elements, so only blocks whose best is within it are looked at again, and what is within it there
-is sorted.
+is sorted. A machine with a thread for every element merges runs instead (`merge_sort.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from graphc.compiler.fusion.kernel_builder import At, KernelBuilder
 from graphc.compiler.fusion.keys import WordLayout, encode_key
 from graphc.compiler.fusion.loop_writer import ArrayView, LoopWriter, Scalar
+from graphc.compiler.fusion.merge_sort import MergeSort
 from graphc.compiler.fusion.nests import close_loops, open_loops
 from graphc.compiler.fusion.scans import CarriedValue
 from graphc.compiler.fusion.sorting import (
@@ -23,7 +24,7 @@ from graphc.compiler.fusion.sorting import (
 from graphc.ir.dims import Size, bound, ceildiv
 from graphc.ir.graph import Node
 from graphc.ir.loops.combine import MIN
-from graphc.ir.loops.ir import Axis
+from graphc.ir.loops.ir import Axis, Stmt
 from graphc.ir.ops.sorting import SearchSorted, TopK
 from graphc.ir.schedule import Storage
 from graphc.ir.types import int64
@@ -41,6 +42,9 @@ def lower_topk(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder)
     else:
         task.by_blocks(others)
     close_loops(builder, others, task.beside, lanes=False)
+    size, k = task.size, task.k
+    if isinstance(size, int) and isinstance(k, int) and size > MAX_COUNTED_ELEMENTS and k:
+        builder.spread = task.by_merging(size, k)
 
 
 class TopKTask:
@@ -65,7 +69,9 @@ class TopKTask:
         x = self.builder.at(self.source, self.at(others, i))
         return Scalar(e, encode_key(e, x, self.largest, one_zero=True))
 
-    def store(self, others: At, place: Scalar, position: Scalar, where: Scalar) -> None:
+    def store(
+        self, others: At, place: Scalar, position: Scalar, where: Scalar | None = None
+    ) -> None:
         """Store a position if it is among the first k."""
         for storage in self.targets:
             grid = ArrayView(self.writer, self.builder.buffer(storage))
@@ -80,6 +86,15 @@ class TopKTask:
         with w.loop(self.size, parallel=True) as i:
             place = rank(w, keys, self.size, i)
             self.store(others, place, i, place < w.number(self.k))
+
+    def by_merging(self, size: int, k: int) -> tuple[Stmt, ...]:
+        """Merge runs that hold the k best."""
+        w, layout = self.writer, WordLayout.of(self.source.type.dtype, True)
+
+        def finish(others: At, place: Scalar, words: list[Scalar]) -> None:
+            self.store(others, place, Scalar(w.e, layout.index(w.e, words)))
+
+        return MergeSort(self.builder, self.beside, size, layout, self.key, finish, k).statements()
 
     # -- blocks -----------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 Every element becomes an unsigned key whose order is the wanted one. A short row's element goes
 where the count of smaller ones says. Otherwise stable passes over the keys' digits, from the
 lowest to the highest, move the words: counts of every digit, where each digit starts, the move.
-A long row is cut into chunks that count and move in parallel.
+A long row is cut into chunks that count and move in parallel. Rows that are not counted have a
+second form for machines with a thread for every element (`merge_sort.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 from graphc.compiler.fusion.kernel_builder import At, KernelBuilder
 from graphc.compiler.fusion.keys import WordLayout, decode_key, encode_key
 from graphc.compiler.fusion.loop_writer import ArrayView, LoopWriter, Scalar
+from graphc.compiler.fusion.merge_sort import MergeSort
 from graphc.compiler.fusion.nests import close_loops, open_loops
 from graphc.compiler.fusion.scans import CarriedValue
 from graphc.ir.dims import Size, bound, ceildiv, nominal, product
@@ -35,6 +37,17 @@ MIN_BUSY_ROWS = 16  # rows that keep all threads busy by themselves
 def lower_sort(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder) -> None:
     """A sort, or the order that sorts."""
     task = SortTask(node, targets, builder)
+    lower_rows(task)
+    if isinstance(task.size, int) and task.size > MAX_COUNTED_ELEMENTS:
+        sort = MergeSort(
+            builder, task.beside, task.size, task.layout, task.key, task.finish, task.size
+        )
+        builder.spread = sort.statements()
+
+
+def lower_rows(task: SortTask) -> None:
+    """The form of a sort that suits its sizes."""
+    builder = task.builder
     size, rows = expected_length(task.size), nominal(product(task.beside))
     if size >= MIN_SHARED_ELEMENTS and rows < MIN_BUSY_ROWS:
         SharedSort(task).lower()

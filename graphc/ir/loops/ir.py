@@ -226,6 +226,9 @@ class Kernel:
 
     A buffer in both `reads` and `writes` is updated in place: every element is read, by the
     iteration that writes it, before it is written.
+
+    `spread`, if any, is another body with the same results: for machines with thousands of threads.
+    It may leave alone what the body both writes and reads: memory that it works in.
     """
 
     name: str
@@ -233,6 +236,7 @@ class Kernel:
     writes: tuple[Buffer, ...]
     body: tuple[Stmt, ...]
     note: str = field(default="", compare=False)
+    spread: tuple[Stmt, ...] = ()
 
     @property
     def arguments(self) -> tuple[Buffer, ...]:
