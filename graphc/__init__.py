@@ -54,15 +54,18 @@ _HOMES = {
     "ema": "optim.average",
     "ensemble": "nn.ensemble",
     "fit": "train",
+    "evaluate": "train",
+    "predict": "train",
     "History": "train",
+    "Evaluation": "train",
     "save": "train.files",
     "load_library": "export.load",
     "load": "train.files",
 }
 
 _MODULES = (
-    "autodiff", "callbacks", "data", "decode", "errors", "fft", "init", "inspect", "linalg",
-    "metrics", "nn", "onnx",
+    "autodiff", "callbacks", "constraints", "data", "decode", "errors", "fft", "init", "inspect",
+    "linalg", "metrics", "nn", "onnx",
     "optim", "random", "regularizers", "schedules", "testing",
 )  # fmt: skip
 
@@ -128,6 +131,7 @@ if TYPE_CHECKING:
     from numpy import newaxis as newaxis
     from numpy import pi as pi
 
+    from graphc import constraints as constraints
     from graphc import data as data
     from graphc import decode as decode
     from graphc import errors as errors
@@ -181,8 +185,11 @@ if TYPE_CHECKING:
     from graphc.origin import name_scope as name_scope
     from graphc.runtime.function import CompiledFunction as CompiledFunction
     from graphc.runtime.function import compile as compile
+    from graphc.train import Evaluation as Evaluation
     from graphc.train import History as History
     from graphc.train import callbacks as callbacks
+    from graphc.train import evaluate as evaluate
     from graphc.train import fit as fit
+    from graphc.train import predict as predict
     from graphc.train.files import load as load
     from graphc.train.files import save as save

@@ -33,8 +33,8 @@ HOLDS = {
     "compiler": ("compiler",),
     "runtime": ("runtime",),
     "models": (
-        "nn", "optim", "random", "linalg", "fft", "init", "schedules", "regularizers", "decode",
-        "data", "metrics", "train",
+        "nn", "optim", "random", "linalg", "fft", "init", "schedules", "regularizers",
+        "constraints", "decode", "data", "metrics", "train",
     ),
     "tools": ("inspect", "export", "onnx", "testing", "cli", "__main__"),
 }  # fmt: skip
@@ -71,6 +71,7 @@ EXCEPTIONS = {
         "operators are functions, and functions make tensors"
     ),
     ("graphc.frontend.tensor", "graphc.inspect.notebook"): "a notebook asks a tensor for a picture",
+    ("graphc.nn.model", "graphc.inspect.summary"): FACADE,
     ("graphc.runtime.backend", "graphc.runtime.interpret_backend"): "backends are found by name",
     ("graphc.runtime.inspection", "graphc.export.bundle"): FACADE,
     ("graphc.runtime.inspection", "graphc.inspect.cost"): FACADE,
@@ -120,8 +121,8 @@ LATE = {
 HEAVY = {"click", "importlib", "ml_dtypes", "rich", "safetensors"}  # packages that may come late
 
 ROOT_FILES = {
-    "__init__.py", "__main__.py", "config.py", "decode.py", "errors.py", "files.py", "forked.py",
-    "init.py", "origin.py", "py.typed", "regularizers.py", "schedules.py",
+    "__init__.py", "__main__.py", "config.py", "constraints.py", "decode.py", "errors.py",
+    "files.py", "forked.py", "init.py", "origin.py", "py.typed", "regularizers.py", "schedules.py",
 }  # fmt: skip
 ROOT_FOLDERS = {
     "cli", "compiler", "data", "export", "fft", "frontend", "inspect", "ir", "linalg", "nn",

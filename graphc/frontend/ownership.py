@@ -22,6 +22,7 @@ import numpy as np
 from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.ir import naming
+from graphc.ir.dims import Size
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
 from graphc.origin import Origin
@@ -41,6 +42,27 @@ class Constructed:
     value: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """What a call took and gave."""
+
+    sources: tuple[Node, ...]
+    results: tuple[Node, ...]
+
+    @property
+    def flops(self) -> Size:
+        """The arithmetic operations between the two."""
+        seen, waiting = set(self.sources), list(self.results)
+        total: Size = 0
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                total = total + node.op.flops(node.type, *(i.type for i in node.inputs))
+                waiting.extend(node.inputs)
+        return total
+
+
 @dataclass(eq=False)
 class Record:
     """What one owner's calls have constructed and used, in order of first use."""
@@ -53,6 +75,7 @@ class Record:
     attributes: dict[int, Any] = field(default_factory=dict)  # what they held after any call
     whole: bool = False  # whether a first call has ended
     pending: list[Any] = field(default_factory=list)  # files that were loaded before it
+    last: Traced | None = None  # the last call
 
     def use(self, value: Any) -> None:
         """Note that a call reads a parameter, or calls a layer."""
@@ -148,6 +171,7 @@ def call(owner: Any, name: str, function: Callable[..., Any], /, *args: Any, **k
     scope = naming.inside(name, record.names) if name else nullcontext()
     with _entered(Frame(record, outer, sys._getframe()), (args, kwargs)), scope:
         result = function(owner, *args, **kwargs)
+    record.last = Traced(tuple(_nodes((args, kwargs))), tuple(_nodes(result)))
     for claim in tuple(record.pending):
         if not _has_pending_claim(outer, claim):  # else the call around this one knows all names
             claim(owner)

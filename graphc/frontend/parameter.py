@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 
 from graphc import origin as origins
-from graphc.errors import DTypeError, MemoryBudgetError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, MemoryBudgetError, ShapeError
 from graphc.forked import ProcessLock
 from graphc.frontend.tensor import Tensor
 from graphc.ir import graph as graphs
@@ -24,11 +24,17 @@ from graphc.ir.types import Array, TensorType
 class Parameter(Tensor):
     """A tensor with a persistent value, shared by all functions that use it."""
 
-    __slots__ = ("guard", "initial", "lock", "readers", "remote", "storage", "version")
+    __slots__ = (
+        "_trainable", "constraint", "guard", "initial", "lock", "readers", "remote", "storage",
+        "version",
+    )  # fmt: skip
 
     def __init__(self, node: Node, initial: Any) -> None:
         super().__init__(node)
         self.initial = initial  # () -> array, called when the value is first needed
+        self._trainable: bool | None = None  # what was set, if anything
+        # (new value) -> what optimisers store in its place; see graphc.constraints
+        self.constraint: Callable[[Tensor], Tensor] | None = None
         self.storage: Array | None = None
         # One counter in memory that compiled code may raise; tells prepared values apart.
         self.version: Array = np.zeros(1, np.int64)
@@ -46,8 +52,18 @@ class Parameter(Tensor):
 
     @property
     def trainable(self) -> bool:
-        """Whether optimisers update it unless told otherwise."""
-        return self.op.trainable
+        """Whether optimisers update it unless told otherwise; setting it counts for what is built
+        from then on."""
+        return self.op.trainable if self._trainable is None else self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        if not isinstance(trainable, (bool, np.bool_)):
+            raise ArgumentError(
+                f"parameter {self.name}: trainable must be True or False, got {trainable!r}",
+                origin=origins.find_origin(),
+            )
+        self._trainable = bool(trainable)
 
     @property
     def memory(self) -> Array:
@@ -98,6 +114,12 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"<Parameter {self.name} {self.type}>"
+
+
+def is_trainable(node: Node) -> bool:
+    """Whether the parameter of a node is, as it was made or as its handle says."""
+    assert isinstance(node.op, leaf.Parameter)
+    return bool(node.op.trainable if node.handle is None else node.handle.trainable)
 
 
 @contextmanager

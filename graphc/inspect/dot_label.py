@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+from graphc.frontend.parameter import is_trainable
 from graphc.inspect.names import NodeNames, folds, number_text
 from graphc.ir.graph import Node
 from graphc.ir.ops import leaf
@@ -54,7 +55,7 @@ def bound_label(node: Node, names: NodeNames, first: bool) -> str:
     title = f"<B>{text(names[node])}</B>"
     if not first:
         return f"<{title}>"
-    fixed = isinstance(node.op, leaf.Parameter) and not node.op.trainable
+    fixed = isinstance(node.op, leaf.Parameter) and not is_trainable(node)
     kind = f"{node.op.name}, not trained" if fixed else node.op.name
     rows = [title, small(str(node.type)), small(f"{kind}  {node.origin}", GREY)]
     return f"<{'<BR/>'.join(rows)}>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc import origin as origins
@@ -12,9 +12,11 @@ from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
 from graphc.inspect.names import bytes_text
 from graphc.inspect.widening import widening_lines
+from graphc.ir.dims import Size, dims_of, evaluate
 from graphc.ir.graph import topological
 from graphc.ir.ops import leaf
 from graphc.ir.structure import flatten
+from graphc.ir.types import TensorType
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class LayerRow:
     name: str
     kind: str
     parameters: tuple[Parameter, ...]
+    output: TensorType | None = None  # of its last call
+    flops: int | None = None  # of that call, each open dim counted as 1
 
     @property
     def count(self) -> int:
@@ -47,8 +51,9 @@ class Summary(str):
 def summary(what: object) -> Summary:
     """The parameters of a model, a layer, a compiled function or of what outputs depend on.
 
-    The result is text; it also has `rows`, `total` and `trainable`. Raises ArgumentError for
-    other things.
+    Of layers that were called it shows what they gave, its bytes, and their arithmetic, for one
+    example (each open dim counts as 1). The result is text; it also has `rows`, `total` and
+    `trainable`. Raises ArgumentError for other things.
     """
     rows = tuple(find_rows(what))
     parameters = list(dict.fromkeys(p for row in rows for p in row.parameters))
@@ -115,7 +120,16 @@ def _in_order(layer: Any, parts: list[object]) -> list[object]:
 def _named_rows(layer: Any, parameters: Iterable[Parameter]) -> list[LayerRow]:
     rows = _by_scope(parameters, _kind(layer))
     name = getattr(layer, "name", None) or getattr(layer, "__name__", "") or _kind(layer)
-    return rows or [LayerRow(str(name), _kind(layer), ())]
+    rows = rows or [LayerRow(str(name), _kind(layer), ())]
+    last = getattr(getattr(layer, "_record", None), "last", None)
+    if last is None or len(last.results) != 1:
+        return rows
+    return [replace(rows[0], output=last.results[0].type, flops=_of_one(last.flops)), *rows[1:]]
+
+
+def _of_one(size: Size) -> int:
+    """A count with every open dim 1."""
+    return evaluate(size, {dim.name: 1 for dim in dims_of(size)})
 
 
 def _kind(layer: Any) -> str:
@@ -154,33 +168,54 @@ def _reached(what: object) -> list[Parameter]:
 
 def _table(rows: Iterable[LayerRow], parameters: list[Parameter]) -> str:
     """Layers with their parameters below, then the totals."""
-    cells = [("layer", "type", "numbers", "bytes")]
+    rows = list(rows)
+    shown = any(row.output is not None for row in rows)
+    kinds = "output, type" if shown else "type"
+    cells = [("layer", kinds, "numbers", "bytes", "output" * shown, "FLOPs" * shown)]
     for row in rows:
         title = row.name or "(no layer)"
         kind = f" ({row.kind})" if row.kind and row.kind != row.name else ""
-        cells.append((title + kind, "", f"{row.count:,}", bytes_text(_bytes(row.parameters))))
+        cells.append((title + kind, *_figures(row)))
         for p in row.parameters:
             own = p.name.rpartition("/")[2]
             fixed = "" if p.trainable else ", not trained"
-            cells.append((f"  {own}", f"{p.type}{fixed}", f"{size_of(p):,}", ""))
+            cells.append((f"  {own}", f"{p.type}{fixed}", f"{size_of(p):,}", "", "", ""))
     total = sum(map(size_of, parameters))
     fixed_count = sum(size_of(p) for p in parameters if not p.trainable)
-    ends = [("total", "", f"{total:,}", bytes_text(_bytes(parameters)))]
+    work = sum(row.flops or 0 for row in rows)
+    kept = bytes_text(sum(_output_bytes(row) for row in rows)) * shown
+    ends = [("total", "", f"{total:,}", bytes_text(_bytes(parameters)), kept, f"{work:,}" * shown)]
     if fixed_count:
         ends += [
-            ("trained", "", f"{total - fixed_count:,}", ""),
-            ("not trained", "", f"{fixed_count:,}", ""),
+            ("trained", "", f"{total - fixed_count:,}", "", "", ""),
+            ("not trained", "", f"{fixed_count:,}", "", "", ""),
         ]
-    widths = [max(len(c[i]) for c in cells + ends) for i in range(4)]
-    rule = "-" * (sum(widths) + 6)
+    widths = [max(len(c[i]) for c in cells + ends) for i in range(6)]
+    rule = "-" * (sum(widths) + 6 + 4 * shown)
     lines = [_line(cells[0], widths), rule, *(_line(c, widths) for c in cells[1:]), rule]
     return "\n".join([*lines, *(_line(c, widths) for c in ends)])
 
 
-def _line(cells: tuple[str, str, str, str], widths: list[int]) -> str:
-    layer, kind, numbers, size = cells
+def _figures(row: LayerRow) -> tuple[str, str, str, str, str]:
+    """What a layer gave, how many numbers it has, their bytes, those of its output, and its
+    arithmetic."""
+    count, size = f"{row.count:,}", bytes_text(_bytes(row.parameters))
+    if row.output is None:
+        return "", count, size, "", ""
+    return str(row.output), count, size, bytes_text(_output_bytes(row)), f"{row.flops or 0:,}"
+
+
+def _output_bytes(row: LayerRow) -> int:
+    """The bytes of what a layer gave, each open dim counted as 1."""
+    if row.output is None:
+        return 0
+    return _of_one(row.output.size) * row.output.dtype.itemsize
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    layer, kind, *figures = cells
     left = f"{layer:<{widths[0]}}  {kind:<{widths[1]}}"
-    return f"{left}  {numbers:>{widths[2]}}  {size:>{widths[3]}}".rstrip()
+    return "  ".join([left, *(f"{f:>{w}}" for f, w in zip(figures, widths[2:]))]).rstrip()
 
 
 def _bytes(parameters: Iterable[Parameter]) -> int:

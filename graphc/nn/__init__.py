@@ -28,6 +28,7 @@ from graphc.nn.attention import MultiHeadAttention, scaled_dot_product_attention
 from graphc.nn.cells import gru_cell, lstm_cell, rnn_cell, through_time
 from graphc.nn.convolution import conv, conv_transpose
 from graphc.nn.ctc import ctc
+from graphc.nn.freezing import freeze, unfreeze
 from graphc.nn.layers import (
     Activation,
     Dense,
@@ -50,7 +51,7 @@ from graphc.nn.margins import (
 )  # fmt: skip
 from graphc.nn.masking import dropconnect, dropout
 from graphc.nn.model import Sequential, layer
-from graphc.nn.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from graphc.nn.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from graphc.nn.normalize import batch_norm, group_norm, layer_norm, rms_norm
 from graphc.nn.pooling import (
     avg_pool,
@@ -60,6 +61,48 @@ from graphc.nn.pooling import (
     lp_pool,
     max_pool,
 )  # fmt: skip
+from graphc.nn.pooling_layers import (
+    AveragePooling1D as AveragePooling1D,
+)
+from graphc.nn.pooling_layers import (
+    AveragePooling2D as AveragePooling2D,
+)
+from graphc.nn.pooling_layers import (
+    AveragePooling3D as AveragePooling3D,
+)
+from graphc.nn.pooling_layers import (
+    AvgPool1D,
+    AvgPool2D,
+    AvgPool3D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPool3D,
+)
+from graphc.nn.pooling_layers import (
+    GlobalAveragePooling1D as GlobalAveragePooling1D,
+)
+from graphc.nn.pooling_layers import (
+    GlobalAveragePooling2D as GlobalAveragePooling2D,
+)
+from graphc.nn.pooling_layers import (
+    GlobalMaxPooling1D as GlobalMaxPooling1D,
+)
+from graphc.nn.pooling_layers import (
+    GlobalMaxPooling2D as GlobalMaxPooling2D,
+)
+from graphc.nn.pooling_layers import (
+    MaxPooling1D as MaxPooling1D,
+)
+from graphc.nn.pooling_layers import (
+    MaxPooling2D as MaxPooling2D,
+)
+from graphc.nn.pooling_layers import (
+    MaxPooling3D as MaxPooling3D,
+)
 from graphc.nn.probabilities import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -72,43 +115,82 @@ from graphc.nn.regression import gaussian_nll, huber, log_cosh, mae, mse, poisso
 from graphc.nn.resize import resize
 from graphc.nn.sampling import sampled_softmax
 from graphc.nn.scores import accuracy, top_k_accuracy
+from graphc.nn.shaping import (
+    Add,
+    Concatenate,
+    Inception,
+    Input,
+    LeakyReLU,
+    LocalResponseNorm,
+    Multiply,
+    Permute,
+    PReLU,
+    RepeatVector,
+    Rescaling,
+    TimeDistributed,
+    UpSampling,
+)
 from graphc.nn.similarity import cosine_distance, cosine_similarity, l2_normalize
 from graphc.nn.spatial import (
-    AvgPool2D,
     Conv1D,
     Conv2D,
     Conv3D,
+    ConvTranspose1D,
     ConvTranspose2D,
-    GlobalAvgPool2D,
-    MaxPool2D,
+    DepthwiseConv2D,
+    SeparableConv2D,
 )  # fmt: skip
 
 __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "Add",
+    "AvgPool1D",
     "AvgPool2D",
+    "AvgPool3D",
     "BatchNorm",
     "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv2D",
     "Conv3D",
+    "ConvTranspose1D",
     "ConvTranspose2D",
     "Dense",
+    "DepthwiseConv2D",
     "DropConnect",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAvgPool1D",
     "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
     "GroupNorm",
+    "Inception",
+    "Input",
+    "InstanceNorm",
     "Layer",
     "LayerNorm",
+    "LeakyReLU",
+    "LocalResponseNorm",
+    "MaxPool1D",
     "MaxPool2D",
+    "MaxPool3D",
     "MultiHeadAttention",
+    "Multiply",
+    "PReLU",
+    "Permute",
     "RMSNorm",
+    "RepeatVector",
+    "Rescaling",
     "Reshape",
+    "SeparableConv2D",
     "Sequential",
     "SimpleRNN",
+    "TimeDistributed",
+    "UpSampling",
     "accuracy",
     "avg_pool",
     "batch_norm",
@@ -125,6 +207,7 @@ __all__ = [
     "dropconnect",
     "dropout",
     "elu",
+    "freeze",
     "gaussian_nll",
     "gelu",
     "global_avg_pool",
@@ -180,6 +263,7 @@ __all__ = [
     "through_time",
     "top_k_accuracy",
     "triplet",
+    "unfreeze",
 ]
 
 check_all(globals(), __all__)

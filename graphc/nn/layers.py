@@ -29,7 +29,7 @@ from graphc.ir.dims import Size, product
 from graphc.nn import activations
 from graphc.nn.activations import ActivationLike
 from graphc.nn.masking import check_rate, masked
-from graphc.nn.owner import LayerType, kind_of, owned, parameters_of, parts_of
+from graphc.nn.owner import LayerType, kind_of, layers_in, owned, parameters_of, parts_of
 
 
 class Layer(metaclass=LayerType):
@@ -37,6 +37,12 @@ class Layer(metaclass=LayerType):
 
     Layers and parameters that are attributes (also in lists, tuples and dicts) belong to it, and
     what its calls make or use: every call gets the layers that the first one made.
+
+    Every layer takes, besides its own arguments, `trainable=False`; `input_shape=`, the shape of
+    one example for the first layer of a `Sequential`; and for any of its parameters
+    `ROLE_regularizer=`, a function of the parameter that is added to the loss of
+    `Sequential.fit` (see `penalties`), and `ROLE_constraint=` (see gx.constraints):
+    `Dense(10, kernel_regularizer=lambda w: gx.regularizers.l2([w], 1e-4))`.
     """
 
     kind = "layer"
@@ -45,12 +51,16 @@ class Layer(metaclass=LayerType):
     _name: str | None
     _parameters: dict[str, Parameter]
     _record: ownership.Record
+    _trainable: bool
+    _options: dict[str, Callable[[Tensor], Tensor]]  # by ROLE_regularizer, ROLE_constraint
+    input_shape: tuple[Size, ...] | None
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         """A layer without a name; `__init__` of a subclass need not call this class's."""
         made = super().__new__(cls)
         made._given = made._name = None
         made._parameters, made._record = {}, ownership.Record(cls.__name__)
+        made._trainable, made._options, made.input_shape = True, {}, None
         return made
 
     def __init__(self, name: str | None = None) -> None:
@@ -84,6 +94,48 @@ class Layer(metaclass=LayerType):
         """The parameters made so far, those of inner layers too, in the order of their use."""
         return list(parameters_of(self, set()))
 
+    @property
+    def trainable(self) -> bool:
+        """Whether optimisers update its parameters; setting it sets those of inner layers, and
+        counts for what is built from then on."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        check_flag(type(self).__name__, "trainable", trainable)
+        self._trainable = bool(trainable)
+        for layer in layers_in(self, set()):
+            layer._trainable = self._trainable
+        for parameter in self.parameters:
+            parameter.trainable = parameter.op.trainable and self._trainable
+
+    @property
+    def penalties(self) -> list[Tensor]:
+        """What the regularisers of its parameters give, those of inner layers too, as far as the
+        parameters are made."""
+        return [
+            regularizer(layer._parameters[word.removesuffix("_regularizer")])
+            for layer in layers_in(self, set())
+            for word, regularizer in layer._options.items()
+            if word.endswith("_regularizer")
+            and word.removesuffix("_regularizer") in layer._parameters
+        ]
+
+    def set_option(self, word: str, value: Any) -> None:
+        """Set what every layer takes besides its own arguments."""
+        if word == "trainable":
+            self.trainable = value
+        elif word == "input_shape":
+            self.input_shape = to_shape(type(self).__name__, value)
+        elif value is not None:
+            if not callable(value):
+                raise ArgumentError(
+                    f"{type(self).__name__}: {word} must be a function of the parameter,"
+                    f" got {value!r:.60}",
+                    origin=origins.find_origin(),
+                )
+            self._options[word] = value
+
     @owned
     def __call__(self, x: TensorLike, *args: Any, **kwargs: Any) -> Tensor:
         """Apply the layer to a tensor; further arguments are those of `call`."""
@@ -108,6 +160,7 @@ class Layer(metaclass=LayerType):
                 self._parameters[role] = symbols.new_parameter(
                     f"{self.name}/{role}", shape, initializer, dtype, trainable
                 )
+            self._parameters[role].constraint = self._options.get(f"{role}_constraint")
         made = self._parameters[role]
         if made.shape != shape:
             raise ShapeError(
@@ -125,7 +178,9 @@ class Layer(metaclass=LayerType):
                 f"{self.name}: needs floats, got {x.type}",
                 operands=graphs.describe((x.node,)),
                 origin=origins.find_origin(),
-                hint="convert with astype('float32')",
+                hint="gx.nn.Rescaling(1 / 255) makes floats of bytes, astype('float32') of others"
+                if x.dtype.name == "uint8"
+                else "convert with astype('float32')",
             )
 
     def features(self, x: Tensor) -> int:
@@ -282,6 +337,15 @@ class Embedding(Layer):
         """(...) integers -> (..., units)."""
         table = self.parameter("table", (self.count, self.units), self.table_init, self.dtype)
         return fn.take(table, x, axis=0)
+
+
+def check_flag(layer: str, role: str, flag: Any) -> None:
+    """Raise unless it is True or False."""
+    if not isinstance(flag, (bool, np.bool_)):
+        raise ArgumentError(
+            f"{layer}: {role} must be True or False, got {flag!r:.60}",
+            origin=origins.find_origin(),
+        )
 
 
 def check_count(layer: str, role: str, count: Any) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError
+from graphc.frontend import symbols
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.typing import TensorLike
 from graphc.ir import naming
 from graphc.ir.types import Array
 from graphc.nn.layers import Layer
 from graphc.nn.owner import kind_of
+from graphc.train import files
 
 if TYPE_CHECKING:
+    from graphc.inspect.summary import Summary
     from graphc.nn.training import Trainer
+    from graphc.train.evaluation import Evaluation
     from graphc.train.history import History
 
 
@@ -106,16 +113,26 @@ class Sequential(Layer):
     # -- training -----------------------------------------------------------------------
 
     def compile(
-        self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] = (), **options: Any
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        metrics: Sequence[Any] = (),
+        clip_norm: Any = None,
+        clip_value: Any = None,
+        **options: Any,
     ) -> None:
         """Choose optimiser, loss and metrics, by name or as functions.
 
-        A loss or metric is a function (outputs, targets); means over the batch are taken.
-        `options` go to gx.compile (target, threads, ...).
+        A loss or metric is a function (outputs, targets); means over the batch are taken. Metrics
+        may be objects of gx.metrics. Names are ours and Keras': "categorical_crossentropy" is of
+        probabilities, "softmax_cross_entropy" of logits. The regularisers of the layers are added
+        to the loss. `clip_norm` and `clip_value` are those of `minimize`; `options` go to
+        gx.compile (target, threads, ...).
         """
         from graphc.nn.training import Trainer  # brings the compiler in: only when it is used
 
-        self._trainer = Trainer(self, optimizer, loss, tuple(metrics), options)
+        clip = {"clip_norm": clip_norm, "clip_value": clip_value}
+        self._trainer = Trainer(self, optimizer, loss, tuple(metrics), options, clip)
 
     @property
     def trainer(self) -> Trainer:
@@ -135,28 +152,94 @@ class Sequential(Layer):
         callbacks: Sequence[Any] = (),
         shuffle: bool = True,
         seed: int | None = None,
-        verbose: bool | None = None,
+        verbose: bool | int | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: TensorLike | None = None,
     ) -> History:
-        """Train; `validation_split` holds that share of the samples back, from the end."""
+        """Train; `validation_split` holds that share of the samples back, from the end.
+
+        The loss of a sample counts as often as `sample_weight` (one number for each) and
+        `class_weight` (one for each label, 1 where none is given) say, multiplied.
+        """
         x, y = np.asarray(x), np.asarray(y)
+        weights = _weights(y, class_weight, sample_weight)
         if not 0.0 <= validation_split < 1.0:
             raise ArgumentError(f"validation_split must be in [0, 1), got {validation_split}")
         if validation_split and validation_data is None:
             kept = _kept(x, y, validation_split)
             validation_data, x, y = (x[kept:], y[kept:]), x[:kept], y[:kept]
+            weights = None if weights is None else weights[:kept]
+        verbose = verbose if verbose is None else bool(verbose)
         return self.trainer.fit(
-            x, y, validation_data,
+            x, y, validation_data, weights,
             epochs=epochs, batch_size=batch_size, callbacks=callbacks, shuffle=shuffle,
             seed=seed, verbose=verbose,
         )  # fmt: skip
 
-    def evaluate(self, x: TensorLike, y: TensorLike, batch_size: int = 32) -> dict[str, float]:
-        """The loss and the metrics on data, at inference."""
+    def evaluate(
+        self,
+        x: TensorLike,
+        y: TensorLike,
+        batch_size: int = 32,
+        verbose: bool | int | None = None,
+    ) -> Evaluation:
+        """The loss and the metrics on data, at inference: `loss, accuracy = net.evaluate(x, y)`,
+        or by name, `net.evaluate(x, y)["accuracy"]`. It prints nothing, whatever `verbose` is."""
         return self.trainer.evaluate(np.asarray(x), np.asarray(y), batch_size)
 
     def predict(self, x: TensorLike, batch_size: int = 32) -> Array:
         """The outputs for data, at inference."""
         return self.trainer.predict(np.asarray(x), batch_size)
+
+    # -- what it consists of ------------------------------------------------------------
+
+    def build(self, input_shape: Sequence[Any] | None = None) -> None:
+        """Make the parameters for examples of a shape, by default the first layer's
+        `input_shape`."""
+        shape = input_shape or getattr(self.layers[0] if self.layers else None, "input_shape", None)
+        if shape is None:
+            raise ArgumentError(
+                "Sequential: the shape of an example is not known",
+                origin=origins.find_origin(),
+                hint="give input_shape to the first layer, or fit the model first",
+            )
+        kind = "int32" if kind_of(type(self.layers[0]).__name__) == "embedding" else "float32"
+        self(symbols.input("x", ("batch", *shape), kind))
+
+    def summary(self) -> Summary:
+        """Print the table of layers: outputs, parameters, arithmetic; see gx.summary."""
+        if not self.parameters and getattr(self.layers[0], "input_shape", None) is not None:
+            self.build()
+        table: Summary = import_module("graphc.inspect.summary").summary(self)
+        sys.stdout.write(f"{table}\n")
+        return table
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters to a safetensors file; see gx.save."""
+        files.save(path, self)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Set the parameters from a file of `save`; see gx.load."""
+        files.load(path, into=self)
+
+
+def _weights(y: Array, by_class: Any, given: Any) -> Array | None:
+    """How much each sample counts; None where all count the same."""
+    if by_class is None and given is None:
+        return None
+    weights = np.ones(len(y), np.float32)
+    if given is not None:
+        weights = np.asarray(given, np.float32)
+        if weights.shape != y.shape[:1]:
+            raise ArgumentError(
+                f"fit: sample_weight must have one number for each of {len(y)} samples,"
+                f" got shape {weights.shape}",
+                origin=origins.find_origin(),
+            )
+    if by_class is None:
+        return weights
+    labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y), -1)[:, 0]
+    return weights * np.array([by_class.get(int(n), 1.0) for n in labels], np.float32)
 
 
 def _kept(x: Array, y: Array, share: float) -> int:

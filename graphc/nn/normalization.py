@@ -102,6 +102,32 @@ class GroupNorm(Normalization):
         return group_norm(x, self.groups, scale, bias, axis, self.epsilon)
 
 
+class InstanceNorm(Normalization):
+    """Normalisation of every channel of one example over its positions, with learned scale and
+    bias (Ulyanov, Vedaldi and Lempitsky 2016)."""
+
+    kind = "instance_norm"
+
+    def __init__(
+        self,
+        epsilon: float = 1e-5,
+        use_scale: bool = True,
+        use_bias: bool = True,
+        layout: str = CHANNELS_LAST,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(epsilon, use_scale, use_bias, name)
+        self.layout = layout
+
+    def call(self, x: Tensor) -> Tensor:
+        """The shape of x."""
+        self.check_float(x)
+        check_layout(self.name, self.layout, (x,))
+        axis, count = check_channels(self.name, x, channel_axis(self.layout, x.ndim))
+        scale, bias = self.scale(x, count), self.bias(x, count)
+        return group_norm(x, count, scale, bias, axis, self.epsilon)
+
+
 class BatchNorm(Normalization):
     """Normalisation of every channel over the batch, with learned scale and bias.
 

@@ -24,13 +24,33 @@ class LayerType(ABCMeta):
     if not TYPE_CHECKING:  # type checkers look at __init__
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            make = functools.partial(super().__call__, *args, **kwargs)
+            taken = inspect.signature(cls.__init__).parameters
+            common = {k: kwargs[k] for k in kwargs if is_common(k) and k not in taken}
+            own = {k: v for k, v in kwargs.items() if k not in common}
+            construct = super().__call__
+
+            def make() -> Any:
+                layer = construct(*args, **own)
+                for word, value in common.items():
+                    layer.set_option(word, value)
+                return layer
+
             return ownership.construct(cls.__name__, (args, kwargs), make)
 
         @property
         def __signature__(cls) -> inspect.Signature:
             signature = inspect.signature(cls.__init__)
             return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+# What every layer takes besides its own arguments, as in Keras; ROLE is a parameter's.
+COMMON = ("input_shape", "trainable")
+COMMON_ENDS = ("_regularizer", "_constraint")
+
+
+def is_common(word: str) -> bool:
+    """Whether an argument is one that every layer takes."""
+    return word in COMMON or word.endswith(COMMON_ENDS)
 
 
 def owned(function: Function) -> Function:
@@ -42,9 +62,25 @@ def owned(function: Function) -> Function:
         self._record.attributes |= {id(part): part for part in held(vars(self))}
         if self._record.made:
             _check_places(self)
+        if not self._trainable:
+            freeze_parameters(self)  # those that this call made
+        if self._options:
+            _check_roles(self)
         return result
 
     return run  # type: ignore[return-value]
+
+
+def _check_roles(layer: Any) -> None:
+    """Raise where an option is for a parameter that the layer does not have."""
+    for word in layer._options:
+        role = word.rpartition("_")[0]
+        if role not in layer._parameters:
+            raise ArgumentError(
+                f"{layer.name}: {word} is for a parameter called {role}, but it has"
+                f" {', '.join(layer._parameters) or 'none of its own'}",
+                origin=origins.find_origin(),
+            )
 
 
 def _check_places(layer: Any) -> None:
@@ -92,6 +128,21 @@ def held(value: object, depth: int = 8) -> Iterator[Any]:
     elif isinstance(value, (list, tuple, Mapping)) and depth:
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from held(inner, depth - 1)
+
+
+def layers_in(layer: Any, seen: set[int]) -> Iterator[Any]:
+    """A layer and all those inside it, each once."""
+    seen.add(id(layer))
+    yield layer
+    for part in layer._parts:
+        if isinstance(type(part), LayerType) and id(part) not in seen:
+            yield from layers_in(part, seen)
+
+
+def freeze_parameters(layer: Any) -> None:
+    """Take all parameters from the optimisers."""
+    for parameter in parameters_of(layer, set()):
+        parameter.trainable = False
 
 
 def parameters_of(layer: Any, seen: set[int]) -> Iterator[Parameter]:

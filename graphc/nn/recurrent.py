@@ -36,7 +36,9 @@ class Recurrent(Layer):
     vectors of `units` are shared by the batch). Where `mask` (batch, time) is False a sequence
     has no step: state and output stay. `dropout` drops inputs, never what is carried on, each
     step anew (Zaremba et al. 2014). With `reverse` time runs backwards; outputs keep the order of
-    x. `truncate` and `checkpoint` are those of gx.scan.
+    x. `truncate` and `checkpoint` are those of gx.scan. With `num_layers` as many are stacked, each
+    on all outputs of the one below; those above the first are NAME/layer_1, NAME/layer_2, ...
+    States are those of the first layer, then those of the second, and so on.
     """
 
     gates = 1
@@ -56,10 +58,12 @@ class Recurrent(Layer):
         reverse: bool = False,
         truncate: int | None = None,
         checkpoint: str | int | None = None,
+        num_layers: int = 1,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
         check_count(type(self).__name__, "units", units)
+        check_count(type(self).__name__, "num_layers", num_layers)
         check_rate(type(self).__name__, dropout)
         self.units, self.use_bias, self.dropout = units, use_bias, dropout
         self.activation = activations.find(activation)
@@ -69,12 +73,55 @@ class Recurrent(Layer):
         self.return_sequences, self.return_state = return_sequences, return_state
         self.reverse, self.truncate, self.checkpoint = reverse, truncate, checkpoint
         self._streams: dict[str, int] = {}
+        self.num_layers = num_layers
+        self.above: list[Recurrent] = []  # made when first called: subclasses set more options
 
     def __call__(
         self, x: TensorLike, initial_state: Any = None, mask: TensorLike | None = None
     ) -> Any:
         """Apply the layer to (batch, time, features)."""
-        return self._run(lift(x), initial_state, mask)
+        if self.num_layers == 1:
+            return self._run(lift(x), initial_state, mask)
+        return self._stacked(lift(x), initial_state, mask)
+
+    def _stacked(self, x: Tensor, initial_state: Any, mask: TensorLike | None) -> Any:
+        """This layer and those above it, each on all outputs of the one below."""
+        if not self.above:
+            self.above = [self._copy(f"layer_{i}") for i in range(1, self.num_layers)]
+            for layer in self.above:
+                layer.return_sequences = layer.return_state = True
+        starts = self._starts(initial_state, x)
+        y, *states = self._all(x, starts[0], mask)
+        for layer, start in zip(self.above, starts[1:]):
+            y, *state = layer(y, start, mask)
+            states += state
+        last = y if self.return_sequences else states[-self.states]
+        return (last, *states) if self.return_state else last
+
+    def _all(self, x: Tensor, start: Any, mask: TensorLike | None) -> Any:
+        """All outputs and the last state of this layer alone."""
+        one = copy.copy(self)
+        one.return_sequences = one.return_state = True
+        return one._run(x, start, mask)
+
+    def _starts(self, given: Any, x: Tensor) -> list[Any]:
+        """The initial state of each layer."""
+        if given is None:
+            return [None] * self.num_layers
+        count = self.states * self.num_layers
+        if not isinstance(given, (list, tuple)) or len(given) != count:
+            text = f"{self.name}: initial_state must be a list of {count} tensors"
+            fail(ArgumentError, text, (x,), f"{self.states} for each of {self.num_layers} layers")
+        return [given[i : i + self.states] for i in range(0, count, self.states)]
+
+    def _copy(self, name: str) -> Recurrent:
+        """A single layer like this one, with parameters of its own."""
+        other = copy.copy(self)
+        other._given, other._name = name, None
+        other._parameters, other._streams = {}, {}
+        other._record = ownership.Record(type(self).__name__)
+        other.num_layers, other.above = 1, []
+        return other
 
     def _run(self, x: Tensor, initial_state: Any, mask: TensorLike | None) -> Any:
         self.check_float(x)
@@ -112,10 +159,7 @@ class Recurrent(Layer):
 
     def twin(self) -> Recurrent:
         """A layer like this one that runs the other way, with parameters of its own."""
-        other = copy.copy(self)
-        other._given, other._name = f"{self._given or self.kind}_backward", None
-        other._parameters, other._streams = {}, {}
-        other._record = ownership.Record(type(self).__name__)
+        other = self._copy(f"{self._given or self.kind}_backward")
         other.reverse = not self.reverse
         return other
 
@@ -250,6 +294,10 @@ class Bidirectional(Layer):
         super().__init__(name)
         if not isinstance(layer, Recurrent):
             raise ArgumentError(f"Bidirectional: needs a recurrent layer, got {layer!r}")
+        if layer.num_layers > 1:
+            raise ArgumentError(
+                "Bidirectional: num_layers must be 1", hint="stack Bidirectional layers instead"
+            )
         if merge_mode not in MERGE:
             raise ArgumentError(
                 f"Bidirectional: no merge_mode is called {merge_mode!r}",

@@ -1,4 +1,4 @@
-"""Layers over images and the like: convolutions and pooling."""
+"""Layers over sequences, images and volumes: convolutions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from graphc.ir import graph as graphs
 from graphc.nn import activations
 from graphc.nn.activations import ActivationLike
 from graphc.nn.convolution import conv, conv_transpose
-from graphc.nn.layers import Layer
-from graphc.nn.pooling import avg_pool, global_avg_pool, max_pool
+from graphc.nn.layers import Layer, check_count
 from graphc.nn.windows import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
@@ -129,10 +128,8 @@ class Conv3D(ConvolutionLayer):
     kind, rank = "conv3d", 3
 
 
-class ConvTranspose2D(ConvolutionLayer):
-    """The transpose of a convolution over two spatial axes; see nn.conv_transpose."""
-
-    kind, rank = "conv_transpose2d", 2
+class ConvTranspose(ConvolutionLayer):
+    """The transpose of a convolution over `rank` spatial axes."""
 
     def __init__(self, *arguments: Any, output_padding: Extent = 0, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -147,61 +144,70 @@ class ConvTranspose2D(ConvolutionLayer):
         return conv_transpose(x, kernel, **self.arguments)
 
 
-class PoolingLayer(Layer):
-    """A reduction of windows that slide over two axes; by default they do not overlap."""
+class ConvTranspose1D(ConvTranspose):
+    """The transpose of a convolution over one spatial axis; see nn.conv_transpose."""
+
+    kind, rank = "conv_transpose1d", 1
+
+
+class ConvTranspose2D(ConvTranspose):
+    """The transpose of a convolution over two spatial axes; see nn.conv_transpose."""
+
+    kind, rank = "conv_transpose2d", 2
+
+
+class DepthwiseConv2D(ConvolutionLayer):
+    """A convolution of each channel by itself, with `depth_multiplier` kernels each.
+
+    (batch, *spatial, in) -> (batch, *spatial, in * depth_multiplier); the kernel is
+    (*kernel_size, 1, in * depth_multiplier).
+    """
+
+    kind, rank = "depthwise_conv2d", 2
+
+    def __init__(self, kernel_size: Extent, depth_multiplier: int = 1, **arguments: Any) -> None:
+        for word in ("filters", "groups"):
+            if word in arguments:
+                raise ArgumentError(f"DepthwiseConv2D: takes no {word}: every channel is a group")
+        super().__init__(1, kernel_size, **arguments)
+        check_count("DepthwiseConv2D", "depth_multiplier", depth_multiplier)
+        self.depth_multiplier = depth_multiplier
+
+    def call(self, x: Tensor) -> Tensor:
+        """(batch, *spatial, in) -> (batch, *spatial, in * depth_multiplier)."""
+        channels = channel_count(self, x, self.rank, self.layout)
+        self.filters = channels * self.depth_multiplier
+        self.arguments["groups"] = channels
+        return super().call(x)
+
+
+class SeparableConv2D(ConvolutionLayer):
+    """A convolution of each channel, then one of size 1 that mixes them (Chollet 2017).
+
+    The parameters are depthwise_kernel (*kernel_size, 1, in * depth_multiplier), kernel
+    (1, 1, in * depth_multiplier, filters) and bias.
+    """
+
+    kind, rank = "separable_conv2d", 2
 
     def __init__(
-        self,
-        window: Extent = 2,
-        strides: Extent = None,
-        padding: Padding = "valid",
-        layout: str = CHANNELS_LAST,
-        name: str | None = None,
-        **arguments: Any,
+        self, filters: int, kernel_size: Extent, depth_multiplier: int = 1, **arguments: Any
     ) -> None:
-        super().__init__(name)
-        self.window, self.strides, self.padding, self.layout = window, strides, padding, layout
-        self.arguments = arguments
+        if "groups" in arguments:
+            raise ArgumentError("SeparableConv2D: takes no groups: every channel is a group")
+        super().__init__(filters, kernel_size, **arguments)
+        check_count("SeparableConv2D", "depth_multiplier", depth_multiplier)
+        self.depth_multiplier = depth_multiplier
+        self.depth_size, self.kernel_size = self.kernel_size, (1, 1)
 
+    def kernel_channels(self, channels: int) -> tuple[int, int]:
+        """Those of the kernel of size 1."""
+        return channels * self.depth_multiplier, self.filters
 
-class MaxPool2D(PoolingLayer):
-    """The largest element of each window; see nn.max_pool."""
-
-    kind = "max_pool2d"
-
-    def call(self, x: Tensor) -> Tensor:
-        """(batch, *spatial, channels) -> the same with fewer positions."""
-        channel_count(self, x, 2, self.layout)
-        return max_pool(
-            x, self.window, self.strides, self.padding, layout=self.layout, **self.arguments
-        )
-
-
-class AvgPool2D(PoolingLayer):
-    """The mean of each window; see nn.avg_pool."""
-
-    kind = "avg_pool2d"
-
-    def call(self, x: Tensor) -> Tensor:
-        """(batch, *spatial, channels) -> the same with fewer positions."""
-        channel_count(self, x, 2, self.layout)
-        return avg_pool(
-            x, self.window, self.strides, self.padding, layout=self.layout, **self.arguments
-        )
-
-
-class GlobalAvgPool2D(Layer):
-    """The mean over both spatial axes."""
-
-    kind = "global_avg_pool2d"
-
-    def __init__(
-        self, layout: str = CHANNELS_LAST, keepdims: bool = False, name: str | None = None
-    ) -> None:
-        super().__init__(name)
-        self.layout, self.keepdims = layout, keepdims
-
-    def call(self, x: Tensor) -> Tensor:
-        """(batch, *spatial, channels) -> (batch, channels)."""
-        channel_count(self, x, 2, self.layout)
-        return global_avg_pool(x, self.layout, self.keepdims)
+    def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Both convolutions."""
+        channels = channel_count(self, x, self.rank, self.layout)
+        shape = (*self.depth_size, 1, channels * self.depth_multiplier)
+        first = self.parameter("depthwise_kernel", shape, self.kernel_init, x.dtype)
+        y = conv(x, first, **{**self.arguments, "groups": channels})
+        return conv(y, kernel, layout=self.layout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,15 +14,18 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend import symbols
 from graphc.frontend.functions.operands import common_shape, fail, shape_text
+from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor, lift
 from graphc.frontend.typing import TensorLike
 from graphc.ir.types import Array, find_dtype
+from graphc.metrics import AUC, F1, R2, RMSE, MeanIoU, Metric, Perplexity, Precision, Recall
 from graphc.nn import losses, margins, probabilities, regression, scores, similarity
 from graphc.runtime.function import CompiledFunction, compile
 from graphc.train.batches import Batches
 from graphc.train.checkpoint import Checkpoint
+from graphc.train.evaluation import Evaluation
 from graphc.train.files import load
-from graphc.train.fit import fit
+from graphc.train.fit import evaluated, fit
 from graphc.train.history import History
 
 
@@ -52,12 +56,15 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "categorical_hinge": margins.categorical_hinge,
 }
 
-METRICS: dict[str, Callable[..., Tensor]] = {
+METRICS: dict[str, Any] = {
     "accuracy": scores.accuracy,
     "acc": scores.accuracy,
     "top_k_accuracy": scores.top_k_accuracy,
     "mse": regression.mse,
+    "mean_squared_error": regression.mse,
     "mae": regression.mae,
+    "mean_absolute_error": regression.mae,
+    **{m.kind: m for m in (Precision, Recall, F1, AUC, MeanIoU, R2, RMSE, Perplexity)},
 }
 
 OPTIMIZERS: dict[str, Callable[[], optim.Optimizer]] = {
@@ -69,6 +76,8 @@ OPTIMIZERS: dict[str, Callable[[], optim.Optimizer]] = {
     "adadelta": optim.Adadelta,
     "adamax": optim.Adamax,
     "nadam": optim.Nadam,
+    "lion": optim.Lion,
+    "adafactor": optim.Adafactor,
 }
 
 
@@ -77,7 +86,22 @@ class Layers(Protocol):
 
     layers: list[Any]
 
+    @property
+    def parameters(self) -> list[Parameter]: ...
+
+    @property
+    def penalties(self) -> list[Tensor]: ...
+
     def __call__(self, x: TensorLike) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Functions:
+    """What was built for data of one shape and kind."""
+
+    inputs: tuple[Tensor, ...]  # x, y and, where they are weighed, the weights
+    step: CompiledFunction
+    check: CompiledFunction
 
 
 class Trainer:
@@ -90,6 +114,7 @@ class Trainer:
         loss: Any,
         metrics: tuple[Any, ...],
         options: dict[str, Any],
+        clip: dict[str, Any],
     ) -> None:
         if loss is None:
             raise ArgumentError("compile: needs a loss", hint="one of " + ", ".join(LOSSES))
@@ -97,15 +122,16 @@ class Trainer:
         self.model = model
         self.optimizer = chosen() if isinstance(optimizer, str) else chosen
         self.loss = _choose("loss", loss, LOSSES)
-        self.metrics = [_choose("metric", metric, METRICS) for metric in metrics]
-        self.options = options
-        self._made: tuple[Any, ...] = ()  # the layers that the functions were built from
-        self._step: CompiledFunction | None = None
-        self._check: CompiledFunction | None = None
-        self._predict: CompiledFunction | None = None
+        self.metrics = [_metric(metric, self.loss) for metric in metrics]
+        self.options, self.clip = options, clip
+        self._made: tuple[int, ...] = ()  # what the functions were built from, by identity
+        self._functions: dict[Any, Functions] = {}
+        self._predict: dict[Any, CompiledFunction] = {}
         self._checkpoint: Checkpoint | None = None  # to be restored into the step
 
-    def fit(self, x: Array, y: Array, validation: Any, **options: Any) -> History:
+    def fit(
+        self, x: Array, y: Array, validation: Any, weights: Array | None, **options: Any
+    ) -> History:
         """Train on arrays."""
         pair = isinstance(validation, (tuple, list)) and len(validation) == 2
         if validation is not None and not pair:
@@ -113,75 +139,157 @@ class Trainer:
                 f"fit: validation_data must be (x, y), got {validation!r:.60}",
                 origin=origins.find_origin(),
             )
-        step, check = self._build(x, y)
-        checked = None if validation is None else (check, [np.asarray(a) for a in validation])
-        return fit(step, [x, y], validation=checked, **options)
+        built = self._build(x, y, weights is not None)
+        checked = None
+        if validation is not None:
+            arrays = [np.asarray(a) for a in validation]
+            plain = self._build(arrays[0], arrays[1], False)
+            checked = plain.check, _fitting(plain, arrays)
+        data = [x, y] if weights is None else [x, y, weights]
+        return fit(built.step, _fitting(built, data), validation=checked, **options)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Set the parameters, and what else the step has as soon as it is built."""
         load(checkpoint.path, into=self.model)
         self._checkpoint = checkpoint
-        if self._step is not None:
-            self._resume(self._step)
+        if self._functions:
+            self._resume(next(iter(self._functions.values())).step)
 
     def _resume(self, step: CompiledFunction) -> None:
         if self._checkpoint is not None:
             self._checkpoint.restore(step)
             self._checkpoint = None
 
-    def evaluate(self, x: Array, y: Array, batch_size: int) -> dict[str, float]:
+    def evaluate(self, x: Array, y: Array, batch_size: int) -> Evaluation:
         """The mean loss and metrics at inference."""
-        batches = Batches(self._build(x, y)[1], [x, y], batch_size)
-        return batches.run(None, 0, batches.steps).means()
+        built = self._build(x, y, False)
+        return Evaluation(evaluated(Batches(built.check, _fitting(built, [x, y]), batch_size)))
 
     def predict(self, x: Array, batch_size: int) -> Array:
         """The outputs at inference."""
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ArgumentError(f"predict: batch_size must be 1 or more, got {batch_size!r}")
         self._forget_others()
-        if self._predict is None:
+        key = _kind(x)
+        if key not in self._predict:
             inputs = _input("x", x)
             outputs = self.model(inputs)
-            self._predict = compile([inputs], outputs, name="predict", **self.options)
+            self._predict[key] = compile([inputs], outputs, name="predict", **self.options)
+            self._made = self._signature()
+        function = self._predict[key]
         parts = [
-            np.asarray(self._predict(x[start : start + batch_size]))
+            np.asarray(function(x[start : start + batch_size]))
             for start in range(0, len(x), batch_size)
         ]
-        return np.concatenate(parts) if parts else np.asarray(self._predict(x))
+        return np.concatenate(parts) if parts else np.asarray(function(x))
 
     def _forget_others(self) -> None:
-        """Forget the functions of layers that the model no longer consists of."""
-        layers = tuple(self.model.layers)
-        if [*map(id, layers)] != [*map(id, self._made)]:
-            self._made = layers
-            self._step = self._check = self._predict = None
+        """Forget functions of layers that the model no longer consists of, or in which other
+        parameters were trained."""
+        if self._made != self._signature():
+            self._made = self._signature()
+            self._functions, self._predict = {}, {}
 
-    def _build(self, x: Array, y: Array) -> tuple[CompiledFunction, CompiledFunction]:
+    def _signature(self) -> tuple[int, ...]:
+        fixed = (p for p in self.model.parameters if p.op.trainable and not p.trainable)
+        return tuple(map(id, (*self.model.layers, *fixed)))
+
+    def _build(self, x: Array, y: Array, weighted: bool) -> Functions:
         self._forget_others()
-        if self._step is None or self._check is None:
-            inputs, targets = _input("x", x), _input("y", y)
-            outputs = self.model(inputs)
-            named = {"loss": _mean_of(self.loss, outputs, targets)}
-            for metric in self.metrics:
-                named[_new_name(metric, named)] = _mean_of(metric, outputs, targets)
-            updates = self.optimizer.minimize(named["loss"])
-            both = [inputs, targets]
-            self._step = compile(both, named, updates, name="step", **self.options)
-            self._check = compile(both, named, mode="inference", name="evaluate", **self.options)
-            self._resume(self._step)
-        return self._step, self._check
+        key = (_kind(x), _kind(y), weighted)
+        if key not in self._functions:
+            self._functions[key] = self._built(x, y, weighted)
+            self._made = self._signature()
+            self._resume(self._functions[key].step)
+        return self._functions[key]
+
+    def _built(self, x: Array, y: Array, weighted: bool) -> Functions:
+        inputs = [_input("x", x), _input("y", y)]
+        outputs, targets = self.model(inputs[0]), inputs[1]
+        weights = symbols.input("sample_weight", ("batch",)) if weighted else None
+        loss = _mean_of(self.loss, outputs, targets, weights)
+        for penalty in self.model.penalties:
+            loss = loss + fn.astype(penalty, loss.dtype)
+        named = {"loss": loss}
+        counted: list[Metric] = []
+        for metric in self.metrics:
+            if isinstance(metric, Metric):
+                _check_name(metric.name, [*named, *(m.name for m in counted)])
+                counted.append(metric.clone())
+                continue
+            _check_name(_name(metric), [*named, *(m.name for m in counted)])
+            named[_name(metric)] = _mean_of(metric, outputs, targets)
+        updates = [self.optimizer.minimize(loss, **self.clip)]
+        updates += [m.update(outputs, targets) for m in counted]
+        fresh = [m.clone().update(outputs, targets) for m in counted]
+        if weights is not None:
+            inputs.append(weights)
+        step = compile(inputs, named, updates, name="step", **self.options)
+        check = compile(
+            inputs[:2] if weights is None else inputs, named, fresh, mode="inference",
+            name="evaluate", **self.options,
+        )  # fmt: skip
+        return Functions(tuple(inputs), step, check)
 
 
-def _new_name(metric: Callable[..., Tensor], named: dict[str, Tensor]) -> str:
-    """The name of a metric; raises where something else has it."""
-    name = _name(metric)
-    if name in named:
+def _kind(array: Array) -> tuple[Any, ...]:
+    """What functions are built for: the shape of a sample, and integers, bools or floats."""
+    kind = "i" if array.dtype.kind in "iu" and array.dtype != np.uint8 else array.dtype.kind
+    return array.shape[1:], "x" if array.dtype == np.uint8 else kind
+
+
+def _fitting(built: Functions, arrays: list[Array]) -> list[Array]:
+    """Arrays in the dtypes of the inputs; integers that do not fit are left for the error."""
+    found = []
+    for node, array in zip(built.inputs, arrays):
+        dtype = node.dtype.numpy
+        if array.dtype != dtype and array.dtype.kind in "iufb":
+            cast = array.astype(dtype)
+            array = cast if array.dtype.kind == "f" or (cast == array).all() else array
+        found.append(array)
+    return found
+
+
+def _check_name(name: str, taken: list[str]) -> None:
+    """Raise where a metric has the name of something else."""
+    if name in taken:
         raise ArgumentError(
             f"compile: two outputs are called {name}: metrics need names of their own",
             origin=origins.find_origin(),
             hint="define the metric as a function (def) of another name",
         )
-    return name
+
+
+def _metric(given: Any, loss: Any) -> Any:
+    """A metric as given; accuracy by name is that of what the loss is of, as in Keras."""
+    if given in ("accuracy", "acc"):
+        return _accuracy(given, loss)
+    chosen = _choose("metric", given, METRICS)
+    if isinstance(chosen, type) and issubclass(chosen, Metric):
+        return chosen()
+    if not isinstance(chosen, Metric) and not callable(chosen):
+        raise ArgumentError(
+            f"compile: a metric is a name, a function or one of gx.metrics, got {chosen!r:.60}",
+            origin=origins.find_origin(),
+        )
+    return chosen
+
+
+def _accuracy(name: str, loss: Any) -> Callable[..., Tensor]:
+    """The share of right answers, of logits or of probabilities, for labels or one-hot labels."""
+    half = 0.5 if loss is probabilities.binary_crossentropy else 0.0
+    one_hot = loss in (probabilities.categorical_crossentropy, losses.softmax_cross_entropy)
+
+    def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+        """The share of right answers."""
+        if one_hot and outputs.shape == targets.shape and outputs.ndim > 1:
+            targets = fn.argmax(targets, axis=-1)
+        if loss is probabilities.sparse_categorical_crossentropy:
+            targets = fn.squeeze(targets, -1) if targets.ndim == outputs.ndim else targets
+        return scores.accuracy(outputs - half if half else outputs, targets)
+
+    accuracy.__name__ = name
+    return accuracy
 
 
 def _input(name: str, array: Array) -> Tensor:
@@ -195,8 +303,14 @@ def _input(name: str, array: Array) -> Tensor:
     return symbols.input(name, ("batch", *array.shape[1:]), narrow)
 
 
-def _mean_of(function: Callable[..., Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
-    """The mean of a loss or metric; raises where it paired every output with every target."""
+def _mean_of(
+    function: Callable[..., Tensor],
+    outputs: Tensor,
+    targets: Tensor,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """The mean of a loss or metric, each sample times its weight; raises where it paired every
+    output with every target."""
     value = lift(function(outputs, targets))
     a, b = outputs.shape, targets.shape
     columns = a == (*b, 1) or b == (*a, 1)
@@ -210,7 +324,16 @@ def _mean_of(function: Callable[..., Tensor], outputs: Tensor, targets: Tensor) 
             if len(a) > len(b)
             else "give y the shape of the outputs: y[..., 0]",
         )
-    return fn.mean(value)
+    if weights is None:
+        return fn.mean(value)
+    if not value.ndim or value.shape[0] != outputs.shape[0]:
+        fail(
+            ShapeError,
+            f"fit: weights need a loss for each sample, {_name(function)} gives {value.type}",
+            (value,),
+        )
+    each = fn.mean(value, axis=tuple(range(1, value.ndim))) if value.ndim > 1 else value
+    return fn.mean(each * fn.astype(weights, each.dtype))
 
 
 def _name(metric: Callable[..., Tensor]) -> str:
@@ -220,6 +343,7 @@ def _name(metric: Callable[..., Tensor]) -> str:
 def _choose(what: str, given: Any, choices: dict[str, Any]) -> Any:
     if not isinstance(given, str):
         return given
+    given = given if given in choices else given.lower()
     if given not in choices:
         raise ArgumentError(
             f"compile: no {what} is called {given!r}", hint="one of " + ", ".join(choices)

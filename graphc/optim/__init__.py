@@ -16,6 +16,7 @@ from graphc.optim.compose import (
 )
 from graphc.optim.layerwise import LAMB, Adafactor, Lion, Muon
 from graphc.optim.moments import Adam, Adamax, AdamW, Nadam
+from graphc.optim.proximal import ProximalL1
 from graphc.optim.quasi_newton import BFGS, LBFGS, Newton
 from graphc.optim.schedule_free import ScheduleFree
 from graphc.optim.sgd import SGD
@@ -38,6 +39,7 @@ __all__ = [
     "Nadam",
     "Newton",
     "Optimizer",
+    "ProximalL1",
     "RMSprop",
     "Rprop",
     "ScheduleFree",

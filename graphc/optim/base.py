@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc import origin as origins
-from graphc.errors import ArgumentError, NameError
+from graphc.errors import ArgumentError, NameError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.arguments import checked
 from graphc.frontend.autodiff import grad
@@ -26,7 +26,15 @@ from graphc.optim.transform import RowState, Scalar, Schedule, Transform, comput
 from graphc.optim.updates import Updates, given_pairs
 
 Pairs = list[tuple[Parameter, Tensor]]
-__all__ = ["Optimizer", "Scalar", "Schedule", "Updates", "compute_dtype", "reachable"]
+__all__ = [
+    "Optimizer",
+    "Scalar",
+    "Schedule",
+    "Updates",
+    "compute_dtype",
+    "constrained",
+    "reachable",
+]
 
 
 class Optimizer(Transform):
@@ -209,7 +217,8 @@ class Optimizer(Transform):
             self._step_rows(parameter, fn.astype(gradient, dtype), rows, new)
             return
         value, wide = fn.astype(parameter, dtype), fn.astype(gradient, dtype)
-        new[parameter] = fn.astype(self.update(parameter, value, wide, new), parameter.dtype)
+        moved = constrained(parameter, self.update(parameter, value, wide, new))
+        new[parameter] = fn.astype(moved, parameter.dtype)
 
     def _step_rows(
         self, parameter: Parameter, total: Tensor, rows: SparseRows, new: Values
@@ -228,7 +237,9 @@ class Optimizer(Transform):
         rows = find_rows(parameter, gradient)
         if rows is None:
             return None
-        if self.needs_whole:
+        if parameter.constraint is not None:
+            how = "whole: it has a constraint"
+        elif self.needs_whole:
             how = f"whole: {self.kind} needs all rows"
         elif not lazy and not self.leaves_rows:
             how = f"whole: {self.kind} moves rows without a gradient (sparse={'lazy'!r} does not)"
@@ -238,6 +249,20 @@ class Optimizer(Transform):
             how = "rows with a gradient only"
         self.sparse[parameter.name] = how
         return rows if how.startswith("rows") else None
+
+
+def constrained(parameter: Parameter, value: Tensor) -> Tensor:
+    """A new value of a parameter within its constraint."""
+    if parameter.constraint is None:
+        return value
+    result: Tensor = parameter.constraint(value)
+    if not isinstance(result, Tensor) or result.shape != parameter.shape:
+        raise ShapeError(
+            f"the constraint of parameter {parameter.name} must give {parameter.type},"
+            f" got {getattr(result, 'type', result)}",
+            origin=origins.find_origin(),
+        )
+    return result
 
 
 def reachable(loss: Tensor) -> list[Parameter]:
@@ -255,7 +280,7 @@ def reachable(loss: Tensor) -> list[Parameter]:
     return [
         node.handle
         for node in topological([loss.node])
-        if node in seen and isinstance(node.op, leaf.Parameter) and node.op.trainable
+        if node in seen and isinstance(node.op, leaf.Parameter) and node.handle.trainable
     ]
 
 

@@ -11,7 +11,7 @@ from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
-from graphc.optim.base import Optimizer, Pairs
+from graphc.optim.base import Optimizer, Pairs, constrained
 from graphc.optim.checks import check_clip, check_decay, check_finite, check_not_negative
 from graphc.optim.clip import Clip
 from graphc.optim.masks import Mask, chosen_by
@@ -191,7 +191,7 @@ class Chain(Optimizer):
                 continue
             moves = [part.move(p, v, m, new) for p, v, m in zip(parameters, values, moves)]
         for parameter, value, move in zip(parameters, values, moves):
-            new[parameter] = fn.astype(value - move, parameter.dtype)
+            new[parameter] = fn.astype(constrained(parameter, value - move), parameter.dtype)
         return new
 
 

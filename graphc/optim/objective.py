@@ -103,6 +103,9 @@ def objective(
         if not p.dtype.is_float or not all(isinstance(n, int) for n in p.shape):
             text = f"{owner}: parameters must be floats of known shape, {p.name} is {p.type}"
             raise ArgumentError(text, origin=origins.find_origin())
+        if p.constraint is not None:
+            text = f"{owner}: parameter {p.name} has a constraint, which a line search would leave"
+            raise ArgumentError(text, origin=origins.find_origin())
     return Objective(loss, tuple(chosen), tuple(grad(loss, chosen)))
 
 

@@ -92,20 +92,23 @@ def check_arguments(step: Any, data: Any, validation: Any, callbacks: Any) -> No
             )
 
 
-def check_validation(validation: Any) -> None:
+def check_validation(validation: Any, caller: str = "fit") -> None:
     """Raise unless it is a function that learns nothing, and data."""
     pair = isinstance(validation, (tuple, list)) and len(validation) == 2
     if not pair or not isinstance(validation[0], CompiledFunction):
-        raise ArgumentError(
-            f"fit: validation must be (compiled function, arrays), got {validation!r:.80}"
-        )
+        what = "validation must be (compiled function, arrays)"
+        if caller != "fit":
+            what, validation = "needs what gx.compile returns", validation[0]
+        raise ArgumentError(f"{caller}: {what}, got {validation!r:.80}")
     function = validation[0]
     counts = {p for metric in function.metrics for p in metric.parameters}
     updated = [n.handle for n, _ in function.graph.updates if n.handle not in counts]
     if updated:
         names = ", ".join([p.name for p in updated if p.trainable][:3]) or updated[0].name
         raise ArgumentError(
-            f"fit: the validation function {function.name} updates {names}:"
+            f"{caller}: the function {function.name} updates {names}: it would learn from the data"
+            if caller != "fit"
+            else f"fit: the validation function {function.name} updates {names}:"
             " it would learn from the validation data",
             origin=origins.find_origin(),
             hint='give it gx.compile(inputs, outputs, mode="inference"), without updates',

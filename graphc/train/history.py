@@ -18,6 +18,11 @@ class History(dict[str, list[float]]):
         self.interrupted = False
         self.note = ""
 
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The lists as a plain dict, under Keras' name."""
+        return dict(self)
+
     def add(self, logs: dict[str, float]) -> None:
         """Append one epoch; a name that is new starts with NaN for the epochs before."""
         for name, value in logs.items():

@@ -44,8 +44,8 @@ LOSS = gx.mean((X @ W) ** 2)
 BITS = gx.input("bits", (3, 4), "int8")
 STEP = gx.compile([X], {"loss": LOSS}, {W: W * 1.0}, target="interpret")
 CLASSES = (
-    "Tensor", "Parameter", "Dim", "CompiledFunction", "History", "name_scope", "Complex",
-    "Layer", "Optimizer", "Transform", "Updates",
+    "Tensor", "Parameter", "Dim", "CompiledFunction", "Evaluation", "History", "name_scope",
+    "Complex", "Layer", "Optimizer", "Transform", "Updates",
 )  # fmt: skip
 
 UNARY = """
@@ -98,9 +98,14 @@ CONV = {
 RNN = {
     "activation": "tanh", "use_bias": True, "kernel_init": None, "recurrent_init": None,
     "bias_init": None, "dropout": 0.0, "return_sequences": False, "return_state": False,
-    "reverse": False, "truncate": None, "checkpoint": None, "name": "rnn",
+    "reverse": False, "truncate": None, "checkpoint": None, "num_layers": 2, "name": "rnn",
 }  # fmt: skip
-POOL = {"window": 2, "strides": 2, "padding": "valid", "layout": "channels_last", "name": "pool"}
+POOL = {
+    "window": 2, "strides": 2, "padding": "valid", "layout": "channels_last", "name": "pool",
+    "pool_size": 2,
+}  # fmt: skip
+POOLS = [f"nn.{name}{n}D" for name in ("AvgPool", "MaxPool") for n in (1, 2, 3)]
+GLOBAL_POOLS = [f"nn.Global{name}{n}D" for name in ("AvgPool", "MaxPool") for n in (1, 2)]
 
 EXAMPLES: dict[str, Callable[[], Arguments]] = {
     **dict.fromkeys(UNARY.split(), lambda: given(X)),
@@ -246,16 +251,43 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "while_loop": lambda: given(lambda c: c < 3.0, lambda c: c + 1.0, gx.constant(0.0), 5),
     # -- nn --
     "nn.Activation": lambda: given("relu", name="a"),
-    "nn.AvgPool2D": lambda: given(**POOL),
-    "nn.MaxPool2D": lambda: given(**POOL),
+    **dict.fromkeys(POOLS, lambda: given(**POOL)),
+    **dict.fromkeys(GLOBAL_POOLS,
+                    lambda: given(layout="channels_last", keepdims=True, name="g")),
+    "nn.Add": lambda: given(name="j"),
+    "nn.Multiply": lambda: given(name="j"),
+    "nn.Concatenate": lambda: given(axis=-1, name="j"),
+    "nn.Inception": lambda: given((2, (3, 4), (1, 2), 2), activation="relu", name="i"),
+    "nn.Input": lambda: given((4,), name="i"),
+    "nn.InstanceNorm": lambda: given(
+        epsilon=1e-5, use_scale=True, use_bias=True, layout="channels_last", name="n"),
+    "nn.LeakyReLU": lambda: given(slope=0.1, name="a"),
+    "nn.PReLU": lambda: given(slope_init=None, name="a"),
+    "nn.LocalResponseNorm": lambda: given(size=5, alpha=1e-4, beta=0.75, k=2.0, name="n"),
+    "nn.Permute": lambda: given((2, 1), name="p"),
+    "nn.RepeatVector": lambda: given(3, name="r"),
+    "nn.Rescaling": lambda: given(0.5, offset=1.0, name="s"),
+    "nn.TimeDistributed": lambda: given(gx.nn.Dense(2), name="t"),
+    "nn.UpSampling": lambda: given(
+        size=2, method="nearest", layout="channels_last", name="u"),
+    "nn.DepthwiseConv2D": lambda: given(3, depth_multiplier=2, padding="same"),
+    "nn.SeparableConv2D": lambda: given(4, 3, depth_multiplier=2, padding="same"),
+    "nn.freeze": lambda: given([W], pattern="*"),
+    "nn.unfreeze": lambda: given([W], pattern="*"),
+    "evaluate": lambda: given(
+        gx.compile([X], {"loss": LOSS}, target="interpret"), [np.ones((3, 4), "f4")],
+        batch_size=3),
+    "predict": lambda: given(
+        gx.compile([X], X * 2.0, target="interpret"), [np.ones((3, 4), "f4")], batch_size=3),
+    "optim.ProximalL1": lambda: given(gx.optim.SGD(0.1), 0.1, mask="*", name="o"),
     **dict.fromkeys(("nn.Conv1D", "nn.Conv2D", "nn.Conv3D"), lambda: given(**CONV)),
-    "nn.ConvTranspose2D": lambda: given(**CONV, output_padding=0),
+    **dict.fromkeys(("nn.ConvTranspose1D", "nn.ConvTranspose2D"),
+                    lambda: given(**CONV, output_padding=0)),
     "nn.Dense": lambda: given(
         3, activation="relu", use_bias=True, kernel_init=gx.init.zeros(), bias_init=None, name="d"),
     "nn.Dropout": lambda: given(0.5, always=True, name="d"),
     "nn.Embedding": lambda: given(5, 3, table_init=None, dtype="float32", name="e"),
     "nn.Flatten": lambda: given(name="f"),
-    "nn.GlobalAvgPool2D": lambda: given(layout="channels_last", keepdims=True, name="g"),
     "nn.LayerNorm": lambda: given(epsilon=1e-5, use_scale=True, use_bias=True, name="n"),
     "nn.Reshape": lambda: given((2, 6), name="r"),
     "nn.Sequential": lambda: given([gx.nn.Dense(2)], name="s"),

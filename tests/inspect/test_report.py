@@ -154,6 +154,19 @@ def test_model_lists_layers_in_order_also_without_parameters():
     assert found.total == 75
 
 
+def test_layers_that_were_called_show_what_they_gave():
+    layers = [gx.nn.Dense(8, "relu"), gx.nn.Dropout(0.5), gx.nn.Dense(3)]
+    model = gx.nn.Sequential(layers, name="net")
+    model(gx.input("x", ("batch", 5)))
+    found = summary(model)
+    assert [str(row.output) for row in found.rows] == ["f32[batch,8]"] * 2 + ["f32[batch,3]"]
+    assert found.rows[0].flops == 2 * 5 * 8 + 8 + 8  # products and sums, bias, relu
+    assert found.rows[2].flops == 2 * 8 * 3 + 3
+    head, *_ = found.splitlines()
+    assert head.split() == ["layer", "output,", "type", "numbers", "bytes", "output", "FLOPs"]
+    assert f"{4 * (8 + 8 + 3)} B" in found.splitlines()[-1]
+
+
 def test_shared_layer_counts_once():
     dense = gx.nn.Dense(4, name="shared")
     x = gx.input("x", (2, 4))

@@ -184,7 +184,7 @@ def _chosen(name: str, shape: tuple[int, ...], samples: int) -> list[tuple[int, 
 def _targets(loss: Tensor, wrt: Any) -> list[Tensor]:
     if wrt is None:
         nodes = graphs.topological([loss.node])
-        found = [n.handle for n in nodes if isinstance(n.op, leaf.Parameter) and n.op.trainable]
+        found = [n.handle for n in nodes if isinstance(n.op, leaf.Parameter) and n.handle.trainable]
     else:
         found = flatten(wrt)[0]
     for t in found:
