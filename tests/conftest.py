@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.also_target import AlsoTarget
+
 Golden = Callable[[str, str], None]
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so their children.
@@ -23,6 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--gpu-target", default="cuda", help="what `-m gpu` runs on: cuda-simulate tries the tests"
     )
+    parser.addoption("--also-target", help="make calls on this target, too, and compare them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    target = config.getoption("--also-target")
+    if target:
+        plugin = AlsoTarget(target)
+        plugin.install()
+        config.pluginmanager.register(plugin, "also-target")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
