@@ -10,7 +10,7 @@ from graphc.ir.dims import Size
 from graphc.ir.loops.contraction.condition import StepCondition
 from graphc.ir.loops.contraction.index import Affine, flat_offset
 from graphc.ir.loops.contraction.match import Contraction, Span, merged, recognise
-from graphc.ir.loops.ir import Expr, Stmt
+from graphc.ir.loops.ir import Expr, Loop, Stmt
 from graphc.ir.types import DType
 from graphc_cuda.contract.low import HELD, low_operands
 from graphc_cuda.contract.shape import MatrixTile, Sizes, Tile, choose_matrix_tile, choose_tile
@@ -45,6 +45,7 @@ class TiledContraction:
 
     `left` has the rows, `right` the columns; the block with number `block` computes a tile of one
     product of the batch. `kind` names the low type of operands that matrix instructions multiply.
+    Only results for which all `limits` hold are finished; chains stop where the loop `ends`.
     """
 
     contraction: Contraction
@@ -53,6 +54,8 @@ class TiledContraction:
     sizes: Sizes
     tile: Tile | MatrixTile
     kind: str = ""
+    limits: tuple[Expr, ...] = ()
+    ends: Loop | None = None
 
     @property
     def dtype(self) -> DType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.ir.loops.contraction.match import Span
+from graphc.ir.types import bool_
 from graphc_cuda.contract.axes import set_axes
 from graphc_cuda.contract.find import TiledContraction, count
 from graphc_cuda.lower.scalar import Scalar, as_index
@@ -22,9 +23,14 @@ def finish_one(
     with w.when(inside.value):
         set_axes(w, contraction.rows, _within(row, contraction.rows))
         set_axes(w, contraction.columns, _within(column, contraction.columns))
-        name = contraction.accumulator.refs[0].name
-        w.refs[name] = w.assign(name, value)
-        serial_block(w, contraction.epilogue)
+        limits = w.kept_all([w.evaluate(limit) for limit in found.limits])
+        exists = e.const(True, bool_)
+        for limit in limits:
+            exists = e.logical_and(exists, limit)
+        with w.when(exists.value):
+            name = contraction.accumulator.refs[0].name
+            w.refs[name] = w.assign(name, value)
+            serial_block(w, contraction.epilogue)
 
 
 def _within(position: Scalar, spans: tuple[Span, ...]) -> Scalar:

@@ -22,23 +22,44 @@ AnySums = Sums | MatrixSums
 
 def emit_tile(w: Writer, found: TiledContraction) -> None:
     """Write what each of `found.grid` blocks of `found.tile.threads` threads does."""
+    _name_aliases(w, found)
+    _one_tile(w, found, index_of(BLOCK_INDEX, 0, found.grid - 1))
+
+
+def emit_stage(w: Writer, found: TiledContraction) -> None:
+    """Write how one block computes all tiles, one after the other.
+
+    The block has met when it starts to bring operands of another tile.
+    """
+    _name_aliases(w, found)
+    if found.grid == 1:
+        _one_tile(w, found, as_index(0))
+        return
+    with w.loop("tile_number", as_index(0), as_index(found.grid), 1) as number:
+        _one_tile(w, found, number)
+
+
+def _name_aliases(w: Writer, found: TiledContraction) -> None:
     for alias, buffer in found.contraction.aliases.items():
         w.arrays[alias] = Placed(w.arrays[buffer].array, w.shape(alias), w.arrays[buffer].start)
-    origin = _origin(w, found)
+
+
+def _one_tile(w: Writer, found: TiledContraction, block: Scalar) -> None:
+    """The tile with a number."""
+    origin = _origin(w, found, block)
     sums = (MatrixSums if found.kind else Sums)(w, found, origin)
     if found.sizes.steps:
         _chain(w, found, sums)
     sums.finish()
 
 
-def _origin(w: Writer, found: TiledContraction) -> tuple[Scalar, Scalar]:
-    """The first row and column of the block's tile; sets the axes of the batch.
+def _origin(w: Writer, found: TiledContraction, block: Scalar) -> tuple[Scalar, Scalar]:
+    """The first row and column of a tile; sets the axes of the batch.
 
     Blocks that run at the same time are close to each other, so that they share what they read.
     """
     e, group = w.emit, found.group
     tiles = found.row_tiles * found.column_tiles
-    block = index_of(BLOCK_INDEX, 0, found.grid - 1)
     set_axes(w, found.contraction.batch, e.div(block, as_index(tiles)))
     tile = w.assign("tile", e.rem(block, as_index(tiles)))
     together = as_index(group * found.column_tiles)
@@ -70,12 +91,13 @@ def _chain(w: Writer, found: TiledContraction, sums: AnySums) -> None:
         with w.when(is_there):
             _fetch(w, sums, e.mul(later, as_index(depth)), other)
         _close(w, sums)
-        sums.take(w.assign("stage", e.rem(number, as_index(stages))), depth)
+        begin = e.mul(number, as_index(depth))
+        sums.take(w.assign("stage", e.rem(number, as_index(stages))), depth, begin)
         with w.when(is_there):
             _put(sums, other)
         _arrive(w, sums, ahead)
     if rest:
-        sums.take(as_index(whole % stages), rest)
+        sums.take(as_index(whole % stages), rest, as_index(whole * depth))
         w.add(Barrier())
 
 

@@ -32,7 +32,7 @@ class StepMask:
         self.is_even = all(self._run(c) % self.depth == 0 for c in side.conditions)
         self.steps = 1 if self.is_even else self.depth
         size = found.tile.stages * self.steps * self.width
-        self.array = w.declare(f"{side.name}_counts", bool_, size)
+        self.array = w.stage(f"{side.name}_counts", bool_, size)
         self.thread = index_of(THREAD, 0, found.tile.threads - 1)
         width = as_index(self.width)
         self.line = w.assign(f"{side.name}_line", w.emit.rem(self.thread, width))

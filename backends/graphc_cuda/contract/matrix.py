@@ -92,8 +92,8 @@ class MatrixSums:
 
     # -- steps ------------------------------------------------------------------------------
 
-    def take(self, stage: Scalar, steps: int) -> None:
-        """Add the products of a tile's steps."""
+    def take(self, stage: Scalar, steps: int, first: Scalar) -> None:
+        """Add the products of a tile's steps; operands are 0 where the chain has ended."""
         w, unit = self.w, UNIT[self.kind]
         with w.loop("step_in", as_index(0), as_index(steps), unit) as step:
             rows = [self._rows(stage, step, r * ROWS) for r in range(len(self.sums))]

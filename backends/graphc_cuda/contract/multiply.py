@@ -25,6 +25,7 @@ from graphc_cuda.device.program import (
     Value,
 )
 from graphc_cuda.lower.scalar import Scalar, as_index, index_of
+from graphc_cuda.lower.serial import smaller
 from graphc_cuda.lower.writer import Writer
 
 WARP = 32
@@ -93,12 +94,15 @@ class Sums:
         for variable in (v for row in self.sums for v in row):
             w.add(Assign(variable, Literal(found.dtype, 0.0)))
 
-    def take(self, stage: Scalar, steps: int) -> None:
-        """Continue the chains by the first steps of a tile."""
+    def take(self, stage: Scalar, steps: int, first: Scalar) -> None:
+        """Continue the chains by the first steps of a tile, up to their end.
+
+        The tile has the chain's steps from `first` on.
+        """
         w = self.w
         pairs = ((self.left, self.rows), (self.right, self.columns))
         even = [self._counts(*pair, stage, None) for pair in pairs]
-        with w.loop("step_in", as_index(0), as_index(steps), 1) as step:
+        with w.loop("step_in", as_index(0), self._end(steps, first), 1) as step:
             left, right = (self._lines(*pair, stage, step) for pair in pairs)
             counts = [known or self._counts(*pair, stage, step) for known, pair in zip(even, pairs)]
             for stmt in self._products(left, right, *counts):
@@ -106,6 +110,13 @@ class Sums:
         loop = w.body.pop()
         assert isinstance(loop, For)
         w.add(replace(loop, unroll=steps))
+
+    def _end(self, steps: int, first: Scalar) -> Scalar:
+        """How many steps of a tile the chains take."""
+        if self.found.ends is None:
+            return as_index(steps)
+        left = self.w.emit.sub(self.w.trips(self.found.ends), first)
+        return self.w.assign("steps_left", smaller(left, as_index(steps)))
 
     def _lines(self, side: Staging, lines: ThreadLines, stage: Scalar, step: Scalar) -> list[Value]:
         """A thread's lines at a step."""

@@ -41,22 +41,26 @@ class Route:
 
 @dataclass(frozen=True)
 class Extents:
-    """The axes of an operand: its lines, its steps, all others; lines and steps of a tile."""
+    """The axes of an operand: its lines and its steps; lines and steps of a tile."""
 
     lines: tuple[Span, ...]
     steps: tuple[Span, ...]
-    others: tuple[Axis, ...]
     width: int
     depth: int
 
 
-def find_route(value: Expr, dtype: DType, extents: Extents, by_line: bool | None) -> Route:
-    """The widest route for a value that is held as `dtype`; `by_line` None: as memory has it."""
+def find_route(
+    value: Expr, dtype: DType, extents: Extents, by_line: bool | None, is_near: bool = False
+) -> Route:
+    """The widest route for a value that is held as `dtype`; `by_line` None: as memory has it.
+
+    What `is_near`, in memory of the block, goes through registers.
+    """
     along = _is_along_steps(value, extents)
     by_line = along if by_line is None else by_line
     plain = isinstance(value, Load) and value.where is None and value.dtype == dtype
     most = VECTOR_BYTES // dtype.itemsize
-    if plain and isinstance(value, Load):
+    if plain and isinstance(value, Load) and not is_near:
         vector = most if along == by_line and _is_run(value, extents, along, most) else 1
         if vector * dtype.itemsize >= MIN_COPY_BYTES:
             return Route(along, vector, (), True, by_line)
@@ -78,10 +82,9 @@ def _is_along_steps(value: Expr, extents: Extents) -> bool:
 
 def _is_run(load: Load, extents: Extents, along_steps: bool, vector: int) -> bool:
     """Whether neighbours are read as one, from a multiple of their number on."""
-    spans, rest = extents.lines, extents.steps
-    tile = extents.width
+    spans, tile = extents.lines, extents.width
     if along_steps:
-        spans, rest, tile = extents.steps, extents.lines, extents.depth
+        spans, tile = extents.steps, extents.depth
     if not spans or vector * load.dtype.itemsize > VECTOR_BYTES:
         return False
     axis = spans[-1].axis
@@ -90,7 +93,7 @@ def _is_run(load: Load, extents: Extents, along_steps: bool, vector: int) -> boo
     offset = flat_offset(load.buffer, load.index)
     if known(product(load.buffer.shape)) % vector:  # of such buffers one may begin anywhere
         return False
-    others = (*(s.axis for s in (*spans[:-1], *rest)), *extents.others)
+    others = [other for other in offset.axes if other is not axis]
     return gcd(_run(offset, spans[-1], others), tile) % vector == 0
 
 

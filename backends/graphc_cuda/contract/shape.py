@@ -6,6 +6,7 @@ ascending chain, so no choice changes a bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from graphc.ir.types import DType
@@ -21,6 +22,7 @@ MATRIX_BYTES_PER_CYCLE = 2048  # products of 16 bits are 2, of TF32 are 4
 MATRIX_STAGE_CYCLES = 0.04  # to bring one element to shared memory, several at a time
 BUSY_WARPS = 12  # that hide each other's latency on one multiprocessor
 STAGES = 2
+MAX_STAGE_BYTES = 40 * 1024  # for the operands of contractions that share it in turns
 PADDING_BYTES = 16  # between the steps of a tile, against conflicts of banks
 
 
@@ -132,6 +134,43 @@ MATRIX_TILES = (
     MatrixTile(32, 64, 32, 16, 32),
     MatrixTile(32, 32, 32, 16, 16),
 )  # for 16 bits
+
+
+STAGE_MATRIX_TILES = (
+    MatrixTile(128, 64, 32, 32, 32, 2),
+    MatrixTile(64, 128, 32, 32, 32, 2),
+    MatrixTile(64, 64, 32, 32, 16, 2),
+    MatrixTile(32, 64, 32, 16, 16, 2),
+)  # of 256 threads, for 16 bits
+
+
+def choose_stage_tile(
+    sizes: Sequence[Sizes], dtype: DType, matrices: bool, threads: int
+) -> Tile | MatrixTile:
+    """The cheapest tile of so many threads for contractions that one block computes in turns."""
+    tiles: list[Tile | MatrixTile] = [t for t in TILES if t.threads == threads]
+    if matrices:
+        tiles = [replace(t, depth=t.depth * 2 // dtype.itemsize) for t in STAGE_MATRIX_TILES]
+    fitting = [t for t in tiles if stage_bytes(t, dtype) <= MAX_STAGE_BYTES]
+    return min(fitting, key=lambda tile: sum(_turn_cycles(tile, s, dtype) for s in sizes))
+
+
+def stage_bytes(tile: Tile | MatrixTile, dtype: DType) -> int:
+    """Bytes of shared memory at most, however operands lie there."""
+    if isinstance(tile, Tile):
+        return tile.shared_bytes(dtype)
+    rows, columns, depth = (n + 8 for n in (tile.rows, tile.columns, tile.depth))
+    lines = max(rows * tile.depth, tile.rows * depth) + max(
+        columns * tile.depth, tile.columns * depth
+    )
+    return tile.stages * lines * dtype.itemsize
+
+
+def _turn_cycles(tile: Tile | MatrixTile, sizes: Sizes, dtype: DType) -> float:
+    """How long a block alone takes for all tiles."""
+    one = replace(sizes, batch=1, rows=tile.rows, columns=tile.columns)
+    single = cycles(tile, one, dtype) if isinstance(tile, Tile) else matrix_cycles(tile, one, dtype)
+    return tile.blocks(sizes) * single
 
 
 def choose_matrix_tile(sizes: Sizes, dtype: DType) -> MatrixTile:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from graphc.ir.loops.contraction.index import loads_of
 from graphc.ir.loops.ir import Axis, Expr, Load
 from graphc.ir.types import DType, bool_
 from graphc_cuda.contract.axes import line_axes, set_axes
 from graphc_cuda.contract.find import Side, TiledContraction, count
 from graphc_cuda.contract.mask import StepMask
 from graphc_cuda.contract.route import Extents, find_route
-from graphc_cuda.device.program import THREAD, Assign, Intrinsic, Value, Variable
+from graphc_cuda.device.program import GLOBAL, THREAD, Assign, Intrinsic, Value, Variable
 from graphc_cuda.lower.scalar import Scalar, as_index, held_as, index_of, stored_as
 from graphc_cuda.lower.serial import smaller
 from graphc_cuda.lower.writer import Writer
@@ -51,16 +52,16 @@ class Staging:
         self.w, self.found, self.side, self.dtype, self.zeros = w, found, side, dtype, zeros
         self.name, self.width, self.depth = side.name, found.width(side), found.tile.depth
         self.steps = found.contraction.reduction
-        others = tuple(span.axis for span in found.contraction.batch)
-        self.extents = Extents(side.spans, self.steps, others, self.width, self.depth)
-        self.route = find_route(side.value, dtype, self.extents, by_line)
+        self.extents = Extents(side.spans, self.steps, self.width, self.depth)
+        near = any(w.arrays[x.buffer].array.space != GLOBAL for x in loads_of(side.value))
+        self.route = find_route(side.value, dtype, self.extents, by_line, near)
         lines, steps = (
             (self.depth, self.width) if not self.route.by_line else (self.width, self.depth)
         )
         self.pitch = found.tile.pitch(steps, dtype, self.route.by_line)
         self.stage_size = lines * self.pitch
         size = found.tile.stages * self.stage_size
-        self.array = w.declare(f"{self.name}_tile", dtype, size)
+        self.array = w.stage(f"{self.name}_tile", dtype, size)
         has_mask = side.conditions and not zeros
         self.mask = StepMask(w, found, side, origin) if has_mask else None
         self.thread = index_of(THREAD, 0, found.tile.threads - 1)

@@ -7,10 +7,12 @@ whose iterations are distributed: parallel ones, and those along lanes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 
 from graphc.ir.loops.accumulators import updated
 from graphc.ir.loops.ir import (
+    LANES,
     SEQUENTIAL,
     Accumulate,
     Axis,
@@ -21,10 +23,16 @@ from graphc.ir.loops.ir import (
     Scratch,
     Stmt,
     Store,
+    walk,
 )
+from graphc.ir.types import uint32
+from graphc_cuda.contract.find import TiledContraction
+from graphc_cuda.contract.lower import emit_stage
 from graphc_cuda.device.program import (
     Assign,
     DeviceArray,
+    Literal,
+    Op,
     Value,
 )
 from graphc_cuda.lower.hazards import (
@@ -42,6 +50,7 @@ from graphc_cuda.lower.serial import (
     simple,
     store,
 )
+from graphc_cuda.lower.stages import STAGED_BYTES, Stages
 from graphc_cuda.lower.writer import Placed, Writer
 
 GlobalScratch = Callable[[Buffer, int], DeviceArray]
@@ -60,6 +69,13 @@ class Group(LaneGroup):
     ) -> None:  # fmt: skip
         super().__init__(w, size, thread)
         self.number, self.groups, self.outside, self.slot = number, groups, outside, slot
+        self.stages: Stages | None = None
+
+    def run_stages(self, stages: Stages) -> None:
+        """Run contractions by tiles, and rows between them by sixteen threads each."""
+        self.stages = stages
+        self.shared_left = STAGED_BYTES - 1024 - stages.nbytes
+        self.w.stages = {}
 
     def block(self, body: Sequence[Stmt]) -> None:
         """Statements, one after the other."""
@@ -84,6 +100,10 @@ class Group(LaneGroup):
     def _loop(self, loop: Loop) -> None:
         if loop.kind == SEQUENTIAL and loop.lanes:
             self.reduce_lanes(loop)
+        elif self.stages is not None and loop in self.stages.tiles:
+            self._contract(loop, self.stages.tiles[loop])
+        elif self.stages is not None and self._has_short_rows(loop):
+            self._by_rows(loop)
         elif loop.kind != SEQUENTIAL and not has_lanes(loop):
             self._distribute(loop)
         elif loop.kind == SEQUENTIAL and not is_distributable(loop):
@@ -99,6 +119,8 @@ class Group(LaneGroup):
     def _repeated(self, w: Writer, body: Sequence[Stmt]) -> None:
         """A body of a loop: an iteration must not overtake the threads still in the one before."""
         self.block(body)
+        if self.stages is not None and not self.hazards.pending:
+            return  # all have just met
         for stmt in body:
             if writes_memory(stmt):
                 self.meet()
@@ -130,14 +152,60 @@ class Group(LaneGroup):
         for variable, ref in zip(kept, results):
             self.w.refs[ref.name] = self.from_first(ref.name, Scalar(variable, ref.dtype))
 
+    def _contract(self, loop: Loop, found: TiledContraction) -> None:
+        """A contraction, tile by tile."""
+        self.wait_for_all(loop)
+        emit_stage(self.w, found)
+        if not found.kind:  # all have met behind the last results
+            self.hazards.clear()
+
+    def _has_short_rows(self, loop: Loop) -> bool:
+        """Whether the iterations of a parallel loop are rows for sixteen threads each."""
+        if loop.kind == SEQUENTIAL or any(isinstance(s, Scratch) for s in walk(loop.body)):
+            return False
+        _, body, _ = perfect_nest(loop, self.w.known.is_fixed)
+        inner = [s for s in walk(body) if isinstance(s, Loop)]
+        return has_lanes(loop) or any(each.kind != SEQUENTIAL for each in inner)
+
+    def _by_rows(self, loop: Loop) -> None:
+        """A row for every sixteen threads, then the next ones."""
+        w, e, groups = self.w, self.w.emit, self.size // LANES
+        loops, body, lets = perfect_nest(loop, w.known.is_fixed)
+        nest = [(each.axis, w.known.trips(each)) for each in loops]
+        most = prod(n for _, n in nest)
+        self.wait_for_all(loop)
+        count = e.mul(w.trips(loop), as_index(prod(n for _, n in nest[1:])))
+        number, rows = self._group_of_lanes()
+        with w.loop("turn", as_index(0), as_index(-(-most // groups)), 1) as turn:
+            row = w.assign("row", e.add(e.mul(turn, as_index(groups)), number))
+            with w.when(e.lt(row, count).value):
+                decode(w, replace(row, range=(0, max(0, most - 1))), nest)
+                rows.block([*lets, *body])
+
+    def _group_of_lanes(self) -> tuple[Scalar, Group]:
+        """The sixteen threads among which a thread of a block is, and their number."""
+        w, e, lanes = self.w, self.w.emit, as_index(LANES)
+        number = w.assign("group", e.div(self.thread, lanes))
+        lane = w.assign("lane", e.rem(self.thread, lanes))
+        group = Group(w, LANES, lane.value, number, self.size // LANES, self.outside, self.slot)
+        group.name_lanes(number)
+        return number, group
+
+    def name_lanes(self, number: Scalar) -> None:
+        """Say which half of a warp the group is."""
+        w, e, lanes = self.w, self.w.emit, as_index(LANES)
+        half = w.assign("half", e.mul(e.rem(number, as_index(2)), lanes))
+        bits = Op(uint32, "convert", (half.value,))
+        mask = w.assign("mask", Scalar(Op(uint32, "shl", (Literal(uint32, 0xFFFF), bits)), uint32))
+        self.mask, self.base = mask.value, half.value
+
     def _distribute(self, loop: Loop) -> None:
         """The points of a nest, thread by thread."""
         w = self.w
         loops, body, lets = perfect_nest(loop, w.known.is_fixed)
         nest = [(each.axis, w.known.trips(each)) for each in loops]
         self.wait(loop, nest)
-        alone = len(loops) == 1
-        count = w.trips(loop) if alone else as_index(prod(n for _, n in nest))
+        count = w.emit.mul(w.trips(loop), as_index(prod(n for _, n in nest[1:])))
         wish = loops[0].axis.name if len(loops) == 1 else "point"
         with w.loop(wish, self.thread, count, self.size) as point:
             decode(w, point, nest)

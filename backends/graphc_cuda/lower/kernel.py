@@ -254,16 +254,15 @@ class _KernelLowering:
         if per_block == 1:
             group = Group(w, segment.group, thread, as_index(0), 1, self._outside(w, segment),
                           block)  # fmt: skip
+            if segment.stages is not None:
+                group.run_stages(segment.stages)
             return group, block
         at = index_of(thread, 0, segment.block - 1)
         number = w.assign("group", e.div(at, as_index(LANES)))
         lane = w.assign("lane", e.rem(at, as_index(LANES)))
         row = w.assign("row", e.add(e.mul(block, as_index(per_block)), number))
         group = Group(w, LANES, lane.value, number, per_block, self._outside(w, segment), row)
-        half = w.assign("half", e.mul(e.rem(number, as_index(2)), as_index(LANES)))
-        bits = Op(uint32, "convert", (half.value,))
-        mask = w.assign("mask", Scalar(Op(uint32, "shl", (Literal(uint32, 0xFFFF), bits)), uint32))
-        group.mask, group.base = mask.value, half.value
+        group.name_lanes(number)
         return group, row
 
     def _outside(self, w: Writer, segment: Segment) -> GlobalScratch:

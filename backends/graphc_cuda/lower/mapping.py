@@ -4,7 +4,7 @@ A kernel's statements become *segments*, one launch each:
 
   element  a nest of parallel loops: one thread for each point
   rows     a parallel loop with reductions along lanes in it: sixteen threads for each row, or
-           (long rows) a block
+           (long rows) a block; a block, too, where contractions stand between them
   group    everything else, by one block: small kernels as a whole, sums over everything, loops
            whose iterations depend on each other
   chunks   the first half of a long sum over everything: each block sums 4096 elements
@@ -36,6 +36,7 @@ from graphc_cuda.contract.find import TiledContraction, find_contraction
 from graphc_cuda.lower.hazards import has_lanes
 from graphc_cuda.lower.lanes import is_order_free
 from graphc_cuda.lower.sizes import BUSY_THREADS, Sizes, is_separable
+from graphc_cuda.lower.stages import STAGE_THREADS, Stages, find_stages
 from graphc_cuda.lower.vectors import vector_width
 
 ELEMENT, ROWS, GROUP, CHUNKS, TILE = "element", "rows", "group", "chunks", "tile"
@@ -68,6 +69,7 @@ class Segment:
     lets: tuple[Let, ...] = ()
     tile: TiledContraction | None = None
     width: int = 1
+    stages: Stages | None = None
 
     def __str__(self) -> str:
         if self.tile is not None:
@@ -75,6 +77,9 @@ class Segment:
         if self.mode == ELEMENT:
             together = f", {self.width} a thread" if self.width > 1 else ""
             return f"element: {self.count} points{together}"
+        if self.stages is not None:
+            tiles = "; ".join(str(t.tile) for t in self.stages.tiles.values())
+            return f"rows: {self.count} of {self.group} threads, in tiles of {tiles}"
         if self.mode == ROWS:
             return f"rows: {self.count} of {self.group} threads"
         return self.mode
@@ -103,9 +108,14 @@ def _parallel(loop: Loop, lets: tuple[Let, ...], sizes: Sizes) -> Segment:
     if tile is not None:
         return Segment(TILE, (loop,), 1, 1, tile.tile.threads, tile.grid, lets, tile)
     loops, body, _ = sizes.nest(loop)
+    rows = prod(sizes.trips(each) for each in loops)
+    stages = None if needs_lanes(loop) else find_stages(body, sizes.dims, sizes)
+    if stages is not None:
+        return Segment(
+            ROWS, (loop,), rows, STAGE_THREADS, STAGE_THREADS, max(1, rows), lets, stages=stages
+        )
     if not has_lanes(loop) and _is_short(body, sizes):
         return _element(loop, lets, sizes)
-    rows = prod(sizes.trips(each) for each in loops)
     group = _row_group(loop, rows, longest(body, sizes))
     if group == LANES:
         return Segment(ROWS, (loop,), rows, LANES, ROW_THREADS, max(1, -(-rows // 8)), lets)

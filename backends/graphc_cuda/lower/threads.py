@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graphc.ir.loops.ir import LANES, Axis, Ref, Stmt
 from graphc.ir.types import DType, bool_, int32, int64, uint32
@@ -51,6 +52,13 @@ class ThreadGroup:
     ) -> None:
         """Meet the other threads where the statement needs what they did."""
         found = accesses(stmt, nest, alone)
+        if self.hazards.conflict(found):
+            self.meet()
+        self.hazards.note(found)
+
+    def wait_for_all(self, stmt: Stmt) -> None:
+        """The same for a statement in which any thread may touch any element."""
+        found = [replace(a, pattern=None) for a in accesses(stmt, None, alone=False)]
         if self.hazards.conflict(found):
             self.meet()
         self.hazards.note(found)

@@ -101,6 +101,7 @@ class Writer:
         self.names: set[str] = set(RESERVED)
         self.status: DeviceArray | None = None
         self.running: dict[Accumulator, Merging] = {}
+        self.stages: dict[tuple[str, DType, int], DeviceArray] | None = None  # used in turns
 
     @property
     def known(self) -> Extents:
@@ -142,6 +143,15 @@ class Writer:
         array = DeviceArray(self.name(wish), stored_as(dtype), max(1, size), space, holds)
         self.top.append(Declare(array))
         return array
+
+    def stage(self, wish: str, dtype: DType, size: int) -> DeviceArray:
+        """Memory of the block for a while: stages that follow each other have the same."""
+        if self.stages is None:
+            return self.declare(wish, dtype, size)
+        key = wish, dtype, size
+        if key not in self.stages:
+            self.stages[key] = self.declare(wish, dtype, size)
+        return self.stages[key]
 
     def argument(self, wish: str, dtype: DType, size: int) -> DeviceArray:
         """An array of global memory."""
