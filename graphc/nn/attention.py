@@ -10,8 +10,10 @@ from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import cast, fail, same_dtype, shape_text, widened
-from graphc.frontend.tensor import Tensor, lift
+from graphc.frontend.tensor import Tensor, lift, lift_op
 from graphc.frontend.typing import TensorLike
+from graphc.ir.dims import Sizes
+from graphc.ir.ops.attention import Attention
 from graphc.ir.types import bool_
 from graphc.nn.activations import softmax
 from graphc.nn.layers import Dense, Dropout, Layer, check_count
@@ -24,6 +26,8 @@ def scaled_dot_product_attention(
     mask: TensorLike | None = None,
     is_causal: bool = False,
     scale: float | None = None,
+    *,
+    store_weights: bool = True,
 ) -> Tensor:
     """softmax(scale * q @ k.mT) @ v (Vaswani et al. 2017): (..., queries, d), (..., keys, d) and
     (..., keys, e) give (..., queries, e).
@@ -32,8 +36,14 @@ def scaled_dot_product_attention(
     are added to the scores, where -inf forbids. `is_causal` lets query i look at keys 0 to i. A
     query that may look at nothing gets zeros. `scale` is 1 / sqrt(d) if not given. 16-bit floats
     are computed in float32.
+
+    Without `store_weights` the weights are computed block by block, and again in the gradient
+    (Dao et al. 2022): memory grows with queries and keys, not with their product, and causal
+    attention skips what is masked. The mask must hold bools then.
     """
     v = lift(v)
+    if not store_weights:
+        return in_blocks(q, k, v, mask, is_causal, scale)
     weights = attention_weights(q, k, mask, is_causal, scale)
     if v.ndim < 2 or v.shape[-2] != weights.shape[-1]:
         text = f"scaled_dot_product_attention: v must have {weights.shape[-1]} rows, got {v.type}"
@@ -50,6 +60,17 @@ def attention_weights(
 ) -> Tensor:
     """How much each query looks at each key, float32 for 16-bit floats; the arguments of
     scaled_dot_product_attention."""
+    q, k, factor = _checked(q, k, scale)
+    scores = (widened(q) * factor) @ fn.matrix_transpose(widened(k))
+    scores, allowed = _masked(scores, mask, is_causal)
+    weights = softmax(scores)
+    if mask is not None and allowed is not None:  # a row of nothing: no weight at all
+        weights = choose(allowed, weights, 0.0)
+    return weights
+
+
+def _checked(q: TensorLike, k: TensorLike, scale: float | None) -> tuple[Tensor, Tensor, float]:
+    """Queries and keys that fit, and the scale."""
     q, k = lift(q), lift(k)
     for role, t in (("q", q), ("k", k)):
         if t.ndim < 2 or not t.dtype.is_float:
@@ -60,12 +81,37 @@ def attention_weights(
         text = "scaled_dot_product_attention: q and k need the same known last size"
         fail(ShapeError, f"{text}, got {q.shape[-1]} and {k.shape[-1]}", (q, k))
     factor = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
-    scores = (widened(q) * factor) @ fn.matrix_transpose(widened(k))
-    scores, allowed = _masked(scores, mask, is_causal)
-    weights = softmax(scores)
-    if mask is not None and allowed is not None:  # a row of nothing: no weight at all
-        weights = choose(allowed, weights, 0.0)
-    return weights
+    return q, k, factor
+
+
+def in_blocks(
+    q: TensorLike,
+    k: TensorLike,
+    v: TensorLike,
+    mask: TensorLike | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """Attention that stores no weights; the arguments of scaled_dot_product_attention."""
+    q, k, factor = _checked(q, k, scale)
+    name, v = "scaled_dot_product_attention", lift(v)
+    if v.ndim < 2 or v.shape[-2] != k.shape[-2]:
+        text = f"{name}: v must have {k.shape[-2]} rows, got {v.type}"
+        fail(ShapeError, text, (k, v), "one for every key")
+    dtype = same_dtype(name, (q, v))[0].dtype
+    looks = (*fn.broadcast_shapes(q.shape[:-2], k.shape[:-2]), q.shape[-2], k.shape[-2])
+    batch = fn.broadcast_shapes(looks[:-2], v.shape[:-2])
+    q, k, v = same_dtype(name, (widened(q), widened(k), widened(v)))
+    operands = [fn.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (q, k, v)]
+    if mask is not None:
+        m = lift(mask)
+        _check_mask(m, looks)
+        if m.dtype != bool_:
+            text = f"{name}: without stored weights the mask must hold bools, got {m.type}"
+            fail(DTypeError, text, (m,), "leave out store_weights=False")
+        operands.append(fn.broadcast_to(m, (*batch, *looks[-2:])))
+    packed = lift_op(Attention(float(factor), bool(is_causal)), *operands)
+    return cast(packed[..., : v.shape[-1]], dtype)
 
 
 def seen(weights: Tensor, v: Tensor, q: Tensor) -> Tensor:
@@ -81,7 +127,7 @@ def _masked(
     allowed = None
     if mask is not None:
         m = lift(mask)
-        _check_mask(m, scores)
+        _check_mask(m, scores.shape)
         if m.dtype == bool_:
             allowed = m
         else:  # -inf forbids, as False does; added, a row of it would leave inf - inf
@@ -98,14 +144,14 @@ def _masked(
     return choose(allowed, scores, lowest), allowed
 
 
-def _check_mask(mask: Tensor, scores: Tensor) -> None:
+def _check_mask(mask: Tensor, scores: Sizes) -> None:
     name = "scaled_dot_product_attention"
     if mask.dtype != bool_ and not mask.dtype.is_float:
         text = f"{name}: mask must hold bools or floats, got {mask.type}"
         fail(DTypeError, text, (mask,), "convert with astype('bool')")
-    ends = zip(reversed(mask.shape), reversed(scores.shape))
-    if mask.ndim > scores.ndim or any(m not in (1, s) for m, s in ends):
-        shape = shape_text(scores.shape)
+    ends = zip(reversed(mask.shape), reversed(scores))
+    if mask.ndim > len(scores) or any(m not in (1, s) for m, s in ends):
+        shape = shape_text(scores)
         fail(ShapeError, f"{name}: mask must broadcast to {shape}, got {mask.type}", (mask,))
 
 
@@ -117,7 +163,7 @@ class MultiHeadAttention(Layer):
     query. `key_dim` and `value_dim` are sizes of one head (default: features / num_heads, and
     key_dim). `mask` is (queries, keys), (batch, queries, keys) or (batch, heads, queries, keys),
     or what broadcasts to one of these; see nn.scaled_dot_product_attention, also for
-    `is_causal`. `dropout` drops weights.
+    `is_causal` and `store_weights`. `dropout` drops weights, which must be stored for it.
     The projections are Dense layers: NAME/query/kernel is (features, num_heads * key_dim), head
     after head, and so are key, value and output.
     """
@@ -132,6 +178,7 @@ class MultiHeadAttention(Layer):
         dropout: float = 0.0,
         use_bias: bool = True,
         name: str | None = None,
+        store_weights: bool = True,
     ) -> None:
         super().__init__(name)
         check_count("MultiHeadAttention", "num_heads", num_heads)
@@ -139,7 +186,10 @@ class MultiHeadAttention(Layer):
             if size is not None:
                 check_count("MultiHeadAttention", role, size)
         self.num_heads, self.key_dim, self.value_dim = num_heads, key_dim, value_dim
-        self.use_bias = use_bias
+        self.use_bias, self.store_weights = use_bias, store_weights
+        if dropout and not store_weights:
+            text = f"MultiHeadAttention: dropout must be 0 without stored weights, got {dropout}"
+            fail(ArgumentError, text, (), "leave out store_weights=False")
         self.dropout = Dropout(dropout, name="dropout")
         self._projections: dict[str, Dense] = {}
 
@@ -161,13 +211,14 @@ class MultiHeadAttention(Layer):
                 fail(ShapeError, text, (q, v, k))
         features = self.features(q)
         width = self.key_dim or self._shared(q, features)
-        weights = attention_weights(
-            self._heads("query", q, width),
-            self._heads("key", k, width),
-            None if mask is None else self._mask(lift(mask)),
-            is_causal,
-        )
-        y = seen(self.dropout(weights), self._heads("value", v, self.value_dim or width), q)
+        operands = self._heads("query", q, width), self._heads("key", k, width)
+        rule = None if mask is None else self._mask(lift(mask))
+        if self.store_weights:
+            weights = attention_weights(*operands, rule, is_causal)
+            y = seen(self.dropout(weights), self._heads("value", v, self.value_dim or width), q)
+        else:
+            values = self._heads("value", v, self.value_dim or width)
+            y = in_blocks(*operands, values, rule, is_causal)
         joined = fn.permute_dims(y, (0, 2, 1, 3))
         flat = fn.reshape(joined, (*joined.shape[:2], -1))
         return self._project("output", flat, features)

@@ -240,13 +240,19 @@ def matrix(m: Maker) -> Drawn | None:
     n = t.shape[-1]
     assert isinstance(n, int)
     gram = gx.matmul(gx.matrix_transpose(t), t) * 0.1 + gx.eye(n, dtype=t.dtype) * 3.0
+
+    def attended() -> Tensor:
+        causal = bool(m.rng.integers(2))
+        return gx.nn.scaled_dot_product_attention(t, gram, gram, None, causal, store_weights=False)
+
     functions: list[Callable[[], Tensor]] = [
         lambda: gx.linalg.solve(gram, gx.matrix_transpose(t)[..., :1]),
         lambda: gx.linalg.cholesky(gram), lambda: gx.linalg.inv(gram),
         lambda: gx.linalg.slogdet(gram)[1],
         lambda: gx.linalg.solve_triangular(gram, gram, lower=bool(m.rng.integers(2))),
         lambda: gx.linalg.eigvalsh(gram), lambda: gx.linalg.svdvals(gram),
-        lambda: gx.matmul(*gx.linalg.qr(gram)),
+        lambda: gx.matmul(*gx.linalg.qr(gram)), attended,
+        lambda: gx.grad(gx.sum(gx.tanh(attended())), t),
     ]  # fmt: skip
     return Drawn(gx.tanh(functions[m.rng.integers(len(functions))]()), False)
 

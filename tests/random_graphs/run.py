@@ -58,7 +58,8 @@ EXACT = (
 ADDING = (
     ops.Sum, ops.Prod, ops.Dot, ops.Conv, ops.CumulativeSum, ops.CumulativeProd, ops.Recurrence,
     ops.ScatterAdd, ops.PutAlong, ops.PutRows, ops.Fold, ops.Cholesky, ops.Lu, ops.Solve,
-    ops.SolveTriangular, ops.Qr, ops.Eigh, ops.Svd,
+    ops.SolveTriangular, ops.Qr, ops.Eigh, ops.Svd, ops.Attention, ops.AttentionQueries,
+    ops.AttentionKeys,
 )  # fmt: skip
 
 

@@ -104,6 +104,22 @@ class Scalar:
         """The square root."""
         return self._apply("sqrt")
 
+    def exp(self) -> Scalar:
+        """e to this power."""
+        return self._apply("exp")
+
+    def log(self) -> Scalar:
+        """The natural logarithm."""
+        return self._apply("log")
+
+    def maximum(self, other: Operand) -> Scalar:
+        """The larger of the two; NaN if one of them is."""
+        return self._apply("maximum", other)
+
+    def over(self, divisor: int) -> Scalar:
+        """How often the divisor goes into this index of 0 or more."""
+        return Scalar(self.e, self.e.over(self.expr, divisor))
+
     def minus_product(self, x: Scalar, y: Scalar) -> Scalar:
         """self - x * y, rounded once where the target can."""
         return Scalar(self.e, self.e.apply("fma", (-x).expr, y.expr, self.expr))
@@ -183,16 +199,21 @@ class LoopWriter:
 
     @contextmanager
     def loop(
-        self, count: Scalar | Size, *, parallel: bool = False, name: str = "i"
+        self,
+        count: Scalar | Size,
+        *,
+        parallel: bool = False,
+        lanes: bool = True,
+        name: str = "i",
     ) -> Iterator[Scalar]:
-        """Emit a loop around the block: sequential, or parallel with lanes."""
+        """Emit a loop around the block: sequential, or parallel, with lanes or around others."""
         axis = Axis(self.builder.name(name))
         self.builder.open()
         yield Scalar(self.e, self.e.index(axis))
         body = self.builder.close()
         kind = PARALLEL if parallel else SEQUENTIAL
         extent = self.number(count).expr
-        self.builder.emit(Loop(axis, extent, kind, body, lanes=parallel))
+        self.builder.emit(Loop(axis, extent, kind, body, lanes=parallel and lanes))
 
     @contextmanager
     def when(self, condition: Scalar) -> Iterator[None]:
@@ -218,6 +239,20 @@ class LoopWriter:
         extent = self.number(count).expr
         self.builder.emit(Loop(axis, extent, SEQUENTIAL, body, (accumulator,), lanes))
         return tuple(Scalar(self.e, ref) for ref in refs)
+
+    def product(
+        self, count: Scalar | Size, factors: Callable[[Scalar], tuple[Scalar, Scalar]]
+    ) -> Scalar:
+        """The ascending chain of products of two factors."""
+        axis = Axis(self.builder.name("k"))
+        self.builder.open()
+        pair = factors(Scalar(self.e, self.e.index(axis)))
+        ref = Ref(pair[0].expr.dtype, self.builder.name("product"))
+        accumulator = Accumulator(combine.DOT, (ref,))
+        self.builder.emit(Accumulate(accumulator, tuple(x.expr for x in pair)))
+        body = self.builder.close()
+        self.builder.emit(Loop(axis, self.number(count).expr, SEQUENTIAL, body, (accumulator,)))
+        return Scalar(self.e, ref)
 
     def total(self, count: Scalar | Size, term: Callable[[Scalar], Scalar]) -> Scalar:
         """The sum of terms that lie next to each other."""

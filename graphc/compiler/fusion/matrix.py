@@ -1,11 +1,12 @@
-"""Lower factorisations and linear equations: loops over one matrix at a time.
+"""Lower factorisations, linear equations and attention: loops over one matrix at a time.
 
 The matrices of a stack are processed in parallel, each in scratch by one thread, in
-loops whose innermost runs along rows.
+loops whose innermost runs along rows; attention (`attention.py`) block by block.
 """
 
 from __future__ import annotations
 
+from graphc.compiler.fusion.attention import lower_attention
 from graphc.compiler.fusion.kernel_builder import KernelBuilder
 from graphc.compiler.fusion.loop_writer import ArrayView, LoopWriter, MatrixTask, Scalar
 from graphc.compiler.fusion.nests import close_loops, open_loops
@@ -13,6 +14,7 @@ from graphc.compiler.fusion.orthogonal import eigh, qr, svd
 from graphc.errors import VerifyError
 from graphc.ir.graph import Node
 from graphc.ir.loops import combine
+from graphc.ir.ops.attention import Attends
 from graphc.ir.ops.matrix import MIN_PIVOT, Cholesky, Lu, Solve, SolveTriangular
 from graphc.ir.ops.spectral import Eigh, Qr, Svd
 from graphc.ir.schedule import Storage
@@ -38,6 +40,8 @@ def lower_matrix(node: Node, targets: tuple[Storage, ...], builder: KernelBuilde
             eigh(task)
         case Svd():
             svd(task)
+        case Attends():
+            lower_attention(task)
         case _:
             raise VerifyError(f"{node} has no lowering")
     close_loops(builder, batch, shape, lanes=False)

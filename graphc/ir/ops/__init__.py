@@ -1,6 +1,7 @@
 """The primitives, one file per family, one class per op."""
 
 from graphc.ir.ops.activation import Relu
+from graphc.ir.ops.attention import Attention, AttentionKeys, AttentionQueries
 from graphc.ir.ops.base import Op
 from graphc.ir.ops.contract import Dot
 from graphc.ir.ops.conv import Conv
@@ -115,6 +116,7 @@ ALL_OPS: tuple[type[Op], ...] = (
     Sort, ArgSort, TopK, SearchSorted,
     # -- matrices --
     Cholesky, Lu, Solve, SolveTriangular, Qr, Eigh, Svd,
+    Attention, AttentionQueries, AttentionKeys,
 )  # fmt: skip
 
 __all__ = [
@@ -133,6 +135,9 @@ __all__ = [
     "Atan",
     "Atan2",
     "Atanh",
+    "Attention",
+    "AttentionKeys",
+    "AttentionQueries",
     "BesselI",
     "BitAnd",
     "BitExact",

@@ -24,6 +24,11 @@ def _factor(x: gx.Tensor) -> gx.Tensor:
     return gx.linalg.cholesky(x @ gx.matrix_transpose(x) + 20 * gx.eye(x.shape[-1]))
 
 
+def _attention(q: gx.Tensor, k: gx.Tensor, v: gx.Tensor) -> gx.Tensor:
+    attend = gx.nn.scaled_dot_product_attention
+    return attend(q, k, v, is_causal=True, store_weights=False)
+
+
 CASES: dict[str, tuple[Callable[..., Any], Shapes, set[str]]] = {
     "softmax of long rows": (gx.nn.softmax, [(7, 5000)], {"rows"}),
     "softmax of short rows": (gx.nn.softmax, [(40, 300)], {"rows"}),
@@ -47,6 +52,7 @@ CASES: dict[str, tuple[Callable[..., Any], Shapes, set[str]]] = {
     "transposition": (lambda x: gx.permute_dims(x, (1, 0)) * 2, [(300, 500)], set()),
     "three axes": (lambda x: gx.permute_dims(x, (2, 0, 1)) + 1, [(40, 50, 60)], set()),
     "the largest": (lambda x: gx.topk(x, 7)[0], [(10, 400)], set()),
+    "attention": (_attention, [(2, 70, 8), (2, 90, 8), (2, 90, 20)], {"rows"}),
     "cholesky": (_factor, [(3, 20, 20)], set()),
 }  # fmt: skip
 DTYPES = {"product": ("float64",), "running sums": ("bfloat16",), "transposition": ("float16",)}

@@ -103,10 +103,69 @@ def eigh(a: Array) -> Array:
     return np.concatenate([values[None, order], v[:, order] * signs(v[:, order])])
 
 
+def weights_of(op: Any, q: Array, k: Array, i: int, mask: Array | None) -> tuple[Array, float]:
+    """What query i makes of every key, unnormalised: by exp of the scores; and their sum."""
+    scores = np.array([op.scale * float(np.dot(q[i], row)) for row in k])
+    legal = np.array([(not op.causal or j <= i) and (mask is None or mask[i, j])
+                      for j in range(len(k))], bool)  # fmt: skip
+    powers = np.where(legal, np.exp(scores), 0.0)
+    return powers, float(powers.sum())
+
+
+def attention(op: Any, q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
+    """Query by query."""
+    rows = np.zeros((len(q), v.shape[-1] + 1), v.dtype)
+    for i in range(len(q)):
+        powers, total = weights_of(op, q, k, i, mask)
+        if total > 0:
+            rows[i, :-1] = sum(p / total * row for p, row in zip(powers, v))
+            rows[i, -1] = np.log(total)
+    return rows
+
+
+def attention_slopes(op: Any, *arrays: Any) -> tuple[Array, Array, Array]:
+    """The gradient by q, k and v, query by query and key by key."""
+    q, k, v, y, dy, *mask = arrays
+    dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
+    for i in range(len(q)):
+        powers, _ = weights_of(op, q, k, i, mask[0] if mask else None)
+        for j in range(len(k)):
+            weight = powers[j] / np.exp(y[i, -1])
+            rise = float(np.dot(dy[i, :-1], v[j] - y[i, :-1])) + dy[i, -1]
+            dq[i] += op.scale * weight * rise * k[j]
+            dk[j] += op.scale * weight * rise * q[i]
+            dv[j] += weight * dy[i, :-1]
+    return dq, dk, dv
+
+
+def attention_queries(op: Any, *arrays: Any) -> Array:
+    """The first gradient."""
+    return attention_slopes(op, *arrays)[0]
+
+
+def attention_keys(op: Any, *arrays: Any) -> Array:
+    """The other two, beside each other."""
+    return np.concatenate(attention_slopes(op, *arrays)[1:], -1)
+
+
+def each_example(one: Callable[..., Array]) -> Callable[..., Array]:
+    """A function of matrices for stacks of them."""
+
+    def run(op: Any, *arrays: Array) -> Array:
+        if arrays[0].ndim == 2:
+            return one(op, *arrays)
+        return np.stack([run(op, *parts) for parts in zip(*arrays)])
+
+    return run
+
+
 REFERENCES: dict[type[Op], Callable[..., Any]] = {
     ops.Cholesky: each_matrix(cholesky),
     ops.Lu: each_matrix(lu),
     ops.Qr: each_matrix(qr),
     ops.Eigh: each_matrix(eigh),
     ops.Svd: each_matrix(svd),
+    ops.Attention: each_example(attention),
+    ops.AttentionQueries: each_example(attention_queries),
+    ops.AttentionKeys: each_example(attention_keys),
 }
