@@ -89,6 +89,7 @@ class StepCompiler:
         first = first_equal_kernels(self.program.schedule.kernels)
         made: dict[str, dict[str, None]] = {}
         for node in kernel_nodes((*plan.prepare, *plan.nodes)):
-            if node.call is not None:
-                made.setdefault(first[node.call.kernel].name, {})[node.kernel.name] = None
+            for call in (part.call for part in node.single):
+                if call is not None:
+                    made.setdefault(first[call.kernel].name, {})[node.kernel.name] = None
         return {name: "\n\n".join(texts[k] for k in mine) for name, mine in made.items()}

@@ -58,7 +58,7 @@ class KernelNode:
     """One launch: `grid` blocks of `kernel.block` threads; a place for each array.
 
     `call` is what it is a part of, and `storages` name the values in its arguments (None: memory
-    that only the launches of the call use).
+    that only the launches of the call use). A merged launch has the `parts` that it stands for.
     """
 
     kernel: DeviceKernel
@@ -66,6 +66,12 @@ class KernelNode:
     arguments: tuple[Place, ...]
     call: KernelCall | None = None
     storages: tuple[Storage | None, ...] = ()
+    parts: tuple[KernelNode, ...] = ()
+
+    @property
+    def single(self) -> tuple[KernelNode, ...]:
+        """The launches that it stands for: its parts, or itself."""
+        return self.parts or (self,)
 
     @property
     def writes(self) -> tuple[Place, ...]:

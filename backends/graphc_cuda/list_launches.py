@@ -71,8 +71,9 @@ def call_seconds(
     found = [0.0] * len(calls)
     for node, spent in zip(nodes, seconds):
         for launch in list(kernel_nodes([node]))[:1]:
-            if launch.call is not None:
-                found[numbers[launch.call]] += spent
+            for part in launch.single:
+                if part.call is not None:
+                    found[numbers[part.call]] += spent * part.grid / launch.grid
     return found
 
 
@@ -93,7 +94,8 @@ def _launch(
 ) -> Launch:
     kernel: DeviceKernel = node.kernel
     nbytes = sum(place.size for place in node.arguments)
-    launch = Launch(number, kernel.name, kernel.form, node.grid, kernel.block, nbytes, count)
+    form = f"{kernel.form}{_parts(node)}"
+    launch = Launch(number, kernel.name, form, node.grid, kernel.block, nbytes, count)
     facts = None if compiled is None else compiled.resources(kernel)
     if facts is None:
         return launch
@@ -104,3 +106,10 @@ def _launch(
         shared_bytes=max(facts.shared, kernel.shared_bytes),
         occupancy=kernel_occupancy(kernel, facts, capability).share,
     )
+
+
+def _parts(node: KernelNode) -> str:
+    """What a merged launch stands for."""
+    if not node.parts:
+        return ""
+    return f" ({', '.join(f'{p.kernel.name} {p.grid}' for p in node.parts)})"

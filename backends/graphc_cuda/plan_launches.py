@@ -48,6 +48,7 @@ from graphc_cuda.launch import (
 )
 from graphc_cuda.lower.kernel import LoweredLaunch, Work, lower_kernel
 from graphc_cuda.lower.scalars import Functions
+from graphc_cuda.merge_launches import merge_launches
 
 Launches = tuple[LoweredLaunch, ...]
 _NOT_LETTER = re.compile(r"\W")
@@ -55,9 +56,15 @@ STATUS_PLACE = Place(Region(STATUS), 0, 4)
 RNG_BYTES = 16
 
 
-def plan_launches(program: compiler.Program, dims: Mapping[str, int]) -> LaunchPlan:
-    """All launches of a step for given sizes, and the code of their kernels."""
-    return _Planning(program, dims).plan()
+def plan_launches(
+    program: compiler.Program, dims: Mapping[str, int], *, merge: bool = True
+) -> LaunchPlan:
+    """All launches of a step for given sizes, and the code of their kernels.
+
+    Small launches that do not depend on each other become one, unless `merge` is False.
+    """
+    plan = _Planning(program, dims).plan()
+    return merge_launches(plan) if merge else plan
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Stepwise:
     calls: int = 0
 
     def __post_init__(self) -> None:
-        self.plan = plan_launches(self.program, self.dims)
+        self.plan = plan_launches(self.program, self.dims, merge=False)
         self.text = numba_text(self.plan.program)
         self.memory = {
             region: np.full(-(-size // 64) * 64 + 64, POISON, np.uint8)
