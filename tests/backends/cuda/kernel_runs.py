@@ -16,6 +16,7 @@ from graphc_cuda.launch import NO_FAILURE
 from graphc_cuda.lower.kernel import LoweredLaunch, Work, lower_kernel
 from graphc_cuda.lower.rewriting import stored
 from graphc_cuda.lower.scalars import Functions
+from graphc_cuda.lower.split_sums import split_sums
 from graphc_cuda.print_numba import numba_text
 from graphc_cuda.simulate import simulate
 from tests.backends.cuda.stepwise import has_matrices, same_bits, same_sums
@@ -52,7 +53,7 @@ def check_kernel(
     """Compare the bits that both leave, the threads in an order of `seed`; returns the launches."""
     given = dict(arrays) if arrays is not None else draw_arrays(kernel, dims, draw)
     expected = {name: np.array(a) for name, a in given.items()}
-    code = run_kernel(kernel, expected, dims)
+    code = run_kernel(split_sums(kernel, dims), expected, dims)
     functions = Functions()
     launches = lower_kernel(kernel, dims, functions, f"k_{kernel.name}")
     program = Program("kernel", functions.listed(), tuple(x.kernel for x in launches))

@@ -40,6 +40,7 @@ from graphc_cuda.launch import (
     Place,
     Region,
 )
+from graphc_cuda.lower.split_sums import split_sums
 from graphc_cuda.plan_launches import plan_launches
 from graphc_cuda.print_numba import numba_text
 from graphc_cuda.simulate import simulate
@@ -157,7 +158,7 @@ class Stepwise:
             found = empty if place is None else np.array(self._array(place, storage))
             given[buffer.name] = found.reshape(shape)
         before = self.status
-        code = run_kernel(call.kernel, given, self.dims)
+        code = run_kernel(split_sums(call.kernel, self.dims), given, self.dims)
         for node in nodes:
             self._launch(node)
         wanted = before if code is None else min(before, code)

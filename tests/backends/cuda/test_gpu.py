@@ -26,7 +26,7 @@ from tests.backends.cuda.op_runs import case_tensors, op_cases
 from tests.benchmarks.gpu import ours
 from tests.benchmarks.gpu.settings import SETTINGS, tiny
 from tests.networks import data, mlp_step, run
-from tests.tolerances import MIXED, MIXED_LOSSES, MIXED_ORDER
+from tests.tolerances import MIXED, MIXED_LOSSES, MIXED_ORDER, SPLIT_LOSSES
 
 pytestmark = pytest.mark.gpu
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,16 +78,29 @@ def test_ops_and_their_gradients(part: int, target: str) -> None:
     assert [name for name in named if not same(found[name], expected[name])] == []
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn_mlvu", "resnet20", "lstm", "gpt", "word2vec"])
+STEPS = ["mlp", "cnn_mlvu", "resnet20", "lstm", "gpt", "word2vec"]
+
+
+@pytest.mark.parametrize("name", STEPS)
 def test_training_has_the_bits_of_the_cpu(name: str, target: str) -> None:
-    setting = SETTINGS[name]
-    if target.startswith("cuda-simulate"):
-        setting = tiny(setting)
+    """At sizes where no sum is split."""
+    setting = tiny(SETTINGS[name])
     expected, found = (ours.build(setting, t) for t in ("cpu", target))
     for batch in setting.batches(4):
         assert found(*batch) == expected(*batch)
     for key, parameter in expected.parameters.items():
         assert same(found.parameters[key].value, parameter.value), key
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_large_training_has_the_losses_of_the_cpu(name: str, target: str) -> None:
+    """Long sums of products are split, so that they have another order."""
+    if target.startswith("cuda-simulate"):
+        pytest.skip("the simulator takes too long")
+    setting = SETTINGS[name]
+    expected, found = (ours.build(setting, t) for t in ("cpu", target))
+    for batch in setting.batches(4):
+        assert found(*batch) == pytest.approx(expected(*batch), **SPLIT_LOSSES)
 
 
 @pytest.mark.parametrize("name", ["resnet50_bf16", "resnet50_tf32", "gpt_12x768_bf16"])
