@@ -120,8 +120,9 @@ class Blocks:
                 self.turn(keys, 1, start, columns, self.d)
                 self.turn(values, 2, start, columns, self.e)
                 with self.pairs(rows, columns) as (i, j):
-                    weight = self.weight(keys, first + i, start, j)
-                    slopes[i, j] = weight * self.rise(values, mean, first, i, j)
+                    slopes[i, j] = self.weight(keys, first + i, start, j)
+                with self.pairs(rows, columns) as (i, j):
+                    slopes[i, j] = slopes[i, j] * self.rise(values, mean, first, i, j)
                 with self.pairs(rows, self.d) as (i, c):
                     found[i, c] = found[i, c] + w.product(
                         columns, lambda j: (slopes[i, j], t.read(1, start + j, c))
@@ -147,9 +148,9 @@ class Blocks:
             with self.queries_from(start) as (first, rows):
                 self.average(mean, first, rows)
                 with self.pairs(rows, columns) as (i, j):
-                    weight = self.weight(keys, first + i, start, j)
-                    weights[i, j] = weight
-                    slopes[i, j] = weight * self.rise(values, mean, first, i, j)
+                    weights[i, j] = self.weight(keys, first + i, start, j)
+                with self.pairs(rows, columns) as (i, j):
+                    slopes[i, j] = weights[i, j] * self.rise(values, mean, first, i, j)
                 with self.pairs(columns, self.d) as (j, c):
                     by_key[j, c] = by_key[j, c] + w.product(
                         rows, lambda i: (slopes[i, j], t.read(0, first + i, c))
@@ -181,12 +182,11 @@ class Blocks:
 
     def weight(self, keys: ArrayView, query: Scalar, start: Scalar, j: Scalar) -> Scalar:
         """The weight of a key of the block, from the logarithm of the sum of all."""
-        t, w = self.t, self.w
+        t = self.t
         score = self.score(keys, query, start, j, float("-inf"))
         weight = (score - t.read(3, query, self.last)).exp()
         allowed = self.allowed(query, start + j)
-        weight = weight if allowed is None else allowed.choose(weight, 0.0)
-        return w.named(weight, "weight")
+        return weight if allowed is None else allowed.choose(weight, 0.0)
 
     def rise(
         self, values: ArrayView, mean: ArrayView, first: Scalar, i: Scalar, j: Scalar
