@@ -42,9 +42,9 @@ class CudaBackend:
 
     def check(self, options: Options) -> None:
         """Raise BackendError where the device of these options cannot be used."""
-        from graphc_cuda.targets import open_target
+        from graphc_cuda.targets import check_target
 
-        open_target(options.target)
+        check_target(options)
 
     def function(
         self,

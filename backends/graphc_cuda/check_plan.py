@@ -23,10 +23,12 @@ from graphc_cuda.launch import (
     FillNode,
     KernelNode,
     LaunchPlan,
+    LibraryNode,
     Node,
     Place,
     Region,
 )
+from graphc_cuda.library.product import ALIGNMENT
 
 MAX_THREADS = 1024  # of a block, on every GPU
 MAX_GRID = 2**31 - 1
@@ -58,6 +60,8 @@ def check_nodes(plan: LaunchPlan) -> None:
             if node.kernel not in looked:
                 looked[node.kernel] = accesses(node.kernel)
                 _check_written(where, node.kernel, looked[node.kernel])
+        elif isinstance(node, LibraryNode):
+            _check_product(where, node)
     _check_commit(plan, looked)
 
 
@@ -107,6 +111,17 @@ def _check_launch(where: str, node: KernelNode) -> None:
             place.offset % widest[array] == 0,
             f"{where}: {array.name} ({array.dtype.name}) is not aligned at {place}",
         )
+
+
+def _check_product(where: str, node: LibraryNode) -> None:
+    """Its matrices are where it finds them; the result is in no byte of what else it touches."""
+    for matrix, place in zip(node.product.matrices, node.arguments):
+        nbytes = matrix.size(node.product.batch) * matrix.dtype.itemsize
+        _ensure(nbytes == place.size, f"{where}: a matrix of {nbytes} bytes at {place}")
+        _ensure(place.offset % ALIGNMENT == 0, f"{where}: a matrix is not aligned at {place}")
+    a, b, c, space = node.arguments
+    apart = not any(c.overlaps(x) for x in (a, b, space)) and not a.overlaps(space)
+    _ensure(apart and not b.overlaps(space), f"{where}: writes over what it reads at {c}")
 
 
 def _check_written(where: str, kernel: DeviceKernel, found: dict[DeviceArray, Access]) -> None:
@@ -194,6 +209,9 @@ def _uses(node: Node) -> list[tuple[Place, Access]]:
         return [(node.place, Access.WRITE)]
     if isinstance(node, KernelNode):
         return _of_launch(node)
+    if isinstance(node, LibraryNode):
+        read = [(p, Access.READ) for p in node.reads]
+        return [*read, *((p, Access.WRITE) for p in node.writes)]
     own = [*node.conditions, *([] if node.count is None else [node.count])]
     return [(p, Access.READ) for p in own] + [u for n in node.every for u in _uses(n)]
 
@@ -273,6 +291,12 @@ def _after(where: str, node: Node, written: _Written) -> _Written:
         return written
     if isinstance(node, DynamicLoop):
         return _after_loop(where, node, written)
+    if isinstance(node, LibraryNode):
+        for place in node.reads:
+            _check_read(f"{where} ({node.name})", place, place.size, written)
+        result = node.arguments[2]
+        written.add(result.region, result.offset, result.offset + result.size)
+        return written
     table = accesses(node.kernel)
     pairs = list(zip(node.kernel.arrays, node.arguments))
     for array, place in pairs:

@@ -23,13 +23,21 @@ _NUMBERED = (INPUT, OUTPUT, PARAMETER, CONSTANT)
 
 
 class StepCompiler:
-    """The compiler for one function; `capability` is that of the GPU that code is for."""
+    """The compiler for one function; `capability` is that of the GPU that code is for.
+
+    With `libraries`, large products are calls of a library.
+    """
 
     def __init__(
-        self, graph: Graph, program: Program, route: str, capability: tuple[int, int]
+        self,
+        graph: Graph,
+        program: Program,
+        route: str,
+        capability: tuple[int, int],
+        libraries: bool = False,
     ) -> None:
         self.graph, self.program = graph, program
-        self.route, self.capability = route, capability
+        self.route, self.capability, self.libraries = route, capability, libraries
 
     @property
     def machine_route(self) -> str:
@@ -39,7 +47,7 @@ class StepCompiler:
     def plan(self, dims: Mapping[str, int]) -> LaunchPlan:
         """The launches for given sizes."""
         with self.program.times.of("launches"):
-            plan = plan_launches(self.program, dims)
+            plan = plan_launches(self.program, dims, self.libraries)
             check_nodes(plan)
             return plan
 

@@ -25,6 +25,7 @@ from graphc_cuda.cuda_runner import CudaRunner
 from graphc_cuda.device_api import Memory
 from graphc_cuda.foreign_array import foreign_type
 from graphc_cuda.launch import ARENA, Region
+from graphc_cuda.library.choice import library_of
 from graphc_cuda.open_device import OpenDevice
 from graphc_cuda.resident import ResidentParameter, StepGuard
 from graphc_cuda.step_code import step_code
@@ -56,6 +57,7 @@ class CudaFunction:
     ) -> None:
         self.graph, self.options, self.program = graph, options, program
         self.device, self.route, self.rng, self.slow = device, route, rng, slow
+        self.library = library_of(options)
         self.lent: Mapping[int, Memory] = {}  # of arrays that stand in for what lies on the device
         self.parameters = [stored(n) for n in graph.leaves(Parameter)]
         updated = [stored(p) for p, _ in graph.updates]
@@ -155,12 +157,13 @@ class CudaFunction:
         from graphc_cuda.compile_step import StepCompiler
 
         capability = self.device.device.facts.capability
-        return StepCompiler(self.graph, self.program(), self.route, capability)
+        return StepCompiler(self.graph, self.program(), self.route, capability, bool(self.library))
 
     def build(self, dims: Mapping[str, int]) -> CudaRunner:
         """A variant for given sizes."""
         self.device.check_process()
-        route = f"{self.route} {self.device.device.facts.capability}"
+        library = f" {self.library}" if self.library else ""
+        route = f"{self.route} {self.device.device.facts.capability}{library}"
         made = step_code(self.graph, dims, route, lambda dims: self.compiler().compile(dims))
         limit, arena = self.options.memory, made.plan.regions.get(Region(ARENA), 0)
         if limit is not None and arena > limit:  # the cache knows no limits

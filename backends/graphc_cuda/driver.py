@@ -321,6 +321,28 @@ class Driver:
         nodes = list(after)
         return self._ask("cuGraphAddMemsetNode", graph, nodes, len(nodes), parameters, context)
 
+    def capture(self, stream: Handle, queue: Callable[[], None]) -> Handle:
+        """What is queued on a stream meanwhile, as a graph: nothing of it runs."""
+        mode = self._cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
+        self._ask("cuStreamBeginCapture", stream, mode)
+        try:
+            queue()
+        finally:  # a stream that is left in capture takes nothing else
+            graph = self._ask("cuStreamEndCapture", stream)
+        return graph
+
+    def add_child(self, graph: Handle, after: Sequence[Handle], child: Handle) -> Handle:
+        """A node that runs a copy of another graph when those before it are done."""
+        return self._ask("cuGraphAddChildGraphNode", graph, list(after), len(after), child)
+
+    def change_child(self, executable: Handle, node: Handle, child: Handle) -> None:
+        """Let a node run a graph of the same form instead."""
+        self._ask("cuGraphExecChildGraphNodeSetParams", executable, node, child)
+
+    def forget_graph(self, graph: Handle) -> None:
+        """Give back a graph that was never instantiated."""
+        self._ask("cuGraphDestroy", graph)
+
     def instantiate(self, graph: Handle) -> Handle:
         """The graph in a form that can be launched."""
         return self._ask("cuGraphInstantiate", graph, 0)

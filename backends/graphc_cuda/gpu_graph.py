@@ -19,7 +19,20 @@ from graphc_cuda.device_api import Memory
 from graphc_cuda.driver import DriverCallError, Handle, Launch
 from graphc_cuda.gpu_memory import GpuMemory
 from graphc_cuda.gpu_queue import GpuQueue
-from graphc_cuda.launch import DynamicLoop, FillNode, KernelNode, LaunchPlan, Node, Place, Region
+from graphc_cuda.launch import (
+    DynamicLoop,
+    FillNode,
+    KernelNode,
+    LaunchPlan,
+    LibraryNode,
+    Node,
+    Place,
+    Region,
+)
+from graphc_cuda.library.cublaslt import CublasLt, PreparedProduct
+from graphc_cuda.library.product import Product
+
+Single = KernelNode | FillNode | LibraryNode  # what a node of a graph stands for
 
 
 class Bound:
@@ -34,6 +47,7 @@ class Bound:
         self._queue, self._functions = queue, functions
         self.memories = dict(memories)
         self._launches: dict[KernelNode, Launch] = {}
+        self._products: dict[Product, PreparedProduct] = {}
 
     def address(self, place: Place) -> int:
         """Where a place is; one without bytes may be in no region."""
@@ -56,6 +70,17 @@ class Bound:
         """Address, value and bytes."""
         return self.address(node.place), node.value, node.place.size
 
+    def multiply(self, node: LibraryNode) -> None:
+        """Queue a product, or add it to what is captured."""
+        if node.product not in self._products:
+            self._products[node.product] = self._queue.library(CublasLt).prepare(node.product)
+        a, b, c, space = (self.address(p) for p in node.arguments)
+        self._products[node.product].run((a, b, c, space), int(self._queue.stream))
+
+    def captured(self, node: LibraryNode) -> Handle:
+        """A product as a graph of its own."""
+        return self._queue.driver.capture(self._queue.stream, lambda: self.multiply(node))
+
     def move(self, memories: Mapping[Region, GpuMemory]) -> None:
         """Other memory for some regions, in all launches that there are."""
         self.memories.update(memories)
@@ -70,6 +95,8 @@ class Bound:
                 driver.launch(self.launch(node), stream)
             case FillNode():
                 driver.fill(*self.fill(node), stream)
+            case LibraryNode():
+                self.multiply(node)
             case DynamicLoop():
                 self._loop(node)
 
@@ -107,11 +134,11 @@ class Graph:
         self,
         queue: GpuQueue,
         bound: Bound,
-        nodes: Sequence[KernelNode | FillNode],
+        nodes: Sequence[Single],
         edges: Sequence[tuple[int, int]],
     ) -> None:
         self._queue, self._bound = queue, bound
-        self._nodes: list[tuple[KernelNode | FillNode, Handle]] = []
+        self._nodes: list[tuple[Single, Handle]] = []
         before: dict[int, list[int]] = {}
         for earlier, later in edges:
             before.setdefault(later, []).append(earlier)
@@ -121,10 +148,15 @@ class Graph:
             self._nodes.append((node, self._add(node, after)))
         self._executable = queue.driver.instantiate(self._graph)
 
-    def _add(self, node: KernelNode | FillNode, after: Sequence[Handle]) -> Handle:
+    def _add(self, node: Single, after: Sequence[Handle]) -> Handle:
         driver = self._queue.driver
         if isinstance(node, KernelNode):
             return driver.add_kernel(self._graph, after, self._bound.launch(node))
+        if isinstance(node, LibraryNode):
+            child = self._bound.captured(node)
+            made = driver.add_child(self._graph, after, child)
+            driver.forget_graph(child)
+            return made
         return driver.add_fill(self._graph, after, self._bound.fill(node), self._queue.context)
 
     def run(self) -> None:
@@ -135,11 +167,15 @@ class Graph:
         """Tell the graph where regions are now."""
         driver = self._queue.driver
         for node, handle in self._nodes:
-            places = node.arguments if isinstance(node, KernelNode) else (node.place,)
+            places = (*node.reads, *node.writes)
             if not regions & {p.region for p in places}:
                 continue
             if isinstance(node, KernelNode):
                 driver.change_kernel(self._executable, handle, self._bound.launch(node))
+            elif isinstance(node, LibraryNode):
+                child = self._bound.captured(node)
+                driver.change_child(self._executable, handle, child)
+                driver.forget_graph(child)
             else:
                 fill = self._bound.fill(node)
                 driver.change_fill(self._executable, handle, fill, self._queue.context)
@@ -176,9 +212,9 @@ class GpuExecutable:
         """Graphs of the nodes between loops; one part waits for all of the one before."""
         parts: list[Graph | DynamicLoop] = []
         start = 0
-        run: list[KernelNode | FillNode] = []
+        run: list[Single] = []
         for i, node in enumerate((*nodes, None)):
-            if isinstance(node, (KernelNode, FillNode)):
+            if isinstance(node, (KernelNode, FillNode, LibraryNode)):
                 run.append(node)
                 continue
             inside = [(a - start, b - start) for a, b in edges if start <= a and b < i]

@@ -6,12 +6,13 @@ poll, so that Ctrl-C gets through.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from graphc.ir.types import Array
 from graphc_cuda.driver import Driver, DriverCallError, Handle
 from graphc_cuda.gpu_copy import Copies, poll
+from graphc_cuda.library.cublaslt import CublasLt
 
 
 class GpuQueue:
@@ -25,7 +26,15 @@ class GpuQueue:
         self.stream, self._copy_stream = driver.stream(), driver.stream()
         self._done, self._copied = driver.event(), driver.event()
         self._copies = Copies(driver)
+        self._library: CublasLt | None = None
         self._uploads = False  # whether there are some that launches have to wait for
+
+    def library(self, make: Callable[[], CublasLt]) -> CublasLt:
+        """The library in this context, made at its first use."""
+        if self._library is None:
+            self.use()
+            self._library = make()
+        return self._library
 
     def use(self) -> None:
         """Whichever thread calls: it works on this device."""
@@ -82,6 +91,8 @@ class GpuQueue:
         """Give the streams and the context back."""
         self.drain()
         self._copies.release()
+        if self._library is not None:
+            self._library.release()
         for event in (self._done, self._copied):
             self.driver.destroy_event(event)
         for stream in (self._copy_stream, self.stream):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from graphc.ir.schedule import KernelCall, Storage
 from graphc_cuda.device.program import DeviceKernel, Program
+from graphc_cuda.library.product import Product
 
 # Memory of a step. ARENA: temporaries; WORK: what launches of one kernel hand on and per-block
 # scratch; STATUS: one uint32, lowered to the code of a failed check (NO_FAILURE before).
@@ -104,6 +105,27 @@ class FillNode:
 
 
 @dataclass(frozen=True, eq=False)
+class LibraryNode:
+    """A product by a library: `arguments` are the places of a, b, c and of its workspace."""
+
+    name: str
+    product: Product
+    arguments: tuple[Place, Place, Place, Place]
+    call: KernelCall | None = None
+    storages: tuple[Storage | None, ...] = ()
+
+    @property
+    def writes(self) -> tuple[Place, ...]:
+        """The result and the workspace."""
+        return self.arguments[2:]
+
+    @property
+    def reads(self) -> tuple[Place, ...]:
+        """Both operands."""
+        return self.arguments[:2]
+
+
+@dataclass(frozen=True, eq=False)
 class DynamicLoop:
     """Iterations whose number is known on the device only.
 
@@ -153,7 +175,7 @@ class DynamicLoop:
         return tuple(dict.fromkeys([*found, *own]))
 
 
-Node = KernelNode | FillNode | DynamicLoop
+Node = KernelNode | FillNode | LibraryNode | DynamicLoop
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from graphc.errors import BackendError
 from graphc.ir.schedule import KernelCall, LoopCall, Schedule
 from graphc.runtime.backend import Launch, Machine
 from graphc_cuda.device.program import DeviceKernel
-from graphc_cuda.launch import DynamicLoop, KernelNode, LaunchPlan, Node
+from graphc_cuda.launch import DynamicLoop, KernelNode, LaunchPlan, LibraryNode, Node
 from graphc_cuda.machine_code import CompiledProgram, compile_program, kernel_occupancy
 
 # Peak float32 rate without tensor cores and memory bandwidth, from NVIDIA's data sheets.
@@ -30,16 +30,23 @@ def list_launches(
     numbers = {c: i - len(schedule.prepare) for i, c in enumerate(schedule.prepare)}
     for i, call in enumerate(schedule.calls):
         numbers |= dict.fromkeys(_with_inner(call), i)
-    nodes = [*kernel_nodes(plan.prepare), *kernel_nodes(plan.nodes)]
-    counts = Counter((n.kernel, n.grid, n.call) for n in nodes)
+    nodes = [*single_nodes(plan.prepare), *single_nodes(plan.nodes)]
+    counts = Counter(_identity(n) for n in nodes)
     compiled = _compiled(plan, capability, route)
-    first = {(n.kernel, n.grid, n.call): n for n in reversed(nodes)}
+    first = {_identity(n): n for n in reversed(nodes)}
     found = []
     for key, count in counts.items():
         node = first[key]
         number = 0 if node.call is None else numbers[node.call]
         found.append(_launch(node, number, count, compiled, capability))
     return tuple(found)
+
+
+def _identity(node: KernelNode | LibraryNode) -> tuple[object, ...]:
+    """What repetitions of a launch have in common."""
+    if isinstance(node, LibraryNode):
+        return node.name, node.product, node.call
+    return node.kernel, node.grid, node.call
 
 
 def _with_inner(call: KernelCall) -> Iterator[KernelCall]:
@@ -51,16 +58,21 @@ def _with_inner(call: KernelCall) -> Iterator[KernelCall]:
 
 
 def kernel_nodes(nodes: Sequence[Node]) -> Iterator[KernelNode]:
-    """The launches among nodes; of a loop of the host, each kernel of an iteration once."""
+    """The launches of kernels among nodes; of a loop, each of an iteration once."""
+    return (n for n in single_nodes(nodes) if isinstance(n, KernelNode))
+
+
+def single_nodes(nodes: Sequence[Node]) -> Iterator[KernelNode | LibraryNode]:
+    """Kernels and calls of libraries among nodes; of a loop of the host, each iteration's once."""
     for node in nodes:
-        if isinstance(node, KernelNode):
+        if isinstance(node, (KernelNode, LibraryNode)):
             yield node
         elif isinstance(node, DynamicLoop):
-            yield from kernel_nodes(node.before)
+            yield from single_nodes(node.before)
             steps = range(node.most)
             parts = (node.iteration(step, node.most) for step in steps)
-            yield from kernel_nodes([n for part in parts for n in part])
-            yield from kernel_nodes(node.after[-1] if node.after else ())
+            yield from single_nodes([n for part in parts for n in part])
+            yield from single_nodes(node.after[-1] if node.after else ())
 
 
 def call_seconds(
@@ -70,7 +82,11 @@ def call_seconds(
     numbers = {inner: i for i, call in enumerate(calls) for inner in _with_inner(call)}
     found = [0.0] * len(calls)
     for node, spent in zip(nodes, seconds):
-        for launch in list(kernel_nodes([node]))[:1]:
+        for launch in list(single_nodes([node]))[:1]:
+            if isinstance(launch, LibraryNode):
+                if launch.call is not None:
+                    found[numbers[launch.call]] += spent
+                continue
             for part in launch.single:
                 if part.call is not None:
                     found[numbers[part.call]] += spent * part.grid / launch.grid
@@ -86,14 +102,17 @@ def _compiled(plan: LaunchPlan, capability: tuple[int, int], route: str) -> Comp
 
 
 def _launch(
-    node: KernelNode,
+    node: KernelNode | LibraryNode,
     number: int,
     count: int,
     compiled: CompiledProgram | None,
     capability: tuple[int, int],
 ) -> Launch:
-    kernel: DeviceKernel = node.kernel
     nbytes = sum(place.size for place in node.arguments)
+    if isinstance(node, LibraryNode):
+        nbytes -= node.arguments[3].size
+        return Launch(number, node.name, str(node.product), 0, 0, nbytes, count)
+    kernel: DeviceKernel = node.kernel
     form = f"{kernel.form}{_parts(node)}"
     launch = Launch(number, kernel.name, form, node.grid, kernel.block, nbytes, count)
     facts = None if compiled is None else compiled.resources(kernel)

@@ -7,7 +7,17 @@ from typing import Any
 
 from graphc.ir.types import find_dtype
 from graphc_cuda.device.program import DeviceArray, DeviceKernel, Program
-from graphc_cuda.launch import DynamicLoop, FillNode, KernelNode, LaunchPlan, Node, Place, Region
+from graphc_cuda.launch import (
+    DynamicLoop,
+    FillNode,
+    KernelNode,
+    LaunchPlan,
+    LibraryNode,
+    Node,
+    Place,
+    Region,
+)
+from graphc_cuda.library.product import Matrix, Product
 
 Data = Any  # lists, dicts, texts and numbers
 
@@ -52,6 +62,9 @@ class _Writer:
                 return ["kernel", self.kernels[kernel], grid, [self.place(p) for p in arguments]]
             case FillNode(place=place, value=value):
                 return ["fill", self.place(place), value]
+            case LibraryNode(name=name, product=product, arguments=arguments):
+                places = [self.place(p) for p in arguments]
+                return ["library", name, _product(product), places]
             case DynamicLoop():
                 return [
                     "loop",
@@ -66,6 +79,24 @@ class _Writer:
     def place(self, place: Place) -> Data:
         """Region, offset and size; a region that has no bytes has no number."""
         return [self.regions.get(place.region, -1), place.offset, place.size]
+
+
+def _product(product: Product) -> Data:
+    matrices = [
+        [m.dtype.name, m.rows, m.columns, m.leading, m.stride, m.transposed]
+        for m in product.matrices
+    ]
+    return [product.batch, product.steps, matrices, product.compute]
+
+
+def _read_product(batch: int, steps: int, matrices: Data, compute: str) -> Product:
+    found = []
+    for name, *numbers in matrices:
+        dtype = find_dtype(name)
+        assert dtype is not None
+        found.append(Matrix(dtype, *numbers))
+    a, b, c = found
+    return Product(batch, steps, a, b, c, compute)
 
 
 def _kernel(kernel: DeviceKernel) -> Data:
@@ -104,6 +135,9 @@ class _Reader:
             return KernelNode(self.kernels[number], grid, tuple(map(self.place, arguments)))
         if kind == "fill":
             return FillNode(self.place(fields[0]), fields[1])
+        if kind == "library":
+            a, b, c, workspace = map(self.place, fields[2])
+            return LibraryNode(fields[0], _read_product(*fields[1]), (a, b, c, workspace))
         before, iterations, after, count, conditions, turns = fields
         return DynamicLoop(
             self.nodes(before),

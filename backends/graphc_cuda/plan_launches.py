@@ -42,6 +42,7 @@ from graphc_cuda.launch import (
     FillNode,
     KernelNode,
     LaunchPlan,
+    LibraryNode,
     Node,
     Place,
     Region,
@@ -57,13 +58,18 @@ RNG_BYTES = 16
 
 
 def plan_launches(
-    program: compiler.Program, dims: Mapping[str, int], *, merge: bool = True
+    program: compiler.Program,
+    dims: Mapping[str, int],
+    libraries: bool = False,
+    *,
+    merge: bool = True,
 ) -> LaunchPlan:
     """All launches of a step for given sizes, and the code of their kernels.
 
-    Small launches that do not depend on each other become one, unless `merge` is False.
+    With `libraries`, large products are calls of a library. Small launches that do not depend on
+    each other become one, unless `merge` is False.
     """
-    plan = _Planning(program, dims).plan()
+    plan = _Planning(program, dims, libraries).plan()
     return merge_launches(plan) if merge else plan
 
 
@@ -77,7 +83,10 @@ class _Key:
 
 
 class _Planning:
-    def __init__(self, program: compiler.Program, dims: Mapping[str, int]) -> None:
+    def __init__(
+        self, program: compiler.Program, dims: Mapping[str, int], libraries: bool = False
+    ) -> None:
+        self.libraries = libraries
         self.program, self.dims, self.schedule = program, dims, program.schedule
         self.memory: MemoryPlan = program.plan(dims)
         self.functions = Functions()
@@ -102,7 +111,8 @@ class _Planning:
             if call.commits and commit is None:
                 commit = len(nodes)
             nodes += self._call(call, bool(self.schedule.checks) and commit is not None)
-        kernels = tuple(x.kernel for launches in self.lowered.values() for x in launches)
+        lowered = (x for launches in self.lowered.values() for x in launches)
+        kernels = tuple(x.kernel for x in lowered if x.product is None)
         code = Program(self.program.name, self.functions.listed(), kernels)
         position = len(nodes) if commit is None else commit
         edges = find_edges(nodes)
@@ -161,7 +171,7 @@ class _Planning:
             return self._loop(call, commits)
         return list(self._kernel(call, commits))
 
-    def _kernel(self, call: KernelCall, commits: bool) -> Iterator[KernelNode]:
+    def _kernel(self, call: KernelCall, commits: bool) -> Iterator[KernelNode | LibraryNode]:
         """The launches of one call; their work memory is the call's alone."""
         work: dict[Work, Place] = {}
         kernel = self.first[call.kernel]
@@ -169,7 +179,10 @@ class _Planning:
         for launch in self._lower(call, commits):
             places = tuple(self._source(s, buffers, work) for s in launch.sources)
             storages = tuple(buffers[s] if isinstance(s, Buffer) else None for s in launch.sources)
-            yield KernelNode(launch.kernel, launch.grid, places, call, storages)
+            if launch.product is not None:
+                yield _product_node(launch, places, call, storages)
+            else:
+                yield KernelNode(launch.kernel, launch.grid, places, call, storages)
 
     def _source(
         self,
@@ -200,7 +213,7 @@ class _Planning:
             name = self._name(kernel.name)
             note = tuple(_lines(call))
             self.lowered[key] = lower_kernel(
-                kernel, self.dims, self.functions, name, commits, note, aliased
+                kernel, self.dims, self.functions, name, commits, note, aliased, self.libraries
             )
         return self.lowered[key]
 
@@ -277,6 +290,24 @@ class _Planning:
             row = row % rows if rows else 0
         # beyond the end, where `after` does not use it, row -1 would be in front of the storage
         return Place(base.region, base.offset + max(0, row) * size, size)
+
+
+def _product_node(
+    launch: LoweredLaunch,
+    places: tuple[Place, ...],
+    call: KernelCall,
+    storages: tuple[Storage | None, ...],
+) -> LibraryNode:
+    """A call of a library on the bytes that it touches."""
+    found = launch.product
+    assert found is not None
+    narrow = []
+    for place, matrix, offset in zip(places, found.product.matrices, found.offsets):
+        each = matrix.dtype.itemsize
+        size = matrix.size(found.product.batch) * each
+        narrow.append(Place(place.region, place.offset + offset * each, size))
+    a, b, c = narrow
+    return LibraryNode(launch.kernel.name, found.product, (a, b, c, places[3]), call, storages)
 
 
 def _lines(call: KernelCall) -> Iterator[str]:

@@ -16,6 +16,7 @@ from graphc_cuda.launch import (
     FillNode,
     KernelNode,
     LaunchPlan,
+    LibraryNode,
     Node,
     Place,
     Region,
@@ -166,6 +167,11 @@ class SimulatedExecutable:
                 self._launch(node)
             case FillNode():
                 self._bytes(node.place).view(np.uint32)[:] = node.value
+            case LibraryNode(product=product, arguments=places):
+                a, b, c = (
+                    self._bytes(p).view(m.dtype.numpy) for p, m in zip(places, product.matrices)
+                )
+                product.multiply(a, b, c)
             case DynamicLoop():
                 self._loop(node)
 

@@ -9,6 +9,8 @@ from graphc.errors import BackendError
 from graphc_cuda.cuda_tools import find_tool
 from graphc_cuda.driver import Driver, dotted
 from graphc_cuda.gpu import open_gpu
+from graphc_cuda.library.cublaslt import find_library
+from graphc_cuda.library.cublaslt import version as version_of
 
 _TOOLS = {
     "ptxas": "machine code is made by nvJitLink or the driver, without numbers in reports",
@@ -27,6 +29,9 @@ def surroundings() -> Iterator[tuple[str, str]]:
     for tool, without in _TOOLS.items():
         path = find_tool(tool)
         yield tool, f"missing: {without}" if path is None else str(path)
+    library = find_library()
+    found = "missing: products are graphc's own kernels" if library is None else library
+    yield "cuBLASLt", found if library is None else f"{version_of(library)}, {library}"
     for package, without in _PACKAGES.items():
         try:
             yield package, version(package)

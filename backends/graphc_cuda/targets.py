@@ -6,6 +6,7 @@ from functools import cache
 
 from graphc.compiler.options import Options, device_of
 from graphc_cuda.gpu import open_gpu
+from graphc_cuda.library.choice import library_of
 from graphc_cuda.open_device import OpenDevice
 from graphc_cuda.simulate import VECTOR
 from graphc_cuda.simulated_device import SimulatedDevice
@@ -18,6 +19,12 @@ def open_target(target: str) -> OpenDevice:
     """The device of a target, opened once in a process; raises BackendError where it cannot be."""
     kind, which = device_of(target)
     return _open(kind, which or (VECTOR if kind == SIMULATED else "0"))
+
+
+def check_target(options: Options) -> None:
+    """Raise BackendError where the device, or a library that is required, is not there."""
+    open_target(options.target)
+    library_of(options)
 
 
 @cache

@@ -12,6 +12,7 @@ from graphc.ir.precision import FULL, Precision
 
 TARGETS = ("cpu", "cuda", "cuda-simulate", "interpret")
 GPU_COMPILERS = ("nvptx", "numba")
+GPU_LIBRARIES = ("off", "auto", "require")
 EXECUTORS = ("vector", "threads")  # of the simulator
 MODES = ("train", "inference")
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
@@ -22,7 +23,8 @@ class Options:
     """How a function is compiled.
 
     `target` may name a device ("cuda:1"). `threads` None: as many as pay; `memory` is a limit on
-    the arena in bytes; `gpu_compiler` turns kernels for GPUs into machine code.
+    the arena in bytes; `gpu_compiler` turns kernels for GPUs into machine code,
+    `gpu_libraries` says whether a library computes large products there.
     """
 
     mode: str = "inference"
@@ -34,6 +36,7 @@ class Options:
     microbatches: int = 1
     gpu_compiler: str = "nvptx"
     precision: Precision = FULL
+    gpu_libraries: str = "off"
 
 
 def check_options(options: Options) -> None:
@@ -43,6 +46,7 @@ def check_options(options: Options) -> None:
         ("mode", options.mode, MODES),
         ("cast", options.cast, CASTS),
         ("gpu_compiler", options.gpu_compiler, GPU_COMPILERS),
+        ("gpu_libraries", options.gpu_libraries, GPU_LIBRARIES),
     ):
         if value not in choices:
             _fail(f"{word} must be one of {', '.join(choices)}, got {value!r}")

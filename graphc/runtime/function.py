@@ -59,6 +59,7 @@ def compile(
     name: str = "step",
     precision: str | Precision | None = None,
     gpu_compiler: str = "nvptx",
+    gpu_libraries: str = "off",
 ) -> CompiledFunction:
     """Compile a function of the inputs that returns the outputs and makes the updates.
 
@@ -80,6 +81,8 @@ def compile(
     - `microbatches`: 1; nothing else is there yet.
     - `name`: what reports, files and the exported library call it.
     - `gpu_compiler`: "nvptx", or "numba" to have numba-cuda compile the kernels for a GPU.
+    - `gpu_libraries`: "off"; "auto" gives large products to cuBLASLt where it is installed, which
+      changes their last bits; "require" raises where it is not.
     - `precision`: "bf16", "fp16" or "tf32" for mixed precision, "fp32", or what `gx.precision`
       returns; None for that of the block around it.
     """
@@ -95,6 +98,7 @@ def compile(
         microbatches,
         precision=precisions.chosen(precision) or precisions.FULL,
         gpu_compiler=gpu_compiler,
+        gpu_libraries=gpu_libraries,
     )
     check_options(options)
     check_device(options)

@@ -178,7 +178,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "compile": lambda: given(
         [X], {"loss": LOSS}, updates={W: W * 1.0}, mode="train", target="interpret", threads=1,
         memory="1GB", precise=False, cast="no", microbatches=1, name="a", precision="fp32",
-        gpu_compiler="nvptx"),
+        gpu_compiler="nvptx", gpu_libraries="off"),
     "concat": lambda: given([X, Y], axis=0),
     "cond": lambda: given(gx.any(P), lambda x: x, lambda x: x * 2.0, X),
     "constant": lambda: given([1, 2], dtype="int32", name="c"),

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from graphc_cuda.device.program import DeviceKernel
 from graphc_cuda.export.layout import FunctionLayout
-from graphc_cuda.launch import DynamicLoop, FillNode, KernelNode, Node, Place
+from graphc_cuda.launch import DynamicLoop, FillNode, KernelNode, LibraryNode, Node, Place
 
 WIDTH = 96
 
@@ -78,6 +78,7 @@ class _Tables:
             case FillNode(place=place, value=value):
                 what = f"{self.at(place)}, {place.size}, {value:#x}"
                 return f"FILL({what}), /* {place.region} */"
+        assert not isinstance(node, LibraryNode), "libraries are planned without library calls"
         number = len(self.loops)
         self.loops.append("")
         self.loops[number] = self.loop(node)

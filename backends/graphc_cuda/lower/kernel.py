@@ -20,7 +20,7 @@ from graphc.ir.loops.ir import (
     exprs_in,
     walk,
 )
-from graphc.ir.types import bool_, int32, uint32
+from graphc.ir.types import bool_, int32, uint8, uint32
 from graphc_cuda.contract.lower import emit_tile
 from graphc_cuda.device.program import (
     BLOCK_INDEX,
@@ -42,6 +42,8 @@ from graphc_cuda.device.program import (
 from graphc_cuda.device.program import Stmt as DeviceStmt
 from graphc_cuda.device.program import walk as walk_device
 from graphc_cuda.launch import NO_FAILURE
+from graphc_cuda.library.find import FoundProduct, find_product, split_products
+from graphc_cuda.library.product import WORKSPACE_BYTES
 from graphc_cuda.lower.group import GlobalScratch, Group, decode
 from graphc_cuda.lower.mapping import (
     CHUNK,
@@ -75,12 +77,17 @@ class Work:
 
 @dataclass(frozen=True, eq=False)
 class LoweredLaunch:
-    """A device kernel with its grid; a source for each array: a buffer, work, or the status."""
+    """A device kernel with its grid; a source for each array: a buffer, work, or the status.
+
+    Where a library computes a `product`, the kernel has no statements; its arrays are a, b, c and
+    the workspace.
+    """
 
     kernel: DeviceKernel
     grid: int
     sources: tuple[Buffer | Work | str, ...]
     segment: Segment
+    product: FoundProduct | None = None
 
 
 def lower_kernel(
@@ -91,16 +98,29 @@ def lower_kernel(
     commits: bool = False,
     note: tuple[str, ...] = (),
     aliased: frozenset[Buffer] = frozenset(),
+    libraries: bool = False,
 ) -> tuple[LoweredLaunch, ...]:
     """The launches of a kernel for given sizes.
 
     Where it `commits`, it does nothing once a check has failed. `aliased` buffers may share bytes.
+    With `libraries`, products that are worth it are calls of a library.
     """
     kernel = reshape(kernel, dims, aliased)
+    libraries = libraries and not commits  # a library does not ask whether a check has failed
+    if libraries:
+        kernel = split_products(kernel, dims)
     lowering = _KernelLowering(kernel, dims, functions, commits, note, aliased)
     segments = [s for s in map_kernel(kernel, dims) if s.count]
     names = [name] if len(segments) == 1 else [f"{name}_{i}" for i in range(len(segments))]
-    return tuple(lowering.segment(s, n) for s, n in zip(segments, names))
+    made = []
+    for segment, each in zip(segments, names):
+        product = find_product(segment.tile) if libraries and segment.tile else None
+        is_apart = product is not None and product.buffers[2] not in aliased
+        if product is not None and is_apart:
+            made.append(lowering.product(segment, each, product))
+        else:
+            made.append(lowering.segment(segment, each))
+    return tuple(made)
 
 
 class _KernelLowering:
@@ -162,6 +182,23 @@ class _KernelLowering:
             name, arrays, body, segment.block, written, aliased, self.note, str(segment)
         )
         return LoweredLaunch(kernel, segment.grid, tuple(self.sources[a] for a in arrays), segment)
+
+    def product(self, segment: Segment, name: str, found: FoundProduct) -> LoweredLaunch:
+        """A call of a library in place of a launch."""
+        sources: list[Buffer | Work] = []
+        arrays: list[DeviceArray] = []
+        for buffer in found.buffers:
+            size = prod(evaluate(s, self.dims) for s in buffer.shape)
+            arrays.append(DeviceArray(buffer.name, buffer.dtype, size, GLOBAL))
+            if buffer in self.kernel.arguments:
+                sources.append(buffer)
+            else:
+                sources.append(self.scratch.setdefault(buffer, Work(buffer.name, arrays[-1])))
+        space = DeviceArray("workspace", uint8, WORKSPACE_BYTES, GLOBAL)
+        sources.append(Work("workspace", space))
+        arrays.append(space)
+        kernel = DeviceKernel(name, tuple(arrays), (), 1, frozenset(arrays[2:]))
+        return LoweredLaunch(kernel, 1, tuple(sources), segment, found)
 
     # -- what launches share --------------------------------------------------------------
 
