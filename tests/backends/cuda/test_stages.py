@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import numpy as np
 import pytest
 
+import graphc as gx
 from graphc.ir.loops.ir import Kernel
 from graphc_cuda.assemble import KernelResources, assemble
 from graphc_cuda.contract import find, shape
@@ -21,7 +23,7 @@ from tests.backends.cuda.all_kernels import ROUTES
 from tests.backends.cuda.executors import executors
 from tests.backends.cuda.kernel_runs import check_kernel
 from tests.backends.cuda.stage_kernels import attention, two_layers
-from tests.backends.cuda.stepwise import has_matrices
+from tests.backends.cuda.stepwise import Stepwise, has_matrices
 
 FEW = 64  # threads: the simulator takes its time
 SMALL = Tile(16, 16, 8, 2, 2)
@@ -84,6 +86,24 @@ def test_rounded_operands(kind: str) -> None:
 @executors
 def test_two_layers(executor: str) -> None:
     check(two_layers(18, 9, 20, block=16), executor)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("causal", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_attention_of_a_graph_and_its_gradient(causal: bool) -> None:
+    """All of its products are stages: two, three and four."""
+    inputs = [gx.input(name, (1, length, 5)) for name, length in (("q", 35), ("k", 34), ("v", 34))]
+    attend = gx.nn.scaled_dot_product_attention
+    y = attend(*inputs, is_causal=causal, store_weights=False)
+    outputs = [y, *gx.grad((y * y).sum(), inputs)]
+    compiled = gx.compile(inputs, outputs, target="cuda-simulate")
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(1, length, 5)).astype(np.float32) for length in (35, 34, 34)]
+    steps = Stepwise(compiled.program, {})
+    steps.bind(arrays)
+    steps.run()
+    forms = [k.form for k in steps.plan.program.kernels if "in tiles of" in k.form]
+    assert sorted(form.count("a thread") for form in forms) == [2, 3, 4]
 
 
 @pytest.mark.slow
