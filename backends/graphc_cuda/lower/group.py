@@ -113,8 +113,11 @@ class Group(LaneGroup):
 
     def _together(self, loop: Loop) -> None:
         """All threads run the loop, whose body is distributed."""
+        known, before = self.w.known, list(self.hazards.pending)
         for running in iterate(self.w, loop, as_index(0), 1, self._repeated):
             self.name_results(loop, running)
+        if not known.is_fixed(loop) or not known.trips(loop):
+            self.hazards.keep(before)  # a loop of no iterations has no barriers
 
     def _repeated(self, w: Writer, body: Sequence[Stmt]) -> None:
         """A body of a loop: an iteration must not overtake the threads still in the one before."""

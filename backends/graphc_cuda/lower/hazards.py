@@ -118,7 +118,11 @@ class Hazards:
 
     def note(self, found: Iterable[Access]) -> None:
         """Remember accesses."""
-        self.pending += [a for a in self._joined(found) if a not in self.pending]
+        self.keep(self._joined(found))
+
+    def keep(self, accesses: Iterable[Access]) -> None:
+        """Remember accesses of which none has been awaited."""
+        self.pending += [a for a in accesses if a not in self.pending]
 
     def clear(self) -> None:
         """All threads have met."""

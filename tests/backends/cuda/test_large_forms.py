@@ -53,6 +53,7 @@ CASES: dict[str, tuple[Callable[..., Any], Shapes, set[str]]] = {
     "three axes": (lambda x: gx.permute_dims(x, (2, 0, 1)) + 1, [(40, 50, 60)], set()),
     "the largest": (lambda x: gx.topk(x, 7)[0], [(10, 400)], set()),
     "attention": (_attention, [(2, 70, 8), (2, 90, 8), (2, 90, 20)], {"rows"}),
+    "attention to nothing": (_attention, [(33, 3), (0, 3), (0, 20)], {"rows"}),
     "cholesky": (_factor, [(3, 20, 20)], set()),
 }  # fmt: skip
 DTYPES = {"product": ("float64",), "running sums": ("bfloat16",), "transposition": ("float16",)}
