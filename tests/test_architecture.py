@@ -121,12 +121,12 @@ LATE = {
 HEAVY = {"click", "importlib", "ml_dtypes", "rich", "safetensors"}  # packages that may come late
 
 ROOT_FILES = {
-    "__init__.py", "__main__.py", "config.py", "constraints.py", "decode.py", "errors.py",
+    "__init__.py", "__main__.py", "config.py", "constraints.py", "errors.py",
     "files.py", "forked.py", "init.py", "origin.py", "py.typed", "regularizers.py", "schedules.py",
 }  # fmt: skip
 ROOT_FOLDERS = {
-    "cli", "compiler", "data", "export", "fft", "frontend", "inspect", "ir", "linalg", "nn",
-    "metrics", "onnx", "optim", "random", "runtime", "testing", "train",
+    "cli", "compiler", "data", "decode", "export", "fft", "frontend", "inspect", "ir", "linalg",
+    "metrics", "nn", "onnx", "optim", "random", "runtime", "testing", "train",
 }  # fmt: skip
 
 
