@@ -11,12 +11,13 @@ from graphc.frontend import functions as fn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.functions.operands import cast, fail, same_dtype, shape_text, widened
 from graphc.frontend.tensor import Tensor, lift, lift_op
-from graphc.frontend.typing import TensorLike
-from graphc.ir.dims import Sizes
+from graphc.frontend.typing import DTypeLike, TensorLike
+from graphc.ir.dims import Size, Sizes
 from graphc.ir.ops.attention import Attention
 from graphc.ir.types import bool_
 from graphc.nn.activations import softmax
 from graphc.nn.layers import Dense, Dropout, Layer, check_count
+from graphc.nn.owner import owned
 
 
 def scaled_dot_product_attention(
@@ -165,7 +166,8 @@ class MultiHeadAttention(Layer):
     or what broadcasts to one of these; see nn.scaled_dot_product_attention, also for
     `is_causal` and `store_weights`. `dropout` drops weights, which must be stored for it.
     The projections are Dense layers: NAME/query/kernel is (features, num_heads * key_dim), head
-    after head, and so are key, value and output.
+    after head, and so are key, value and output. `step` is causal self-attention of what comes next
+    in a sequence, whose keys and values so far are kept.
     """
 
     kind = "multi_head_attention"
@@ -219,14 +221,77 @@ class MultiHeadAttention(Layer):
         else:
             values = self._heads("value", v, self.value_dim or width)
             y = in_blocks(*operands, values, rule, is_causal)
+        return self._joined(y, features)
+
+    def cache(
+        self, rows: Size, length: int, features: int, dtype: DTypeLike = "float32"
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values of no tokens, with room for `length`, for `step`: (rows, heads, length,
+        size of a head)."""
+        check_count("MultiHeadAttention.cache", "length", length)
+        check_count("MultiHeadAttention.cache", "features", features)
+        width = self.key_dim or self._shared(None, features)
+        return (
+            fn.zeros((rows, self.num_heads, length, width), dtype),
+            fn.zeros((rows, self.num_heads, length, self.value_dim or width), dtype),
+        )
+
+    @owned
+    def step(
+        self, x: TensorLike, keys: TensorLike, values: TensorLike, position: TensorLike
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows of `layer(sequence, is_causal=True)` for what comes next, and the keys and
+        values with its own.
+
+        x (batch, time, features) comes after `position` (batch,) others, whose keys and values
+        are in the caches. Past the end of a cache is a RuntimeCheckError.
+        """
+        x, keys, values, at = lift(x), lift(keys), lift(values), lift(position)
+        features = self._check_step(x, keys, values, at)
+        width = self.key_dim or self._shared(x, features)
+        query, key = self._heads("query", x, width), self._heads("key", x, width)
+        value = self._heads("value", x, self.value_dim or width)
+        places = fn.expand_dims(at, 1) + fn.arange(x.shape[1], dtype=at.dtype)
+        places = fn.reshape(places, (x.shape[0], 1, x.shape[1], 1))
+        keys = fn.put_along_axis(keys, places, cast(key, keys.dtype), axis=2)
+        values = fn.put_along_axis(values, places, cast(value, values.dtype), axis=2)
+        seen_so_far = fn.arange(keys.shape[2], dtype=at.dtype) <= places
+        y = scaled_dot_product_attention(
+            query, keys, values, seen_so_far, store_weights=self.store_weights
+        )
+        return self._joined(y, features), keys, values
+
+    def _check_step(self, x: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> int:
+        """The features of what comes next; raises where it does not fit the caches."""
+        if x.ndim != 3:
+            text = f"{self.name}: x must be (batch, time, features), got {x.type}"
+            fail(ShapeError, text, (x,), "of one token, x[:, None]")
+        if position.shape != x.shape[:1] or position.dtype.kind not in "iu":
+            text = f"{self.name}: position must hold an integer for each of the rows of {x.type}"
+            fail(ShapeError, f"{text}, got {position.type}", (position, x))
+        features = self.features(x)
+        width = self.key_dim or self._shared(x, features)
+        sizes = (("keys", keys, width), ("values", values, self.value_dim or width))
+        for role, t, last in sizes:
+            if t.ndim != 4 or (t.shape[0], t.shape[1], t.shape[3]) != (
+                x.shape[0], self.num_heads, last,
+            ):  # fmt: skip
+                text = (
+                    f"{self.name}: {role} must be ({x.shape[0]}, {self.num_heads}, length, {last})"
+                )
+                fail(ShapeError, f"{text}, got {t.type}", (t, x), "layer.cache makes them")
+        return features
+
+    def _joined(self, y: Tensor, features: int) -> Tensor:
+        """What all heads saw, (batch, time, features)."""
         joined = fn.permute_dims(y, (0, 2, 1, 3))
         flat = fn.reshape(joined, (*joined.shape[:2], -1))
         return self._project("output", flat, features)
 
-    def _shared(self, q: Tensor, features: int) -> int:
+    def _shared(self, q: Tensor | None, features: int) -> int:
         if features % self.num_heads:
             text = f"{self.name}: {features} features do not divide among {self.num_heads} heads"
-            fail(ArgumentError, text, (q,), "give key_dim")
+            fail(ArgumentError, text, () if q is None else (q,), "give key_dim")
         return features // self.num_heads
 
     def _mask(self, mask: Tensor) -> Tensor:
