@@ -164,6 +164,8 @@ def check_order(plan: LaunchPlan) -> None:
     _check_reduction(plan, reach)
     uses: dict[Region, list[_Use]] = {}
     for i, node in enumerate(plan.nodes):
+        if isinstance(node, KernelNode):
+            _check_parts(f"{plan.name}: node {i} ({node.kernel.name})", node)
         for place, access in _uses(node):
             uses.setdefault(place.region, []).append(_Use(i, place, access))
     for found in uses.values():
@@ -175,6 +177,18 @@ def check_order(plan: LaunchPlan) -> None:
                 f"{plan.name}: no path from node {first} to {last}, which meet at"
                 f" {a.place} and {b.place}",
             )
+
+
+def _check_parts(where: str, node: KernelNode) -> None:
+    """No part of a merged launch needs what another one writes."""
+    uses: dict[Region, list[_Use]] = {}
+    for i, part in enumerate(node.parts):
+        for place, access in _of_launch(part):
+            uses.setdefault(place.region, []).append(_Use(i, place, access))
+    for found in uses.values():
+        for a, b in _meeting(found):
+            apart = a.node == b.node or not a.disturbs(b)
+            _ensure(apart, f"{where}: parts {a.node} and {b.node} meet at {a.place} and {b.place}")
 
 
 def _reach(plan: LaunchPlan) -> list[int]:

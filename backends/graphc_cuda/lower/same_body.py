@@ -45,7 +45,7 @@ class DifferError(Exception):
 
 def choose(part: Value, items: Sequence[T], leaf: Callable[[T], Value], start: int = 0) -> Value:
     """The value of the item of a part; no choice where all items are the same."""
-    if all(item == items[0] for item in items):
+    if all(_is_same(item, items[0]) for item in items):
         return leaf(items[0])
     middle = len(items) // 2
     low = choose(part, items[:middle], leaf, start)
@@ -75,6 +75,7 @@ class Together:
         self._numbers: dict[tuple[str, ...], Variable] = {}
         self._made: dict[tuple[Value, ...], Value] = {}
         self._variables: dict[str, tuple[tuple[str, ...], str]] = {}
+        self._taken: set[tuple[int, str]] = set()  # kernels' variables that have a name here
 
     def block(self, *bodies: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         """Statements that do what the statements of every body do."""
@@ -149,7 +150,7 @@ class Together:
             operands.append(self._operand(each, front))
         choices = [x for x in operands if isinstance(x, tuple) and len(set(x)) > 1]
         if choices:  # a variable has to have a value before it gets one in a branch
-            front += [Assign(v, Literal(v.dtype, v.dtype.is_float and 0.0)) for v in targets]
+            front += [Assign(v, Literal(v.dtype, 0.0 if v.dtype.is_float else 0)) for v in targets]
 
         def of(number: int) -> Stmt:
             here = tuple(x[number] if isinstance(x, tuple) else x for x in operands)
@@ -256,6 +257,9 @@ class Together:
         if any(v.dtype != first.dtype for v in values):
             raise DifferError
         if names[0] not in self._variables:
+            if self._taken.intersection(enumerate(names)):
+                raise DifferError  # two variables of one kernel are one of another's
+            self._taken.update(enumerate(names))
             self._variables[names[0]] = names, self._fresh(names[0])
         known, name = self._variables[names[0]]
         if known != names:
@@ -302,6 +306,11 @@ def _transposed(rows: tuple[tuple[T, ...], ...]) -> tuple[tuple[T, ...], ...]:
     if len({len(row) for row in rows}) != 1:
         raise DifferError
     return tuple(zip(*rows))
+
+
+def _is_same(a: object, b: object) -> bool:
+    """Whether two items are one; -0.0 is not 0.0, and NaN is NaN."""
+    return repr(a) == repr(b) if isinstance(a, float) else a == b
 
 
 def _is_equal(a: Value, b: Value) -> bool:

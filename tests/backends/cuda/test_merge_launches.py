@@ -12,16 +12,29 @@ import pytest
 
 import graphc as gx
 from graphc.errors import VerifyError
+from graphc.ir.types import int64
 from graphc_cuda import simulated_device
-from graphc_cuda.check_plan import check_plan
+from graphc_cuda.check_plan import check_order, check_plan
 from graphc_cuda.dependencies import find_edges
+from graphc_cuda.device.program import Assign, DeviceKernel, Get, If, Put, Variable, literal
 from graphc_cuda.launch import FillNode, KernelNode, LaunchPlan, Node
+from graphc_cuda.lower.merged import Part, groups_of
 from graphc_cuda.merge_launches import merge_launches, merged_positions
 from graphc_cuda.plan_launches import plan_launches
 from graphc_cuda.print_numba import kernel_texts
 from tests.backends.cuda.executors import executors
 from tests.backends.cuda.networks import NETWORKS
-from tests.backends.cuda.plans import S, T, launch, move, plan_of, training, word
+from tests.backends.cuda.plans import (
+    S,
+    T,
+    array,
+    first_thread,
+    launch,
+    move,
+    plan_of,
+    training,
+    word,
+)
 from tests.backends.cuda.stepwise import same_bits
 
 nn = gx.nn
@@ -140,3 +153,41 @@ def test_dependent_launches_stay_apart() -> None:
     chain = [launch(move("word"), word(T, i), word(T, i + 1)) for i in range(4)]
     nodes = [FillNode(word(T, 0), 0), *chain]
     assert merged_positions(plan_of(*nodes, edges=find_edges(nodes), regions={T: 64})) == ()
+
+
+def test_parts_that_meet_are_a_fault() -> None:
+    nodes = [launch(move("word"), word(T, i), word(T, i + 1)) for i in range(2)]
+    merged = merge_launches(plan_of(FillNode(word(T, 0), 0), *nodes, regions={T: 64}))
+    with pytest.raises(VerifyError, match="parts 0 and 1 meet"):
+        check_order(replace(merged, edges=find_edges(merged.nodes)))
+
+
+@pytest.mark.parametrize("others", [(0.0, -0.0), (float("nan"), 1.0), (2.0, float("nan"))])
+def test_numbers_differ_by_their_bits(others: tuple[float, float]) -> None:
+    x, y = gx.input("x", (8,)), gx.input("y", (12,))
+    arrays = [-np.ones(t.shape, "float32") for t in (x, y)]
+    outputs = [gx.where(t > 0.0, t, other) for t, other in zip((x, y), others)]
+    assert (
+        "1 bodies" in _merged(plan_launches(gx.compile([x, y], outputs).program, {}))[0].kernel.form
+    )
+    made = gx.compile([x, y], outputs, target="cuda-simulate")(*arrays)
+    for found, expected in zip(made, gx.compile([x, y], outputs)(*arrays)):
+        same_bits(found, expected, "where")
+
+
+def _two_variables(second: str) -> DeviceKernel:
+    """b = a, by way of one variable or of two."""
+    a, b = array("a"), array("b")
+    t, u = Variable(int64, "t"), Variable(int64, second)
+    body = (
+        Assign(t, Get(int64, a, literal(0))),
+        Assign(u, literal(7, int64)),
+        If(first_thread(), (Put(b, literal(0), t),)),
+    )
+    return DeviceKernel(f"by_{second}", (a, b), body, 32, frozenset({b}))
+
+
+def test_variables_of_one_body_are_one_each() -> None:
+    places = [tuple(word(T, i) for i in pair) for pair in ((0, 1), (2, 3))]
+    parts = [Part(_two_variables(n), 1, p) for n, p in zip(("u", "t"), places)]
+    assert groups_of(parts) == [[0], [1]]
