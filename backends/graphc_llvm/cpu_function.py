@@ -159,7 +159,7 @@ class CpuFunction:
             library,
             self._description(made, dims, slots),
             self._storages(made, slots, prepared.arrays),
-            random=(slots[RNG, 0], self.random) if (RNG, 0) in slots else None,
+            random=(slots.get((RNG, 0)), self.random),
             watches=[p.version for p in self._watched()] if prepared.arrays else (),
             bumps=[p.version for p in self.updated],
         )

@@ -136,6 +136,18 @@ def test_a_failed_check_updates_nothing():
     assert f.rng[1] == 1
 
 
+@pytest.mark.parametrize("draws", [False, True])
+@pytest.mark.parametrize("target", ["cpu", "interpret", "cuda-simulate"])
+def test_every_call_counts_as_a_step(target, draws):
+    x, total = gx.input("x", ("n", 3)), gx.parameter("total", value=np.float32(0.0))
+    y = x + gx.random.normal((3,)) if draws else x
+    f = gx.compile([x], y, updates={total: total + y.sum()}, target=target)
+    f(np.ones((4, 3), "f4"))
+    f(np.ones((2, 3), "f4"))
+    f.run_epoch(np.ones((4, 3), "f4"), batch_size=2)
+    assert f.rng[1] == 4
+
+
 def test_integer_division_by_zero_is_a_failed_check():
     a, b = gx.input("a", ("n",), "int32"), gx.input("b", ("n",), "int32")
     f = interpret([a, b], a // b)

@@ -24,9 +24,10 @@ class BoundCode:
     """The tables that native code reads to run one compiled body.
 
     `storages` are the arrays behind parameters, constants and prepared values, by slot; they are
-    used in place. `random` is (slot, u32[4]: seed low, high, step low, high); the step counts
-    successful calls. `watches` are int64 arrays of one element: when one changes, calls go to
-    the slow path until `mark_fresh`. `bumps` are such arrays, incremented by every step.
+    used in place. `random` is (slot, u32[4]: seed low, high, step low, high), where nothing is
+    drawn without a slot; the step counts successful calls. `watches` are int64 arrays of one
+    element: when one changes, calls go to the slow path until `mark_fresh`. `bumps` are such
+    arrays, incremented by every step.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class BoundCode:
         description: Description,
         storages: Mapping[int, Array] | None = None,
         *,
-        random: tuple[int, Array] | None = None,
+        random: tuple[int | None, Array] | None = None,
         watches: Sequence[Array] = (),
         bumps: Sequence[Array] = (),
     ) -> None:
@@ -56,7 +57,8 @@ class BoundCode:
         if random is not None:
             assert random[1].dtype == np.uint32
             assert random[1].shape == (4,)
-            self.set_storage(*random)
+            if random[0] is not None:
+                self.set_storage(random[0], random[1])
         self._fill_table()
         self._let_ask()
         forget_after_fork(self)
