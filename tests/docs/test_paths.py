@@ -65,7 +65,8 @@ def test_programs_in_commands_exist(page: Path) -> None:
 def test_commands_are_found() -> None:
     found = COMMAND.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     assert ("tests.fuzz", "") in found
-    assert ("", "tests/replay.py") in found
+    assert ("tests.replay", "") in found
+    assert ("", "tests/ir/ops") in found
 
 
 def test_what_is_missing_is_found() -> None:

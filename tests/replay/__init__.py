@@ -1,4 +1,4 @@
-"""The parts of `tests/replay.py`; see there.
+"""The parts of `python -m tests.replay`; see `__main__.py`.
 
 They import each other by relative names: another checkout's `tests` stands before this one where
 its compiler is recorded.

@@ -1,8 +1,8 @@
 """Show that a change leaves everything as it is that the compiler makes.
 
-    python tests/replay.py record DIRECTORY [--quick] [--root CHECKOUT]
-    python tests/replay.py compare DIRECTORY_A DIRECTORY_B
-    python tests/replay.py against COMMIT [--quick]
+    python -m tests.replay record DIRECTORY [--quick] [--root CHECKOUT]
+    python -m tests.replay compare DIRECTORY_A DIRECTORY_B
+    python -m tests.replay against COMMIT [--quick]
 
 `record` writes a compressed text file a case, and SUMS with a checksum a file. A case is a
 program: a benchmark, an example, a page of the documentation, a model, the samples of an op, a
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import sys
 
-from replay.command import main
+from .command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
