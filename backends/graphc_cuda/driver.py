@@ -7,16 +7,12 @@ Every failure is a GraphcError that says what was asked and what the driver answ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
 from graphc.errors import BackendError, MemoryBudgetError
-from graphc.ir.types import Array
+from graphc_cuda.driver_launch import Handle, Launch
 
-Handle = Any
 OLDEST_DRIVER = (12, 0)  # its graphs take kernels by the structure that is used here
 INSTALL = "pip install 'graphc[cuda]'"
 WITHOUT_GPU = 'target="cuda-simulate" runs the same kernels without a GPU'
@@ -30,32 +26,6 @@ class DriverCallError(BackendError):
     def __init__(self, message: str, status: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
-
-
-@dataclass(frozen=True, eq=False)
-class Launch:
-    """A kernel on addresses: what the driver wants to know of one launch.
-
-    `shared` are bytes of shared memory that the code does not name itself, `addresses` the
-    arguments, `slots` where the driver finds each of them.
-    """
-
-    function: Handle
-    grid: int
-    block: int
-    shared: int
-    addresses: Array
-    slots: Array
-
-    @staticmethod
-    def of(
-        function: Handle, grid: int, block: int, shared: int, addresses: Sequence[int]
-    ) -> Launch:
-        """A launch whose arguments can be changed later in `addresses`."""
-        values = np.array(addresses, np.uint64)
-        start, each = values.ctypes.data, values.itemsize
-        slots = np.array([start + i * each for i in range(len(values))], np.uint64)
-        return Launch(function, grid, block, shared, values, slots)
 
 
 class Driver:

@@ -11,7 +11,8 @@ from contextlib import suppress
 from graphc.errors import BackendError
 from graphc_cuda.device.program import Program
 from graphc_cuda.device_api import DeviceFacts, MachineCode, Memory
-from graphc_cuda.driver import WITHOUT_GPU, Driver, DriverCallError, Handle, dotted
+from graphc_cuda.driver import WITHOUT_GPU, Driver, DriverCallError, dotted
+from graphc_cuda.driver_launch import Handle
 from graphc_cuda.foreign_array import foreign_array
 from graphc_cuda.gpu_graph import GpuExecutable
 from graphc_cuda.gpu_memory import GpuMemory

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphc.ir.types import Array
-from graphc_cuda.driver import Driver, Handle
+from graphc_cuda.driver import Driver
+from graphc_cuda.driver_launch import Handle
 
 CHUNK_BYTES = 16 << 20  # of one pinned buffer: long arrays go through several
 MAX_BUFFERS = 8

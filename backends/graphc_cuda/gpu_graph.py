@@ -16,7 +16,8 @@ import numpy as np
 
 from graphc.ir.types import Array
 from graphc_cuda.device_api import Memory
-from graphc_cuda.driver import DriverCallError, Handle, Launch
+from graphc_cuda.driver import DriverCallError
+from graphc_cuda.driver_launch import Handle, Launch
 from graphc_cuda.gpu_memory import GpuMemory
 from graphc_cuda.gpu_queue import GpuQueue
 from graphc_cuda.launch import (

@@ -8,7 +8,8 @@ import numpy as np
 
 from graphc.ir.types import Array
 from graphc_cuda.device_api import Memory
-from graphc_cuda.driver import DriverCallError, Handle
+from graphc_cuda.driver import DriverCallError
+from graphc_cuda.driver_launch import Handle
 from graphc_cuda.gpu_queue import GpuQueue
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from graphc.ir.types import Array
-from graphc_cuda.driver import Driver, DriverCallError, Handle
+from graphc_cuda.driver import Driver, DriverCallError
+from graphc_cuda.driver_launch import Handle
 from graphc_cuda.gpu_copy import Copies, poll
 from graphc_cuda.library.cublaslt import CublasLt
 

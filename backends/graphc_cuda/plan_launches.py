@@ -47,7 +47,8 @@ from graphc_cuda.launch import (
     Place,
     Region,
 )
-from graphc_cuda.lower.kernel import LoweredLaunch, Work, lower_kernel
+from graphc_cuda.lower.kernel import lower_kernel
+from graphc_cuda.lower.launches import LoweredLaunch, Work
 from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.merge_launches import merge_launches
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import TypeVar
 
@@ -12,13 +12,11 @@ from graphc.ir.loops.ir import (
     LANES,
     Accumulator,
     Buffer,
-    Check,
     Kernel,
     Loop,
     Ref,
     Scratch,
     exprs_in,
-    walk,
 )
 from graphc.ir.types import bool_, int32, uint8, uint32
 from graphc_cuda.contract.lower import emit_tile
@@ -30,21 +28,16 @@ from graphc_cuda.device.program import (
     DeviceKernel,
     Get,
     If,
-    Intrinsic,
     Literal,
     Op,
-    Put,
     Return,
     Value,
-    operands_of,
-    values_of,
 )
-from graphc_cuda.device.program import Stmt as DeviceStmt
-from graphc_cuda.device.program import walk as walk_device
 from graphc_cuda.launch import NO_FAILURE
 from graphc_cuda.library.find import FoundProduct, find_product, split_products
 from graphc_cuda.library.product import WORKSPACE_BYTES
 from graphc_cuda.lower.group import GlobalScratch, Group, decode
+from graphc_cuda.lower.launches import STATUS, LoweredLaunch, Work, arrays_in
 from graphc_cuda.lower.mapping import (
     CHUNK,
     CHUNKS,
@@ -63,31 +56,7 @@ from graphc_cuda.lower.sizes import Sizes
 from graphc_cuda.lower.vectors import VectorBody
 from graphc_cuda.lower.writer import Placed, Writer
 
-STATUS = "status"
 K = TypeVar("K")
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """Global memory that the launches of one kernel call share: nothing of it outlives the call."""
-
-    name: str
-    array: DeviceArray
-
-
-@dataclass(frozen=True, eq=False)
-class LoweredLaunch:
-    """A device kernel with its grid; a source for each array: a buffer, work, or the status.
-
-    Where a library computes a `product`, the kernel has no statements; its arrays are a, b, c and
-    the workspace.
-    """
-
-    kernel: DeviceKernel
-    grid: int
-    sources: tuple[Buffer | Work | str, ...]
-    segment: Segment
-    product: FoundProduct | None = None
 
 
 def lower_kernel(
@@ -174,7 +143,7 @@ class _KernelLowering:
             case _:
                 self._group(w, segment)
         body = (*w.top, *w.body)
-        used = list(_arrays_in(body))
+        used = list(arrays_in(body))
         arrays = tuple(a for a in self.sources if a in used)
         written = frozenset(a for a in w.written if a in used)
         aliased = frozenset(a for a in arrays if self.sources[a] in self.aliased)
@@ -383,26 +352,3 @@ class _KernelLowering:
                     running.set(target, running.joined(running.values(target), tuple(values)))
 
         group.merge_lanes(loop, runnings, merge)
-
-
-def _arrays_in(body: Sequence[DeviceStmt]) -> Iterator[DeviceArray]:
-    """The arrays that statements touch."""
-    waiting: list[Value] = []
-    for stmt in walk_device(body):
-        waiting += values_of(stmt)
-        if isinstance(stmt, Put):
-            yield stmt.array
-        if isinstance(stmt, Intrinsic):
-            yield from (x for x in stmt.operands if isinstance(x, DeviceArray))
-    seen: set[Value] = set()
-    while waiting:
-        value = waiting.pop()
-        if value in seen:
-            continue
-        seen.add(value)
-        if isinstance(value, Get):
-            yield value.array
-        waiting += operands_of(value)
-
-
-__all__ = ["Check", "LoweredLaunch", "Work", "lower_kernel", "walk"]

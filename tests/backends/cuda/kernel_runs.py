@@ -13,7 +13,8 @@ from graphc.ir.loops.kernel_interpreter import run_kernel
 from graphc.ir.types import Array
 from graphc_cuda.device.program import Program
 from graphc_cuda.launch import NO_FAILURE
-from graphc_cuda.lower.kernel import LoweredLaunch, Work, lower_kernel
+from graphc_cuda.lower.kernel import lower_kernel
+from graphc_cuda.lower.launches import LoweredLaunch, Work
 from graphc_cuda.lower.rewriting import stored
 from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.lower.split_sums import split_sums

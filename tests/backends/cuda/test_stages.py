@@ -16,7 +16,8 @@ from graphc_cuda.contract.shape import MatrixTile, Tile
 from graphc_cuda.cuda_tools import find_tool
 from graphc_cuda.device.program import Program
 from graphc_cuda.lower import stages
-from graphc_cuda.lower.kernel import LoweredLaunch, lower_kernel
+from graphc_cuda.lower.kernel import lower_kernel
+from graphc_cuda.lower.launches import LoweredLaunch
 from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.print_numba import numba_text
 from tests.backends.cuda.all_kernels import ROUTES
