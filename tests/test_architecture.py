@@ -118,7 +118,15 @@ LATE = {
     ("graphc_llvm", "graphc_llvm.library.build"): "only libraries need it",
     ("graphc_llvm", "graphc_llvm.target"): LOOKED_AT,
 }
-HEAVY = {"click", "importlib", "ml_dtypes", "rich", "safetensors"}  # packages that may come late
+HEAVY = {
+    "PIL",
+    "click",
+    "importlib",
+    "ml_dtypes",
+    "rich",
+    "safetensors",
+    "scipy",
+}  # packages that may come late
 
 ROOT_FILES = {
     "__init__.py", "__main__.py", "config.py", "constraints.py", "errors.py",

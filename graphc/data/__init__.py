@@ -1,7 +1,23 @@
-"""Data sets: one that ships with the package, and readers of files that the user has."""
+"""Data sets: one that ships with the package, made-up ones, and readers of files that users have.
 
+No reader unpickles anything. What needs more than NumPy says so: `mat` (SciPy), `image` and
+`image_folder` (Pillow: `pip install graphc[data]`).
+"""
+
+from graphc.data import synthetic as synthetic
+from graphc.data.arrays import mat, npz
+from graphc.data.audio import log_mel, wav
+from graphc.data.checks import Problem, Report, check
 from graphc.data.digits import digits
+from graphc.data.folders import image, image_folder
 from graphc.data.idx import fashion_mnist, idx
-from graphc.data.split import split
+from graphc.data.sequences import Buckets, pad
+from graphc.data.split import k_fold, split, three_way
+from graphc.data.tables import Table, csv
+from graphc.data.texts import Vocabulary, aligned, captions, text
 
-__all__ = ["digits", "fashion_mnist", "idx", "split"]
+__all__ = [
+    "Buckets", "Problem", "Report", "Table", "Vocabulary", "aligned", "captions", "check", "csv",
+    "digits", "fashion_mnist", "idx", "image", "image_folder", "k_fold", "log_mel", "mat", "npz",
+    "pad", "split", "text", "three_way", "wav",
+]  # fmt: skip

@@ -1,7 +1,8 @@
-"""Split examples into two parts with the same share of every class."""
+"""Split examples into parts with the same share of every class."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,43 @@ def split(x: Any, y: Any, share: float = 0.2, seed: int = 0) -> tuple[Part, Part
     first = [rows[count:] for rows, count in zip(classes, counts)]
     second = [rows[:count] for rows, count in zip(classes, counts)]
     return _take(x, y, first, rng), _take(x, y, second, rng)
+
+
+def three_way(
+    x: Any, y: Any, validation: float = 0.1, test: float = 0.1, seed: int = 0
+) -> tuple[Part, Part, Part]:
+    """Return (x, y) of three parts: to train with, to validate and to test; see `split`.
+
+    The test part is that of `split(x, y, test, seed)`.
+    """
+    if not (validation >= 0.0 and test >= 0.0 and validation + test < 1.0):
+        raise ArgumentError(
+            f"three_way: shares must be 0 or more and leave something to train with,"
+            f" got validation={validation}, test={test}"
+        )
+    rest, last = split(x, y, test, seed)
+    train, middle = split(*rest, validation / (1.0 - test), seed)
+    return train, middle, last
+
+
+def k_fold(x: Any, y: Any, k: int = 5, seed: int = 0) -> Iterator[tuple[Part, Part]]:
+    """Return an iterator over k pairs of parts; every example is in the second part once.
+
+    Second parts differ by one example at most in size, and in the number of each class; what
+    counts as a class says `split`. The order depends on `seed` alone.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    if len(x) != len(y):
+        raise ArgumentError(f"k_fold: {len(x)} examples but {len(y)} labels")
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 2 <= k <= len(y):
+        raise ArgumentError(f"k_fold: k must be from 2 to {len(y)}, the examples, got {k!r}")
+    rng = np.random.Generator(np.random.Philox(seed))
+    dealt = np.concatenate([rng.permutation(rows) for rows in _classes(y)])
+    fold = np.empty(len(y), np.int64)
+    fold[dealt] = np.arange(len(y)) % k  # as cards are, class after class
+    orders = [rng.permutation(len(y)) for _ in range(k)]
+    parts = ((order[fold[order] != i], order[fold[order] == i]) for i, order in enumerate(orders))
+    return (((x[a], y[a]), (x[b], y[b])) for a, b in parts)
 
 
 def _classes(y: Array) -> list[Array]:

@@ -140,6 +140,7 @@ from graphc.nn.spatial import (
     DepthwiseConv2D,
     SeparableConv2D,
 )  # fmt: skip
+from graphc.nn.standardize import Standardize
 
 __all__ = [
     "GRU",
@@ -189,6 +190,7 @@ __all__ = [
     "SeparableConv2D",
     "Sequential",
     "SimpleRNN",
+    "Standardize",
     "TimeDistributed",
     "UpSampling",
     "accuracy",

@@ -267,6 +267,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "nn.Permute": lambda: given((2, 1), name="p"),
     "nn.RepeatVector": lambda: given(3, name="r"),
     "nn.Rescaling": lambda: given(0.5, offset=1.0, name="s"),
+    "nn.Standardize": lambda: given(invert=True, name="s"),
     "nn.TimeDistributed": lambda: given(gx.nn.Dense(2), name="t"),
     "nn.UpSampling": lambda: given(
         size=2, method="nearest", layout="channels_last", name="u"),
