@@ -65,7 +65,7 @@ _HOMES = {
 
 _MODULES = (
     "autodiff", "callbacks", "constraints", "data", "decode", "errors", "fft", "init", "inspect",
-    "linalg", "metrics", "nn", "onnx",
+    "linalg", "metrics", "models", "nn", "onnx",
     "optim", "random", "regularizers", "schedules", "testing",
 )  # fmt: skip
 
@@ -139,6 +139,7 @@ if TYPE_CHECKING:
     from graphc import init as init
     from graphc import linalg as linalg
     from graphc import metrics as metrics
+    from graphc import models as models
     from graphc import nn as nn
     from graphc import onnx as onnx
     from graphc import optim as optim

@@ -34,7 +34,7 @@ HOLDS = {
     "runtime": ("runtime",),
     "models": (
         "nn", "optim", "random", "linalg", "fft", "init", "schedules", "regularizers",
-        "constraints", "decode", "data", "metrics", "train",
+        "constraints", "decode", "data", "metrics", "models", "train",
     ),
     "tools": ("inspect", "export", "onnx", "testing", "cli", "__main__"),
 }  # fmt: skip
@@ -97,6 +97,7 @@ LATE = {
     ("graphc.cli.main", "graphc.cli.look"): COMMANDS,
     ("graphc.cli.main", "graphc.cli.passes"): COMMANDS,
     ("graphc.nn.model", "graphc.nn.training"): "layers do without the compiler",
+    ("graphc.nn.model", "graphc.train"): "layers do without the compiler",
     ("graphc.runtime.function", "graphc.compiler.pipeline"): "cached code needs no compiler",
     ("graphc_llvm.cpu_function", "graphc_llvm.compile"): "cached code needs no compiler",
     (
@@ -134,7 +135,7 @@ ROOT_FILES = {
 }  # fmt: skip
 ROOT_FOLDERS = {
     "cli", "compiler", "data", "decode", "export", "fft", "frontend", "inspect", "ir", "linalg",
-    "metrics", "nn", "onnx", "optim", "random", "runtime", "testing", "train",
+    "metrics", "models", "nn", "onnx", "optim", "random", "runtime", "testing", "train",
 }  # fmt: skip
 
 

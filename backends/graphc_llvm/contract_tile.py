@@ -367,10 +367,16 @@ _RESERVED = (
 def _parameter(name: str, taken: dict[str, int]) -> str:
     """A parameter name that is used once."""
     name = identifier(name)
-    while name in taken or name in _RESERVED or name.startswith(place_name()):
+    while name in taken or name in _RESERVED or _is_place(name):
         name += "_"
     taken[name] = 1
     return name
+
+
+def _is_place(name: str) -> bool:
+    """Whether a name is that of a place on some reduction axis."""
+    start = place_name()
+    return name.startswith(start) and name.removeprefix(start).isdigit()
 
 
 def _unused(c: EmitContext, name: str) -> str:

@@ -19,7 +19,6 @@ from graphc.ir import naming
 from graphc.ir.types import Array
 from graphc.nn.layers import Layer
 from graphc.nn.owner import kind_of
-from graphc.train import files
 
 if TYPE_CHECKING:
     from graphc.inspect.summary import Summary
@@ -216,11 +215,18 @@ class Sequential(Layer):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters to a safetensors file; see gx.save."""
-        files.save(path, self)
+        _files().save(path, self)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Set the parameters from a file of `save`; see gx.load."""
-        files.load(path, into=self)
+        _files().load(path, into=self)
+
+
+def _files() -> Any:
+    """Saving and loading, which come with training: only when they are used."""
+    from graphc.train import files
+
+    return files
 
 
 def _weights(y: Array, by_class: Any, given: Any) -> Array | None:
