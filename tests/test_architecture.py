@@ -97,7 +97,7 @@ LATE = {
     ("graphc.cli.main", "graphc.cli.look"): COMMANDS,
     ("graphc.cli.main", "graphc.cli.passes"): COMMANDS,
     ("graphc.nn.model", "graphc.nn.training"): "layers do without the compiler",
-    ("graphc.nn.model", "graphc.train"): "layers do without the compiler",
+    ("graphc.nn.model", "graphc.train.files"): "layers do without the compiler",
     ("graphc.runtime.function", "graphc.compiler.pipeline"): "cached code needs no compiler",
     ("graphc_llvm.cpu_function", "graphc_llvm.compile"): "cached code needs no compiler",
     (
