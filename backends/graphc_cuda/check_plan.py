@@ -164,7 +164,7 @@ def check_order(plan: LaunchPlan) -> None:
     _check_reduction(plan, reach)
     uses: dict[Region, list[_Use]] = {}
     for i, node in enumerate(plan.nodes):
-        if isinstance(node, KernelNode):
+        if isinstance(node, KernelNode) and not node.in_turn:
             _check_parts(f"{plan.name}: node {i} ({node.kernel.name})", node)
         for place, access in _uses(node):
             uses.setdefault(place.region, []).append(_Use(i, place, access))
@@ -288,7 +288,8 @@ class _Written:
 def check_bytes(plan: LaunchPlan) -> None:
     """Raise VerifyError where a kernel reads bytes that nobody has written.
 
-    An argument that the kernel both reads and writes is left out: it may be its own scratch.
+    An argument that the kernel both reads and writes is left out: it may be its own scratch. A
+    launch that stands for others reads and writes what they do, one after the other.
     """
     written = _Written()
     for region, size in plan.regions.items():
@@ -311,6 +312,30 @@ def _after(where: str, node: Node, written: _Written) -> _Written:
         result = node.arguments[2]
         written.add(result.region, result.offset, result.offset + result.size)
         return written
+    _check_covered(where, node)
+    for launch in node.single:
+        _after_launch(where, launch, written)
+    return written
+
+
+def _check_covered(where: str, node: KernelNode) -> None:
+    """What a launch stands for touches its arguments only, and writes those that it writes."""
+    reads = {p for part in node.parts for p in part.reads if p.size}
+    writes = {p for part in node.parts for p in part.writes if p.size}
+    for places, mine in ((reads, node.reads), (writes, node.writes)):
+        for place in places:
+            found = any(_is_inside(place, m) for m in mine)
+            _ensure(found, f"{where}: {place} of a part is in none of its places")
+
+
+def _is_inside(place: Place, other: Place) -> bool:
+    end = other.offset + other.size
+    same = place.region == other.region
+    return same and other.offset <= place.offset and place.offset + place.size <= end
+
+
+def _after_launch(where: str, node: KernelNode, written: _Written) -> None:
+    """Check what one launch reads, then add what it writes."""
     table = accesses(node.kernel)
     pairs = list(zip(node.kernel.arrays, node.arguments))
     for array, place in pairs:
@@ -319,7 +344,6 @@ def _after(where: str, node: Node, written: _Written) -> _Written:
     for array, place in pairs:
         if Access.WRITE in table[array]:
             written.add(place.region, place.offset, place.offset + array.nbytes)
-    return written
 
 
 def _after_loop(where: str, loop: DynamicLoop, written: _Written) -> _Written:

@@ -59,7 +59,8 @@ class KernelNode:
     """One launch: `grid` blocks of `kernel.block` threads; a place for each array.
 
     `call` is what it is a part of, and `storages` name the values in its arguments (None: memory
-    that only the launches of the call use). A merged launch has the `parts` that it stands for.
+    that only the launches of the call use). A merged launch has the `parts` that it stands for;
+    they run `in_turn`, or in any order.
     """
 
     kernel: DeviceKernel
@@ -68,6 +69,7 @@ class KernelNode:
     call: KernelCall | None = None
     storages: tuple[Storage | None, ...] = ()
     parts: tuple[KernelNode, ...] = ()
+    in_turn: bool = False
 
     @property
     def single(self) -> tuple[KernelNode, ...]:

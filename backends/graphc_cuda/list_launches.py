@@ -87,9 +87,10 @@ def call_seconds(
                 if launch.call is not None:
                     found[numbers[launch.call]] += spent
                 continue
+            blocks = sum(part.grid for part in launch.single)
             for part in launch.single:
                 if part.call is not None:
-                    found[numbers[part.call]] += spent * part.grid / launch.grid
+                    found[numbers[part.call]] += spent * part.grid / blocks
     return found
 
 
@@ -131,4 +132,5 @@ def _parts(node: KernelNode) -> str:
     """What a merged launch stands for."""
     if not node.parts:
         return ""
-    return f" ({', '.join(f'{p.kernel.name} {p.grid}' for p in node.parts)})"
+    names = dict.fromkeys(f"{p.kernel.name} {p.grid}" for p in node.parts)
+    return f" ({', '.join(names)})"

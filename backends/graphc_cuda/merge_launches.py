@@ -7,7 +7,7 @@ it is, and so do launches whose threads meet at barriers, and checks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from graphc_cuda.dependencies import find_edges
@@ -49,7 +49,8 @@ def merge_launches(plan: LaunchPlan) -> LaunchPlan:
         placed.append((levels[i], made))
     nodes = tuple(node for _, node in sorted(placed, key=lambda pair: pair[0]))
     commit = sum(level[0] == 0 for level, _ in placed)
-    program = _program(plan.program, merging.kernels, (*plan.prepare, *nodes))
+    kernels = merging.kernels.values()
+    program = launched_kernels(plan.program, kernels, (*plan.prepare, *nodes))
     return replace(plan, program=program, nodes=nodes, edges=find_edges(nodes), commit=commit)
 
 
@@ -162,10 +163,10 @@ def _plain(name: str) -> str:
     return name.partition("_")[2] or name
 
 
-def _program(
-    program: Program, made: dict[Hashable, DeviceKernel], nodes: Sequence[Node]
+def launched_kernels(
+    program: Program, made: Iterable[DeviceKernel], nodes: Sequence[Node]
 ) -> Program:
-    """The kernels that are launched still, then the merged ones."""
+    """The kernels that are launched still, then those that were made."""
     used: set[DeviceKernel] = set()
     waiting = list(nodes)
     while waiting:
@@ -175,4 +176,4 @@ def _program(
         elif isinstance(node, DynamicLoop):
             waiting += node.every
     kept = tuple(k for k in program.kernels if k in used)
-    return replace(program, kernels=(*kept, *made.values()))
+    return replace(program, kernels=(*kept, *made))

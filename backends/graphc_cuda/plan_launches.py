@@ -51,6 +51,7 @@ from graphc_cuda.lower.kernel import lower_kernel
 from graphc_cuda.lower.launches import LoweredLaunch, Work
 from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.merge_launches import merge_launches
+from graphc_cuda.persistent import loop_launches
 
 Launches = tuple[LoweredLaunch, ...]
 _NOT_LETTER = re.compile(r"\W")
@@ -68,10 +69,10 @@ def plan_launches(
     """All launches of a step for given sizes, and the code of their kernels.
 
     With `libraries`, large products are calls of a library. Small launches that do not depend on
-    each other become one, unless `merge` is False.
+    each other become one, and so do those of a loop of known length, unless `merge` is False.
     """
     plan = _Planning(program, dims, libraries).plan()
-    return merge_launches(plan) if merge else plan
+    return merge_launches(loop_launches(plan)) if merge else plan
 
 
 @dataclass(frozen=True)

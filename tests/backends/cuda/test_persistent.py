@@ -1,0 +1,171 @@
+"""Loops of known length as one launch: what is chosen, that bits stay, that it assembles."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc.errors import VerifyError
+from graphc_cuda import simulated_device
+from graphc_cuda.check_plan import check_plan
+from graphc_cuda.cuda_tools import find_tool
+from graphc_cuda.launch import ARENA, KernelNode, LaunchPlan, Place, Region
+from graphc_cuda.persistent import find_repeats, loop_launches, saving
+from graphc_cuda.plan_launches import plan_launches
+from tests.backends.cuda.all_kernels import table
+from tests.backends.cuda.executors import executors
+from tests.backends.cuda.fake_cuda import c_compiler, run_program
+from tests.backends.cuda.stepwise import same_bits
+
+MOST_REGISTERS = 128  # more, and 512 threads are no block
+
+
+def _scan(target: str, steps: int, reverse: bool = False) -> gx.CompiledFunction:
+    """A recurrent layer with its gradient."""
+    x, h0, w = gx.input("x", (steps, 3, 8)), gx.input("h0", (3, 8)), gx.input("w", (8, 8))
+
+    def body(h: gx.Tensor, row: gx.Tensor) -> tuple[gx.Tensor, gx.Tensor]:
+        h = gx.tanh(gx.matmul(h, w) + row)
+        return h, h
+
+    last, ys = gx.scan(body, h0, x, reverse=reverse)
+    loss = (ys * ys).sum()
+    results = [loss, last, ys, *gx.grad(loss, [w, h0, x])]
+    return gx.compile([x, h0, w], results, name="recurrent", target=target)
+
+
+def _loops(plan: LaunchPlan) -> list[KernelNode]:
+    nodes = [n for n in plan.nodes if isinstance(n, KernelNode)]
+    return [n for n in nodes if n.kernel.form.startswith("loop")]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_scan_and_its_gradient_are_few_launches(reverse: bool) -> None:
+    plan = plan_launches(_scan("cpu", 21, reverse).program, {})
+    check_plan(plan)
+    assert len(plan.nodes) < 25
+    assert len(_loops(plan)) == 2
+
+
+def test_more_steps_are_no_more_launches() -> None:
+    counts = {n: len(plan_launches(_scan("cpu", n).program, {}).nodes) for n in (20, 60)}
+    assert counts[20] == counts[60]
+
+
+@executors
+@pytest.mark.parametrize("reverse", [False, True])
+def test_same_bits(executor: str, reverse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, ran = simulated_device.simulate, []
+
+    def by_executor(text: str, kernel: str, *args: Any, **options: Any) -> None:
+        ran.append(kernel)
+        real(text, kernel, *args, **options | {"executor": executor})
+
+    monkeypatch.setattr(simulated_device, "simulate", by_executor)
+    rng = np.random.default_rng(1)
+    shapes = ((9, 3, 8), (3, 8), (8, 8))
+    values = [rng.standard_normal(s).astype("float32") for s in shapes]
+    simulated = _scan("cuda-simulate", 9, reverse)(*values)
+    assert {k for k in ran if k.startswith("loop")}
+    for i, (a, b) in enumerate(zip(simulated, _scan("cpu", 9, reverse)(*values))):
+        same_bits(np.asarray(a), np.asarray(b), f"result {i}")
+
+
+def test_large_bodies_stay_launches() -> None:
+    assert saving(1, 256, 64) > 0
+    assert saving(4, 256, 8) > 0
+    assert saving(64, 256, 1) < 0
+    assert saving(4, 256, 1000) < 0
+
+
+def test_places_that_do_not_move_evenly_stay_launches() -> None:
+    plan = plan_launches(_scan("cpu", 20).program, {}, merge=False)
+    (first, *_) = find_repeats(plan)
+    nodes = list(plan.nodes)
+    middle = first.start + first.period * 2
+    node = nodes[middle]
+    assert isinstance(node, KernelNode)
+    places = (replace(node.arguments[0], offset=node.arguments[0].offset + 4), *node.arguments[1:])
+    nodes[middle] = replace(node, arguments=places)
+    changed = find_repeats(replace(plan, nodes=tuple(nodes)))
+    assert all(r.start > middle or r.start + r.period * r.steps <= middle for r in changed)
+    assert len(loop_launches(plan).nodes) < len(plan.nodes)
+
+
+def test_kernels_that_are_in_a_loop_leave_the_program() -> None:
+    plan = plan_launches(_scan("cpu", 20).program, {})
+    launched = {n.kernel for n in plan.nodes if isinstance(n, KernelNode)}
+    assert set(plan.program.kernels) == launched
+
+
+def test_a_loop_that_stands_for_other_bytes_is_noticed() -> None:
+    plan = plan_launches(_scan("cpu", 20).program, {})
+    (loop, *_) = _loops(plan)
+    for elsewhere in (Place(Region(ARENA), 1 << 30, 4), Place(Region("input", 9), 0, 4)):
+        part = loop.parts[7]
+        moved = replace(part, arguments=(elsewhere, *part.arguments[1:]))
+        parts = (*loop.parts[:7], moved, *loop.parts[8:])
+        nodes = tuple(replace(n, parts=parts) if n is loop else n for n in plan.nodes)
+        with pytest.raises(VerifyError, match="of a part"):
+            check_plan(replace(plan, nodes=nodes))
+
+
+def test_a_loop_whose_first_steps_read_what_later_ones_write_is_noticed() -> None:
+    plan = plan_launches(_scan("cpu", 20).program, {})
+    (loop, *_) = _loops(plan)
+    nodes = tuple(
+        replace(n, parts=tuple(reversed(loop.parts))) if n is loop else n for n in plan.nodes
+    )
+    with pytest.raises(VerifyError, match="nobody has written"):
+        check_plan(replace(plan, nodes=nodes))
+
+
+@pytest.mark.skipif(find_tool("ptxas") is None, reason="ptxas is not here")
+def test_machine_code_by_both_routes() -> None:
+    def loops() -> Any:
+        plan = plan_launches(_scan("cpu", 20).program, {})
+        return replace(plan.program, kernels=tuple(n.kernel for n in _loops(plan)))
+
+    rows = table([("loops", loops)])
+    assert [row for row in rows if "error" in row] == []
+    assert len({row["kernel"] for row in rows}) == 2
+    assert max(row["spill_stores"] + row["spill_loads"] for row in rows) == 0
+    assert max(row["registers"] for row in rows) <= MOST_REGISTERS
+
+
+MAIN = r"""
+#include "recurrent.h"
+
+int main(int count, char **words) {
+    struct recurrent *recurrent;
+    static float x[480], h0[24], w[64], loss[1], last[24], ys[480], dw[64], dh[24], dx[480];
+    int32_t status;
+    if (count != 2 || recurrent_init(&recurrent, words[1], 0)) return 1;
+    status = recurrent_run(recurrent, x, h0, w, loss, last, ys, dw, dh, dx);
+    recurrent_free(recurrent);
+    return status;
+}
+"""
+
+
+@pytest.mark.skipif(find_spec("safetensors") is None, reason="needs safetensors")
+def test_an_exported_loop_in_c(fake_cuda: Path, tmp_path: Path) -> None:
+    function = _scan("cpu", 20)
+    function.export(tmp_path, target="cuda")
+    (tmp_path / "main.c").write_text(MAIN)
+    (tmp_path / "libcuda.so").symlink_to(fake_cuda / "libcuda.so.1")
+    words = ["-std=c99", "-Wall", "-Wextra", "-Werror", "main.c", "recurrent.c", "-L.", "-lcuda"]
+    subprocess.run([c_compiler(), *words, "-o", "main"], cwd=tmp_path, check=True)
+    run = run_program([str(tmp_path / "main"), str(tmp_path)], fake_cuda, tmp_path / "log")
+    run.check_clean()
+    found = [line.split("kernel=")[1].split()[0] for line in run.starting("node ")]
+    plan = plan_launches(function.program, {})
+    assert found == [n.kernel.name for n in plan.nodes if isinstance(n, KernelNode)]
+    assert sum(name.startswith("loop") for name in found) == 2
