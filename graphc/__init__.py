@@ -51,6 +51,7 @@ _HOMES = {
     "explain": "inspect",
     "summary": "inspect",
     # train
+    "average_checkpoints": "train.averaging",
     "ema": "optim.average",
     "ensemble": "nn.ensemble",
     "fit": "train",
@@ -192,5 +193,6 @@ if TYPE_CHECKING:
     from graphc.train import evaluate as evaluate
     from graphc.train import fit as fit
     from graphc.train import predict as predict
+    from graphc.train.averaging import average_checkpoints as average_checkpoints
     from graphc.train.files import load as load
     from graphc.train.files import save as save

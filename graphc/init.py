@@ -129,6 +129,34 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     return _drawing(draw)
 
 
+def inverse_fan(gain: float = 1.0) -> Initializer:
+    """Return an initialiser normal with std gain / in."""
+
+    def draw(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return rng.normal(0.0, gain / max(1, fans(shape)[0]), shape)
+
+    return _drawing(draw)
+
+
+def identity(gain: float = 1.0) -> Initializer:
+    """Return an initialiser of identity matrices times gain, with zeros for rows or columns that
+    are too many.
+
+    A convolution passes channels on as they are: the matrix stands in the middle of its window.
+    """
+
+    def draw(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        if len(shape) < 2:
+            raise ShapeError(f"init.identity: needs at least two axes, got shape {shape}")
+        values = np.zeros(shape)
+        if 0 not in shape:
+            middle = tuple((size - 1) // 2 for size in shape[:-2])
+            values[middle] = gain * np.eye(shape[-2], shape[-1])
+        return values
+
+    return _drawing(draw)
+
+
 # ------------------------------------------------------------------------------- machinery
 
 
@@ -162,9 +190,9 @@ def _numpy(dtype: Any) -> np.dtype[Any]:
 
 
 __all__ = [
-    "constant", "fans", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
-    "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal", "truncated_normal",
-    "uniform", "zeros",
+    "constant", "fans", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity",
+    "inverse_fan", "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal",
+    "truncated_normal", "uniform", "zeros",
 ]  # fmt: skip
 
 check_all(globals(), __all__)

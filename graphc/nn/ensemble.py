@@ -100,7 +100,9 @@ def ensemble(build: Callable[[], Any], k: int, name: str | None = None) -> Ensem
 
     Each has first values of its own; a parameter that they all use is shared. Minimise the sum of
     the members' losses to train them all, each as if it were alone; average over axis 0 to
-    predict. Random numbers (dropout) differ from member to member.
+    predict. An optimiser that works element by element takes a learning rate for each member:
+    gx.optim.Adam([0.1, 0.01, 1e-3]) for k = 3. A norm to clip at is that of all members. Random
+    numbers (dropout) differ from member to member.
     """
     if not callable(build):
         _fail(f"ensemble: build must be a function that returns a model, got {build!r}")

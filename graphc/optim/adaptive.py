@@ -9,7 +9,7 @@ from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor, literal
 from graphc.optim.base import Optimizer
 from graphc.optim.checks import check_decay, check_not_negative, is_number
-from graphc.optim.transform import Scalar, is_zero
+from graphc.optim.transform import Rate, Scalar, is_zero
 
 
 class Adagrad(Optimizer):
@@ -19,7 +19,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Scalar = 0.01,
+        learning_rate: Rate = 0.01,
         initial_accumulator: float = 0.0,
         epsilon: float = 1e-10,
         name: str | None = None,
@@ -53,7 +53,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Scalar = 1e-3,
+        learning_rate: Rate = 1e-3,
         decay: Scalar = 0.9,
         epsilon: float = 1e-8,
         momentum: Scalar = 0.0,
@@ -92,7 +92,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Scalar = 1.0,
+        learning_rate: Rate = 1.0,
         decay: Scalar = 0.9,
         epsilon: float = 1e-6,
         name: str | None = None,

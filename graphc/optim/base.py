@@ -22,7 +22,15 @@ from graphc.optim.checks import check_clip, check_rate, check_sparse, listed
 from graphc.optim.clip import Clip
 from graphc.optim.rows import SparseRows, are_few, find_rows
 from graphc.optim.scaling import LOSS_SCALE, SKIPPED_STEPS, Minimized, Unscale, Values
-from graphc.optim.transform import RowState, Scalar, Schedule, Transform, compute_dtype
+from graphc.optim.transform import (
+    Rate,
+    RowState,
+    Scalar,
+    Schedule,
+    Transform,
+    compute_dtype,
+    inner,
+)
 from graphc.optim.updates import Updates, given_pairs
 
 Pairs = list[tuple[Parameter, Tensor]]
@@ -44,15 +52,19 @@ class Optimizer(Transform):
     optimiser share it. Rates and bias corrections are rank-0 float64; state and arithmetic have
     the parameter's dtype, float32 for 16-bit ones. Every scalar (rate, momentum, limits) is a
     number, a schedule (a function of the number of steps taken), or a tensor of rank 0: of a
-    parameter made with trainable=False, `.value` can be set while training.
+    parameter made with trainable=False, `.value` can be set while training. The rate may be a
+    list of k numbers, one for each member of an ensemble of k (see gx.ensemble).
     """
 
     kind = "optimizer"
 
-    def __init__(self, learning_rate: Scalar, name: str | None = None) -> None:
+    def __init__(self, learning_rate: Rate, name: str | None = None) -> None:
         super().__init__(name)
         check_rate(type(self).__name__, learning_rate)
         self._rate = learning_rate
+        if self.has_rates and self.needs_whole:
+            check_one_rate(self)
+        self._stacked: Parameter | None = None  # what is updated, if the rate is one of each member
         self.sparse: dict[str, str] = {}  # how parameters with row-sparse gradients are updated
 
     # -- what the user calls -----------------------------------------------------------
@@ -114,7 +126,7 @@ class Optimizer(Transform):
 
     @property
     def learning_rate(self) -> Parameter:
-        """The rate as a rank-0 float64 parameter; set `.value` to change it while training."""
+        """The rate as a float64 parameter; set `.value` to change it while training."""
         if isinstance(self._rate, Parameter):
             return self._rate
         if isinstance(self._rate, Tensor) or callable(self._rate):
@@ -123,7 +135,7 @@ class Optimizer(Transform):
                 f"{self.name}: the learning rate is a {what}, not a parameter",
                 hint="pass a number as learning_rate to set it by hand",
             )
-        return self._scalar("learning_rate", np.float64(self._rate))
+        return self._scalar("learning_rate", np.asarray(self._rate, np.float64))
 
     @property
     def rate_factor(self) -> Parameter:
@@ -142,7 +154,7 @@ class Optimizer(Transform):
             rate, least = self.rate_factor, 0.0
         else:
             rate = self.learning_rate
-        rate.value = max(least, float(rate.value) * factor)
+        rate.value = np.maximum(least, rate.value * factor)
 
     @property
     def loss_scale(self) -> Parameter:
@@ -173,12 +185,15 @@ class Optimizer(Transform):
         return value - self.move(parameter, value, gradient, new)
 
     def rate(self, dtype: DType | None = None) -> Tensor:
-        """The learning rate of this step, rank 0; float64 without a dtype."""
+        """The learning rate of this step, rank 0, or one for each member along the first axis of
+        the parameter; float64 without a dtype."""
         given: Any = self._rate
         if not isinstance(given, Tensor) and not callable(given):
             given = self.learning_rate
         value = self.scalar(given)
         assert isinstance(value, Tensor)
+        if value.ndim:
+            value = along_members(self.name, value, self._stacked)
         if callable(given) and not isinstance(given, Tensor):
             value = value * self.rate_factor
         return value if dtype is None else fn.astype(value, dtype)
@@ -203,9 +218,22 @@ class Optimizer(Transform):
         """The next values of parameters and their state, for gradients as they are."""
         new: Values = {}
         for parameter, gradient, some in zip(parameters, gradients, rows):
+            self._set_stacked(parameter)
             with origins.in_scope(parameter.name.rpartition("/")[0]):
                 self._step(parameter, gradient, some, new)
+            self._set_stacked(None)
         return new
+
+    def _set_stacked(self, parameter: Parameter | None) -> None:
+        """Note which parameter is updated, in those that have a rate for each member."""
+        for part in (self, *inner(self)):
+            if isinstance(part, Optimizer) and part.has_rates:
+                part._stacked = parameter
+
+    @property
+    def has_rates(self) -> bool:
+        """Whether it has a rate for each member of an ensemble."""
+        return isinstance(self._rate, (list, tuple, np.ndarray))
 
     def _step(
         self, parameter: Parameter, gradient: Tensor, rows: SparseRows | None, new: Values
@@ -237,7 +265,9 @@ class Optimizer(Transform):
         rows = find_rows(parameter, gradient)
         if rows is None:
             return None
-        if parameter.constraint is not None:
+        if any(isinstance(t, Optimizer) and t.has_rates for t in (self, *inner(self))):
+            how = "whole: each member of an ensemble has a rate"
+        elif parameter.constraint is not None:
             how = "whole: it has a constraint"
         elif self.needs_whole:
             how = f"whole: {self.kind} needs all rows"
@@ -249,6 +279,30 @@ class Optimizer(Transform):
             how = "rows with a gradient only"
         self.sparse[parameter.name] = how
         return rows if how.startswith("rows") else None
+
+
+def check_one_rate(optimizer: Optimizer) -> None:
+    """Raise where an optimiser whose steps mix all elements has a rate for each member."""
+    if optimizer.has_rates:
+        raise ArgumentError(
+            f"{type(optimizer).__name__}: this takes one learning rate, got {optimizer._rate!r}",
+            origin=origins.find_origin(),
+            hint="elements of all members count in one step: train them one by one",
+        )
+
+
+def along_members(name: str, rates: Tensor, parameter: Parameter | None) -> Tensor:
+    """Rates of the members of an ensemble, to multiply the values of a stacked parameter with."""
+    (count,) = rates.shape
+    if parameter is None or not parameter.ndim or parameter.shape[0] != count:
+        found = "" if parameter is None else f", got parameter {parameter.name} {parameter.type}"
+        raise ArgumentError(
+            f"{name}: a list of {count} learning rates updates parameters that are stacked along"
+            f" a first axis of {count}{found}",
+            origin=origins.find_origin(),
+            hint=f"gx.ensemble(build, {count}) makes them",
+        )
+    return fn.reshape(rates, (count,) + (1,) * (parameter.ndim - 1))
 
 
 def constrained(parameter: Parameter, value: Tensor) -> Tensor:

@@ -32,6 +32,9 @@ def check_rate(name: str, rate: Any) -> None:
     """Raise unless a learning rate is a finite number of 0 or more, or takes another form."""
     if _is_scalar(name, "learning_rate", rate):
         return
+    given = isinstance(rate, (list, tuple)) or (isinstance(rate, np.ndarray) and rate.ndim == 1)
+    if given and len(rate) and all(is_number(one) and 0 <= one < math.inf for one in rate):
+        return
     if not is_number(rate) or not 0 <= rate < math.inf:
         raise ArgumentError(
             f"{name}: learning_rate must be a finite number of 0 or more, or a schedule"

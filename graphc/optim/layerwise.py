@@ -17,7 +17,7 @@ from graphc.optim.base import Optimizer
 from graphc.optim.checks import check_decay, check_not_negative, check_positive
 from graphc.optim.masks import Mask, chosen_by
 from graphc.optim.moments import AdamW
-from graphc.optim.transform import Scalar
+from graphc.optim.transform import Rate, Scalar
 
 
 class Lion(Optimizer):
@@ -31,7 +31,7 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Scalar = 1e-4,
+        learning_rate: Rate = 1e-4,
         beta1: Scalar = 0.9,
         beta2: Scalar = 0.99,
         weight_decay: Scalar = 0.0,

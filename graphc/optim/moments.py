@@ -11,7 +11,7 @@ from graphc.ir.types import DType, float64
 from graphc.optim.base import Optimizer
 from graphc.optim.checks import check_decay, check_not_negative
 from graphc.optim.masks import Mask, chosen_by
-from graphc.optim.transform import Scalar, bias_correction, is_zero
+from graphc.optim.transform import Rate, Scalar, bias_correction, is_zero
 
 __all__ = ["Adam", "AdamW", "Adamax", "Nadam", "bias_correction"]
 
@@ -30,7 +30,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Scalar = 1e-3,
+        learning_rate: Rate = 1e-3,
         beta1: Scalar = 0.9,
         beta2: Scalar = 0.999,
         epsilon: float = 1e-8,
@@ -91,7 +91,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: Scalar = 1e-3,
+        learning_rate: Rate = 1e-3,
         beta1: Scalar = 0.9,
         beta2: Scalar = 0.999,
         epsilon: float = 1e-8,
@@ -142,7 +142,7 @@ class Nadam(Adam):
 
     def __init__(
         self,
-        learning_rate: Scalar = 1e-3,
+        learning_rate: Rate = 1e-3,
         beta1: Scalar = 0.9,
         beta2: Scalar = 0.999,
         epsilon: float = 1e-8,
@@ -196,7 +196,7 @@ class Adamax(Adam):
 
     def __init__(
         self,
-        learning_rate: Scalar = 1e-3,
+        learning_rate: Rate = 1e-3,
         beta1: Scalar = 0.9,
         beta2: Scalar = 0.999,
         epsilon: float = 1e-8,

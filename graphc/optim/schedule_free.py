@@ -9,7 +9,7 @@ from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
-from graphc.optim.base import Optimizer
+from graphc.optim.base import Optimizer, check_one_rate
 from graphc.optim.checks import check_decay
 from graphc.optim.transform import Scalar
 
@@ -32,6 +32,7 @@ class ScheduleFree(Optimizer):
                 f"ScheduleFree: needs an optimiser, got {optimizer!r}",
                 origin=origins.find_origin(),
             )
+        check_one_rate(optimizer)
         super().__init__(1.0, name)
         check_decay("ScheduleFree", "beta", beta)
         self.parts, self.beta = (optimizer,), beta

@@ -7,7 +7,7 @@ from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
 from graphc.optim.base import Optimizer
 from graphc.optim.checks import check_decay
-from graphc.optim.transform import Scalar, is_zero
+from graphc.optim.transform import Rate, Scalar, is_zero
 
 
 class SGD(Optimizer):
@@ -20,7 +20,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Scalar = 0.01,
+        learning_rate: Rate = 0.01,
         momentum: Scalar = 0.0,
         nesterov: bool = False,
         name: str | None = None,

@@ -22,6 +22,7 @@ from graphc.optim.rows import SparseRows
 
 Schedule = Callable[[Tensor], Tensor]
 Scalar = float | Schedule | Tensor  # a number, a function of the step, or a tensor of rank 0
+Rate = Scalar | Sequence[float]  # the same, or a number for each member of an ensemble
 Initial = float | Callable[[Parameter], Any]  # of state: a number, or a function of the parameter
 
 
@@ -160,7 +161,7 @@ class Transform:
     @contextmanager
     def on_rows(self, state: RowState) -> Iterator[None]:
         """Let slots be their rows."""
-        everyone = (self, *_inner(self))
+        everyone = (self, *inner(self))
         for transform in everyone:
             transform._row_state = state
         try:
@@ -207,8 +208,9 @@ def _of_rank_0(name: str, value: Any) -> Tensor:
     return made
 
 
-def _inner(transform: Transform) -> list[Transform]:
-    return [t for part in transform.parts for t in (part, *_inner(part))]
+def inner(transform: Transform) -> list[Transform]:
+    """The parts of a transform, and theirs."""
+    return [t for part in transform.parts for t in (part, *inner(part))]
 
 
 def is_zero(scalar: Scalar) -> bool:

@@ -66,7 +66,7 @@ def write(
 
 def read_notes(path: str | os.PathLike[str]) -> dict[str, str]:
     """The notes that `write` left; raises FormatError when the file is no safetensors file."""
-    _read(os.fspath(path))  # checks the whole file
+    read(os.fspath(path))  # checks the whole file
     content = Path(path).read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     return dict(header.get("__metadata__", {}))
@@ -82,10 +82,15 @@ def load(path: str | os.PathLike[str], into: Any = None) -> dict[str, Array]:
     yet has no parameters: it takes them from the file at the end of its first call, with the
     same checks.
     """
-    arrays = _read(os.fspath(path))
-    if into is None:
-        return arrays
-    claim = Claim(os.fspath(path), arrays, origins.find_origin())
+    arrays = read(os.fspath(path))
+    if into is not None:
+        settle(os.fspath(path), arrays, into)
+    return arrays
+
+
+def settle(path: str, arrays: Mapping[str, Array], into: Any) -> None:
+    """Set parameters from the arrays of a file, now or when they are made."""
+    claim = Claim(path, arrays, origins.find_origin())
     layers = _layers(into, set())
     fresh = [layer for layer in layers if not layer._record.whole]
     if fresh:
@@ -95,7 +100,6 @@ def load(path: str | os.PathLike[str], into: Any = None) -> dict[str, Array]:
         claim.settle(into)
     for layer in layers:
         layer._record.pending[:] = [claim] if layer in fresh else []
-    return arrays
 
 
 @dataclass(eq=False)
@@ -199,7 +203,8 @@ def _check(path: str, name: str, parameter: Parameter, array: Array) -> None:
         raise DTypeError(f"{path}: {name} is {array.dtype}, not {parameter.dtype.name}")
 
 
-def _read(path: str) -> dict[str, Array]:
+def read(path: str) -> dict[str, Array]:
+    """The arrays of a file; raises FormatError where it is no safetensors file."""
     import safetensors
 
     content = Path(path).read_bytes()

@@ -195,6 +195,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "eye": lambda: given(3, m=4, k=1, dtype="float32"),
     "fake_quantize": lambda: given(X, 0.5, zero_point=0, dtype="int8", axis=None),
     "ema": lambda: given({W: W * 1.0}, 0.9, name="average"),
+    "average_checkpoints": lambda: given(["/nonexistent/file"], into=None),
     "ensemble": lambda: given(lambda: gx.nn.Dense(2), 3, name="several"),
     "fit": lambda: given(
         STEP, [np.ones((3, 4), "f4")], epochs=1, batch_size=3, validation=None, callbacks=(),
@@ -417,7 +418,8 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "random.uniform": lambda: given((3,), low=0.0, high=1.0, name="u", dtype="float32"),
     # -- initial values, schedules, regularisers --
     "init.constant": lambda: given(1.0),
-    **dict.fromkeys(("init.glorot_normal", "init.glorot_uniform", "init.orthogonal"),
+    **dict.fromkeys(("init.glorot_normal", "init.glorot_uniform", "init.identity",
+                     "init.inverse_fan", "init.orthogonal"),
                     lambda: given(gain=1.0)),
     **dict.fromkeys(("init.he_normal", "init.he_uniform", "init.lecun_normal",
                      "init.lecun_uniform", "init.ones", "init.zeros"), lambda: given()),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+import graphc as gx
 from graphc import init
 from graphc.errors import ArgumentError, ShapeError
 from graphc.testing import assert_close
@@ -111,3 +112,31 @@ def test_unknown_dtype() -> None:
 def test_no_fan_is_no_division_by_zero(shape: tuple[int, ...]) -> None:
     for initializer, _, _ in LAWS:
         assert np.isfinite(initializer(shape, "float32", generator())).all()
+
+
+@pytest.mark.parametrize("shape", [(400, 30), (5, 5, 16, 40)])
+def test_inverse_fan_has_the_deviation_of_one_over_n(shape: tuple[int, ...]) -> None:
+    values = init.inverse_fan(gain=2.0)(shape, "float64", generator())
+    assert values.std() == pytest.approx(2.0 / 400, rel=5 / math.sqrt(2 * values.size))
+    assert abs(values.mean()) < 5 * values.std() / math.sqrt(values.size)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2), (1, 1), (0, 3)])
+def test_identity_of_matrices(shape: tuple[int, int]) -> None:
+    values = init.identity(1.5)(shape, "float32", generator())
+    np.testing.assert_array_equal(values, 1.5 * np.eye(*shape, dtype="float32"))
+
+
+@pytest.mark.parametrize("window", [(1,), (3,), (4,), (3, 3), (5, 3, 1)])
+def test_identity_of_convolutions_passes_channels_on(window: tuple[int, ...]) -> None:
+    kernel = init.identity()((*window, 2, 2), "float32", generator())
+    shape = (2, *(6,) * len(window), 2)
+    x = gx.input("x", shape)
+    array = generator().normal(size=shape).astype("float32")
+    same = gx.compile([x], gx.nn.conv(x, gx.constant(kernel), padding="same"), target="interpret")
+    np.testing.assert_array_equal(same(array), array)
+
+
+def test_identity_needs_a_matrix() -> None:
+    with pytest.raises(ShapeError, match="identity: needs at least two axes"):
+        init.identity()((3,), "float32", generator())
