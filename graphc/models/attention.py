@@ -10,8 +10,9 @@ from graphc import init
 from graphc.errors import ShapeError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.operands import fail
-from graphc.frontend.tensor import Tensor
+from graphc.frontend.tensor import Tensor, lift
 from graphc.frontend.typing import TensorLike
+from graphc.ir.dims import Size
 from graphc.nn import (
     Conv2D,
     Dense,
@@ -23,6 +24,7 @@ from graphc.nn import (
     gelu,
 )
 from graphc.nn.layers import check_count
+from graphc.nn.owner import owned
 
 
 def small() -> init.Initializer:
@@ -55,6 +57,16 @@ class Block(Layer):
             x = norm(x + drop(part(x))) if self.post_norm else x + drop(part(norm(x)))
         return x
 
+    def step(
+        self, x: Tensor, keys: Tensor, values: Tensor, position: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same for what comes next, with the keys and values of what came before."""
+        if self.narrow is None:
+            self.narrow = Dense(self.features(x), kernel_init=small(), name="narrow")
+        seen, keys, values = self.attend.step(self.norms[0](x), keys, values, position)
+        x = x + seen
+        return x + self._dense(self.norms[1](x)), keys, values
+
     def _dense(self, x: Tensor) -> Tensor:
         assert self.narrow is not None
         return self.narrow(self.wide(x))
@@ -76,6 +88,11 @@ class Tokens(Layer):
             text = f"{self.name}: needs (batch, time) with a known time of at most {self.length}"
             fail(ShapeError, f"{text}, got {ids.type}", (ids,))
         return self.tokens(ids) + self.places(fn.arange(time))
+
+    def after(self, ids: Tensor, position: Tensor) -> Tensor:
+        """The same for tokens that come after `position` (batch,) others."""
+        places = fn.expand_dims(position, 1) + fn.arange(ids.shape[1], dtype=position.dtype)
+        return self.tokens(ids) + self.places(places)
 
     def scores(self, x: Tensor) -> Tensor:
         """The logits of all tokens, by the same table."""
@@ -105,6 +122,34 @@ class GPT(Layer):
             x = block(x)
         return self.embed.scores(self.norm(x))
 
+    def start(self, rows: Size, length: int | None = None) -> tuple[Tensor, ...]:
+        """The state of no tokens for `step`, with room for `length` (as many as it has places for):
+        how many a row has had, then keys and values of each block."""
+        count = self.embed.length if length is None else length
+        caches = (block.attend.cache(rows, count, self.embed.tokens.units) for block in self.blocks)
+        return (fn.zeros((rows,), "int32"), *(part for cache in caches for part in cache))
+
+    @owned
+    def step(self, tokens: TensorLike, *state: Tensor) -> tuple[Tensor, ...]:
+        """The logits of the token after `tokens`, and the new state: a step for gx.decode.
+
+        Tokens (rows,) give (rows, vocabulary). A prompt (rows, time) gives (rows, time,
+        vocabulary), those of the whole sequence, and the state after all of it.
+        """
+        ids = lift(tokens)
+        if ids.ndim not in (1, 2) or len(state) != 1 + 2 * len(self.blocks):
+            text = f"{self.name}: a step takes tokens (rows,) or (rows, time) and a state of"
+            many = f"{1 + 2 * len(self.blocks)} parts, got {ids.type} and {len(state)} parts"
+            fail(ShapeError, f"{text} {many}", (ids,), "start(rows) makes the state")
+        position, *kept = map(lift, state)
+        block_of_ids = ids if ids.ndim == 2 else fn.expand_dims(ids, 1)
+        x = self.embed.after(block_of_ids, position)
+        for i, block in enumerate(self.blocks):
+            x, *kept[2 * i : 2 * i + 2] = block.step(x, kept[2 * i], kept[2 * i + 1], position)
+        scores = self.embed.scores(self.norm(x))
+        following = position + fn.astype(block_of_ids.shape[1], position.dtype)
+        return (scores if ids.ndim == 2 else scores[:, 0], following, *kept)
+
 
 def gpt(
     vocabulary: int = 50257,
@@ -115,7 +160,8 @@ def gpt(
     dropout: float = 0.1,
 ) -> GPT:
     """A generative transformer (Radford et al. 2019): tokens (batch, time) -> logits (batch, time,
-    vocabulary) of the token after each.
+    vocabulary) of the token after each. Its `step` and `start` are for gx.decode: keys and values
+    of what it has read are kept.
 
     By default the small GPT-2, 124,439,808 parameters.
     """
