@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from graphc.ir.types import int32
+from graphc.ir.types import bool_, int32
 from graphc_cuda.dependencies import find_edges
 from graphc_cuda.device.program import (
     GRID_SIZE,
@@ -23,6 +23,7 @@ from graphc_cuda.device.program import (
     DeviceKernel,
     For,
     Get,
+    If,
     Intrinsic,
     Literal,
     Op,
@@ -158,15 +159,26 @@ def _is_alike(a: Node, b: Node) -> bool:
 def _is_free(kernel: DeviceKernel) -> bool:
     """Whether any thread of a block may do the work of any other."""
     meeting = (Barrier, Declare, Shuffle, WarpBarrier, Return, Intrinsic)
-    if kernel.block > THREADS or any(isinstance(s, meeting) for s in walk(kernel.body)):
+    every = list(walk(_without_return(kernel.body)))
+    if kernel.block > THREADS or any(isinstance(s, meeting) for s in every):
         return False
-    waiting = [v for s in walk(kernel.body) for v in values_of(s)]
+    waiting = [v for s in every for v in values_of(s)]
     while waiting:
         value = waiting.pop()
         if isinstance(value, Special) and value.name == GRID_SIZE.name:
             return False
         waiting += operands_of(value)
     return True
+
+
+def _without_return(body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    """The same, where a thread that is done goes past the rest: there are barriers after it."""
+    for i, stmt in enumerate(body):
+        match stmt:
+            case If(condition=condition, body=(Return(),), otherwise=()):
+                goes_on = Op(bool_, "logical_not", (condition,))
+                return (*body[:i], If(goes_on, _without_return(body[i + 1 :])))
+    return body
 
 
 def _strides(a: Node, b: Node) -> list[int]:
@@ -318,7 +330,7 @@ class _Looping:
         phase = _Phase(node.kernel, table, starts, self.names)
         threads = node.kernel.block
         side = THREADS // threads
-        body = phase.block(node.kernel.body)
+        body = phase.block(_without_return(node.kernel.body))
         lane = Variable(int32, _fresh("turn", self.names), is_index=True)
         assert isinstance(phase.own_block, Variable)
         total = literal(node.grid * threads)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.errors import VerifyError
+from graphc.errors import GraphcError, VerifyError
 from graphc_cuda import simulated_device
 from graphc_cuda.check_plan import check_plan
 from graphc_cuda.cuda_tools import find_tool
-from graphc_cuda.launch import ARENA, KernelNode, LaunchPlan, Place, Region
+from graphc_cuda.launch import ARENA, STATUS, KernelNode, LaunchPlan, Place, Region
 from graphc_cuda.persistent import find_repeats, loop_launches, saving
 from graphc_cuda.plan_launches import plan_launches
 from tests.backends.cuda.all_kernels import table
@@ -76,6 +76,35 @@ def test_same_bits(executor: str, reverse: bool, monkeypatch: pytest.MonkeyPatch
     assert {k for k in ran if k.startswith("loop")}
     for i, (a, b) in enumerate(zip(simulated, _scan("cpu", 9, reverse)(*values))):
         same_bits(np.asarray(a), np.asarray(b), f"result {i}")
+
+
+def _layer(kind: str, target: str) -> gx.CompiledFunction:
+    """A step that trains a recurrent layer, and updates nothing where a label does not exist."""
+    gx.seed(2)
+    x, labels = gx.input("x", (1, 12, 16)), gx.input("labels", (1,), dtype="int32")
+    h = getattr(gx.nn, kind)(16)(x)
+    loss = gx.nn.softmax_cross_entropy(gx.nn.Dense(4)(h), labels).mean()
+    updates = gx.optim.SGD(0.1).minimize(loss)
+    return gx.compile([x, labels], loss, updates, name=kind, target=target)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_layers_train_and_fail_as_on_a_cpu(kind: str) -> None:
+    x = np.random.default_rng(3).standard_normal((1, 12, 16)).astype("float32")
+    steps = [_layer(kind, target) for target in ("cuda-simulate", "cpu")]
+    plan = plan_launches(steps[0].program, {})
+    check_plan(plan)
+    backward = _loops(plan)[-1]
+    assert any(p.region.role == STATUS for p in backward.reads)
+    for _ in range(3):
+        mine, theirs = (step(x, np.array([2], "int32")) for step in steps)
+        same_bits(np.asarray(mine), np.asarray(theirs), "loss")
+    before = {n: p.value.copy() for n, p in steps[0].parameters.items()}
+    with pytest.raises(GraphcError, match="label"):
+        steps[0](x, np.array([9], "int32"))
+    for name, value in before.items():
+        same_bits(steps[0].parameters[name].value, value, name)
+        same_bits(value, steps[1].parameters[name].value, name)
 
 
 def test_large_bodies_stay_launches() -> None:
