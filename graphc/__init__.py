@@ -67,7 +67,7 @@ _HOMES = {
 _MODULES = (
     "autodiff", "callbacks", "constraints", "data", "decode", "errors", "fft", "init", "inspect",
     "linalg", "metrics", "models", "nn", "onnx",
-    "optim", "random", "regularizers", "schedules", "testing",
+    "optim", "random", "regularizers", "schedules", "sklearn", "testing",
 )  # fmt: skip
 
 _ELSEWHERE = {  # public modules that stand in a room
@@ -147,6 +147,7 @@ if TYPE_CHECKING:
     from graphc import random as random
     from graphc import regularizers as regularizers
     from graphc import schedules as schedules
+    from graphc import sklearn as sklearn
     from graphc import testing as testing
     from graphc.export.load import load_library as load_library
     from graphc.frontend import autodiff as autodiff

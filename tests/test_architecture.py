@@ -34,7 +34,7 @@ HOLDS = {
     "runtime": ("runtime",),
     "models": (
         "nn", "optim", "random", "linalg", "fft", "init", "schedules", "regularizers",
-        "constraints", "decode", "data", "metrics", "models", "train",
+        "constraints", "decode", "data", "metrics", "models", "train", "sklearn",
     ),
     "tools": ("inspect", "export", "onnx", "testing", "cli", "__main__"),
 }  # fmt: skip
@@ -135,7 +135,7 @@ ROOT_FILES = {
 }  # fmt: skip
 ROOT_FOLDERS = {
     "cli", "compiler", "data", "decode", "export", "fft", "frontend", "inspect", "ir", "linalg",
-    "metrics", "models", "nn", "onnx", "optim", "random", "runtime", "testing", "train",
+    "metrics", "models", "nn", "onnx", "optim", "random", "runtime", "sklearn", "testing", "train",
 }  # fmt: skip
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from graphc.errors import ArgumentError
 from graphc.ir import naming
 
 _seed = 0  # the one module state: see `seed`
+_lock = threading.RLock()  # held while another one is in force
 
 
 def seed(n: int) -> None:
@@ -33,6 +37,22 @@ def seed(n: int) -> None:
 def current_seed() -> int:
     """The seed in force, below 2**64."""
     return _seed
+
+
+@contextmanager
+def seeded(n: int) -> Iterator[None]:
+    """Use another seed, and automatic names that begin again, for as long as the block lasts.
+
+    What is built in it depends on the seed and the block alone, and nothing outside does on it.
+    """
+    global _seed
+    with _lock:
+        before, _seed = _seed, n
+        try:
+            with naming.counted_apart():
+                yield
+        finally:
+            _seed = before
 
 
 def generator(seed: int, name: str) -> np.random.Generator:

@@ -64,6 +64,17 @@ def inside(scope: str, given: dict[str, int]) -> Iterator[None]:
         _counts.reset(token)
 
 
+@contextmanager
+def counted_apart() -> Iterator[None]:
+    """Make names that begin again, outside of all scopes, for as long as the block lasts."""
+    token = _counts.set({})
+    try:
+        with origins.root_scope():
+            yield
+    finally:
+        _counts.reset(token)
+
+
 def restart() -> None:
     """Begin counting again."""
     _given.clear()

@@ -89,8 +89,8 @@ def _circle(y: Array, rng: np.random.Generator) -> Array:
 def _xor(y: Array, rng: np.random.Generator) -> Array:
     x = rng.uniform(0.05, 1.0, (len(y), 2)) * rng.choice([-1.0, 1.0], (len(y), 1))
     # both of one sign are the one class, of two the other
-    x[:, 1] = np.where(y == 1, 1.0, -1.0) * np.sign(x[:, 0]) * abs(x[:, 1])
-    return x
+    sign = np.where(y == 1, 1.0, -1.0) * np.sign(x[:, 0])
+    return np.stack([x[:, 0], sign * abs(x[:, 1])], 1)
 
 
 def _gauss(y: Array, rng: np.random.Generator) -> Array:

@@ -1,0 +1,20 @@
+"""Networks as estimators of scikit-learn: in its pipelines, searches and cross-validations.
+
+    search = GridSearchCV(gx.sklearn.Classifier(), {"hidden": [(32,), (64, 64)]})
+    search.fit(x, labels).best_estimator_.export("build")
+
+Needs scikit-learn: pip install graphc[sklearn].
+"""
+
+from graphc.errors import UnsupportedError
+
+try:
+    import sklearn as _sklearn  # noqa: F401
+except ImportError as error:
+    raise UnsupportedError(
+        f"gx.sklearn needs scikit-learn: {error}", hint="pip install graphc[sklearn]"
+    ) from error
+
+from graphc.sklearn.estimators import Classifier, Regressor, Transformer
+
+__all__ = ["Classifier", "Regressor", "Transformer"]
