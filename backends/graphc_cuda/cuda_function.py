@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.compiler.options import Options
-from graphc.errors import ArgumentError, DTypeError, GraphcError, RuntimeCheckError
+from graphc.config import environment
+from graphc.errors import (
+    ArgumentError,
+    DTypeError,
+    GraphcError,
+    RuntimeCheckError,
+    UnsupportedError,
+)
 from graphc.forked import ProcessLock
 from graphc.ir.arrays import label
 from graphc.ir.graph import Graph, Node, describe
@@ -162,6 +169,11 @@ class CudaFunction:
     def build(self, dims: Mapping[str, int]) -> CudaRunner:
         """A variant for given sizes."""
         self.device.check_process()
+        if environment().check:
+            raise UnsupportedError(
+                f"{self.graph.name}: GRAPHC_CHECK=1 compares the kernels of target cpu only",
+                hint=f'unset it, or compile for "cpu"; target is {self.options.target!r}',
+            )
         library = f" {self.library}" if self.library else ""
         route = f"{self.route} {self.device.device.facts.capability}{library}"
         made = step_code(self.graph, dims, route, lambda dims: self.compiler().compile(dims))

@@ -7,6 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import graphc as gx
+from graphc.config import Environment
+from graphc.errors import UnsupportedError
+from graphc_cuda import cuda_function
+
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
 from tests.networks import data, mlp_step
@@ -61,7 +68,10 @@ def test_dump_and_time(tmp_path: Path) -> None:
     assert any("@cuda.jit" in text for text in texts), [p.name for p in tmp_path.rglob("*")]
 
 
-def test_check(tmp_path: Path) -> None:
-    """Nothing compares a GPU's kernels at every call: it runs as without."""
-    expected = ended(start(tmp_path))
-    assert ended(start(tmp_path, GRAPHC_CHECK="1")) == expected
+def test_check_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing compares a GPU's kernels call by call, and nobody shall believe it."""
+    monkeypatch.setattr(cuda_function, "environment", lambda: Environment(check=True))
+    x = gx.input("x", (3,))
+    step = gx.compile([x], x + 1.0, target="cuda-simulate", name="step")
+    with pytest.raises(UnsupportedError, match="step: GRAPHC_CHECK=1 compares"):
+        step([1.0, 2.0, 3.0])
