@@ -15,6 +15,7 @@ from graphc_cuda.dependencies import find_edges
 from graphc_cuda.device.program import (
     GRID_SIZE,
     THREAD,
+    WARP,
     Assign,
     Barrier,
     Comment,
@@ -55,6 +56,7 @@ THREADS = 512  # of the block
 MOST_ARRAYS = 480  # 8 bytes each: a launch has 4 KB for its arguments
 MOST_PERIOD = 64
 LEAST_STEPS = 4
+MOVABLE = ("atomic_min",)  # what a thread does by itself; places of vectors would be aligned
 LARGEST = 2**31  # elements, beyond which an int32 does not count them
 
 
@@ -157,10 +159,13 @@ def _is_alike(a: Node, b: Node) -> bool:
 
 
 def _is_free(kernel: DeviceKernel) -> bool:
-    """Whether any thread of a block may do the work of any other."""
-    meeting = (Barrier, Declare, Shuffle, WarpBarrier, Return, Intrinsic)
+    """Whether any warp of a block may do the work of any other."""
     every = list(walk(_without_return(kernel.body)))
-    if kernel.block > THREADS or any(isinstance(s, meeting) for s in every):
+    if kernel.block > THREADS or any(isinstance(s, (Barrier, Declare, Return)) for s in every):
+        return False
+    if kernel.block % WARP and any(isinstance(s, (Shuffle, WarpBarrier)) for s in every):
+        return False
+    if any(isinstance(s, Intrinsic) and s.function not in MOVABLE for s in every):
         return False
     waiting = [v for s in every for v in values_of(s)]
     while waiting:
@@ -243,6 +248,17 @@ class _Phase(Together):
         assert isinstance(first, Put)
         assert isinstance(made, Put)
         return (replace(made, index=_moved(made.index, self.starts[first.array])),)
+
+    def _intrinsic(self, s: tuple[Stmt, ...], first: Intrinsic) -> tuple[Stmt, ...]:
+        (made,) = super()._intrinsic(s, first)
+        assert isinstance(made, Intrinsic)
+        operands = list(made.operands)
+        for i, array in enumerate(first.operands):
+            if isinstance(array, DeviceArray):
+                index = operands[i + 1]
+                assert isinstance(index, Value)
+                operands[i + 1] = _moved(index, self.starts[array])
+        return (replace(made, operands=tuple(operands)),)
 
 
 class _Looping:

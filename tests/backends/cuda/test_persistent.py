@@ -16,6 +16,7 @@ from graphc.errors import GraphcError, VerifyError
 from graphc_cuda import simulated_device
 from graphc_cuda.check_plan import check_plan
 from graphc_cuda.cuda_tools import find_tool
+from graphc_cuda.device.program import Intrinsic, Shuffle, walk
 from graphc_cuda.launch import ARENA, STATUS, KernelNode, LaunchPlan, Place, Region
 from graphc_cuda.persistent import find_repeats, loop_launches, saving
 from graphc_cuda.plan_launches import plan_launches
@@ -59,16 +60,22 @@ def test_more_steps_are_no_more_launches() -> None:
     assert counts[20] == counts[60]
 
 
-@executors
-@pytest.mark.parametrize("reverse", [False, True])
-def test_same_bits(executor: str, reverse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, ran = simulated_device.simulate, []
+@pytest.fixture
+def ran(executor: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Kernels that have run, on each executor."""
+    real, found = simulated_device.simulate, []
 
     def by_executor(text: str, kernel: str, *args: Any, **options: Any) -> None:
-        ran.append(kernel)
+        found.append(kernel)
         real(text, kernel, *args, **options | {"executor": executor})
 
     monkeypatch.setattr(simulated_device, "simulate", by_executor)
+    return found
+
+
+@executors
+@pytest.mark.parametrize("reverse", [False, True])
+def test_same_bits(reverse: bool, ran: list[str]) -> None:
     rng = np.random.default_rng(1)
     shapes = ((9, 3, 8), (3, 8), (8, 8))
     values = [rng.standard_normal(s).astype("float32") for s in shapes]
@@ -76,6 +83,31 @@ def test_same_bits(executor: str, reverse: bool, monkeypatch: pytest.MonkeyPatch
     assert {k for k in ran if k.startswith("loop")}
     for i, (a, b) in enumerate(zip(simulated, _scan("cpu", 9, reverse)(*values))):
         same_bits(np.asarray(a), np.asarray(b), f"result {i}")
+
+
+def _decoding(target: str) -> gx.CompiledFunction:
+    """The most likely tokens, each after the one before; a token that does not exist is told."""
+    table, first = gx.input("table", (20, 20)), gx.input("first", (4,), dtype="int32")
+    results = gx.decode.greedy(lambda t: gx.take(table, t, axis=0), first, length=10)
+    return gx.compile([table, first], list(results), name="decoding", target=target)
+
+
+@executors
+def test_rows_and_checks_are_in_a_loop(ran: list[str]) -> None:
+    plan = plan_launches(_decoding("cpu").program, {})
+    check_plan(plan)
+    (loop,) = _loops(plan)
+    statements = list(walk(loop.kernel.body))
+    assert any(isinstance(s, Shuffle) for s in statements)
+    assert any(isinstance(s, Intrinsic) and s.function == "atomic_min" for s in statements)
+    table = np.random.default_rng(4).standard_normal((20, 20)).astype("float32")
+    first = np.array([3, 1, 4, 1], "int32")
+    simulated = _decoding("cuda-simulate")
+    for mine, theirs in zip(simulated(table, first), _decoding("cpu")(table, first)):
+        same_bits(np.asarray(mine), np.asarray(theirs), "decoding")
+    assert loop.kernel.name in ran
+    with pytest.raises(GraphcError):
+        simulated(table, np.array([3, 1, 20, 1], "int32"))
 
 
 def _layer(kind: str, target: str) -> gx.CompiledFunction:
