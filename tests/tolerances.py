@@ -48,6 +48,9 @@ CLIPPED = {"float64": 1e-14, "float32": 1e-6, "float16": 2e-3, "bfloat16": 8e-3}
 # a share of draws beside its probability, where that is certain: its standard error is 0
 CERTAIN = 1e-12
 
+# float32 pictures read at places that are rounded: slopes of 1 times places of some elements
+TURNED = 1e-5
+
 # --- Rounding, of formulas and sums between the rows ---
 
 # float32 of an op or two, where one number stands for all that is expected: the row "ulps"

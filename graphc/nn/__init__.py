@@ -25,6 +25,7 @@ from graphc.nn.activations import (
     tanh,
 )  # fmt: skip
 from graphc.nn.attention import MultiHeadAttention, scaled_dot_product_attention
+from graphc.nn.augment import ColorJitter, RandomCrop, RandomFlip, RandomRotation
 from graphc.nn.cells import gru_cell, lstm_cell, rnn_cell, through_time
 from graphc.nn.convolution import conv, conv_transpose
 from graphc.nn.ctc import ctc
@@ -50,6 +51,7 @@ from graphc.nn.margins import (
     triplet,
 )  # fmt: skip
 from graphc.nn.masking import dropconnect, dropout
+from graphc.nn.mixing import cutmix, mixup
 from graphc.nn.model import Sequential, layer
 from graphc.nn.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from graphc.nn.normalize import batch_norm, group_norm, layer_norm, rms_norm
@@ -152,6 +154,7 @@ __all__ = [
     "AvgPool3D",
     "BatchNorm",
     "Bidirectional",
+    "ColorJitter",
     "Concatenate",
     "Conv1D",
     "Conv2D",
@@ -184,6 +187,9 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNorm",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
     "RepeatVector",
     "Rescaling",
     "Reshape",
@@ -206,6 +212,7 @@ __all__ = [
     "cosine_distance",
     "cosine_similarity",
     "ctc",
+    "cutmix",
     "dropconnect",
     "dropout",
     "elu",
@@ -238,6 +245,7 @@ __all__ = [
     "mae",
     "max_pool",
     "mish",
+    "mixup",
     "mse",
     "nce",
     "poisson",

@@ -266,6 +266,13 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "nn.PReLU": lambda: given(slope_init=None, name="a"),
     "nn.LocalResponseNorm": lambda: given(size=5, alpha=1e-4, beta=0.75, k=2.0, name="n"),
     "nn.Permute": lambda: given((2, 1), name="p"),
+    "nn.RandomFlip": lambda: given("vertical", name="r"),
+    "nn.RandomCrop": lambda: given(4, 4, padding=1, name="r"),
+    "nn.RandomRotation": lambda: given(0.1, fill_value=0.0, name="r"),
+    "nn.ColorJitter": lambda: given(
+        0.1, contrast=0.1, saturation=0.1, value_range=(0.0, 1.0), name="c"),
+    "nn.mixup": lambda: given(X, Y, alpha=0.2, name="m"),
+    "nn.cutmix": lambda: given(IMAGE, gx.input("targets", (2, 3)), alpha=1.0, name="c"),
     "nn.RepeatVector": lambda: given(3, name="r"),
     "nn.Rescaling": lambda: given(0.5, offset=1.0, name="s"),
     "nn.Standardize": lambda: given(invert=True, name="s"),
