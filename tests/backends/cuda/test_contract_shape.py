@@ -77,7 +77,7 @@ def test_rows_of_a_larger_array_may_begin_anywhere(size: int, vector: int) -> No
     """A loop passes one row after the other: those of 22 numbers do not begin at 16 bytes."""
     step = Axis("k")
     load = Load(float32, Buffer("x", float32, (size,)), (index(step),))
-    extents = Extents((), (Span(step, 20),), (), 1, 16)
+    extents = Extents((), (Span(step, 20),), 1, 16)
     route = find_route(load, float32, extents, by_line=None)
     assert route.is_copied
     assert route.vector == vector
