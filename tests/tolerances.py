@@ -50,6 +50,8 @@ CERTAIN = 1e-12
 
 # float32 pictures read at places that are rounded: slopes of 1 times places of some elements
 TURNED = 1e-5
+# float32 perplexities by bisection, and logarithms of shares down to 1e-7
+PERPLEXITY = 1e-3
 
 # --- Rounding, of formulas and sums between the rows ---
 

@@ -111,6 +111,17 @@ class Optimizer(Transform):
         return Updates(values, (self,), (minimized,))
 
     @checked
+    def maximize(
+        self,
+        loss: Tensor,
+        parameters: Parameter | Iterable[Parameter] | None = None,
+        **options: Any,
+    ) -> Updates:
+        """Return the updates of one step up the gradient of a scalar, which is what minimising
+        its negative does; options are those of `minimize`."""
+        return self.minimize(-loss, parameters, **options)
+
+    @checked
     def apply(
         self,
         gradients: Mapping[Parameter, Tensor] | Iterable[tuple[Tensor, Parameter]],

@@ -347,3 +347,19 @@ def test_bad_arguments() -> None:
         optimizer.apply({a: loss})
     with pytest.raises(NameError, match="two gradients"):
         optimizer.apply(list(itertools.repeat((gx.grad(loss, a), a), 2)))
+
+
+def test_maximize_goes_up_as_minimize_of_the_negative_does() -> None:
+    """Of -(w - 3)^2 to its top."""
+    up, down = (gx.parameter(name, value=np.zeros(2)) for name in ("up", "down"))
+    steps = [
+        gx.compile([], [], gx.optim.Adam(0.1).maximize(-((up - 3.0) ** 2).sum(), clip_norm=1.0)),
+        gx.compile([], [], gx.optim.Adam(0.1).minimize(((down - 3.0) ** 2).sum(), [down], 1.0)),
+    ]
+    for _ in range(300):
+        for step in steps:
+            step()
+    np.testing.assert_array_equal(up.value, down.value)
+    assert np.abs(up.value - 3).max() < 0.05
+    with pytest.raises(ArgumentError, match="maximize: loss must be a tensor, got 3"):
+        gx.optim.Adam(0.1).maximize(3)  # type: ignore[arg-type]
