@@ -90,7 +90,8 @@ def _xor(y: Array, rng: np.random.Generator) -> Array:
     x = rng.uniform(0.05, 1.0, (len(y), 2)) * rng.choice([-1.0, 1.0], (len(y), 1))
     # both of one sign are the one class, of two the other
     sign = np.where(y == 1, 1.0, -1.0) * np.sign(x[:, 0])
-    return np.stack([x[:, 0], sign * abs(x[:, 1])], 1)
+    made: Array = np.stack([x[:, 0], sign * abs(x[:, 1])], 1)
+    return made
 
 
 def _gauss(y: Array, rng: np.random.Generator) -> Array:
