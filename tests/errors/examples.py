@@ -468,6 +468,7 @@ def operators() -> dict[str, Callable[..., Any]]:
         "x.eval": lambda feeds: X.eval(feeds),
         "w.value": lambda value: setattr(W, "value", value),
         "minimize": gx.optim.SGD(0.1).minimize,
+        "maximize": gx.optim.SGD(0.1).maximize,
         "apply": gx.optim.SGD(0.1).apply,
         "step": lambda x: STEP(x),
         "step(x=)": lambda x: STEP(x=x),
@@ -510,6 +511,7 @@ OPERATIONS: dict[str, Callable[[], Arguments]] = {
     "w.value": lambda: given(np.ones((4, 2), "f4")),
     "minimize": lambda: given(
         LOSS, parameters=[W], clip_norm=1.0, clip_value=1.0, sparse="exact"),
+    "maximize": lambda: given(LOSS, parameters=[W]),
     "apply": lambda: given({W: W * 0.1}, clip_norm=1.0, clip_value=1.0, sparse="exact"),
     "step": lambda: given(np.ones((3, 4), "f4")),
     "step(x=)": lambda: given(x=np.ones((3, 4), "f4")),
