@@ -61,6 +61,14 @@ ONE_NUMBER = near(1e-6)
 FORMULA = near(1e-12)
 # places of a minimum that two searches ended at: the root of what their values still differ by
 MINIMUM = near(1e-5, 1e-5)
+# a weight that an L1 penalty pulls towards 0 by its threshold
+SHRUNK = 0.05
+# a drawn group's mean beside the one it was drawn from, and a share that a fit ended near
+DRAWN_MEAN, FITTED_SHARE = about(abs=2.0), about(abs=0.05)
+# where SciPy's own search ends
+SCIPY_END = 1e-12
+# how far a limited step may go
+LIMITED_STEP = 1e-6
 # float64 logarithm of 1 / (1 + exp(-x)): the reference has lost four digits at 9, and is 0 at 80
 LOG_NEAR_ONE = near(1e-12, 1e-30)
 # float32 of functions that are a few ops, computed in halves too: half the row where terms cancel

@@ -360,7 +360,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
         IMAGE, (4, 4), method="linear", align_corners=True, antialias=False,
         layout="channels_last"),
     "nn.scaled_dot_product_attention": lambda: given(
-        SERIES, SERIES, SERIES, mask=None, is_causal=True, scale=0.5),
+        SERIES, SERIES, SERIES, mask=None, is_causal=True, scale=0.5, store_weights=True),
     "nn.rnn_cell": lambda: given(X, H, RECURRENT[0], RECURRENT[1], bias=None, activation="tanh"),
     "nn.gru_cell": lambda: given(
         X, H, GATED[0], GATED[1], bias=None, activation="tanh", recurrent_activation="sigmoid",
@@ -383,7 +383,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "nn.LSTM": lambda: given(3, **RNN, recurrent_activation="sigmoid", unit_forget_bias=True),
     "nn.Bidirectional": lambda: given(gx.nn.GRU(3), merge_mode="concat", name="b"),
     "nn.MultiHeadAttention": lambda: given(
-        2, key_dim=4, value_dim=4, dropout=0.1, use_bias=True, name="m"),
+        2, key_dim=4, value_dim=4, dropout=0.1, use_bias=True, name="m", store_weights=True),
     "nn.ctc": lambda: given(
         SERIES, gx.input("targets", (2, 2), "int32"), logit_lengths=None, label_lengths=None,
         blank=0),

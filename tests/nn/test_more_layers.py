@@ -12,6 +12,7 @@ from scipy import ndimage
 import graphc as gx
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.testing import assert_close
+from tests.tolerances import SHRUNK
 
 nn = gx.nn
 RNG = np.random.default_rng(0)
@@ -248,7 +249,7 @@ def test_proximal_steps_end_in_exact_zeros() -> None:
     for _ in range(300):
         step()
     assert (w.value[2:] == 0.0).all()
-    assert_close(w.value[:2], truth[:2], tolerance=0.05)
+    assert_close(w.value[:2], truth[:2], tolerance=SHRUNK)
 
 
 def test_bytes_need_a_declared_scaling() -> None:

@@ -13,7 +13,7 @@ from scipy import optimize
 import graphc as gx
 from graphc.errors import ArgumentError
 from graphc.testing import assert_close
-from tests.tolerances import MINIMUM
+from tests.tolerances import MINIMUM, SCIPY_END
 
 START = np.array([-1.2, 1.0, -0.5, 0.8])
 METHODS: dict[str, Callable[..., Any]] = {
@@ -74,7 +74,7 @@ def test_a_regression_of_several_parameters_reaches_scipys_minimum(name: str) ->
     step = gx.compile([x, y], loss, METHODS[name]().minimize(loss))
     for _ in range(25):
         step(xs, labels.astype(float))
-    best = optimize.minimize(function, np.zeros(4), tol=1e-12)
+    best = optimize.minimize(function, np.zeros(4), tol=SCIPY_END)
     assert function(np.append(w.value, b.value)) <= best.fun + 1e-12
 
 

@@ -22,6 +22,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from tests.tolerances import FITTED_SHARE
+
 Classifier, Regressor, Transformer = (
     gx.sklearn.Classifier,
     gx.sklearn.Regressor,
@@ -133,7 +135,7 @@ def test_weights_of_samples_count() -> None:
     x = np.zeros((40, 1))
     y = np.repeat([0, 1], 20)
     fitted = Classifier(epochs=60, learning_rate=0.05).fit(x, y, np.where(y == 1, 3.0, 1.0))
-    assert fitted.predict_proba(x[:1])[0, 1] == pytest.approx(0.75, abs=0.05)
+    assert fitted.predict_proba(x[:1])[0, 1] == pytest.approx(0.75, **FITTED_SHARE)
 
 
 @pytest.mark.parametrize(

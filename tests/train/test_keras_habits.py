@@ -13,6 +13,7 @@ import graphc as gx
 from graphc.errors import ArgumentError, ShapeError
 from graphc.nn import Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential
 from graphc.testing import assert_close
+from tests.tolerances import LIMITED_STEP
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype("float32")
@@ -180,11 +181,11 @@ def test_regularisers_and_limits_are_in_the_step() -> None:
     cross = gx.nn.softmax_cross_entropy(plain(X), gx.constant(Y)).mean().eval({})
     penalised = cross + (net.parameters[0].value ** 2).sum()
     assert_close(loss, penalised, "float32", tolerance="sums")
-    clipped = small(clip_norm=1e-6)
+    clipped = small(clip_norm=LIMITED_STEP)
     clipped.predict(X)
     before = clipped.parameters[0].value
     clipped.fit(X, Y, batch_size=40, verbose=False)
-    assert 0 < np.abs(clipped.parameters[0].value - before).max() < 1e-6
+    assert 0 < np.abs(clipped.parameters[0].value - before).max() < LIMITED_STEP
 
 
 def test_freezing_between_fits_counts() -> None:

@@ -3,7 +3,7 @@
 A `Kernel` is a tree of loops over buffers. The tree says *what* is computed and in which order
 floats are added; it does not say how (tiles, registers, unrolling, threads are the backend's).
 
-    kernel  ::= Kernel(name, reads, writes, block)     of buffers
+    kernel  ::= Kernel(name, reads, writes, block, spread)   of buffers
     block   ::= stmt*                                  one after the other
     stmt    ::= Loop(axis, extent, kind, block, accumulators, lanes)
               | Scratch(buffer)                        lives to the end of the block
