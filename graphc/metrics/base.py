@@ -33,7 +33,7 @@ class Metric:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.kind
-        self._scope = naming.automatic(f"metrics/{self.name}")
+        self._scope = _scope(self.name)
         self._state: dict[str, Parameter] = {}
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Metric:
     def clone(self: Self) -> Self:
         """The same metric with a state of its own."""
         other = copy.copy(self)
-        other._scope = naming.automatic(f"metrics/{self.name}")
+        other._scope = _scope(self.name)
         other._state = {}
         return other
 
@@ -99,6 +99,11 @@ class Metric:
                 origin=origins.find_origin(),
                 hint="give metric.update(outputs, targets) to gx.compile as updates",
             )
+
+
+def _scope(name: str) -> str:
+    """What leads the names of the state: one part, numbered, so that files find it again."""
+    return naming.automatic(f"{name.replace('/', '_')}_metric")
 
 
 def spread(weights: Tensor | None, like: Tensor, owner: str) -> Tensor:

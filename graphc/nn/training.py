@@ -150,7 +150,7 @@ class Trainer:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Set the parameters, and what else the step has as soon as it is built."""
-        load(checkpoint.path, into=self.model)
+        load(checkpoint.file, into=self.model)
         self._checkpoint = checkpoint
         if self._functions:
             self._resume(next(iter(self._functions.values())).step)

@@ -12,6 +12,7 @@ Every run of `fit` begins afresh, also with callbacks that an earlier run had; a
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from graphc.train.run import Run
 
 __all__ = [
-    "CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "ProgressBar", "ReduceOnPlateau",
-    "StopOnNaN",
+    "CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "JSONLogger", "ProgressBar",
+    "ReduceOnPlateau", "StopOnNaN",
 ]  # fmt: skip
 
 
@@ -190,3 +191,38 @@ class CSVLogger(Callback):
     def set_state(self, run: Run, state: Mapping[str, Any]) -> None:
         """The same."""
         self._rows = [{**row, "epoch": int(row["epoch"])} for row in state["rows"]]
+
+
+class JSONLogger(Callback):
+    """Write one line of JSON per epoch to a file (JSON Lines), flushed at once.
+
+    A run begins the file anew; a resumed one goes on with the lines that it had. Numbers that are
+    not finite are null.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._lines: list[str] = []
+
+    def begin(self, run: Run) -> None:
+        """Forget an earlier run."""
+        self._lines = []
+        self.path.write_text("", encoding="utf-8")
+
+    def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
+        """Add a line."""
+        row = {"epoch": run.done + run.history.epochs, **logs}
+        finite = {k: v if math.isfinite(v) else None for k, v in row.items()}
+        self._lines.append(json.dumps(finite))
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(self._lines[-1] + "\n")
+
+    def state(self) -> dict[str, Any]:
+        """The lines."""
+        return {"lines": list(self._lines)}
+
+    def set_state(self, run: Run, state: Mapping[str, Any]) -> None:
+        """The same, written again."""
+        self._lines = list(state["lines"])
+        text = "".join(f"{line}\n" for line in self._lines)
+        self.path.write_text(text, encoding="utf-8")

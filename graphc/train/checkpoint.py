@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 import weakref
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from graphc import origin as origins
 from graphc.errors import ArgumentError, FormatError
 from graphc.ir.types import Array
 from graphc.train import files
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from graphc.frontend.parameter import Parameter
     from graphc.runtime.function import CompiledFunction
 
+_EPOCH = re.compile(r"\{epoch(?::(\d+))?\}")
 _NOTE, _ARRAYS = "run", "run/"  # where the file keeps what is no parameter
 
 
@@ -51,6 +54,9 @@ class Checkpoint(Callback):
     into a step that was built the same way, `fit` goes on bit for bit as if the run had never
     stopped. An epoch that ends with parameters that are not finite is not saved (a warning says
     so). See graphc.callbacks for `mode`; the best is the best of all runs of one step.
+
+    `{epoch}` in the path, or `{epoch:03}`, stands for the number of epochs: a file for each that is
+    saved; `restore` takes the one of the most epochs.
     """
 
     def __init__(
@@ -104,7 +110,27 @@ class Checkpoint(Callback):
         epochs = run.done + run.history.epochs
         about = {"epochs": epochs, "callbacks": plain, "validation": checks}
         notes[_NOTE] = json.dumps(about)
-        files.write(self.path, run.step, notes, arrays)
+        files.write(self._file(epochs), run.step, notes, arrays)
+
+    def _file(self, epochs: int) -> Path:
+        """The file of an epoch."""
+        return Path(_EPOCH.sub(lambda m: f"{epochs:{m[1] or ''}}", str(self.path)))
+
+    @property
+    def file(self) -> Path:
+        """The file to go on with: of several, that of the most epochs."""
+        parts = _EPOCH.split(self.path.name)[::2]  # what stands around the numbers
+        if len(parts) == 1:
+            return self.path
+        wanted = re.compile(r"(\d+)".join(map(re.escape, parts)))
+        folder = self.path.parent
+        names = sorted(folder.iterdir()) if folder.is_dir() else []
+        numbered = [(int(m[1]), p) for p in names if (m := wanted.fullmatch(p.name))]
+        if not numbered:
+            raise ArgumentError(
+                f"restore: there is no file {self.path}", origin=origins.find_origin()
+            )
+        return max(numbered)[1]
 
     def restore(self, step: CompiledFunction | TrainedModel) -> None:
         """Set the parameters of a step, its random state and its number of epochs.
@@ -122,11 +148,12 @@ class Checkpoint(Callback):
         self._restore(step)  # type: ignore[arg-type]  # has what only a step has
 
     def _restore(self, step: CompiledFunction) -> None:
-        notes = files.read_notes(self.path)
+        path = self.file
+        notes = files.read_notes(path)
         if not {"seed", "step", "epochs", _NOTE} <= set(notes):
-            raise FormatError(f"{self.path}: parameters, but no checkpoint of a training run")
-        about = _parse(self.path, notes)
-        arrays = files.load(self.path, into=step)
+            raise FormatError(f"{path}: parameters, but no checkpoint of a training run")
+        about = _parse(path, notes)
+        arrays = files.load(path, into=step)
         step.rng[:] = int(notes["seed"]), int(notes["step"])
         step.epochs = int(notes["epochs"])
         checks = about["validation"]

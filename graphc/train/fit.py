@@ -14,6 +14,7 @@ from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
 from graphc.train.batches import Batches, RunningMeans, Steps
 from graphc.train.history import History
+from graphc.train.preflight import check_run
 from graphc.train.progress import ProgressBar
 from graphc.train.run import Run
 
@@ -52,6 +53,7 @@ def fit(
     checks = None if validation is None else Batches(*validation, batch_size)
     run = Run(step, Batches(step, data, batch_size, drop_last), epochs, checks)
     run.watchers = _watchers(callbacks, verbose)
+    check_run(run)
     unchanged = all(type(w).__module__.startswith("graphc.") for w in run.watchers)
     with ExitStack() as held:
         for batches in [run.batches] if checks is None else [run.batches, checks]:
