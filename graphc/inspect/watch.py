@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphc.config import environment
+from graphc.errors import UnsupportedError
 from graphc.inspect.dump import Dump
 from graphc.inspect.graph_printer import call_name
 from graphc.inspect.profile import Profile
@@ -31,7 +32,7 @@ def dump_variant(function: CompiledFunction, dims: Mapping[str, int], runner: Ru
     dump.program(program, dims)
     suffixes = [SUFFIXES.get(language, language) for language in runner.languages]
     for language, suffix in zip(runner.languages, suffixes):
-        dump.write(f"code.{suffix}", runner.source(language))
+        dump.write(f"code.{suffix}", _source(runner, language))
     if not suffixes:
         return
     first = first_equal_kernels(program.schedule.kernels)  # the code of equal kernels has its name
@@ -39,6 +40,14 @@ def dump_variant(function: CompiledFunction, dims: Mapping[str, int], runner: Ru
     for i, call in enumerate(program.schedule.calls):
         text = sources.get(first.get(call.kernel, call.kernel).name, "")
         dump.kernel(call_name(i, call), suffixes[0], f"{text}\n")
+
+
+def _source(runner: Runner, language: str) -> str:
+    """The code in a language; why it cannot be shown, where a tool is missing."""
+    try:
+        return runner.source(language)
+    except UnsupportedError as error:
+        return f"{error}\n"
 
 
 def print_times(function: CompiledFunction, arrays: Sequence[Array], runner: Runner) -> None:

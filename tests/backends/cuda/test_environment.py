@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import graphc as gx
@@ -66,6 +67,19 @@ def test_dump_and_time(tmp_path: Path) -> None:
     assert "fuse" in out + err
     texts = [p.read_text() for p in tmp_path.rglob("*") if p.suffix == ".cuda"]
     assert any("@cuda.jit" in text for text in texts), [p.name for p in tmp_path.rglob("*")]
+
+
+def test_dump_says_where_a_tool_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(cubin: bytes) -> str:
+        raise UnsupportedError("nvdisasm is not here")
+
+    monkeypatch.setenv("GRAPHC_DUMP", str(tmp_path))
+    monkeypatch.setattr("graphc_cuda.compile_step.disassemble", missing)
+    x = gx.input("x", (4,))
+    gx.compile([x], x + 1.0, target="cuda-simulate", name="dumped")(np.ones(4, np.float32))
+    found = {p.suffix: p.read_text() for p in tmp_path.rglob("code.*")}
+    assert found[".sass"] == "nvdisasm is not here\n"
+    assert "@cuda.jit" in found[".cuda"]
 
 
 def test_check_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
