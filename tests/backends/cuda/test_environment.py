@@ -78,7 +78,7 @@ def test_dump_says_where_a_tool_is_missing(tmp_path: Path, monkeypatch: pytest.M
     x = gx.input("x", (4,))
     gx.compile([x], x + 1.0, target="cuda-simulate", name="dumped")(np.ones(4, np.float32))
     found = {p.suffix: p.read_text() for p in tmp_path.rglob("code.*")}
-    assert found[".sass"] == "nvdisasm is not here\n"
+    assert found[".sass"].startswith("nvdisasm is not here\n")
     assert "@cuda.jit" in found[".cuda"]
 
 
