@@ -286,6 +286,15 @@ def test_imports_stand_at_the_top() -> None:
     assert LATE.keys() - found == set(), "they are no longer needed"
 
 
+@pytest.mark.parametrize("room", ["root", "models", "tools"])
+def test_the_page_has_the_same_table(room: str) -> None:
+    """The rooms that the page lists by what they hold."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| `{room}` |"))
+    listed = set(re.findall(r"`(\w+)`", row.split("|")[2]))
+    assert listed == set(HOLDS[room]) - {"__main__"}
+
+
 def test_nothing_is_imported_twice() -> None:
     for name, found in edges().items():
         for imported, places in found.items():

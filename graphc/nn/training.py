@@ -127,7 +127,7 @@ class Trainer:
         self._made: tuple[int, ...] = ()  # what the functions were built from, by identity
         self._functions: dict[Any, Functions] = {}
         self._predict: dict[Any, CompiledFunction] = {}
-        self._checkpoint: Checkpoint | None = None  # to be restored into the step
+        self._checkpoint: Checkpoint | None = None  # to be restored into the next step that trains
 
     def fit(
         self, x: Array, y: Array, validation: Any, weights: Array | None, **options: Any
@@ -140,6 +140,7 @@ class Trainer:
                 origin=origins.find_origin(),
             )
         built = self._build(x, y, weights is not None)
+        self._resume(built.step)
         checked = None
         if validation is not None:
             arrays = [np.asarray(a) for a in validation]
@@ -149,11 +150,9 @@ class Trainer:
         return fit(built.step, _fitting(built, data), validation=checked, **options)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Set the parameters, and what else the step has as soon as it is built."""
+        """Set the parameters now, and what else the step has when the next fit knows which."""
         load(checkpoint.file, into=self.model)
         self._checkpoint = checkpoint
-        if self._functions:
-            self._resume(next(iter(self._functions.values())).step)
 
     def _resume(self, step: CompiledFunction) -> None:
         if self._checkpoint is not None:
@@ -200,7 +199,6 @@ class Trainer:
         if key not in self._functions:
             self._functions[key] = self._built(x, y, weighted)
             self._made = self._signature()
-            self._resume(self._functions[key].step)
         return self._functions[key]
 
     def _built(self, x: Array, y: Array, weighted: bool) -> Functions:

@@ -45,6 +45,25 @@ def test_a_model_goes_on_bit_for_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rest.predict(X), part.predict(X))
 
 
+def test_a_checkpoint_waits_for_the_step_that_trains(tmp_path: Path) -> None:
+    """Also where functions for other targets were built before."""
+    weights, one_hot = np.ones(len(X)), np.eye(2)[Y]
+    options: dict[str, Any] = {"batch_size": 8, "seed": 3, "verbose": False}
+    whole, part, rest = (build() for _ in range(3))
+    for net in (whole, part):
+        gx.seed(1)
+        net.predict(X)
+    wanted = whole.fit(X, Y, epochs=4, sample_weight=weights, **options)
+    last = Checkpoint(tmp_path / "last")
+    part.fit(X, Y, epochs=2, sample_weight=weights, callbacks=[last], **options)
+    rest.fit(X, one_hot, epochs=1, **options)
+    last.restore(rest)
+    np.testing.assert_array_equal(rest.predict(X), part.predict(X))
+    history = rest.fit(X, Y, epochs=2, sample_weight=weights, **options)
+    assert history["loss"] == wanted["loss"][2:]
+    np.testing.assert_array_equal(rest.predict(X), whole.predict(X))
+
+
 def test_layers_that_are_added_later_count() -> None:
     net = build()
     net.fit(X, Y, verbose=False)
