@@ -73,7 +73,9 @@ def test_dump_says_where_a_tool_is_missing(tmp_path: Path, monkeypatch: pytest.M
     def missing(cubin: bytes) -> str:
         raise UnsupportedError("nvdisasm is not here")
 
-    monkeypatch.setenv("GRAPHC_DUMP", str(tmp_path))
+    asked = Environment(dump=tmp_path)  # a process reads its variables once
+    monkeypatch.setattr("graphc.runtime.inspection.environment", lambda: asked)
+    monkeypatch.setattr("graphc.inspect.watch.environment", lambda: asked)
     monkeypatch.setattr("graphc_cuda.compile_step.disassemble", missing)
     x = gx.input("x", (4,))
     gx.compile([x], x + 1.0, target="cuda-simulate", name="dumped")(np.ones(4, np.float32))

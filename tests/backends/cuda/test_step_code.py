@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from graphc.compiler.cache import DiskCache
 from graphc_cuda.device_api import MachineCode
 from graphc_cuda.plan_launches import plan_launches
 from graphc_cuda.step_code import StepCode, step_code
@@ -16,7 +17,7 @@ from tests.backends.cuda.networks import dense
 def test_kept_code_knows_its_entries_and_shared_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GRAPHC_CACHE", str(tmp_path))
+    monkeypatch.setattr("graphc_cuda.step_code.disk_cache", lambda: DiskCache(tmp_path))
     function = dense()
     code = MachineCode(b"machine code", {"k00": "_k00"}, {"k00": 60_000})
     made = StepCode(plan_launches(function.program, {}), code, (("input", 0),), (), ())
