@@ -58,13 +58,21 @@ def _content(name: str) -> bytes:
         raise FormatError(f"{name}: broken gzip data: {error}") from error
 
 
-def fashion_mnist(directory: str | os.PathLike[str]) -> tuple[Part, Part]:
-    """Return ((x_train, y_train), (x_test, y_test)) from a directory with the four IDX files.
+def mnist(directory: str | os.PathLike[str]) -> tuple[Part, Part]:
+    """Return ((x_train, y_train), (x_test, y_test)) from a directory with MNIST's four IDX files.
 
-    x is uint8 of shape (n, 28, 28), y int32. The files are named as MNIST's and Fashion-MNIST's
-    are (train-images-idx3-ubyte.gz, ...), with or without .gz.
+    x is uint8 of shape (n, 28, 28), y int32. The files are train-images-idx3-ubyte,
+    train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, or these with .gz.
     """
     return _part(directory, "train"), _part(directory, "t10k")
+
+
+def fashion_mnist(directory: str | os.PathLike[str]) -> tuple[Part, Part]:
+    """Return ((x_train, y_train), (x_test, y_test)) of Fashion-MNIST, whose files are as MNIST's.
+
+    See `mnist`.
+    """
+    return mnist(directory)
 
 
 def _part(directory: str | os.PathLike[str], name: str) -> Part:

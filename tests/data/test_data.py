@@ -194,3 +194,53 @@ def test_fashion_mnist_refuses_files_that_do_not_match(tmp_path: Path) -> None:
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(encode(np.zeros(3, np.uint8), 8))
     with pytest.raises(GraphcError, match="do not belong together"):
         data.fashion_mnist(tmp_path)
+
+
+def write_colours(directory: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The binary version of CIFAR-10, of two pictures a file."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (12, 32, 32, 3), np.uint8)
+    y = rng.integers(0, 10, 12)
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+    for i, name in enumerate(names):
+        rows = [
+            bytes([y[k]]) + np.ascontiguousarray(x[k].transpose(2, 0, 1)).tobytes()
+            for k in (2 * i, 2 * i + 1)
+        ]
+        (directory / name).write_bytes(b"".join(rows))
+    return x, y
+
+
+def test_cifar10_reads_the_binary_version(tmp_path: Path) -> None:
+    x, y = write_colours(tmp_path)
+    training, testing = data.cifar10(tmp_path)
+    np.testing.assert_array_equal(np.concatenate([training[0], testing[0]]), x)
+    np.testing.assert_array_equal(np.concatenate([training[1], testing[1]]), y)
+    assert training[0].dtype == np.uint8 and training[1].dtype == np.int32
+    assert len(data.CIFAR10_CLASSES) == 10
+
+
+def test_cifar10_reads_pictures_of_one_image_a_row(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    x = np.random.default_rng(0).integers(0, 256, (12, 1024, 3), np.uint8)
+    y = [3, 9, 0, 1, 2, 5, 5, 8, 7, 6, 4, 4]
+    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+    for i, name in enumerate(names):
+        pillow.fromarray(x[2 * i : 2 * i + 2]).save(tmp_path / f"{name}.png")
+    (tmp_path / "train_lables.json").write_text(str(y[:10]))
+    (tmp_path / "test_lables.json").write_text(str(y[10:]))
+    training, testing = data.cifar10(tmp_path)
+    np.testing.assert_array_equal(training[0], x[:10].reshape(10, 32, 32, 3))
+    np.testing.assert_array_equal(testing[1], y[10:])
+    (tmp_path / "test_lables.json").write_text("[3, 10]")
+    with pytest.raises(FormatError, match="test_lables.json: the labels are not 2 numbers of 0"):
+        data.cifar10(tmp_path)
+
+
+def test_cifar10_refuses_what_is_something_else(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="neither test_batch.bin nor test_batch.png"):
+        data.cifar10(tmp_path)
+    write_colours(tmp_path)
+    (tmp_path / "data_batch_3.bin").write_bytes(b"123")
+    with pytest.raises(FormatError, match=r"data_batch_3.bin: 3 bytes are no whole number of rows"):
+        data.cifar10(tmp_path)
