@@ -216,7 +216,8 @@ def test_cifar10_reads_the_binary_version(tmp_path: Path) -> None:
     training, testing = data.cifar10(tmp_path)
     np.testing.assert_array_equal(np.concatenate([training[0], testing[0]]), x)
     np.testing.assert_array_equal(np.concatenate([training[1], testing[1]]), y)
-    assert training[0].dtype == np.uint8 and training[1].dtype == np.int32
+    assert training[0].dtype == np.uint8
+    assert training[1].dtype == np.int32
     assert len(data.CIFAR10_CLASSES) == 10
 
 
@@ -233,12 +234,12 @@ def test_cifar10_reads_pictures_of_one_image_a_row(tmp_path: Path) -> None:
     np.testing.assert_array_equal(training[0], x[:10].reshape(10, 32, 32, 3))
     np.testing.assert_array_equal(testing[1], y[10:])
     (tmp_path / "test_lables.json").write_text("[3, 10]")
-    with pytest.raises(FormatError, match="test_lables.json: the labels are not 2 numbers of 0"):
+    with pytest.raises(FormatError, match=r"test_lables.json: the labels are not 2 numbers of 0"):
         data.cifar10(tmp_path)
 
 
 def test_cifar10_refuses_what_is_something_else(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="neither test_batch.bin nor test_batch.png"):
+    with pytest.raises(FileNotFoundError, match=r"neither test_batch.bin nor test_batch.png"):
         data.cifar10(tmp_path)
     write_colours(tmp_path)
     (tmp_path / "data_batch_3.bin").write_bytes(b"123")
