@@ -7,8 +7,11 @@ trains on the real one; `--out DIR` writes the picture of the compiled step and 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import graphc as gx
 
@@ -26,6 +29,49 @@ def parser(doc: str | None, epochs: int, batch_size: int = 64) -> argparse.Argum
     made.add_argument("--threads", type=int, help="of the compiled step; by default all cores")
     made.add_argument("--seed", type=int, default=0)
     return made
+
+
+def picture_options(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """More options, of the programs that classify pictures."""
+    made.add_argument("--checkpoint", type=Path, metavar="FILE", help="written after every epoch")
+    made.add_argument("--export", type=Path, metavar="DIR", help="where the C library goes")
+    return made
+
+
+def classify(
+    functions: Sequence[gx.CompiledFunction],
+    training: Any,
+    testing: Any,
+    options: argparse.Namespace,
+) -> gx.History:
+    """Train, evaluate and export a classifier: its training step, evaluation and prediction.
+
+    A run whose checkpoint is there goes on where it was.
+    """
+    step, evaluate, predict = functions
+    kept = [] if options.checkpoint is None else [gx.callbacks.Checkpoint(options.checkpoint)]
+    if kept and options.checkpoint.exists():
+        kept[0].restore(step)
+    history = gx.fit(
+        step, training, options.epochs, options.batch_size,
+        validation=(evaluate, testing), callbacks=kept,
+    )  # fmt: skip
+    result = gx.evaluate(evaluate, testing, batch_size=options.batch_size)
+    print(f"test accuracy {result['accuracy']:.4f}")
+    show(step, options.out)
+    if options.export is not None:
+        bundle = predict.export(options.export, name="classifier")
+        size = sum(p.stat().st_size for p in options.export.glob("*.so"))
+        library = bundle.load()
+        found = [library(x) for x in batches(testing[0], options.batch_size)]
+        share = float(np.mean(np.concatenate(found) == testing[1]))
+        print(f"test accuracy of the C library, {size / 1e6:.2f} MB: {share:.4f}")
+    return history
+
+
+def batches(x: Any, size: int) -> Iterator[Any]:
+    """The rows of an array, `size` at a time."""
+    yield from (x[i : i + size] for i in range(0, len(x), size))
 
 
 def show(step: gx.CompiledFunction, out: Path | None, **figures: Any) -> None:

@@ -47,7 +47,7 @@ class Bundle:
 
     def load(self) -> Library:
         """The library, ready to be called (`gx.load_library`)."""
-        return load_library(self.directory)
+        return load_library(self.directory / f"{self.name}.json")
 
     def __str__(self) -> str:
         rows = [f"{self.directory}:"]

@@ -31,7 +31,10 @@ def find_manifest(path: Path) -> Path:
         found = sorted(path.glob("*.json"))
         if len(found) != 1:
             seen = ", ".join(p.name for p in found) or "none"
-            raise FormatError(f"load_library: {path} must hold one manifest (NAME.json): {seen}")
+            raise FormatError(
+                f"load_library: {path} must hold one manifest (NAME.json): {seen}",
+                hint=f'gx.load_library("{found[0]}")' if found else None,
+            )
         return found[0]
     if path.suffix != ".json":
         path = path.with_suffix(".json")

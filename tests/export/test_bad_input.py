@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, FormatError
 from graphc.export.library import Library
 from tests.export.trained import network
 
@@ -191,3 +191,15 @@ def test_no_more_stack_than_the_header_says(target: str, tmp_path: Path) -> None
     # what the C library's memcpy needs, and the caller, is not in the promise
     assert 0 < used <= promised + 256
     assert promised < 2 * used + 512
+
+
+def test_two_bundles_of_one_folder(tmp_path: Path) -> None:
+    """Each loads itself; only the folder does not say which."""
+    x = gx.input("x", (2,))
+    once = gx.compile([x], x + 1.0).export(tmp_path, name="one")
+    twice = gx.compile([x], x * 2.0).export(tmp_path, name="two")
+    assert once.load()(np.ones(2, np.float32) * 3).tolist() == [4.0, 4.0]
+    assert twice.load()(np.ones(2, np.float32) * 3).tolist() == [6.0, 6.0]
+    with pytest.raises(FormatError, match=r"one\.json, two\.json") as caught:
+        gx.load_library(tmp_path)
+    assert str(tmp_path / "one.json") in str(caught.value)

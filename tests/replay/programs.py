@@ -22,6 +22,15 @@ import graphc as gx
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```python([^\n`]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+QUICK_EXAMPLES = (
+    "character_model",
+    "digits_mlp",
+    "lstm_five_lines",
+    "mnist",
+    "pca",
+    "retrieval",
+    "tsne",
+)
 PRODUCTS = ((128, 512, 512), (512, 512, 512), (64, 64, 64), (128, 784, 512), (128, 512, 10))
 Cases = Iterator[tuple[str, Callable[[], None]]]
 
@@ -132,25 +141,20 @@ def load_onnx(data: bytes) -> None:
 
 
 def example_cases(quick: bool) -> Cases:
-    """The programs in examples/."""
+    """The programs in examples/; `quick` takes those of a few seconds."""
     for path in sorted((ROOT / "examples").glob("*.py")):
-        if path.stem == "fashion_mnist":  # its data are not here
-            yield f"examples/{path.stem}", partial(fashion, path)
-        elif not quick or path.stem != "resnet":
+        if path.stem != "common" and (not quick or path.stem in QUICK_EXAMPLES):
             yield f"examples/{path.stem}", partial(script, path)
 
 
 def script(path: Path) -> None:
     """Run a program as the main one."""
-    with mock.patch.object(sys, "argv", [path.name]), silence():
+    with (
+        mock.patch.object(sys, "argv", [path.name]),
+        mock.patch.object(sys, "path", [str(path.parent), *sys.path]),
+        silence(),
+    ):
         exec(code_of(path), {"__name__": "__main__", "__file__": str(path)})
-
-
-def fashion(path: Path) -> None:
-    """Only the functions of a program."""
-    names: dict[str, Any] = {"__name__": path.stem}
-    exec(code_of(path), names)
-    names["build"](201, None)
 
 
 # ------------------------------------------------------------------------------- documentation

@@ -56,17 +56,29 @@ def write_clothes(directory: Path) -> None:
             path.write_bytes(gzip.compress(header + array.tobytes()))
 
 
-def test_fashion_mnist_runs_on_idx_files(tmp_path: Path) -> None:
+def test_mnist_reads_idx_files(tmp_path: Path) -> None:
     write_clothes(tmp_path)
-    result = run("fashion_mnist.py", str(tmp_path), "--epochs", "20", "--batch-size", "32")
-    assert accuracy(result) > 0.95
+    options = ["--set", "fashion", "--model", "mlp", "--epochs", "20", "--batch-size", "32"]
+    assert accuracy(run("mnist.py", "--data", str(tmp_path), *options)) > 0.95
 
 
-def test_fashion_mnist_says_where_to_get_the_data(tmp_path: Path) -> None:
-    result = run("fashion_mnist.py", str(tmp_path / "nowhere"))
-    assert result.returncode == 2
-    assert "dataset-fashion-mnist" in result.stderr
-    assert "FASHION_MNIST" in result.stderr
+def test_mnist_says_which_file_is_missing(tmp_path: Path) -> None:
+    result = run("mnist.py", "--data", str(tmp_path / "nowhere"))
+    assert result.returncode == 1
+    assert "nowhere holds neither train-images-idx3-ubyte.gz nor" in result.stderr
+
+
+def test_mnist_leaves_a_library_of_equal_accuracy(tmp_path: Path) -> None:
+    export, out = tmp_path / "library", tmp_path / "out"
+    places = ["--export", str(export), "--out", str(out)]
+    result = run("mnist.py", "--model", "logistic", *places)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    found = [line.split()[-1] for line in lines if line.startswith("test accuracy")]
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert float(found[0]) > 0.5
+    assert (out / "train.html").is_file()
 
 
 def test_lstm_in_five_lines_remembers() -> None:
