@@ -71,7 +71,7 @@ def test_mnist_says_which_file_is_missing(tmp_path: Path) -> None:
 def test_mnist_leaves_a_library_of_equal_accuracy(tmp_path: Path) -> None:
     export, out = tmp_path / "library", tmp_path / "out"
     places = ["--export", str(export), "--out", str(out)]
-    result = run("mnist.py", "--model", "logistic", *places)
+    result = run("mnist.py", "--model", "logistic", "--rate", "0.03", *places)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     found = [line.split()[-1] for line in lines if line.startswith("test accuracy")]
