@@ -77,7 +77,7 @@ def test_mnist_leaves_a_library_of_equal_accuracy(tmp_path: Path) -> None:
     found = [line.split()[-1] for line in lines if line.startswith("test accuracy")]
     assert len(found) == 2
     assert found[0] == found[1]
-    assert float(found[0]) > 0.5
+    assert float(found[0]) > 0.3  # by chance: 0.1
     assert (out / "train.html").is_file()
 
 
