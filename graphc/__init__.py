@@ -67,7 +67,7 @@ _HOMES = {
 _MODULES = (
     "autodiff", "callbacks", "constraints", "data", "decode", "errors", "fft", "init", "inspect",
     "linalg", "metrics", "models", "nn", "onnx",
-    "optim", "random", "regularizers", "schedules", "sklearn", "testing",
+    "optim", "plot", "random", "regularizers", "schedules", "sklearn", "testing",
 )  # fmt: skip
 
 _ELSEWHERE = {  # public modules that stand in a room
@@ -144,6 +144,7 @@ if TYPE_CHECKING:
     from graphc import nn as nn
     from graphc import onnx as onnx
     from graphc import optim as optim
+    from graphc import plot as plot
     from graphc import random as random
     from graphc import regularizers as regularizers
     from graphc import schedules as schedules

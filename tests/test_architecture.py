@@ -34,7 +34,7 @@ HOLDS = {
     "runtime": ("runtime",),
     "models": (
         "nn", "optim", "random", "linalg", "fft", "init", "schedules", "regularizers",
-        "constraints", "decode", "data", "metrics", "models", "train", "sklearn",
+        "constraints", "decode", "data", "metrics", "models", "train", "sklearn", "plot",
     ),
     "tools": ("inspect", "export", "onnx", "testing", "cli", "__main__"),
 }  # fmt: skip
@@ -123,6 +123,7 @@ HEAVY = {
     "PIL",
     "click",
     "importlib",
+    "matplotlib",
     "ml_dtypes",
     "rich",
     "safetensors",
@@ -135,7 +136,8 @@ ROOT_FILES = {
 }  # fmt: skip
 ROOT_FOLDERS = {
     "cli", "compiler", "data", "decode", "export", "fft", "frontend", "inspect", "ir", "linalg",
-    "metrics", "models", "nn", "onnx", "optim", "random", "runtime", "sklearn", "testing", "train",
+    "metrics", "models", "nn", "onnx", "optim", "plot", "random", "runtime", "sklearn", "testing",
+    "train",
 }  # fmt: skip
 
 

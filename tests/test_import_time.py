@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = ("llvmlite", "networkx", "rich", "click", "ml_dtypes", "safetensors", "scipy", "sklearn")
+HEAVY = (
+    "llvmlite", "matplotlib", "ml_dtypes", "networkx", "click", "PIL", "rich", "safetensors",
+    "scipy", "sklearn",
+)  # fmt: skip
 
 
 def run(code: str) -> str:
