@@ -25,6 +25,15 @@ SETS = {
     "houses": lambda n, s: synthetic.houses(n, s).matrix(),
     "people": lambda n, s: synthetic.people(n, s).matrix(),
     "playground": lambda n, s: synthetic.playground(count=n, seed=s),
+    "faces": lambda n, s: synthetic.faces(n, seed=s),
+    "cats": lambda n, s: synthetic.cats(n, seed=s),
+    "roads": lambda n, s: synthetic.roads(n, 16, s),
+    "maps": lambda n, s: synthetic.maps(n, 16, s),
+    "tissue": lambda n, s: synthetic.tissue(n, 16, s),
+    "unpaired": lambda n, s: synthetic.unpaired(n, seed=s),
+    "house_numbers": synthetic.house_numbers,
+    "cheques": lambda n, s: synthetic.cheques(n, seed=s),
+    "scans": lambda n, s: synthetic.scans(n, seed=s),
 }
 
 

@@ -47,15 +47,15 @@ def digits_28x28(count: int = 2000, seed: int = 0) -> tuple[Part, Part]:
 
 def _enlarged(x: Array, y: Array, count: int, rng: np.random.Generator) -> Part:
     chosen = rng.integers(0, len(x), count)
-    weights = _stretch(8, 20)
+    weights = stretch(8, 20)
     large = np.einsum("ij,njk,lk->nil", weights, x[chosen, :, :, 0].astype(np.float64), weights)
     placed = np.zeros((count, 28, 28))
     for image, part, (i, j) in zip(placed, large, rng.integers(0, 9, (count, 2))):
         image[i : i + 20, j : j + 20] = part
-    return _bytes(placed), y[chosen]
+    return as_bytes(placed), y[chosen]
 
 
-def _stretch(size: int, to: int) -> Array:
+def stretch(size: int, to: int) -> Array:
     """The matrix of linear interpolation."""
     places = np.clip((np.arange(to) + 0.5) * (size / to) - 0.5, 0, size - 1)
     weights: Array = np.maximum(0.0, 1.0 - np.abs(places[:, None] - np.arange(size)))
@@ -81,7 +81,7 @@ def letters(count: int = 2000, seed: int = 0) -> Part:
     which = np.arange(count)[:, None, None]
     ink = inside & (pixels[which, row.clip(0, 6), column.clip(0, 4)] == 1)
     bright = rng.uniform(0.6, 1.0, (count, 1, 1))
-    return _bytes(ink * bright + rng.normal(0.0, 0.05, (count, 28, 28))), y
+    return as_bytes(ink * bright + rng.normal(0.0, 0.05, (count, 28, 28))), y
 
 
 def cifar_like(count: int = 1000, seed: int = 0) -> Part:
@@ -93,7 +93,7 @@ def cifar_like(count: int = 1000, seed: int = 0) -> Part:
     rng = generator("cifar_like", count, seed)
     y = rng.integers(0, len(SHAPES), count, dtype=np.int32)
     x = np.stack([_scene(SHAPES[label], rng) for label in y])
-    return _bytes(x), y
+    return as_bytes(x), y
 
 
 def _scene(shape: Callable[[Array, Array], Array], rng: np.random.Generator) -> Array:
@@ -109,6 +109,6 @@ def _scene(shape: Callable[[Array, Array], Array], rng: np.random.Generator) -> 
     return scene
 
 
-def _bytes(x: Array) -> Array:
+def as_bytes(x: Array) -> Array:
     """Numbers from 0 to 1 as bytes."""
     return np.round(np.clip(x, 0.0, 1.0) * 255.0).astype(np.uint8)
