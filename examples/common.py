@@ -16,13 +16,19 @@ import numpy as np
 import graphc as gx
 
 
-def parser(doc: str | None, epochs: int, batch_size: int = 64) -> argparse.ArgumentParser:
-    """The options that every example has."""
+def parser(
+    doc: str | None,
+    epochs: int,
+    batch_size: int = 64,
+    data: str | None = "where the real data set lies",
+) -> argparse.ArgumentParser:
+    """The options that every example has; `data` says what --data is, None that there is none."""
     made = argparse.ArgumentParser(
         description=(doc or "").splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    made.add_argument("--data", type=Path, metavar="DIR", help="where the real data set lies")
+    if data is not None:
+        made.add_argument("--data", type=Path, metavar="DIR", help=data)
     made.add_argument("--out", type=Path, metavar="DIR", help="where pictures and plots go")
     made.add_argument("--epochs", type=int, default=epochs)
     made.add_argument("--batch-size", type=int, default=batch_size)
@@ -75,12 +81,25 @@ def batches(x: Any, size: int) -> Iterator[Any]:
 
 
 def show(step: gx.CompiledFunction, out: Path | None, **figures: Any) -> None:
-    """Write the page that shows a step's graphs, and matplotlib figures, into a directory."""
+    """Write the page that shows a step's graphs, and figures, into a directory.
+
+    A figure is one of Matplotlib's, a function that draws one, or an array of pictures.
+    """
     if out is None:
         return
     out.mkdir(parents=True, exist_ok=True)
     step.html(out / f"{step.name}.html")
-    for name, figure in figures.items():
-        figure.savefig(out / f"{name}.png", dpi=100)
+    try:
+        for name, figure in figures.items():
+            draw(figure).savefig(out / f"{name}.png", dpi=100)
+    except gx.errors.UnsupportedError as error:  # no Matplotlib
+        print(f"no plots: {error}")
     names = sorted(p.name for p in out.iterdir())
     print(f"{out}: {', '.join(names)}")
+
+
+def draw(figure: Any) -> Any:
+    """A figure of Matplotlib's, of whatever `show` takes."""
+    if isinstance(figure, np.ndarray):
+        return gx.plot.images(figure)
+    return figure() if callable(figure) else figure

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from common import parser, show
 
 import graphc as gx
 
@@ -59,9 +60,12 @@ def adding(count: int) -> tuple[Any, Any]:
 
 def main() -> None:
     """Train, and show how the error falls from that of always saying 1 (0.167)."""
-    gx.seed(0)
-    history = gx.fit(build(), list(adding(4000)), epochs=10, batch_size=50, seed=0)
+    options = parser(__doc__, epochs=10, batch_size=50, data=None).parse_args()
+    gx.seed(options.seed)
+    step = build()
+    history = gx.fit(step, list(adding(4000)), options.epochs, options.batch_size, seed=0)
     print(f"mean squared error {history.last('loss'):.4f}")
+    show(step, options.out)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ times a few vectors is all it needs.
 from __future__ import annotations
 
 import numpy as np
+from common import parser, show
 
 import graphc as gx
 
@@ -37,14 +38,16 @@ def by_power_iteration(x: gx.Tensor, count: int, steps: int) -> tuple[gx.Tensor,
 
 def main() -> None:
     """Compare both on the digits."""
+    options = parser(__doc__, epochs=60, data=None).parse_args()
     (digits, _), _ = gx.data.digits()
     digits = digits[:, digits.std(axis=0) > 0]
     x = gx.input("x", digits.shape)
-    find = gx.compile([x], [by_svd(x, 2), by_power_iteration(x, 2, 60)])
+    find = gx.compile([x], [by_svd(x, 2), by_power_iteration(x, 2, options.epochs)], name="pca")
     (exact, variances), (found, same) = find(digits)
     print(f"shares of the variance: {variances / digits.var(axis=0, ddof=1).sum()}")
     print(f"by power iteration:     {same / digits.var(axis=0, ddof=1).sum()}")
     print(f"cosines between them:   {np.abs((exact * found).sum(axis=1))}")
+    show(find, options.out)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ training data knows all of it, and does well on the rest, too.
 
 from __future__ import annotations
 
+import numpy as np
+from common import parser, show
+
 import graphc as gx
 
 
@@ -24,6 +27,7 @@ def vote(rows: gx.Tensor, labels: gx.Tensor, classes: int) -> gx.Tensor:
 
 def main() -> None:
     """Retrieve, and classify by it."""
+    options = parser(__doc__, epochs=1, data=None).parse_args()
     (x_train, y_train), (x_test, y_test) = gx.data.digits()
     queries = gx.input("queries", ("batch", 64))
     _, rows = nearest(queries, gx.constant(x_train), 5)
@@ -34,6 +38,8 @@ def main() -> None:
     print(f"a {y_test[0]} finds {y_train[found[0]]}")
     print(f"test accuracy of 5 neighbours {(voted == y_test).mean():.4f}")
     print(f"training accuracy of the nearest {(find(x_train)[2] == y_train).mean():.4f}")
+    rows = np.concatenate([x_test[:10, None], x_train[found[:10]]], axis=1)
+    show(find, options.out, neighbours=rows.reshape(-1, 8, 8))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 import numpy as np
+from common import parser, show
 
 import graphc as gx
 
@@ -56,8 +57,10 @@ def divergence(p: gx.Tensor, y: gx.Tensor, factor: Any = 1.0) -> gx.Tensor:
     return gx.sum(gx.where(p > 0.0, factor * p * (gx.log(gx.maximum(p, 1e-30)) - log_q), 0.0))
 
 
-def tsne(rows: Any, perplexity: float = 20.0, steps: int = 300, seed: int = 0) -> Any:
-    """A map (n, 2) of rows (n, features)."""
+def tsne(
+    rows: Any, perplexity: float = 20.0, steps: int = 300, seed: int = 0
+) -> tuple[Any, gx.CompiledFunction]:
+    """A map (n, 2) of rows (n, features), and the step that made it."""
     n = len(rows)
     x, factor = gx.input("x", rows.shape), gx.input("factor", ())
     one_way = affinities(x, perplexity)
@@ -69,7 +72,7 @@ def tsne(rows: Any, perplexity: float = 20.0, steps: int = 300, seed: int = 0) -
     step = gx.compile([p, factor], loss, gx.optim.SGD(n / 12, momentum=0.8).minimize(loss))
     for i in range(steps):
         step(joint, np.float32(12.0 if i < steps // 3 else 1.0))
-    return y.value
+    return y.value, step
 
 
 def same_neighbours(points: Any, labels: Any) -> float:
@@ -81,12 +84,15 @@ def same_neighbours(points: Any, labels: Any) -> float:
 
 def main() -> None:
     """Map some digits."""
+    options = parser(__doc__, epochs=300, data=None).parse_args()
     (digits, labels), _ = gx.data.digits()
     digits, labels = digits[:400], labels[:400]
     centred = digits - digits.mean(axis=0)
     flat = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-    print(f"neighbours of one label: {same_neighbours(tsne(digits), labels):.3f} in the map,")
+    mapped, step = tsne(digits, steps=options.epochs, seed=options.seed)
+    print(f"neighbours of one label: {same_neighbours(mapped, labels):.3f} in the map,")
     print(f"{same_neighbours(flat, labels):.3f} in the first two principal components")
+    show(step, options.out, map=lambda: gx.plot.embedding(mapped, labels))
 
 
 if __name__ == "__main__":

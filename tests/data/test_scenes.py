@@ -37,7 +37,8 @@ def test_animals_are_striped_in_one_set_alone() -> None:
 
 def linear(x: Array, y: Array) -> float:
     """How many of the second half a line through the first half classifies."""
-    flat = np.c_[np.ones(len(x)), x.reshape(len(x), -1) / 255.0]
+    small = x[:, ::3, ::3]
+    flat = np.c_[np.ones(len(x)), small.reshape(len(x), -1) / 255.0]
     half = len(x) // 2
     penalty = 10.0 * np.eye(flat.shape[1])
     weights = np.linalg.solve(

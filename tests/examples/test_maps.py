@@ -17,6 +17,12 @@ from tests.tolerances import PERPLEXITY, TURNED
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
+@pytest.fixture(autouse=True)
+def path(monkeypatch: Any) -> None:
+    """Programs find what they share, as they do when they are started."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+
 def names(example: str) -> dict[str, Any]:
     """What a program defines."""
     return runpy.run_path(str(EXAMPLES / f"{example}.py"))

@@ -79,7 +79,8 @@ def _pet(size: int, rng: np.random.Generator, cat: bool) -> Array:
     noise = rng.normal(0.0, 0.04, scene.shape)
     if not cat:
         shape = SHAPES[rng.integers(0, len(SHAPES))](u, v)
-        return np.where(shape[..., None], rng.uniform(0.0, 1.0, 3), scene) + noise
+        other: Array = np.where(shape[..., None], rng.uniform(0.0, 1.0, 3), scene) + noise
+        return other
     tips = (v < -0.4) & (v > -1.15) & (abs(abs(u) - 0.55) < (v + 1.15) * 0.45)
     scene = np.where(((u * u + v * v < 0.8) | tips)[..., None], FURS[rng.integers(0, 3)], scene)
     eyes = np.hypot(abs(u) - 0.35, (v + 0.1) * 1.3) < 0.16

@@ -53,8 +53,8 @@ def _place(size: int, rng: np.random.Generator) -> tuple[Array, Array]:
     field = FIELDS[(_smooth(rng, size, 3) * 9.0).astype(int) % len(FIELDS)]
     scene = np.stack([WATER, ROAD])[np.maximum(land, 1) - 1]
     scene = np.where((land == 0)[..., None], field, scene)
-    light = 1.0 + 0.3 * (_smooth(rng, size, 5) - 0.5)[..., None]
-    return scene * light + rng.normal(0.0, 0.03, scene.shape), land
+    light: Array = np.asarray(1.0 + 0.3 * (_smooth(rng, size, 5) - 0.5))
+    return scene * light[..., None] + rng.normal(0.0, 0.03, scene.shape), land
 
 
 def _smooth(rng: np.random.Generator, size: int, knots: int) -> Array:
@@ -77,13 +77,15 @@ def tissue(count: int = 200, size: int = 64, seed: int = 0) -> Part:
 
 def _cells(size: int, rng: np.random.Generator) -> tuple[Array, Array]:
     place = np.mgrid[:size, :size].reshape(2, -1, 1) + 0.5
-    seeds = rng.uniform(-4.0, size + 4.0, (2, 1, max(4, size * size // 160)))
-    far = np.hypot(*(place - seeds))
-    nearest = np.partition(far, 1, axis=1)
+    seeds: Array = rng.uniform(-4.0, size + 4.0, (2, 1, max(4, size * size // 160)))
+    far: Array = np.hypot(*(place - seeds))
+    nearest: Array = np.partition(far, 1, axis=1)
     wall = (nearest[:, 1] - nearest[:, 0] < 1.6).reshape(size, size)
-    shade = rng.uniform(0.6, 0.8, seeds.shape[-1])[far.argmin(axis=1)].reshape(size, size)
+    shades: Array = rng.uniform(0.6, 0.8, (seeds.shape[-1],))
+    shade = shades[far.argmin(axis=1)].reshape(size, size)
     spots = rng.uniform(0.0, size, (2, 1, size // 4))
-    spot = (np.hypot(*(place - spots)).min(axis=1) < 1.8).reshape(size, size)
+    apart: Array = np.hypot(*(place - spots))
+    spot = (apart.min(axis=1) < 1.8).reshape(size, size)
     scene = np.where(wall, 0.25, np.where(spot, 0.3, shade))
     return scene + rng.normal(0.0, 0.07, scene.shape), wall.astype(np.uint8)
 
@@ -107,7 +109,8 @@ def _animal(size: int, rng: np.random.Generator, striped: bool) -> Array:
     body = (u / 0.26) ** 2 + (v / 0.15) ** 2 < 1.0
     head = ((u - 0.28 * way) / 0.1) ** 2 + ((v + 0.16) / 0.09) ** 2 < 1.0
     legs = (v > 0.0) & (v < 0.36) & (np.minimum(abs(u - 0.17), abs(u + 0.17)) < 0.04)
-    grass = np.array((0.35, 0.55, 0.25)) + 0.2 * (_smooth(rng, size, 4)[..., None] - 0.5)
+    shade: Array = np.asarray(0.2 * (_smooth(rng, size, 4) - 0.5))
+    grass = np.array((0.35, 0.55, 0.25)) + shade[..., None]
     bars = np.sin(u * rng.uniform(45.0, 60.0) + rng.uniform(0.0, 6.0)) > 0.0
     coat = np.where(bars[..., None], 0.92, 0.1) if striped else np.array((0.5, 0.3, 0.15))
     scene = np.where((body | head | legs)[..., None], coat * rng.uniform(0.85, 1.1), grass)

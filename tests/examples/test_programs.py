@@ -1,0 +1,101 @@
+"""examples/: every program is in the index, has help, runs, and reaches what it says."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphc import models
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = ROOT / "examples"
+INDEX = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+NAMES = sorted(p.stem for p in EXAMPLES.glob("*.py") if p.stem != "common")
+WITHOUT_OPTIONS = {"digits_mlp"}  # the program of the README, as it stands there
+
+# Program, arguments, and what it prints: a pattern with a number, and the least or greatest.
+LEAST, MOST = "least", "most"
+Checks = list[tuple[str, str, float]]
+QUICK: list[tuple[str, str, Checks]] = [
+    ("board_formulas", "", [("largest relative difference", MOST, 1e-5)]),
+    ("playground", "", [("test accuracy", LEAST, 0.95)]),
+    (
+        "playground",
+        "--kind circle --hidden 0 --features x1^2 x2^2 --epochs 50",
+        [("test accuracy", LEAST, 0.98)],
+    ),
+    ("playground", "--kind circle --hidden 0 --epochs 20", [("test accuracy", MOST, 0.75)]),
+]
+SLOW: list[tuple[str, str, Checks]] = [
+    ("cifar10", "--epochs 3 --depth 8", [("test accuracy", LEAST, 0.3)]),
+    ("wide_and_deep", "--epochs 100", [("4 layers .* accuracy", LEAST, 0.98)]),
+]
+
+
+def run(name: str, arguments: str, monkeypatch: Any) -> None:
+    """Run a program in this process."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr(sys, "argv", [name, *arguments.split()])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+
+
+def check(printed: str, checks: Checks) -> None:
+    """The last number behind each pattern is in its range."""
+    for pattern, kind, bound in checks:
+        found = re.findall(pattern + r"[ :]+(-?[\d.]+(?:e-?\d+)?)", printed)
+        assert found, (pattern, printed)
+        value = float(found[-1].rstrip("."))
+        assert value >= bound if kind == LEAST else value <= bound, (pattern, value, printed)
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: " ".join(case[:2]))
+def test_a_quick_program(case: Any, capsys: Any, monkeypatch: Any) -> None:
+    run(case[0], case[1], monkeypatch)
+    check(capsys.readouterr().out, case[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SLOW, ids=lambda case: " ".join(case[:2]))
+def test_a_slow_program(case: Any, capsys: Any, monkeypatch: Any) -> None:
+    run(case[0], case[1], monkeypatch)
+    check(capsys.readouterr().out, case[2])
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - WITHOUT_OPTIONS))
+def test_every_program_has_help(name: str, capsys: Any, monkeypatch: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(name, "--help", monkeypatch)
+    assert stopped.value.code == 0
+    assert "--help" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_program_is_in_the_index_and_is_run(name: str) -> None:
+    assert f"`python examples/{name}.py" in INDEX
+    tests = [p.read_text(encoding="utf-8") for p in ROOT.glob("tests/**/test_*.py")]
+    assert any(f'"{name}"' in text or f'"{name}.py"' in text for text in tests)
+
+
+def test_the_index_names_what_is_there() -> None:
+    commands = re.findall(r"`python examples/(\w+)\.py", INDEX)
+    assert commands
+    assert set(commands) <= set(NAMES)
+    for place in re.findall(r"`((?:tests|examples)/[\w./]+)`", INDEX):
+        assert (ROOT / place).exists(), place
+
+
+def test_the_index_has_a_row_for_every_family() -> None:
+    rows = re.findall(r"^\| M(\d\d) \|", INDEX, re.MULTILINE)
+    assert [int(row) for row in rows] == list(range(1, 48))
+
+
+def test_models_of_the_index_exist() -> None:
+
+
+    for name in re.findall(r"`gx\.models\.(\w+)`", INDEX):
+        assert hasattr(models, name), name
