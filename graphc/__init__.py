@@ -55,6 +55,8 @@ _HOMES = {
     "ema": "optim.average",
     "ensemble": "nn.ensemble",
     "fit": "train",
+    "lr_find": "train.rate_finder",
+    "RateSweep": "train.rate_finder",
     "evaluate": "train",
     "predict": "train",
     "History": "train",
@@ -198,3 +200,5 @@ if TYPE_CHECKING:
     from graphc.train.averaging import average_checkpoints as average_checkpoints
     from graphc.train.files import load as load
     from graphc.train.files import save as save
+    from graphc.train.rate_finder import RateSweep as RateSweep
+    from graphc.train.rate_finder import lr_find as lr_find

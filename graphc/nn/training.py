@@ -149,6 +149,12 @@ class Trainer:
         data = [x, y] if weights is None else [x, y, weights]
         return fit(built.step, _fitting(built, data), validation=checked, **options)
 
+    def step_for(self, x: Any, y: Any) -> tuple[CompiledFunction, list[Array]]:
+        """The step that trains on such arrays, and the arrays as it takes them."""
+        x, y = np.asarray(x), np.asarray(y)
+        built = self._build(x, y, False)
+        return built.step, _fitting(built, [x, y])
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Set the parameters now, and what else the step has when the next fit knows which."""
         load(checkpoint.file, into=self.model)

@@ -47,8 +47,12 @@ def logged_names(run: Run) -> list[str]:
     return [*found, "seconds", "steps_per_second"]
 
 
+def scalar_names(function: CompiledFunction) -> list[str]:
+    """The names of the outputs of rank 0."""
+    outputs = zip(function.structure.paths(), function.graph.outputs)
+    return [log_name(path) for path, (_, node) in outputs if not node.type.shape]
+
+
 def _names(function: CompiledFunction) -> list[str]:
     """The outputs of rank 0, then the metrics."""
-    outputs = zip(function.structure.paths(), function.graph.outputs)
-    scalars = [log_name(path) for path, (_, node) in outputs if not node.type.shape]
-    return scalars + [m.name for m in function.metrics if not m.result.shape]
+    return scalar_names(function) + [m.name for m in function.metrics if not m.result.shape]

@@ -43,9 +43,10 @@ W = gx.parameter("w", (4, 2), trainable=True)
 LOSS = gx.mean((X @ W) ** 2)
 BITS = gx.input("bits", (3, 4), "int8")
 STEP = gx.compile([X], {"loss": LOSS}, {W: W * 1.0}, target="interpret")
+OPTIMIZED = gx.compile([X], {"loss": LOSS}, gx.optim.SGD(0.1).minimize(LOSS), target="interpret")
 CLASSES = (
-    "Tensor", "Parameter", "Dim", "CompiledFunction", "Evaluation", "History", "name_scope",
-    "Complex", "Layer", "Optimizer", "Transform", "Updates",
+    "Tensor", "Parameter", "Dim", "CompiledFunction", "Evaluation", "History", "RateSweep",
+    "name_scope", "Complex", "Layer", "Optimizer", "Transform", "Updates",
 )  # fmt: skip
 
 UNARY = """
@@ -200,6 +201,9 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "fit": lambda: given(
         STEP, [np.ones((3, 4), "f4")], epochs=1, batch_size=3, validation=None, callbacks=(),
         shuffle=True, drop_last=False, seed=0, verbose=False),
+    "lr_find": lambda: given(
+        OPTIMIZED, [np.ones((6, 4), "f4")], batch_size=3, low=1e-6, high=1.0, steps=10,
+        monitor="loss", seed=0),
     "flatten": lambda: given(X, start=0),
     "flip": lambda: given(X, axis=0),
     "full": lambda: given((2, 3), 1.5, dtype="float32"),
