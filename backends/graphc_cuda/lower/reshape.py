@@ -20,8 +20,8 @@ def reshape(
     kernel: Kernel, dims: Mapping[str, int], aliased: frozenset[Buffer] = frozenset()
 ) -> Kernel:
     """The kernel that is mapped to launches."""
-    if kernel.spread:
-        kernel = replace(kernel, body=kernel.spread, spread=())
+    if kernel.spread is not None:
+        kernel = replace(kernel, body=kernel.spread(dims) or kernel.body, spread=None)
     for form in (spread_updates, split_chains, split_sums, cut_chains, turn_tiles):
         kernel = form(kernel, dims, aliased)
     return kernel

@@ -25,6 +25,7 @@ from graphc.ir.loops.ir import (
     Load,
     Ref,
     Scratch,
+    Spread,
     Stmt,
     Store,
     exprs_in,
@@ -67,7 +68,13 @@ class KernelBuilder:
         self._depth = 0  # elements being computed, each for the one before
         self.buffers: dict[Storage, Buffer] = {}
         self.shared: frozenset[Node] = frozenset()  # worth a name when computed
-        self.spread: tuple[Stmt, ...] = ()  # of the kernel
+        self.spread: Spread | None = None  # of the kernel
+
+    def again(self) -> KernelBuilder:
+        """A builder of another body of the same kernel."""
+        other = KernelBuilder(self._storage_of, self._rng, self._checks, self._computed, self._flat)
+        other.buffers, other._names = dict(self.buffers), dict(self._names)
+        return other
 
     # -- statements -----------------------------------------------------------------
 

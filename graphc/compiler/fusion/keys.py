@@ -59,6 +59,12 @@ class WordLayout:
             moved = e.apply("bit_and", moved, e.const((1 << bits) - 1, dtype))
         return Scalar(e, e.cast(moved, int64))
 
+    def key_of(self, e: ExprEmitter, words: list[Scalar]) -> Expr:
+        """The key in a word."""
+        if self.packed:
+            return e.cast(e.apply("shr", words[0].expr, e.const(32, uint64)), uint32)
+        return words[0].expr
+
     def index(self, e: ExprEmitter, words: list[Scalar]) -> Expr:
         """The index in a word."""
         if self.packed:

@@ -7,6 +7,9 @@ is sorted. A machine with a thread for every element merges runs instead (`merge
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from graphc.compiler.fusion.kernel_builder import At, KernelBuilder
 from graphc.compiler.fusion.keys import WordLayout, encode_key
 from graphc.compiler.fusion.loop_writer import ArrayView, LoopWriter, Scalar
@@ -21,7 +24,7 @@ from graphc.compiler.fusion.sorting import (
     sort_words,
     store_word,
 )
-from graphc.ir.dims import Size, bound, ceildiv
+from graphc.ir.dims import Size, bound, ceildiv, evaluate
 from graphc.ir.graph import Node
 from graphc.ir.loops.combine import MIN
 from graphc.ir.loops.ir import Axis, Stmt
@@ -42,9 +45,17 @@ def lower_topk(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder)
     else:
         task.by_blocks(others)
     close_loops(builder, others, task.beside, lanes=False)
-    size, k = task.size, task.k
-    if isinstance(size, int) and isinstance(k, int) and size > MAX_COUNTED_ELEMENTS and k:
-        builder.spread = task.by_merging(size, k)
+    if expected_length(task.size) > MAX_COUNTED_ELEMENTS:
+        builder.spread = partial(_merged, node, targets, builder)
+
+
+def _merged(
+    node: Node, targets: tuple[Storage, ...], builder: KernelBuilder, dims: Mapping[str, int]
+) -> tuple[Stmt, ...]:
+    """The k best of rows of a size that is known by now, by merging."""
+    task = TopKTask(node, targets, builder.again())
+    size, k = evaluate(task.size, dims), evaluate(task.k, dims)
+    return task.by_merging(size, k) if 0 < k <= size else ()
 
 
 class TopKTask:

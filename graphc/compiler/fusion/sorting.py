@@ -9,7 +9,7 @@ second form for machines with a thread for every element (`merge_sort.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,10 +19,10 @@ from graphc.compiler.fusion.loop_writer import ArrayView, LoopWriter, Scalar
 from graphc.compiler.fusion.merge_sort import MergeSort
 from graphc.compiler.fusion.nests import close_loops, open_loops
 from graphc.compiler.fusion.scans import CarriedValue
-from graphc.ir.dims import Size, bound, ceildiv, nominal, product
+from graphc.ir.dims import Size, bound, ceildiv, evaluate, nominal, product
 from graphc.ir.graph import Node
 from graphc.ir.loops.combine import SUM
-from graphc.ir.loops.ir import Axis
+from graphc.ir.loops.ir import Axis, Stmt
 from graphc.ir.ops.sorting import ArgSort, Sort
 from graphc.ir.schedule import TEMPORARY, Storage
 from graphc.ir.types import DType, TensorType, int32, int64
@@ -38,11 +38,20 @@ def lower_sort(node: Node, targets: tuple[Storage, ...], builder: KernelBuilder)
     """A sort, or the order that sorts."""
     task = SortTask(node, targets, builder)
     lower_rows(task)
-    if isinstance(task.size, int) and task.size > MAX_COUNTED_ELEMENTS:
-        sort = MergeSort(
-            builder, task.beside, task.size, task.layout, task.key, task.finish, task.size
-        )
-        builder.spread = sort.statements()
+    if expected_length(task.size) > MAX_COUNTED_ELEMENTS:
+        builder.spread = partial(_merged, node, targets, builder)
+
+
+def _merged(
+    node: Node, targets: tuple[Storage, ...], builder: KernelBuilder, dims: Mapping[str, int]
+) -> tuple[Stmt, ...]:
+    """A sort of rows of a size that is known by now, by merging."""
+    task = SortTask(node, targets, builder.again())
+    size = evaluate(task.size, dims)
+    if size == 0:
+        return ()
+    sort = MergeSort(task.builder, task.beside, size, task.layout, task.key, task.finish, size)
+    return sort.statements()
 
 
 def lower_rows(task: SortTask) -> None:

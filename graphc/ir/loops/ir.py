@@ -34,7 +34,7 @@ Meaning
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -218,6 +218,7 @@ class Check:
 
 
 Stmt = Loop | Scratch | Let | Accumulate | Store | Check
+Spread = Callable[[Mapping[str, int]], tuple[Stmt, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +228,9 @@ class Kernel:
     A buffer in both `reads` and `writes` is updated in place: every element is read, by the
     iteration that writes it, before it is written.
 
-    `spread`, if any, is another body with the same results: for machines with thousands of threads.
-    It may leave alone what the body both writes and reads: memory that it works in.
+    `spread`, if any, makes another body with the same results for given sizes: for machines with
+    thousands of threads. The body may be empty, where the first one suits the sizes; it may leave
+    alone what the first one both writes and reads: memory that it works in.
     """
 
     name: str
@@ -236,7 +238,7 @@ class Kernel:
     writes: tuple[Buffer, ...]
     body: tuple[Stmt, ...]
     note: str = field(default="", compare=False)
-    spread: tuple[Stmt, ...] = ()
+    spread: Spread | None = None
 
     @property
     def arguments(self) -> tuple[Buffer, ...]:

@@ -68,17 +68,18 @@ def check_kernel(
         ]
         simulate(text, launch.kernel.name, launch.grid, launch.kernel.block, memory, seed, executor)
     assert int(status[0]) == (NO_FAILURE if code is None else code)
-    for buffer in _results(kernel):
+    for buffer in _results(kernel, dims):
         same = same_sums if any(has_matrices(x.kernel) for x in launches) else same_bits
         same(given[buffer.name], expected[buffer.name], f"{kernel.name}: {buffer}")
     return launches
 
 
-def _results(kernel: Kernel) -> list[Buffer]:
+def _results(kernel: Kernel, dims: Mapping[str, int]) -> list[Buffer]:
     """What is written, but for what the first of two bodies alone needs while it works."""
-    if not kernel.spread:
+    spread = kernel.spread(dims) if kernel.spread is not None else ()
+    if not spread:
         return list(kernel.writes)
-    return [b for b in kernel.writes if b not in kernel.reads or b in stored(kernel.spread)]
+    return [b for b in kernel.writes if b not in kernel.reads or b in stored(spread)]
 
 
 def _memory(

@@ -10,20 +10,28 @@ import pytest
 
 import graphc as gx
 from graphc.ir.loops.ir import Kernel
+from graphc_cuda.cuda_tools import find_tool
+from graphc_cuda.device.program import Program
 from graphc_cuda.lower import mapping, scatters
 from graphc_cuda.lower.mapping import map_kernel
 from graphc_cuda.lower.reshape import reshape
 from graphc_cuda.lower.scatters import spread_updates
+from graphc_cuda.plan_launches import plan_launches
+from tests.backends.cuda.all_kernels import table
+from tests.backends.cuda.executors import executors
 from tests.backends.cuda.kernel_runs import check_kernel, draw_arrays
 
 ROWS = 7
+MOST_REGISTERS = 40
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few updates are worth being spread."""
+@pytest.fixture(params=["compared", "sorted"])
+def small(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A few updates are worth being spread, in one form or the other."""
     monkeypatch.setattr(mapping, "SMALL", 0)
     monkeypatch.setattr(scatters, "MIN_UPDATES", 1)
+    if request.param == "sorted":
+        monkeypatch.setattr(scatters, "MAX_COMPARED", 0)
 
 
 def kernels_of(
@@ -37,7 +45,9 @@ def kernels_of(
     return gx.compile([x, i, u], [y], target="cuda-simulate").program.schedule.kernels
 
 
-def check(kernels: Sequence[Kernel], low: int, high: int) -> int:
+def check(
+    kernels: Sequence[Kernel], low: int, high: int, executor: str = "vector", seed: int = 0
+) -> int:
     """Compare the bits for indices from low to high; how many launches the longest has."""
     most = 0
     for kernel in kernels:
@@ -46,7 +56,8 @@ def check(kernels: Sequence[Kernel], low: int, high: int) -> int:
         for buffer in kernel.reads:
             if buffer.dtype.is_integer and buffer.name.startswith("i"):
                 arrays[buffer.name][...] = rng.integers(low, high, arrays[buffer.name].shape)
-        most = max(most, len(check_kernel(kernel, {}, arrays=arrays)))
+        launches = check_kernel(kernel, {}, arrays=arrays, executor=executor, seed=seed)
+        most = max(most, len(launches))
     return most
 
 
@@ -97,6 +108,38 @@ def test_the_launches_of_an_embedding() -> None:
         "rows: 8192 of 16 threads",  # what comes before
         "element: 32768 points",
     ]
+
+
+def test_the_launches_of_many_updates() -> None:
+    (kernel,) = [k for k in embedding(1 << 20) if k.name.startswith("scatter_add")]
+    zeros, *rest, chains = [str(s) for s in map_kernel(reshape(kernel, {}), {})]
+    assert (zeros, chains) == ("element: 200 points", "element: 4194304 points")
+    # keys, words, runs of 64, 14 merges, the order, lengths
+    assert [text.split(",")[0] for text in rest] == ["element: 1048576 points"] * 19
+
+
+def updates() -> Program:
+    """Many updates that add, and many that overwrite."""
+    x, i = gx.input("x", (90, 3)), gx.input("i", (150,), dtype="int32")
+    u = gx.input("u", (150, 3))
+    outputs = [x.at[i].add(u), x.at[i].set(u)]
+    compiled = gx.compile([x, i, u], outputs, target="cuda-simulate")
+    return plan_launches(compiled.program, {}).program
+
+
+@pytest.mark.skipif(find_tool("ptxas") is None, reason="ptxas is not here")
+def test_nothing_spills(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapping, "SMALL", 0)
+    monkeypatch.setattr(scatters, "MAX_COMPARED", 0)
+    rows = table([("updates", updates)])
+    assert [row for row in rows if "error" in row] == []
+    assert max(row["spill_stores"] + row["spill_loads"] for row in rows) == 0
+    assert max(row["registers"] for row in rows) <= MOST_REGISTERS
+
+
+@executors
+def test_any_order_of_threads(small: None, executor: str) -> None:
+    check(kernels_of((33,), (2,), "add"), -ROWS, ROWS, executor, seed=3)
 
 
 def test_updates_that_see_other_places_stay_in_order(small: None) -> None:

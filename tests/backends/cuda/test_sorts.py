@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import graphc as gx
 from graphc.compiler.fusion import sorting
 from graphc.ir.loops.ir import Kernel
+from graphc.ir.loops.kernel_printer import kernel_text
 from graphc_cuda.cuda_tools import find_tool
 from graphc_cuda.device.program import Program
+from graphc_cuda.lower import mapping
 from graphc_cuda.lower.mapping import ELEMENT
 from graphc_cuda.plan_launches import plan_launches
 from tests.backends.cuda.all_kernels import table
@@ -98,6 +101,33 @@ def test_any_number_of_rows() -> None:
     kernel = sort_kernel("topk", ("rows", 250), 1, "float16")
     for rows in (1, 5):
         check_kernel(kernel, {"rows": rows}, odd_values)
+
+
+def of_any_size() -> list[Kernel]:
+    """An order and the best of rows whose size, and k, are known at the call."""
+    n = gx.dim("n")
+    x = gx.input("x", ("rows", n + 3))
+    outputs = [gx.argsort(x, axis=1), gx.topk(x, n, axis=1)[1]]
+    compiled = gx.compile([x], outputs, target="cuda-simulate")
+    return [k for k in compiled.program.schedule.kernels if k.spread]
+
+
+@pytest.mark.parametrize("n", [0, 1, 61, 62, 197])
+def test_sizes_that_the_call_knows(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapping, "SMALL", 0)
+    kernels = of_any_size()
+    assert len(kernels) == 2
+    for kernel in kernels:
+        launches = check_kernel(kernel, {"rows": 2, "n": n}, odd_values)
+        assert n == 0 or {x.segment.mode for x in launches} == {ELEMENT}
+
+
+def test_each_size_has_the_same_body_again() -> None:
+    for kernel in of_any_size():
+        assert kernel.spread is not None
+        twice = [kernel.spread({"rows": 2, "n": 100}) for _ in range(2)]
+        first, second = (kernel_text(replace(kernel, body=body)) for body in twice)
+        assert first == second
 
 
 def test_short_rows_are_counted() -> None:
