@@ -67,7 +67,7 @@ def race(steps: int) -> dict[str, tuple[float, Any]]:
 
 def main() -> None:
     """Let them run, and print how low each came."""
-    options = parser(__doc__, epochs=60)
+    options = parser(__doc__, epochs=60, data=None)
     chosen = options.parse_args()
     found, height = race(chosen.epochs), heights()
     print(f"{'optimiser':<12}{'rate':>8}{'height after 20':>17}{f'after {chosen.epochs}':>12}")

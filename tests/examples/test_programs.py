@@ -30,9 +30,22 @@ QUICK: list[tuple[str, str, Checks]] = [
         [("test accuracy", LEAST, 0.98)],
     ),
     ("playground", "--kind circle --hidden 0 --epochs 20", [("test accuracy", MOST, 0.75)]),
+    (
+        "optimiser_race",
+        "",
+        [
+            ("SGD .*", LEAST, 0.5),
+            ("momentum .*", MOST, 0.1),
+            ("Nesterov .*", MOST, 1e-3),
+            ("Adam  .*", MOST, 0.1),
+        ],
+    ),
+    ("ensemble", "--epochs 10", [("together", LEAST, 0.94)]),
 ]
 SLOW: list[tuple[str, str, Checks]] = [
     ("character_model", "--steps 100 --length 20", [("bits a letter", MOST, 3.0)]),
+    ("dcgan", "--filters 16 --epochs 2", [("told", LEAST, 0.5), ("fooled", MOST, 0.5)]),
+    ("full_batch", "", [("L-BFGS  +[-+.e0-9]+", LEAST, 1e-2), ("L-BFGS", MOST, 5e-3)]),
     ("cifar10", "--epochs 3 --depth 8", [("test accuracy", LEAST, 0.3)]),
     ("wide_and_deep", "--epochs 100", [("4 layers .* accuracy", LEAST, 0.98)]),
 ]
