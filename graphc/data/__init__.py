@@ -9,6 +9,7 @@ from graphc.data.arrays import mat, npz
 from graphc.data.audio import log_mel, wav
 from graphc.data.checks import Problem, Report, check
 from graphc.data.cifar import CIFAR10_CLASSES, cifar10
+from graphc.data.digests import verify
 from graphc.data.digits import digits
 from graphc.data.folders import image, image_folder
 from graphc.data.idx import fashion_mnist, idx, mnist
@@ -20,5 +21,5 @@ from graphc.data.texts import Vocabulary, aligned, captions, text
 __all__ = [
     "CIFAR10_CLASSES", "Buckets", "Problem", "Report", "Table", "Vocabulary", "aligned", "captions",
     "check", "cifar10", "csv", "digits", "fashion_mnist", "idx", "image", "image_folder", "k_fold",
-    "log_mel", "mat", "mnist", "npz", "pad", "split", "text", "three_way", "wav",
+    "log_mel", "mat", "mnist", "npz", "pad", "split", "text", "three_way", "verify", "wav",
 ]  # fmt: skip

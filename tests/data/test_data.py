@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import struct
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphc import data
+from graphc.data.digests import PUBLISHED
 from graphc.errors import ArgumentError, FormatError, GraphcError
 
 
@@ -245,3 +247,29 @@ def test_cifar10_refuses_what_is_something_else(tmp_path: Path) -> None:
     (tmp_path / "data_batch_3.bin").write_bytes(b"123")
     with pytest.raises(FormatError, match=r"data_batch_3.bin: 3 bytes are no whole number of rows"):
         data.cifar10(tmp_path)
+
+
+def test_verify_compares_digests(tmp_path: Path) -> None:
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+    (tmp_path / "abc").write_bytes(b"abc")
+    data.verify(tmp_path / "abc", digest.upper())
+    data.verify(tmp_path, {"abc": digest})
+    (tmp_path / "abc").write_bytes(b"abd")
+    with pytest.raises(
+        FormatError, match=f"abc: the SHA-256 digest is [0-9a-f]{{64}}, not {digest}"
+    ):
+        data.verify(tmp_path, {"abc": digest})
+    with pytest.raises(ArgumentError, match="not a SHA-256 digest of 64 hexadecimal digits: 'ba7'"):
+        data.verify(tmp_path / "abc", "ba7")
+
+
+def test_readers_verify_the_published_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = write_colours(tmp_path)
+    with pytest.raises(FormatError, match="the training part is not that of CIFAR-10: 10 images"):
+        data.cifar10(tmp_path, verify=True)
+    own = [
+        hashlib.sha256(x[part].tobytes() + y[part].astype(np.uint8).tobytes()).hexdigest()
+        for part in (slice(0, 10), slice(10, 12))
+    ]
+    monkeypatch.setitem(PUBLISHED, "CIFAR-10", tuple(own))
+    data.cifar10(tmp_path, verify=True)
