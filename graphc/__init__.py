@@ -38,6 +38,7 @@ _HOMES = {
     "check_gradients": "frontend.autodiff",
     "custom_gradient": "frontend.autodiff",
     "substitute": "frontend.substitute",
+    "compensated_sum": "frontend.compensated",
     # control flow
     "cond": "frontend.functions.control",
     "scan": "frontend.functions.control",
@@ -49,6 +50,7 @@ _HOMES = {
     "diff_graphs": "inspect",
     "dot": "inspect",
     "explain": "inspect",
+    "explain_grad": "inspect",
     "summary": "inspect",
     # train
     "average_checkpoints": "train.averaging",
@@ -155,6 +157,7 @@ if TYPE_CHECKING:
     from graphc.export.load import load_library as load_library
     from graphc.frontend import autodiff as autodiff
     from graphc.frontend.autodiff import *  # noqa: F403
+    from graphc.frontend.compensated import compensated_sum as compensated_sum
     from graphc.frontend.functions import *  # noqa: F403
     from graphc.frontend.functions.control import cond as cond
     from graphc.frontend.functions.control import scan as scan
@@ -170,6 +173,7 @@ if TYPE_CHECKING:
     from graphc.inspect import diff_graphs as diff_graphs
     from graphc.inspect import dot as dot
     from graphc.inspect import explain as explain
+    from graphc.inspect import explain_grad as explain_grad
     from graphc.inspect import summary as summary
     from graphc.ir.dims import Dim as Dim
     from graphc.ir.precision import precision as precision

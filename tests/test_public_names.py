@@ -17,7 +17,7 @@ EXPECTED = (
     "custom_gradient", "stop_gradient", "substitute", "compile", "CompiledFunction", "dot",
     "cond", "scan", "while_loop", "summary", "fit", "History", "save", "load", "callbacks",
     "ema", "ensemble", "data", "decode", "errors", "init", "linalg", "nn", "optim", "random",
-    "schedules", "regularizers", "explain", "diff_graphs", "precision",
+    "schedules", "regularizers", "explain", "explain_grad", "diff_graphs", "precision",
     "exp", "sum", "matmul", "where", "float32", "bool", "pi", "inf",
 )  # fmt: skip
 

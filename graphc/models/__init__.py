@@ -6,7 +6,7 @@ are channels last; outputs are logits unless a docstring says otherwise; nothing
 
 from graphc.frontend.arguments import check_all
 from graphc.models.attention import bert, gpt, vit
-from graphc.models.classic import alexnet, lenet5, logistic, m19_cnn, mlp, vgg16
+from graphc.models.classic import alexnet, lenet5, logistic, m19_cnn, mlp, vgg16, zfnet
 from graphc.models.generative import VAE, dcgan_discriminator, dcgan_generator, diffusion_unet
 from graphc.models.inception import googlenet
 from graphc.models.mobile import mobilenet
@@ -52,6 +52,7 @@ __all__ = [
     "unet",
     "vgg16",
     "vit",
+    "zfnet",
 ]
 
 check_all(globals(), __all__)

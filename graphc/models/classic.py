@@ -111,6 +111,41 @@ def alexnet(classes: int = 1000) -> Sequential:
     )
 
 
+def zfnet(classes: int = 1000) -> Sequential:
+    """ZFNet (Zeiler and Fergus 2014): (batch, 225, 225, 3) -> (batch, classes), 62,357,608
+    parameters.
+
+    AlexNet without groups, with windows of 7 at every second place in its first convolution and of
+    5 at every second in the next. The paper has pictures of 224 and a border that it does not give.
+    """
+
+    def conv(filters: int, size: int, strides: int = 1) -> Conv2D:
+        padding = "valid" if strides > 1 else "same"
+        return Conv2D(filters, size, strides, padding, activation="relu")
+
+    return Sequential(
+        [
+            conv(96, 7, 2),
+            MaxPool2D(3, 2, padding="same"),
+            LocalResponseNorm(),
+            conv(256, 5, 2),
+            MaxPool2D(3, 2, padding="same"),
+            LocalResponseNorm(),
+            conv(384, 3),
+            conv(384, 3),
+            conv(256, 3),
+            MaxPool2D(3, 2),
+            Flatten(),
+            Dense(4096, "relu"),
+            Dropout(0.5),
+            Dense(4096, "relu"),
+            Dropout(0.5),
+            Dense(classes),
+        ],
+        name="zfnet",
+    )
+
+
 def vgg16(classes: int = 1000) -> Sequential:
     """VGG-16 (Simonyan and Zisserman 2015): (batch, 224, 224, 3) -> (batch, classes), 138,357,544
     parameters."""

@@ -190,6 +190,8 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "dim": lambda: given("n", max=5, min=1),
     "diff_graphs": lambda: given(STEP, SYMBOLIC),
     "explain": lambda: given(LOSS, STEP),
+    "explain_grad": lambda: given(LOSS, [W]),
+    "compensated_sum": lambda: given(X, axis=0, keepdims=True),
     "dot": lambda: given(X, path=None),
     "einsum": lambda: given("ij,j->i", X, V),
     "expand_dims": lambda: given(X, axis=0),

@@ -32,6 +32,7 @@ COUNTS: dict[str, tuple[Callable[[], Any], Callable[[], Any], int, tuple[Any, ..
     "lenet5": (models.lenet5, lambda: pictures(28, 1), 61_706, (10,)),
     "m19_cnn": (models.m19_cnn, lambda: pictures(28, 1), 596_042, (10,)),
     "alexnet": (models.alexnet, lambda: pictures(227), 60_965_224, (1000,)),
+    "zfnet": (models.zfnet, lambda: pictures(225), 62_357_608, (1000,)),
     "vgg16": (models.vgg16, lambda: pictures(224), 138_357_544, (1000,)),
     "googlenet": (models.googlenet, lambda: pictures(224), 6_998_552, (1000,)),
     "resnet20": (models.resnet20, lambda: pictures(32), 272_474, (10,)),
