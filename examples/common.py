@@ -37,6 +37,16 @@ def parser(
     return made
 
 
+def resumed(step: gx.CompiledFunction, path: Path | None) -> list[gx.callbacks.Callback]:
+    """Save after every epoch, if a path is given, from where a run that was stopped left off."""
+    if path is None:
+        return []
+    kept = gx.callbacks.Checkpoint(path)
+    if path.exists():
+        kept.restore(step)
+    return [kept]
+
+
 def picture_options(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """More options, of the programs that classify pictures."""
     made.add_argument("--checkpoint", type=Path, metavar="FILE", help="written after every epoch")
@@ -55,12 +65,9 @@ def classify(
     A run whose checkpoint is there goes on where it was.
     """
     step, evaluate, predict = functions
-    kept = [] if options.checkpoint is None else [gx.callbacks.Checkpoint(options.checkpoint)]
-    if kept and options.checkpoint.exists():
-        kept[0].restore(step)
     history = gx.fit(
         step, training, options.epochs, options.batch_size,
-        validation=(evaluate, testing), callbacks=kept,
+        validation=(evaluate, testing), callbacks=resumed(step, options.checkpoint),
     )  # fmt: skip
     result = gx.evaluate(evaluate, testing, batch_size=options.batch_size)
     print(f"test accuracy {result['accuracy']:.4f}")

@@ -57,6 +57,7 @@ class Block(Layer):
             x = norm(x + drop(part(x))) if self.post_norm else x + drop(part(norm(x)))
         return x
 
+    @owned
     def step(
         self, x: Tensor, keys: Tensor, values: Tensor, position: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -89,6 +90,7 @@ class Tokens(Layer):
             fail(ShapeError, f"{text}, got {ids.type}", (ids,))
         return self.tokens(ids) + self.places(fn.arange(time))
 
+    @owned
     def after(self, ids: Tensor, position: Tensor) -> Tensor:
         """The same for tokens that come after `position` (batch,) others."""
         places = fn.expand_dims(position, 1) + fn.arange(ids.shape[1], dtype=position.dtype)

@@ -27,6 +27,7 @@ from graphc.nn import (
     tanh,
 )
 from graphc.nn.model import Function
+from graphc.nn.owner import owned
 from graphc.random import normal
 
 
@@ -50,11 +51,13 @@ class VAE(Layer):
         away = fn.exp(log_variance) + mean * mean - 1.0 - log_variance
         return lost + 0.5 * fn.sum(away, axis=-1)
 
+    @owned
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance."""
         h = self.reader(x)
         return self.mean(h), self.spread(h)
 
+    @owned
     def decode(self, z: Tensor) -> Tensor:
         """Logits of the values."""
         return self.writer(z)

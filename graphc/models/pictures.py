@@ -14,12 +14,14 @@ from graphc.nn import (
     LSTM,
     Conv2D,
     Dense,
+    Dropout,
     Embedding,
     Layer,
     max_pool,
     mse,
     scaled_dot_product_attention,
 )
+from graphc.nn.owner import owned
 
 
 class Captioner(Layer):
@@ -27,10 +29,13 @@ class Captioner(Layer):
     looking at places as it goes on (Xu et al. 2015).
 
     `net(pictures, words)` gives logits (batch, time, vocabulary) of the word after each of (batch,
-    time). `look(pictures)` and `step(words, h, c, places)` are for `gx.decode`.
+    time). `look(pictures)` and `step(words, h, c, places)` are for `gx.decode`. `dropout` is that
+    of places, of embedded words and of what is scored.
     """
 
-    def __init__(self, vocabulary: int, units: int = 128, filters: int = 32) -> None:
+    def __init__(
+        self, vocabulary: int, units: int = 128, filters: int = 32, dropout: float = 0.0
+    ) -> None:
         self.eyes = [
             Conv2D(filters << i, 3, padding="same", activation="relu", name=f"conv_{i + 1}")
             for i in range(3)
@@ -40,6 +45,7 @@ class Captioner(Layer):
         self.first = Dense(2 * units, "tanh", name="first")
         self.writer = LSTM(units, return_sequences=True, return_state=True, name="writer")
         self.scores = Dense(vocabulary, name="scores")
+        self.drops = [Dropout(dropout, name=f"dropout_{i}") for i in (1, 2, 3)]
         self.units = units
 
     def __call__(self, pictures: Any, words: Any = None) -> Any:
@@ -47,16 +53,19 @@ class Captioner(Layer):
         h, c, places = self.look(pictures)
         return self._write(self.words(words), h, c, places)[0]
 
+    @owned
     def look(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The writer's first state (batch, units) twice, and places (batch, count, units)."""
         x = pictures
         for conv in self.eyes:
             x = max_pool(conv(x), 2)
         batch, rows, columns, features = x.shape
-        places = self.places(fn.reshape(x, (batch, rows * columns, features)))
+        flat = fn.reshape(x, (batch, rows * columns, features))
+        places = self.places(self.drops[0](flat))
         h, c = fn.split(self.first(fn.mean(places, axis=1)), 2, axis=-1)
         return h, c, places
 
+    @owned
     def step(
         self, words: Tensor, h: Tensor, c: Tensor, places: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -67,9 +76,9 @@ class Captioner(Layer):
     def _write(
         self, embedded: Tensor, h: Tensor, c: Tensor, places: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        outputs, h, c = self.writer(embedded, [h, c])
+        outputs, h, c = self.writer(self.drops[1](embedded), [h, c])
         seen = scaled_dot_product_attention(outputs, places, places)
-        return self.scores(fn.concat([outputs, seen], axis=-1)), h, c
+        return self.scores(self.drops[2](fn.concat([outputs, seen], axis=-1))), h, c
 
 
 def gram(features: Tensor) -> Tensor:

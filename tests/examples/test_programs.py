@@ -43,7 +43,6 @@ QUICK: list[tuple[str, str, Checks]] = [
     ("ensemble", "--epochs 10", [("together", LEAST, 0.94)]),
 ]
 SLOW: list[tuple[str, str, Checks]] = [
-    ("character_model", "--steps 100 --length 20", [("bits a letter", MOST, 3.0)]),
     ("dcgan", "--filters 16 --epochs 2", [("told", LEAST, 0.5), ("fooled", MOST, 0.5)]),
     ("full_batch", "", [("L-BFGS  +[-+.e0-9]+", LEAST, 1e-2), ("L-BFGS", MOST, 5e-3)]),
     ("cifar10", "--epochs 3 --depth 8", [("test accuracy", LEAST, 0.3)]),

@@ -205,3 +205,78 @@ def test_refusals() -> None:
         models.style_loss([pictures(8)], [pictures(8)] * 2)
     with pytest.raises(ArgumentError, match="needs lists of tensors"):
         models.content_loss(pictures(8), pictures(8))
+
+
+BY_METHODS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "gpt": (
+        lambda: models.gpt(11, 8, 2, 2, 8),
+        lambda net: net.step(tokens(3), *net.start(tokens(3).shape[0])),
+        lambda net: net(tokens(8)),
+    ),
+    "char_lstm": (
+        lambda: models.char_lstm(11, 8, 2, 4),
+        lambda net: net.step(tokens(3), *net.start(tokens(3).shape[0])),
+        lambda net: net(tokens(8)),
+    ),
+    "seq2seq": (
+        lambda: models.Seq2Seq(11, 13, units=16, embedding=8),
+        lambda net: net.step(tokens(3)[:, 0], *reversed(net.encode(tokens(7)))),
+        lambda net: net(tokens(7), tokens(5, "target")),
+    ),
+    "vae": (
+        lambda: models.VAE(16, 2, 8),
+        lambda net: net.decode(net.encode(gx.input("x", ("batch", 16)))[0]),
+        lambda net: net(gx.input("x", ("batch", 16))),
+    ),
+    "captioner": (
+        lambda: models.Captioner(11, units=16, filters=4),
+        lambda net: net.step(tokens(3)[:, 0], *net.look(pictures(16))),
+        lambda net: net(pictures(16), tokens(5)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_METHODS)
+def test_parameters_have_one_name_whichever_method_is_called_first(name: str) -> None:
+    make, decode, whole = BY_METHODS[name]
+    first, second = make(), make()
+    decode(first)
+    whole(second)
+    ours, theirs = ({p.name.partition("/")[2] for p in net.parameters} for net in (first, second))
+    assert ours == theirs
+
+
+def test_an_lstm_goes_on_where_a_piece_of_text_ended() -> None:
+    net = models.char_lstm(11, 8, 2, 4)
+    x = tokens(7)
+    first, *state = net.step(x[:, :4], *net.start(x.shape[0]))
+    second, *state = net.step(x[:, 4], *state)
+    third, *_ = net.step(x[:, 5:], *state)
+    parts = gx.concat([first, second[:, None], third], axis=1)
+    whole, found = gx.compile([x], [net(x), parts], target="interpret")(
+        np.arange(14, dtype="int32").reshape(2, 7) % 11
+    )
+    assert_close(found, whole, tolerance="sums", floor=1.0)
+    with pytest.raises(gx.errors.ShapeError, match=r"a state of 4 parts, got .* and 3 parts"):
+        net.step(x, *state[:3])
+
+
+def test_translators_see_nothing_of_padding() -> None:
+    gx.seed(1)
+    net = models.Seq2Seq(11, 13, units=16, embedding=8)
+    source = gx.input("source", ("batch", "length"), "int32")
+    inside = gx.input("inside", source.shape, "bool")
+    target = tokens(4, "target")
+    memory, state = net.encode(source, inside)
+    scores, _, memory, mask = net.step(target[:, 0], state, memory, inside)
+    assert mask is inside
+    outputs = [net(source, target, inside), scores]
+    function = gx.compile([source, inside, target], outputs, target="interpret")
+    ids = np.arange(10, dtype="int32").reshape(2, 5)
+    said = np.arange(8, dtype="int32").reshape(2, 4)
+    short = function(ids, np.ones((2, 5), bool), said)
+    padded = np.concatenate([ids, np.full((2, 3), 7, "int32")], axis=1)
+    long = function(padded, np.arange(8) < np.full((2, 1), 5), said)
+    for a, b in zip(short, long):
+        assert_close(a, b, tolerance="sums", floor=1.0)
+    assert_close(short[1], short[0][:, 0], tolerance="sums", floor=1.0)

@@ -23,8 +23,8 @@ import graphc as gx
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```python([^\n`]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 QUICK_EXAMPLES = (
-    "character_model",
     "digits_mlp",
+    "language_model",
     "lstm_five_lines",
     "mnist",
     "pca",

@@ -85,20 +85,3 @@ def test_lstm_in_five_lines_remembers() -> None:
     result = run("lstm_five_lines.py")
     assert result.returncode == 0, result.stderr
     assert float(result.stdout.split()[-1]) < 0.02  # 0.167 is what always saying 1 gives
-
-
-def test_character_model_tells_the_rhyme() -> None:
-    result = run("character_model.py", "--steps", "500", "--length", "60")
-    assert result.returncode == 0, result.stderr
-    assert float(result.stdout.split("\n")[0].split()[-1]) < 0.3
-    assert " that " in result.stdout
-    score = float(result.stdout.split()[-1])
-    assert -10 < score < 0
-
-
-def test_character_model_reads_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    path.write_text("abc" * 100, encoding="utf-8")
-    result = run("character_model.py", str(path), "--steps", "60", "--length", "9")
-    assert result.returncode == 0, result.stderr
-    assert "best: abcabcabca" in result.stdout
