@@ -22,6 +22,7 @@ from graphc.train.preflight import scalar_names
 from graphc.train.run import Run
 
 _MEMORY = 0.8  # of the running mean that tells whether the loss has gone up
+_HIGHEST, _MOST = 1e30, 10_000  # rate, and steps
 _WINDOW = 20  # the smoothed curve looks at this part of the steps to either side
 
 
@@ -80,7 +81,7 @@ def lr_find(
     run = Run(step, Batches(step, data, batch_size), 1)
     rates = _rates(run)
     name = _loss_name(run, monitor)
-    wanted = np.geomspace(low, high, steps)
+    wanted = np.geomspace(float(low), float(high), steps)
     with put_back(run, rates):
         found = _sweep(run, rates, name, wanted, seed)
     return _judged(wanted, np.array(found))
@@ -208,11 +209,12 @@ def _loss_name(run: Run, monitor: str) -> str:
 
 
 def _check_range(low: float, high: float, steps: int) -> None:
-    if not 0 < low < high < math.inf:
+    if not 0 < low < high < _HIGHEST:
         raise ArgumentError(
-            f"lr_find: needs 0 < low < high, got {low} and {high}", origin=origins.find_origin()
+            f"lr_find: needs 0 < low < high < {_HIGHEST:g}, got {low} and {high}",
+            origin=origins.find_origin(),
         )
-    if steps < 10:
+    if not 10 <= steps <= _MOST:
         raise ArgumentError(
-            f"lr_find: steps must be 10 or more, got {steps}", origin=origins.find_origin()
+            f"lr_find: steps must be 10 to {_MOST}, got {steps}", origin=origins.find_origin()
         )
