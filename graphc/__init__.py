@@ -64,6 +64,7 @@ _HOMES = {
     "History": "train",
     "Evaluation": "train",
     "save": "train.files",
+    "taps": "train.taps",
     "load_library": "export.load",
     "load": "train.files",
 }
@@ -206,3 +207,4 @@ if TYPE_CHECKING:
     from graphc.train.files import save as save
     from graphc.train.rate_finder import RateSweep as RateSweep
     from graphc.train.rate_finder import lr_find as lr_find
+    from graphc.train.taps import taps as taps

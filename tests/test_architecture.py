@@ -128,6 +128,7 @@ HEAVY = {
     "rich",
     "safetensors",
     "scipy",
+    "tensorboardX",
 }  # packages that may come late
 
 ROOT_FILES = {

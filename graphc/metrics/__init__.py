@@ -12,6 +12,7 @@ from graphc.frontend.arguments import check_all
 from graphc.metrics.base import Metric
 from graphc.metrics.classes import F1, Accuracy, ConfusionMatrix, MeanIoU, Precision, Recall
 from graphc.metrics.curves import AUC
+from graphc.metrics.distributions import DeadUnits, Histogram
 from graphc.metrics.means import (
     MAE,
     MSE,
@@ -31,6 +32,8 @@ __all__ = [
     "RMSE",
     "Accuracy",
     "ConfusionMatrix",
+    "DeadUnits",
+    "Histogram",
     "Mean",
     "MeanIoU",
     "Metric",

@@ -148,6 +148,17 @@ class Optimizer(Transform):
             )
         return self._scalar("learning_rate", np.asarray(self._rate, np.float64))
 
+    def current_rate(self) -> float | None:
+        """The rate that the next step takes, also by a schedule; None where it is not one number
+        that parameters alone tell."""
+        given: Any = self._rate
+        if not isinstance(given, Tensor) and not callable(given):
+            value = self.learning_rate.value
+            return None if value.ndim else float(value)
+        rate = self.rate()
+        inputs = any(isinstance(n.op, leaf.Input) for n in topological([rate.node]))
+        return None if inputs or rate.ndim else float(rate.eval())
+
     @property
     def rate_factor(self) -> Parameter:
         """What a schedule's rate is multiplied with, a rank-0 float64 parameter, 1 at first."""

@@ -16,6 +16,7 @@ from graphc.plot.canvas import finish, new_figure, rows_and_columns, style, valu
 Path = str | os.PathLike[str]
 Histogram = tuple[Array, Array]  # counts, and edges: one more
 _BINS = 80
+_ZERO = 1e-11  # where all are smaller, they are shown as 0
 _RIDGES = 16  # of more times, that many are shown
 
 
@@ -74,6 +75,7 @@ def _draw(axes: Any, name: str, items: list[Histogram], times: Any) -> None:
         axes.plot(middles, line, color="white", lw=0.8, zorder=place + 2)
     style(axes, name)
     axes.grid(axis="y", visible=False)
+    axes.locator_params(axis="x", nbins=5)
     axes.spines["left"].set_visible(False)
     every = max(1, len(chosen) // 6)
     labels = [str(times[i]) if n % every == 0 else "" for n, i in enumerate(chosen)]
@@ -91,6 +93,8 @@ def _range(items: list[Histogram]) -> tuple[float, float]:
             lows.append(np.interp(0.001, part, edges))
             highs.append(edges[-1] - np.interp(0.001, 1.0 - part[::-1], edges[-1] - edges[::-1]))
     low, high = (min(lows), max(highs)) if lows else (0.0, 1.0)
+    if max(abs(low), abs(high)) < _ZERO:
+        return -1.0, 1.0
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(high) + 0.5)
 
 

@@ -37,6 +37,7 @@ class Definition:
     dims: Mapping[str, Dim]
     optimizer: Any = None
     metrics: tuple[Any, ...] = ()
+    losses: tuple[Tensor, ...] = ()  # that were minimised, as the user defined them
 
 
 def define(
@@ -67,8 +68,9 @@ def define(
     check_fed(graph)
     dims = merge_dims(nodes)
     return Definition(
-        graph, structure, find_parameters(graph), dims, optimizer, metrics_of(updates)
-    )
+        graph, structure, find_parameters(graph), dims, optimizer, metrics_of(updates),
+        losses_of(updates),
+    )  # fmt: skip
 
 
 def check_inputs(inputs: object) -> tuple[Node, ...]:
@@ -139,6 +141,12 @@ def metrics_of(updates: object) -> tuple[Any, ...]:
     """The metrics whose state is among the updates."""
     listed = updates if isinstance(updates, (list, tuple)) else [updates]
     return tuple(dict.fromkeys(m for part in listed for m in getattr(part, "metrics", ())))
+
+
+def losses_of(updates: object) -> tuple[Tensor, ...]:
+    """The losses that were minimised for the updates."""
+    listed = updates if isinstance(updates, (list, tuple)) else [updates]
+    return tuple(dict.fromkeys(m.loss for part in listed for m in getattr(part, "losses", ())))
 
 
 def _add_update(merged: dict[Parameter, Tensor], key: object, value: Any) -> None:

@@ -17,6 +17,7 @@ from graphc.forked import ProcessLock
 from graphc.frontend.arguments import checked
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.seed import current_seed
+from graphc.frontend.tensor import Tensor
 from graphc.ir import precision as precisions
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Graph
@@ -181,6 +182,11 @@ class CompiledFunction(SlotCallable, Inspection):
     def metrics(self) -> tuple[Any, ...]:
         """The metrics (`gx.metrics`) whose state it updates."""
         return self._definition.metrics
+
+    @property
+    def losses(self) -> tuple[Tensor, ...]:
+        """The losses that its optimisers minimise."""
+        return self._definition.losses
 
     @property
     def variants(self) -> tuple[Variant, ...]:

@@ -25,14 +25,16 @@ from graphc.train.checkpoint import Checkpoint
 from graphc.train.monitor import Monitor, check_number
 from graphc.train.progress import ProgressBar
 from graphc.train.rollback import Rollback
+from graphc.train.tensorboard import TensorBoard
+from graphc.train.watching import DeadUnits, Histograms
 
 if TYPE_CHECKING:
     from graphc.frontend.parameter import Parameter
     from graphc.train.run import Run
 
 __all__ = [
-    "CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "JSONLogger", "ProgressBar",
-    "ReduceOnPlateau", "StopOnNaN",
+    "CSVLogger", "Callback", "Checkpoint", "DeadUnits", "EarlyStopping", "Histograms", "JSONLogger",
+    "ProgressBar", "ReduceOnPlateau", "StopOnNaN", "TensorBoard",
 ]  # fmt: skip
 
 

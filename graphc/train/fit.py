@@ -37,7 +37,8 @@ def fit(
     """Run a compiled step over the data for some epochs.
 
     `data` is what `step.run_epoch` takes; `validation` is (function, data), whose outputs are
-    logged as val_NAME after every epoch; so are `seconds` (all of it) and `steps_per_second`.
+    logged as val_NAME after every epoch; so are the `learning_rate` of its first step, `seconds`
+    (all of it) and `steps_per_second`.
     The order of the samples depends on `seed` and the number of epochs since the run began;
     without a seed it is that of `epochs` calls of `step.run_epoch`. A step that a `Checkpoint` was
     restored into goes on with the run that wrote it.
@@ -171,6 +172,7 @@ class TrainingLoop:
         start = time.perf_counter()
         running, order = RunningMeans(), self._order()
         _reset(self._run.step)
+        rates = self._run.learning_rates()
         done, training = 0, 0.0
         while done < batches.steps and not self._run.stopped:
             stop = min(done + self._slice, batches.steps)
@@ -187,6 +189,7 @@ class TrainingLoop:
             done = stop
             self._tell("slice_end", running.so_far)
         logs = running.means() | metric_values(self._run.step) | self._validate()
+        logs |= rates
         logs["seconds"] = time.perf_counter() - start
         logs["steps_per_second"] = done / max(training, 1e-9)
         history.add(logs)

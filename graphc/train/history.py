@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class History(dict[str, list[float]]):
-    """Lists with one number per finished epoch: the outputs' means, `val_` ones, `seconds`,
-    `steps_per_second`.
+    """Lists with one number per finished epoch: the outputs' means, `val_` ones,
+    `learning_rate`, `seconds`, `steps_per_second`.
 
     `epochs` counts the finished epochs, `steps` the updates. `interrupted` says that Ctrl-C ended
     the run, `note` why it ended early (empty if it did not).

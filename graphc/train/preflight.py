@@ -44,7 +44,7 @@ def logged_names(run: Run) -> list[str]:
     found = _names(run.step)
     if run.checks is not None:
         found += [f"val_{name}" for name in _names(run.checks.function)]
-    return [*found, "seconds", "steps_per_second"]
+    return [*found, *run.learning_rates(), "seconds", "steps_per_second"]
 
 
 def scalar_names(function: CompiledFunction) -> list[str]:

@@ -81,5 +81,6 @@ class ProgressBar:
 
 
 def _text(logs: dict[str, float]) -> str:
-    words = [f"{name} {value:.4f}" for name, value in logs.items() if name not in _TIMES]
+    shown = {k: v for k, v in logs.items() if k not in _TIMES and "learning_rate" not in k}
+    words = [f"{name} {value:.4f}" for name, value in shown.items()]
     return "  ".join(words + ([f"{logs['seconds']:.2f} s"] if "seconds" in logs else []))

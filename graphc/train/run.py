@@ -57,6 +57,17 @@ class Run:
         """The optimisers behind the step."""
         return _flat(self.step.optimizer)
 
+    def learning_rates(self) -> dict[str, float]:
+        """The rates that the next step takes: learning_rate, or of several optimisers
+        learning_rate/NAME."""
+        parts = [part for optimizer in self.optimizers for part in optimizer.with_rates]
+        alone = len(parts) == 1
+        rates = {
+            "learning_rate" if alone else f"learning_rate/{part.name}": part.current_rate()
+            for part in parts
+        }
+        return {name: rate for name, rate in rates.items() if rate is not None}
+
     def stop(self, note: str) -> None:
         """End the run after the present slice of steps; the note says why."""
         self.stopped = True

@@ -203,6 +203,8 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "fit": lambda: given(
         STEP, [np.ones((3, 4), "f4")], epochs=1, batch_size=3, validation=None, callbacks=(),
         shuffle=True, drop_last=False, seed=0, verbose=False),
+    "taps": lambda: given(
+        LOSS, parameters=True, gradients=True, activations=False, match="*"),
     "lr_find": lambda: given(
         OPTIMIZED, [np.ones((6, 4), "f4")], batch_size=3, low=1e-6, high=1.0, steps=10,
         monitor="loss", seed=0),

@@ -300,6 +300,7 @@ def test_compile_and_fit() -> None:
         "accuracy",
         "val_loss",
         "val_accuracy",
+        "learning_rate",
         "seconds",
         "steps_per_second",
     ]

@@ -80,7 +80,7 @@ def test_validation_is_weighted_by_samples() -> None:
     )
     whole = evaluate(*arrays)["loss"]
     assert_close(history["val_loss"][-1], whole, "float32")
-    assert list(history) == ["loss", "val_loss", "seconds", "steps_per_second"]
+    assert list(history) == ["loss", "val_loss", "learning_rate", "seconds", "steps_per_second"]
     assert history.last("val_loss") == history["val_loss"][1]
     with pytest.raises(KeyError, match="accuracy: the history has loss"):
         history.last("accuracy")
@@ -96,7 +96,7 @@ def test_one_output_is_called_loss_and_arrays_go_by_name_too() -> None:
     )
     arrays = {"t": np.ones(6, "float32"), "x": np.ones(6, "float32"), "scale": np.float32(1)}
     history = gx.fit(step, arrays, epochs=30, batch_size=4, verbose=False)
-    assert list(history) == ["loss", "seconds", "steps_per_second"]
+    assert list(history) == ["loss", "learning_rate", "seconds", "steps_per_second"]
     assert history["loss"][-1] < 1e-3
 
 
@@ -152,7 +152,7 @@ def test_early_stopping_restores_the_best_parameters() -> None:
 
 def test_early_stopping_names_what_it_could_watch() -> None:
     step, _, arrays = regression()
-    with pytest.raises(ArgumentError, match="no val_loss among loss, seconds, steps_per_second"):
+    with pytest.raises(ArgumentError, match="no val_loss among loss, learning_rate, seconds"):
         gx.fit(step, arrays, 2, 4, callbacks=[gx.callbacks.EarlyStopping()], verbose=False)
     with pytest.raises(ArgumentError, match='mode must be "min" or "max"'):
         gx.callbacks.EarlyStopping(mode="up")

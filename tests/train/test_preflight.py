@@ -34,7 +34,9 @@ def run(*callbacks: Any, epochs: int = 3, step: Any = None) -> Any:
 @pytest.mark.parametrize("make", [gx.callbacks.EarlyStopping, gx.callbacks.ReduceOnPlateau])
 def test_a_misspelt_monitor_is_told_before_the_first_epoch(make: Any) -> None:
     step = learner()
-    with pytest.raises(ArgumentError, match="no val_loss among loss, mean_output, seconds") as e:
+    with pytest.raises(
+        ArgumentError, match="no val_loss among loss, mean_output, learning_rate"
+    ) as e:
         run(make("val_loss"), step=step)
     assert e.value.hint == "did you mean loss?"
     assert step.epochs == 0
@@ -90,4 +92,6 @@ def test_lines_of_json_go_on_where_a_run_was_resumed(tmp_path: Path) -> None:
     run(gx.callbacks.JSONLogger(tmp_path / "log"), checkpoint, epochs=1, step=step)
     rows = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert set(rows[0]) == {"epoch", "loss", "mean_output", "seconds", "steps_per_second"}
+    assert set(rows[0]) == {
+        "epoch", "loss", "mean_output", "learning_rate", "seconds", "steps_per_second"
+    }  # fmt: skip

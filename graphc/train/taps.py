@@ -1,0 +1,139 @@
+"""The tensors inside a step that people look at: parameters, gradients, what layers give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from graphc import origin as origins
+from graphc.errors import ArgumentError
+from graphc.frontend.autodiff import grad
+from graphc.frontend.tensor import Tensor, handle
+from graphc.ir.graph import Node, topological
+from graphc.ir.ops import leaf
+from graphc.ir.ops.activation import Relu
+from graphc.ir.ops.training import StateUpdate
+from graphc.metrics.distributions import OfOne
+from graphc.optim.base import reachable
+from graphc.optim.updates import Updates
+from graphc.runtime.function import CompiledFunction, compile
+
+
+def taps(
+    what: Any,
+    parameters: bool = True,
+    gradients: bool = True,
+    activations: bool = True,
+    match: str = "*",
+) -> dict[str, Tensor]:
+    """The tensors behind a loss, by name: "dense/kernel", "dense/kernel/gradient", "dense/output".
+
+    `what` is a loss, or a compiled step (with every loss that it minimises). What a layer gives is
+    what others use of it; that of functions without a layer is there for ReLUs: "dense/relu". They
+    are ordinary tensors: outputs for `gx.compile`, or watched by metrics in the step itself:
+
+        watched = [gx.metrics.Histogram(name).update(t) for name, t in gx.taps(loss).items()]
+        step = gx.compile([x, y], {"loss": loss}, [optimizer.minimize(loss), *watched])
+
+    `match` chooses names by a pattern of `*` and `?`. What happens inside of loops is not seen.
+    """
+    found: dict[str, Tensor] = {}
+    losses = _losses(what)
+    for loss in losses if parameters or gradients else ():
+        trained = reachable(loss)
+        found |= {p.name: p for p in trained} if parameters else {}
+        if gradients and trained:
+            named = zip(trained, grad(loss, trained))
+            found |= {f"{p.name}/gradient": gradient for p, gradient in named}
+    for name, node in _activations(losses) if activations else ():
+        found[_free(found, name)] = handle(node)
+    return {name: tensor for name, tensor in found.items() if fnmatchcase(name, match)}
+
+
+def rectified(what: Any) -> dict[str, Tensor]:
+    """What every ReLU gives that is computed from inputs, by the name of its layer."""
+    found: dict[str, Tensor] = {}
+    nodes = _forward(_losses(what))
+    for node in nodes:
+        if isinstance(node.op, Relu):
+            found[_free(found, _relu_name(node))] = handle(node)
+    return found
+
+
+def probe(step: CompiledFunction, watched: list[tuple[OfOne, Tensor]]) -> CompiledFunction:
+    """A function of the step's inputs that shows metrics what the step would see.
+
+    It is compiled as for training, so dropout drops; but it leaves statistics alone.
+    """
+    updates: list[Any] = [metric.update(tensor) for metric, tensor in watched]
+    losses = _losses(step)
+    marks = topological([t.node for _, t in watched] + [loss.node for loss in losses])
+    kept = {n.inputs[1] for n in marks if isinstance(n.op, StateUpdate)}
+    updates.append(Updates({handle(node): handle(node) for node in kept}))  # type: ignore[misc]
+    options = step.options
+    return compile(
+        [handle(node) for node in step.graph.inputs], {}, updates, mode="train",
+        target=options.target, threads=options.threads, cast=options.cast, name="probe",
+        precision=options.precision,
+    )  # fmt: skip
+
+
+def _losses(what: Any) -> list[Tensor]:
+    """The loss, or those of a step; without any, its outputs."""
+    if isinstance(what, Tensor):
+        return [what]
+    if not isinstance(what, CompiledFunction):
+        raise ArgumentError(
+            f"taps: needs a loss or what gx.compile returns, got {what!r:.60}",
+            origin=origins.find_origin(),
+        )
+    return list(what.losses) or [handle(node) for _, node in what.graph.outputs]
+
+
+def _forward(losses: list[Tensor]) -> list[Node]:
+    """The nodes that are computed from inputs."""
+    moving: set[Node] = set()
+    found = []
+    for node in topological(loss.node for loss in losses):
+        if isinstance(node.op, leaf.Input) or not moving.isdisjoint(node.inputs):
+            moving.add(node)
+            found.append(node)
+    return found
+
+
+def _activations(losses: list[Tensor]) -> Iterator[tuple[str, Node]]:
+    """What is used of a layer's results outside of it, and ReLUs that stand in no layer."""
+    nodes = _forward(losses)
+    leaving = {n for loss in losses for n in (loss.node,)}
+    for node in nodes:
+        leaving |= {i for i in node.inputs if i.origin.scope != node.origin.scope}
+    for node in nodes:
+        scope, floats = node.origin.scope, node.type.dtype.is_float
+        if not floats or not node.type.ndim or isinstance(node.op, leaf.Input):
+            continue
+        if isinstance(node.op, Relu) and node.inputs[0].origin.scope != (scope or None):
+            yield _relu_name(node), node
+        elif scope and node in leaving:
+            yield f"{scope}/output", node
+
+
+def _relu_name(node: Node) -> str:
+    """The layer that a ReLU is in, or follows; else its line."""
+    before = node.inputs[0]
+    if before.origin.scope == node.origin.scope and before.origin.scope:
+        return before.origin.scope
+    while not before.origin.scope and before.inputs:
+        before = before.inputs[0]
+    if before.origin.scope:
+        return f"{before.origin.scope}/relu"
+    return f"relu {Path(node.origin.filename).name}:{node.origin.line}"
+
+
+def _free(taken: dict[str, Tensor], name: str) -> str:
+    """A name that is not taken."""
+    free, number = name, 1
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
