@@ -229,9 +229,12 @@ class _Cut:
     # -- iterations ---------------------------------------------------------------
 
     def _iterations(self) -> tuple[Loop, list[Stmt]]:
-        """Each iteration computes what it accumulates; then they are merged."""
-        loop = self.chain.loop
-        at = (index(loop.axis), *self.points)
+        """Each iteration computes what it accumulates; then they are merged.
+
+        Pieces have an axis of their own: loops in front may go along the one of the chain.
+        """
+        loop, piece = self.chain.loop, Axis(self.chain.loop.axis.name)
+        at, again = ((index(axis), *self.points) for axis in (piece, loop.axis))
         kept: dict[Accumulator, tuple[Expr, ...]] = {}
 
         def keep(stmt: Accumulate) -> list[Stmt]:
@@ -245,22 +248,23 @@ class _Cut:
                     continue
                 parts = self._parts(refs[min(number, len(refs) - 1)].name, value, (self.trips,))
                 puts.append(Store(parts, at, value))
-                gets.append(Load(value.dtype, parts, at))
+                gets.append(Load(value.dtype, parts, again))
             kept[stmt.accumulator] = tuple(gets)
             return puts
 
-        body: tuple[Stmt, ...] = rewritten(loop.body, Substitution(), keep)
+        moved = Substitution(axes={loop.axis: index(piece)})
+        body: tuple[Stmt, ...] = rewritten(loop.body, moved, keep)
         if not self.sizes.is_fixed(loop):
-            body = (self._if_inside(loop, body),)
-        outer = Loop(loop.axis, const(self.trips), PARALLEL, ())
+            body = (self._if_inside(piece, loop.extent, body),)
+        outer = Loop(piece, const(self.trips), PARALLEL, ())
         merge = tuple(Accumulate(a, kept[a]) for a in loop.accumulators)
-        again = Loop(loop.axis, loop.extent, SEQUENTIAL, merge, loop.accumulators)
-        return self._nest([outer], body), [again]
+        last = Loop(loop.axis, loop.extent, SEQUENTIAL, merge, loop.accumulators)
+        return self._nest([outer], body), [last]
 
-    def _if_inside(self, loop: Loop, body: tuple[Stmt, ...]) -> Loop:
+    def _if_inside(self, axis: Axis, extent: Expr, body: tuple[Stmt, ...]) -> Loop:
         """A loop of one iteration, or of none beyond the end."""
         e = ExprEmitter()
-        inside = e.apply("lt", index(loop.axis), loop.extent)
+        inside = e.apply("lt", index(axis), extent)
         once = e.apply("select", inside, const(1), const(0))
         return Loop(Axis("once"), once, SEQUENTIAL, body)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 import graphc as gx
-from graphc.ir.loops.ir import Kernel
+from graphc.ir.loops.ir import Kernel, Loop
 from graphc.ir.loops.kernel_printer import kernel_text
 from graphc_cuda.lower import mapping, pieces
 from graphc_cuda.lower.mapping import map_kernel
@@ -112,3 +112,18 @@ def test_the_cut_kernel_can_be_read() -> None:
 @pytest.mark.parametrize("dtype", ["int32", "uint8"])
 def test_products_of_integers(small: None, shape: tuple[int, int], dtype: str) -> None:
     assert max(launches(shape, lambda x: x @ x.T, dtype)) > 1
+
+
+def test_sums_over_one_axis_that_need_each_other(small: None) -> None:
+    """The pieces of one take the merge of another along, and both go along the batch."""
+    x, dy = gx.input("x", (16, 3, 2, 4)), gx.input("dy", (16, 3, 2, 5))
+    h = gx.nn.BatchNorm()(gx.nn.Conv2D(5, 1, activation="relu")(x))
+    loss = (h * dy).mean()
+    step = gx.compile([x, dy], loss, gx.optim.SGD(0.1).minimize(loss), target="cuda-simulate")
+    deepest = 0
+    for kernel in step.program.schedule.kernels:
+        check_kernel(kernel, {})
+        cut = cut_chains(kernel, {})
+        kernel_text(cut)  # an axis inside of itself has no name
+        deepest = max(deepest, sum(isinstance(s, Loop) for s in cut.body))
+    assert deepest >= 3
