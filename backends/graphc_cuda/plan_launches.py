@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from graphc.compiler import program as compiler
 from graphc.compiler.memory.plan import MemoryPlan
+from graphc.compiler.precision import rounded_to
 from graphc.ir.dims import evaluate
 from graphc.ir.loops.ir import Buffer, Kernel
 from graphc.ir.loops.kernel_equality import first_equal_kernels
+from graphc.ir.precision import TF32
 from graphc.ir.schedule import CONSTANT as CONSTANT_ROLE
 from graphc.ir.schedule import (
     INPUT,
@@ -82,6 +84,7 @@ class _Key:
     kernel: Kernel
     commits: bool
     aliased: frozenset[str]
+    rounded: frozenset[str]
 
 
 class _Planning:
@@ -210,13 +213,18 @@ class _Planning:
             for b, mine in zip(kernel.arguments, places)
             if any(mine is not other and mine.overlaps(other) for other in places)
         )
-        key = _Key(kernel, commits, frozenset(b.name for b in aliased))
+        rounded = frozenset(
+            b for b, s in zip(kernel.arguments, call.arguments) if _is_rounded_to_tf32(s)
+        )
+        names = (frozenset(b.name for b in each) for each in (aliased, rounded))
+        key = _Key(kernel, commits, *names)
         if key not in self.lowered:
             name = self._name(kernel.name)
             note = tuple(_lines(call))
             self.lowered[key] = lower_kernel(
-                kernel, self.dims, self.functions, name, commits, note, aliased, self.libraries
-            )
+                kernel, self.dims, self.functions, name, commits, note, aliased, self.libraries,
+                rounded,
+            )  # fmt: skip
         return self.lowered[key]
 
     def _name(self, wish: str) -> str:
@@ -292,6 +300,12 @@ class _Planning:
             row = row % rows if rows else 0
         # beyond the end, where `after` does not use it, row -1 would be in front of the storage
         return Place(base.region, base.offset + max(0, row) * size, size)
+
+
+def _is_rounded_to_tf32(storage: Storage) -> bool:
+    """Whether a storage holds nothing but values that were rounded."""
+    node = storage.node
+    return storage.role == TEMPORARY and node is not None and rounded_to(node) == TF32
 
 
 def _product_node(

@@ -12,7 +12,7 @@ from graphc.ir.loops.contraction.index import Affine, flat_offset
 from graphc.ir.loops.contraction.match import Contraction, Span, merged, recognise
 from graphc.ir.loops.ir import Expr, Loop, Stmt
 from graphc.ir.types import DType
-from graphc_cuda.contract.low import HELD, low_operands
+from graphc_cuda.contract.low import HELD, low_operands, unmarked
 from graphc_cuda.contract.shape import MatrixTile, Sizes, Tile, choose_matrix_tile, choose_tile
 
 MIN_LINES = 4  # rows and columns that share what is staged
@@ -108,10 +108,10 @@ def find_contraction(
     low = None
     if _suits_matrices(extents, tile):
         low = low_operands(*(side.value for side in sides))
-    if low is None:
-        return TiledContraction(found, *sides, extents, tile or choose_tile(extents, dtype))
-    kind, *values = low
+    kind, *values = low or ("", unmarked(sides[0].value), unmarked(sides[1].value))
     left, right = (replace(side, value=value) for side, value in zip(sides, values))
+    if low is None:
+        return TiledContraction(found, left, right, extents, tile or choose_tile(extents, dtype))
     chosen = tile or choose_matrix_tile(extents, HELD[kind])
     return TiledContraction(found, left, right, extents, chosen, kind)
 

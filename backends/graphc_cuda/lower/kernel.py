@@ -19,6 +19,7 @@ from graphc.ir.loops.ir import (
     exprs_in,
 )
 from graphc.ir.types import bool_, int32, uint8, uint32
+from graphc_cuda.contract.low import mark_rounded
 from graphc_cuda.contract.lower import emit_tile
 from graphc_cuda.device.program import (
     BLOCK_INDEX,
@@ -68,13 +69,15 @@ def lower_kernel(
     note: tuple[str, ...] = (),
     aliased: frozenset[Buffer] = frozenset(),
     libraries: bool = False,
+    rounded: frozenset[Buffer] = frozenset(),
 ) -> tuple[LoweredLaunch, ...]:
     """The launches of a kernel for given sizes.
 
-    Where it `commits`, it does nothing once a check has failed. `aliased` buffers may share bytes.
-    With `libraries`, products that are worth it are calls of a library.
+    Where it `commits`, it does nothing once a check has failed. `aliased` buffers may share bytes,
+    `rounded` ones hold what was rounded to TF32. With `libraries`, products that are worth it are
+    calls of a library.
     """
-    kernel = reshape(kernel, dims, aliased)
+    kernel = reshape(mark_rounded(kernel, rounded), dims, aliased)
     libraries = libraries and not commits  # a library does not ask whether a check has failed
     if libraries:
         kernel = split_products(kernel, dims)

@@ -7,13 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import graphc as gx
 from graphc.ir.loops.expression import ExprEmitter
 from graphc.ir.loops.ir import Apply, Const, Expr, Kernel, Load
 from graphc.ir.ops import RoundToTF32
 from graphc.ir.precision import rounded_to_tf32
 from graphc.ir.types import DType, bfloat16, float16, float32, float64
 from graphc_cuda.contract import find, shape
+from graphc_cuda.contract.low import mark_rounded
 from graphc_cuda.contract.shape import MatrixTile, Tile
+from graphc_cuda.device.program import Intrinsic, Program, walk
+from graphc_cuda.launch import KernelNode
+from graphc_cuda.lower.kernel import lower_kernel
+from graphc_cuda.lower.scalars import Functions
+from graphc_cuda.plan_launches import plan_launches
+from graphc_cuda.print_numba import numba_text
 from tests.backends.cuda.kernel_runs import check_kernel, draw_arrays
 from tests.backends.llvm.contractions import Epilogue, Nest, Operand, contraction
 from tests.backends.llvm.test_contract_box import Case, dims
@@ -167,6 +175,44 @@ def test_one_rounded_operand_tells_of_both(monkeypatch: pytest.MonkeyPatch) -> N
     (launch,) = check_kernel(kernel, {}, arrays=arrays)
     assert launch.segment.tile is not None
     assert launch.segment.tile.kind == "tf32"
+
+
+def test_operands_that_were_stored_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(monkeypatch, replace(MATRIX, depth=32))
+    kernel = contraction("mk,kn->mn", {"m": 16, "n": 20, "k": 24})
+    marked = mark_rounded(kernel, frozenset(kernel.reads))
+    arrays = draw_arrays(marked, {})
+    for name in "ab":
+        arrays[name][...] = rounded_to_tf32(arrays[name])
+    (launch,) = check_kernel(marked, {}, arrays=arrays)
+    assert "a warp" in str(launch.segment.tile)
+    assert any(
+        isinstance(s, Intrinsic) and s.function == "copy_async" for s in walk(launch.kernel.body)
+    )
+
+
+def test_small_products_of_rounded_operands_stay_as_they_are() -> None:
+    kernel = contraction("mk,kn->mn", {"m": 9, "n": 20, "k": 24})
+    marked = mark_rounded(kernel, frozenset(kernel.reads))
+    made = (lower_kernel(k, {}, Functions(), "k")[0].kernel for k in (kernel, marked))
+    texts = {numba_text(Program("p", (), (k,))) for k in made}
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_gradients_of_weights_multiply_what_was_stored_rounded(padding: int) -> None:
+    x = gx.input("x", (2, 12, 12, 16))
+    h = gx.nn.Conv2D(16, 3, padding=padding, activation="relu")(x)
+    h = gx.nn.BatchNorm()(
+        gx.nn.Conv2D(32, 3, padding=padding, use_bias=False)(gx.nn.BatchNorm()(h))
+    )
+    loss = (h * h).mean()
+    step = gx.compile([x], loss, gx.optim.SGD(0.1).minimize(loss), precision="tf32")
+    plan = plan_launches(step.program, {}, merge=False)
+    forms = [n.kernel.form for n in plan.nodes if isinstance(n, KernelNode)]
+    tiles = [f for f in forms if f.startswith("tile")]
+    assert len(tiles) >= 5
+    assert [f for f in tiles if "a thread" in f] == []
 
 
 @pytest.mark.parametrize("kind", LOW)
