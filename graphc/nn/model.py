@@ -140,6 +140,12 @@ class Sequential(Layer):
             raise ArgumentError("Sequential: call compile first", origin=origins.find_origin())
         return self._trainer
 
+    @property
+    def history(self) -> History | None:
+        """That of the latest `fit`, also of one that ended with an error; None before."""
+        step = None if self._trainer is None else self._trainer.step
+        return None if step is None else step.history
+
     def fit(
         self,
         x: TensorLike,

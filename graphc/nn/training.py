@@ -128,6 +128,7 @@ class Trainer:
         self._functions: dict[Any, Functions] = {}
         self._predict: dict[Any, CompiledFunction] = {}
         self._checkpoint: Checkpoint | None = None  # to be restored into the next step that trains
+        self.step: CompiledFunction | None = None  # that of the latest fit
 
     def fit(
         self, x: Array, y: Array, validation: Any, weights: Array | None, **options: Any
@@ -141,6 +142,7 @@ class Trainer:
             )
         built = self._build(x, y, weights is not None)
         self._resume(built.step)
+        self.step = built.step
         checked = None
         if validation is not None:
             arrays = [np.asarray(a) for a in validation]

@@ -150,9 +150,11 @@ class Chain(Optimizer):
         found = [part for part in self.parts if isinstance(part, Optimizer)]
         if len(found) != 1:
             raise ArgumentError(
-                f"{self.name}: {len(found)} of its parts have a learning rate",
+                f"{self.name}: {len(found) or 'none'} of its parts have a learning rate",
                 origin=origins.find_origin(),
-                hint="ask the part itself: part.learning_rate",
+                hint="ask the part itself: part.learning_rate"
+                if found
+                else "end the chain with an optimiser: gx.optim.SGD(rate) in place of scale(rate)",
             )
         return found[0].learning_rate
 

@@ -136,6 +136,7 @@ class CompiledFunction(SlotCallable, Inspection):
         self.rng: Array = np.array([current_seed(), 0], np.uint64)
         self.epochs = 0
         self.resumed: Any = None  # what a checkpoint says about the run that `fit` goes on with
+        self.history: Any = None  # of the latest run of `fit`, also of one that raised
         self.binding = Binding(self.graph.name, self.graph.inputs, options.cast)
         # What a call goes through; a backend puts a faster entry here, which falls back on `call`.
         self.entry = self.call

@@ -42,3 +42,6 @@ class Callback:
 
     def set_state(self, run: Run, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken; called after `begin` where a run is resumed."""
+
+    def resumed(self, run: Run) -> None:
+        """After `set_state` of all callbacks."""

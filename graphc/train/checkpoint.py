@@ -70,7 +70,7 @@ class Checkpoint(Callback):
 
     def begin(self, run: Run) -> None:
         """Forget the runs of another step."""
-        self._watched = finite_parameters(run.parameters)
+        self._watched, self._wanted = finite_parameters(run.parameters), False
         if self.monitor is not None and self._step() is not run.step:
             self.monitor.reset()
         self._step = weakref.ref(run.step)
@@ -94,13 +94,26 @@ class Checkpoint(Callback):
         return f"Checkpoint {self.monitor.key}" if self.monitor else "Checkpoint"
 
     def state(self) -> dict[str, Any]:
-        """The best number."""
-        return self.monitor.state() if self.monitor else {}
+        """The best number, and whether this epoch gets a file."""
+        return {**self.monitor.state(), "wanted": self._wanted} if self.monitor else {}
 
     def set_state(self, run: Run, state: Mapping[str, Any]) -> None:
         """The same."""
         if self.monitor and state:
             self.monitor.set_state(state)
+            self._wanted = bool(state.get("wanted"))
+
+    def resumed(self, run: Run) -> None:
+        """Write the file of the epoch that the run goes on from, if a kill came before that."""
+        if self._wanted and self._is_behind(run):
+            self._write(run)
+
+    def _is_behind(self, run: Run) -> bool:
+        path = self._file(run.done)
+        try:
+            return int(_parse(path, files.read_notes(path))["epochs"]) < run.done
+        except (OSError, FormatError):
+            return True
 
     def _write(self, run: Run) -> None:
         seed, count = (int(word) for word in run.step.rng)

@@ -46,7 +46,9 @@ def fit(
     graphc's own, or arrays that are read-only.
     `verbose` None shows progress unless the callbacks do; False is quiet. Ctrl-C ends the run
     between two steps: the parameters are usable and the history so far comes back with
-    `interrupted` set.
+    `interrupted` set. An error (of a callback, of a full disk, of the data) ends the run as well:
+    the other callbacks see the end of the epoch first, so that a `Checkpoint` saves it, and the
+    history so far is `step.history`.
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of 0 or more, got {epochs!r}")
@@ -55,6 +57,7 @@ def fit(
     run = Run(step, Batches(step, data, batch_size, drop_last), epochs, checks)
     run.watchers = _watchers(callbacks, verbose)
     check_run(run)
+    step.history = run.history
     unchanged = all(type(w).__module__.startswith("graphc.") for w in run.watchers)
     with ExitStack() as held:
         for batches in [run.batches] if checks is None else [run.batches, checks]:
@@ -165,7 +168,7 @@ class TrainingLoop:
             run.stop(f"interrupted after {run.history.epochs} of {run.epochs} epochs")
         finally:
             run.step.epochs = self._first + run.history.epochs
-            self._tell("end")
+            self._tell_all(("end",))
 
     def _epoch(self) -> None:
         history, batches = self._run.history, self._run.batches
@@ -194,10 +197,7 @@ class TrainingLoop:
         logs["steps_per_second"] = done / max(training, 1e-9)
         history.add(logs)
         self._run.step.epochs = self._first + history.epochs
-        self._tell("epoch_end", logs)
-        for watcher in self._run.watchers:
-            if hasattr(watcher, "epoch_done"):
-                watcher.epoch_done(self._run)
+        self._tell_all(("epoch_end", "epoch_done"), logs)
 
     def _steps(self, order: Array | None, start: int, stop: int) -> tuple[Steps, str]:
         """Some steps, and what is wrong with the one after them, if a callback asks for that."""
@@ -232,3 +232,20 @@ class TrainingLoop:
     def _tell(self, event: str, *logs: dict[str, float]) -> None:
         for watcher in self._run.watchers:
             getattr(watcher, event)(self._run, *logs)
+
+    def _tell_all(self, events: tuple[str, ...], *logs: dict[str, float]) -> None:
+        """Tell every callback of every event, then raise the first error of any."""
+        errors = []
+        for event in events:
+            given = () if event == "epoch_done" else logs
+            for watcher in self._run.watchers:
+                try:
+                    getattr(watcher, event, _nothing)(self._run, *given)
+                except Exception as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def _nothing(run: Run) -> None:
+    """`epoch_done` of a callback that is not derived from `Callback`."""

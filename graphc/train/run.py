@@ -11,6 +11,7 @@ from graphc.frontend.parameter import Parameter
 from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
 from graphc.train.batches import Batches, Steps
+from graphc.train.callback import Callback
 from graphc.train.history import History
 
 
@@ -95,6 +96,9 @@ class Run:
         for key, watcher in self.keyed().items():
             if key in resumed.callbacks:
                 watcher.set_state(self, resumed.callbacks[key])
+        for watcher in self.watchers:
+            if isinstance(watcher, Callback):
+                watcher.resumed(self)
 
 
 def _flat(optimizers: Any) -> list[Any]:

@@ -158,6 +158,25 @@ def test_a_resumed_best_does_not_replace_a_better_one(tmp_path: Path) -> None:
         assert (tmp_path / "best").read_bytes() == content
 
 
+def test_a_best_file_that_a_kill_prevented_is_written_when_the_run_goes_on(tmp_path: Path) -> None:
+    """`last` says that the epoch is the best, and the process was gone before that had its file."""
+    for before in (b"", b"of the epoch before"):
+        pair = build()
+        last, best = Checkpoint(tmp_path / "last"), Checkpoint(tmp_path / "best", "val_accuracy")
+        run(pair, 1, [Logs([0.5], "val_accuracy"), last, best])
+        older = (tmp_path / "best").read_bytes()
+        last.restore(pair[0])
+        run(pair, 1, [Logs([0.9], "val_accuracy"), last, best])
+        wanted = gx.load(tmp_path / "best")["a/kernel"]
+        (tmp_path / "best").unlink()
+        if before:
+            (tmp_path / "best").write_bytes(older)
+        rest = build()
+        last.restore(rest[0])
+        run(rest, 1, [Logs([0.8], "val_accuracy"), Checkpoint(tmp_path / "best", "val_accuracy")])
+        np.testing.assert_array_equal(gx.load(tmp_path / "best")["a/kernel"], wanted)
+
+
 def test_the_best_of_one_step_is_that_of_all_its_runs(tmp_path: Path) -> None:
     pair, best = build(), Checkpoint(tmp_path / "best", "val_accuracy")
     run(pair, 2, [Logs([0.5, 0.9], "val_accuracy"), best])
