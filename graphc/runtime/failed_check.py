@@ -31,7 +31,7 @@ def explain_failure(
     """
     if not error.asks:
         return error
-    interpreter = _TimeLimitedInterpreter(dims, (int(rng[0]), int(rng[1])))
+    interpreter = TimeLimitedInterpreter(dims, (int(rng[0]), int(rng[1])), MAX_SECONDS)
     given = dict(zip(graph.inputs, arrays))
     try:
         for node in _suspects(graph, error):
@@ -42,7 +42,7 @@ def explain_failure(
         same = error.node is not None and found.origin == error.origin
         operands = error.operands if same else found.operands
         return RuntimeCheckError(text, operands=operands, origin=found.origin)
-    except (GraphcError, MemoryError, _TooLongError):
+    except (GraphcError, MemoryError, TooLongError):
         return error  # what compiled code said is enough
     return error
 
@@ -70,19 +70,19 @@ def _rerun_check(interpreter: Interpreter, node: Node, given: Mapping[Node, Arra
         raise RuntimeCheckError(text, operands=describe(node.inputs), origin=node.origin)
 
 
-class _TooLongError(Exception):
+class TooLongError(Exception):
     """The interpreter's time limit was exceeded."""
 
 
-class _TimeLimitedInterpreter(Interpreter):
+class TimeLimitedInterpreter(Interpreter):
     """An interpreter with a time limit."""
 
-    def __init__(self, dims: Mapping[str, int], rng: tuple[int, int]) -> None:
+    def __init__(self, dims: Mapping[str, int], rng: tuple[int, int], seconds: float) -> None:
         super().__init__(dims, rng)
-        self.end = time.monotonic() + MAX_SECONDS
+        self.end = time.monotonic() + seconds
 
     def node(self, node: Node, arrays: list[Array]) -> Array:
         """The value of one node, if there is time."""
         if time.monotonic() > self.end:
-            raise _TooLongError
+            raise TooLongError
         return super().node(node, arrays)

@@ -97,8 +97,8 @@ class StopOnNaN(Callback):
 
     The parameters are those before that step (it is taken back, in whatever order the
     callbacks are), its epoch does not count, and the note says whether the data or the learning
-    rate are to blame. What is updated is copied now and then for that, at most ten times a second
-    and a twentieth of the time.
+    rate are to blame, and which operation made the first NaN or infinity. What is updated is
+    copied now and then for that, at most ten times a second and a twentieth of the time.
     """
 
     def begin(self, run: Run) -> None:

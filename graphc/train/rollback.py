@@ -10,6 +10,8 @@ import numpy as np
 
 from graphc.frontend.parameter import Parameter
 from graphc.ir.types import Array
+from graphc.origin import FORWARD
+from graphc.runtime.bad_values import first_bad_node
 from graphc.train.batches import Batches, Steps
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Rollback:
         if not what:
             what = self._bad_parameter(order, start + good)
             self._back(order, start, good, saved)
-        return kept, f"{what}{self._where(start + good)}: {_blame(batches, order, start + good)}"
+        return kept, f"{what}{self._where(start + good)}: {self._blame(order, start + good)}"
 
     def _search(self, order: Array | None, start: int, good: int, saved: Any) -> int:
         """The most steps, at most `good`, that leave the parameters finite."""
@@ -88,6 +90,31 @@ class Rollback:
         broken = first_broken(self._watched)
         return "an update is not finite" if broken is None else f"{broken.name} is not finite"
 
+    def _blame(self, order: Array | None, step: int) -> str:
+        """The data of the step where they are not finite, else the node that made the first bad
+        value, and the learning rate."""
+        batches = self._run.batches
+        rows = batches.rows(order, step)
+        parts = batches.inputs(rows)
+        bad = _bad_data(batches, rows, parts)
+        return bad or f"{self._first_bad(parts)}: lower the learning rate first"
+
+    def _first_bad(self, parts: list[Array]) -> str:
+        """The node that made the first bad value of a step, with the user's line."""
+        step = self._run.step
+        scalars = [n for _, n in step.graph.outputs if not n.type.shape]
+        watched = set(self._watched)
+        changed = [value for p, value in step.graph.updates if p.handle in watched]
+        arrays, dims = step.binding.bind(parts, {})
+        found = first_bad_node(step.graph, [*scalars, *changed], arrays, dims, step.rng)
+        if found is None:
+            return "its inputs are finite"
+        node, kind = found
+        name = f"{node.name} ({node.op.name})" if node.name else node.op.name
+        part = "" if node.step_part == FORWARD else f" in the {node.step_part} pass"
+        line = f"{node.origin} `{node.origin.text}`" if node.origin.text else node.origin
+        return f"its inputs are finite, the first {kind} is made by {name}{part} in {line}"
+
     def _where(self, step: int) -> str:
         epoch = self._run.done + self._run.history.epochs + 1
         return f" at step {step + 1} of epoch {epoch} (taken back)"
@@ -109,10 +136,8 @@ def _bad_output(steps: Steps, step: int) -> str:
     return ""
 
 
-def _blame(batches: Batches, order: Array | None, step: int) -> str:
-    """The data of the step where they are not finite, else the learning rate."""
-    rows = batches.rows(order, step)
-    parts = batches.inputs(rows)
+def _bad_data(batches: Batches, rows: Array, parts: list[Array]) -> str:
+    """The first input of a step that is not finite, with its row; empty if all are."""
     for unwanted in (np.isnan, np.isinf):
         for node, part, taken in zip(batches.function.graph.inputs, parts, batches.batched):
             if part.dtype.kind in "iub" or not unwanted(part).any():
@@ -120,4 +145,4 @@ def _blame(batches: Batches, order: Array | None, step: int) -> str:
             place = np.unravel_index(int(unwanted(part).argmax()), part.shape)
             number = f" in row {rows[place[0]]} of the data" if taken else ""
             return f"input {node.name} holds {part[place]}{number}: clean the data"
-    return "its inputs are finite: lower the learning rate first"
+    return ""

@@ -11,7 +11,6 @@ from graphc.frontend.parameter import Parameter
 from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
 from graphc.train.batches import Batches, Steps
-from graphc.train.callback import Callback
 from graphc.train.history import History
 
 
@@ -97,7 +96,7 @@ class Run:
             if key in resumed.callbacks:
                 watcher.set_state(self, resumed.callbacks[key])
         for watcher in self.watchers:
-            if isinstance(watcher, Callback):
+            if hasattr(watcher, "resumed"):
                 watcher.resumed(self)
 
 
