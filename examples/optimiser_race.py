@@ -78,7 +78,7 @@ def main() -> None:
         return
     ways = {name: way for name, (_, way) in found.items()}
     chosen.out.mkdir(parents=True, exist_ok=True)
-    bounds = ((-10.0, 3.0), (-4.5, 2.5))
+    bounds = ((-10.0, 3.0), (-7.0, 3.0))
     for ending in ("png", "gif"):
         gx.plot.trajectories(height, ways, bounds, path=chosen.out / f"race.{ending}")
     show(height, chosen.out)
