@@ -27,7 +27,7 @@ FRAMEWORKS = {"torch", "jax", "tensorflow", "keras", "tinygrad", "pytensor", "on
 # The rooms from the ground up: what each holds and which others it may import. The same table
 # stands in docs/architecture.md.
 HOLDS = {
-    "root": ("errors", "origin", "config", "files", "forked"),
+    "root": ("errors", "origin", "config", "files", "forked", "installed"),
     "ir": ("ir",),
     "frontend": ("frontend",),
     "compiler": ("compiler",),
@@ -133,7 +133,8 @@ HEAVY = {
 
 ROOT_FILES = {
     "__init__.py", "__main__.py", "config.py", "constraints.py", "errors.py",
-    "files.py", "forked.py", "init.py", "origin.py", "py.typed", "regularizers.py", "schedules.py",
+    "files.py", "forked.py", "init.py", "installed.py", "origin.py", "py.typed", "regularizers.py",
+    "schedules.py",
 }  # fmt: skip
 ROOT_FOLDERS = {
     "cli", "compiler", "data", "decode", "export", "fft", "frontend", "inspect", "ir", "linalg",

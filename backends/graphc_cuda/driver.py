@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import Any
 
 from graphc.errors import BackendError, MemoryBudgetError
+from graphc.installed import install_hint
 from graphc_cuda.driver_launch import Handle, Launch
 
 OLDEST_DRIVER = (12, 0)  # its graphs take kernels by the structure that is used here
-INSTALL = "pip install 'graphc[cuda]'"
 WITHOUT_GPU = 'target="cuda-simulate" runs the same kernels without a GPU'
 _LOG_BYTES = 16384
 _OUT_OF_MEMORY, _NO_DEVICE, _NOT_READY = 2, 100, 600
@@ -359,7 +359,9 @@ def _cuda_bindings() -> Any:
     try:
         return import_module("cuda.bindings.driver")
     except ImportError as error:
-        raise BackendError(f"cuda: cuda-bindings is missing: {error}", hint=INSTALL) from None
+        raise BackendError(
+            f"cuda: cuda-bindings is missing: {error}", hint=install_hint("cuda", "cuda-bindings")
+        ) from None
 
 
 def _fill_unit(value: int, nbytes: int) -> tuple[int, int]:

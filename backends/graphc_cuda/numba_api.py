@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from graphc.errors import BackendError
+from graphc.installed import install_hint
 from graphc_cuda.device.program import DeviceFunction, DeviceKernel, Program
 from graphc_cuda.numba_meaning import ELEMENT_BYTES, VECTOR_BYTES, Meaning
 from graphc_cuda.numba_memory import ACCESSES, MEMORY, POSITIONS, THREADS
@@ -34,7 +35,7 @@ from graphc_cuda.nvptx.statements import dynamic_shared_bytes
 from graphc_cuda.print_numba import SPECIALS, numba_text
 
 OLDEST = 0, 30  # of numba-cuda
-INSTALL = 'pip install "graphc[cuda-numba]"'
+INSTALL = install_hint("cuda-numba", "numba-cuda[cu13]")
 
 try:
     from numba import cuda

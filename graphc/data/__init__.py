@@ -1,7 +1,7 @@
 """Data sets: one that ships with the package, made-up ones, and readers of files that users have.
 
 No reader unpickles anything. What needs more than NumPy says so: `mat` (SciPy), `image` and
-`image_folder` (Pillow: `pip install graphc[data]`).
+`image_folder` (Pillow: `pip install 'graphc-compiler[data]'`).
 """
 
 from graphc.data import synthetic as synthetic

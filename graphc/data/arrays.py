@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import FormatError, UnsupportedError
+from graphc.installed import install_hint
 from graphc.ir.types import Array
 
 
@@ -46,7 +47,7 @@ def mat(path: str | os.PathLike[str]) -> dict[str, Array]:
         from scipy import io, sparse
     except ImportError as error:
         raise UnsupportedError(
-            f"data.mat needs SciPy: {error}", hint="pip install graphc[data]"
+            f"data.mat needs SciPy: {error}", hint=install_hint("data", "scipy")
         ) from error
     try:
         found: dict[str, Any] = io.loadmat(name, appendmat=False)

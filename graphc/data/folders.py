@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, FormatError, UnsupportedError
+from graphc.installed import install_hint
 from graphc.ir.types import Array
 
 ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -78,6 +79,6 @@ def _pillow() -> tuple[Any, Any]:
         from PIL import Image, ImageOps
     except ImportError as error:
         raise UnsupportedError(
-            f"reading images needs Pillow: {error}", hint="pip install graphc[data]"
+            f"reading images needs Pillow: {error}", hint=install_hint("data", "pillow")
         ) from error
     return Image, ImageOps.exif_transpose

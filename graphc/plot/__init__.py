@@ -6,7 +6,7 @@ Every function returns the Matplotlib figure, which shows itself in a notebook, 
     gx.plot.history(gx.fit(step, data, epochs=20), path="run.png")
 
 Arguments are values: arrays, parameters (their values are taken), histories. Needs Matplotlib:
-pip install graphc[plots].
+pip install 'graphc-compiler[plots]'.
 """
 
 from graphc.frontend.arguments import check_all

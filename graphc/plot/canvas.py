@@ -15,6 +15,7 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError, UnsupportedError
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor
+from graphc.installed import install_hint
 from graphc.ir.exchange import to_numpy
 from graphc.ir.types import Array
 
@@ -35,7 +36,7 @@ def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.0
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UnsupportedError(
-            f"gx.plot needs Matplotlib: {error}", hint="pip install graphc[plots]"
+            f"gx.plot needs Matplotlib: {error}", hint=install_hint("plots", "matplotlib")
         ) from error
     figure: Any = Figure(figsize=size, layout="constrained")
     figure._repr_png_ = partial(drawn, figure)

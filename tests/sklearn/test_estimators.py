@@ -161,4 +161,4 @@ def test_without_scikit_learn_it_says_what_to_install() -> None:
         cwd=Path(gx.__file__).parent.parent,
     )  # fmt: skip
     assert "gx.sklearn needs scikit-learn" in done.stderr
-    assert "pip install graphc[sklearn]" in done.stderr
+    assert "[sklearn]" in done.stderr

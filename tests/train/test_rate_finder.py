@@ -101,6 +101,6 @@ def test_what_cannot_be_swept() -> None:
 
 
 def test_the_picture() -> None:
-    pytest.importorskip("matplotlib", reason="needs Matplotlib (graphc[plots])")
+    pytest.importorskip("matplotlib", reason="needs Matplotlib (the extra plots)")
     step, data = problem(gx.optim.SGD(0.1))
     assert len(gx.lr_find(step, data, steps=30).plot().axes) == 1

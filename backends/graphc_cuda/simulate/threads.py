@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphc.errors import BackendError
+from graphc.installed import install_hint
 from graphc.ir.types import Array
 from graphc_cuda.simulate.errors import thread_name
 from graphc_cuda.simulate.lanes import WARP
@@ -129,7 +130,7 @@ def _greenlet() -> Any:
     except ImportError as error:
         raise BackendError(
             "the executor 'threads' of the simulator needs greenlet, which is not installed",
-            hint="pip install 'graphc[cuda]', or take the executor 'vector'",
+            hint=f"{install_hint('cuda', 'greenlet')}, or take the executor 'vector'",
         ) from error
     return greenlet.greenlet
 

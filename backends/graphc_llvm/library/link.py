@@ -10,9 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from graphc.errors import BackendError
+from graphc.installed import install_hint
 from graphc_llvm.runtime.session import host
-
-HINT = "install a C compiler or lld, or: pip install 'graphc[link]' (ziglang, which brings one)"
 
 
 def library_suffix(triple: str) -> str | None:
@@ -36,7 +35,11 @@ def link(
     """
     command = _command(objects, result, triple, symbols, stack_bytes)
     if command is None:
-        return f"no linker for {triple} found: {HINT}"
+        packages = install_hint("link", "ziglang")
+        return (
+            f"no linker for {triple} found: install a C compiler or lld,"
+            f" or: {packages} (ziglang, which brings one)"
+        )
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         tool, said = Path(command[0]).name, done.stderr.strip()[:2000]

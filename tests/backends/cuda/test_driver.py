@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from graphc.errors import BackendError
+from graphc.installed import install_hint
 from graphc_cuda.driver import Driver
 from graphc_cuda.foreign_array import foreign_array
 from graphc_cuda.launch import FillNode, KernelNode
@@ -124,7 +125,7 @@ def test_package_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     stub(monkeypatch, None)
     with pytest.raises(BackendError, match="cuda-bindings is missing") as caught:
         Driver()
-    assert caught.value.hint == "pip install 'graphc[cuda]'"
+    assert caught.value.hint == install_hint("cuda", "cuda-bindings")
 
 
 def test_driver_missing(monkeypatch: pytest.MonkeyPatch) -> None:

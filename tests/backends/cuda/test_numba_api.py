@@ -14,6 +14,7 @@ import pytest
 
 import graphc_cuda
 from graphc.errors import BackendError
+from graphc.installed import install_hint
 from graphc_cuda.assemble import KernelResources, assemble
 from graphc_cuda.cuda_tools import find_tool
 from graphc_cuda.device.program import Program
@@ -171,7 +172,7 @@ def test_without_numba_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(BackendError, match="numba-CUDA cannot be imported") as caught:
         importlib.import_module("graphc_cuda.numba_api")
-    assert caught.value.hint == 'pip install "graphc[cuda-numba]"'
+    assert caught.value.hint == install_hint("cuda-numba", "numba-cuda[cu13]")
 
 
 @needs_numba
