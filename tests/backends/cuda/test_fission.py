@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 import graphc as gx
+from graphc.compiler.fusion import scans
 from graphc.ir.loops.ir import Kernel
-from graphc_cuda.lower import fission, mapping
+from graphc_cuda.lower import chains, fission, mapping
 from graphc_cuda.lower.fission import split_chains
 from graphc_cuda.lower.mapping import map_kernel
+from tests.backends.cuda.executors import executors
 from tests.backends.cuda.kernel_runs import check_kernel
 
 SCANS = {
@@ -17,11 +19,24 @@ SCANS = {
 }  # fmt: skip
 
 
+NEVER = 1 << 30
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short chains are worth it."""
+    """Short chains are worth it, in three nests."""
     monkeypatch.setattr(mapping, "SMALL", 0)
     monkeypatch.setattr(fission, "MIN_TRIPS", 2)
+    monkeypatch.setattr(fission, "MIN_TILED_TRIPS", NEVER)
+
+
+@pytest.fixture(params=[17, 24])
+def tiled(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Short chains are worth it, in small tiles."""
+    monkeypatch.setattr(mapping, "SMALL", 0)
+    monkeypatch.setattr(fission, "MIN_TRIPS", 2)
+    monkeypatch.setattr(fission, "MIN_TILED_TRIPS", 2)
+    monkeypatch.setattr(chains, "TILE", request.param)
 
 
 def scan(shape: tuple[int, ...], axis: int, how: str = "sum", dtype: str = "float32") -> Kernel:
@@ -64,11 +79,55 @@ def test_columns_stay_whole(small: None) -> None:
 
 
 def test_the_chain_is_one_addition_for_eight_elements() -> None:
-    kernel = scan((64, 4096), 1)
+    kernel = scan((2200, 4096), 1)
     assert [str(s) for s in map_kernel(split_chains(kernel, {}), {})] == [
-        "element: 32768 points",
-        "element: 64 points",
-        "element: 32768 points",
+        "element: 1126400 points",
+        "element: 2200 points",
+        "element: 1126400 points",
     ]
     short = scan((64, 256), 1)
     assert split_chains(short, {}) is short
+
+
+def test_few_long_rows_have_a_block_each() -> None:
+    kernel = scan((64, 4096), 1)
+    assert [str(s) for s in map_kernel(split_chains(kernel, {}), {})] == ["rows: 64 of 256 threads"]
+    kernel = scan((4096, 500), 0)
+    assert [str(s) for s in map_kernel(split_chains(kernel, {}), {})] == [
+        "rows: 500 of 128 threads"
+    ]
+
+
+@pytest.mark.parametrize("how", list(SCANS))
+@pytest.mark.parametrize("columns", [16, 136, 192, 289])
+def test_rows_in_tiles(tiled: None, how: str, columns: int) -> None:
+    assert len(check_kernel(scan((3, columns), 1, how), {})) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", "uint8"])
+@pytest.mark.parametrize("shape", [(50, 3), (2, 48, 2), (17,)])
+def test_axes_in_tiles(tiled: None, dtype: str, shape: tuple[int, ...]) -> None:
+    check_kernel(scan(shape, len(shape) // 2, "sum", dtype), {})
+
+
+@executors
+def test_any_order_of_threads(tiled: None, executor: str) -> None:
+    for seed in (1, 2):
+        check_kernel(scan((3, 280), 1), {}, executor=executor, seed=seed)
+
+
+def test_what_comes_before_each_chunk_in_tiles(
+    tiled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scans, "SCAN_CHUNK_ELEMENTS", 16)
+    kernel = scan((700,), 0)
+    modes = [x.segment.mode for x in check_kernel(kernel, {})]
+    assert modes == [mapping.ROWS, mapping.ROWS, mapping.ELEMENT]
+
+
+def test_a_recurrence_in_tiles(tiled: None) -> None:
+    x = gx.input("x", (3, 70))
+    loss = gx.sum(gx.cumulative_prod(x, axis=1) ** 2)
+    compiled = gx.compile([x], [gx.grad(loss, x)], target="cuda-simulate")
+    kernels = [k for k in compiled.program.schedule.kernels if "recurrence" in k.name]
+    assert [len(check_kernel(k, {})) for k in kernels] == [1]
