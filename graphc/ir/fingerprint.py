@@ -7,15 +7,16 @@ from functools import cache
 from pathlib import Path
 
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops.leaf import Constant, Parameter
+from graphc.ir.ops.leaf import Constant, Input, Parameter
 from graphc.ir.ops.loop import Body
 
 
 def graph_bytes(graph: Graph) -> bytes:
     """Every node with its op, attributes, inputs and type, the roots, and what constants hold.
 
-    Lines and files of the user's program are left out, so edits elsewhere change nothing; names
-    are in, since the generated code is named after them.
+    Left out are lines and files of the user's program, so that edits elsewhere change nothing, and
+    the names of inputs, parameters and layers, so that a model that is built again finds its code:
+    machine code has none of them, and texts that show them are made from the graph at hand.
     """
     number: dict[Node, int] = {}
     lines = []
@@ -23,7 +24,7 @@ def graph_bytes(graph: Graph) -> bytes:
         if node not in number:
             number[node] = len(number)
             inputs = ",".join(str(number[i]) for i in node.inputs)
-            lines.append(f"{_op_text(node)}({inputs}):{node.type}:{node.name}:{node.step_part}")
+            lines.append(f"{_op_text(node)}({inputs}):{node.type}:{node.step_part}")
     for name, node in graph.outputs:
         lines.append(f"out {name} {number[node]}")
     for parameter, value in graph.updates:
@@ -37,8 +38,10 @@ def _op_text(node: Node) -> str:
     if isinstance(op, Constant):
         digest = hashlib.sha256(op.value.tobytes()).hexdigest()
         return f"constant {op.value.dtype.str} {digest}"
+    if isinstance(op, Input):
+        return "input"
     if isinstance(op, Parameter):
-        return f"parameter {op.label} {op.trainable}"
+        return f"parameter {op.trainable}"
     fields = ",".join(f"{k}={_value_text(getattr(op, k))}" for k in op.__dataclass_fields__)
     return f"{type(op).__module__}.{type(op).__qualname__}[{fields}]"
 

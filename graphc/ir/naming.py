@@ -53,6 +53,13 @@ def numbered(given: dict[str, int], name: str) -> str:
     return made
 
 
+def of_call(counts: dict[str, int], name: str) -> str:
+    """The stream of a layer's call, which no other layer has: NAME, then NAME/call_1, ..."""
+    count = counts.get(name, 0)
+    counts[name] = count + 1
+    return f"{name}/call_{count}" if count else name
+
+
 @contextmanager
 def inside(scope: str, given: dict[str, int]) -> Iterator[None]:
     """Make names in this whole scope, counted in a table of its own."""

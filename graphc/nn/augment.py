@@ -37,7 +37,7 @@ class _Augmentation(Layer):
         if x.ndim != 4:
             text = f"{self.name}: needs pictures (batch, height, width, channels), got {x.type}"
             fail(ShapeError, text, (x,))
-        stream = naming.numbered(self._streams, self.name)
+        stream = naming.of_call(self._streams, self.name)
         return lift_op(ModeSwitch(), self.changed(x, stream), self.kept(x))
 
     def changed(self, x: Tensor, stream: str) -> Tensor:

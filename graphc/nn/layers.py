@@ -249,7 +249,7 @@ class DropConnect(Dense):
 
     def kernel(self, x: Tensor) -> Tensor:
         """The matrix, at training with elements dropped and the others scaled."""
-        stream = naming.numbered(self._streams, self.name)
+        stream = naming.of_call(self._streams, self.name)
         return masked(super().kernel(x), self.rate, False, stream)
 
 
@@ -266,7 +266,7 @@ class Dropout(Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """The shape of x."""
-        stream = naming.numbered(self._streams, self.name)
+        stream = naming.of_call(self._streams, self.name)
         return masked(x, self.rate, self.always, stream)
 
 

@@ -131,7 +131,7 @@ class Recurrent(Layer):
         start = self._start(x, initial_state)
         steps = None if mask is None else self._mask(x, mask)
         if self.dropout:
-            stream = naming.numbered(self._streams, f"{self.name}/dropout")
+            stream = naming.of_call(self._streams, f"{self.name}/dropout")
             x = masked(x, self.dropout, False, stream)
         ys, last = through_time(
             step, x, start, steps, self.reverse, self.truncate, self.checkpoint

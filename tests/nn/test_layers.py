@@ -225,6 +225,14 @@ def test_dropconnect_gradients_reach_the_weights_that_stayed() -> None:
     np.testing.assert_array_equal(gradient, 3 * masked)
 
 
+def test_no_other_layer_draws_the_mask_of_a_second_call() -> None:
+    first, second = gx.nn.Dropout(0.5), gx.nn.Dropout(0.5)
+    x = gx.input("x", (64,))
+    masks = gx.compile([x], [first(x), first(x), second(x)], mode="train", target="interpret")
+    drawn = {mask.tobytes() for mask in masks(np.ones(64, "float32"))}
+    assert len(drawn) == 3
+
+
 def test_every_call_of_dropconnect_draws_its_own_mask() -> None:
     layer = nn.DropConnect(30, 0.5, use_bias=False)
     x = gx.input("x", (40, 40))
