@@ -187,7 +187,8 @@ def main() -> None:
     net = network(chosen.model, len(words), chosen.units, chosen.layers, length)
     lstm = chosen.model == "lstm"
     data = streams(ids, rows, length) if lstm else windows(ids, length, length)
-    rate = gx.schedules.one_cycle(chosen.rate, chosen.epochs * (len(data[0]) // rows))
+    steps = chosen.epochs * (len(data[0]) // rows)
+    rate = gx.schedules.one_cycle(chosen.rate, steps, rise=0.1)
     step = training(net, chosen.model, rows, length, rate, chosen.threads)
     test = evaluation(net, length, chosen.threads)
     test_data = windows(test_ids, length, length // 2)

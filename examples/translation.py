@@ -30,7 +30,7 @@ Pairs = list[tuple[list[str], list[str]]]
 
 def tokens(sentence: str) -> list[str]:
     """Words and punctuation of a sentence, without what is in brackets and notes."""
-    return re.findall(r"\w+|[^\w\s]", re.sub(r"[\[\]()\"«»“”]", "", sentence.lower()))
+    return re.findall(r"\w+['’]?|[^\w\s]", re.sub(r"[\[\]()\"«»“”]", "", sentence.lower()))
 
 
 def verses(directory: Path, language: str) -> list[str]:

