@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.frontend.seed import generator
 from graphc.ir.types import Array
 from graphc.runtime.backend import HeldData
 from graphc.runtime.epoch import (
@@ -43,24 +42,32 @@ class Batches:
         check_whole(function, self.used, batch_size)
         self.count = count
         self.held: HeldData | None = None
+        self._order: Array | None = None  # of the samples in this epoch; None for their own
 
     @property
     def steps(self) -> int:
         """The number of batches in an epoch."""
         return -(-self.used // self.batch_size)
 
-    def order(self, seed: int, name: str, shuffle: bool) -> Array | None:
-        """The samples in the order of an epoch; None for their own order."""
-        return generator(seed, name).permutation(self.count) if shuffle else None
+    @contextmanager
+    def epoch(self, number: int, rng: np.random.Generator | None) -> Iterator[None]:
+        """An epoch; its order is drawn from a generator, or the samples' own."""
+        self._order = None if rng is None else rng.permutation(self.count)
+        yield
 
-    def run(self, order: Array | None, start: int, stop: int) -> Steps:
-        """Call the function on batches start..stop-1; what every step gave."""
-        chosen = self._chosen(order, start, stop)
+    def finished(self, done: int) -> bool:
+        """Whether the epoch has no more than these steps."""
+        return done >= self.steps
+
+    def run(self, start: int, stop: int) -> Steps:
+        """Call the function on batches start..stop-1, as far as there are; what each gave."""
+        stop = min(stop, self.steps)
+        chosen = self._chosen(start, stop)
         if self.held is None:
-            parts = self.inputs(chosen)
+            parts = self._parts(chosen)
             outputs = self.function.run_epoch(parts, self.batch_size, shuffle=False)
         else:
-            rows = np.arange(chosen.start, chosen.stop) if order is None else chosen
+            rows = np.arange(chosen.start, chosen.stop) if self._order is None else chosen
             outputs = run_rows(
                 self.function, self.arrays, self.batched, rows, self.batch_size, self.held
             )
@@ -80,20 +87,35 @@ class Batches:
             if held is not None:
                 held.release()
 
-    def rows(self, order: Array | None, step: int) -> Array:
-        """The samples of one batch."""
-        rows = np.arange(self.count) if order is None else order
-        chosen: Array = rows[self._chosen(None, step, step + 1)]
-        return chosen
+    def each(self) -> Iterator[tuple[list[Array], int]]:
+        """The inputs of every step, and the number of samples in them."""
+        for start in range(0, self.used, self.batch_size):
+            stop = min(start + self.batch_size, self.used)
+            yield self._parts(slice(start, stop)), stop - start
 
-    def inputs(self, chosen: Any) -> list[Array]:
-        """The arrays for some samples, in the order of the inputs."""
+    def head(self, function: CompiledFunction, samples: int | None) -> Batches:
+        """The first samples (None: all) for another function of the same inputs."""
+        count = self.used if samples is None else min(samples, self.used)
+        if count > self.batch_size:
+            count -= count % self.batch_size  # a step of fixed sizes takes no smaller batch
+        return Batches(function, self._parts(slice(0, count)), min(self.batch_size, count))
+
+    def inputs(self, step: int) -> list[Array]:
+        """The inputs of one step."""
+        return self._parts(self._chosen(step, step + 1))
+
+    def place(self, step: int, row: int) -> str:
+        """What to call a sample of one step."""
+        index = step * self.batch_size + row
+        return f"row {index if self._order is None else self._order[index]} of the data"
+
+    def _parts(self, chosen: Any) -> list[Array]:
         return [a[chosen] if taken else a for a, taken in zip(self.arrays, self.batched)]
 
-    def _chosen(self, order: Array | None, start: int, stop: int) -> Any:
+    def _chosen(self, start: int, stop: int) -> Any:
         first = start * self.batch_size
         last = min(stop * self.batch_size, self.used)
-        return slice(first, last) if order is None else order[first:last]
+        return slice(first, last) if self._order is None else self._order[first:last]
 
 
 def is_immutable(array: Array) -> bool:
@@ -140,17 +162,19 @@ class RunningMeans:
 
     def __init__(self) -> None:
         self._slices: list[Steps] = []
-        self._count = 0
+        self.samples = 0
+        self.steps = 0
         self.so_far: dict[str, float] = {}
 
     def add(self, steps: Steps) -> None:
         """Take some more steps in; brings the means so far, to be looked at, up to date."""
         self._slices.append(steps)
+        self.steps += len(steps.sizes)
         count = int(steps.sizes.sum())
-        self._count += count
+        self.samples += count
         for name, value in steps.means().items():
             old = self.so_far.get(name, 0.0)
-            self.so_far[name] = old + (value - old) * (count / self._count)
+            self.so_far[name] = old + (value - old) * (count / self.samples)
 
     def means(self) -> dict[str, float]:
         """The means over all steps."""

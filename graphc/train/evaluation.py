@@ -11,7 +11,7 @@ from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
-from graphc.train.batches import Batches
+from graphc.train.feed import make_feed
 from graphc.train.fit import check_validation, evaluated
 
 
@@ -58,16 +58,16 @@ class Evaluation(tuple[float, ...]):
 def evaluate(function: CompiledFunction, data: Any, batch_size: int = 32) -> Evaluation:
     """The means of a function's outputs of rank 0 over all samples, and its metrics.
 
-    `data` is what `function.run_epoch` takes; the last batch may be smaller, and counts by its
-    samples. Raises ArgumentError for a function that learns.
+    `data` are as for `fit`; the last batch may be smaller, and counts by its samples. Raises
+    ArgumentError for a function that learns.
     """
     check_validation((function, data), "evaluate")
-    return Evaluation(evaluated(Batches(function, data, batch_size)))
+    return Evaluation(evaluated(make_feed(function, data, batch_size)))
 
 
 def predict(function: CompiledFunction, data: Any, batch_size: int = 32) -> Any:
     """The outputs of a function for all samples, batch by batch: along the first axis one after
-    the other.
+    the other. `data` are as for `fit`.
 
     Outputs that have no batch axis are an ArgumentError: `evaluate` takes their means.
     """
@@ -76,12 +76,9 @@ def predict(function: CompiledFunction, data: Any, batch_size: int = 32) -> Any:
             f"predict: needs what gx.compile returns, got {function!r:.60}",
             origin=origins.find_origin(),
         )
-    batches = Batches(function, data, batch_size)
     columns: list[list[Array]] = []
-    for start in range(0, batches.used, batch_size):
-        found = function(*batches.inputs(slice(start, start + batch_size)))
-        leaves = _leaves(function, found)
-        count = min(start + batch_size, batches.used) - start
+    for arrays, count in make_feed(function, data, batch_size).each():
+        leaves = _leaves(function, function(*arrays))
         for path, leaf in zip(function.structure.paths(), leaves):
             if not np.ndim(leaf) or len(leaf) != count:
                 name = "/".join(map(str, path)) or "the output"

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
+
 from graphc import origin as origins
 from graphc.errors import ArgumentError
-from graphc.ir.types import Array
+from graphc.frontend.seed import generator
 from graphc.runtime.function import CompiledFunction
-from graphc.train.batches import Batches, RunningMeans, Steps
+from graphc.train.batches import RunningMeans, Steps
+from graphc.train.feed import Feed, make_feed
 from graphc.train.history import History
 from graphc.train.preflight import check_run
 from graphc.train.progress import ProgressBar
@@ -33,12 +36,18 @@ def fit(
     drop_last: bool = False,
     seed: int | None = None,
     verbose: bool | None = None,
+    steps_per_epoch: int | None = None,
 ) -> History:
     """Run a compiled step over the data for some epochs.
 
-    `data` is what `step.run_epoch` takes; `validation` is (function, data), whose outputs are
-    logged as val_NAME after every epoch; so are the `learning_rate` of its first step, `seconds`
-    (all of it) and `steps_per_second`.
+    `data` is what `step.run_epoch` takes, or gives batches, made in a thread while steps run: an
+    iterable of tuples, lists or dicts (a torch-style loader), a function that returns one for an
+    epoch (whose number it gets if it takes an argument), or an iterator. They come in their own
+    order and sizes; `shuffle`, `seed` and `batch_size` are for arrays. `steps_per_epoch` ends an
+    epoch after so many batches; an iterator needs it to give several epochs. What has a method
+    `set_epoch` (or whose `sampler` has) is told the number of the epoch before.
+    `validation` is (function, data), whose outputs are logged as val_NAME after every epoch; so are
+    the `learning_rate` of its first step, `seconds` (all of it) and `steps_per_second`.
     The order of the samples depends on `seed` and the number of epochs since the run began;
     without a seed it is that of `epochs` calls of `step.run_epoch`. A step that a `Checkpoint` was
     restored into goes on with the run that wrote it.
@@ -52,9 +61,12 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of 0 or more, got {epochs!r}")
-    check_arguments(step, data, validation, callbacks)
-    checks = None if validation is None else Batches(*validation, batch_size)
-    run = Run(step, Batches(step, data, batch_size, drop_last), epochs, checks)
+    check_arguments(step, validation, callbacks)
+    checks = None
+    if validation is not None:
+        checks = make_feed(*validation, batch_size, epochs=epochs, what="validation data")
+    batches = make_feed(step, data, batch_size, drop_last, steps_per_epoch, epochs)
+    run = Run(step, batches, epochs, checks)
     run.watchers = _watchers(callbacks, verbose)
     check_run(run)
     step.history = run.history
@@ -66,7 +78,7 @@ def fit(
     return run.history
 
 
-def check_arguments(step: Any, data: Any, validation: Any, callbacks: Any) -> None:
+def check_arguments(step: Any, validation: Any, callbacks: Any) -> None:
     """Raise unless these are what `fit` takes."""
     if not isinstance(step, CompiledFunction):
         raise ArgumentError(f"fit: step must be what gx.compile returns, got {step!r}")
@@ -75,12 +87,6 @@ def check_arguments(step: Any, data: Any, validation: Any, callbacks: Any) -> No
             f"fit: {step.name} has no updates, so it would learn nothing",
             origin=origins.find_origin(),
             hint="gx.compile(inputs, loss, updates=optimizer.minimize(loss))",
-        )
-    if hasattr(data, "__next__"):
-        raise ArgumentError(
-            f"fit: the data must be arrays of all samples, got {data!r:.60}",
-            origin=origins.find_origin(),
-            hint="call the step on what a generator gives: for batch in batches: step(*batch)",
         )
     if validation is not None:
         check_validation(validation)
@@ -128,10 +134,21 @@ def _watchers(callbacks: Sequence[Any], verbose: bool | None) -> list[Any]:
     return watchers + ([ProgressBar()] if wanted and not shown else [])
 
 
-def evaluated(batches: Batches) -> dict[str, float]:
+def evaluated(batches: Feed) -> dict[str, float]:
     """The means of the outputs over all batches, and the values of the function's metrics."""
     _reset(batches.function)
-    return batches.run(None, 0, batches.steps).means() | metric_values(batches.function)
+    return run_all(batches).means() | metric_values(batches.function)
+
+
+def run_all(batches: Feed) -> RunningMeans:
+    """Call a function on all batches once, in their own order."""
+    running, done = RunningMeans(), 0
+    with batches.epoch(0, None):
+        while not batches.finished(done):
+            steps = batches.run(done, sys.maxsize)
+            running.add(steps)
+            done += len(steps.sizes)
+    return running
 
 
 def metric_values(function: CompiledFunction) -> dict[str, float]:
@@ -152,6 +169,7 @@ class TrainingLoop:
         self._run, self._shuffle, self._seed = run, shuffle, seed
         self._first = run.step.epochs
         self._slice = 1
+        self._seconds = 0.0  # that the steps of this epoch took
 
     def run(self) -> None:
         """All epochs; Ctrl-C and callbacks may end them early."""
@@ -173,44 +191,55 @@ class TrainingLoop:
     def _epoch(self) -> None:
         history, batches = self._run.history, self._run.batches
         start = time.perf_counter()
-        running, order = RunningMeans(), self._order()
+        running = RunningMeans()
         _reset(self._run.step)
         rates = self._run.learning_rates()
-        done, training = 0, 0.0
-        while done < batches.steps and not self._run.stopped:
-            stop = min(done + self._slice, batches.steps)
-            before = time.perf_counter()
-            steps, fault = self._steps(order, done, stop)
-            history.steps += len(steps.sizes)
-            if fault:  # this epoch has no end
-                self._run.stop(fault)
+        with batches.epoch(self._first + history.epochs, self._order()):
+            if not self._train(running):
                 return
-            seconds = time.perf_counter() - before
-            training += seconds
-            self._resize(stop - done, seconds)
-            running.add(steps)
-            done = stop
-            self._tell("slice_end", running.so_far)
         logs = running.means() | metric_values(self._run.step) | self._validate()
         logs |= rates
         logs["seconds"] = time.perf_counter() - start
-        logs["steps_per_second"] = done / max(training, 1e-9)
+        logs["steps_per_second"] = running.steps / max(self._seconds, 1e-9)
         history.add(logs)
         self._run.step.epochs = self._first + history.epochs
         self._tell_all(("epoch_end", "epoch_done"), logs)
 
-    def _steps(self, order: Array | None, start: int, stop: int) -> tuple[Steps, str]:
+    def _train(self, running: RunningMeans) -> bool:
+        """The steps of an epoch; whether they make one."""
+        run, done, self._seconds = self._run, 0, 0.0
+        while not run.stopped and not run.batches.finished(done):
+            before = time.perf_counter()
+            steps, fault = self._steps(done, done + self._slice)
+            run.history.steps += len(steps.sizes)
+            if fault:  # this epoch has no end
+                run.stop(fault)
+                return False
+            seconds = time.perf_counter() - before
+            self._seconds += seconds
+            self._resize(len(steps.sizes), seconds)
+            running.add(steps)
+            done = running.steps
+            self._tell("slice_end", running.so_far)
+        if not done:
+            run.stop(f"the data ended after {run.history.epochs} of {run.epochs} epochs")
+        return done > 0
+
+    def _steps(self, start: int, stop: int) -> tuple[Steps, str]:
         """Some steps, and what is wrong with the one after them, if a callback asks for that."""
         if self._run.rollback is not None:
-            return self._run.rollback.steps(order, start, stop)
-        return self._run.batches.run(order, start, stop), ""
+            return self._run.rollback.steps(start, stop)
+        return self._run.batches.run(start, stop), ""
 
-    def _order(self) -> Array | None:
+    def _order(self) -> np.random.Generator | None:
+        """What the order of the samples is drawn from."""
+        if not self._shuffle:
+            return None
         done = self._run.history.epochs
         seed, name = self._seed, f"epoch {self._run.done + done}"
         if seed is None:
             seed, name = int(self._run.step.rng[0]), f"epoch {self._first + done}"
-        return self._run.batches.order(seed, name, self._shuffle)
+        return generator(seed, name)
 
     def _validate(self) -> dict[str, float]:
         checks = self._run.checks

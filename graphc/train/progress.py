@@ -44,8 +44,7 @@ class ProgressBar:
             TimeRemainingColumn(),
             console=Console(file=self.stream),
         )
-        total = run.epochs * run.batches.steps
-        self._task = self._bar.add_task("epoch 1", total=total, rate="", text="")
+        self._task = self._bar.add_task("epoch 1", total=_total(run), rate="", text="")
         self._bar.start()
 
     def slice_end(self, run: Run, logs: dict[str, float]) -> None:
@@ -55,6 +54,7 @@ class ProgressBar:
         seconds = time.perf_counter() - self._start
         self._bar.update(
             self._task,
+            total=_total(run),
             completed=run.history.steps,
             description=f"epoch {run.history.epochs + 1}/{run.epochs}",
             rate=f"{run.history.steps / max(seconds, 1e-9):,.0f} steps/s",
@@ -78,6 +78,11 @@ class ProgressBar:
         if run.history.note:
             self.stream.write(run.history.note + "\n")
             self.stream.flush()
+
+
+def _total(run: Run) -> int | None:
+    """The number of steps of the run; None in a first epoch of unknown length."""
+    return None if run.batches.steps is None else run.epochs * run.batches.steps
 
 
 def _text(logs: dict[str, float]) -> str:

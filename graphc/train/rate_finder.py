@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from graphc import origin as origins
 from graphc import plot
 from graphc.errors import ArgumentError
 from graphc.frontend.parameter import Parameter
+from graphc.frontend.seed import generator
 from graphc.ir.types import Array
-from graphc.train.batches import Batches
+from graphc.train.batches import Steps
+from graphc.train.feed import Feed, make_feed
 from graphc.train.fit import check_arguments
 from graphc.train.preflight import scalar_names
 from graphc.train.run import Run
@@ -76,14 +79,14 @@ def lr_find(
     """
     if hasattr(step, "trainer"):
         step, data = step.trainer.step_for(*data)
-    check_arguments(step, data, None, ())
+    check_arguments(step, None, ())
     _check_range(low, high, steps)
-    run = Run(step, Batches(step, data, batch_size), 1)
+    run = Run(step, make_feed(step, data, batch_size), 1)
     rates = _rates(run)
     name = _loss_name(run, monitor)
     wanted = np.geomspace(float(low), float(high), steps)
-    with put_back(run, rates):
-        found = _sweep(run, rates, name, wanted, seed)
+    with put_back(run, rates), closing(_single_steps(run.batches, seed)) as one_by_one:
+        found = _sweep(one_by_one, rates, name, wanted)
     return _judged(wanted, np.array(found))
 
 
@@ -102,21 +105,37 @@ def put_back(run: Run, rates: list[Parameter]) -> Iterator[None]:
         run.step.epochs = epochs
 
 
-def _sweep(run: Run, rates: list[Parameter], name: str, wanted: Array, seed: int) -> list[float]:
+def _single_steps(batches: Feed, seed: int) -> Generator[Steps, None, None]:
+    """Step after step, epoch after epoch."""
+    for epoch in count():
+        done = 0
+        with batches.epoch(epoch, generator(seed, f"sweep {epoch}")):
+            while not batches.finished(done):
+                yield batches.run(done, done + 1)
+                done += 1
+        if not done:
+            return
+
+
+def _sweep(
+    one_by_one: Iterator[Steps], rates: list[Parameter], name: str, wanted: Array
+) -> list[float]:
     """The loss at each rate, up to where it diverges."""
     first = [float(rate.value) for rate in rates]
     ratios = [value / first[0] if first[0] else 1.0 for value in first]
     found: list[float] = []
     mean, best, start = 0.0, math.inf, 0.0
-    order: Array | None = None
     for i, wanted_rate in enumerate(wanted):
         for rate, ratio in zip(rates, ratios):
             rate.value = np.asarray(wanted_rate * ratio, rate.dtype.numpy)
-        epoch, place = divmod(i, run.batches.steps)
-        if not place:
-            order = run.batches.order(seed, f"sweep {epoch}", shuffle=True)
         with np.errstate(all="ignore"):
-            steps = run.batches.run(order, place, place + 1)
+            steps = next(one_by_one, None)
+        if steps is None:
+            raise ArgumentError(
+                f"lr_find: the data ended after {i} of {len(wanted)} steps",
+                origin=origins.find_origin(),
+                hint="give a function that returns the iterator: it is called for every epoch",
+            )
         found.append(float(steps.values[name][0]))
         mean = _MEMORY * mean + (1.0 - _MEMORY) * found[-1]
         now = mean / (1.0 - _MEMORY ** (i + 1))

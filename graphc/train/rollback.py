@@ -12,7 +12,8 @@ from graphc.frontend.parameter import Parameter
 from graphc.ir.types import Array
 from graphc.origin import FORWARD
 from graphc.runtime.bad_values import first_bad_node
-from graphc.train.batches import Batches, Steps
+from graphc.train.batches import Steps
+from graphc.train.feed import Feed
 
 if TYPE_CHECKING:
     from graphc.train.run import Run
@@ -42,33 +43,33 @@ class Rollback:
         self._watched = finite_parameters(run.parameters)
         self.seconds = 0.0  # what looking after the last steps took
 
-    def steps(self, order: Array | None, start: int, stop: int) -> tuple[Steps, str]:
+    def steps(self, start: int, stop: int) -> tuple[Steps, str]:
         """Do steps start..stop-1; those kept, and what was wrong with the next (empty: nothing)."""
         batches = self._run.batches
         begin = time.perf_counter()
         saved = [p.value for p in self._run.parameters], self._run.step.rng.copy()
         middle = time.perf_counter()
-        steps = batches.run(order, start, stop)
+        steps = batches.run(start, stop)
         end = time.perf_counter()
         good = _finite_steps(steps)
-        fine = good == stop - start and first_broken(self._watched) is None
+        fine = good == len(steps.sizes) and first_broken(self._watched) is None
         self.seconds = middle - begin + time.perf_counter() - end
         if fine:
             return steps, ""
-        good = self._search(order, start, good, saved)
+        good = self._search(start, good, saved)
         kept = Steps({k: v[:good] for k, v in steps.values.items()}, steps.sizes[:good])
-        self._back(order, start, good, saved)
+        self._back(start, good, saved)
         what = _bad_output(steps, good)
         if not what:
-            what = self._bad_parameter(order, start + good)
-            self._back(order, start, good, saved)
-        return kept, f"{what}{self._where(start + good)}: {self._blame(order, start + good)}"
+            what = self._bad_parameter(start + good)
+            self._back(start, good, saved)
+        return kept, f"{what}{self._where(start + good)}: {self._blame(start + good)}"
 
-    def _search(self, order: Array | None, start: int, good: int, saved: Any) -> int:
+    def _search(self, start: int, good: int, saved: Any) -> int:
         """The most steps, at most `good`, that leave the parameters finite."""
         low, high, probe = 0, good + 1, good
         while high - low > 1:
-            self._back(order, start, probe, saved)
+            self._back(start, probe, saved)
             if first_broken(self._watched) is None:
                 low = probe
             else:
@@ -76,27 +77,25 @@ class Rollback:
             probe = high - 1 if high == good else (low + high) // 2  # mostly the last step did it
         return low
 
-    def _back(self, order: Array | None, start: int, count: int, saved: Any) -> None:
+    def _back(self, start: int, count: int, saved: Any) -> None:
         """Do the first `count` steps again, from what was saved."""
         for parameter, value in zip(self._run.parameters, saved[0]):
             parameter.value = value
         self._run.step.rng[:] = saved[1]
         if count:
-            self._run.batches.run(order, start, start + count)
+            self._run.batches.run(start, start + count)
 
-    def _bad_parameter(self, order: Array | None, step: int) -> str:
+    def _bad_parameter(self, step: int) -> str:
         """What a step with finite outputs makes of the parameters."""
-        self._run.batches.run(order, step, step + 1)
+        self._run.batches.run(step, step + 1)
         broken = first_broken(self._watched)
         return "an update is not finite" if broken is None else f"{broken.name} is not finite"
 
-    def _blame(self, order: Array | None, step: int) -> str:
+    def _blame(self, step: int) -> str:
         """The data of the step where they are not finite, else the node that made the first bad
         value, and the learning rate."""
-        batches = self._run.batches
-        rows = batches.rows(order, step)
-        parts = batches.inputs(rows)
-        bad = _bad_data(batches, rows, parts)
+        parts = self._run.batches.inputs(step)
+        bad = _bad_data(self._run.batches, step, parts)
         return bad or f"{self._first_bad(parts)}: lower the learning rate first"
 
     def _first_bad(self, parts: list[Array]) -> str:
@@ -136,13 +135,16 @@ def _bad_output(steps: Steps, step: int) -> str:
     return ""
 
 
-def _bad_data(batches: Batches, rows: Array, parts: list[Array]) -> str:
+def _bad_data(batches: Feed, step: int, parts: list[Array]) -> str:
     """The first input of a step that is not finite, with its row; empty if all are."""
+    nodes = batches.function.graph.inputs
+    batch = next((n.type.shape[0] for n in nodes if n.type.ndim), None)
     for unwanted in (np.isnan, np.isinf):
-        for node, part, taken in zip(batches.function.graph.inputs, parts, batches.batched):
+        for node, part in zip(nodes, parts):
             if part.dtype.kind in "iub" or not unwanted(part).any():
                 continue
             place = np.unravel_index(int(unwanted(part).argmax()), part.shape)
-            number = f" in row {rows[place[0]]} of the data" if taken else ""
+            rows = node.type.ndim and node.type.shape[0] == batch
+            number = f" in {batches.place(step, int(place[0]))}" if rows else ""
             return f"input {node.name} holds {part[place]}{number}: clean the data"
     return ""

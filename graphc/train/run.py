@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from graphc.frontend.parameter import Parameter
-from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
-from graphc.train.batches import Batches, Steps
+from graphc.train.batches import Steps
+from graphc.train.feed import Feed
 from graphc.train.history import History
 
 
@@ -19,7 +19,7 @@ class StepTaker(Protocol):
 
     seconds: float
 
-    def steps(self, order: Array | None, start: int, stop: int) -> tuple[Steps, str]:
+    def steps(self, start: int, stop: int) -> tuple[Steps, str]:
         """Do steps start..stop-1; those kept, and what was wrong with the next."""
         ...
 
@@ -37,7 +37,7 @@ class Run:
     """A training run as callbacks see it: the step, the data, the history, and `stop`."""
 
     def __init__(
-        self, step: CompiledFunction, batches: Batches, epochs: int, checks: Batches | None = None
+        self, step: CompiledFunction, batches: Feed, epochs: int, checks: Feed | None = None
     ) -> None:
         self.step, self.batches, self.epochs = step, batches, epochs
         self.checks = checks  # the validation function and its data

@@ -18,8 +18,9 @@ from graphc.frontend.parameter import Parameter
 from graphc.ir.types import Array
 from graphc.metrics.distributions import DeadUnits as DeadUnitsMetric
 from graphc.metrics.distributions import Histogram, OfOne, histogram
-from graphc.train.batches import Batches
 from graphc.train.callback import Callback
+from graphc.train.feed import Feed
+from graphc.train.fit import run_all
 from graphc.train.taps import probe, rectified, taps
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Probe(Callback):
             )
         self.samples = samples
         self.watched: dict[str, OfOne] = {}
-        self._batches: Batches | None = None
+        self._batches: Feed | None = None
+        self.seen = 0  # samples
 
     def tensors(self, run: Run) -> Mapping[str, Tensor]:
         """What to watch, by name."""
@@ -58,20 +60,14 @@ class Probe(Callback):
         if not tensors:
             return
         pairs = [(self.watched[name], tensor) for name, tensor in tensors.items()]
-        whole = run.batches
-        count = whole.used if self.samples is None else min(self.samples, whole.used)
-        if count > whole.batch_size:
-            count -= count % whole.batch_size  # a step of fixed sizes takes no smaller batch
-        self._batches = Batches(
-            probe(run.step, pairs), whole.inputs(slice(0, count)), min(whole.batch_size, count)
-        )
+        self._batches = run.batches.head(probe(run.step, pairs), self.samples)
 
     def look(self) -> None:
         """Let the metrics see the samples, from nothing."""
         for metric in self.watched.values():
             metric.reset()
         if self._batches is not None:
-            self._batches.run(None, 0, self._batches.steps)
+            self.seen = run_all(self._batches).samples
 
 
 class Histograms(Probe):
@@ -216,12 +212,8 @@ class DeadUnits(Probe):
                 run.stop(f"{name}: {dead} of {count} units are dead")
 
     def _where(self, run: Run) -> str:
-        assert self._batches is not None
         epoch = run.done + run.history.epochs
-        return (
-            f" of {self._batches.used} after epoch {epoch}: lower the learning rate, or take"
-            " LeakyReLU"
-        )
+        return f" of {self.seen} after epoch {epoch}: lower the learning rate, or take LeakyReLU"
 
     def _say(self, text: str) -> None:
         self.messages.append(text)

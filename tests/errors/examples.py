@@ -202,7 +202,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "ensemble": lambda: given(lambda: gx.nn.Dense(2), 3, name="several"),
     "fit": lambda: given(
         STEP, [np.ones((3, 4), "f4")], epochs=1, batch_size=3, validation=None, callbacks=(),
-        shuffle=True, drop_last=False, seed=0, verbose=False),
+        shuffle=True, drop_last=False, seed=0, verbose=False, steps_per_epoch=None),
     "taps": lambda: given(
         LOSS, parameters=True, gradients=True, activations=False, match="*"),
     "lr_find": lambda: given(

@@ -247,13 +247,6 @@ def test_bad_numbers_of_callbacks(make: Any, text: str) -> None:
         make()
 
 
-def test_a_generator_is_no_data() -> None:
-    step, _, arrays = regression()
-    with pytest.raises(ArgumentError, match="the data must be arrays of all samples") as error:
-        gx.fit(step, (arrays for _ in range(3)), verbose=False)
-    assert "for batch in batches" in (error.value.hint or "")
-
-
 @pytest.mark.parametrize("target", ["interpret", "cpu"])
 def test_a_step_of_one_batch_size_refuses_a_rest_before_it_learns(target: str) -> None:
     x, w = gx.input("x", (4, 3)), gx.parameter("w", (3,), gx.init.ones())
