@@ -38,6 +38,7 @@ from graphc.runtime.definition import Definition, define
 from graphc.runtime.epoch import run_epoch
 from graphc.runtime.failed_check import explain_failure
 from graphc.runtime.inspection import Inspection
+from graphc.runtime.kept_data import KeptData
 from graphc.runtime.locks import shared_locks
 from graphc.runtime.specialize import check_dims, specialize
 from graphc.runtime.variants import Variant, Variants
@@ -143,6 +144,7 @@ class CompiledFunction(SlotCallable, Inspection):
         self._native: BackendFunction | None = None
         self._program: Program | None = None
         self._compiling = ProcessLock()
+        self._kept = KeptData()
         self._definition = definition
         self._locks = shared_locks([p.handle for p, _ in self.graph.updates])
         self._variants = Variants(self.graph, self._build, self._build_generic)
@@ -258,7 +260,11 @@ class CompiledFunction(SlotCallable, Inspection):
         Returns one array an output, with an axis for the steps.
         """
         with self._locks, reporting_memory(self.name):
-            return self._variants.find(dims).epoch(arrays, batched, order, held)
+            runner = self._variants.find(dims)
+            if held is not None or not self.native.holds_data:
+                return runner.epoch(arrays, batched, order, held)
+            with self._kept.of([a for a, taken in zip(arrays, batched) if taken]) as kept:
+                return runner.epoch(arrays, batched, order, kept)
 
     def specialize(self, **dims: int) -> None:
         """Compile for these sizes now."""
@@ -280,7 +286,7 @@ class CompiledFunction(SlotCallable, Inspection):
         `arrays` is a list in the order of the inputs or a dict by name. Arrays of inputs without
         a batch axis are passed whole. Outputs whose shapes differ from step to step (a smaller
         last batch) come as a list. The order depends on `seed` (None: the function's seed and
-        the number of epochs that it has run).
+        the number of epochs that it has run). A GPU keeps read-only arrays until the next call.
         """
         return run_epoch(self, arrays, batch_size, shuffle, drop_last, seed)
 

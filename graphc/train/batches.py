@@ -20,6 +20,7 @@ from graphc.runtime.epoch import (
     sample_count,
 )
 from graphc.runtime.function import CompiledFunction
+from graphc.runtime.kept_data import is_immutable
 
 
 class Batches:
@@ -116,16 +117,6 @@ class Batches:
         first = start * self.batch_size
         last = min(stop * self.batch_size, self.used)
         return slice(first, last) if self._order is None else self._order[first:last]
-
-
-def is_immutable(array: Array) -> bool:
-    """Whether nobody can write to an array, through whatever it is a view of either."""
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        if base.flags.writeable:
-            return False
-        base = base.base
-    return base is None or isinstance(base, bytes)
 
 
 def scalars(function: CompiledFunction, outputs: Any) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 from unittest.mock import patch
@@ -11,7 +12,7 @@ import pytest
 
 import graphc as gx
 from graphc.errors import MemoryBudgetError
-from graphc.train.batches import is_immutable
+from graphc.runtime.kept_data import is_immutable
 from graphc.train.callback import Callback
 from graphc_cuda.epoch import EpochData
 from graphc_cuda.open_device import OpenDevice
@@ -99,6 +100,58 @@ def test_read_only_arrays_cannot_change() -> None:
     assert is_immutable(whole[:2])
     assert is_immutable(np.frombuffer(b"1234", "uint8"))
     assert not is_immutable(np.frombuffer(bytearray(b"1234"), "uint8"))
+
+
+def epochs(data: Sequence[Any], target: str = SIMULATED) -> tuple[Any, list[Any], list[EpochData]]:
+    """A step, what two epochs of each data set returned, and the data sets that were sent."""
+    gx.seed(0)
+    x, t = gx.input("x", ("batch", 5)), gx.input("t", ("batch",), dtype="int32")
+    loss = gx.nn.softmax_cross_entropy(gx.nn.Dense(4)(x), t).mean()
+    step = gx.compile([x, t], loss, gx.optim.Adam(0.01).minimize(loss), target=target)
+    sent: list[EpochData] = []
+    begin = EpochData.__init__
+
+    def counted(self: EpochData, *args: Any) -> None:
+        sent.append(self)
+        begin(self, *args)
+
+    with patch.object(EpochData, "__init__", counted):
+        losses = [step.run_epoch(each, BATCH) for each in data for _ in range(2)]
+    return step, [loss for each in losses for loss in each], sent
+
+
+def on_device(sent: Sequence[EpochData]) -> list[bool]:
+    """Which data sets are still there."""
+    return [bool(each._owned) for each in sent]
+
+
+def test_epochs_send_read_only_arrays_once() -> None:
+    first, second = frozen(), frozen()
+    step, losses, sent = epochs([first, second])
+    assert on_device(sent) == [False, True]
+    assert losses == epochs([first, second], "cpu")[1]
+    step.run_epoch(data(), BATCH)
+    assert on_device(sent) == [False, False]  # one set at a time
+
+
+def test_epochs_send_arrays_that_can_change_again() -> None:
+    arrays = data()
+    _, losses, sent = epochs([arrays])
+    assert on_device(sent) == [False, False]
+    assert losses == epochs([arrays], "cpu")[1]
+
+
+@pytest.mark.parametrize("dies", ["array", "step"])
+def test_what_an_epoch_kept_goes_with_its_arrays_or_its_step(dies: str) -> None:
+    arrays = frozen()
+    step, _, sent = epochs([arrays])
+    assert on_device(sent) == [True]
+    if dies == "array":
+        del arrays[0]
+    else:
+        del step
+    gc.collect()
+    assert on_device(sent) == [False]
 
 
 def test_data_make_room_for_what_needs_memory() -> None:
