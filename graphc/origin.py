@@ -16,8 +16,14 @@ from typing import Any
 FORWARD, BACKWARD, UPDATE = PARTS = ("forward", "backward", "update")  # of a step
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_DEMO = os.path.join(_PACKAGE, "cli", "demo.py")  # a program such as users write
 _DECORATORS = contextlib.__file__  # what is decorated by a context is called from there
-_BACKENDS = ("graphc_llvm", "graphc_cuda")  # they call us back: no lines of the user's either
+# What calls us, or is called by users and calls us back, and is nobody's own program.
+_TOOLS = frozenset([
+    "IPython", "_pytest", "asyncio", "click", "concurrent", "functools", "graphc_cuda",
+    "graphc_llvm", "ipykernel", "joblib", "nbclient", "pluggy", "pytest", "runpy", "scipy",
+    "sklearn", "threading", "tornado", "traitlets", "unittest", "xdist",
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def current() -> NodeContext:
 
 
 def find_origin() -> Origin:
-    """The innermost line outside this package on the stack; else the outermost line."""
+    """The innermost line of the user's on the stack; else the outermost line of all."""
     found = find_user()
     if found is not None:
         return found
@@ -77,7 +83,7 @@ def find_origin() -> Origin:
 
 
 def find_user() -> Origin | None:
-    """The innermost line outside this package on the stack, if there is one."""
+    """The innermost line of the user's on the stack, if there is one."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if is_user(frame):
@@ -87,15 +93,13 @@ def find_user() -> Origin | None:
 
 
 def is_user(frame: FrameType) -> bool:
-    """Whether a frame runs code outside this package."""
+    """Whether a frame runs a program of the user's: not this package, nor a tool that runs it."""
     filename = frame.f_code.co_filename
-    if filename.startswith(_PACKAGE) or filename == _DECORATORS:
+    if filename.startswith(_PACKAGE):
+        return filename == _DEMO
+    if filename == _DECORATORS:
         return False
-    return not _is_backend(frame.f_globals)
-
-
-def _is_backend(names: dict[str, Any]) -> bool:
-    return str(names.get("__name__")).partition(".")[0] in _BACKENDS
+    return str(frame.f_globals.get("__name__")).partition(".")[0] not in _TOOLS
 
 
 @contextmanager
