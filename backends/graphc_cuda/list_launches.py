@@ -12,6 +12,7 @@ from graphc.runtime.backend import Launch, Machine
 from graphc_cuda.device.program import DeviceKernel
 from graphc_cuda.launch import DynamicLoop, KernelNode, LaunchPlan, LibraryNode, Node
 from graphc_cuda.machine_code import CompiledProgram, compile_program, kernel_occupancy
+from graphc_cuda.sectors import sector_ratio
 
 # Peak float32 rate without tensor cores and memory bandwidth, from NVIDIA's data sheets.
 H200 = Machine(67e12, 4.8e12, "H200")
@@ -116,6 +117,7 @@ def _launch(
     kernel: DeviceKernel = node.kernel
     form = f"{kernel.form}{_parts(node)}"
     launch = Launch(number, kernel.name, form, node.grid, kernel.block, nbytes, count)
+    launch = replace(launch, sectors=sector_ratio(node))
     facts = None if compiled is None else compiled.resources(kernel)
     if facts is None:
         return launch

@@ -178,8 +178,8 @@ def _machine_line(machine: Machine) -> str:
 
 
 LAUNCH_HEADINGS = (
-    "launch", "times", "grid", "block", "registers", "spilled", "shared", "occupancy", "bytes",
-    "least us", "form",
+    "launch", "times", "grid", "block", "registers", "spilled", "shared", "occupancy", "sectors",
+    "bytes", "least us", "form",
 )  # fmt: skip
 
 
@@ -194,6 +194,8 @@ def launch_text(launch: Launch) -> str:
         words.append(f"{launch.shared_bytes} bytes shared")
     if launch.occupancy is not None:
         words.append(f"occupancy {launch.occupancy:.0%}")
+    if launch.sectors is not None:
+        words.append(f"{launch.sectors:.1f} times the sectors")
     return ", ".join(words)
 
 
@@ -206,7 +208,8 @@ def launch_table(launches: Sequence[Launch], machine: Machine) -> list[str]:
         share = "?" if x.occupancy is None else f"{x.occupancy:.0%}"
         least = f"{x.bytes / machine.bytes_per_second * 1e6:.2f}"
         front = _short(x.name), str(x.count), str(x.grid), str(x.block)
-        rows.append((*front, *numbers, share, bytes_text(x.bytes), least, x.form))
+        sectors = "?" if x.sectors is None else f"{x.sectors:.1f}"
+        rows.append((*front, *numbers, share, sectors, bytes_text(x.bytes), least, x.form))
     widths = [max(len(row[i]) for row in rows) for i in range(len(LAUNCH_HEADINGS))]
     last = len(LAUNCH_HEADINGS) - 1
     return [

@@ -56,7 +56,9 @@ class Launch:
     `call` is the call's number, below 0 for what runs when a parameter has changed. What the
     assembler says is None where there is no assembler: registers of a thread, bytes spilled,
     `shared_bytes` of a block, and the share of a multiprocessor's warps that fit at once.
-    `bytes` are those of its arguments. A launch that is repeated is listed once, with its `count`.
+    `bytes` are those of its arguments; `sectors` are the pieces of memory that its warps touch, in
+    terms of the fewest that hold what they want: None where data decides all places. A launch that
+    is repeated is listed once, with its `count`.
     """
 
     call: int
@@ -70,6 +72,7 @@ class Launch:
     registers: int | None = None
     spilled_bytes: int | None = None
     occupancy: float | None = None
+    sectors: float | None = None
 
 
 class Releasable(Protocol):
