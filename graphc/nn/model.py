@@ -219,6 +219,12 @@ class Sequential(Layer):
         sys.stdout.write(f"{table}\n")
         return table
 
+    def _repr_html_(self) -> str | None:
+        if not self.layers:
+            return None
+        table: Summary = import_module("graphc.inspect.summary").summary(self)
+        return table._repr_html_()
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters to a safetensors file; see gx.save."""
         _files().save(path, self)

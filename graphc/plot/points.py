@@ -14,13 +14,14 @@ from graphc.ir.types import Array
 from graphc.plot.canvas import COLORS, finish, new_figure, same_length, style, values
 
 Path = str | os.PathLike[str]
+Labels = Any  # one for each point: ints or texts
 _MESH = 160  # points along each side
 _LEGEND = 20  # classes
 
 
 def embedding(
     points: Any,
-    labels: Any = None,
+    labels: Labels = None,
     words: Any = None,
     title: str = "",
     path: Path | None = None,
@@ -51,7 +52,7 @@ def embedding(
 def decision_regions(
     predict: Callable[..., Any],
     points: Any,
-    labels: Any,
+    labels: Labels,
     margin: float = 0.15,
     title: str = "",
     path: Path | None = None,

@@ -24,8 +24,9 @@ def history(
     """The curves of a run: a panel for each number, with that of the validation beside it.
 
     `history` is what `fit` returns, or a dict of lists. `names` chooses ("loss" is also
-    "val_loss"); by default all but times. `log` makes the axes of losses logarithmic. A dot marks
-    the best epoch of each validation curve, by its name (see gx.callbacks).
+    "val_loss"); by default all but times, and learning rates that stay. `log` makes the axes of
+    losses logarithmic. A dot marks the best epoch of each validation curve, by its name (see
+    gx.callbacks).
     """
     runs = _curves("history", history)
     panels = _panels(runs, names)
@@ -60,7 +61,7 @@ def compare(
         else:
             curve = values("compare", label, run, (1,))
         axes.plot(_epochs(curve), curve, color=COLORS[i % len(COLORS)], label=label, lw=1.6)
-    style(axes, title, "epoch", name)
+    style(axes, title, "epoch" if any(isinstance(r, Mapping) for r in runs.values()) else "", name)
     axes.set_yscale("log" if log else "linear")
     axes.legend(frameon=False)
     return finish(figure, path)
@@ -152,11 +153,16 @@ def _curves(owner: str, history: Any) -> dict[str, Array]:
 def _panels(runs: dict[str, Array], names: Any) -> list[str]:
     """The names of the panels, those of validation numbers without `val_`."""
     if names is None:
-        chosen = [name for name in runs if name not in _TIMES]
+        chosen = [name for name in runs if name not in _TIMES and not _is_still(name, runs[name])]
     else:
         chosen = [names] if isinstance(names, str) else list(names)
         _check_names(runs, chosen)
     return list(dict.fromkeys(name.removeprefix("val_") for name in chosen))
+
+
+def _is_still(name: str, curve: Array) -> bool:
+    """Whether it is a learning rate that has always been the same."""
+    return name.startswith("learning_rate") and bool((curve == curve[:1]).all())
 
 
 def _check_names(runs: dict[str, Array], names: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from graphc.train.show import history_html
+
 
 class History(dict[str, list[float]]):
     """Lists with one number per finished epoch: the outputs' means, `val_` ones,
@@ -40,3 +42,6 @@ class History(dict[str, list[float]]):
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.items() if values)
         return f"<History of {self.epochs} epochs: {last}>"
+
+    def _repr_html_(self) -> str:
+        return history_html(self, self.note)

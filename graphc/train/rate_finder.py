@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc import plot
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, UnsupportedError
 from graphc.frontend.parameter import Parameter
 from graphc.frontend.seed import generator
 from graphc.ir.types import Array
@@ -49,6 +49,13 @@ class RateSweep:
         return plot.rate_sweep(
             self.rates, self.losses, self.smooth, self.suggestion, self.divergence, path=path
         )
+
+    def _repr_png_(self) -> bytes | None:
+        try:
+            picture: bytes = self.plot()._repr_png_()
+        except UnsupportedError:  # no Matplotlib: the text is shown
+            return None
+        return picture
 
     def __repr__(self) -> str:
         found = "nothing" if self.suggestion is None else f"{self.suggestion:.2g}"

@@ -95,6 +95,8 @@ def test_embedding_shows_principal_components_by_class() -> None:
     assert abs(np.corrcoef(shown[:, 0], spread)[0, 1]) > 0.99
     assert axes.get_xlabel().startswith("component 1: 9")
     assert len(axes.texts) == 50
+    named = gx.plot.embedding(points, labels=["ab"[i % 2] for i in range(50)]).axes[0]
+    assert [t.get_text() for t in named.get_legend().get_texts()] == ["a", "b"]
 
 
 def test_decision_regions_of_probabilities_of_scores_and_of_a_compiled_function() -> None:
