@@ -17,9 +17,11 @@ from graphc.data.sequences import Buckets, pad
 from graphc.data.split import k_fold, split, three_way
 from graphc.data.tables import Table, csv
 from graphc.data.texts import Vocabulary, aligned, captions, text
+from graphc.data.unpaired import Unpaired
 
 __all__ = [
-    "CIFAR10_CLASSES", "Buckets", "Problem", "Report", "Table", "Vocabulary", "aligned", "captions",
-    "check", "cifar10", "csv", "digits", "fashion_mnist", "idx", "image", "image_folder", "k_fold",
-    "log_mel", "mat", "mnist", "npz", "pad", "split", "text", "three_way", "verify", "wav",
+    "CIFAR10_CLASSES", "Buckets", "Problem", "Report", "Table", "Unpaired", "Vocabulary",
+    "aligned", "captions", "check", "cifar10", "csv", "digits", "fashion_mnist", "idx", "image",
+    "image_folder", "k_fold", "log_mel", "mat", "mnist", "npz", "pad", "split", "text",
+    "three_way", "verify", "wav",
 ]  # fmt: skip

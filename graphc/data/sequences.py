@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, ShapeError
+from graphc.frontend.seed import current_seed, generator
 from graphc.ir.types import Array
 
 
@@ -76,8 +77,9 @@ class Buckets:
     `pad`; an array gives its rows. An example belongs to the first of `boundaries` (by default
     four, with a quarter of the examples each) that its longest sequence fits, and is padded to
     that, so a compiled function sees as many sizes as there are boundaries. Every epoch has
-    another order, which depends on `seed` and its number alone. The last batch of a bucket may be
-    smaller, unless `drop_last`.
+    another order, which depends on `seed` (None: that of `gx.seed`) and its number alone: `fit`
+    tells it the number, so a resumed run goes on with the same batches. The last batch of a bucket
+    may be smaller, unless `drop_last`.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Buckets:
         batch_size: int = 32,
         boundaries: Sequence[int] | None = None,
         value: float = 0,
-        seed: int = 0,
+        seed: int | None = None,
         drop_last: bool = False,
     ) -> None:
         self.columns = [c if isinstance(c, np.ndarray) else _arrays(c) for c in columns]
@@ -101,7 +103,8 @@ class Buckets:
                 f"Buckets: batch_size must be 1 or more, got {batch_size}",
                 origin=origins.find_origin(),
             )
-        self.batch_size, self.value, self.seed = batch_size, value, seed
+        self.batch_size, self.value = batch_size, value
+        self.seed = current_seed() if seed is None else seed
         self.drop_last, self.epoch = drop_last, 0
         lengths = _lengths(self.columns)
         self.boundaries = _boundaries(lengths, boundaries)
@@ -112,9 +115,13 @@ class Buckets:
         """The number of batches of an epoch."""
         return sum(self._count(rows) for rows in self._rows)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch (0, 1, ...) comes next."""
+        self.epoch = epoch
+
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         """The batches of the next epoch."""
-        rng = np.random.Generator(np.random.Philox([self.seed, self.epoch]))
+        rng = generator(self.seed, f"buckets {self.epoch}")
         self.epoch += 1
         batches = []
         for length, rows in zip(self.boundaries, self._rows):

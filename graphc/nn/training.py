@@ -21,7 +21,7 @@ from graphc.ir.types import Array, find_dtype
 from graphc.metrics import AUC, F1, R2, RMSE, MeanIoU, Metric, Perplexity, Precision, Recall
 from graphc.nn import losses, margins, probabilities, regression, scores, similarity
 from graphc.runtime.function import CompiledFunction, compile
-from graphc.train.batches import Batches
+from graphc.train.batches import Batches, is_mapped
 from graphc.train.checkpoint import Checkpoint
 from graphc.train.evaluation import Evaluation
 from graphc.train.files import load
@@ -245,11 +245,12 @@ def _kind(array: Array) -> tuple[Any, ...]:
 
 
 def _fitting(built: Functions, arrays: list[Array]) -> list[Array]:
-    """Arrays in the dtypes of the inputs; integers that do not fit are left for the error."""
+    """Arrays in the dtypes of the inputs; integers that do not fit are left for the error, and
+    those of files for the batches."""
     found = []
     for node, array in zip(built.inputs, arrays):
         dtype = node.dtype.numpy
-        if array.dtype != dtype and array.dtype.kind in "iufb":
+        if array.dtype != dtype and array.dtype.kind in "iufb" and not is_mapped(array):
             cast = array.astype(dtype)
             array = cast if array.dtype.kind == "f" or (cast == array).all() else array
         found.append(array)

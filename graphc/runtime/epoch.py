@@ -106,14 +106,16 @@ def _rows(whole: Sequence[Array], batched: Sequence[bool], rows: Array) -> list[
 
 def match_arrays(binding: Binding, arrays: object) -> list[Array]:
     """The arrays in the order of the inputs, of the inputs' dtypes and ranks."""
-    if isinstance(arrays, Mapping):
-        values = binding.match((), arrays)
-    elif isinstance(arrays, (list, tuple)):
-        values = binding.match(arrays, {})
-    else:
-        values = binding.match((arrays,), {})
     name, cast = binding.function, binding.cast
+    values = match_values(binding, arrays)
     return [convert(name, n, v, cast) for n, v in zip(binding.inputs, values)]
+
+
+def match_values(binding: Binding, arrays: object) -> list[object]:
+    """What was given for the inputs, in their order."""
+    if isinstance(arrays, Mapping):
+        return binding.match((), arrays)
+    return binding.match(arrays if isinstance(arrays, (list, tuple)) else (arrays,), {})
 
 
 def batched_inputs(function: StepFunction, batch_size: int) -> list[bool]:
@@ -141,7 +143,9 @@ def sample_count(function: StepFunction, arrays: Sequence[Array], batched: Seque
     for node, other in found:
         if other != count:
             text = f"{label(first)} has {count} samples, {label(node)} has {other}"
-            raise _error(ShapeError, function, text, first, node)
+            error = _error(ShapeError, function, text, first, node)
+            error.hint = "gx.data.Unpaired makes batches of data that are no pairs"
+            raise error
     if not count:
         raise _error(ShapeError, function, f"{label(first)} has no samples", first)
     return count

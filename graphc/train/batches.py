@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,17 +12,21 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ShapeError
+from graphc.ir.arrays import convert
+from graphc.ir.graph import Node
 from graphc.ir.types import Array
 from graphc.runtime.backend import HeldData
 from graphc.runtime.epoch import (
     batched_inputs,
     check_whole,
-    match_arrays,
+    match_values,
     run_rows,
     sample_count,
 )
 from graphc.runtime.function import CompiledFunction
 from graphc.runtime.kept_data import is_immutable
+
+_FILE_BYTES = 2**26  # what is read from memory-mapped files at once
 
 
 class Batches:
@@ -30,8 +36,10 @@ class Batches:
         self, function: CompiledFunction, data: Any, batch_size: int, drop_last: bool = False
     ) -> None:
         self.function = function
-        self.arrays = match_arrays(function.binding, data)
         self.batched = batched_inputs(function, batch_size)
+        values = match_values(function.binding, data)
+        taken = zip(function.binding.inputs, values, self.batched)
+        self.arrays = [_converted(function, *each) for each in taken]
         self.batch_size = batch_size
         count = sample_count(function, self.arrays, self.batched)
         self.used = count - count % batch_size if drop_last else count
@@ -42,6 +50,7 @@ class Batches:
             )
         check_whole(function, self.used, batch_size)
         self.count = count
+        self._most = _steps_of_files(self.arrays, batch_size)  # in a slice
         self.held: HeldData | None = None
         self._order: Array | None = None  # of the samples in this epoch; None for their own
 
@@ -62,7 +71,7 @@ class Batches:
 
     def run(self, start: int, stop: int) -> Steps:
         """Call the function on batches start..stop-1, as far as there are; what each gave."""
-        stop = min(stop, self.steps)
+        stop = min(stop, self.steps, start + self._most)
         chosen = self._chosen(start, stop)
         if self.held is None:
             parts = self._parts(chosen)
@@ -79,7 +88,8 @@ class Batches:
     def holding(self, unchanged: bool) -> Iterator[None]:
         """Send the arrays to the device once in the block, if they stay as they are there."""
         given = [a for a, taken in zip(self.arrays, self.batched) if taken]
-        if self.function.native.holds_data and (unchanged or all(map(is_immutable, given))):
+        stay = (unchanged or all(map(is_immutable, given))) and not any(map(is_mapped, given))
+        if self.function.native.holds_data and stay:
             self.held = HeldData()
         try:
             yield
@@ -117,6 +127,29 @@ class Batches:
         first = start * self.batch_size
         last = min(stop * self.batch_size, self.used)
         return slice(first, last) if self._order is None else self._order[first:last]
+
+
+def _steps_of_files(arrays: list[Array], batch_size: int) -> int:
+    """How many steps may be read from memory-mapped files together; any number where none are."""
+    size = sum(a.nbytes // len(a) for a in arrays if a.ndim and is_mapped(a)) * batch_size
+    return max(1, _FILE_BYTES // size) if size else sys.maxsize
+
+
+def _converted(function: CompiledFunction, node: Node, value: Any, batched: bool) -> Array:
+    """What was given as an array of the input's type; that of a file is converted in slices."""
+    name, cast = function.name, function.binding.cast
+    if batched and isinstance(value, np.ndarray) and value.ndim and is_mapped(value):
+        convert(name, node, value[:0], cast)  # raises where the type does not fit
+        return value
+    return convert(name, node, value, cast)
+
+
+def is_mapped(array: Array) -> bool:
+    """Whether an array is part of a memory-mapped file."""
+    base: Any = array
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    return isinstance(base, (np.memmap, mmap.mmap))
 
 
 def scalars(function: CompiledFunction, outputs: Any) -> dict[str, Array]:

@@ -171,6 +171,63 @@ def test_buckets_say_what_they_need() -> None:
         data.Buckets([[1]], batch_size=0)
 
 
+def test_buckets_go_to_the_epoch_that_they_are_told() -> None:
+    words = [[1], [2, 3], [4], [5, 6], [7, 8, 9]]
+    buckets = data.Buckets(words, batch_size=2, seed=3)
+    epochs = [[x.tolist() for x, _ in buckets] for _ in range(3)]
+    assert epochs[0] != epochs[1] or epochs[1] != epochs[2]
+    buckets.set_epoch(1)
+    assert [[x.tolist() for x, _ in buckets] for _ in range(2)] == epochs[1:]
+    gx.seed(3)
+    assert [x.tolist() for x, _ in data.Buckets(words, batch_size=2)] == epochs[0]
+
+
+def test_unpaired_data_begin_again_until_the_longest_ends() -> None:
+    a, b, c = np.arange(10), np.arange(4), np.arange(4) * 1.5
+    batches = data.Unpaired(a, (b, c), batch_size=3, seed=1)
+    epochs = [list(batches), list(batches)]
+    for epoch in epochs:
+        assert [tuple(map(len, batch)) for batch in epoch] == [(3,) * 3] * 3 + [(1,) * 3]
+        first, second, third = (np.concatenate(column) for column in zip(*epoch))
+        assert sorted(first) == list(range(10))
+        assert sorted(second[:4]) == sorted(second[4:8]) == list(range(4))
+        np.testing.assert_array_equal(third, second * 1.5)
+        assert second[:4].tolist() != second[4:8].tolist()
+    assert not np.array_equal(epochs[0][0][0], epochs[1][0][0])
+    batches.set_epoch(1)
+    for again, batch in zip(batches, epochs[1]):
+        np.testing.assert_array_equal(again[1], batch[1])
+    assert len(data.Unpaired(a, b, batch_size=3, drop_last=True)) == 3
+
+
+def test_a_step_trains_on_data_without_pairs() -> None:
+    a, b = gx.input("a", ("batch", 2)), gx.input("b", ("batch", 2))
+    w = gx.parameter("w", (2,), gx.init.zeros())
+    loss = ((a - w) ** 2).mean() + ((b - w) ** 2).mean()
+    step = gx.compile([a, b], loss, gx.optim.SGD(0.1).minimize(loss), target="interpret")
+    arrays = np.ones((9, 2), "f4"), np.full((4, 2), 3, "f4")
+    gx.fit(step, data.Unpaired(*arrays, batch_size=3), 20, verbose=False)
+    assert_close(w.value, np.full(2, 2, "f4"), "float32")
+    with pytest.raises(ShapeError, match="a has 9 samples, b has 4") as error:
+        gx.fit(step, arrays, verbose=False)
+    assert "gx.data.Unpaired" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "text"),
+    [
+        ([], {}, "needs at least one array"),
+        ([np.ones(0)], {}, "column 0 has no rows"),
+        ([np.ones(2), (np.ones(2), np.ones(3))], {}, r"column 1 have \[2, 3\] rows"),
+        ([np.ones(2)], {"batch_size": 0}, "batch_size must be 1 or more"),
+        ([np.ones(2)], {"batch_size": 3, "drop_last": True}, "2 rows make no batch of 3"),
+    ],
+)
+def test_unpaired_says_what_it_needs(columns: Any, options: Any, text: str) -> None:
+    with pytest.raises(ArgumentError, match=text):
+        data.Unpaired(*columns, **options)
+
+
 # -- standardising
 
 
