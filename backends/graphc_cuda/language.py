@@ -256,6 +256,11 @@ def load_vector4(array: Any, index: Any) -> tuple[Any, ...]:
     return tuple(array[index + j] for j in range(4))
 
 
+def load_vector8(array: Any, index: Any) -> tuple[Any, ...]:
+    """Read eight neighbours at once; the index of the first is a multiple of 8."""
+    return tuple(array[index + j] for j in range(8))
+
+
 def store_vector2(array: Any, index: Any, *values: Any) -> None:
     """Write two neighbours at once; the first has an even index."""
     for j, value in enumerate(values):
@@ -264,6 +269,12 @@ def store_vector2(array: Any, index: Any, *values: Any) -> None:
 
 def store_vector4(array: Any, index: Any, *values: Any) -> None:
     """Write four neighbours at once; the index of the first is a multiple of 4."""
+    for j, value in enumerate(values):
+        array[index + j] = value
+
+
+def store_vector8(array: Any, index: Any, *values: Any) -> None:
+    """Write eight neighbours at once; the index of the first is a multiple of 8."""
     for j, value in enumerate(values):
         array[index + j] = value
 
@@ -340,9 +351,10 @@ __all__ = [
     "bitcast_u16", "bitcast_u32", "bitcast_u64", "ceil", "copy_async", "copy_async_commit",
     "copy_async_wait", "cuda", "f16_to_f32", "f32", "f32_to_bf16", "f32_to_f16", "f64",
     "f64_to_bf16", "f64_to_f16", "floor", "fma", "i8", "i16", "i32", "i64", "inf",
-    "load_matrix", "load_matrix_transposed", "load_vector2", "load_vector4", "max", "min",
+    "load_matrix", "load_matrix_transposed", "load_vector2", "load_vector4", "load_vector8",
+    "max", "min",
     "mma_bf16", "mma_f16", "mma_tf32", "mulhi", "nan", "pack_bf16", "pack_f16", "quotient",
     "remainder", "rint", "round_tf32", "saturate_i8", "saturate_i16", "saturate_i32",
     "saturate_i64", "saturate_u8", "saturate_u16", "saturate_u32", "saturate_u64", "sqrt",
-    "store_vector2", "store_vector4", "trunc", "typed", "u8", "u16", "u32", "u64",
+    "store_vector2", "store_vector4", "store_vector8", "trunc", "typed", "u8", "u16", "u32", "u64",
 ]  # fmt: skip

@@ -230,8 +230,10 @@ MEMORY = {"shared": _memory(True), "local": _memory(False)}
 ACCESSES: dict[str, Meaning] = {
     "load_vector2": _load_vector(2),
     "load_vector4": _load_vector(4),
+    "load_vector8": _load_vector(8),
     "store_vector2": _store_vector(2),
     "store_vector4": _store_vector(4),
+    "store_vector8": _store_vector(8),
     "atomic_min": Meaning(3, fixed("", "*u32", "i64", "u32"), _atomic_min),
     "copy_async": Meaning(5, _copy_rule, _copy_async, literal=4),
     "copy_async_commit": Meaning(0, fixed(""), _copy_async_commit),

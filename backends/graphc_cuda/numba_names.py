@@ -34,7 +34,8 @@ LANGUAGE = (
     *(f"saturate_{name}" for name in TYPES if name[0] != "f"),
     *(f"bitcast_{name}" for name in TYPES),
     *(name for name in INTRINSICS if not name.endswith("_vector")),
-    "load_vector2", "load_vector4", "store_vector2", "store_vector4",
+    "load_vector2", "load_vector4", "load_vector8",
+    "store_vector2", "store_vector4", "store_vector8",
 )  # fmt: skip
 RESERVED = frozenset({*LANGUAGE, "thread", "block", "blocks", "range", "numba", "np", "math"})
 

@@ -3,8 +3,8 @@
 Each has a meaning in Python beside its PTX (`language.py`, `print_nvptx.py`).
 
     atomic_min(array, index, value)        uint32 in global memory, no result
-    load_vector(array, index) -> 2 or 4    neighbours; their bytes are aligned to their size
-    store_vector(array, index, values...)  the same for 2 or 4 values
+    load_vector(array, index) -> 2, 4, 8   neighbours; their bytes are aligned to their size
+    store_vector(array, index, values...)  the same for 2, 4 or 8 values
     copy_async(shared, index, array, index, count)
                                            count elements (4, 8 or 16 bytes, aligned) from global
                                            memory, there after the wait and a barrier

@@ -4,7 +4,14 @@ What does not depend on the axis is computed once for all of them. Every neighbo
 that it would have alone.
 
 Cost: accesses of up to 16 bytes instead of one for each element, and index arithmetic for every
-second or fourth one: bytes / 4.8 TB/s is what is left.
+second to eighth one: bytes / 4.8 TB/s is what is left.
+
+There is no loop over the grid, with as many blocks as are resident: it could save what a thread
+does in front of its first load, and the start of blocks. At four elements a thread all instructions
+take 0.1 to 0.5 of the time of their bytes (`tests/benchmarks/gpu_instructions.py`), so fewer win
+nothing. And the 2,048 threads of a multiprocessor have 32 KB under way with one load of 16 bytes
+each, 28 KB while one of eight blocks is replaced; 36 GB/s, its share of the bandwidth, times 0.6 us,
+an assumed latency, are 22 KB.
 """
 
 from __future__ import annotations
@@ -43,27 +50,30 @@ from graphc_cuda.lower.writer import Writer
 MIN_POINTS = 132 * 2048  # that keep all multiprocessors busy four at a time
 MAX_OPERATIONS = 100  # of a body that is written once for each neighbour
 VECTOR_BYTES = 16
-WIDTHS = (4, 2)
+WIDTHS = (8, 4, 2)  # eight where no element takes more than two bytes
 
 
 # ------------------------------------------------------------------ the decision
 
 
 def vector_width(loops: Sequence[Loop], body: Sequence[Stmt], sizes: Sizes) -> int:
-    """How many neighbours a thread takes: 4, 2, or 1 where that is all that it can."""
+    """How many neighbours a thread takes: 8, 4, 2, or 1 where that is all that it can."""
     stores = [s for s in body if isinstance(s, Store)]
     if not stores or any(s.where is not None for s in stores):
         return 1
     if any(not isinstance(s, (Let, Check, Store)) for s in body):
         return 1
-    if sum(isinstance(e, Apply) for e in exprs_in(body)) > MAX_OPERATIONS:
-        return 1
-    extent = sizes.trips(loops[-1])
-    if prod(sizes.trips(each) for each in loops) < MIN_POINTS:
+    operations = sum(isinstance(e, Apply) for e in exprs_in(body))
+    extent, points = sizes.trips(loops[-1]), prod(sizes.trips(each) for each in loops)
+    if operations > MAX_OPERATIONS or points < MIN_POINTS:
         return 1
     neighbours = Neighbours(loops[-1].axis, body)
-    fitting = (w for w in WIDTHS if extent % w == 0 and neighbours.fit(w, sizes))
-    return next(fitting, 1)
+    for width in WIDTHS:
+        share = max(1, width // 4)
+        is_small = operations * share <= MAX_OPERATIONS and points >= share * MIN_POINTS
+        if is_small and extent % width == 0 and neighbours.fit(width, sizes):
+            return width
+    return 1
 
 
 class Neighbours:

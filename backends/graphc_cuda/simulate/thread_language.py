@@ -33,9 +33,9 @@ class ThreadLanguage:
     def meanings(self) -> dict[str, Any]:
         """The meanings by name."""
         names = (
-            "load_vector2", "load_vector4", "store_vector2", "store_vector4", "atomic_min",
-            "copy_async", "copy_async_commit", "copy_async_wait", "load_matrix",
-            "load_matrix_transposed",
+            "load_vector2", "load_vector4", "load_vector8", "store_vector2", "store_vector4",
+            "store_vector8", "atomic_min", "copy_async", "copy_async_commit", "copy_async_wait",
+            "load_matrix", "load_matrix_transposed",
         )  # fmt: skip
         found: dict[str, Any] = {n: getattr(self, n) for n in names}
         for name in ("mma_bf16", "mma_f16", "mma_tf32"):
@@ -53,12 +53,20 @@ class ThreadLanguage:
         """Read four neighbours."""
         return self._load(array, index, 4, self.launch.line())
 
+    def load_vector8(self, array: ThreadArray, index: Any) -> tuple[Any, ...]:
+        """Read eight neighbours."""
+        return self._load(array, index, 8, self.launch.line())
+
     def store_vector2(self, array: ThreadArray, index: Any, *values: Any) -> None:
         """Write two neighbours."""
         self._store(array, index, values, self.launch.line())
 
     def store_vector4(self, array: ThreadArray, index: Any, *values: Any) -> None:
         """Write four neighbours."""
+        self._store(array, index, values, self.launch.line())
+
+    def store_vector8(self, array: ThreadArray, index: Any, *values: Any) -> None:
+        """Write eight neighbours."""
         self._store(array, index, values, self.launch.line())
 
     def atomic_min(self, array: ThreadArray, index: Any, value: Any) -> None:

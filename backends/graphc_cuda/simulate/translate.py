@@ -132,7 +132,7 @@ class KernelTranslator:
         elif name == "cuda.syncwarp":
             mask = arguments[0] if arguments else "0xFFFFFFFF"
             self._put(indent, f"_run.warp_barrier({mask}, {end}")
-        elif name in ("store_vector2", "store_vector4"):
+        elif name in ("store_vector2", "store_vector4", "store_vector8"):
             array, index, *values = arguments
             self.stored.add(array)
             self._put(indent, f"{array}.store_vector({index}, ({', '.join(values)},), {end}")

@@ -125,7 +125,7 @@ class ValueTranslator:
             return self._constant(ast.unparse(node))
         arguments = [self.write(a, lanes) for a in node.args]
         end = f"{lanes}, {node.lineno})"
-        if name in ("load_vector2", "load_vector4"):
+        if name in ("load_vector2", "load_vector4", "load_vector8"):
             array, index = arguments
             return f"{array}.load_vector({index}, {name[-1]}, {end}"
         if name == "cuda.shfl_sync":

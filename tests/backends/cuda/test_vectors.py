@@ -16,6 +16,7 @@ from graphc_cuda.lower.kernel import lower_kernel
 from graphc_cuda.lower.mapping import map_kernel
 from graphc_cuda.lower.scalars import Functions
 from graphc_cuda.ptx import ptx_of
+from tests.backends.cuda.executors import executors
 from tests.backends.cuda.kernel_runs import check_kernel
 
 
@@ -42,7 +43,7 @@ def width(kernel: Kernel) -> int:
 
 @pytest.mark.parametrize(
     ("dtype", "wanted"),
-    [("float32", 4), ("float64", 2), ("bfloat16", 4), ("float16", 4), ("int32", 4), ("int64", 2)],
+    [("float32", 4), ("float64", 2), ("bfloat16", 8), ("float16", 8), ("int32", 4), ("int64", 2)],
 )
 def test_dtypes(small: None, dtype: str, wanted: int) -> None:
     kernel = kernel_of(lambda x, y: x * y + x, ((3, 8), dtype), ((3, 8), dtype))
@@ -80,10 +81,22 @@ def test_few_points_have_a_thread_each() -> None:
     few, many = (kernel_of(lambda x: x + 1, ((n, 64), "float32")) for n in (64, 1 << 13))
     assert [str(s) for s in map_kernel(few, {})] == ["element: 4096 points"]
     assert [str(s) for s in map_kernel(many, {})] == ["element: 524288 points, 4 a thread"]
+    some, more = (kernel_of(lambda x: x + 1, ((n, 64), "bfloat16")) for n in (1 << 13, 1 << 14))
+    assert [str(s) for s in map_kernel(some, {})] == ["element: 524288 points, 4 a thread"]
+    assert [str(s) for s in map_kernel(more, {})] == ["element: 1048576 points, 8 a thread"]
 
 
-def test_machine_code_moves_sixteen_bytes() -> None:
-    kernel = kernel_of(lambda x, y: x * y, *[((1 << 13, 64), "float32")] * 2)
+@executors
+@pytest.mark.parametrize("dtype", ["bfloat16", "uint8", "bool"])
+def test_eight_narrow_elements(small: None, executor: str, dtype: str) -> None:
+    kernel = kernel_of(lambda x, y: gx.where(x == y, x, y), *[((5, 16), dtype)] * 2)
+    check_kernel(kernel, {}, executor=executor, seed=1)
+    assert width(kernel) == 8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_machine_code_moves_sixteen_bytes(dtype: str) -> None:
+    kernel = kernel_of(lambda x, y: x * y, *[((1 << 14, 64), dtype)] * 2)
     functions = Functions()
     (launch,) = lower_kernel(kernel, {}, functions, "k")
     used = [s.function for s in walk(launch.kernel.body) if isinstance(s, Intrinsic)]
