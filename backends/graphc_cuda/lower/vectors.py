@@ -10,8 +10,8 @@ There is no loop over the grid, with as many blocks as are resident: it could sa
 does in front of its first load, and the start of blocks. At four elements a thread all instructions
 take 0.1 to 0.5 of the time of their bytes (`tests/benchmarks/gpu_instructions.py`), so fewer win
 nothing. And the 2,048 threads of a multiprocessor have 32 KB under way with one load of 16 bytes
-each, 28 KB while one of eight blocks is replaced; 36 GB/s, its share of the bandwidth, times 0.6 us,
-an assumed latency, are 22 KB.
+each, 28 KB while one of eight blocks is replaced; its share of the bandwidth, 36 GB/s, times an
+assumed latency of 0.6 us is 22 KB.
 """
 
 from __future__ import annotations
