@@ -114,14 +114,15 @@ def _check_launch(where: str, node: KernelNode) -> None:
 
 
 def _check_product(where: str, node: LibraryNode) -> None:
-    """Its matrices are where it finds them; the result is in no byte of what else it touches."""
-    for matrix, place in zip(node.product.matrices, node.arguments):
-        nbytes = matrix.size(node.product.batch) * matrix.dtype.itemsize
+    """What it reads is where it finds it, and the result is in no byte of what else it touches."""
+    sizes, places = node.product.nbytes, (*node.arguments[:3], *node.arguments[4:])
+    _ensure(len(sizes) == len(places), f"{where}: {len(places)} places for {len(sizes)} arrays")
+    for nbytes, place in zip(sizes, places):
         _ensure(nbytes == place.size, f"{where}: a matrix of {nbytes} bytes at {place}")
         _ensure(place.offset % ALIGNMENT == 0, f"{where}: a matrix is not aligned at {place}")
-    a, b, c, space = node.arguments
-    apart = not any(c.overlaps(x) for x in (a, b, space)) and not a.overlaps(space)
-    _ensure(apart and not b.overlaps(space), f"{where}: writes over what it reads at {c}")
+    c, space = node.arguments[2:4]
+    apart = not any(c.overlaps(x) or space.overlaps(x) for x in node.reads)
+    _ensure(apart and not c.overlaps(space), f"{where}: writes over what it reads at {c}")
 
 
 def _check_written(where: str, kernel: DeviceKernel, found: dict[DeviceArray, Access]) -> None:

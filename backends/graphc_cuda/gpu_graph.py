@@ -75,8 +75,8 @@ class Bound:
         """Queue a product, or add it to what is captured."""
         if node.product not in self._products:
             self._products[node.product] = self._queue.library(CublasLt).prepare(node.product)
-        a, b, c, space = (self.address(p) for p in node.arguments)
-        self._products[node.product].run((a, b, c, space), int(self._queue.stream))
+        addresses = tuple(self.address(p) for p in node.arguments)
+        self._products[node.product].run(addresses, int(self._queue.stream))
 
     def captured(self, node: LibraryNode) -> Handle:
         """A product as a graph of its own."""

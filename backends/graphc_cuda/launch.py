@@ -108,23 +108,23 @@ class FillNode:
 
 @dataclass(frozen=True, eq=False)
 class LibraryNode:
-    """A product by a library: `arguments` are the places of a, b, c and of its workspace."""
+    """A product by a library: places of a, b, c, of its workspace and, if it has one, its bias."""
 
     name: str
     product: Product
-    arguments: tuple[Place, Place, Place, Place]
+    arguments: tuple[Place, ...]
     call: KernelCall | None = None
     storages: tuple[Storage | None, ...] = ()
 
     @property
     def writes(self) -> tuple[Place, ...]:
         """The result and the workspace."""
-        return self.arguments[2:]
+        return self.arguments[2:4]
 
     @property
     def reads(self) -> tuple[Place, ...]:
-        """Both operands."""
-        return self.arguments[:2]
+        """Both operands, and the bias."""
+        return (*self.arguments[:2], *self.arguments[4:])
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from graphc_cuda.launch import (
     Place,
     Region,
 )
+from graphc_cuda.library.epilogue import Epilogue
 from graphc_cuda.library.product import Matrix, Product
 
 Data = Any  # lists, dicts, texts and numbers
@@ -86,17 +87,18 @@ def _product(product: Product) -> Data:
         [m.dtype.name, m.rows, m.columns, m.leading, m.stride, m.transposed]
         for m in product.matrices
     ]
-    return [product.batch, product.steps, matrices, product.compute]
+    after = [product.epilogue.function, product.epilogue.has_bias]
+    return [product.batch, product.steps, matrices, product.compute, after]
 
 
-def _read_product(batch: int, steps: int, matrices: Data, compute: str) -> Product:
+def _read_product(batch: int, steps: int, matrices: Data, compute: str, after: Data) -> Product:
     found = []
     for name, *numbers in matrices:
         dtype = find_dtype(name)
         assert dtype is not None
         found.append(Matrix(dtype, *numbers))
     a, b, c = found
-    return Product(batch, steps, a, b, c, compute)
+    return Product(batch, steps, a, b, c, compute, Epilogue(*after))
 
 
 def _kernel(kernel: DeviceKernel) -> Data:
@@ -136,8 +138,8 @@ class _Reader:
         if kind == "fill":
             return FillNode(self.place(fields[0]), fields[1])
         if kind == "library":
-            a, b, c, workspace = map(self.place, fields[2])
-            return LibraryNode(fields[0], _read_product(*fields[1]), (a, b, c, workspace))
+            places = tuple(map(self.place, fields[2]))
+            return LibraryNode(fields[0], _read_product(*fields[1]), places)
         before, iterations, after, count, conditions, turns = fields
         return DynamicLoop(
             self.nodes(before),

@@ -322,8 +322,11 @@ def _product_node(
         each = matrix.dtype.itemsize
         size = matrix.size(found.product.batch) * each
         narrow.append(Place(place.region, place.offset + offset * each, size))
-    a, b, c = narrow
-    return LibraryNode(launch.kernel.name, found.product, (a, b, c, places[3]), call, storages)
+    narrow.append(places[3])
+    for place, offset in zip(places[4:], found.offsets[3:]):
+        start = place.offset + offset * found.product.c.dtype.itemsize
+        narrow.append(Place(place.region, start, found.product.bias_bytes))
+    return LibraryNode(launch.kernel.name, found.product, tuple(narrow), call, storages)
 
 
 def _lines(call: KernelCall) -> Iterator[str]:

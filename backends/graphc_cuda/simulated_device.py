@@ -171,7 +171,8 @@ class SimulatedExecutable:
                 a, b, c = (
                     self._bytes(p).view(m.dtype.numpy) for p, m in zip(places, product.matrices)
                 )
-                product.multiply(a, b, c)
+                biases = (self._bytes(p).view(c.dtype) for p in places[4:])
+                product.multiply(a, b, c, *biases)
             case DynamicLoop():
                 self._loop(node)
 

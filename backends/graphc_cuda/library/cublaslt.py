@@ -4,8 +4,8 @@ It is looked for where the package nvidia-cublas and toolkits put it; nothing he
 call is made. A call sums every element in one piece, not in pieces that meet in any order, so it
 gives the same bits each time on one GPU with one version of the library.
 
-There is no cuDNN here: which algorithm it would take, and whether its calls can be captured, only a
-GPU says. Convolutions stay our own kernels; calls of it would stand beside these.
+There is no cuDNN here: its front end makes graphs without a driver, but `validate` asks for one,
+and so does every later step (algorithm, workspace, capture). Convolutions stay our own kernels.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from graphc.errors import BackendError
 from graphc.ir.types import DType, bfloat16, float16, float32, float64
+from graphc_cuda.library.epilogue import GELU, NONE, PLAIN, RELU, Epilogue
 from graphc_cuda.library.product import (
     ALIGNMENT,
     F32,
@@ -34,7 +35,9 @@ INSTALL = "pip install nvidia-cublas"
 NAMES = ("libcublasLt.so.13", "libcublasLt.so.12")
 _TYPES: dict[DType, int] = {float32: 0, float64: 1, float16: 2, bfloat16: 14}
 _COMPUTE = {F32: 68, TF32: 77, F64: 70}
-_TURN_A, _TURN_B = 3, 4  # attributes of a product
+_TURN_A, _TURN_B, _EPILOGUE, _BIAS = 3, 4, 7, 8  # attributes of a product
+_FUNCTIONS = {NONE: 1, RELU: 2, GELU: 32}  # of the sums; 4 adds a bias in front of it
+_WITH_BIAS = 4
 _BATCH, _STRIDE = 5, 6  # of a layout
 _WORKSPACE, _REDUCTION, _FIRST_ALIGNMENT = 1, 3, 5  # of a preference
 
@@ -118,6 +121,10 @@ class PreparedProduct:
         self._ask("cublasLtMatmulDescCreate", byref(self.description), compute, c_int(scale))
         for word, matrix in ((_TURN_A, product.a), (_TURN_B, product.b)):
             self._set("MatmulDesc", self.description, word, c_int32(int(matrix.transposed)))
+        if product.epilogue != PLAIN:
+            self._set("MatmulDesc", self.description, _EPILOGUE, c_int32(_number(product.epilogue)))
+        if product.epilogue.has_bias:  # any address that is aligned like it will do
+            self._set("MatmulDesc", self.description, _BIAS, c_uint64(ALIGNMENT))
         self.layouts = [self._layout(m) for m in product.matrices]
         self.choice = _Choice()
 
@@ -154,15 +161,25 @@ class PreparedProduct:
                 hint='gpu_libraries="off" uses graphc\'s own kernels',
             )
 
-    def run(self, addresses: tuple[int, int, int, int], stream: int) -> None:
-        """Queue the product of what lies at addresses of a and b; to c, with the workspace."""
-        a, b, c, space = (c_void_p(x) for x in addresses)
+    def run(self, addresses: tuple[int, ...], stream: int) -> None:
+        """Queue the product of what lies at addresses of a and b; to c, with workspace and bias."""
+        a, b, c, space = (c_void_p(x) for x in addresses[:4])
+        for bias in addresses[4:]:
+            self._set("MatmulDesc", self.description, _BIAS, c_uint64(bias))
         la, lb, lc = self.layouts
         self._ask(
             "cublasLtMatmul", self._handle, self.description, byref(self._one), a, la, b, lb,
             byref(self._zero), c, lc, c, lc, byref(self.choice), space,
             c_size_t(WORKSPACE_BYTES), c_void_p(stream),
         )  # fmt: skip
+
+
+def _number(epilogue: Epilogue) -> int:
+    """What the library calls an epilogue."""
+    function = _FUNCTIONS[epilogue.function]
+    if not epilogue.has_bias:
+        return function
+    return _WITH_BIAS if epilogue.function == NONE else function | _WITH_BIAS
 
 
 def _load() -> Any:

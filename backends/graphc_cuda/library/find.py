@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from graphc.ir.loops.contraction.index import flat_offset
+from graphc.ir.loops.contraction.index import Substitution, flat_offset
 from graphc.ir.loops.contraction.match import Span
 from graphc.ir.loops.ir import (
     PARALLEL,
@@ -25,8 +25,9 @@ from graphc.ir.loops.ir import (
 )
 from graphc.ir.loops.rounding import rounded_operand
 from graphc.ir.precision import TF32 as TF32_PRECISION
-from graphc.ir.types import float64
+from graphc.ir.types import float32, float64
 from graphc_cuda.contract.find import TiledContraction, count, find_contraction, known
+from graphc_cuda.library.epilogue import PLAIN, Epilogue, find_epilogue
 from graphc_cuda.library.product import (
     ALIGNMENT,
     F32,
@@ -41,15 +42,15 @@ from graphc_cuda.lower.sizes import Sizes, is_separable
 
 @dataclass(frozen=True)
 class FoundProduct:
-    """A product, and where it finds a, b and c: buffers, and elements from their beginning."""
+    """A product, and where it finds a, b, c and a bias: buffers, and elements from their start."""
 
     product: Product
-    buffers: tuple[Buffer, Buffer, Buffer]
-    offsets: tuple[int, int, int]
+    buffers: tuple[Buffer, ...]
+    offsets: tuple[int, ...]
 
 
 def find_product(tile: TiledContraction) -> FoundProduct | None:
-    """The product that a whole contraction is, with nothing in front of it or behind it."""
+    """The product that a whole contraction is, with what the library does behind it at most."""
     found = tile.contraction
     s = tile.sizes
     plain = not (found.conditions or found.boxes or found.paired)
@@ -57,15 +58,33 @@ def find_product(tile: TiledContraction) -> FoundProduct | None:
         return None
     if [len(x) for x in (found.rows, found.columns, found.reduction)] != [1, 1, 1]:
         return None
-    store = found.epilogue[0]
-    if len(found.epilogue) != 1 or not isinstance(store, Store) or store.where is not None:
+    *front, store = found.epilogue
+    if not all(isinstance(s, Let) for s in front):
         return None
-    if len(found.batch) > 1 or store.value != found.accumulator.refs[0]:
+    if not isinstance(store, Store) or store.where is not None:
         return None
-    return _found(tile, Load(store.buffer.dtype, store.buffer, store.index))
+    if len(found.batch) > 1:
+        return None
+    total = found.accumulator.refs[0]
+    after = find_epilogue(_written_out(front, store.value, total), total, found.columns[0])
+    single = not found.batch and store.buffer.dtype == float32
+    if after is None or not (single or after[0] == PLAIN):
+        return None
+    return _found(tile, Load(store.buffer.dtype, store.buffer, store.index), *after)
 
 
-def _found(tile: TiledContraction, result: Load) -> FoundProduct | None:
+def _written_out(front: Sequence[Stmt], value: Expr, total: Ref) -> Expr:
+    """A value of the sums without the names in front of it."""
+    refs: dict[str, Expr] = {total.name: total}
+    for stmt in front:
+        assert isinstance(stmt, Let)
+        refs[stmt.ref.name] = Substitution(refs)(stmt.value)
+    return Substitution(refs)(value)
+
+
+def _found(
+    tile: TiledContraction, result: Load, epilogue: Epilogue, bias: Load | None
+) -> FoundProduct | None:
     c = tile.contraction
     (row,), (column,), (step,) = c.rows, c.columns, c.reduction
     batch = c.batch[0] if c.batch else None
@@ -82,13 +101,15 @@ def _found(tile: TiledContraction, result: Load) -> FoundProduct | None:
     if not _is_dense(matrices[2], batch is not None):
         return None
     a, b, to = matrices
-    product = Product(count(c.batch), tile.sizes.steps, a, b, to, _compute(tile, a))
-    at = [flat_offset(x.buffer, x.index).constant for x in loads if x is not None]
-    offsets = [known(x) for x in at]
-    if any(o * m.dtype.itemsize % ALIGNMENT for o, m in zip(offsets, matrices)):
+    product = Product(count(c.batch), tile.sizes.steps, a, b, to, _compute(tile, a), epilogue)
+    every = [x for x in (*loads, bias) if x is not None]
+    offsets = tuple(known(flat_offset(x.buffer, x.index).constant) for x in every)
+    if any(o * x.dtype.itemsize % ALIGNMENT for o, x in zip(offsets, every)):
         return None
-    first, second, third = (c.aliases.get(x.buffer, x.buffer) for x in loads if x is not None)
-    return FoundProduct(product, (first, second, third), (offsets[0], offsets[1], offsets[2]))
+    buffers = tuple(c.aliases.get(x.buffer, x.buffer) for x in every)
+    if buffers[2] in buffers[3:]:
+        return None
+    return FoundProduct(product, buffers, offsets)
 
 
 def _source(value: Expr) -> Load | None:

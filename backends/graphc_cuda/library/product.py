@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc.ir.types import Array, DType
+from graphc_cuda.library.epilogue import PLAIN, Epilogue
 
 WORKSPACE_BYTES = 4 << 20  # that a call may use beside its operands
 ALIGNMENT = 16  # bytes of which operands begin at a multiple
@@ -45,7 +46,8 @@ class Matrix:
 class Product:
     """c = a b for every one of a batch, added up in float32 or float64, then rounded to c's type.
 
-    Matrices in rows are the turned ones in columns, so what users call left is `b` here.
+    Matrices in rows are the turned ones in columns, so what users call left is `b` here. A single
+    product may have an `epilogue`; its bias has an element for every row of c.
     """
 
     batch: int
@@ -54,6 +56,7 @@ class Product:
     b: Matrix
     c: Matrix
     compute: str
+    epilogue: Epilogue = PLAIN
 
     @property
     def matrices(self) -> tuple[Matrix, Matrix, Matrix]:
@@ -64,10 +67,24 @@ class Product:
         c = self.c
         turned = "".join("nt"[m.transposed] for m in (self.a, self.b))
         sizes = f"{self.batch}x{c.rows}x{c.columns}x{self.steps}"
-        return f"cuBLASLt {sizes} {turned} {self.a.dtype.name} to {c.dtype.name} by {self.compute}"
+        after = f", {self.epilogue}" * bool(str(self.epilogue))
+        types = f"{self.a.dtype.name} to {c.dtype.name}"
+        return f"cuBLASLt {sizes} {turned} {types} by {self.compute}{after}"
 
-    def multiply(self, a: Array, b: Array, c: Array) -> None:
+    @property
+    def bias_bytes(self) -> int:
+        """Bytes of the bias."""
+        return self.c.rows * self.c.dtype.itemsize
+
+    @property
+    def nbytes(self) -> tuple[int, ...]:
+        """Bytes of the matrices and of the bias, where it has one."""
+        matrices = (m.size(self.batch) * m.dtype.itemsize for m in self.matrices)
+        return (*matrices, *[self.bias_bytes] * self.epilogue.has_bias)
+
+    def multiply(self, a: Array, b: Array, c: Array, bias: Array | None = None) -> None:
         """What the call does, by numpy on flat memory; sums are in another order than a GPU's."""
         held = np.float64 if self.compute == F64 else np.float32
         left, right = (m.view(x, self.batch).astype(held) for m, x in zip((self.a, self.b), (a, b)))
-        self.c.view(c, self.batch)[:] = np.matmul(left, right).astype(c.dtype)
+        sums = self.epilogue.apply(np.matmul(left, right), bias)
+        self.c.view(c, self.batch)[:] = sums.astype(c.dtype)

@@ -167,9 +167,9 @@ class _KernelLowering:
             else:
                 sources.append(self.scratch.setdefault(buffer, Work(buffer.name, arrays[-1])))
         space = DeviceArray("workspace", uint8, WORKSPACE_BYTES, GLOBAL)
-        sources.append(Work("workspace", space))
-        arrays.append(space)
-        kernel = DeviceKernel(name, tuple(arrays), (), 1, frozenset(arrays[2:]))
+        sources.insert(3, Work("workspace", space))
+        arrays.insert(3, space)
+        kernel = DeviceKernel(name, tuple(arrays), (), 1, frozenset(arrays[2:4]))
         return LoweredLaunch(kernel, 1, tuple(sources), segment, found)
 
     # -- what launches share --------------------------------------------------------------

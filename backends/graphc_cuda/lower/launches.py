@@ -36,8 +36,8 @@ class Work:
 class LoweredLaunch:
     """A device kernel with its grid; a source for each array: a buffer, work, or the status.
 
-    Where a library computes a `product`, the kernel has no statements; its arrays are a, b, c and
-    the workspace.
+    Where a library computes a `product`, the kernel has no statements; its arrays are a, b, c, the
+    workspace and, where it has one, the bias.
     """
 
     kernel: DeviceKernel

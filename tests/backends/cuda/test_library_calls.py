@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from graphc_cuda.gpu_graph import Bound, Graph
 from graphc_cuda.launch import ARENA, INPUT, FillNode, LibraryNode, Place, Region
 from graphc_cuda.library import choice
 from graphc_cuda.library.cublaslt import CublasLt, find_library, version
+from graphc_cuda.library.epilogue import GELU, NONE, RELU, Epilogue
 from graphc_cuda.library.product import F32, TF32, WORKSPACE_BYTES, Matrix, Product
 from graphc_cuda.plan_data import plan_from_data, plan_to_data
 from graphc_cuda.plan_launches import plan_launches
@@ -61,6 +63,63 @@ def test_results(name: str) -> None:
     options = {"target": "cuda-simulate", "gpu_libraries": "require"}
     found = gx.compile([x, y], make(x, y), **options)(*values)
     np.testing.assert_array_equal(found, gx.compile([x, y], make(x, y))(*values))
+
+
+AFTER: dict[str, Callable[[gx.Tensor, gx.Tensor], gx.Tensor]] = {
+    "bias": lambda sums, bias: sums + bias,
+    "relu": lambda sums, bias: nn.relu(sums),
+    "bias relu": lambda sums, bias: nn.relu(bias + sums),
+    "gelu": lambda sums, bias: nn.gelu(sums, approximate=True),
+    "bias gelu": lambda sums, bias: nn.gelu(sums + bias, approximate=True),
+}
+
+
+def _after(name: str) -> tuple[list[gx.Tensor], gx.Tensor]:
+    """Dense inputs with a bias, if it is wanted, and what follows their product."""
+    x, y, bias = (gx.input(n, s) for n, s in (("x", (N, 352)), ("y", (352, N)), ("bias", (N,))))
+    return [x, y, bias][: 2 + ("bias" in name)], AFTER[name](x @ y, bias)
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_epilogues_are_in_the_call(name: str) -> None:
+    inputs, result = _after(name)
+    (call,) = _calls(result, *inputs)
+    assert str(call.product).endswith(f" by f32, {name}")
+    assert len(call.arguments) == 4 + ("bias" in name)
+    function = gx.compile(inputs, result, target="cuda-simulate", gpu_libraries="require")
+    assert len(plan_launches(function.program, {}, True).nodes) == 1
+    rng = np.random.default_rng(0)
+    values = [rng.integers(-2, 3, x.shape).astype("float32") * 0.25 for x in inputs]  # exact sums
+    mine, theirs = function(*values), gx.compile(inputs, result)(*values)
+    if "gelu" in name:
+        gx.testing.assert_close(mine, theirs)
+    else:
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_epilogues_that_are_left_to_kernels() -> None:
+    x, y, bias = (gx.input(n, s) for n, s in (("x", (N, N)), ("y", (N, N)), ("bias", (N, 1))))
+    sums, wide = x @ y, gx.input("wide", (2, N, N))
+    others = {"rows": sums + bias, "scale": sums * y[0], "exact": nn.gelu(sums), "all": sums + y}
+    others |= {"after": nn.relu(sums) + y[0], "number": sums + y[0, 0], "batch": wide @ wide + y[0]}
+    for name, result in others.items():
+        inputs = {"rows": (x, y, bias), "batch": (wide, y)}.get(name, (x, y))
+        assert [str(c.product.epilogue) for c in _calls(result, *inputs)] == [""], name
+
+
+def test_a_bias_in_the_wrong_place() -> None:
+    inputs, result = _after("bias")
+    plan = plan_launches(gx.compile(inputs, result, target="cuda-simulate").program, {}, True)
+    (call,) = plan.nodes
+    assert isinstance(call, LibraryNode)
+    a, b, c, space, bias = call.arguments
+    for places, message in (
+        ((a, b, c, space), "3 places for 4 arrays"),
+        ((a, b, c, space, replace(bias, size=4)), "a matrix of 1024 bytes at"),
+        ((a, b, c, space, replace(c, size=1024)), "writes over what it reads"),
+    ):
+        with pytest.raises(VerifyError, match=message):
+            check_plan(replace(plan, nodes=(replace(call, arguments=places),)))
 
 
 def test_batches_and_strides() -> None:
@@ -242,6 +301,26 @@ def test_calls_of_the_library() -> None:
     assert arguments[14].value == WORKSPACE_BYTES
 
 
+@pytest.mark.parametrize(
+    ("epilogue", "number"),
+    [
+        (Epilogue(RELU), 2), (Epilogue(NONE, True), 4), (Epilogue(RELU, True), 6),
+        (Epilogue(GELU), 32), (Epilogue(GELU, True), 36),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_calls_with_an_epilogue(epilogue: Epilogue, number: int) -> None:
+    fake = FakeLibrary()
+    product = replace(PRODUCT, batch=1, epilogue=epilogue)
+    made = CublasLt(lambda: fake).prepare(product)
+    asked = [name for name, _ in fake.calls]
+    last = max(i for i, name in enumerate(asked) if name == "cublasLtMatmulDescSetAttribute")
+    assert last < asked.index("cublasLtMatmulAlgoGetHeuristic")  # it is chosen for the epilogue
+    made.run((16, 32, 48, 64, 160)[: 4 + epilogue.has_bias], 80)
+    biases = {8: [16, 160]} if epilogue.has_bias else {}
+    assert fake.attributes("MatmulDesc") == {3: [0], 4: [1], 7: [number]} | biases
+
+
 def test_the_real_library_takes_descriptions() -> None:
     path = find_library()
     if path is None:
@@ -258,6 +337,13 @@ def test_the_real_library_takes_descriptions() -> None:
             found: Callable[..., int] = getattr(library, name)
             return found
 
+    described = CublasLt(WithoutGpu).prepare(replace(PRODUCT, epilogue=Epilogue(RELU, True)))
+    number, bias, length = ctypes.c_int32(), ctypes.c_uint64(), ctypes.c_size_t()
+    for word, value, into in ((7, 6, number), (8, 16, bias)):
+        width = ctypes.c_size_t(ctypes.sizeof(into))
+        ask = library.cublasLtMatmulDescGetAttribute
+        assert not ask(described.description, word, ctypes.byref(into), width, ctypes.byref(length))
+        assert into.value == value
     made = CublasLt(WithoutGpu).prepare(PRODUCT)
     read, size = ctypes.c_int64(), ctypes.c_size_t()
     get = library.cublasLtMatrixLayoutGetAttribute
