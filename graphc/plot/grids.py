@@ -80,8 +80,10 @@ def _grid(shown: list[Array], limits: Any, titles: Any, columns: int | None, tit
     if not shown:
         raise ArgumentError("gx.plot: there is no picture to show", origin=origins.find_origin())
     high, wide = rows_and_columns(len(shown), columns, most=10)
-    cell = 1.0 if titles is None else 1.25
-    size = (max(cell * wide, 2.0), max(cell * high, 1.0) + (0.4 if title else 0.0))
+    rows, pixels = shown[0].shape[:2]
+    cell = max(1.0 if titles is None else 1.25, min(pixels / 32.0, 8.0 / wide))
+    upright = max(0.3, min(rows / pixels, 3.0)) + (0.0 if titles is None else 0.25 / cell)
+    size = (max(cell * wide, 2.0), max(cell * upright * high, 1.0) + (0.4 if title else 0.0))
     figure, axes = new_figure(high, wide, size)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     for one in axes:
