@@ -5,6 +5,11 @@ are channels last; outputs are logits unless a docstring says otherwise; nothing
 """
 
 from graphc.frontend.arguments import check_all
+from graphc.models.adversarial import (
+    cogan_generator,
+    progressive_generator,
+    stylegan_generator,
+)
 from graphc.models.attention import bert, gpt, vit
 from graphc.models.classic import alexnet, lenet5, logistic, m19_cnn, mlp, vgg16, zfnet
 from graphc.models.generative import VAE, dcgan_discriminator, dcgan_generator, diffusion_unet
@@ -26,6 +31,7 @@ __all__ = [
     "alexnet",
     "bert",
     "char_lstm",
+    "cogan_generator",
     "content_loss",
     "ctc_speech",
     "cyclegan_generator",
@@ -44,11 +50,13 @@ __all__ = [
     "mobilenet",
     "patch_discriminator",
     "pix2pix_generator",
+    "progressive_generator",
     "resnet20",
     "resnet50",
     "resnet152",
     "resnet_cifar",
     "style_loss",
+    "stylegan_generator",
     "unet",
     "vgg16",
     "vit",

@@ -17,19 +17,31 @@ EXAMPLES = ROOT / "examples"
 INDEX = (EXAMPLES / "README.md").read_text(encoding="utf-8")
 NAMES = sorted(p.stem for p in EXAMPLES.glob("*.py") if p.stem != "common")
 WITHOUT_OPTIONS = {"digits_mlp"}  # the program of the README, as it stands there
+WITHOUT_THREADS = {"resnet"}
 
 # Program, arguments, and what it prints: a pattern with a number, and the least or greatest.
 LEAST, MOST = "least", "most"
 Checks = list[tuple[str, str, float]]
 QUICK: list[tuple[str, str, Checks]] = [
     ("board_formulas", "", [("largest relative difference", MOST, 1e-5)]),
-    ("playground", "", [("test accuracy", LEAST, 0.95)]),
+    ("playground", "--epochs 150", [("test accuracy", LEAST, 0.95)]),
     (
         "playground",
         "--kind circle --hidden 0 --features x1^2 x2^2 --epochs 50",
         [("test accuracy", LEAST, 0.98)],
     ),
     ("playground", "--kind circle --hidden 0 --epochs 20", [("test accuracy", MOST, 0.75)]),
+    ("regressors", "--epochs 20", [("differs by at most", MOST, 1e-5), ("cats.*", LEAST, 0.85)]),
+    (
+        "ranking",
+        "--epochs 20",
+        [("NDCG@5 of chance", MOST, 0.7), ("learnt from pairs", LEAST, 0.9)],
+    ),
+    (
+        "checkpoint_ensemble",
+        "--epochs 10 --last 5",
+        [("of the mean answer", LEAST, 0.97), ("of the mean weights", LEAST, 0.97)],
+    ),
     (
         "optimiser_race",
         "",
@@ -45,7 +57,17 @@ QUICK: list[tuple[str, str, Checks]] = [
 SLOW: list[tuple[str, str, Checks]] = [
     ("dcgan", "--filters 16 --epochs 2", [("told", LEAST, 0.5), ("fooled", MOST, 0.5)]),
     ("full_batch", "", [("L-BFGS  +[-+.e0-9]+", LEAST, 1e-2), ("L-BFGS", MOST, 5e-3)]),
+    ("autoencoders", "", [("the autoencoder", MOST, 0.017), ("variational one", MOST, 0.035)]),
+    ("catch_dqn", "", [("games won before", MOST, 0.4), ("games won", LEAST, 0.95)]),
     ("cifar10", "--epochs 3 --depth 8", [("test accuracy", LEAST, 0.3)]),
+    ("detection", "", [("largest difference", MOST, 1e-5), ("recall", LEAST, 0.9)]),
+    ("diffusion", "", [("from new points to the shape", MOST, 0.1)]),
+    ("faces", "", [("test accuracy", LEAST, 0.95)]),
+    ("house_numbers", "", [("places that are right", LEAST, 0.8)]),
+    ("neocognitron", "", [("Gabor filters: accuracy", LEAST, 0.7), ("both.*", LEAST, 0.8)]),
+    ("pipeline", "", [("sums of the chain.*", MOST, 0.7), ("sums of the pipeline", LEAST, 0.7)]),
+    ("segmentation", "--set tissue --epochs 6", [("over union", LEAST, 0.85)]),
+    ("speech", "", [("digits that are wrong", MOST, 0.05)]),
     ("wide_and_deep", "--epochs 100", [("4 layers .* accuracy", LEAST, 0.98)]),
 ]
 
@@ -53,7 +75,8 @@ SLOW: list[tuple[str, str, Checks]] = [
 def run(name: str, arguments: str, monkeypatch: Any) -> None:
     """Run a program in this process."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    monkeypatch.setattr(sys, "argv", [name, *arguments.split()])
+    alone = [] if name in WITHOUT_THREADS else ["--threads", "1"]
+    monkeypatch.setattr(sys, "argv", [name, *arguments.split(), *alone])
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
 
 

@@ -123,6 +123,14 @@ STEPS: dict[str, Callable[[], Any]] = {
     "diffusion": lambda: squares(
         models.diffusion_unet(1, 8, 1), pictures(8, 1), gx.input("t", ("batch",))
     ),
+    "cogan": lambda: sum(
+        ((y - 0.5) ** 2).mean()
+        for y in models.cogan_generator(16, 1, 4)(gx.input("z", ("batch", 6)))
+    ),
+    "progressive": lambda: squares(
+        models.progressive_generator(16, 1, 16), gx.input("z", ("batch", 6)), gx.input("fade", ())
+    ),
+    "stylegan": lambda: squares(models.stylegan_generator(16, 1, 16), gx.input("z", ("batch", 6))),
     "pix2pix": lambda: squares(models.pix2pix_generator(3, 4, 3), pictures(16)),
     "patches": lambda: squares(models.patch_discriminator(4, 1), pictures(16)),
     "cyclegan": lambda: squares(models.cyclegan_generator(3, 4, 1), pictures(8)),
@@ -140,12 +148,41 @@ def test_a_step_of_each_lowers_its_loss(name: str) -> None:
     rng = np.random.default_rng(0)
     arrays = [
         rng.integers(0, 10, [4, *x.shape[1:]]).astype("int32") if x.dtype.is_integer
-        else rng.random([4, *x.shape[1:]], np.float32)
+        else rng.random([4, *x.shape[1:]] if x.shape else [], np.float32)
         for x in inputs
     ]  # fmt: skip
     values = [float(step(*arrays)) for _ in range(8)]
     assert np.isfinite(values).all()
     assert min(values[4:]) < values[0]
+
+
+def test_a_generator_that_grows_begins_where_the_smaller_one_ended() -> None:
+    """At fade 0 the new picture is the old one, twice as large."""
+    net, z = models.progressive_generator(16, 1, 16), gx.input("z", ("batch", 6))
+    noise = np.random.default_rng(0).normal(size=(3, 6))
+    sizes = [net(z, size=8), net(z, 0.0), net(z, size=4)]
+    small, large, first = gx.compile([z], sizes)(noise)
+    assert first.shape == (3, 4, 4, 1)
+    assert_close(large, small.repeat(2, axis=1).repeat(2, axis=2))
+    with pytest.raises(ArgumentError, match="grows to 16, not 32"):
+        net(z, size=32)
+    with pytest.raises(ArgumentError, match=r"size must be 4, 8, 16, ..., got 12"):
+        models.stylegan_generator(12)
+
+
+def test_pictures_of_a_couple_share_their_first_layers() -> None:
+    net = models.cogan_generator(16, 1, 4)
+    z = gx.input("z", ("batch", 6))
+    first, second = net(z)
+
+    def named(y: Any) -> set[str]:
+        return set(gx.compile([z], y).parameters)
+
+    shared = named(first) & named(second)
+    own = named(first) - shared
+    assert first.shape[1:] == second.shape[1:] == (16, 16, 1)
+    assert len(shared) > 3
+    assert len(own) > 3
 
 
 def test_decoding_goes_on_where_training_stopped() -> None:

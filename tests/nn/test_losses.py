@@ -289,3 +289,13 @@ def test_top_k_accuracy(k: int) -> None:
     x, t = gx.input("x", ("batch", 7)), gx.input("t", ("batch",), dtype="int32")
     value = nn.top_k_accuracy(x, t, k).eval({x: logits, t: labels})
     assert_close(value, expected, tolerance="ulps")
+
+
+def test_a_cross_entropy_reads_a_product_of_matrices() -> None:
+    """One element of each row of a product, which another kernel stores masked."""
+    rng = np.random.default_rng(0)
+    p, q, labels = rng.random((5, 3)), rng.random((3, 4)), np.array([0, 3, 1, 2, 3], "int32")
+    a, b = gx.input("a", p.shape, "float64"), gx.input("b", q.shape, "float64")
+    t = gx.input("t", labels.shape, "int32")
+    found = gx.compile([a, b, t], gx.nn.sparse_categorical_crossentropy(a @ b, t))(p, q, labels)
+    assert_close(found, -np.log((p @ q)[np.arange(5), labels]))

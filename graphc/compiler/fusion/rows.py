@@ -162,7 +162,11 @@ class RowKernel:
         there = tuple(kept.get(a, place) for a in range(len(axes)))
         inside = e.apply("logical_and", low, high)
         assert isinstance(node.op, Sum)
-        fed = node.op.emit(e, self.builder.inside(one_hot.source, there, inside), place)
+        masked = node.inputs[0]
+        # Another kernel stores what it masked itself, not what is behind the mask.
+        together = self.grouping.group_of.get(masked) is self.group
+        source = one_hot.source if together else masked
+        fed = node.op.emit(e, self.builder.inside(source, there, inside), place)
         value = self.builder.named(node, narrowed(e, node, node.op.finish(e, fed)))
         at = self.at(self.grouping.result_axes(node))
         self.builder.bind(node, at, value)

@@ -18,8 +18,8 @@ def house_numbers(count: int = 1000, seed: int = 0) -> tuple[Part, Part]:
     """Return ((x, y), (x_test, y_test)) like Street View house numbers: one to four digits.
 
     x is uint8 of shape (count, 32, 64, 3), y int32 of shape (count, 4): the digits from the left,
-    then 10 where there is none. Colours, size and place are drawn; the test part has a quarter as
-    many, written by others.
+    then 10 where there is none. Colours and sizes are drawn, places a little; the test part has a
+    quarter as many, written by others.
     """
     rng = generator("house_numbers", count, seed)
     train, test = digits(flatten=False)
@@ -38,8 +38,8 @@ def _numbers(x: Array, y: Array, count: int, rng: np.random.Generator) -> Part:
 def _plate(written: Array, rng: np.random.Generator) -> Array:
     size = int(rng.integers(14, 17))
     ink = np.zeros((32, 64))
-    left = rng.integers(0, 65 - size * len(written))
-    top = rng.integers(2, 31 - size)
+    left = rng.integers(0, min(6, 65 - size * len(written)))
+    top = rng.integers(6, 12)
     weights = stretch(8, size)
     for i, digit in enumerate(written):
         column = left + i * size
