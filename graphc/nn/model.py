@@ -148,11 +148,11 @@ class Sequential(Layer):
 
     def fit(
         self,
-        x: TensorLike,
-        y: TensorLike,
+        x: Any,
+        y: TensorLike | None = None,
         batch_size: int = 32,
         epochs: int = 1,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: Any = None,
         validation_split: float = 0.0,
         callbacks: Sequence[Any] = (),
         shuffle: bool = True,
@@ -160,41 +160,51 @@ class Sequential(Layer):
         verbose: bool | int | None = None,
         class_weight: Mapping[int, float] | None = None,
         sample_weight: TensorLike | None = None,
+        steps_per_epoch: int | None = None,
     ) -> History:
         """Train; `validation_split` holds that share of the samples back, from the end.
 
         The loss of a sample counts as often as `sample_weight` (one number for each) and
         `class_weight` (one for each label, 1 where none is given) say, multiplied.
+        Without `y`, `x` gives batches (x, y) or (x, y, sample_weight), as for `gx.fit`: a
+        generator function, an iterable such as a loader, an iterator. So may `validation_data`.
         """
-        x, y = np.asarray(x), np.asarray(y)
-        weights = _weights(y, class_weight, sample_weight)
-        if not 0.0 <= validation_split < 1.0:
-            raise ArgumentError(f"validation_split must be in [0, 1), got {validation_split}")
-        if validation_split and validation_data is None:
-            kept = _kept(x, y, validation_split)
-            validation_data, x, y = (x[kept:], y[kept:]), x[:kept], y[:kept]
-            weights = None if weights is None else weights[:kept]
-        verbose = verbose if verbose is None else bool(verbose)
+        data: Any
+        if y is None:
+            _check_no_arrays(validation_split, sample_weight)
+            data = self.trainer.source(x, lambda y, given: _weights(y, class_weight, given))
+        else:
+            x, y = np.asarray(x), np.asarray(y)
+            weights = _weights(y, class_weight, sample_weight)
+            data = [x, y] if weights is None else [x, y, weights]
+            if not 0.0 <= validation_split < 1.0:
+                raise ArgumentError(f"validation_split must be in [0, 1), got {validation_split}")
+            if validation_split and validation_data is None:
+                kept = _kept(x, y, validation_split)
+                validation_data, data = (x[kept:], y[kept:]), [part[:kept] for part in data]
         return self.trainer.fit(
-            x, y, validation_data, weights,
-            epochs=epochs, batch_size=batch_size, callbacks=callbacks, shuffle=shuffle,
-            seed=seed, verbose=verbose,
+            data, validation_data,
+            epochs=epochs, batch_size=batch_size, callbacks=callbacks, shuffle=shuffle, seed=seed,
+            verbose=verbose if verbose is None else bool(verbose), steps_per_epoch=steps_per_epoch,
         )  # fmt: skip
 
     def evaluate(
         self,
-        x: TensorLike,
-        y: TensorLike,
+        x: Any,
+        y: TensorLike | None = None,
         batch_size: int = 32,
         verbose: bool | int | None = None,
     ) -> Evaluation:
         """The loss and the metrics on data, at inference: `loss, accuracy = net.evaluate(x, y)`,
-        or by name, `net.evaluate(x, y)["accuracy"]`. It prints nothing, whatever `verbose` is."""
-        return self.trainer.evaluate(np.asarray(x), np.asarray(y), batch_size)
+        or by name, `net.evaluate(x, y)["accuracy"]`. It prints nothing, whatever `verbose` is.
+        Without `y`, `x` gives batches as for `fit`."""
+        trainer = self.trainer
+        data = trainer.source(x) if y is None else [np.asarray(x), np.asarray(y)]
+        return trainer.evaluate(data, batch_size)
 
-    def predict(self, x: TensorLike, batch_size: int = 32) -> Array:
-        """The outputs for data, at inference."""
-        return self.trainer.predict(np.asarray(x), batch_size)
+    def predict(self, x: Any, batch_size: int = 32) -> Array:
+        """The outputs for data, at inference; of what gives batches x or (x, ...), for these."""
+        return self.trainer.predict(x, batch_size)
 
     # -- what it consists of ------------------------------------------------------------
 
@@ -258,6 +268,19 @@ def _weights(y: Array, by_class: Any, given: Any) -> Array | None:
         return weights
     labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y), -1)[:, 0]
     return weights * np.array([by_class.get(int(n), 1.0) for n in labels], np.float32)
+
+
+def _check_no_arrays(validation_split: float, sample_weight: Any) -> None:
+    """Raise for what belongs to arrays where there are batches."""
+    if validation_split or sample_weight is not None:
+        name = "validation_split" if validation_split else "sample_weight"
+        raise ArgumentError(
+            f"fit: {name} needs arrays x and y, not batches",
+            origin=origins.find_origin(),
+            hint="validation_data= takes batches, too"
+            if validation_split
+            else "let the data give (x, y, sample_weight)",
+        )
 
 
 def _kept(x: Array, y: Array, share: float) -> int:

@@ -20,13 +20,16 @@ from graphc.frontend.typing import TensorLike
 from graphc.ir.types import Array, find_dtype
 from graphc.metrics import AUC, F1, R2, RMSE, MeanIoU, Metric, Perplexity, Precision, Recall
 from graphc.nn import losses, margins, probabilities, regression, scores, similarity
+from graphc.nn.batch_parts import Weigh, inputs_source, model_source
 from graphc.runtime.function import CompiledFunction, compile
-from graphc.train.batches import Batches, is_mapped
+from graphc.train.batches import is_mapped
 from graphc.train.checkpoint import Checkpoint
-from graphc.train.evaluation import Evaluation
+from graphc.train.evaluation import Evaluation, predict
+from graphc.train.feed import make_feed
 from graphc.train.files import load
 from graphc.train.fit import evaluated, fit
 from graphc.train.history import History
+from graphc.train.sources import Source, gives_batches
 
 
 def kl_divergence(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -130,32 +133,51 @@ class Trainer:
         self._checkpoint: Checkpoint | None = None  # to be restored into the next step that trains
         self.step: CompiledFunction | None = None  # that of the latest fit
 
-    def fit(
-        self, x: Array, y: Array, validation: Any, weights: Array | None, **options: Any
-    ) -> History:
-        """Train on arrays."""
+    def fit(self, data: list[Array] | Source, validation: Any, **options: Any) -> History:
+        """Train on arrays, [x, y] or [x, y, weights], or what gives them batch by batch."""
         pair = isinstance(validation, (tuple, list)) and len(validation) == 2
-        if validation is not None and not pair:
+        if isinstance(validation, (tuple, list)) and not pair:
             raise ArgumentError(
                 f"fit: validation_data must be (x, y), got {validation!r:.60}",
                 origin=origins.find_origin(),
             )
-        built = self._build(x, y, weights is not None)
+        built, fed = self._fed(data)
         self._resume(built.step)
         self.step = built.step
         checked = None
         if validation is not None:
-            arrays = [np.asarray(a) for a in validation]
-            plain = self._build(arrays[0], arrays[1], False)
-            checked = plain.check, _fitting(plain, arrays)
-        data = [x, y] if weights is None else [x, y, weights]
-        return fit(built.step, _fitting(built, data), validation=checked, **options)
+            arrays = [np.asarray(a) for a in validation] if pair else model_source(validation)
+            plain, checks = self._fed(arrays)
+            checked = plain.check, checks
+        return fit(built.step, fed, validation=checked, **options)
 
-    def step_for(self, x: Any, y: Any) -> tuple[CompiledFunction, list[Array]]:
-        """The step that trains on such arrays, and the arrays as it takes them."""
-        x, y = np.asarray(x), np.asarray(y)
-        built = self._build(x, y, False)
-        return built.step, _fitting(built, [x, y])
+    def source(self, data: Any, weigh: Weigh | None = None) -> Source:
+        """Data that give batches, each with the weights that its samples have."""
+        return model_source(data, weigh)
+
+    def step_for(self, data: Any) -> tuple[CompiledFunction, list[Array] | Source]:
+        """The step that trains on such data, and the data as it takes them."""
+        batches = gives_batches(data, ())
+        built, fed = self._fed(model_source(data) if batches else [np.asarray(a) for a in data])
+        return built.step, fed
+
+    def _fed(self, data: list[Array] | Source) -> tuple[Functions, list[Array] | Source]:
+        """The functions for such data, and the data as they take them."""
+        if not isinstance(data, Source):
+            built = self._build(data[0], data[1], len(data) == 3)
+            return built, _fitting(built, data)
+        first = data.first()
+        built = self._build(first[0], first[1], len(first) == 3)
+        kinds = [_kind(array)[1] for array in first]
+        prepare = data.prepare
+        assert prepare is not None
+
+        def fitting(number: int, item: Any) -> list[Array]:
+            arrays = prepare(number, item)
+            alike = [_kind(array)[1] for array in arrays] == kinds
+            return _fitting(built, arrays) if alike else arrays  # binding them says what differs
+
+        return built, Source(data.data, prepare=fitting)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Set the parameters now, and what else the step has when the next fit knows which."""
@@ -167,15 +189,28 @@ class Trainer:
             self._checkpoint.restore(step)
             self._checkpoint = None
 
-    def evaluate(self, x: Array, y: Array, batch_size: int) -> Evaluation:
+    def evaluate(self, data: list[Array] | Source, batch_size: int) -> Evaluation:
         """The mean loss and metrics at inference."""
-        built = self._build(x, y, False)
-        return Evaluation(evaluated(Batches(built.check, _fitting(built, [x, y]), batch_size)))
+        built, fed = self._fed(data)
+        return Evaluation(evaluated(make_feed(built.check, fed, batch_size)))
 
-    def predict(self, x: Array, batch_size: int) -> Array:
+    def predict(self, x: Any, batch_size: int) -> Array:
         """The outputs at inference."""
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ArgumentError(f"predict: batch_size must be 1 or more, got {batch_size!r}")
+        if gives_batches(x, ()):
+            source = inputs_source(x)
+            found: Array = predict(self._predicting(source.first()[0]), source)
+            return found
+        x = np.asarray(x)
+        function = self._predicting(x)
+        parts = [
+            np.asarray(function(x[start : start + batch_size]))
+            for start in range(0, len(x), batch_size)
+        ]
+        return np.concatenate(parts) if parts else np.asarray(function(x))
+
+    def _predicting(self, x: Array) -> CompiledFunction:
         self._forget_others()
         key = _kind(x)
         if key not in self._predict:
@@ -183,12 +218,7 @@ class Trainer:
             outputs = self.model(inputs)
             self._predict[key] = compile([inputs], outputs, name="predict", **self.options)
             self._made = self._signature()
-        function = self._predict[key]
-        parts = [
-            np.asarray(function(x[start : start + batch_size]))
-            for start in range(0, len(x), batch_size)
-        ]
-        return np.concatenate(parts) if parts else np.asarray(function(x))
+        return self._predict[key]
 
     def _forget_others(self) -> None:
         """Forget functions of layers that the model no longer consists of, or in which other
@@ -254,7 +284,7 @@ def _fitting(built: Functions, arrays: list[Array]) -> list[Array]:
             cast = array.astype(dtype)
             array = cast if array.dtype.kind == "f" or (cast == array).all() else array
         found.append(array)
-    return found
+    return found + arrays[len(found) :]
 
 
 def _check_name(name: str, taken: list[str]) -> None:

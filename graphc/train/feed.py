@@ -76,7 +76,8 @@ def make_feed(
         if limit is not None:
             _fail("steps_per_epoch is for data that give batches, not for arrays of all samples")
         return Batches(function, data, batch_size, drop_last)
-    source = data if isinstance(data, Source) else Source(data, limit)
+    source = data if isinstance(data, Source) else Source(data)
+    source.limit = limit
     if drop_last:
         _fail("drop_last is for arrays: data that give batches leave out what they want")
     if source.once and source.limit is None and epochs > 1:

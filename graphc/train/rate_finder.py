@@ -78,14 +78,14 @@ def lr_find(
 ) -> RateSweep:
     """Train while the learning rate grows from `low` to `high`, and suggest one (Smith 2017).
 
-    `step` and `data` are those of `fit`, or a compiled `Sequential` and [x, y]. The sweep ends
-    where the output `monitor` has grown far above its best. Afterwards parameters, optimiser state,
-    rates and random state are what they were, bit for bit. The rate must be a
+    `step` and `data` are those of `fit`, or a compiled `Sequential` and [x, y] or batches of these.
+    The sweep ends where the output `monitor` has grown far above its best. Afterwards parameters,
+    optimiser state, rates and random state are what they were, bit for bit. The rate must be a
     number: a schedule cannot be set from outside, and an ArgumentError says so. With several
     optimisers the rates keep their ratios, and the sweep is that of the first one.
     """
     if hasattr(step, "trainer"):
-        step, data = step.trainer.step_for(*data)
+        step, data = step.trainer.step_for(data)
     check_arguments(step, None, ())
     _check_range(low, high, steps)
     run = Run(step, make_feed(step, data, batch_size), 1)

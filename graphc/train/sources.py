@@ -46,7 +46,7 @@ class Source:
         return self._limited(self._opened(epoch))
 
     def first(self) -> Any:
-        """The first item, which an epoch then begins with as if nobody had looked."""
+        """The first item, prepared; an epoch then begins as if nobody had looked."""
         items = self.open(0)
         try:
             item = next(items)
@@ -56,7 +56,7 @@ class Source:
             items.close()
         if self.once:
             self.data = chain([item], self.data)
-        return item
+        return item if self.prepare is None else self.prepare(1, item)
 
     def _opened(self, epoch: int) -> Iterator[Any]:
         data = self.data

@@ -100,7 +100,7 @@ class Stream:
         the same inputs; of an iterator the first one."""
         kept = []
         if self.source.once:
-            kept.append(self._bound(1, self.source.first()))
+            kept.append(self._bound(1, self.source.first(), prepare=False))
         elif samples is None:
             return Stream(function, self.source)
         else:
@@ -145,11 +145,11 @@ class Stream:
         finally:
             items.close()
 
-    def _bound(self, number: int, item: Any) -> Batch:
+    def _bound(self, number: int, item: Any, prepare: bool = True) -> Batch:
         """An item as the function takes it, in memory of its own: loaders use theirs again."""
         binding = replace(self.function.binding, function=f"{self.function.name}: batch {number}")
         try:
-            if self.source.prepare is not None:
+            if prepare and self.source.prepare is not None:
                 item = self.source.prepare(number, item)
             arrays, dims = binding.bind(*_arguments(item))
             size = self._size(number, arrays)
