@@ -56,6 +56,8 @@ def constant(value: Any) -> Initializer:
 
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
     """Return an initialiser that draws from [low, high)."""
+    if not low <= high:
+        raise ArgumentError(f"init.uniform: low must not exceed high, got {low} and {high}")
     return _drawing(lambda shape, rng: rng.uniform(low, high, shape))
 
 

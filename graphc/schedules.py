@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
-from graphc.frontend.arguments import check_all
+from graphc.frontend.arguments import amount, check_all
 from graphc.frontend.tensor import Tensor, literal
 from graphc.ir.types import float64
 
@@ -38,12 +38,14 @@ def staircase(rate: float, decay: float, steps: int) -> Schedule:
 def inverse_time(rate: float, decay: float, steps: int = 1) -> Schedule:
     """rate / (1 + decay * step / steps)."""
     _positive("inverse_time", steps=steps)
+    _not_negative("inverse_time", decay=decay)
     return lambda step: rate / (1.0 + _float(step) * (decay / steps))
 
 
 def linear(start: float, end: float, steps: int) -> Schedule:
     """From start to end in equal moves over `steps`, then end."""
     _positive("linear", steps=steps)
+    _not_negative("linear", start=start, end=end)
     return lambda step: start + (end - start) * _share(step, steps)
 
 
@@ -53,6 +55,7 @@ def cosine(rate: float, steps: int, end: float = 0.0, warmup: int = 0) -> Schedu
     The first `warmup` of them rise linearly from rate / warmup to the rate.
     """
     _positive("cosine", steps=steps)
+    _not_negative("cosine", end=end)
     if not 0 <= warmup < steps:
         raise ArgumentError(f"schedules.cosine: warmup must be in [0, {steps}), got {warmup}")
 
@@ -69,6 +72,7 @@ def cosine(rate: float, steps: int, end: float = 0.0, warmup: int = 0) -> Schedu
 def polynomial(start: float, end: float, steps: int, power: float = 1.0) -> Schedule:
     """(start - end) * (1 - step / steps)^power + end over `steps`, then end."""
     _positive("polynomial", steps=steps, power=power)
+    _not_negative("polynomial", start=start, end=end)
     return lambda step: end + (start - end) * (1.0 - _share(step, steps)) ** power
 
 
@@ -78,7 +82,8 @@ def warmup(rate: float | Schedule, steps: int, start: float = 0.0) -> Schedule:
     A schedule begins with its first rate after the warm-up.
     """
     _positive("warmup", steps=steps)
-    after = rate if callable(rate) else constant(rate)
+    _not_negative("warmup", start=start)
+    after = rate if callable(rate) else constant(amount("warmup", "rate", rate))
 
     def schedule(step: Tensor) -> Tensor:
         later = after(fn.maximum(step - steps, 0))
@@ -118,6 +123,7 @@ def cyclical(low: float, high: float, steps: int, decay: float = 1.0) -> Schedul
     0.5 "triangular2" of the paper.
     """
     _positive("cyclical", steps=steps, decay=decay)
+    _not_negative("cyclical", low=low, high=high)
 
     def schedule(step: Tensor) -> Tensor:
         cycle = fn.floor(_float(step) / (2 * steps))
@@ -134,6 +140,8 @@ def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
             "schedules.piecewise: needs ascending boundaries and one rate more than boundaries,"
             f" got {list(boundaries)} and {list(rates)}"
         )
+    for i, rate in enumerate(rates):
+        amount("piecewise", f"rates[{i}]", rate)
 
     def schedule(step: Tensor) -> Tensor:
         result = literal(rates[-1], float64)
@@ -161,6 +169,12 @@ def _positive(name: str, **values: float) -> None:
     for label, value in values.items():
         if not value > 0:
             raise ArgumentError(f"schedules.{name}: {label} must be positive, got {value}")
+
+
+def _not_negative(name: str, **values: float) -> None:
+    for label, value in values.items():
+        if not value >= 0:
+            raise ArgumentError(f"schedules.{name}: {label} must not be negative, got {value}")
 
 
 __all__ = [

@@ -19,6 +19,7 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, GraphcError, MemoryBudgetError
+from graphc.frontend.keywords import check_keywords
 from graphc.frontend.lifting import promote_arguments
 from graphc.frontend.symbols import check_name
 from graphc.frontend.tensor import Tensor, lift
@@ -55,6 +56,23 @@ def number(name: str, word: str, value: Any) -> float | int:
         refuse(name, word, "a number", value)
     python: float | int = value.item() if isinstance(value, np.generic) else value
     return python
+
+
+def amount(name: str, word: str, value: Any) -> float | int:
+    """A number of 0 or more."""
+    found = number(name, word, value)
+    if found < 0:
+        origin = origins.current().origin or origins.find_origin()
+        raise ArgumentError(f"{name}: {word} must not be negative, got {value!r}", origin=origin)
+    return found
+
+
+def count(name: str, word: str, value: Any) -> int:
+    """An int of 1 or more."""
+    found = integer(name, word, value)
+    if found < 1:
+        refuse(name, word, "an int of 1 or more", value)
+    return found
 
 
 def text(name: str, word: str, value: Any) -> str:
@@ -235,6 +253,8 @@ OPERANDS = {
     "values", "logits", "labels", "target", "min", "max", "fill_value", "scale", "zero_point",
     "sorter", "h", "k", "v", "kernel", "recurrent_kernel", "bias", "mask",
 }  # fmt: skip
+AMOUNTS = {"epsilon", "std", "weight", "rate", "margin"}  # numbers that are never negative
+COUNTS = {"filters", "units", "heads", "classes"}  # ints that are at least 1
 
 LIFTING = (operand, tensor, number_or_tensor)  # kinds that arrays may be
 
@@ -250,6 +270,10 @@ def kind_of(parameter: inspect.Parameter) -> Check | None:
         return title
     if parameter.name == "loss":
         return symbol
+    if annotation == "float" and parameter.name in AMOUNTS:
+        return amount
+    if annotation == "int" and parameter.name in COUNTS:
+        return count
     if annotation in ("Any", "TensorLike"):
         return operand if parameter.name in OPERANDS else None
     return KINDS.get(annotation)
@@ -300,18 +324,21 @@ def checked(function: Function, home: str | None = None, names: bool = False) ->
     """
 
     @functools.cache
-    def kinds() -> tuple[list[Any], Any, dict[str, Any]]:
-        found = list(inspect.signature(function).parameters.values())
+    def kinds() -> tuple[list[Any], Any, dict[str, Any], Any]:
+        parameters = inspect.signature(function).parameters
+        found = list(parameters.values())
         rows = [(p.name, kind_of(p), is_optional(p), i) for i, p in enumerate(found)]
         rest = next((r for r, p in zip(rows, found) if p.kind is p.VAR_POSITIONAL), None)
         ordered = [r for r, p in zip(rows, found) if p.kind is p.POSITIONAL_OR_KEYWORD]
-        return ordered, rest, {row[0]: row for row in rows}
+        return ordered, rest, {row[0]: row for row in rows}, parameters
 
     @functools.wraps(function)
     def call(*args: Any, **named: Any) -> Any:
-        ordered, rest, all_named = kinds()
+        ordered, rest, all_named, parameters = kinds()
         name = function.__name__
         name = type(args[0]).__name__ if name == "__init__" else name
+        if not named.keys() <= all_named.keys():
+            check_keywords(name, parameters, named)
         try:
             rows = [ordered[i] if i < len(ordered) else rest for i in range(len(args))]
             rows += [all_named.get(word) for word in named]

@@ -71,6 +71,8 @@ def _cast(function: str, node: Node, array: Array, cast: str, weak: bool) -> Arr
     if source is None or not _allowed(array, source, wanted, cast, weak):
         given = source.name if source else str(array.dtype)
         hint = f"convert it: array.astype({wanted.name!r})" if source else None
+        if not wanted.is_float and source and array.ndim == len(node.type.shape) + 1:
+            hint = "numbers of classes, not a row for each: array.argmax(-1)"
         text = f"{function}: input {label(node)} must be {wanted.name}, got {given}"
         _refuse(DTypeError, text, node, array, hint)
     with np.errstate(all="ignore"):

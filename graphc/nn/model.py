@@ -266,6 +266,12 @@ def _weights(y: Array, by_class: Any, given: Any) -> Array | None:
             )
     if by_class is None:
         return weights
+    low = [(label, weight) for label, weight in by_class.items() if not weight >= 0]
+    if low:
+        raise ArgumentError(
+            f"fit: class_weight of {low[0][0]!r} must be a number of 0 or more, got {low[0][1]!r}",
+            origin=origins.find_origin(),
+        )
     labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y), -1)[:, 0]
     return weights * np.array([by_class.get(int(n), 1.0) for n in labels], np.float32)
 

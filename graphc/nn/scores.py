@@ -6,6 +6,7 @@ from graphc.errors import ArgumentError
 from graphc.frontend import functions as fn
 from graphc.frontend.functions.logic import choose
 from graphc.frontend.tensor import Tensor, lift, lift_op
+from graphc.ir.graph import describe
 from graphc.ir.ops import leaf
 from graphc.ir.types import float32, int32, int64
 from graphc.nn.losses import class_mask
@@ -39,6 +40,12 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> Tensor:
     """
     if k < 1:
         raise ArgumentError(f"top_k_accuracy: k must be at least 1, got {k}")
+    classes = lift(logits).shape[-1] if lift(logits).ndim else None
+    if isinstance(classes, int) and k > classes:
+        raise ArgumentError(
+            f"top_k_accuracy: k must be at most the number of classes, {classes}, got {k}",
+            operands=describe((lift(logits).node,)),
+        )
     return fn.mean(fn.astype(rank_of_label(logits, labels) < k, float32))
 
 

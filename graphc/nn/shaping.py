@@ -19,7 +19,14 @@ from graphc.nn.layers import Layer, check_count
 from graphc.nn.pooling_layers import MaxPool2D
 from graphc.nn.resize import resize
 from graphc.nn.spatial import Conv2D, channel_count
-from graphc.nn.windows import CHANNELS_LAST, Extent, channel_axis, check_layout, per_axis
+from graphc.nn.windows import (
+    CHANNELS_LAST,
+    Extent,
+    channel_axis,
+    check_layout,
+    check_rank,
+    per_axis,
+)
 
 
 class Input(Layer):
@@ -227,7 +234,8 @@ class UpSampling(Layer):
     def call(self, x: Tensor) -> Tensor:
         """(batch, *spatial, channels) -> the same with more positions."""
         check_layout(self.name, self.layout, (x,))
-        factors = per_axis(self.name, "size", self.size, x.ndim - 2, 1, (x,))
+        rank = check_rank(self.name, x, (x,))
+        factors = per_axis(self.name, "size", self.size, rank, 1, (x,))
         first = 2 if channel_axis(self.layout, x.ndim) == 1 else 1
         if self.method != "nearest":
             sizes = [n * f for n, f in zip(x.shape[first : first + len(factors)], factors)]

@@ -27,7 +27,7 @@ from graphc.train.checkpoint import Checkpoint
 from graphc.train.evaluation import Evaluation, predict
 from graphc.train.feed import make_feed
 from graphc.train.files import load
-from graphc.train.fit import evaluated, fit
+from graphc.train.fit import counted, fit
 from graphc.train.history import History
 from graphc.train.sources import Source, gives_batches
 
@@ -125,6 +125,18 @@ class Trainer:
         self.model = model
         self.optimizer = chosen() if isinstance(optimizer, str) else chosen
         self.loss = _choose("loss", loss, LOSSES)
+        if not isinstance(self.optimizer, optim.Optimizer):
+            given = getattr(self.optimizer, "__name__", repr(self.optimizer))
+            raise ArgumentError(
+                f"compile: the optimizer must be a name or one of gx.optim, got {given:.60}",
+                origin=origins.find_origin(),
+                hint=f"an object, not the class: {given}()" if callable(self.optimizer) else None,
+            )
+        if not callable(self.loss):
+            raise ArgumentError(
+                f"compile: the loss must be a name or a function, got {self.loss!r:.60}",
+                origin=origins.find_origin(),
+            )
         self.metrics = [_metric(metric, self.loss) for metric in metrics]
         self.options, self.clip = options, clip
         self._made: tuple[int, ...] = ()  # what the functions were built from, by identity
@@ -192,7 +204,7 @@ class Trainer:
     def evaluate(self, data: list[Array] | Source, batch_size: int) -> Evaluation:
         """The mean loss and metrics at inference."""
         built, fed = self._fed(data)
-        return Evaluation(evaluated(make_feed(built.check, fed, batch_size)))
+        return Evaluation(*counted(make_feed(built.check, fed, batch_size)))
 
     def predict(self, x: Any, batch_size: int) -> Array:
         """The outputs at inference."""

@@ -319,7 +319,7 @@ def groups(choices: Sequence[tuple[Mask, Optimizer | None]], name: str | None = 
     parameter, or a collection of parameters; None for the optimiser leaves the group as it is.
     Limits of `minimize` (`clip_norm`) hold for the gradients of all groups together.
     """
-    if not isinstance(choices, (list, tuple)):
+    if not isinstance(choices, (list, tuple)) or not choices:
         raise ArgumentError(
             f"groups: needs a list of pairs, got {choices!r:.60}", origin=origins.find_origin()
         )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphc.errors import ArgumentError
+from graphc.frontend import arguments as argument_checks
 from graphc.train.callback import Callback
 from graphc.train.checkpoint import Checkpoint
 from graphc.train.monitor import Monitor, check_number
@@ -170,7 +171,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(argument_checks.path(type(self).__name__, "path", path))
         self._rows: list[dict[str, float]] = []
 
     def begin(self, run: Run) -> None:
@@ -203,7 +204,7 @@ class JSONLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(argument_checks.path(type(self).__name__, "path", path))
         self._lines: list[str] = []
 
     def begin(self, run: Run) -> None:

@@ -15,6 +15,8 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, FormatError
+from graphc.frontend import arguments as argument_checks
+from graphc.ir.ops.leaf import RandomBits
 from graphc.ir.types import Array
 from graphc.train import files
 from graphc.train.callback import Callback
@@ -53,7 +55,9 @@ class Checkpoint(Callback):
     random states, the number of epochs and what the run's callbacks remember. After `restore`
     into a step that was built the same way, `fit` goes on bit for bit as if the run had never
     stopped. An epoch that ends with parameters that are not finite is not saved (a warning says
-    so). See graphc.callbacks for `mode`; the best is the best of all runs of one step.
+    so). A step that draws from other random streams, as automatic names of a second build are
+    others, goes on with a warning. See graphc.callbacks for `mode`; the best is the best of all
+    runs of one step.
 
     `{epoch}` in the path, or `{epoch:03}`, stands for the number of epochs: a file for each that is
     saved; `restore` takes the one of the most epochs.
@@ -62,7 +66,7 @@ class Checkpoint(Callback):
     def __init__(
         self, path: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto"
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(argument_checks.path("Checkpoint", "path", path))
         self.monitor = None if monitor is None else Monitor(monitor, mode, 0.0)
         self._step: Any = lambda: None
         self._watched: list[Parameter] = []
@@ -121,7 +125,10 @@ class Checkpoint(Callback):
         plain, arrays = _apart(run.states())
         checks = None if run.checks is None else [int(w) for w in run.checks.function.rng]
         epochs = run.done + run.history.epochs
-        about = {"epochs": epochs, "callbacks": plain, "validation": checks}
+        about = {
+            "epochs": epochs, "callbacks": plain, "validation": checks,
+            "streams": drawn_streams(run.step),
+        }  # fmt: skip
         notes[_NOTE] = json.dumps(about)
         files.write(self._file(epochs), run.step, notes, arrays)
 
@@ -167,6 +174,7 @@ class Checkpoint(Callback):
             raise FormatError(f"{path}: parameters, but no checkpoint of a training run")
         about = _parse(path, notes)
         arrays = files.load(path, into=step)
+        _compare_streams(path, about.get("streams"), drawn_streams(step))
         step.rng[:] = int(notes["seed"]), int(notes["step"])
         step.epochs = int(notes["epochs"])
         checks = about["validation"]
@@ -177,6 +185,26 @@ class Checkpoint(Callback):
         )
 
 
+def drawn_streams(step: CompiledFunction) -> list[str]:
+    """The names of the random streams that a function draws from."""
+    drawn = [n for n in step.graph.nodes if isinstance(n.op, RandomBits)]
+    return sorted({n.name or f"{n.op.stream:016x}" for n in drawn})  # type: ignore[attr-defined]
+
+
+def _compare_streams(path: Path, stored: list[str] | None, found: list[str]) -> None:
+    """Warn where a run would go on with other random numbers than it began with."""
+    if stored is None or stored == found:
+        return
+    other = [(s, f) for s, f in zip(stored, found) if s != f]
+    what = f"from {other[0][1]}, not {other[0][0]}" if other else "more or less often"
+    warnings.warn(
+        f"{path}: this step draws {what}, so the run goes on with other random numbers: give the"
+        " layers and draws names, or call gx.seed before the model is built",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
 def _parse(path: Path, notes: Mapping[str, str]) -> Any:
     """The note about the run; raises FormatError where it is damaged."""
     try:
@@ -184,7 +212,7 @@ def _parse(path: Path, notes: Mapping[str, str]) -> Any:
         numbers = [int(notes[name]) for name in ("seed", "step", "epochs")]
         if not all(0 <= n < 2**64 for n in numbers) or int(about["epochs"]) < 0:
             raise ValueError("a number is out of range")
-        return {name: about[name] for name in ("epochs", "callbacks", "validation")}
+        return {**about, **{name: about[name] for name in ("callbacks", "validation")}}
     except (ValueError, TypeError, KeyError) as error:
         raise FormatError(f"{path}: the note about the run is damaged: {error}") from error
 

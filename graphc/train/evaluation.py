@@ -12,22 +12,34 @@ from graphc.errors import ArgumentError
 from graphc.ir.types import Array
 from graphc.runtime.function import CompiledFunction
 from graphc.train.feed import make_feed
-from graphc.train.fit import check_validation, evaluated
+from graphc.train.fit import check_validation, counted
+
+NOISE = 30  # a change that concerns fewer examples tells nothing (the rule of 30)
 
 
 class Evaluation(tuple[float, ...]):
     """Numbers with names: `loss, accuracy = model.evaluate(x, y)`, or `result["loss"]`.
 
     It unpacks as a tuple and is asked as a dict: `keys`, `items`, `get`, `name in result`.
+    `examples` says of how many, `note` what that means for a comparison.
     """
 
     names: tuple[str, ...]
+    examples: int
 
-    def __new__(cls, values: Mapping[str, float]) -> Evaluation:
+    def __new__(cls, values: Mapping[str, float], examples: int) -> Evaluation:
         """The numbers in their order."""
         made = super().__new__(cls, values.values())
-        made.names = tuple(values)
+        made.names, made.examples = tuple(values), examples
         return made
+
+    @property
+    def note(self) -> str:
+        """The rule of 30: what concerns fewer than 30 examples is noise."""
+        if self.examples < 2 * NOISE:
+            return f"{self.examples} examples are too few to compare models by"
+        share = NOISE / self.examples
+        return f"of {self.examples} examples: a change of fewer than 30 ({share:.2g}) is noise"
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, str):
@@ -52,7 +64,8 @@ class Evaluation(tuple[float, ...]):
         return self[name] if name in self.names else default
 
     def __repr__(self) -> str:
-        return "<Evaluation: " + ", ".join(f"{k}={v:.4g}" for k, v in self.items()) + ">"
+        numbers = ", ".join(f"{k}={v:.4g}" for k, v in self.items())
+        return f"<Evaluation: {numbers}; {self.note}>"
 
 
 def evaluate(function: CompiledFunction, data: Any, batch_size: int = 32) -> Evaluation:
@@ -62,7 +75,7 @@ def evaluate(function: CompiledFunction, data: Any, batch_size: int = 32) -> Eva
     ArgumentError for a function that learns.
     """
     check_validation((function, data), "evaluate")
-    return Evaluation(evaluated(make_feed(function, data, batch_size)))
+    return Evaluation(*counted(make_feed(function, data, batch_size)))
 
 
 def predict(function: CompiledFunction, data: Any, batch_size: int = 32) -> Any:

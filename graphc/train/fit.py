@@ -136,8 +136,14 @@ def _watchers(callbacks: Sequence[Any], verbose: bool | None) -> list[Any]:
 
 def evaluated(batches: Feed) -> dict[str, float]:
     """The means of the outputs over all batches, and the values of the function's metrics."""
+    return counted(batches)[0]
+
+
+def counted(batches: Feed) -> tuple[dict[str, float], int]:
+    """What `evaluated` gives, and the number of samples."""
     _reset(batches.function)
-    return run_all(batches).means() | metric_values(batches.function)
+    running = run_all(batches)
+    return running.means() | metric_values(batches.function), running.samples
 
 
 def run_all(batches: Feed) -> RunningMeans:

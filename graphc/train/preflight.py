@@ -27,6 +27,12 @@ def check_run(run: Run) -> None:
                 origin=origins.find_origin(),
                 hint=f"make it: os.makedirs({str(path.parent)!r})",
             )
+        if isinstance(path, Path) and path.is_dir():
+            raise ArgumentError(
+                f"{type(watcher).__name__}: {path} is a folder, not a file",
+                origin=origins.find_origin(),
+                hint=f"a file in it: {str(path / 'NAME')!r}",
+            )
         if not type(watcher).__module__.startswith("graphc."):
             return
         monitor = getattr(watcher, "monitor", None)

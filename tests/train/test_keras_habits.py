@@ -234,3 +234,14 @@ def test_refusals() -> None:
     net = Sequential([gx.nn.Input((5,)), Dense(2)])
     with pytest.raises(ShapeError, match=r"needs \(batch, 5\)"):
         net(X)
+
+
+def test_an_evaluation_knows_what_is_noise() -> None:
+    """The rule of 30."""
+    found = small().evaluate(X, Y)
+    assert (found.examples, found.note) == (
+        len(X), f"{len(X)} examples are too few to compare models by",
+    )  # fmt: skip
+    large = gx.Evaluation({"accuracy": 0.9}, 10_000)
+    assert large.note == "of 10000 examples: a change of fewer than 30 (0.003) is noise"
+    assert repr(large) == f"<Evaluation: accuracy=0.9; {large.note}>"

@@ -117,3 +117,22 @@ def test_exact_names_come_first() -> None:
     assert match_names(["a", "d"], ["b", "a", "c"]) == {"a": "a"}
     assert match_names([], ["b"]) == {}
     assert match_names(["a", "a/b"], ["a", "a/b"]) == {"a": "a", "a/b": "a/b"}
+
+
+def noisy(name: str | None = None) -> Any:
+    x = gx.input("x", ("batch", 6))
+    loss = gx.square(gx.nn.Dense(2)(gx.nn.Dropout(0.5, name=name)(x))).mean()
+    return gx.compile([x], loss, gx.optim.SGD(0.1).minimize(loss), target="interpret")
+
+
+def test_other_masks_than_those_of_the_run_are_told(tmp_path: Path) -> None:
+    """Names of streams are part of what is drawn; a seed before the build gives them again."""
+    gx.seed(0)
+    last = Checkpoint(tmp_path / "last")
+    gx.fit(noisy(), DATA, 1, 10, callbacks=[last], verbose=False)
+    with pytest.warns(RuntimeWarning, match=r"draws from dropout_1, not dropout, so the run goes"):
+        last.restore(noisy())
+    gx.seed(0)
+    last.restore(noisy())
+    gx.fit(noisy("masks"), DATA, 1, 10, callbacks=[last], verbose=False)
+    last.restore(noisy("masks"))
