@@ -127,20 +127,40 @@ def _animate(
 ) -> None:
     """A GIF in which the ways grow, all with the same steps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
+    from matplotlib.colors import to_rgb
 
     figure.set_dpi(_DOTS)
     canvas = FigureCanvasAgg(figure)
+    moving = [artist for pair in drawn for artist in pair]
+    for artist in moving:
+        artist.set_visible(False)
+    canvas.draw()
+    still = canvas.copy_from_bbox(figure.bbox)  # what stays is drawn once
+    for artist in moving:
+        artist.set_visible(True)
     pictures = []
     longest = max(len(way) for way in ways.values())
     for stop in np.unique(np.linspace(1, longest, frames).round().astype(int)):
+        canvas.restore_region(still)
         for (line, head), way in zip(drawn, ways.values()):
             line.set_data(*way[:stop].T)
             head.set_data(*way[:stop][-1:].T)
-        canvas.draw()
-        pictures.append(Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]))
-    palette = pictures[-1].quantize(128)
-    small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+        for artist in moving:
+            artist.axes.draw_artist(artist)
+        pictures.append(np.array(canvas.buffer_rgba())[..., :3])
+    _write_gif(pictures, [to_rgb(line.get_color()) for line, _ in drawn], seconds, where)
+
+
+def _write_gif(pictures: list[Array], colors: list[Any], seconds: float, where: Any) -> None:
+    """Pictures (height, width, 3) of bytes one after the other, all with the same 256 colours."""
+    from PIL import Image
+
+    swatches = [np.full_like(pictures[0][:8], np.round(255 * np.array(c))) for c in colors]
+    palette = Image.fromarray(np.concatenate([pictures[-1], *swatches])).quantize(256)
+    small = [
+        Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
+        for picture in pictures
+    ]
     pause = max(int(1000 * seconds / len(small)), 20)
     pauses = [pause] * (len(small) - 1) + [pause + 1000]
     small[0].save(where, save_all=True, append_images=small[1:], duration=pauses, loop=0)

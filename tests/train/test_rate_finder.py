@@ -18,7 +18,8 @@ def problem(optimizer: Any, **named: Any) -> tuple[Any, list[Any]]:
     x, y = gx.input("x", ("n", 4)), gx.input("y", ("n", 1))
     hidden = gx.nn.dropout(gx.nn.BatchNorm()(x), 0.1)
     loss = gx.nn.mse(gx.nn.Dense(1)(hidden), y).mean()
-    step = gx.compile([x, y], {"loss": loss}, optimizer.minimize(loss), **named)
+    options = {"target": "interpret", **named}
+    step = gx.compile([x, y], {"loss": loss}, optimizer.minimize(loss), **options)
     return step, [data, target]
 
 
@@ -40,7 +41,7 @@ def test_everything_is_put_back_bit_for_bit(target: str) -> None:
 def test_it_is_put_back_where_a_step_fails() -> None:
     x, table = gx.input("x", ("n",), "int32"), gx.parameter("table", value=np.ones(3, "float32"))
     loss = table[x].mean()
-    step = gx.compile([x], {"loss": loss}, gx.optim.SGD(0.5).minimize(loss))
+    step = gx.compile([x], {"loss": loss}, gx.optim.SGD(0.5).minimize(loss), target="interpret")
     before = state(step)
     with pytest.raises(gx.errors.RuntimeCheckError):
         gx.lr_find(step, [np.array([0, 1, 2, 7])], batch_size=1, steps=10)
@@ -52,7 +53,7 @@ def test_the_same_sweep_twice_and_the_stable_rate_of_a_parabola() -> None:
     w = gx.parameter("w", value=np.float64(1.0))
     x = gx.input("x", ("n",))
     loss = 0.5 * w**2 + 0.0 * gx.mean(x)
-    step = gx.compile([x], {"loss": loss}, gx.optim.SGD(0.1).minimize(loss))
+    step = gx.compile([x], {"loss": loss}, gx.optim.SGD(0.1).minimize(loss), target="interpret")
     first = gx.lr_find(step, np.zeros(64), low=1e-4, high=100.0, steps=60)
     again = gx.lr_find(step, np.zeros(64), low=1e-4, high=100.0, steps=60)
     np.testing.assert_array_equal(first.losses, again.losses)
@@ -66,7 +67,7 @@ def test_the_same_sweep_twice_and_the_stable_rate_of_a_parabola() -> None:
 
 def test_a_compiled_sequential_and_several_optimisers() -> None:
     net = gx.nn.Sequential([gx.nn.Dense(1)])
-    net.compile(gx.optim.SGD(0.1), "mse")
+    net.compile(gx.optim.SGD(0.1), "mse", target="interpret")
     data = problem(gx.optim.SGD(0.1))[1]
     sweep = gx.lr_find(net, data, high=1.0, steps=40)
     assert sweep.suggestion is not None
