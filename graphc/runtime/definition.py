@@ -25,6 +25,7 @@ from graphc.ir.structure import Structure, flatten
 from graphc.runtime.loss_scale import find_scaling
 
 Updates = Mapping[Parameter, Tensor]
+Losses = tuple[tuple[Tensor, tuple[Parameter, ...]], ...]  # as the user defined them
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class Definition:
     dims: Mapping[str, Dim]
     optimizer: Any = None
     metrics: tuple[Any, ...] = ()
-    losses: tuple[Tensor, ...] = ()  # that were minimised, as the user defined them
+    losses: Losses = ()
 
 
 def define(
@@ -143,10 +144,11 @@ def metrics_of(updates: object) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(m for part in listed for m in getattr(part, "metrics", ())))
 
 
-def losses_of(updates: object) -> tuple[Tensor, ...]:
-    """The losses that were minimised for the updates."""
+def losses_of(updates: object) -> Losses:
+    """The losses that were minimised for the updates, and the parameters of each."""
     listed = updates if isinstance(updates, (list, tuple)) else [updates]
-    return tuple(dict.fromkeys(m.loss for part in listed for m in getattr(part, "losses", ())))
+    found = dict.fromkeys(m for part in listed for m in getattr(part, "losses", ()))
+    return tuple((m.loss, m.parameters) for m in found)
 
 
 def _add_update(merged: dict[Parameter, Tensor], key: object, value: Any) -> None:

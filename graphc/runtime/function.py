@@ -187,8 +187,8 @@ class CompiledFunction(SlotCallable, Inspection):
         return self._definition.metrics
 
     @property
-    def losses(self) -> tuple[Tensor, ...]:
-        """The losses that its optimisers minimise."""
+    def losses(self) -> tuple[tuple[Tensor, tuple[Parameter, ...]], ...]:
+        """The losses that its optimisers minimise, each with the parameters that it is given."""
         return self._definition.losses
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 from graphc import origin as origins
 from graphc.errors import ArgumentError
 from graphc.frontend.autodiff import grad
+from graphc.frontend.parameter import Parameter
 from graphc.frontend.tensor import Tensor, handle
 from graphc.ir.graph import Node, topological
 from graphc.ir.ops import leaf
 from graphc.ir.ops.activation import Relu
 from graphc.ir.ops.training import StateUpdate
+from graphc.ir.precision import FULL
 from graphc.metrics.distributions import OfOne
 from graphc.optim.base import reachable
 from graphc.optim.updates import Updates
@@ -40,13 +42,13 @@ def taps(
     `match` chooses names by a pattern of `*` and `?`. What happens inside of loops is not seen.
     """
     found: dict[str, Tensor] = {}
-    losses = _losses(what)
-    for loss in losses if parameters or gradients else ():
-        trained = reachable(loss)
-        found |= {p.name: p for p in trained} if parameters else {}
-        if gradients and trained:
-            named = zip(trained, grad(loss, trained))
-            found |= {f"{p.name}/gradient": gradient for p, gradient in named}
+    minimized = _minimized(what)
+    for _, trained in minimized if parameters else ():
+        found |= {p.name: p for p in trained}
+    for loss, trained in minimized if gradients else ():
+        named = zip(trained, grad(loss, list(trained))) if trained else ()
+        found |= {f"{p.name}/gradient": gradient for p, gradient in named}
+    losses = [loss for loss, _ in minimized]
     for name, node in _activations(losses) if activations else ():
         found[_free(found, name)] = handle(node)
     return {name: tensor for name, tensor in found.items() if fnmatchcase(name, match)}
@@ -55,7 +57,7 @@ def taps(
 def rectified(what: Any) -> dict[str, Tensor]:
     """What every ReLU gives that is computed from inputs, by the name of its layer."""
     found: dict[str, Tensor] = {}
-    nodes = _forward(_losses(what))
+    nodes = _forward([loss for loss, _ in _minimized(what)])
     for node in nodes:
         if isinstance(node.op, Relu):
             found[_free(found, _relu_name(node))] = handle(node)
@@ -68,28 +70,31 @@ def probe(step: CompiledFunction, watched: list[tuple[OfOne, Tensor]]) -> Compil
     It is compiled as for training, so dropout drops; but it leaves statistics alone.
     """
     updates: list[Any] = [metric.update(tensor) for metric, tensor in watched]
-    losses = _losses(step)
-    marks = topological([t.node for _, t in watched] + [loss.node for loss in losses])
+    marks = topological([tensor.node for _, tensor in watched])
     kept = {n.inputs[1] for n in marks if isinstance(n.op, StateUpdate)}
     updates.append(Updates({handle(node): handle(node) for node in kept}))  # type: ignore[misc]
     options = step.options
     return compile(
         [handle(node) for node in step.graph.inputs], {}, updates, mode="train",
         target=options.target, threads=options.threads, cast=options.cast, name="probe",
-        precision=options.precision,
+        # A loss scale is there for updates; without them float32 keeps small gradients.
+        precision=FULL if options.precision.scales else options.precision,
     )  # fmt: skip
 
 
-def _losses(what: Any) -> list[Tensor]:
-    """The loss, or those of a step; without any, its outputs."""
+def _minimized(what: Any) -> list[tuple[Tensor, Sequence[Parameter]]]:
+    """The loss, or those of a step, with their parameters; without any, outputs of rank 0."""
     if isinstance(what, Tensor):
-        return [what]
+        return [(what, reachable(what))]
     if not isinstance(what, CompiledFunction):
         raise ArgumentError(
             f"taps: needs a loss or what gx.compile returns, got {what!r:.60}",
             origin=origins.find_origin(),
         )
-    return list(what.losses) or [handle(node) for _, node in what.graph.outputs]
+    if what.losses:
+        return list(what.losses)
+    outputs = [handle(node) for _, node in what.graph.outputs]
+    return [(output, () if output.ndim else reachable(output)) for output in outputs]
 
 
 def _forward(losses: list[Tensor]) -> list[Node]:

@@ -65,6 +65,22 @@ def test_a_step_has_the_same_taps_as_its_loss() -> None:
         gx.taps(3)
 
 
+def test_each_of_two_losses_has_the_gradients_of_its_own_parameters() -> None:
+    x = gx.input("x", ("n", 3))
+    w, v = (gx.parameter(name, value=np.ones(3, "float32")) for name in "wv")
+    made = gx.exp(x @ w)
+    first, second = (made * gx.sum(v)).mean(), (made - gx.sum(v)).mean()
+    updates = [gx.optim.SGD(0.1).minimize(first, w), gx.optim.SGD(0.1).minimize(second, v)]
+    step = gx.compile([x], {}, updates, target="interpret")
+    found = gx.taps(step)
+    assert sorted(found) == ["v", "v/gradient", "w", "w/gradient"]
+    look = gx.compile([x], [found["v/gradient"], found["w/gradient"]], target="interpret")
+    v_gradient, w_gradient = look(DATA[0])
+    assert_close(v_gradient, np.full(3, -1.0), "float32")
+    wanted = gx.compile([x], gx.grad(first, w), target="interpret")(DATA[0])
+    np.testing.assert_array_equal(w_gradient, wanted)
+
+
 def test_layers_that_are_called_twice_and_relus_without_a_layer() -> None:
     x = gx.input("x", ("n", 3))
     layer = gx.nn.Dense(3, name="shared")
@@ -129,6 +145,17 @@ def test_watching_leaves_the_run_as_it_is(target: str, tmp_path: Path) -> None:
     assert histograms.epochs == [1, 2]
     assert histograms.series["net/hidden/output"][0][0].sum() == 20 * 4  # whole batches
     assert set(histograms.series) == set(gx.taps(watched, match="net/hidden/*"))
+
+
+def test_a_step_with_a_loss_scale_is_watched_too() -> None:
+    inputs, loss, _ = network()
+    step = gx.compile(
+        inputs, loss, gx.optim.Adam().minimize(loss), target="interpret", precision="fp16"
+    )
+    histograms = gx.callbacks.Histograms("net/scores/*gradient")
+    gx.fit(step, DATA, callbacks=[histograms], verbose=False)
+    edges = [pairs[-1][1] for pairs in histograms.series.values()]
+    assert all(abs(e).max() < 10.0 for e in edges)  # of the loss as it is, not scaled
 
 
 def test_dead_units_are_reported_with_their_layer_and_number() -> None:
