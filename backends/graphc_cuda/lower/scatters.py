@@ -27,6 +27,7 @@ from graphc.ir.loops.ir import (
     Axis,
     Buffer,
     Check,
+    Expr,
     Index,
     Kernel,
     Let,
@@ -43,6 +44,7 @@ from graphc_cuda.lower.sorted_updates import SortedUpdates
 from graphc_cuda.lower.updates import ComparedUpdates, Updates, is_column
 
 MIN_UPDATES = 64  # that are worth three launches
+MIN_UPDATES_OF_ROWS = 512  # of a row, where each has places of its own
 MAX_COMPARED = 1 << 14  # updates whose keys are compared with each other; more are sorted
 MAX_UPDATES = 2**31 - 1  # whose numbers are int32
 
@@ -86,15 +88,35 @@ def _find(stmt: Loop, sizes: Sizes, aliased: frozenset[Buffer]) -> Updates | Non
             return None
         walked.append((loop.axis, sizes.trips(loop)))
         body = loop.body
-    count = prod(n for _, n in walked)
+    chain = prod(n for _, n in walked)
     columns = prod(sizes.trips(each) for each in loops)
-    if not walked or not MIN_UPDATES <= count <= MAX_UPDATES or columns >= BUSY_THREADS:
-        return None
     found = _plain(body)
-    if found is None:
+    if not walked or found is None or columns >= BUSY_THREADS:
         return None
-    updates = Updates(loops, walked, *found, count)
+    rows = _rows(loops, *found)
+    walked = [*((each.axis, sizes.trips(each)) for each in rows), *walked]
+    count = prod(n for _, n in walked)
+    if chain < (MIN_UPDATES_OF_ROWS if rows else MIN_UPDATES) or count > MAX_UPDATES:
+        return None
+    updates = Updates([each for each in loops if each not in rows], walked, *found, count)
     return updates if _is_free(updates, sizes, aliased) else None
+
+
+def _rows(loops: Sequence[Loop], checks: Sequence[Check], store: Store) -> list[Loop]:
+    """The parallel loops whose iterations have places of their own: they belong to the updates.
+
+    Each place is one iteration's, so that the updates of all of them keep their order there.
+    """
+    axes = {each.axis for each in loops}
+    used = {axis for x in _fixed(store, checks, axes) for axis in axes_of(x)}
+    return [each for each in loops if each.axis in used]
+
+
+def _fixed(store: Store, checks: Sequence[Check], columns: set[Axis]) -> list[Expr]:
+    """What says where an update goes, and whether it does."""
+    keys = [x for x in store.index if not is_column(x, columns)]
+    conditions = [c.condition for c in checks]
+    return [*keys, *conditions, *([] if store.where is None else [store.where])]
 
 
 def _plain(body: Sequence[Stmt]) -> tuple[tuple[Check, ...], Store] | None:
@@ -122,9 +144,7 @@ def _is_free(updates: Updates, sizes: Sizes, aliased: frozenset[Buffer]) -> bool
     target = store.buffer
     if sizes.elements(target) >= 2**31 or not _columns_are_plain(store, columns):
         return False
-    keys = [x for x in store.index if not is_column(x, columns)]
-    conditions = [c.condition for c in updates.checks]
-    fixed = [*keys, *conditions, *([] if store.where is None else [store.where])]
+    fixed = _fixed(store, updates.checks, columns)
     if any(set(axes_of(x)) & columns for x in fixed):
         return False
     reads = [e for e in exprs_in((store, *updates.checks)) if isinstance(e, Load)]

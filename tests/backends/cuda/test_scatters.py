@@ -79,6 +79,20 @@ def test_places_outside_fail_and_are_left_out(small: None) -> None:
     check(kernels_of((23,), (3,), "set"), -2 * ROWS, 2 * ROWS)
 
 
+@pytest.mark.parametrize("how", ["add", "set"])
+@pytest.mark.parametrize(("shape", "axis"), [((3, 37), 1), ((29, 2), 0), ((2, 23, 3), 1)])
+def test_rows_with_places_of_their_own(
+    small: None, monkeypatch: pytest.MonkeyPatch, how: str, shape: tuple[int, ...], axis: int
+) -> None:
+    monkeypatch.setattr(scatters, "MIN_UPDATES_OF_ROWS", 1)
+    table = (*shape[:axis], ROWS, *shape[axis + 1 :])
+    x, u = gx.input("x", table), gx.input("u", shape)
+    i = gx.input("i", shape, dtype="int32")
+    y: Any = gx.put_along_axis(x, i, u, axis, how)
+    kernels = gx.compile([x, i, u], [y], target="cuda-simulate").program.schedule.kernels
+    assert check(kernels, -ROWS, ROWS) >= 3
+
+
 def test_no_update_at_all(small: None) -> None:
     check(kernels_of((0,), (3,), "add"), 0, ROWS)
 
