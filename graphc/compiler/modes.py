@@ -50,7 +50,8 @@ def _check_stateless(body: Body) -> None:
             raise UnsupportedError(
                 "scan: a layer in the body updates its statistics at every iteration",
                 origin=n.origin,
-                hint="use it outside the loop, or at inference only",
+                hint="use it outside the loop (a line search, as of LBFGS, is one), or at inference"
+                " only",
             )
 
 

@@ -73,7 +73,13 @@ class Transform:
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:
         """What takes the gradient's place; next values of slots go into `new`."""
-        raise NotImplementedError
+        raise ArgumentError(
+            f"{self.name}: it has no rule for one gradient alone, so it is no part of another"
+            " optimiser",
+            origin=origins.find_origin(),
+            hint="put the others into it, as in accumulate(groups(...), 2); a transform of your own"
+            " defines `move`",
+        )
 
     def move_all(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """What takes the place of the gradients of all parameters."""

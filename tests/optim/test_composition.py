@@ -212,3 +212,19 @@ def test_masks_are_patterns_of_names() -> None:
 def test_nonsense_is_refused(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: groups([("*", accumulate(SGD(0.1), 2))]),
+        lambda: chain(clip_by_norm(1.0), groups([("*", SGD(0.1))])),
+        lambda: gx.optim.ScheduleFree(gx.optim.LBFGS()),
+        lambda: accumulate(gx.optim.BFGS(), 2),
+    ],
+)
+def test_what_takes_all_gradients_together_is_no_part_of_another(make: Callable[[], Any]) -> None:
+    w = gx.parameter("w", (3,), gx.init.ones())
+    optimizer = make()
+    with pytest.raises(ArgumentError, match="no rule for one gradient alone, so it is no part of"):
+        optimizer.minimize(gx.square(w).sum())

@@ -11,7 +11,7 @@ import pytest
 from scipy import optimize
 
 import graphc as gx
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, UnsupportedError
 from graphc.testing import assert_close
 from tests.tolerances import MINIMUM, SCIPY_END
 
@@ -104,6 +104,12 @@ def test_refusals() -> None:
     noisy = (p * gx.random.normal((3,), dtype="float64", name="noise")).sum()
     with pytest.raises(ArgumentError, match=r"draws random numbers .noise"):
         gx.optim.LBFGS().minimize(noisy)
+    x = gx.input("x", ("batch", 3))
+    kept = gx.square(gx.nn.BatchNorm(name="norm")(gx.nn.Dense(2)(x))).mean()
+    updates = gx.optim.LBFGS().minimize(kept)
+    with pytest.raises(UnsupportedError, match="updates its statistics at every") as error:
+        gx.compile([x], kept, updates, target="interpret")
+    assert "a line search, as of LBFGS" in (error.value.hint or "")
     with pytest.raises(ArgumentError, match="gradients cannot be clipped"):
         gx.optim.BFGS().minimize((p * p).sum(), clip_norm=1.0)
     with pytest.raises(ArgumentError, match="needs the loss, not gradients alone"):

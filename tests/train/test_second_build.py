@@ -136,3 +136,43 @@ def test_other_masks_than_those_of_the_run_are_told(tmp_path: Path) -> None:
     last.restore(noisy())
     gx.fit(noisy("masks"), DATA, 1, 10, callbacks=[last], verbose=False)
     last.restore(noisy("masks"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: gx.optim.chain(gx.optim.clip_by_norm(0.5), gx.optim.Adam(0.01)),
+        lambda: gx.optim.ScheduleFree(gx.optim.SGD(0.1)),
+        lambda: gx.optim.accumulate(
+            gx.optim.groups([("*bias", gx.optim.SGD(0.1)), ("*", gx.optim.Adam(0.01))]), 3
+        ),
+    ],
+    ids=["chain", "schedule_free", "groups"],
+)
+def test_a_sequential_goes_on_in_a_second_build(tmp_path: Path, make: Any) -> None:
+    """Whatever its layers and the parts of its optimiser are called there."""
+    x, last = DATA[0], Checkpoint(tmp_path / "last")
+    y = (x[:, 0] > 0).astype("int32")
+
+    def build() -> Any:
+        net = gx.nn.Sequential([gx.nn.Dense(8, "relu"), gx.nn.BatchNorm(), gx.nn.Dense(2)])
+        net.compile(make(), "softmax_cross_entropy", target="interpret")
+        return net
+
+    def run(net: Any, epochs: int, *callbacks: Any) -> list[float]:
+        found: list[float] = net.fit(
+            x, y, epochs=epochs, batch_size=16, seed=2, callbacks=callbacks, verbose=False
+        )["loss"]
+        return found
+
+    gx.seed(1)
+    whole = build()
+    wanted = run(whole, 4)
+    gx.seed(1)
+    run(build(), 2, last)
+    second = build()
+    last.restore(second)
+    assert run(second, 2) == wanted[2:]
+    for one, other in zip(whole.parameters, second.parameters):
+        assert one.name != other.name
+        np.testing.assert_array_equal(other.value, one.value)
