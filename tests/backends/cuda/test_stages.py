@@ -111,7 +111,8 @@ def test_attention_of_a_graph_and_its_gradient(causal: bool) -> None:
 @pytest.mark.parametrize("kind", ["", "bf16", "tf32"])
 @pytest.mark.parametrize("size", [64, 80, 128])
 def test_blocks_as_they_are(size: int, kind: str) -> None:
-    check(attention(40, 70, size, True, kind, block=32))
+    """One whole block and a ragged one each way; the interpreter takes minutes for all."""
+    check(attention(33, 34, size, True, kind, block=32))
 
 
 @pytest.mark.usefixtures("small")
