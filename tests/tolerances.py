@@ -7,6 +7,8 @@ what is tighter than the rows, or has a reference that is not exact itself. Pair
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def near(rtol: float | None = None, atol: float = 0.0) -> dict[str, float]:
     """Arguments of numpy's assert_allclose and allclose, where rtol is 1e-7 if none is given."""
@@ -45,6 +47,13 @@ NORMS = {"float64": 1e-13, "float32": 2e-6, "float16": 2e-3, "bfloat16": 1e-2}
 NORM_SLOPES = 1e-6
 # gradients clipped by their norm: a norm, a quotient and a product
 CLIPPED = {"float64": 1e-14, "float32": 1e-6, "float16": 2e-3, "bfloat16": 8e-3}
+
+
+def near_share(draws: Any) -> dict[str, float]:
+    """Of the mean of draws: five standard errors."""
+    return near(0.0, 5 * float(draws.std()) / len(draws) ** 0.5)
+
+
 # a share of draws beside its probability, where that is certain: its standard error is 0
 CERTAIN = 1e-12
 
@@ -52,6 +61,11 @@ CERTAIN = 1e-12
 TURNED = 1e-5
 # float32 perplexities by bisection, and logarithms of shares down to 1e-7
 PERPLEXITY = 1e-3
+
+# where scikit-learn stops, and what that leaves: slopes of sums of 300 terms, a share of the loss
+SKLEARN_STOPS: dict[str, Any] = {"tol": 1e-8, "max_iter": 1000}
+FLAT = near(atol=1e-2)
+SAME_MINIMUM = near(1e-4)
 
 # --- Rounding, of formulas and sums between the rows ---
 
@@ -142,6 +156,8 @@ SCORE_TIE = 1e-4  # equal scores that are summed in another order
 
 # --- Drawn numbers: five standard errors or more of the count that the test draws ---
 
+# quotients of deviations, each of 600 gradients of 5 numbers
+NOISE = about(rel=0.15)
 # half of 8000 elements
 HALF_OF_THEM = about(abs=0.05)
 # variances of 90000, and the first loss of a network whose weights are 0.01
