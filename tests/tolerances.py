@@ -65,7 +65,7 @@ PERPLEXITY = 1e-3
 # where scikit-learn stops, and what that leaves: slopes of sums of 300 terms, a share of the loss
 SKLEARN_STOPS: dict[str, Any] = {"tol": 1e-8, "max_iter": 1000}
 FLAT = near(atol=1e-2)
-SAME_MINIMUM = near(1e-4)
+SAME_MINIMUM = near(1e-3)
 
 # --- Rounding, of formulas and sums between the rows ---
 
