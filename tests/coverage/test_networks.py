@@ -240,3 +240,12 @@ def test_values_of_a_batch_are_centred_and_the_landscape_is_rounder() -> None:
 
     assert narrowness(x) > 30
     assert narrowness(value(lambda x: nn.layer_norm(x, axis=0), x)) < 1.5
+
+
+@pytest.mark.slow
+def test_alexnet_compiles() -> None:
+    net, x = gx.models.alexnet(), gx.input("x", (1, 227, 227, 3))
+    predict = gx.compile([x], nn.softmax(net(x)))
+    shares = predict(RNG.random((1, 227, 227, 3)).astype("float32"))
+    assert shares.shape == (1, 1000)
+    assert_close(shares.sum(), np.float32(1.0), tolerance="sums")

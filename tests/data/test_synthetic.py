@@ -23,6 +23,7 @@ SETS = {
     "captions": synthetic.captions,
     "speech": synthetic.speech,
     "houses": lambda n, s: synthetic.houses(n, s).matrix(),
+    "collisions": lambda n, s: synthetic.collisions(n, s).matrix(),
     "people": lambda n, s: synthetic.people(n, s).matrix(),
     "playground": lambda n, s: synthetic.playground(count=n, seed=s),
     "faces": lambda n, s: synthetic.faces(n, seed=s),
@@ -135,6 +136,16 @@ def test_tables_have_their_documented_columns() -> None:
     people = synthetic.people(1000)
     tall = [people["height"][people["sex"] == s].mean() for s in (0, 1)]
     assert tall[1] - tall[0] == pytest.approx(13.0, **DRAWN_MEAN)
+
+
+def test_collisions_have_signals_at_one_mass_and_gaps() -> None:
+    table = synthetic.collisions(3000)
+    assert table.categories["label"] == ("b", "s")
+    signal = table["label"] == 1
+    near = np.abs(table["mass"] - 125) < 30
+    assert near[signal].mean() > 0.9 > 0.5 > near[~signal].mean()
+    np.testing.assert_array_equal(table["jet_energy"] == -999, table["jets"] == 0)
+    assert set(table["weight"][signal]).isdisjoint(table["weight"][~signal])
 
 
 @pytest.mark.parametrize("kind", ["spiral", "circle", "xor", "gauss"])

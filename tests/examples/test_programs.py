@@ -52,6 +52,8 @@ QUICK: list[tuple[str, str, Checks]] = [
             ("Adam  .*", MOST, 0.1),
         ],
     ),
+    ("leaderboard", "", [("public", LEAST, 0.6), ("private", MOST, 0.53)]),
+    ("standardise", "", [("steps of raw", LEAST, 1000), ("steps of standardised", MOST, 60)]),
     ("ensemble", "--epochs 10", [("together", LEAST, 0.94)]),
 ]
 SLOW: list[tuple[str, str, Checks]] = [

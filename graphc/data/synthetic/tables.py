@@ -55,6 +55,29 @@ def people(count: int = 200, seed: int = 0) -> Table:
     return Table(columns, {"sex": ("female", "male")})
 
 
+def collisions(count: int = 1000, seed: int = 0) -> Table:
+    """Return a table of particle collisions: energy, mass, angle, jets, jet_energy, weight, label.
+
+    A third are signals, whose masses gather around 125 (deviation 15); those of the background fall
+    off from 60 on. As in the Higgs challenge, what was not measured is -999: `jet_energy` without
+    jets. `weight` says how many real collisions a row stands for.
+    """
+    rng = generator("collisions", count, seed)
+    label = (rng.random(count) < 1 / 3).astype(np.int32)
+    background = 60.0 + rng.exponential(50.0, count)
+    mass = np.where(label == 1, rng.normal(125.0, 15.0, count), background)
+    energy = mass * rng.uniform(0.4, 0.9, count) + rng.exponential(10.0, count)
+    angle = rng.uniform(-np.pi, np.pi, count)
+    jets = rng.poisson(np.where(label == 1, 1.2, 0.8)).astype(np.float64)
+    jet_energy = np.where(jets > 0, 30.0 + rng.gamma(2.0, 20.0, count), -999.0)
+    weight = np.where(label == 1, 0.01, 2.0)
+    columns: dict[str, Array] = {
+        "energy": np.round(energy, 2), "mass": np.round(mass, 2), "angle": np.round(angle, 3),
+        "jets": jets, "jet_energy": np.round(jet_energy, 2), "weight": weight, "label": label,
+    }  # fmt: skip
+    return Table(columns, {"label": ("b", "s")})
+
+
 def playground(kind: str = "spiral", count: int = 400, noise: float = 0.1, seed: int = 0) -> Part:
     """Return (x, y): points in the plane of two classes that a line does not part, or hardly.
 

@@ -11,6 +11,7 @@ import graphc as gx
 from graphc.frontend.tensor import lift_op
 from graphc.ir.ops.leaf import Iota
 from graphc.ir.types import int64
+from graphc.testing import assert_close
 
 
 def picked(rows: int, columns: int, dtype: str = "float32", axis: int = 1) -> tuple[Any, Any, Any]:
@@ -73,3 +74,26 @@ def test_a_place_that_is_no_whole_number_is_no_element(dtype: str) -> None:
     places = [2, 44, -3, 0] if dtype == "int8" else [2.5, np.nan, 7.0, -1.0]
     given = np.array(places, dtype)
     np.testing.assert_array_equal(gx.compile([x, t], y)(a, given), y.eval({x: a, t: given}))
+
+
+@pytest.mark.parametrize("target", ["interpret", "cpu"])
+@pytest.mark.parametrize("function", [lambda s: s, gx.exp, lambda s: gx.log(gx.maximum(s, 0.5))])
+def test_an_element_of_a_product(function: Any, target: str) -> None:
+    """The choice joins the product, whose elements nobody else can compute by themselves."""
+    x, w = gx.input("x", ("rows", 6)), gx.parameter("w", (6, 9))
+    t = gx.input("t", ("rows",), dtype="int64")
+    values = function(x @ w)
+    hot = lift_op(Iota(values.shape, 1, int64)) == gx.expand_dims(t, axis=1)
+    one = gx.sum(gx.where(hot, values, 0.0), axis=1)
+    rng = np.random.default_rng(0)
+    a, places = rng.normal(size=(40, 6)).astype("float32"), rng.integers(-2, 11, 40)
+    got, every = gx.compile([x, t], [one, values], target=target)(a, places)
+    alone = gx.compile([x, t], one, target=target)(a, places)
+    inside = (places >= 0) & (places < 9)
+    wanted = np.where(inside, every[np.arange(40), places.clip(0, 8)], 0.0)
+    assert_close(got, wanted, each=True)
+    assert_close(alone, wanted, each=True)
+    probabilities = gx.nn.sigmoid(x @ w)
+    loss = gx.nn.sparse_categorical_crossentropy(probabilities, t).mean()
+    step = gx.compile([x, t], loss, gx.optim.SGD(0.1).minimize(loss), target=target)
+    assert np.isfinite(step(a, places.clip(0, 8)))
