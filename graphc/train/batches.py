@@ -60,7 +60,7 @@ class Batches:
         return -(-self.used // self.batch_size)
 
     @contextmanager
-    def epoch(self, number: int, rng: np.random.Generator | None) -> Iterator[None]:
+    def epoch(self, number: int, rng: np.random.Generator | None, done: int = 0) -> Iterator[None]:
         """An epoch; its order is drawn from a generator, or the samples' own."""
         self._order = None if rng is None else rng.permutation(self.count)
         yield
@@ -200,9 +200,13 @@ class RunningMeans:
             old = self.so_far.get(name, 0.0)
             self.so_far[name] = old + (value - old) * (count / self.samples)
 
-    def means(self) -> dict[str, float]:
-        """The means over all steps."""
+    def all(self) -> Steps:
+        """All steps."""
         sizes = np.concatenate([s.sizes for s in self._slices])
         names = self._slices[0].values
         joined = {k: np.concatenate([s.values[k] for s in self._slices]) for k in names}
-        return Steps(joined, sizes).means()
+        return Steps(joined, sizes)
+
+    def means(self) -> dict[str, float]:
+        """The means over all steps."""
+        return self.all().means()

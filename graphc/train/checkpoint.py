@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import warnings
@@ -19,10 +20,11 @@ from graphc.frontend import arguments as argument_checks
 from graphc.ir.ops.leaf import RandomBits
 from graphc.ir.types import Array
 from graphc.train import files
+from graphc.train.batches import Steps
 from graphc.train.callback import Callback
-from graphc.train.monitor import Monitor
+from graphc.train.monitor import Monitor, check_number
 from graphc.train.rollback import finite_parameters, first_broken
-from graphc.train.run import Resumed, Run
+from graphc.train.run import Resumed, Run, Within
 
 if TYPE_CHECKING:
     from graphc.frontend.parameter import Parameter
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _EPOCH = re.compile(r"\{epoch(?::(\d+))?\}")
 _NOTE, _ARRAYS = "run", "run/"  # where the file keeps what is no parameter
+_WITHIN = "run/within/"  # and what is known of an epoch that is not over
 
 
 class ModelTrainer(Protocol):
@@ -59,14 +62,33 @@ class Checkpoint(Callback):
     others, goes on with a warning. See graphc.callbacks for `mode`; the best is the best of all
     runs of one step.
 
+    With `every_steps` a file is also written in the middle of an epoch, when so many steps have
+    passed since the last one. A run that is resumed from it goes on with the next step: the order
+    of arrays is the same, what can be iterated again passes over the batches that are done, and an
+    iterator goes on where it stands.
+
     `{epoch}` in the path, or `{epoch:03}`, stands for the number of epochs: a file for each that is
     saved; `restore` takes the one of the most epochs.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto"
+        self,
+        path: str | os.PathLike[str],
+        monitor: str | None = None,
+        mode: str = "auto",
+        every_steps: int | None = None,
     ) -> None:
+        if every_steps is not None:
+            check_number("Checkpoint", "every_steps", every_steps, 1, math.inf, whole=True)
+        if every_steps is not None and monitor is not None:
+            raise ArgumentError(
+                f"Checkpoint: {monitor} is known after an epoch, not every {every_steps} steps",
+                origin=origins.find_origin(),
+                hint="two callbacks, with paths of their own, do both",
+            )
         self.path = Path(argument_checks.path("Checkpoint", "path", path))
+        self.every_steps = every_steps
+        self._written = 0  # steps of the run at the last file
         self.monitor = None if monitor is None else Monitor(monitor, mode, 0.0)
         self._step: Any = lambda: None
         self._watched: list[Parameter] = []
@@ -75,9 +97,16 @@ class Checkpoint(Callback):
     def begin(self, run: Run) -> None:
         """Forget the runs of another step."""
         self._watched, self._wanted = finite_parameters(run.parameters), False
+        self._written = 0
         if self.monitor is not None and self._step() is not run.step:
             self.monitor.reset()
         self._step = weakref.ref(run.step)
+
+    def slice_end(self, run: Run, logs: dict[str, float]) -> None:
+        """Write a file in the middle of an epoch."""
+        enough = self.every_steps and run.history.steps - self._written >= self.every_steps
+        if enough and first_broken(self._watched) is None:
+            self._write(run)
 
     def epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         """Find out whether this epoch is worth a file."""
@@ -125,12 +154,19 @@ class Checkpoint(Callback):
         plain, arrays = _apart(run.states())
         checks = None if run.checks is None else [int(w) for w in run.checks.function.rng]
         epochs = run.done + run.history.epochs
-        about = {
+        about: dict[str, Any] = {
             "epochs": epochs, "callbacks": plain, "validation": checks,
             "streams": drawn_streams(run.step),
         }  # fmt: skip
+        if run.running.steps:
+            steps = run.running.all()
+            about["within"] = {"rates": dict(run.rates)}
+            arrays[f"{_WITHIN}sizes"] = steps.sizes
+            arrays |= {f"{_WITHIN}values/{name}": v for name, v in steps.values.items()}
         notes[_NOTE] = json.dumps(about)
-        files.write(self._file(epochs), run.step, notes, arrays)
+        file = self._file(epochs + 1 if run.running.steps else epochs)
+        files.write(file, run.step, notes, arrays)
+        self._written = run.history.steps
 
     def _file(self, epochs: int) -> Path:
         """The file of an epoch."""
@@ -182,6 +218,7 @@ class Checkpoint(Callback):
             int(about["epochs"]),
             _together(about["callbacks"], arrays),
             None if checks is None else (int(checks[0]), int(checks[1])),
+            _within(path, about.get("within"), arrays),
         )
 
 
@@ -215,6 +252,18 @@ def _parse(path: Path, notes: Mapping[str, str]) -> Any:
         return {**about, **{name: about[name] for name in ("callbacks", "validation")}}
     except (ValueError, TypeError, KeyError) as error:
         raise FormatError(f"{path}: the note about the run is damaged: {error}") from error
+
+
+def _within(path: Path, about: Any, arrays: Mapping[str, Array]) -> Within | None:
+    """The steps of an epoch that was not over."""
+    if about is None:
+        return None
+    start = f"{_WITHIN}values/"
+    values = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+    sizes = arrays.get(f"{_WITHIN}sizes")
+    if sizes is None or any(len(a) != len(sizes) for a in values.values()):
+        raise FormatError(f"{path}: the note about the run is damaged: steps are missing")
+    return Within(Steps(values, sizes), {k: float(v) for k, v in about["rates"].items()})
 
 
 def _apart(

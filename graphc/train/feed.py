@@ -27,8 +27,10 @@ class Feed(Protocol):
         """The number of steps of an epoch; None where it is not known yet."""
         ...
 
-    def epoch(self, number: int, rng: np.random.Generator | None) -> AbstractContextManager[None]:
-        """An epoch, by its number; arrays are shuffled by a generator."""
+    def epoch(
+        self, number: int, rng: np.random.Generator | None, done: int = 0
+    ) -> AbstractContextManager[None]:
+        """An epoch, by its number, after some steps; arrays are shuffled by a generator."""
         ...
 
     def holding(self, unchanged: bool) -> AbstractContextManager[None]:

@@ -195,25 +195,25 @@ class TrainingLoop:
             self._tell_all(("end",))
 
     def _epoch(self) -> None:
-        history, batches = self._run.history, self._run.batches
-        start = time.perf_counter()
-        running = RunningMeans()
-        _reset(self._run.step)
-        rates = self._run.learning_rates()
-        with batches.epoch(self._first + history.epochs, self._order()):
+        run, history, running = self._run, self._run.history, self._run.running
+        start, done = time.perf_counter(), running.steps
+        if not done:  # else a file was written in the middle of it
+            _reset(run.step)
+            run.rates = run.learning_rates()
+        with run.batches.epoch(self._first + history.epochs, self._order(), done):
             if not self._train(running):
                 return
-        logs = running.means() | metric_values(self._run.step) | self._validate()
-        logs |= rates
+        logs = running.means() | metric_values(run.step) | self._validate() | dict(run.rates)
         logs["seconds"] = time.perf_counter() - start
-        logs["steps_per_second"] = running.steps / max(self._seconds, 1e-9)
+        logs["steps_per_second"] = (running.steps - done) / max(self._seconds, 1e-9)
         history.add(logs)
+        run.running = RunningMeans()
         self._run.step.epochs = self._first + history.epochs
         self._tell_all(("epoch_end", "epoch_done"), logs)
 
     def _train(self, running: RunningMeans) -> bool:
         """The steps of an epoch; whether they make one."""
-        run, done, self._seconds = self._run, 0, 0.0
+        run, done, self._seconds = self._run, running.steps, 0.0
         while not run.stopped and not run.batches.finished(done):
             before = time.perf_counter()
             steps, fault = self._steps(done, done + self._slice)
@@ -226,6 +226,7 @@ class TrainingLoop:
             self._resize(len(steps.sizes), seconds)
             running.add(steps)
             done = running.steps
+            run.step.epochs = self._first + run.history.epochs
             self._tell("slice_end", running.so_far)
         if not done:
             run.stop(f"the data ended after {run.history.epochs} of {run.epochs} epochs")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from graphc.frontend.parameter import Parameter
 from graphc.runtime.function import CompiledFunction
-from graphc.train.batches import Steps
+from graphc.train.batches import RunningMeans, Steps
 from graphc.train.feed import Feed
 from graphc.train.history import History
 
@@ -25,12 +25,21 @@ class StepTaker(Protocol):
 
 
 @dataclass(frozen=True)
+class Within:
+    """The steps of an epoch that is not over, and the learning rates that it began with."""
+
+    steps: Steps
+    rates: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Resumed:
     """What a file says about the run: `fit` of the step that it was restored into goes on there."""
 
     epochs: int  # finished in that run
     callbacks: Mapping[str, Mapping[str, Any]]
     validation: tuple[int, int] | None  # random state of the validation function
+    within: Within | None = None
 
 
 class Run:
@@ -46,6 +55,8 @@ class Run:
         self.done = 0  # epochs of the run that this one goes on with
         self.rollback: StepTaker | None = None  # what takes steps back, if a callback asks for it
         self.watchers: list[Any] = []
+        self.running = RunningMeans()  # of the present epoch
+        self.rates: Mapping[str, float] = {}  # at its first step
 
     @cached_property
     def parameters(self) -> list[Parameter]:
@@ -90,6 +101,9 @@ class Run:
     def resume(self, resumed: Resumed) -> None:
         """Go on with the run that a checkpoint was written in."""
         self.done = resumed.epochs
+        if resumed.within is not None:
+            self.running.add(resumed.within.steps)
+            self.rates = resumed.within.rates
         if self.checks is not None and resumed.validation is not None:
             self.checks.function.rng[:] = resumed.validation
         for key, watcher in self.keyed().items():

@@ -41,9 +41,16 @@ class Source:
             return self.limit
         return count if self.limit is None else min(count, self.limit)
 
-    def open(self, epoch: int) -> Generator[Any, None, None]:
-        """The items of an epoch (0, 1, ...); closing it closes what was opened for it."""
-        return self._limited(self._opened(epoch))
+    def open(self, epoch: int, done: int = 0) -> Generator[Any, None, None]:
+        """The items of an epoch (0, 1, ...) after some that are done; closing it closes what was
+        opened for it.
+
+        What begins anew passes over those that are done; an iterator goes on where it stands.
+        """
+        start, stop = (0 if self.once else done), self.limit
+        if stop is not None:
+            stop = max(stop - done + start, start)
+        return self._limited(self._opened(epoch), start, stop)
 
     def first(self) -> Any:
         """The first item, prepared; an epoch then begins as if nobody had looked."""
@@ -74,9 +81,11 @@ class Source:
             )
         return iter(found)
 
-    def _limited(self, items: Iterator[Any]) -> Generator[Any, None, None]:
+    def _limited(
+        self, items: Iterator[Any], start: int, stop: int | None
+    ) -> Generator[Any, None, None]:
         try:
-            yield from islice(items, self.limit)
+            yield from islice(items, start, stop)
         finally:
             if not self.once and hasattr(items, "close"):
                 items.close()

@@ -49,10 +49,10 @@ class Stream:
         self._begun = False
 
     @contextmanager
-    def epoch(self, number: int, rng: np.random.Generator | None) -> Iterator[None]:
-        """An epoch; the order is what the source gives."""
-        self._kept, self._first, self._next, self._epoch = [], 0, 0, number
-        self._ahead = Prefetch(self._batches(self.source.open(number)))
+    def epoch(self, number: int, rng: np.random.Generator | None, done: int = 0) -> Iterator[None]:
+        """An epoch after some steps; the order is what the source gives."""
+        self._kept, self._first, self._next, self._epoch = [], done, done, number
+        self._ahead = Prefetch(self._batches(self.source.open(number, done), done))
         try:
             yield
         finally:
@@ -138,9 +138,11 @@ class Stream:
 
     # -- in the thread
 
-    def _batches(self, items: Generator[Any, None, None]) -> Generator[Batch, None, None]:
+    def _batches(
+        self, items: Generator[Any, None, None], done: int = 0
+    ) -> Generator[Batch, None, None]:
         try:
-            for number, item in enumerate(items, 1):
+            for number, item in enumerate(items, done + 1):
                 yield self._bound(number, item)
         finally:
             items.close()
