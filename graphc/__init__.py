@@ -119,7 +119,7 @@ def _find(name: str) -> Any:
     functions = importlib.import_module("graphc.frontend.functions")
     if name in functions.__all__:
         return getattr(functions, name)
-    raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+    raise importlib.import_module("graphc.elsewhere").missing("graphc", name, __dir__())
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from graphc import elsewhere
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, GraphcError, MemoryBudgetError
 from graphc.frontend.keywords import check_keywords
@@ -374,8 +375,17 @@ def _check(name: str, row: Any, value: Any) -> Any:
     return kind(name, f"input {place}" if kind in (operand, tensor) else word, value)
 
 
+def _missing(module: str, names: list[str], name: str) -> NoReturn:
+    raise elsewhere.missing(module, name, names)
+
+
 def check_all(home: dict[str, Any], names: Iterable[str]) -> None:
-    """Wrap the functions and constructors of a package in argument checks."""
+    """Wrap the functions and constructors of a package in argument checks.
+
+    Whoever asks it for a name that it does not have is told which one is meant.
+    """
+    names = list(names)
+    home.setdefault("__getattr__", functools.partial(_missing, home["__name__"], names))
     for name in names:
         value = home[name]
         if not isinstance(value, type):

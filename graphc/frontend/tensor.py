@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from graphc import elsewhere
 from graphc import origin as origins
 from graphc.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from graphc.frontend.numpy_calls import apply_function, apply_ufunc
@@ -75,17 +76,27 @@ class Tensor:
 
     # -- what a symbol cannot do ----------------------------------------------------
 
+    @property
+    def _look(self) -> str:
+        """How to see a value."""
+        return "gx.where chooses inside the graph, tensor.eval({...}) looks at a value"
+
     def _no_value(self, wanted: str) -> NoReturn:
         name = self.node.name or self.node.op.name
         raise ArgumentError(
             f"{name} {self.type} is symbolic: it has no {wanted} yet",
             operands=graphs.describe((self.node,)),
             origin=origins.find_origin(),
-            hint="gx.where chooses inside the graph, tensor.eval({...}) looks at a value",
+            hint=self._look,
         )
 
     def __bool__(self) -> bool:
         self._no_value("truth value")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        text = f"{type(self).__name__!r} object has no attribute {name!r}"
+        found = None if name.startswith("_") else elsewhere.answer(name, dir(self), methods=True)
+        raise AttributeError(text if found is None else f"{text}\n  did you mean   {found}")
 
     def __int__(self) -> int:
         self._no_value("value as an int")
