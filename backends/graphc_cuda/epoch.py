@@ -71,6 +71,11 @@ class EpochData:
         self._owned.append(memory)
         return memory
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes on the device."""
+        return sum(memory.nbytes for memory in self._owned)
+
     def begin(self, order: Array) -> None:
         """Take these rows from now on."""
         self._order.upload(np.ascontiguousarray(order, np.int64))

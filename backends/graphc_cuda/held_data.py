@@ -24,6 +24,7 @@ class HeldEpochData:
         self, device: OpenDevice, inputs: Mapping[Region, Memory], data: EpochData
     ) -> None:
         self._device, self._inputs = device, inputs
+        self.nbytes = data.nbytes
         self.data: EpochData | None = data
         device.spare.append(self)
 
@@ -56,13 +57,12 @@ def find_data(
     """
     count, batch, output_bytes = shape
     kept = held.kept if held is not None else None
-    free = device.device.free_bytes() * _SHARE
     if isinstance(kept, HeldEpochData):
         found = kept.of(inputs)
         if found is not None:
-            return found if output_bytes <= free else None
+            return found if output_bytes <= device.device.free_bytes() * _SHARE else None
     most = count if held is None else max(count, *(len(a) for a in rows.values()))
-    if data_bytes(rows, most) + output_bytes > free:
+    if not _makes_room(device, data_bytes(rows, most) + output_bytes):
         return None
     if held is not None:
         held.release()  # another variant's
@@ -70,3 +70,15 @@ def find_data(
     if held is not None:
         held.kept = HeldEpochData(device, inputs, data)
     return data
+
+
+def _makes_room(device: OpenDevice, wanted: int) -> bool:
+    """Whether there is room, if need be that of other data sets, which are sent again then."""
+    free = device.device.free_bytes()
+    held = sum(x.nbytes for x in device.spare if isinstance(x, HeldEpochData))
+    if wanted <= free * _SHARE:
+        return True
+    if wanted > (free + held) * _SHARE:
+        return False
+    device.release_spare()
+    return wanted <= device.device.free_bytes() * _SHARE

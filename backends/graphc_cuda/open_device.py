@@ -42,9 +42,13 @@ class OpenDevice:
         except MemoryBudgetError:
             if not self.spare:
                 raise
+        self.release_spare()
+        return self.device.allocate(nbytes)
+
+    def release_spare(self) -> None:
+        """Give back all that can be sent again."""
         while self.spare:
             self.spare[0].release()
-        return self.device.allocate(nbytes)
 
     def shared(self, sizes: Mapping[Region, int]) -> dict[Region, Memory]:
         """The memory that steps use in turn, at least so many bytes for each region.

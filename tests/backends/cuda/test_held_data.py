@@ -141,6 +141,22 @@ def test_epochs_send_arrays_that_can_change_again() -> None:
     assert losses == epochs([arrays], "cpu")[1]
 
 
+def test_a_data_set_takes_the_room_of_others() -> None:
+    arrays, others = frozen(), frozen()
+    step, _, sent = epochs([arrays])
+    nbytes = sent[0].nbytes
+
+    def free(self: SimulatedDevice) -> int:
+        return 2 * nbytes - sum(each.nbytes for each in sent)
+
+    with patch.object(SimulatedDevice, "free_bytes", free):
+        second, losses, later = epochs([others])
+    assert losses == epochs([others], "cpu")[1]
+    assert on_device([*sent, *later]) == [False, True]
+    assert second.epochs == 2
+    assert len(step.run_epoch(arrays, BATCH)) == len(losses) // 2
+
+
 @pytest.mark.parametrize("dies", ["array", "step"])
 def test_what_an_epoch_kept_goes_with_its_arrays_or_its_step(dies: str) -> None:
     arrays = frozen()
