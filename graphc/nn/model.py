@@ -161,6 +161,7 @@ class Sequential(Layer):
         class_weight: Mapping[int, float] | None = None,
         sample_weight: TensorLike | None = None,
         steps_per_epoch: int | None = None,
+        prefetch: int = 2,
     ) -> History:
         """Train; `validation_split` holds that share of the samples back, from the end.
 
@@ -186,6 +187,7 @@ class Sequential(Layer):
             data, validation_data,
             epochs=epochs, batch_size=batch_size, callbacks=callbacks, shuffle=shuffle, seed=seed,
             verbose=verbose if verbose is None else bool(verbose), steps_per_epoch=steps_per_epoch,
+            prefetch=prefetch,
         )  # fmt: skip
 
     def evaluate(
@@ -194,17 +196,18 @@ class Sequential(Layer):
         y: TensorLike | None = None,
         batch_size: int = 32,
         verbose: bool | int | None = None,
+        prefetch: int = 2,
     ) -> Evaluation:
         """The loss and the metrics on data, at inference: `loss, accuracy = net.evaluate(x, y)`,
         or by name, `net.evaluate(x, y)["accuracy"]`. It prints nothing, whatever `verbose` is.
         Without `y`, `x` gives batches as for `fit`."""
         trainer = self.trainer
         data = trainer.source(x) if y is None else [np.asarray(x), np.asarray(y)]
-        return trainer.evaluate(data, batch_size)
+        return trainer.evaluate(data, batch_size, prefetch)
 
-    def predict(self, x: Any, batch_size: int = 32) -> Array:
+    def predict(self, x: Any, batch_size: int = 32, prefetch: int = 2) -> Array:
         """The outputs for data, at inference; of what gives batches x or (x, ...), for these."""
-        return self.trainer.predict(x, batch_size)
+        return self.trainer.predict(x, batch_size, prefetch)
 
     # -- what it consists of ------------------------------------------------------------
 

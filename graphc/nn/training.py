@@ -201,18 +201,18 @@ class Trainer:
             self._checkpoint.restore(step)
             self._checkpoint = None
 
-    def evaluate(self, data: list[Array] | Source, batch_size: int) -> Evaluation:
+    def evaluate(self, data: list[Array] | Source, batch_size: int, prefetch: int) -> Evaluation:
         """The mean loss and metrics at inference."""
         built, fed = self._fed(data)
-        return Evaluation(*counted(make_feed(built.check, fed, batch_size)))
+        return Evaluation(*counted(make_feed(built.check, fed, batch_size, prefetch=prefetch)))
 
-    def predict(self, x: Any, batch_size: int) -> Array:
+    def predict(self, x: Any, batch_size: int, prefetch: int = 2) -> Array:
         """The outputs at inference."""
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ArgumentError(f"predict: batch_size must be 1 or more, got {batch_size!r}")
         if gives_batches(x, ()):
             source = inputs_source(x)
-            found: Array = predict(self._predicting(source.first()[0]), source)
+            found: Array = predict(self._predicting(source.first()[0]), source, prefetch=prefetch)
             return found
         x = np.asarray(x)
         function = self._predicting(x)

@@ -263,7 +263,11 @@ def _within(path: Path, about: Any, arrays: Mapping[str, Array]) -> Within | Non
     sizes = arrays.get(f"{_WITHIN}sizes")
     if sizes is None or any(len(a) != len(sizes) for a in values.values()):
         raise FormatError(f"{path}: the note about the run is damaged: steps are missing")
-    return Within(Steps(values, sizes), {k: float(v) for k, v in about["rates"].items()})
+    try:
+        rates = {str(name): float(rate) for name, rate in about["rates"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: the note about the run is damaged: {error}") from error
+    return Within(Steps(values, sizes), rates)
 
 
 def _apart(

@@ -68,19 +68,21 @@ class Evaluation(tuple[float, ...]):
         return f"<Evaluation: {numbers}; {self.note}>"
 
 
-def evaluate(function: CompiledFunction, data: Any, batch_size: int = 32) -> Evaluation:
+def evaluate(
+    function: CompiledFunction, data: Any, batch_size: int = 32, prefetch: int = 2
+) -> Evaluation:
     """The means of a function's outputs of rank 0 over all samples, and its metrics.
 
-    `data` are as for `fit`; the last batch may be smaller, and counts by its samples. Raises
-    ArgumentError for a function that learns.
+    `data` and `prefetch` are as for `fit`; the last batch may be smaller, and counts by its
+    samples. Raises ArgumentError for a function that learns.
     """
     check_validation((function, data), "evaluate")
-    return Evaluation(*counted(make_feed(function, data, batch_size)))
+    return Evaluation(*counted(make_feed(function, data, batch_size, prefetch=prefetch)))
 
 
-def predict(function: CompiledFunction, data: Any, batch_size: int = 32) -> Any:
+def predict(function: CompiledFunction, data: Any, batch_size: int = 32, prefetch: int = 2) -> Any:
     """The outputs of a function for all samples, batch by batch: along the first axis one after
-    the other. `data` are as for `fit`.
+    the other. `data` and `prefetch` are as for `fit`.
 
     Outputs that have no batch axis are an ArgumentError: `evaluate` takes their means.
     """
@@ -90,7 +92,7 @@ def predict(function: CompiledFunction, data: Any, batch_size: int = 32) -> Any:
             origin=origins.find_origin(),
         )
     columns: list[list[Array]] = []
-    for arrays, count in make_feed(function, data, batch_size).each():
+    for arrays, count in make_feed(function, data, batch_size, prefetch=prefetch).each():
         leaves = _leaves(function, function(*arrays))
         for path, leaf in zip(function.structure.paths(), leaves):
             if not np.ndim(leaf) or len(leaf) != count:

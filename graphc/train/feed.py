@@ -69,11 +69,14 @@ def make_feed(
     drop_last: bool = False,
     limit: int | None = None,
     epochs: int = 1,
+    prefetch: int = 2,
     what: str = "data",
 ) -> Feed:
     """What data are to a function; raises where they cannot be what they are asked to be."""
     if limit is not None and limit < 1:
         _fail(f"steps_per_epoch must be 1 or more, got {limit}")
+    if prefetch < 0:
+        _fail(f"prefetch must be 0 or more, got {prefetch}")
     if not gives_batches(data, [n.type.ndim for n in function.graph.inputs]):
         if limit is not None:
             _fail("steps_per_epoch is for data that give batches, not for arrays of all samples")
@@ -88,7 +91,7 @@ def make_feed(
             "give what can be iterated again, or a function that returns an iterator"
             + ("; steps_per_epoch=n makes an epoch of n batches" if what == "data" else ""),
         )
-    return Stream(function, source)
+    return Stream(function, source, prefetch)
 
 
 def _fail(text: str, hint: str | None = None) -> None:

@@ -37,6 +37,7 @@ def fit(
     seed: int | None = None,
     verbose: bool | None = None,
     steps_per_epoch: int | None = None,
+    prefetch: int = 2,
 ) -> History:
     """Run a compiled step over the data for some epochs.
 
@@ -45,7 +46,9 @@ def fit(
     epoch (whose number it gets if it takes an argument), or an iterator. They come in their own
     order and sizes; `shuffle`, `seed` and `batch_size` are for arrays. `steps_per_epoch` ends an
     epoch after so many batches; an iterator needs it to give several epochs. What has a method
-    `set_epoch` (or whose `sampler` has) is told the number of the epoch before.
+    `set_epoch` (or whose `sampler` has) is told the number of the epoch before. `prefetch` batches
+    are made ahead; with 0 each is made when its turn comes, in this thread: for data that depend on
+    the parameters, or are bound to their thread.
     `validation` is (function, data), whose outputs are logged as val_NAME after every epoch; so are
     the `learning_rate` of its first step, `seconds` (all of it) and `steps_per_second`.
     The order of the samples depends on `seed` and the number of epochs since the run began;
@@ -64,8 +67,10 @@ def fit(
     check_arguments(step, validation, callbacks)
     checks = None
     if validation is not None:
-        checks = make_feed(*validation, batch_size, epochs=epochs, what="validation data")
-    batches = make_feed(step, data, batch_size, drop_last, steps_per_epoch, epochs)
+        checks = make_feed(
+            *validation, batch_size, epochs=epochs, prefetch=prefetch, what="validation data"
+        )
+    batches = make_feed(step, data, batch_size, drop_last, steps_per_epoch, epochs, prefetch)
     run = Run(step, batches, epochs, checks)
     run.watchers = _watchers(callbacks, verbose)
     check_run(run)

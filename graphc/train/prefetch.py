@@ -14,12 +14,13 @@ _PATIENCE = 5.0  # seconds that the thread has for the item that it is making wh
 
 
 class Prefetch(Generic[T]):
-    """The items of an iterator, at most `ahead` of them made before they are taken.
+    """The items of an iterator, at most `ahead` of them made before they are taken; of 0 each is
+    made when it is waited for, without a thread.
 
     What the iterator raises comes when the items before it have been taken.
     """
 
-    def __init__(self, items: Iterator[T], ahead: int = 2) -> None:
+    def __init__(self, items: Iterator[T], ahead: int) -> None:
         self._items, self._ahead = items, ahead
         self._ready: deque[T] = deque()
         self._error: BaseException | None = None
@@ -33,6 +34,8 @@ class Prefetch(Generic[T]):
 
     def wait(self) -> bool:
         """Whether there is another item, which `take` gives without waiting."""
+        if not self._ahead:
+            return self._make()
         if not self._begun:  # not before: whoever made this is ready to close it now
             self._begun = True
             self._thread.start()
@@ -58,8 +61,22 @@ class Prefetch(Generic[T]):
             self._closed = True
             self._ready.clear()
             self._changed.notify_all()
+        if not self._ahead and not self._over:
+            self._end()
         if self._thread.is_alive():
             self._thread.join(_PATIENCE)
+
+    def _make(self) -> bool:
+        """Make the next item here; whether there is one."""
+        try:
+            if not self._ready and not self._over:
+                self._ready.append(next(self._items))
+        except StopIteration:
+            self._end()
+        except Exception as error:
+            self._error = error
+            self._end()
+        return bool(self._ready)
 
     def _work(self) -> None:
         try:

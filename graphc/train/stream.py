@@ -33,8 +33,8 @@ class Batch:
 class Stream:
     """What a source gives to a function; has the face of `feed.Feed`."""
 
-    def __init__(self, function: CompiledFunction, source: Source) -> None:
-        self.function, self.source = function, source
+    def __init__(self, function: CompiledFunction, source: Source, prefetch: int) -> None:
+        self.function, self.source, self.prefetch = function, source, prefetch
         self.steps = source.length
         self._origin = origins.find_origin()  # the thread is not on the user's stack
         outputs = zip(function.structure.paths(), function.graph.outputs)
@@ -52,7 +52,7 @@ class Stream:
     def epoch(self, number: int, rng: np.random.Generator | None, done: int = 0) -> Iterator[None]:
         """An epoch after some steps; the order is what the source gives."""
         self._kept, self._first, self._next, self._epoch = [], done, done, number
-        self._ahead = Prefetch(self._batches(self.source.open(number, done), done))
+        self._ahead = Prefetch(self._batches(self.source.open(number, done), done), self.prefetch)
         try:
             yield
         finally:
@@ -102,12 +102,12 @@ class Stream:
         if self.source.once:
             kept.append(self._bound(1, self.source.first(), prepare=False))
         elif samples is None:
-            return Stream(function, self.source)
+            return Stream(function, self.source, self.prefetch)
         else:
             with closing(self._batches(self.source.open(0))) as found:
                 while sum(b.size for b in kept) < samples and (batch := next(found, None)):
                     kept.append(batch)
-        return Stream(function, Source([batch.arrays for batch in kept]))
+        return Stream(function, Source([batch.arrays for batch in kept]), self.prefetch)
 
     def inputs(self, step: int) -> list[Array]:
         """The inputs of one of the last steps."""

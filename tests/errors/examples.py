@@ -202,7 +202,7 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "ensemble": lambda: given(lambda: gx.nn.Dense(2), 3, name="several"),
     "fit": lambda: given(
         STEP, [np.ones((3, 4), "f4")], epochs=1, batch_size=3, validation=None, callbacks=(),
-        shuffle=True, drop_last=False, seed=0, verbose=False, steps_per_epoch=None),
+        shuffle=True, drop_last=False, seed=0, verbose=False, steps_per_epoch=None, prefetch=2),
     "taps": lambda: given(
         LOSS, parameters=True, gradients=True, activations=False, match="*"),
     "lr_find": lambda: given(
@@ -293,9 +293,10 @@ EXAMPLES: dict[str, Callable[[], Arguments]] = {
     "nn.unfreeze": lambda: given([W], pattern="*"),
     "evaluate": lambda: given(
         gx.compile([X], {"loss": LOSS}, target="interpret"), [np.ones((3, 4), "f4")],
-        batch_size=3),
+        batch_size=3, prefetch=2),
     "predict": lambda: given(
-        gx.compile([X], X * 2.0, target="interpret"), [np.ones((3, 4), "f4")], batch_size=3),
+        gx.compile([X], X * 2.0, target="interpret"), [np.ones((3, 4), "f4")], batch_size=3,
+        prefetch=2),
     "optim.ProximalL1": lambda: given(gx.optim.SGD(0.1), 0.1, mask="*", name="o"),
     **dict.fromkeys(("nn.Conv1D", "nn.Conv2D", "nn.Conv3D"), lambda: given(**CONV)),
     **dict.fromkeys(("nn.ConvTranspose1D", "nn.ConvTranspose2D"),

@@ -319,11 +319,11 @@ def test_ctrl_c_ends_the_wait_for_a_batch() -> None:
 
 
 def test_batches_are_made_two_ahead_while_steps_run() -> None:
-    items = Prefetch(iter(range(10)))
+    items = Prefetch(iter(range(10)), 2)
     assert [items.take() for _ in range(10) if items.wait()] == list(range(10))
     assert not items.wait()
     made: list[int] = []
-    second = Prefetch(made.append(i) or i for i in range(10))  # type: ignore[func-returns-value]
+    second = Prefetch((made.append(i) or i for i in range(10)), 2)  # type: ignore[func-returns-value]
     for taken in range(1, 4):
         assert second.wait()
         second.take()
@@ -333,6 +333,36 @@ def test_batches_are_made_two_ahead_while_steps_run() -> None:
         assert len(made) == taken + 2
     second.close()
     assert not prefetching()
+
+
+def test_batches_may_be_made_when_their_turn_comes() -> None:
+    step, check, arrays = regression()
+    seen: list[Any] = []
+
+    def own() -> Iterator[Any]:
+        try:
+            for batch in cut(arrays):
+                seen.append((threading.current_thread(), value(step).tobytes()))
+                yield batch
+            raise EOFError
+        finally:
+            seen.append(None)
+
+    with pytest.raises(EOFError):
+        gx.fit(step, own, prefetch=0, verbose=False)
+    assert {thread for thread, _ in seen[:-1]} == {threading.main_thread()}
+    assert len({found for _, found in seen[:-1]}) == 6  # each after the step before
+    assert seen[-1] is None
+    other, _, _ = regression()
+    gx.fit(other, arrays, 1, SIZE, shuffle=False, verbose=False)
+    np.testing.assert_array_equal(value(step), value(other))
+    seen.clear()
+    gx.fit(step, own, prefetch=0, callbacks=[Stop()], verbose=False)
+    assert (len(seen), seen[-1]) == (2, None)
+    found = gx.evaluate(check, Loader(arrays), prefetch=0)["loss"]
+    assert found == gx.evaluate(check, Loader(arrays))["loss"]
+    with pytest.raises(ArgumentError, match="prefetch must be 0 or more, got -1"):
+        gx.fit(step, arrays, prefetch=-1, verbose=False)
 
 
 def test_slices_of_large_batches_are_short(monkeypatch: Any) -> None:
