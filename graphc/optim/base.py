@@ -64,6 +64,7 @@ class Optimizer(Transform):
         self._rate = learning_rate
         if self.has_rates and self.needs_whole:
             check_one_rate(self)
+        self._current: Tensor | None = None  # what `current_rate` evaluates
         self._stacked: Parameter | None = None  # what is updated, if the rate is one of each member
         self.sparse: dict[str, str] = {}  # how parameters with row-sparse gradients are updated
 
@@ -155,7 +156,9 @@ class Optimizer(Transform):
         if not isinstance(given, Tensor) and not callable(given):
             value = self.learning_rate.value
             return None if value.ndim else float(value)
-        rate = self.rate()
+        if self._current is None:  # built once: this is asked at every epoch
+            self._current = self.rate()
+        rate = self._current
         inputs = any(isinstance(n.op, leaf.Input) for n in topological([rate.node]))
         return None if inputs or rate.ndim else float(rate.eval())
 
