@@ -99,6 +99,8 @@ def find_scaling(graph: Graph, updates: Any, default: Precision) -> LossScaling 
         return None
     listed = updates if isinstance(updates, (list, tuple)) else [updates]
     losses: list[MinimizedLoss] = [m for u in listed for m in getattr(u, "losses", ())]
+    if not losses and all(_only_counts(u) for u in listed):
+        return None
     if not losses:
         raise UnsupportedError(
             f"compile: precision {wanted.name} scales the loss of minimize, and none of the updates"
@@ -108,6 +110,11 @@ def find_scaling(graph: Graph, updates: Any, default: Precision) -> LossScaling 
             " scale",
         )
     return scale_losses(list(dict.fromkeys(losses)), wanted)
+
+
+def _only_counts(updates: Any) -> bool:
+    """Whether updates are those of metrics alone: there is no gradient to be scaled."""
+    return bool(getattr(updates, "metrics", ())) and not updates.optimizers
 
 
 def scale_losses(losses: Sequence[MinimizedLoss], precision: Precision) -> LossScaling:

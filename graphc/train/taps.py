@@ -19,7 +19,6 @@ from graphc.ir.ops.training import StateUpdate
 from graphc.ir.precision import FULL
 from graphc.metrics.distributions import OfOne
 from graphc.optim.base import reachable
-from graphc.optim.updates import Updates
 from graphc.runtime.function import CompiledFunction, compile
 
 
@@ -72,7 +71,7 @@ def probe(step: CompiledFunction, watched: list[tuple[OfOne, Tensor]]) -> Compil
     updates: list[Any] = [metric.update(tensor) for metric, tensor in watched]
     marks = topological([tensor.node for _, tensor in watched])
     kept = {n.inputs[1] for n in marks if isinstance(n.op, StateUpdate)}
-    updates.append(Updates({handle(node): handle(node) for node in kept}))  # type: ignore[misc]
+    updates[0] |= {handle(node): handle(node) for node in kept}
     options = step.options
     return compile(
         [handle(node) for node in step.graph.inputs], {}, updates, mode="train",

@@ -158,6 +158,25 @@ def test_a_step_with_a_loss_scale_is_watched_too() -> None:
     assert all(abs(e).max() < 10.0 for e in edges)  # of the loss as it is, not scaled
 
 
+def test_metrics_need_no_loss_scale() -> None:
+    x, labels = gx.input("x", ("n", 3)), gx.input("labels", ("n",), "int32")
+    with gx.precision("fp16"):
+        scores = gx.nn.Dense(2)(gx.nn.Dense(4, activation="relu", name="half")(x))
+    loss = gx.nn.softmax_cross_entropy(scores, labels).mean()
+    updates = gx.optim.SGD(0.1).minimize(loss)
+    step = gx.compile([x, labels], loss, updates, target="interpret")
+    accuracy = gx.metrics.Accuracy().update(scores, labels)
+    check = gx.compile([x, labels], {}, accuracy, mode="inference", target="interpret")
+    alarm = gx.callbacks.DeadUnits(stream=io.StringIO())
+    history = gx.fit(step, DATA, validation=(check, DATA), callbacks=[alarm], verbose=False)
+    assert "val_accuracy" in history
+    assert list(alarm.found) == ["half"]
+    w = gx.parameter("w", value=np.ones(2, "float32"))
+    by_hand = {w: w - gx.grad((scores @ w).mean(), w)}
+    with pytest.raises(gx.errors.UnsupportedError, match="scales the loss of minimize"):
+        gx.compile([x, labels], loss, by_hand)
+
+
 def test_dead_units_are_reported_with_their_layer_and_number() -> None:
     step, stream = learner(bias=-100.0), io.StringIO()
     alarm = gx.callbacks.DeadUnits(stream=stream)
