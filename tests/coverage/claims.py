@@ -169,6 +169,7 @@ ROWS = (
                 "test_lbfgs_wins_where_nothing_is_random_and_fails_with_noise"
             ),
             "examples/full_batch.py",
+            "tests/examples/test_programs.py::test_a_slow_program[full_batch]",
         ),
     ),
     Row(
@@ -268,6 +269,7 @@ ROWS = (
                 "test_errors_of_modules_of_99_percent_accumulate_and_end_to_end_does_better"
             ),
             "examples/pipeline.py",
+            "tests/examples/test_programs.py::test_a_slow_program[pipeline]",
         ),
     ),
     Row(
@@ -277,6 +279,7 @@ ROWS = (
         (
             "tests/coverage/test_training.py::test_deep_beats_wide_at_equal_numbers_of_parameters",
             "examples/wide_and_deep.py",
+            "tests/examples/test_programs.py::test_a_slow_program[wide_and_deep]",
         ),
     ),
 )

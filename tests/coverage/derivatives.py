@@ -152,7 +152,10 @@ ROWS = (
         "D16",
         "Gradient with respect to the input",
         "M40–M42",
-        ("tests/coverage/test_networks.py::test_ten_layers_of_a_scaled_identity",),
+        (
+            "tests/coverage/test_networks.py::test_ten_layers_of_a_scaled_identity",
+            "tests/inspect/test_explain_grad.py::test_a_layer",
+        ),
     ),
     Row(
         "D17",

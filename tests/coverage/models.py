@@ -37,7 +37,7 @@ ROWS = (
                 "test_a_sigmoid_neuron_has_the_gradient_difference_times_input"
             ),
             "examples/regressors.py",
-            "tests/examples/test_programs.py::test_a_quick_program",
+            "tests/examples/test_programs.py::test_a_quick_program[regressors]",
         ),
     ),
     Row(
@@ -47,6 +47,7 @@ ROWS = (
         (
             "tests/coverage/test_networks.py::test_layers_without_activations_are_one_layer",
             "examples/board_formulas.py",
+            "tests/examples/test_programs.py::test_a_quick_program[board_formulas]",
         ),
     ),
     Row(
@@ -79,6 +80,7 @@ ROWS = (
         "example",
         (
             "examples/playground.py",
+            "tests/examples/test_programs.py::test_a_quick_program[playground]",
             "examples/digits_mlp.py",
             "tests/train/test_examples.py::test_digits_mlp_reaches_97_percent",
         ),
@@ -99,6 +101,7 @@ ROWS = (
         (
             "tests/coverage/test_training.py::test_deep_beats_wide_at_equal_numbers_of_parameters",
             "examples/wide_and_deep.py",
+            "tests/examples/test_programs.py::test_a_slow_program[wide_and_deep]",
         ),
     ),
     Row(
@@ -117,6 +120,7 @@ ROWS = (
         (
             "tests/coverage/test_networks.py::test_outputs_that_are_prices_and_rewards",
             "examples/regressors.py",
+            "tests/examples/test_programs.py::test_a_quick_program[regressors]",
         ),
     ),
     Row(
@@ -186,7 +190,7 @@ ROWS = (
         "example (k-means filters, Gabor bank)",
         (
             "examples/neocognitron.py",
-            "tests/examples/test_programs.py::test_a_slow_program",
+            "tests/examples/test_programs.py::test_a_slow_program[neocognitron]",
         ),
     ),
     Row(
@@ -204,7 +208,7 @@ ROWS = (
         "example with filter plots",
         (
             "examples/faces.py",
-            "tests/examples/test_programs.py::test_a_slow_program",
+            "tests/examples/test_programs.py::test_a_slow_program[faces]",
         ),
     ),
     Row(
@@ -213,6 +217,7 @@ ROWS = (
         "examples",
         (
             "examples/speech.py",
+            "tests/examples/test_programs.py::test_a_slow_program[speech]",
             "examples/documents.py",
         ),
     ),
@@ -222,7 +227,7 @@ ROWS = (
         "fully convolutional example",
         (
             "examples/segmentation.py",
-            "tests/examples/test_programs.py::test_a_slow_program",
+            "tests/examples/test_programs.py::test_a_slow_program[segmentation]",
         ),
     ),
     Row(
@@ -231,7 +236,7 @@ ROWS = (
         "sliding window compiled as one convolution",
         (
             "examples/detection.py",
-            "tests/examples/test_programs.py::test_a_slow_program",
+            "tests/examples/test_programs.py::test_a_slow_program[detection]",
         ),
     ),
 )

@@ -257,7 +257,10 @@ ROWS = (
         "P23",
         '"lower the learning rate first" hint',
         "message on divergence",
-        ("tests/train/test_stop_on_nan.py::test_what_is_to_blame",),
+        (
+            "tests/train/test_first_bad_node.py::test_the_node_and_its_line",
+            "tests/train/test_stop_on_nan.py::test_it_stops_at_the_step",
+        ),
     ),
     Row(
         "P24",
@@ -271,6 +274,7 @@ ROWS = (
         "animation",
         (
             "examples/optimiser_race.py",
+            "tests/examples/test_programs.py::test_a_quick_program[optimiser_race]",
             "tests/plot/test_plot.py::test_an_animation_is_a_gif_of_its_frames",
         ),
     ),
@@ -298,6 +302,7 @@ ROWS = (
         (
             "tests/coverage/test_optimisers.py::test_plain_descent_is_the_slowest_of_the_set",
             "examples/optimiser_race.py",
+            "tests/examples/test_programs.py::test_a_quick_program[optimiser_race]",
         ),
     ),
 )

@@ -134,6 +134,7 @@ ROWS = (
                 "test_values_of_a_batch_are_centred_and_the_landscape_is_rounder"
             ),
             "examples/standardise.py",
+            "tests/examples/test_programs.py::test_a_quick_program[standardise]",
             "gx.plot.contours",
         ),
     ),
@@ -271,6 +272,7 @@ ROWS = (
                 "test_an_ensemble_is_about_two_percent_better_than_its_members"
             ),
             "examples/ensemble.py",
+            "tests/examples/test_programs.py::test_a_quick_program[ensemble]",
         ),
     ),
     Row(
@@ -326,6 +328,9 @@ ROWS = (
         "I33",
         "dead-ReLU detection",
         "callback",
-        ("tests/train/test_taps.py::test_dead_units_are_reported_with_their_layer_and_number",),
+        (
+            "tests/train/test_taps.py::test_dead_units_are_reported_with_their_layer_and_number",
+            "tests/train/test_taps.py::test_dead_units_are_those_that_never_fire",
+        ),
     ),
 )

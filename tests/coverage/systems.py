@@ -11,7 +11,7 @@ ROWS = (
         "pairwise example",
         (
             "examples/ranking.py",
-            "tests/examples/test_programs.py::test_a_quick_program",
+            "tests/examples/test_programs.py::test_a_quick_program[ranking]",
         ),
     ),
     Row(
@@ -29,7 +29,7 @@ ROWS = (
         "small examples",
         (
             "examples/house_numbers.py",
-            "tests/examples/test_programs.py::test_a_slow_program",
+            "tests/examples/test_programs.py::test_a_slow_program[house_numbers]",
         ),
         missing="pose estimation and video",
     ),
@@ -99,6 +99,7 @@ ROWS = (
         (
             "tests/nn/test_ctc.py::test_training_learns_an_alignment",
             "examples/speech.py",
+            "tests/examples/test_programs.py::test_a_slow_program[speech]",
             "gx.models.ctc_speech",
         ),
     ),
@@ -123,7 +124,7 @@ ROWS = (
         "example",
         (
             "examples/autoencoders.py",
-            "tests/examples/test_programs.py::test_a_slow_program",
+            "tests/examples/test_programs.py::test_a_slow_program[autoencoders]",
             "gx.models.VAE",
         ),
     ),
@@ -133,7 +134,7 @@ ROWS = (
         "GAN + DCGAN trainable; others as graphs",
         (
             "examples/dcgan.py",
-            "tests/models/test_models.py::test_a_step_of_each_lowers_its_loss[dcgan]",
+            "tests/examples/test_programs.py::test_a_slow_program[dcgan]",
             "gx.models.cogan_generator",
             "gx.models.progressive_generator",
             "gx.models.stylegan_generator",
@@ -144,7 +145,7 @@ ROWS = (
         "pix2pix (paired image to image)",
         "U-Net generator + patch discriminator",
         (
-            "tests/models/test_models.py::test_a_step_of_each_lowers_its_loss[pix2pix]",
+            "tests/models/test_models.py::test_numbers_of_parameters[pix2pix]",
             "tests/models/test_models.py::test_numbers_of_parameters[patches]",
             "gx.models.pix2pix_generator",
             "gx.models.patch_discriminator",
@@ -154,25 +155,35 @@ ROWS = (
         "M39",
         "CycleGAN (unpaired)",
         "two generators, cycle loss",
-        missing="a proof",
+        (
+            "tests/models/test_models.py::test_a_step_of_each_lowers_its_loss[cyclegan]",
+            "gx.models.cyclegan_generator",
+        ),
+        missing="two generators with a cycle loss",
     ),
     Row(
         "M40",
         "Style transfer with a frozen classifier",
         "optimise the input",
-        missing="a proof",
+        (
+            "tests/models/test_models.py::test_gram_matrices_and_losses_of_pictures",
+            "gx.models.style_loss",
+        ),
+        missing="style transfer",
     ),
     Row(
         "M41",
         "Deep dream",
         "gradient ascent on input",
-        missing="a proof",
+        ("gx.models.dream_loss",),
+        missing="deep dream",
     ),
     Row(
         "M42",
         "Feature visualisation: maximise / minimise one unit; search the data set",
         "three functions",
-        missing="a proof",
+        ("tests/coverage/test_workflows.py::test_the_examples_that_excite_a_unit_are_found",),
+        missing="visualisation of a unit",
     ),
     Row(
         "M43",
@@ -180,7 +191,7 @@ ROWS = (
         "DQN-type example",
         (
             "examples/catch_dqn.py",
-            "tests/examples/test_programs.py::test_a_slow_program",
+            "tests/examples/test_programs.py::test_a_slow_program[catch_dqn]",
             "gx.models.dqn",
         ),
     ),
@@ -191,6 +202,7 @@ ROWS = (
         (
             "tests/nn/test_ensemble.py::test_members_train_as_if_they_were_alone",
             "examples/ensemble.py",
+            "tests/examples/test_programs.py::test_a_quick_program[ensemble]",
             "gx.ensemble",
         ),
     ),
@@ -201,6 +213,7 @@ ROWS = (
         (
             "tests/train/test_averaging.py::test_a_model_takes_the_mean_of_its_last_checkpoints",
             "examples/checkpoint_ensemble.py",
+            "tests/examples/test_programs.py::test_a_quick_program[checkpoint_ensemble]",
             "gx.average_checkpoints",
         ),
     ),
@@ -210,7 +223,7 @@ ROWS = (
         "end-to-end toy",
         (
             "examples/pipeline.py",
-            "tests/examples/test_programs.py::test_a_slow_program",
+            "tests/examples/test_programs.py::test_a_slow_program[pipeline]",
         ),
     ),
     Row(

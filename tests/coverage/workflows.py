@@ -218,7 +218,9 @@ ROWS = (
         "",
         (
             "tests/nn/test_ownership.py::test_one_set_of_weights_for_all_calls",
-            "tests/train/test_sequences.py::test_self_attention_learns_to_look_back",
+            "examples/pipeline.py",
+            "tests/examples/test_programs.py::test_a_slow_program[pipeline]",
+            "tests/examples/test_language.py::test_captions_say_what_is_seen",
         ),
     ),
     Row(
@@ -237,7 +239,7 @@ ROWS = (
         "script",
         (
             "examples/leaderboard.py",
-            "tests/examples/test_programs.py::test_a_quick_program",
+            "tests/examples/test_programs.py::test_a_quick_program[leaderboard]",
         ),
     ),
     Row(
