@@ -10,7 +10,8 @@ class Row:
     """A promise, the shortest check that proves it, and the proofs.
 
     A proof is `tests/path.py::test_name`, with `[word]` for the case whose id has that word,
-    `examples/path.py`, or a public name `gx.name`. Names alone prove nothing: they say where the thing is.
+    `examples/path.py`, or a public name `gx.name`. Names alone prove nothing: they say where the
+    thing is.
     """
 
     id: str
