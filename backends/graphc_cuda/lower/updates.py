@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.ir.loops.combine import ANY, SUM, carry
 from graphc.ir.loops.contraction.index import Substitution
@@ -137,7 +137,7 @@ class SpreadUpdates:
         running = self.accumulator(carry(0), "running", dtype)
         t, number = Axis("t"), self.ref("number", int64)
         is_begin = e.apply("eq", index(t), const(0))
-        update = _WithOld(self.shift(number), store.buffer, old)
+        update = _Merged(self.shift(number), store, old)
         body = (
             Let(number, numbered(index(t))),
             Let(old, e.apply("select", is_begin, held, running.refs[0])),
@@ -150,17 +150,22 @@ class SpreadUpdates:
         ]
 
 
-class _WithOld(Substitution):
-    """Replaces axes, and what is read of a buffer by a ref."""
+class _Merged(Substitution):
+    """Replaces axes, and what is read at a store's place by a ref, for an update that is made."""
 
-    def __init__(self, shift: Substitution, buffer: Buffer, old: Ref) -> None:
+    def __init__(self, shift: Substitution, store: Store, old: Ref) -> None:
         super().__init__(shift.refs, shift.axes)
-        self.buffer, self.old = buffer, old
+        self.store, self.old = store, old
 
     def _rewrite(self, expr: Expr) -> Expr:
-        if isinstance(expr, Load) and expr.buffer is self.buffer:
+        if expr is self.store.where:
+            return const(True, bool_)  # what is outside is in no chain
+        if not isinstance(expr, Load):
+            return super()._rewrite(expr)
+        if expr.buffer is self.store.buffer:
             return self.old
-        return super()._rewrite(expr)
+        where = None if expr.where is self.store.where else expr.where
+        return super()._rewrite(replace(expr, where=where))
 
 
 class ComparedUpdates(SpreadUpdates):
