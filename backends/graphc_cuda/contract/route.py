@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import gcd
 
 from graphc.ir.dims import product
-from graphc.ir.loops.contraction.index import Affine, axes_of, flat_offset, loads_of
+from graphc.ir.loops.contraction.index import Affine, affine, axes_of, flat_offset, loads_of
 from graphc.ir.loops.contraction.match import Span
-from graphc.ir.loops.ir import Axis, Expr, Load
+from graphc.ir.loops.ir import Apply, Axis, Expr, Load
 from graphc.ir.types import DType
 from graphc_cuda.contract.find import known
 
@@ -76,8 +76,27 @@ def _is_along_steps(value: Expr, extents: Extents) -> bool:
         return not extents.lines
     offset = flat_offset(loads[0].buffer, loads[0].index)
     spans = extents.lines[-1], extents.steps[-1]
-    line, step = (abs(known(offset.coefficient(span.axis))) for span in spans)
+    line, step = (abs(_stride(offset, span.axis)) for span in spans)
     return step > 0 and (line == 0 or step < line)
+
+
+def _stride(offset: Affine, axis: Axis) -> int:
+    """How far an offset moves between most neighbours along an axis, also one that is split."""
+    return known(offset.coefficient(axis)) + sum(
+        known(c) * _moves(e, axis) for c, e in offset.others
+    )
+
+
+def _moves(index: Expr, axis: Axis) -> int:
+    """How far a quotient or a rest moves between most neighbours; 0 for what is neither."""
+    match index:
+        case Apply(function="rem" | "div" as function, args=(x, by)):
+            size = affine(by)
+            moved = _stride(affine(x), axis)
+            if not size.is_constant or abs(moved) >= known(size.constant):
+                return 0
+            return moved if function == "rem" else 0
+    return 0
 
 
 def _is_run(load: Load, extents: Extents, along_steps: bool, vector: int) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 import graphc as gx
+from graphc.errors import VerifyError
 from graphc.ir.loops.ir import Kernel, Loop
 from graphc.ir.loops.kernel_printer import kernel_text
 from graphc_cuda.lower import mapping, pieces
 from graphc_cuda.lower.mapping import map_kernel
 from graphc_cuda.lower.pieces import cut_chains
+from graphc_cuda.lower.reshape import reshape
 from tests.backends.cuda.kernel_runs import check_kernel
 
 Make = Callable[[gx.Tensor], gx.Tensor]
@@ -127,3 +130,12 @@ def test_sums_over_one_axis_that_need_each_other(small: None) -> None:
         kernel_text(cut)  # an axis inside of itself has no name
         deepest = max(deepest, sum(isinstance(s, Loop) for s in cut.body))
     assert deepest >= 3
+
+
+def test_an_axis_inside_of_itself_is_noticed() -> None:
+    (kernel,) = kernels_of((8, 8), lambda x: x + 1.0)
+    (outer,) = kernel.body
+    assert isinstance(outer, Loop)
+    twice = replace(kernel, body=(replace(outer, body=(outer,)),))
+    with pytest.raises(VerifyError, match="inside of one over the same axis"):
+        reshape(twice, {})

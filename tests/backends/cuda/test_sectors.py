@@ -159,6 +159,21 @@ def test_products(turned: tuple[bool, bool]) -> None:
     assert all(x is not None and x <= 1.05 for x in ratios(make, (256, 256), (256, 256)))
 
 
+def joined_heads(h: gx.Tensor) -> gx.Tensor:
+    """(batch, heads, steps, width) as (batch * steps, heads * width), which no memory holds."""
+    batch, heads, steps, width = (int(s) for s in h.shape)
+    return gx.reshape(gx.permute_dims(h, (0, 2, 1, 3)), (batch * steps, heads * width))
+
+
+def test_products_of_heads_side_by_side() -> None:
+    heads, square, long = (4, 4, 64, 32), (128, 128), (256, 128)
+    forward = ratios(lambda h, w: joined_heads(h) @ w, heads, square)
+    weights = ratios(lambda h, x: transposed(x) @ joined_heads(h), heads, long)
+    for found in (forward, weights):
+        assert found
+        assert all(x is not None and x <= 1.05 for x in found)
+
+
 @pytest.mark.parametrize("name", ["transpose", "both ways", "channels first"])
 def test_without_tiles_it_would_be_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turning, "MIN_POINTS", 1 << 30)
