@@ -14,6 +14,7 @@ from graphc_cuda.lower.fission import split_chains
 from graphc_cuda.lower.pieces import cut_chains
 from graphc_cuda.lower.scatters import spread_updates
 from graphc_cuda.lower.split_sums import split_sums
+from graphc_cuda.lower.tails import spread_tails
 from graphc_cuda.lower.turning import turn_tiles
 
 
@@ -23,7 +24,7 @@ def reshape(
     """The kernel that is mapped to launches."""
     if kernel.spread is not None:
         kernel = replace(kernel, body=kernel.spread(dims) or kernel.body, spread=None)
-    for form in (spread_updates, split_chains, split_sums, cut_chains, turn_tiles):
+    for form in (spread_updates, split_chains, spread_tails, split_sums, cut_chains, turn_tiles):
         kernel = form(kernel, dims, aliased)
     _check_axes(kernel.name, kernel.body, frozenset())
     return kernel
@@ -35,7 +36,5 @@ def _check_axes(name: str, body: Sequence[Stmt], outer: frozenset[Axis]) -> None
         if not isinstance(stmt, Loop):
             continue
         if stmt.axis in outer:
-            raise VerifyError(
-                f"{name}: a loop over {stmt.axis} inside of one over the same axis"
-            )
+            raise VerifyError(f"{name}: a loop over {stmt.axis} inside of one over the same axis")
         _check_axes(name, stmt.body, outer | {stmt.axis})
