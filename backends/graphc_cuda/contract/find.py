@@ -8,7 +8,7 @@ from math import prod
 
 from graphc.ir.dims import Size
 from graphc.ir.loops.contraction.condition import StepCondition
-from graphc.ir.loops.contraction.index import Affine, flat_offset
+from graphc.ir.loops.contraction.index import Affine, affine, axes_of, flat_offset, loads_of
 from graphc.ir.loops.contraction.match import Contraction, Span, merged, recognise
 from graphc.ir.loops.ir import Expr, Loop, Stmt
 from graphc.ir.types import DType
@@ -95,7 +95,7 @@ def find_contraction(
 ) -> TiledContraction | None:
     """The contraction of a nest, where tiles are worth it; a tile that is given is taken."""
     found = recognise(nest, sizes)
-    if found is None:
+    if found is None or not _stays_inside(found):
         return None
     found = _oriented(merged(found))
     extents = Sizes(*map(count, (found.batch, found.rows, found.columns, found.reduction)))
@@ -114,6 +114,25 @@ def find_contraction(
         return TiledContraction(found, left, right, extents, tile or choose_tile(extents, dtype))
     chosen = tile or choose_matrix_tile(extents, HELD[kind])
     return TiledContraction(found, left, right, extents, chosen, kind)
+
+
+def _stays_inside(found: Contraction) -> bool:
+    """Whether operands are in memory for all steps, those that do not count among them."""
+    steps = {condition.step for condition in found.conditions}
+    spans = (*found.batch, *found.rows, *found.columns, *found.reduction)
+    last = {span.axis: known(span.size) - 1 for span in spans}
+    for load in (*loads_of(found.left), *loads_of(found.right)):
+        guarded = set() if load.where is None else set(axes_of(load.where))
+        for at, extent in zip(load.index, load.buffer.shape):
+            form = affine(at)
+            if form.others or not set(form.axes) & (steps - guarded):
+                continue
+            ends = [known(c) * last[axis] for axis, c in form.axes.items()]
+            first = known(form.constant)
+            most, least = first + sum(max(0, e) for e in ends), first + sum(min(0, e) for e in ends)
+            if least < 0 or most >= known(extent):
+                return False
+    return True
 
 
 def count(spans: Sequence[Span]) -> int:

@@ -134,6 +134,15 @@ def test_convolutions_and_their_gradients(name: str, monkeypatch: pytest.MonkeyP
         run(kernel, dims(kernel, 2), special=True)
 
 
+def test_both_operands_padded_along_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that do not count are beyond the end of both: neither is read there."""
+    only(monkeypatch, SMALL)
+    x = gx.input("x", (2, 7, 5))
+    p = gx.pad(x, ((0, 0), (0, 1), (0, 1)))
+    (kernel,) = gx.compile([x], gx.tanh(p @ gx.matrix_transpose(p))).program.schedule.kernels
+    check_kernel(kernel, {})
+
+
 # ------------------------------------------------------------------ matrix instructions
 
 
