@@ -173,6 +173,31 @@ def test_a_resumed_run_goes_on_with_the_same_bits(tmp_path: Path) -> None:
     assert found["loss"] == wanted["loss"][2:]
 
 
+def test_buckets_go_on_in_a_resumed_run(tmp_path: Path) -> None:
+    """Batches of several lengths, with masks, in an order that the number of the epoch decides."""
+    rng = np.random.default_rng(0)
+    words = [rng.normal(size=int(n)) for n in rng.integers(1, 12, 30)]
+    lengths = np.array([len(w) for w in words], np.float32)
+
+    def built() -> tuple[Any, Any]:
+        gx.seed(0)
+        x, t = gx.input("x", ("batch", "time")), gx.input("t", ("batch",))
+        mask = gx.input("mask", ("batch", "time"), dtype="bool")
+        w = gx.parameter("w", (), gx.init.zeros())
+        loss = gx.nn.mse(gx.where(mask, x * w, 0.0).sum(axis=1), t).mean()
+        step = gx.compile([x, mask, t], {"loss": loss}, gx.optim.Adam(0.1).minimize(loss))
+        return step, gx.data.Buckets(words, lengths, batch_size=4)
+
+    whole, part, rest = built(), built(), built()
+    wanted = gx.fit(*whole, 3, verbose=False)
+    saved = gx.callbacks.Checkpoint(tmp_path / "run")
+    gx.fit(*part, 2, callbacks=[saved], verbose=False)
+    saved.restore(rest[0])
+    found = gx.fit(*rest, 1, verbose=False)
+    assert value(rest[0]) == value(whole[0])
+    assert found["loss"] == wanted["loss"][2:]
+
+
 class Sampled(Loader):
     """As torch's loaders in several processes: the sampler is told the epoch."""
 
