@@ -166,9 +166,10 @@ class Lanes:
 
 
 def _same_scalar(old: Any, new: Any) -> bool:
+    """Whether two numbers are one; -0.0 is not 0.0."""
     if isinstance(old, np.ndarray) or isinstance(new, np.ndarray):
         return False
-    return type(old) is type(new) and bool(old == new)
+    return type(old) is type(new) and bool(old == new) and (bool(old) or repr(old) == repr(new))
 
 
 def widened(value: Any, size: int, dtype: np.dtype[Any]) -> Array:

@@ -45,6 +45,29 @@ def test_running_sums(executor: str) -> None:
     assert np.array_equal(y.reshape(2, 256), np.cumsum(x.reshape(2, 256), 1, "i4"))
 
 
+NEGATIVE_ZERO = """
+from graphc_cuda.language import cuda, f32
+
+@cuda.jit
+def zero(x, y):
+    thread = cuda.threadIdx.x
+    kept = f32(0.0)
+    if thread == 0:
+        product = f32(1.0)
+        for i in range(0, 2, 1):
+            product = product * x[i]
+        kept = product
+    y[thread] = kept
+"""
+
+
+@executors
+def test_a_negative_zero_is_not_the_one_before(executor: str) -> None:
+    x, y = np.array([-1.0, 0.0], "f4"), np.ones(32, "f4")
+    simulate(NEGATIVE_ZERO, "zero", 1, 32, [x, y], executor=executor)
+    assert np.signbit(y).tolist() == [True] + [False] * 31
+
+
 @executors
 def test_transpose(executor: str) -> None:
     x, y = RNG.standard_normal((50, 70)).astype("f4"), np.zeros(3500, "f4")
