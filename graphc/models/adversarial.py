@@ -115,9 +115,10 @@ def stylegan_generator(size: int = 32, channels: int = 3, filters: int = 64) -> 
     """The generator of StyleGAN (Karras, Laine and Aila 2019): noise (batch, n) -> pictures (batch,
     size, size, channels).
 
-    Eight dense layers make a style of the noise; a constant grows to a picture, and at every
-    resolution the style scales and moves its normalised channels, twice, after noise of a single
-    channel was added.
+    Eight dense layers, `mapping_1` and so on (in the paper they learn a hundredth as fast as the
+    rest), make a style of the noise; a constant grows to a picture, and at every resolution the
+    style scales and moves its normalised channels, twice, after noise of a single channel was
+    added.
     """
     return layer(
         partial(_styled, _doublings("stylegan_generator", size), channels, filters), "stylegan"
@@ -126,8 +127,9 @@ def stylegan_generator(size: int = 32, channels: int = 3, filters: int = 64) -> 
 
 def _styled(steps: int, channels: int, filters: int, z: Tensor) -> Tensor:
     w = _pixel_norm(z)
-    for _ in range(8):
-        w = leaky_relu(Dense(2 * filters, kernel_init=init.he_normal())(w), 0.2)
+    for i in range(8):
+        dense = Dense(2 * filters, kernel_init=init.he_normal(), name=f"mapping_{i + 1}")
+        w = leaky_relu(dense(w), 0.2)
     start = parameter("constant", (1, 4, 4, filters), init.ones())
     x = fn.broadcast_to(start, (z.shape[0], 4, 4, filters))
     for i in range(steps + 1):

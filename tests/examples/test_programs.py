@@ -62,14 +62,31 @@ SLOW: list[tuple[str, str, Checks]] = [
     ("autoencoders", "", [("the autoencoder", MOST, 0.017), ("variational one", MOST, 0.035)]),
     ("catch_dqn", "", [("games won before", MOST, 0.4), ("games won", LEAST, 0.95)]),
     ("cifar10", "--epochs 3 --depth 8", [("test accuracy", LEAST, 0.3)]),
+    (
+        "cyclegan",
+        "--epochs 6",
+        [("error of there.*", MOST, 0.3), ("contrast of made", LEAST, 30.0)],
+    ),
     ("detection", "", [("largest difference", MOST, 1e-5), ("recall", LEAST, 0.9)]),
     ("diffusion", "", [("from new points to the shape", MOST, 0.1)]),
+    ("dreams", "--units 2", [("unit .* made", LEAST, 10.0), ("dream excites", LEAST, 2.0)]),
     ("faces", "", [("test accuracy", LEAST, 0.95)]),
+    ("gans", "--model cogan --epochs 6", [("variety", LEAST, 0.2), ("nearest.*", MOST, 0.2)]),
+    (
+        "gans",
+        "--model progressive --epochs 6",
+        [("variety", LEAST, 0.2), ("nearest.*", MOST, 0.2)],
+    ),
+    ("gans", "--model stylegan --epochs 4", [("nearest.*", MOST, 0.3)]),
     ("house_numbers", "", [("places that are right", LEAST, 0.8)]),
     ("neocognitron", "", [("Gabor filters: accuracy", LEAST, 0.7), ("both.*", LEAST, 0.8)]),
     ("pipeline", "", [("sums of the chain.*", MOST, 0.7), ("sums of the pipeline", LEAST, 0.7)]),
+    ("pix2pix", "--epochs 8", [("one colour.*", LEAST, 0.09), ("maps drawn", MOST, 0.07)]),
+    ("pose", "--epochs 6", [("on average: off by", LEAST, 2.0), ("found: off by", MOST, 1.0)]),
     ("segmentation", "--set tissue --epochs 6", [("over union", LEAST, 0.85)]),
     ("speech", "", [("digits that are wrong", MOST, 0.05)]),
+    ("style_transfer", "", [("that is left", MOST, 0.3)]),
+    ("video", "", [("one picture", MOST, 0.4), ("on films", LEAST, 0.95)]),
     ("wide_and_deep", "--epochs 100", [("4 layers .* accuracy", LEAST, 0.98)]),
 ]
 
@@ -125,6 +142,11 @@ def test_the_index_names_what_is_there() -> None:
     assert set(commands) <= set(NAMES)
     for place in re.findall(r"`((?:tests|examples)/[\w./]+)`", INDEX):
         assert (ROOT / place).exists(), place
+
+
+def test_the_index_has_a_row_for_every_family() -> None:
+    rows = re.findall(r"^\| M(\d\d) \|", INDEX, re.MULTILINE)
+    assert [int(row) for row in rows] == list(range(1, 48))
 
 
 def test_models_of_the_index_exist() -> None:
