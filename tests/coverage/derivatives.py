@@ -155,6 +155,9 @@ ROWS = (
         (
             "tests/coverage/test_networks.py::test_ten_layers_of_a_scaled_identity",
             "tests/inspect/test_explain_grad.py::test_a_layer",
+            "examples/style_transfer.py",
+            "tests/examples/test_programs.py::test_a_slow_program[style_transfer]",
+            "examples/dreams.py",
         ),
     ),
     Row(

@@ -28,10 +28,13 @@ ROWS = (
         "Pose estimation; video classification; multi-digit house numbers",
         "small examples",
         (
+            "examples/pose.py",
+            "tests/examples/test_programs.py::test_a_slow_program[pose]",
+            "examples/video.py",
+            "tests/examples/test_programs.py::test_a_slow_program[video]",
             "examples/house_numbers.py",
             "tests/examples/test_programs.py::test_a_slow_program[house_numbers]",
         ),
-        missing="pose estimation and video",
     ),
     Row(
         "M27",
@@ -135,6 +138,8 @@ ROWS = (
         (
             "examples/dcgan.py",
             "tests/examples/test_programs.py::test_a_slow_program[dcgan]",
+            "examples/gans.py",
+            "tests/examples/test_programs.py::test_a_slow_program[gans]",
             "gx.models.cogan_generator",
             "gx.models.progressive_generator",
             "gx.models.stylegan_generator",
@@ -145,6 +150,8 @@ ROWS = (
         "pix2pix (paired image to image)",
         "U-Net generator + patch discriminator",
         (
+            "examples/pix2pix.py",
+            "tests/examples/test_programs.py::test_a_slow_program[pix2pix]",
             "tests/models/test_models.py::test_numbers_of_parameters[pix2pix]",
             "tests/models/test_models.py::test_numbers_of_parameters[patches]",
             "gx.models.pix2pix_generator",
@@ -156,34 +163,42 @@ ROWS = (
         "CycleGAN (unpaired)",
         "two generators, cycle loss",
         (
+            "examples/cyclegan.py",
+            "tests/examples/test_programs.py::test_a_slow_program[cyclegan]",
             "tests/models/test_models.py::test_a_step_of_each_lowers_its_loss[cyclegan]",
             "gx.models.cyclegan_generator",
         ),
-        missing="two generators with a cycle loss",
     ),
     Row(
         "M40",
         "Style transfer with a frozen classifier",
         "optimise the input",
         (
+            "examples/style_transfer.py",
+            "tests/examples/test_programs.py::test_a_slow_program[style_transfer]",
             "tests/models/test_models.py::test_gram_matrices_and_losses_of_pictures",
             "gx.models.style_loss",
         ),
-        missing="style transfer",
     ),
     Row(
         "M41",
         "Deep dream",
         "gradient ascent on input",
-        ("gx.models.dream_loss",),
-        missing="deep dream",
+        (
+            "examples/dreams.py",
+            "tests/examples/test_programs.py::test_a_slow_program[dreams]",
+            "gx.models.dream_loss",
+        ),
     ),
     Row(
         "M42",
         "Feature visualisation: maximise / minimise one unit; search the data set",
         "three functions",
-        ("tests/coverage/test_workflows.py::test_the_examples_that_excite_a_unit_are_found",),
-        missing="visualisation of a unit",
+        (
+            "examples/dreams.py",
+            "tests/examples/test_programs.py::test_a_slow_program[dreams]",
+            "tests/coverage/test_workflows.py::test_the_examples_that_excite_a_unit_are_found",
+        ),
     ),
     Row(
         "M43",

@@ -246,6 +246,9 @@ ROWS = (
         "W26",
         "search the data set for inputs that excite a unit",
         "",
-        ("tests/coverage/test_workflows.py::test_the_examples_that_excite_a_unit_are_found",),
+        (
+            "tests/coverage/test_workflows.py::test_the_examples_that_excite_a_unit_are_found",
+            "examples/dreams.py",
+        ),
     ),
 )
