@@ -82,10 +82,10 @@ class Optimizer(Transform):
     ) -> Updates:
         """Return the updates of one step down the gradient of a scalar loss.
 
-        `parameters` defaults to the trainable ones that the loss reaches, other than through
-        `stop_gradient`. `clip_value` bounds
-        every element of the gradients, `clip_each_norm` (after it) the norm of each gradient,
-        `clip_norm` (last) their global norm.
+        `parameters` defaults to those that the loss reaches, other than through `stop_gradient`;
+        ones that are not trainable (running statistics, frozen ones) are left out of what is given,
+        too. `clip_value` bounds every element of the gradients, `clip_each_norm` (after it) the
+        norm of each gradient, `clip_norm` (last) their global norm.
 
         A gradient that consists of a few rows (of an embedding table) updates those alone, where
         that gives the same result: with "exact" if the optimiser leaves rows without a

@@ -105,7 +105,11 @@ def _is_scalar(name: str, word: str, given: Any) -> bool:
 
 
 def listed(parameters: Any) -> list[Parameter]:
-    """One or several parameters as a list."""
+    """Those of one or several parameters that are trainable.
+
+    The others are what a layer's `parameters` holds besides: running statistics, which the layer
+    moves itself, and what is frozen.
+    """
     if isinstance(parameters, Tensor):
         parameters = (parameters,)
     found: list[Parameter] = list(parameters)
@@ -115,4 +119,12 @@ def listed(parameters: Any) -> list[Parameter]:
                 f"minimize: only parameters can be updated, got {parameter!r}",
                 hint="make it with gx.parameter, or take gx.grad with respect to it",
             )
-    return found
+    trainable = [p for p in found if p.trainable]
+    if found and not trainable:
+        names = ", ".join(p.name for p in found[:3])
+        raise ArgumentError(
+            f"minimize: none of the given parameters is trainable: {names}",
+            origin=origins.find_origin(),
+            hint="parameter.trainable = True lets it learn",
+        )
+    return trainable

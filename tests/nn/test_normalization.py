@@ -430,3 +430,30 @@ def test_group_norm_beside_torch() -> None:
     found = gx.compile([x], [y, gx.grad((y * weights).sum(), x)])(array)
     assert_close(found[0], out.detach().numpy())
     assert_close(found[1], given.grad.numpy())
+
+
+@pytest.mark.parametrize("given", ["none", "parameters", "trainable"])
+def test_running_statistics_move_whatever_minimize_is_given(given: str) -> None:
+    """A layer's `parameters` holds its running statistics, which are nothing to minimise."""
+    gx.seed(0)
+    x = gx.input("x", ("batch", 3))
+    net = gx.nn.Sequential([gx.nn.BatchNorm(), gx.nn.Dense(2)])
+    loss = (net(x) ** 2).mean()
+    chosen = {
+        "none": None,
+        "parameters": net.parameters,
+        "trainable": [p for p in net.parameters if p.trainable],
+    }[given]
+    step = gx.compile([x], loss, gx.optim.Adam(0.1).minimize(loss, chosen))
+    values = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32) * 5.0
+    for _ in range(3):
+        step(values)
+    (name,) = (n for n in step.parameters if n.endswith("running_variance"))
+    wanted = 0.9**3 + (1.0 - 0.9**3) * values.var(axis=0)
+    assert_close(step.parameters[name].value, wanted)
+
+
+def test_minimize_refuses_parameters_that_are_all_fixed() -> None:
+    w = gx.parameter("w", (3,), trainable=False)
+    with pytest.raises(ArgumentError, match="none of the given parameters is trainable: w"):
+        gx.optim.SGD(0.1).minimize(gx.sum(w * w), w)

@@ -215,8 +215,8 @@ def test_minimize_takes_the_trainable_parameters_that_the_loss_reaches() -> None
     assert next(iter(gx.optim.SGD(0.1).minimize(loss))) is a
     names = [p.name for p in gx.optim.SGD(0.1, name="s").minimize(loss)]
     assert names == ["a"]
-    names = [p.name for p in gx.optim.SGD(0.1).minimize(loss, parameters=[frozen])]
-    assert names == ["frozen"]
+    names = [p.name for p in gx.optim.SGD(0.1).minimize(loss, parameters=[a, frozen])]
+    assert names == ["a"]
 
 
 def test_weight_decay_mask() -> None:
