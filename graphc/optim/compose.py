@@ -158,6 +158,10 @@ class Chain(Optimizer):
             )
         return found[0].learning_rate
 
+    def current_rate(self) -> float | None:
+        """None: its parts have rates, if any."""
+        return None
+
     def move(
         self, parameter: Parameter, value: Tensor, gradient: Tensor, new: dict[Parameter, Tensor]
     ) -> Tensor:

@@ -138,7 +138,7 @@ class Checkpoint(Callback):
 
     def resumed(self, run: Run) -> None:
         """Write the file of the epoch that the run goes on from, if a kill came before that."""
-        if self._wanted and self._is_behind(run):
+        if self._wanted and not run.running.steps and self._is_behind(run):
             self._write(run)
 
     def _is_behind(self, run: Run) -> bool:

@@ -81,7 +81,7 @@ def run(folder: Path, seed: int) -> None:
     rng = np.random.default_rng((seed, 54))
     step, data = training.drawn_step(seed)("cpu"), training.samples(rng)
     batch, order = int(rng.integers(4, 12)), int(rng.integers(0, 2)) or None
-    last = gx.callbacks.Checkpoint(folder / "last")
+    last = gx.callbacks.Checkpoint(folder / "last", every_steps=[None, 1, 2][int(rng.integers(3))])
     others: list[gx.callbacks.Callback] = [
         gx.callbacks.Checkpoint(folder / "best", "loss"),
         gx.callbacks.JSONLogger(folder / "lines"),

@@ -228,3 +228,13 @@ def test_what_takes_all_gradients_together_is_no_part_of_another(make: Callable[
     optimizer = make()
     with pytest.raises(ArgumentError, match="no rule for one gradient alone, so it is no part of"):
         optimizer.minimize(gx.square(w).sum())
+
+
+def test_a_chain_without_a_rate_can_be_fitted() -> None:
+    x, w = gx.input("x", ("batch",)), gx.parameter("w", value=np.float32(1))
+    loss = gx.square(x * w).mean()
+    updates = chain(clip_by_norm(0.5), momentum(0.8), gx.optim.scale(0.1)).minimize(loss)
+    step = gx.compile([x], loss, updates, target="interpret")
+    history = gx.fit(step, [np.ones(8, "float32")], 2, 4, verbose=False)
+    assert history["loss"][1] < history["loss"][0]
+    assert "learning_rate" not in history
