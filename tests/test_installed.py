@@ -103,3 +103,10 @@ def test_a_missing_package_is_asked_for() -> None:
     assert done.returncode == 1
     assert "gx.onnx needs the onnx package" in done.stderr
     assert "pip install -e '.[onnx]'" in done.stderr
+
+
+def test_extras_are_made_of_our_own() -> None:
+    """An extra that names another one does so under the name of this distribution."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"{DISTRIBUTION}[' in text
+    assert '"graphc[' not in text

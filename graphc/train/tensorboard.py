@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc import origin as origins
 from graphc.errors import ArgumentError, UnsupportedError
+from graphc.installed import install_hint
 from graphc.metrics.distributions import Histogram
 from graphc.train.callback import Callback
 from graphc.train.watching import Histograms, Pair
@@ -24,7 +25,7 @@ class TensorBoard(Callback):
     Numbers of training and validation stand together: loss/training, loss/validation. With
     `histograms` (True, or `gx.callbacks.Histograms(...)`) the distributions of parameters,
     gradients and activations follow; those of `gx.metrics.Histogram` in the step always do. A
-    resumed run goes on where it was. Needs tensorboardX: pip install graphc[tensorboard].
+    resumed run goes on where it was. Needs tensorboardX: pip install 'graphc-compiler[tensorboard]'.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class TensorBoard(Callback):
         except ImportError as error:
             raise UnsupportedError(
                 f"TensorBoard needs tensorboardX: {error}",
-                hint="pip install graphc[tensorboard]",
+                hint=install_hint("tensorboard", "tensorboardX"),
             ) from error
         if not isinstance(histograms, (bool, Histograms)):
             raise ArgumentError(
