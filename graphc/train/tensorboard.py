@@ -25,7 +25,8 @@ class TensorBoard(Callback):
     Numbers of training and validation stand together: loss/training, loss/validation. With
     `histograms` (True, or `gx.callbacks.Histograms(...)`) the distributions of parameters,
     gradients and activations follow; those of `gx.metrics.Histogram` in the step always do. A
-    resumed run goes on where it was. Needs tensorboardX: pip install 'graphc-compiler[tensorboard]'.
+    resumed run goes on where it was. Needs tensorboardX:
+    pip install 'graphc-compiler[tensorboard]'.
     """
 
     def __init__(
